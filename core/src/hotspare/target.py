@@ -1,0 +1,140 @@
+"""Target: one model at one provider, in one region, on one account. Domain: what targets can lose together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+from hotspare.errors import ConfigError, Problem
+from hotspare.secret import SecretStr
+
+if TYPE_CHECKING:
+    from hotspare.backend import Backend
+
+Capability = Literal["tools", "vision", "json_mode", "json_schema", "seed", "reasoning"]
+
+
+class Secret(Protocol):
+    """Anything that keeps a key: hotspare's `SecretStr`, pydantic's, your own."""
+
+    def get_secret_value(self) -> str:
+        """The key itself."""
+        ...
+
+
+class Price(NamedTuple):
+    """USD per million tokens."""
+
+    input: float
+    output: float
+    cached: float | None = None
+
+
+class Domain(NamedTuple):
+    """What targets share and can fail together. `level` is `provider`, `region` or `account`."""
+
+    level: Literal["provider", "region", "account"]
+    provider: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.name}" if self.name else self.provider
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """The smallest thing that can be called.
+
+    Args:
+        id: ``provider/model``, e.g. ``openai/gpt-4.1``; the provider is a preset (see `hotspare.providers.presets`).
+        region: where it runs; two regions of one provider fail apart. Default: the host of `base_url`, if that is given.
+        account: whose quota and key it uses; two accounts are exhausted apart. Default: one a key.
+        base_url: default: the preset's own.
+        api_key: a `SecretStr` (hotspare's or pydantic's) or a plain string. Default: the preset's environment variable.
+        name: how reports and errors call it; unique in a pool. Default: ``id@region``.
+        tier: lower tiers are asked first; targets of one tier are of equal standing. Default 0.
+        weight: share of the traffic under the `weighted` strategy. Must be above 0. Default 1.
+        aliases: further model names that this target serves.
+        context_window: tokens; None means unknown, which never keeps a target from being asked.
+        max_output_tokens: sent where a provider requires a bound and the request names none (Anthropic). Default 4096.
+        lacks: what this model cannot do, e.g. ``{"vision"}``; a request that needs it goes elsewhere.
+        may_drop: request fields that this target may leave out when its wire cannot carry them, e.g. ``{"seed"}``.
+        extra: body fields sent with every request to this target, merged over what hotspare writes.
+        headers: sent with every request to this target.
+        price: USD per million tokens.
+        reasons: whether the model thinks before its first token, which makes an unknown target's patience longer.
+        backend: an object that makes the call itself (a framework's own model); then `id` is only a label.
+
+    Raises:
+        ConfigError: naming the field, its value and the way out.
+    """
+
+    id: str
+    region: str | None = None
+    account: str | None = None
+    base_url: str | None = None
+    api_key: Secret | str | None = field(default=None, repr=False)
+    name: str = ""
+    tier: int = 0
+    weight: float = 1.0
+    aliases: frozenset[str] = frozenset()
+    context_window: int | None = None
+    max_output_tokens: int = 4096
+    lacks: frozenset[Capability] = frozenset()
+    may_drop: frozenset[str] = frozenset()
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    price: Price | None = None
+    reasons: bool = False
+    backend: Backend | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise ConfigError(problems)
+        for name in ("aliases", "lacks", "may_drop"):
+            value: Any = getattr(self, name)
+            object.__setattr__(self, name, frozenset((value,) if isinstance(value, str) else value))
+        if isinstance(self.api_key, str):
+            object.__setattr__(self, "api_key", SecretStr(self.api_key))
+        if self.price is not None:
+            object.__setattr__(self, "price", Price(*self.price))
+        if self.region is None and self.base_url:
+            object.__setattr__(self, "region", urlsplit(self.base_url).netloc.rpartition("@")[2])
+        if not self.name:
+            object.__setattr__(self, "name", f"{self.id}@{self.region}" if self.region else self.id)
+
+    def _problems(self) -> list[Problem]:
+        found: list[Problem] = []
+        if self.id.count("/") < 1 or not all(self.id.partition("/")[::2]):
+            found.append(Problem.at("target.id", self.id, "must be 'provider/model', e.g. 'openai/gpt-4.1'"))
+        if not self.weight > 0:
+            found.append(Problem.at("target.weight", self.weight, "must be above 0"))
+        for name in ("context_window", "max_output_tokens"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                found.append(Problem.at(f"target.{name}", value, "must be above 0 tokens"))
+        if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
+            found.append(Problem.at("target.base_url", self.base_url, "must begin with http:// or https://"))
+        if self.price is not None and (len(self.price) not in (2, 3) or min(p for p in self.price if p is not None) < 0):
+            found.append(Problem.at("target.price", self.price, "must be (input, output[, cached]) USD per million, >= 0"))
+        return found
+
+    @property
+    def provider(self) -> str:
+        """The part of `id` before the first slash."""
+        return self.id.partition("/")[0]
+
+    @property
+    def model(self) -> str:
+        """The part of `id` after the first slash: what the provider calls the model."""
+        return self.id.partition("/")[2]
+
+    def serves(self, model: str) -> bool:
+        """Whether `model` names this target: its model, its id, its name or one of its aliases."""
+        return model in (self.model, self.id, self.name) or model in self.aliases
+
+    def __str__(self) -> str:
+        return self.name
