@@ -31,33 +31,21 @@ class AnthropicWire:
         have no counterpart; temperatures end at 1; what a model's generation cannot do is in `claude.traits_of`.
         """
         own = request.extra.get("anthropic", {})
-        thinking = (
-            request.reasoning_effort not in (None, "none") and "thinking" not in own
-        )
+        thinking = request.reasoning_effort not in (None, "none") and "thinking" not in own
         found = {
             "seed": request.seed is not None,
             "frequency_penalty": bool(request.frequency_penalty),
             "presence_penalty": bool(request.presence_penalty),
             "response_format": _no_format(request, target),
-            "tool_choice": as_map(request.tool_choice).get("type")
-            not in (None, "function"),
+            "tool_choice": as_map(request.tool_choice).get("type") not in (None, "function"),
             "stop": any(not text.strip() for text in request.stop),
             "reasoning_effort": _no_effort(request, target, thinking=thinking),
-            "messages": any(
-                block_of(p) is None for m in request.messages for p in _media(m)
-            ),
+            "messages": any(block_of(p) is None for m in request.messages for p in _media(m)),
             **_sampling(request, target, thinking=thinking),
         }
-        return tuple(
-            dict.fromkeys(
-                [name for name, missing in found.items() if missing]
-                + lacking(request, target)
-            )
-        )
+        return tuple(dict.fromkeys([name for name, missing in found.items() if missing] + lacking(request, target)))
 
-    def write(
-        self, request: ChatRequest, target: Target, *, stream: bool
-    ) -> dict[str, Any]:
+    def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
         """The JSON body of a request."""
         return write_body(request, target, stream=stream)
 
@@ -83,26 +71,18 @@ class AnthropicWire:
         """A fresh reader for one streamed answer."""
         return AnthropicReader()
 
-    def parse_request(
-        self, body: Mapping[str, Any], *, model: str | None = None
-    ) -> ChatRequest:
+    def parse_request(self, body: Mapping[str, Any], *, model: str | None = None) -> ChatRequest:
         """The reverse of `write`: a body for Anthropic as a ChatRequest."""
         return parse_body(body, model)
 
 
 def _media(message: Mapping[str, Any]) -> list[Json]:
-    return [
-        part
-        for part in parts_of(message.get("content"))
-        if part.get("type") not in ("text", "refusal")
-    ]
+    return [part for part in parts_of(message.get("content")) if part.get("type") not in ("text", "refusal")]
 
 
 def _no_format(request: ChatRequest, target: Target) -> bool:
     kind = as_map(request.response_format).get("type")
-    return kind == "json_object" or (
-        kind == "json_schema" and not traits_of(target.model).schema
-    )
+    return kind == "json_object" or (kind == "json_schema" and not traits_of(target.model).schema)
 
 
 def _no_effort(request: ChatRequest, target: Target, *, thinking: bool) -> bool:
@@ -111,14 +91,10 @@ def _no_effort(request: ChatRequest, target: Target, *, thinking: bool) -> bool:
         return request.reasoning_effort == "none" and traits.always_thinks
     if not traits.thinks:
         return True
-    return not traits.adaptive and (
-        forces_tool(request) or not thinking_budget(request)
-    )
+    return not traits.adaptive and (forces_tool(request) or not thinking_budget(request))
 
 
-def _sampling(
-    request: ChatRequest, target: Target, *, thinking: bool
-) -> dict[str, bool]:
+def _sampling(request: ChatRequest, target: Target, *, thinking: bool) -> dict[str, bool]:
     """Temperature, top_p and top_k: not for the newest models, and not beside thinking."""
     traits = traits_of(target.model)
     fixed = not traits.sampling or (thinking and traits.thinks)

@@ -10,7 +10,7 @@ from hotspare.providers.content import as_data_url, compact
 from hotspare.providers.shape import Json, as_map, as_maps, as_text, present, without
 
 _READ = frozenset(
-    "model max_tokens messages system tools tool_choice stop_sequences temperature top_p top_k metadata stream".split()
+    ["model", "max_tokens", "messages", "system", "tools", "tool_choice", "stop_sequences", "temperature", "top_p", "top_k", "metadata", "stream"]
 )
 _ORDER = {"thinking": 0, "redacted_thinking": 0, "text": 1, "tool_use": 2}
 
@@ -50,9 +50,7 @@ def parse_body(body: Mapping[str, Any], model: str | None = None) -> ChatRequest
         max_tokens=body.get("max_tokens"),
         stop=list(body.get("stop_sequences") or ()),
         user=metadata.get("user_id"),
-        reasoning_effort=_effort(
-            as_map(extra.get("thinking")), as_text(output.get("effort"))
-        ),
+        reasoning_effort=_effort(as_map(extra.get("thinking")), as_text(output.get("effort"))),
         extra={"anthropic": extra} if extra else {},
     )
 
@@ -89,9 +87,7 @@ def _format(schema: Json) -> Json:
 def _choice(choice: Json) -> Any:
     if choice.get("type") == "tool":
         return {"type": "function", "function": {"name": choice.get("name")}}
-    return {"auto": "auto", "any": "required", "none": "none"}.get(
-        as_text(choice.get("type"))
-    )
+    return {"auto": "auto", "any": "required", "none": "none"}.get(as_text(choice.get("type")))
 
 
 def _tool(tool: Json) -> Json:
@@ -115,11 +111,7 @@ def _system_messages(system: object) -> list[Json]:
 
 
 def _blocks(content: object) -> list[Json]:
-    return (
-        [{"type": "text", "text": content}]
-        if isinstance(content, str)
-        else as_maps(content)
-    )
+    return [{"type": "text", "text": content}] if isinstance(content, str) else as_maps(content)
 
 
 def _portable(message: Json) -> bool:
@@ -128,17 +120,9 @@ def _portable(message: Json) -> bool:
     if message.get("role") == "assistant":
         order = [_ORDER.get(kind, 9) for kind in kinds]
         return 9 not in order and order == sorted(order)
-    blocks = [
-        b
-        for block in _blocks(message.get("content"))
-        for b in (block, *_blocks(block.get("content")))
-    ]
+    blocks = [b for block in _blocks(message.get("content")) for b in (block, *_blocks(block.get("content")))]
     results_first = sorted(kinds, key=lambda kind: kind != "tool_result") == kinds
-    return (
-        message.get("role") == "user"
-        and results_first
-        and all(_sayable(block) for block in blocks)
-    )
+    return message.get("role") == "user" and results_first and all(_sayable(block) for block in blocks)
 
 
 def _sayable(block: Json) -> bool:
@@ -168,11 +152,7 @@ def _assistant(blocks: Sequence[Json]) -> Json:
         for block in blocks
         if block.get("type") == "tool_use"
     ]
-    thinking = [
-        signed(block)
-        for block in blocks
-        if block.get("type") in ("thinking", "redacted_thinking")
-    ]
+    thinking = [signed(block) for block in blocks if block.get("type") in ("thinking", "redacted_thinking")]
     reasoning = "".join(as_text(block.get("thinking")) for block in thinking)
     parts = _parts(blocks)
     return {
@@ -202,11 +182,7 @@ def _result(block: Json) -> Json:
 def _parts(blocks: Sequence[Json]) -> list[Json]:
     parts: list[Json] = []
     for block in blocks:
-        part = (
-            {"type": "text", "text": block.get("text")}
-            if block.get("type") == "text"
-            else _part(block)
-        )
+        part = {"type": "text", "text": block.get("text")} if block.get("type") == "text" else _part(block)
         if part is not None:
             parts.append({**part, **present(cache_control=block.get("cache_control"))})
     return parts
@@ -216,9 +192,7 @@ def _part(block: Json) -> Json | None:
     source = as_map(block.get("source"))
     url = as_text(source.get("url"))
     if source.get("type") == "base64":
-        url = as_data_url(
-            as_text(source.get("media_type")), as_text(source.get("data"))
-        )
+        url = as_data_url(as_text(source.get("media_type")), as_text(source.get("data")))
     if block.get("type") == "image" and url:
         return {"type": "image_url", "image_url": {"url": url}}
     if block.get("type") != "document":

@@ -45,20 +45,14 @@ _EMPTY_IS_RIGHT = frozenset(
 def in_band(body: Json) -> InBandError:
     """The error that stands inside a 200, in the provider's own words."""
     error = as_map(body.get("error"))
-    words = (
-        as_text(error.get("message"))
-        or as_text(error.get("type"))
-        or "an error inside a 200"
-    )
+    words = as_text(error.get("message")) or as_text(error.get("type")) or "an error inside a 200"
     return InBandError(words, body=dump(body))
 
 
 def refused(body: Json) -> InBandError:
     """A refusal with nothing said: `body` holds the stop reason, which `classify` reads as REFUSED."""
     why = as_text(as_map(body.get("stop_details")).get("explanation"))
-    return InBandError(
-        why or "the model refused (stop_reason: refusal)", body=dump(body)
-    )
+    return InBandError(why or "the model refused (stop_reason: refusal)", body=dump(body))
 
 
 def finish_of(stop_reason: object, *, has_content: bool, body: Json) -> FinishReason:
@@ -69,9 +63,7 @@ def finish_of(stop_reason: object, *, has_content: bool, body: Json) -> FinishRe
     if not has_content and reason == "refusal":
         raise refused(body)
     if not has_content and reason not in _EMPTY_IS_RIGHT:
-        raise EmptyAnswer(
-            f"the answer is empty (stop_reason: {reason})", body=dump(body)
-        )
+        raise EmptyAnswer(f"the answer is empty (stop_reason: {reason})", body=dump(body))
     return FINISH.get(reason, "stop")
 
 
@@ -84,9 +76,7 @@ def usage_of(usage: Json) -> Usage:
         output_tokens=as_count(usage.get("output_tokens")),
         cached_tokens=cached,
         cache_write_tokens=written,
-        reasoning_tokens=as_count(
-            as_map(usage.get("output_tokens_details")).get("thinking_tokens")
-        ),
+        reasoning_tokens=as_count(as_map(usage.get("output_tokens_details")).get("thinking_tokens")),
     )
 
 
@@ -94,32 +84,15 @@ def read_message(body: Json) -> ChatReply:
     """A whole answer."""
     if body.get("type") == "error" or "error" in body:
         raise in_band(body)
-    blocks = [
-        must_map(block, "content[]")
-        for block in must_list(body.get("content"), "content")
-    ]
-    calls = tuple(
-        _tool_call(block) for block in blocks if block.get("type") == "tool_use"
-    )
-    text = "".join(
-        _said(block, "text") for block in blocks if block.get("type") == "text"
-    )
+    blocks = [must_map(block, "content[]") for block in must_list(body.get("content"), "content")]
+    calls = tuple(_tool_call(block) for block in blocks if block.get("type") == "tool_use")
+    text = "".join(_said(block, "text") for block in blocks if block.get("type") == "text")
     return ChatReply(
         text=text,
         tool_calls=calls,
-        reasoning="".join(
-            _said(block, "thinking")
-            for block in blocks
-            if block.get("type") == "thinking"
-        ),
-        thinking=tuple(
-            signed(block)
-            for block in blocks
-            if block.get("type") in ("thinking", "redacted_thinking")
-        ),
-        finish_reason=finish_of(
-            body.get("stop_reason"), has_content=bool(text or calls), body=body
-        ),
+        reasoning="".join(_said(block, "thinking") for block in blocks if block.get("type") == "thinking"),
+        thinking=tuple(signed(block) for block in blocks if block.get("type") in ("thinking", "redacted_thinking")),
+        finish_reason=finish_of(body.get("stop_reason"), has_content=bool(text or calls), body=body),
         usage=usage_of(as_map(body.get("usage"))),
         model=as_text(body.get("model")),
         id=as_text(body.get("id")),
@@ -134,9 +107,7 @@ def signed(block: Json) -> Json:
 
 def _said(block: Json, field: str) -> str:
     if not isinstance(block.get(field), str):
-        raise MalformedAnswer(
-            f"a {block.get('type')} block without its {field}", body=dump(block)
-        )
+        raise MalformedAnswer(f"a {block.get('type')} block without its {field}", body=dump(block))
     return as_text(block[field])
 
 
@@ -144,9 +115,7 @@ def _tool_call(block: Json) -> ToolCall:
     name, call_id = as_text(block.get("name")), as_text(block.get("id"))
     if not name or not call_id:
         raise MalformedAnswer("a tool_use block without name or id", body=dump(block))
-    return ToolCall(
-        call_id, name, compact(must_map(block.get("input", {}), "tool_use.input"))
-    )
+    return ToolCall(call_id, name, compact(must_map(block.get("input", {}), "tool_use.input")))
 
 
 class AnthropicReader:
@@ -171,9 +140,7 @@ class AnthropicReader:
             return None
         event = load_map(data)
         if event is None:
-            self._malformed = MalformedAnswer(
-                "an event that is no JSON object", body=data.encode("utf-8", "replace")
-            )
+            self._malformed = MalformedAnswer("an event that is no JSON object", body=data.encode("utf-8", "replace"))
             return None
         self._seen = True
         kind = as_text(event.get("type")) or name
@@ -198,9 +165,7 @@ class AnthropicReader:
                 return self._end()
             case "message_delta":
                 self._stop |= as_map(event.get("delta"))
-                self._usage |= {
-                    k: v for k, v in as_map(event.get("usage")).items() if v is not None
-                }
+                self._usage |= {k: v for k, v in as_map(event.get("usage")).items() if v is not None}
             case "message_stop":
                 self._stopped = True
             case _:
@@ -214,12 +179,8 @@ class AnthropicReader:
             self._calls += 1
             name, call_id = as_text(block.get("name")), as_text(block.get("id"))
             if not name or not call_id:
-                raise MalformedAnswer(
-                    "a tool_use block without name or id", body=dump(block)
-                )
-            return ChatChunk(
-                tool_calls=(ToolCallDelta(self._calls - 1, call_id, name),)
-            )
+                raise MalformedAnswer("a tool_use block without name or id", body=dump(block))
+            return ChatChunk(tool_calls=(ToolCallDelta(self._calls - 1, call_id, name),))
         if kind == "thinking":
             return ChatChunk(reasoning=as_text(block.get("thinking")))
         return ChatChunk(text=as_text(block.get("text"))) if kind == "text" else None
@@ -233,17 +194,11 @@ class AnthropicReader:
             self._block["thinking"] = as_text(self._block.get("thinking")) + thought
             return ChatChunk(reasoning=thought)
         if kind == "signature_delta" and block == "thinking":
-            self._block["signature"] = as_text(self._block.get("signature")) + as_text(
-                delta.get("signature")
-            )
+            self._block["signature"] = as_text(self._block.get("signature")) + as_text(delta.get("signature"))
         if kind == "input_json_delta" and block == "tool_use":
             piece = as_text(delta.get("partial_json"))
             self._arguments += piece
-            return (
-                ChatChunk(tool_calls=(ToolCallDelta(self._calls - 1, arguments=piece),))
-                if piece
-                else None
-            )
+            return ChatChunk(tool_calls=(ToolCallDelta(self._calls - 1, arguments=piece),)) if piece else None
         return None
 
     def _end(self) -> ChatChunk | None:
@@ -252,13 +207,9 @@ class AnthropicReader:
             return ChatChunk(thinking=(signed(block),))
         if block.get("type") != "tool_use":
             return None
-        if (
-            not self._arguments
-        ):  # not streamed: they stood in the block's start, or there are none
+        if not self._arguments:  # not streamed: they stood in the block's start, or there are none
             whole = compact(as_map(block.get("input")))
-            return ChatChunk(
-                tool_calls=(ToolCallDelta(self._calls - 1, arguments=whole),)
-            )
+            return ChatChunk(tool_calls=(ToolCallDelta(self._calls - 1, arguments=whole),))
         if self._malformed is not None and load_map(self._arguments) is None:
             raise self._malformed
         return None
@@ -270,14 +221,10 @@ class AnthropicReader:
                 raise self._malformed
             if not self._seen:
                 raise EmptyAnswer("the stream ended before its first event")
-            raise IncompleteAnswer(
-                "the stream ended without message_stop and a stop_reason"
-            )
+            raise IncompleteAnswer("the stream ended without message_stop and a stop_reason")
         body: Json = {"type": "message", **self._stop}
         return ChatChunk(
-            finish_reason=finish_of(
-                self._stop.get("stop_reason"), has_content=self._content, body=body
-            ),
+            finish_reason=finish_of(self._stop.get("stop_reason"), has_content=self._content, body=body),
             usage=usage_of(self._usage),
             model=as_text(self._message.get("model")),
             id=as_text(self._message.get("id")),

@@ -44,9 +44,7 @@ def write_body(request: ChatRequest, target: Target, *, stream: bool) -> Json:
     messages = portable(request.messages, "anthropic")
     system = system_parts(messages)
     turns = _turns(messages)
-    if (
-        not turns
-    ):  # nothing but a system prompt: Anthropic wants a user's turn, so it becomes one
+    if not turns:  # nothing but a system prompt: Anthropic wants a user's turn, so it becomes one
         turns, system = [("user", _blocks(system) or [_text(OPENING)])], []
     thinking = _thinking(request, target, messages, own)
     budget = as_map(thinking.get("thinking")).get("budget_tokens", 0)
@@ -88,26 +86,16 @@ def _thinking(
 ) -> Json:
     """`thinking` and `output_config.effort` of a request's reasoning effort, unless its `extra` says it better."""
     effort = request.reasoning_effort
-    if (
-        effort is None
-        or "thinking" in own
-        or "effort" in as_map(own.get("output_config"))
-    ):
+    if effort is None or "thinking" in own or "effort" in as_map(own.get("output_config")):
         return {}
     traits = traits_of(target.model)
     if effort == "none":
-        return (
-            {"thinking": {"type": "disabled"}}
-            if traits.adaptive and not traits.always_thinks
-            else {}
-        )
+        return {"thinking": {"type": "disabled"}} if traits.adaptive and not traits.always_thinks else {}
     if not traits.thinks:
         return {}
     if traits.adaptive:
         shown = {"display": "summarized"} if traits.xhigh else {}
-        thinking = (
-            {} if forces_tool(request) else {"thinking": {"type": "adaptive", **shown}}
-        )
+        thinking = {} if forces_tool(request) else {"thinking": {"type": "adaptive", **shown}}
         return {**thinking, "output_config": {"effort": effort_of(effort, traits)}}
     budget = thinking_budget(request)
     if not budget or forces_tool(request) or _loop_without_thinking(messages):
@@ -131,9 +119,7 @@ def _output_format(request: ChatRequest) -> Json:
     if wanted.get("type") != "json_schema":
         return {}
     schema = as_map(as_map(wanted.get("json_schema")).get("schema"))
-    return {
-        "output_config": {"format": {"type": "json_schema", "schema": closed(schema)}}
-    }
+    return {"output_config": {"format": {"type": "json_schema", "schema": closed(schema)}}}
 
 
 def closed(schema: Any) -> Any:
@@ -159,9 +145,7 @@ def _turns(messages: Sequence[Message]) -> list[tuple[str, list[Json]]]:
     if turns and turns[0][0] == "assistant":
         turns.insert(0, ("user", [_text(OPENING)]))
     if turns and turns[-1][0] == "assistant" and turns[-1][1][-1]["type"] == "text":
-        last = turns[-1][1][
-            -1
-        ]  # "final assistant content cannot end with trailing whitespace"
+        last = turns[-1][1][-1]  # "final assistant content cannot end with trailing whitespace"
         turns[-1][1][-1] = {**last, "text": last["text"].rstrip()}
     return turns
 
@@ -171,13 +155,8 @@ def _turn(message: Message) -> tuple[str, list[Json]]:
     if role == "tool":
         return "user", [_result(message)]
     if role == "assistant":
-        thinking = [
-            without(block, ["dialect"])
-            for block in as_maps(message.get("thinking_blocks"))
-        ]
-        said = _blocks(parts_of(message.get("content"))) or _blocks(
-            parts_of(message.get("refusal"))
-        )
+        thinking = [without(block, ["dialect"]) for block in as_maps(message.get("thinking_blocks"))]
+        said = _blocks(parts_of(message.get("content"))) or _blocks(parts_of(message.get("refusal")))
         return "assistant", [
             *thinking,
             *said,
@@ -271,9 +250,7 @@ def _tools(request: ChatRequest, messages: Sequence[Message]) -> list[Json]:
     """The tools, or, where a history has calls and the request no tools, the least that makes that history valid."""
     if request.tools:
         return [_tool(tool) for tool in request.tools]
-    names = {
-        call_name(call): None for message in messages for call in tool_calls(message)
-    }
+    names = {call_name(call): None for message in messages for call in tool_calls(message)}
     return [{"name": name, "input_schema": {"type": "object"}} for name in names]
 
 
@@ -290,17 +267,9 @@ def _tool(tool: Mapping[str, Any]) -> Json:
 
 def _tool_choice(request: ChatRequest, messages: Sequence[Message]) -> Json | None:
     if not request.tools:
-        return (
-            {"type": "none"}
-            if any(tool_calls(message) for message in messages)
-            else None
-        )
+        return {"type": "none"} if any(tool_calls(message) for message in messages) else None
     choice = request.tool_choice
-    single = (
-        {"disable_parallel_tool_use": True}
-        if request.parallel_tool_calls is False
-        else {}
-    )
+    single = {"disable_parallel_tool_use": True} if request.parallel_tool_calls is False else {}
     if choice is None:
         return {"type": "auto", **single} if single else None
     if choice == "none":

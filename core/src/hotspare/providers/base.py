@@ -47,9 +47,7 @@ class Wire(Protocol):
         """Names of the request's fields that this wire cannot carry for this target."""
         ...
 
-    def write(
-        self, request: ChatRequest, target: Target, *, stream: bool
-    ) -> dict[str, Any]:
+    def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
         """The JSON body of a request."""
         ...
 
@@ -69,8 +67,6 @@ class Wire(Protocol):
         """A fresh reader for one streamed answer."""
         ...
 
-    def parse_request(
-        self, body: Mapping[str, Any], *, model: str | None = None
-    ) -> ChatRequest:
+    def parse_request(self, body: Mapping[str, Any], *, model: str | None = None) -> ChatRequest:
         """The reverse of `write`: a provider-shaped body as a ChatRequest."""
         ...

@@ -37,9 +37,7 @@ def traits_of(model: str) -> Traits:
     found = _NAME.search(model)
     if found is None:
         newest = "mythos" in model or "fable" in model
-        return Traits(
-            adaptive=newest, xhigh=newest, always_thinks=newest, sampling=not newest
-        )
+        return Traits(adaptive=newest, xhigh=newest, always_thinks=newest, sampling=not newest)
     family = found["family"] or ""
     version = (int(found["major"]), int(found["minor"] or 0))
     late = version >= (5, 0) or (family == "opus" and version >= (4, 7))
@@ -47,8 +45,7 @@ def traits_of(model: str) -> Traits:
         thinks=version >= (3, 7),
         adaptive=version >= (4, 6),
         xhigh=late,
-        always_thinks=family in ("fable", "mythos")
-        or (family, *version) in _ALWAYS_THINKING,
+        always_thinks=family in ("fable", "mythos") or (family, *version) in _ALWAYS_THINKING,
         sampling=not late,
         schema=version >= (4, 5) or (family == "opus" and version >= (4, 1)),
     )

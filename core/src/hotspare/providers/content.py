@@ -26,19 +26,12 @@ def parts_of(content: object) -> list[Json]:
     """A message's content as parts: a string is one text part, None is none."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
-    return [
-        {"type": "text", "text": part} if isinstance(part, str) else as_map(part)
-        for part in as_list(content)
-    ]
+    return [{"type": "text", "text": part} if isinstance(part, str) else as_map(part) for part in as_list(content)]
 
 
 def plain_text(content: object) -> str:
     """The text of a message's content, parts joined."""
-    return "".join(
-        as_text(part.get("text"))
-        for part in parts_of(content)
-        if part.get("type") == "text"
-    )
+    return "".join(as_text(part.get("text")) for part in parts_of(content) if part.get("type") == "text")
 
 
 def data_url(url: str) -> Blob | None:
@@ -97,20 +90,13 @@ def call_arguments(call: Mapping[str, Any]) -> Json:
 def system_parts(messages: Iterable[Message]) -> list[Json]:
     """All system and developer texts, in order: the providers other than OpenAI keep them in one place."""
     return [
-        part
-        for message in messages
-        if message.get("role") in SYSTEM_ROLES
-        for part in parts_of(message.get("content"))
+        part for message in messages if message.get("role") in SYSTEM_ROLES for part in parts_of(message.get("content"))
     ]
 
 
 def part_kinds(messages: Sequence[Message]) -> set[str]:
     """The types of content parts that occur in a history."""
-    return {
-        as_text(part.get("type"))
-        for message in messages
-        for part in parts_of(message.get("content"))
-    }
+    return {as_text(part.get("type")) for message in messages for part in parts_of(message.get("content"))}
 
 
 def compact(value: object) -> str:
@@ -128,7 +114,6 @@ def lacking(request: ChatRequest, target: Target) -> list[str]:
         "response_format": (shape == "json_object" and "json_mode" in target.lacks)
         or (shape == "json_schema" and "json_schema" in target.lacks),
         "seed": "seed" in target.lacks and request.seed is not None,
-        "reasoning_effort": "reasoning" in target.lacks
-        and request.reasoning_effort not in (None, "none"),
+        "reasoning_effort": "reasoning" in target.lacks and request.reasoning_effort not in (None, "none"),
     }
     return [name for name, missing in found.items() if missing]

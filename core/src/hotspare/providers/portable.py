@@ -83,9 +83,7 @@ def portable(
         if message.get("role") != "assistant":
             result.append(message)
             continue
-        behind = takewhile(
-            lambda later: later.get("role") != "assistant", history[index + 1 :]
-        )
+        behind = takewhile(lambda later: later.get("role") != "assistant", history[index + 1 :])
         results = [later for later in behind if later.get("role") == "tool"]
         result += _turn(_signed(message, signers), results, rule, taken)
     if dialect == "openai":
@@ -113,20 +111,14 @@ def signer_of(block: Message) -> str:
     return as_text(block.get("dialect")) or "anthropic"
 
 
-def _turn(
-    message: Json, results: Sequence[Json], rule: IdRule, taken: set[str]
-) -> list[Json]:
+def _turn(message: Json, results: Sequence[Json], rule: IdRule, taken: set[str]) -> list[Json]:
     """An assistant message with the calls that were answered, and behind it their results in the order of the calls."""
     calls: list[Json] = []
     answers: list[Json] = []
     left = list(results)
     for call in tool_calls(message):
         answer = next(
-            (
-                r
-                for r in left
-                if as_text(r.get("tool_call_id")) == as_text(call.get("id"))
-            ),
+            (r for r in left if as_text(r.get("tool_call_id")) == as_text(call.get("id"))),
             None,
         )
         if answer is None:
@@ -152,27 +144,17 @@ def _free_id(call_id: str, rule: IdRule, taken: set[str]) -> str:
 
 
 def _says_anything(message: Message) -> bool:
-    return bool(
-        parts_of(message.get("content"))
-        or message.get("refusal")
-        or message.get("thinking_blocks")
-    )
+    return bool(parts_of(message.get("content")) or message.get("refusal") or message.get("thinking_blocks"))
 
 
 def _signed(message: Json, signers: Collection[str]) -> Json:
     """The message without what others signed."""
-    blocks = [
-        block
-        for block in as_maps(message.get("thinking_blocks"))
-        if signer_of(block) in signers
-    ]
+    blocks = [block for block in as_maps(message.get("thinking_blocks")) if signer_of(block) in signers]
     result = without(message, ["thinking_blocks"])
     if blocks:
         result["thinking_blocks"] = blocks
     if result.get("tool_calls") and "gemini" not in signers:
-        result["tool_calls"] = [
-            without(call, ["extra_content"]) for call in tool_calls(result)
-        ]
+        result["tool_calls"] = [without(call, ["extra_content"]) for call in tool_calls(result)]
     return result
 
 
@@ -190,11 +172,7 @@ def _text_results(messages: Iterable[Json]) -> list[Json]:
         parts = parts_of(message.get("content"))
         held += [part for part in parts if part.get("type") != "text"]
         texts = [part for part in parts if part.get("type") == "text"]
-        content: Any = (
-            message.get("content")
-            if len(texts) == len(parts)
-            else texts or "(see below)"
-        )
+        content: Any = message.get("content") if len(texts) == len(parts) else texts or "(see below)"
         result.append({**without(message, ["is_error"]), "content": content})
     return [*result, {"role": "user", "content": held}] if held else result
 

@@ -19,9 +19,7 @@ def as_map(value: object) -> Json:
 
 def as_list(value: object) -> list[Any]:
     """The value if it is a JSON array, else []."""
-    return (
-        list(cast("Sequence[Any]", value)) if isinstance(value, (list, tuple)) else []
-    )
+    return list(cast("Sequence[Any]", value)) if isinstance(value, (list, tuple)) else []
 
 
 def as_maps(value: object) -> list[Json]:
@@ -36,11 +34,7 @@ def as_text(value: object) -> str:
 
 def as_count(value: object) -> int:
     """The value if it is a number of tokens, else 0."""
-    return (
-        value
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0
-        else 0
-    )
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def must_map(value: object, where: str) -> Json:
@@ -73,11 +67,7 @@ def load_map(data: str) -> Json | None:
 
 def present(**fields: Any) -> Json:
     """The fields that have a value: None and empty sequences are left out."""
-    return {
-        name: value
-        for name, value in fields.items()
-        if value is not None and value != () and value != []
-    }
+    return {name: value for name, value in fields.items() if value is not None and value != () and value != []}
 
 
 def overlay(base: Mapping[str, Any], *layers: Mapping[str, Any]) -> Json:
@@ -90,11 +80,7 @@ def overlay(base: Mapping[str, Any], *layers: Mapping[str, Any]) -> Json:
     for layer in layers:
         for name, value in layer.items():
             old = result.get(name)
-            mergeable = (
-                isinstance(old, Mapping)
-                and isinstance(value, Mapping)
-                and "type" not in value
-            )
+            mergeable = isinstance(old, Mapping) and isinstance(value, Mapping) and "type" not in value
             result[name] = overlay(as_map(old), as_map(value)) if mergeable else value
     return result
 
