@@ -24,6 +24,10 @@ BEYOND_OUR_SHAPE = {
     "stream-tool-result-1.yaml": "blocks of the server's tool search",
     "plain-image+tool-result-1.yaml": "an image by the id of Anthropic's Files API",
     "plain-tool-call+tool-result-2.yaml": "tool references inside a tool result",
+    "plain-tool-call+tool-result-3.yaml": "tool references inside a tool result",
+    "plain-tool-call+tool-result-4.yaml": "tool references inside a tool result",
+    "plain-tool-result-3.yaml": "tool references inside a tool result",
+    "plain-tool-result-4.yaml": "tool references inside a tool result",
 }
 """Recorded histories that ride in `extra["anthropic"]["messages"]`: OpenAI's shape has no words for them."""
 FINISH = {"end_turn": "stop", "tool_use": "tool_calls", "max_tokens": "length", "stop_sequence": "stop"}

@@ -19,6 +19,8 @@ PLAIN = [item for item in ALL if item.status == 200 and not item.stream]
 STREAMS = [item for item in ALL if item.status == 200 and item.stream]
 REFUSED = {"gemini/plain-refused-1.yaml", "vertex/plain-text-1.yaml"}
 """Answers that a filter blocked before the first word."""
+MALFORMED = "UNEXPECTED_TOOL_CALL"
+"""A recorded answer ended so, with nothing in it: the model called what it was not offered."""
 BEYOND_OUR_SHAPE: dict[str, str] = {}
 """Recorded histories that ride in `extra["gemini"]["contents"]`."""
 
@@ -58,7 +60,7 @@ def independent(bodies: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("item", [i for i in PLAIN if i.name not in REFUSED])
+@pytest.mark.parametrize("item", [i for i in PLAIN if i.name not in REFUSED and MALFORMED not in i.text])
 def test_a_whole_answer_is_read_right(item: Recorded) -> None:
     """Text, calls, usage, finish reason, reasoning and signatures are those of the raw JSON."""
     body = json.loads(item.text)
@@ -69,6 +71,15 @@ def test_a_whole_answer_is_read_right(item: Recorded) -> None:
     assert len({c.id for c in reply.tool_calls}) == len(reply.tool_calls)
     assert reply.usage == told["usage"]
     assert reply.usage.total_tokens == body["usageMetadata"]["totalTokenCount"]
+
+
+def test_a_malformed_answer_is_no_answer() -> None:
+    """A call to a tool that was never offered ends the attempt as MalformedAnswer."""
+    broken = [item for item in PLAIN if MALFORMED in item.text]
+    assert broken
+    for item in broken:
+        with pytest.raises(errors.MalformedAnswer, match=MALFORMED):
+            WIRE.read(json.loads(item.text), ChatRequest(messages=[]))
 
 
 def test_a_blocked_answer_is_refused_in_the_providers_words() -> None:
@@ -147,7 +158,20 @@ def canonical(value: Any, name: str = "") -> Any:
     for old, new in (("responseSchema", "responseJsonSchema"), ("parameters", "parametersJsonSchema")):
         if old in renamed:
             renamed[new] = renamed.pop(old)
+    if "contents" in renamed:
+        renamed["contents"] = merged(renamed["contents"])
     return {k: v for k, v in renamed.items() if not (k == "generationConfig" and v == {})}
+
+
+def merged(contents: list[Any]) -> list[Any]:
+    """Neighbours of one role made one: Gemini reads both alike."""
+    result: list[Any] = []
+    for content in contents:
+        if result and result[-1]["role"] == content["role"]:
+            result[-1] = {**content, "parts": result[-1]["parts"] + content["parts"]}
+        else:
+            result.append(content)
+    return result
 
 
 def schema(value: Any) -> Any:

@@ -10,7 +10,20 @@ from hotspare.providers.content import as_data_url, compact
 from hotspare.providers.shape import Json, as_map, as_maps, as_text, present, without
 
 _READ = frozenset(
-    ["model", "max_tokens", "messages", "system", "tools", "tool_choice", "stop_sequences", "temperature", "top_p", "top_k", "metadata", "stream"]
+    [
+        "model",
+        "max_tokens",
+        "messages",
+        "system",
+        "tools",
+        "tool_choice",
+        "stop_sequences",
+        "temperature",
+        "top_p",
+        "top_k",
+        "metadata",
+        "stream",
+    ]
 )
 _ORDER = {"thinking": 0, "redacted_thinking": 0, "text": 1, "tool_use": 2}
 
@@ -22,7 +35,7 @@ def parse_body(body: Mapping[str, Any], model: str | None = None) -> ChatRequest
     for message in as_maps(body.get("messages")):
         messages += _messages(message)
     if not all(_portable(message) for message in as_maps(body.get("messages"))):
-        extra["messages"] = body["messages"]
+        extra |= {name: body[name] for name in ("messages", "system") if name in body}
     tools = as_maps(body.get("tools"))
     functions = [tool for tool in tools if tool.get("type") in (None, "custom")]
     if len(functions) < len(tools):  # server tools: only Anthropic has them

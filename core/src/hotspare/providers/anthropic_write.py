@@ -46,6 +46,8 @@ def write_body(request: ChatRequest, target: Target, *, stream: bool) -> Json:
     turns = _turns(messages)
     if not turns:  # nothing but a system prompt: Anthropic wants a user's turn, so it becomes one
         turns, system = [("user", _blocks(system) or [_text(OPENING)])], []
+    if "messages" in own:  # a history in Anthropic's own words brings its system prompt along
+        system = []
     thinking = _thinking(request, target, messages, own)
     budget = as_map(thinking.get("thinking")).get("budget_tokens", 0)
     body = present(

@@ -148,14 +148,20 @@ def _result(message: Message, names: Mapping[str, str], target: Target) -> list[
     content = message.get("content")
     media = [part for part in parts_of(content) if part.get("type") != "text"]
     blobs = [part for part in (part_of(p, target) for p in media) if part]
-    inside = generation(target.model) >= (3, 0) and all("inlineData" in blob for blob in blobs)
+    inside = [blob for blob in blobs if generation(target.model) >= (3, 0) and _fits_a_result(blob)]
     response = present(
         id=sent_id(call_id),
         name=names[call_id],
         response=_response(plain_text(content), failed=bool(message.get("is_error")), media=bool(media)),
-        parts=blobs if inside else None,
+        parts=inside,
     )
-    return [{"functionResponse": response}, *([] if inside else blobs)]
+    return [{"functionResponse": response}, *(blob for blob in blobs if blob not in inside)]
+
+
+def _fits_a_result(blob: Json) -> bool:
+    """Gemini 3 takes images and PDFs inside a function's response; others, and all before it, stand behind it."""
+    media_type = as_text(as_map(blob.get("inlineData") or blob.get("fileData")).get("mimeType"))
+    return media_type.startswith("image/") or media_type == "application/pdf"
 
 
 def _response(text: str, *, failed: bool, media: bool) -> Json:
