@@ -1,0 +1,51 @@
+"""Bodies and events that are almost the wire's: real field names, arbitrary values."""
+
+import json
+
+import pytest
+from hypothesis import strategies as st
+
+from hotspare.errors import BackendError
+from hotspare.messages import ChatRequest
+from hotspare.providers.base import Wire
+
+REQUEST = ChatRequest(messages=[{"role": "user", "content": "hi"}])
+
+
+def almost(names: list[str], words: list[str]) -> st.SearchStrategy[object]:
+    """JSON values whose objects use these names and whose strings are often these words."""
+    leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(words) | st.text(max_size=5)
+    return st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(names), inner, max_size=5),
+        max_leaves=25,
+    )
+
+
+def survives_body(wire: Wire, body: object) -> None:
+    """Reading gives a reply or one of hotspare's errors; any other exception fails the test."""
+    try:
+        wire.read(body, REQUEST)  # type: ignore[arg-type]  # what a server sends need not be an object
+    except BackendError:
+        pass
+
+
+def survives_stream(wire: Wire, events: list[tuple[str, object]]) -> None:
+    """The same for a stream of events; a str is sent as it is, anything else as JSON."""
+    reader = wire.reader(REQUEST)
+    try:
+        for name, value in events:
+            reader.event(name, value if isinstance(value, str) else json.dumps(value))
+        reader.finish()
+    except BackendError:
+        pass
+
+
+def fails_as(wire: Wire, events: list[tuple[str, object]], error: type[BackendError]) -> BackendError:
+    """The error that a stream ends in."""
+    reader = wire.reader(REQUEST)
+    with pytest.raises(error) as caught:
+        for name, value in events:
+            reader.event(name, value if isinstance(value, str) else json.dumps(value))
+        reader.finish()
+    return caught.value
