@@ -156,6 +156,8 @@ def test_errors_are_not_answers() -> None:
 def test_count(capsys: pytest.CaptureFixture[str]) -> None:
     """All recordings are covered; the count is printed."""
     with capsys.disabled():
-        print(f"\nanthropic: {len(ALL)} exchanges, {len(PLAIN)} plain, {len(STREAMS)} streams, "
-              f"{len(BEYOND_OUR_SHAPE)} histories in extra")  # fmt: skip
+        print(
+            f"\nanthropic: {len(ALL)} exchanges, {len(PLAIN)} plain, {len(STREAMS)} streams, "
+            f"{len(BEYOND_OUR_SHAPE)} histories in extra"
+        )
     assert len(PLAIN) + len(STREAMS) + sum(item.status != 200 for item in ALL) == len(ALL)

@@ -209,6 +209,8 @@ def test_errors_are_not_answers() -> None:
 def test_count(capsys: pytest.CaptureFixture[str]) -> None:
     """All recordings are covered; the count is printed, with those that are OpenAI's dialect."""
     with capsys.disabled():
-        print(f"\ngemini, vertex: {len(ALL)} exchanges, {len(PLAIN)} plain, {len(STREAMS)} streams; "
-              f"{len(OTHER_DIALECT)} more speak OpenAI's dialect")  # fmt: skip
+        print(
+            f"\ngemini, vertex: {len(ALL)} exchanges, {len(PLAIN)} plain, {len(STREAMS)} streams; "
+            f"{len(OTHER_DIALECT)} more speak OpenAI's dialect"
+        )
     assert len(PLAIN) + len(STREAMS) + sum(item.status != 200 for item in ALL) == len(ALL)

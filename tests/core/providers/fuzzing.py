@@ -1,6 +1,7 @@
 """Bodies and events that are almost the wire's: real field names, arbitrary values."""
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import strategies as st
@@ -22,30 +23,28 @@ def almost(names: list[str], words: list[str]) -> st.SearchStrategy[object]:
     )
 
 
+def feed(wire: Wire, events: list[tuple[str, object]]) -> None:
+    """Feeds a stream to a fresh reader; a str is sent as it is, anything else as JSON."""
+    reader = wire.reader(REQUEST)
+    for name, value in events:
+        reader.event(name, value if isinstance(value, str) else json.dumps(value))
+    reader.finish()
+
+
 def survives_body(wire: Wire, body: object) -> None:
     """Reading gives a reply or one of hotspare's errors; any other exception fails the test."""
-    try:
+    with suppress(BackendError):
         wire.read(body, REQUEST)  # type: ignore[arg-type]  # what a server sends need not be an object
-    except BackendError:
-        pass
 
 
 def survives_stream(wire: Wire, events: list[tuple[str, object]]) -> None:
-    """The same for a stream of events; a str is sent as it is, anything else as JSON."""
-    reader = wire.reader(REQUEST)
-    try:
-        for name, value in events:
-            reader.event(name, value if isinstance(value, str) else json.dumps(value))
-        reader.finish()
-    except BackendError:
-        pass
+    """The same for a stream of events."""
+    with suppress(BackendError):
+        feed(wire, events)
 
 
 def fails_as(wire: Wire, events: list[tuple[str, object]], error: type[BackendError]) -> BackendError:
     """The error that a stream ends in."""
-    reader = wire.reader(REQUEST)
     with pytest.raises(error) as caught:
-        for name, value in events:
-            reader.event(name, value if isinstance(value, str) else json.dumps(value))
-        reader.finish()
+        feed(wire, events)
     return caught.value

@@ -35,9 +35,13 @@ def write(target: Target | None = None, **fields: Any) -> dict[str, Any]:
         ("none", False, {"type": "none"}),
         ("required", None, {"type": "any"}),
         (None, False, {"type": "auto", "disable_parallel_tool_use": True}),
-        ({"type": "function", "function": {"name": "f"}}, False, {"type": "tool", "name": "f", "disable_parallel_tool_use": True}),
+        (
+            {"type": "function", "function": {"name": "f"}},
+            False,
+            {"type": "tool", "name": "f", "disable_parallel_tool_use": True},
+        ),
     ],
-)  # fmt: skip
+)
 def test_tool_choice(choice: Any, parallel: bool | None, expected: Any) -> None:
     """Every tool choice has its Anthropic word, parallel use switched off inside it."""
     assert write(tools=[TOOL], tool_choice=choice, parallel_tool_calls=parallel).get("tool_choice") == expected
@@ -48,11 +52,15 @@ def test_tool_choice(choice: Any, parallel: bool | None, expected: Any) -> None:
     [
         ("sonnet-4-5", "high", {"thinking": {"type": "enabled", "budget_tokens": 4096}}),
         ("opus-4-6", "xhigh", {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}),
-        ("opus-4-8", "xhigh", {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": "xhigh"}}),
+        (
+            "opus-4-8",
+            "xhigh",
+            {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": "xhigh"}},
+        ),
         ("opus-5", "none", {"thinking": {"type": "disabled"}}),
         ("sonnet-4-5", "none", {}),
     ],
-)  # fmt: skip
+)
 def test_reasoning_by_generation(model: str, effort: Any, expected: dict[str, Any]) -> None:
     """Older models get a budget, newer ones an effort they know; the answer's room is not eaten by the budget."""
     body = write(claude(model), reasoning_effort=effort)
@@ -63,7 +71,11 @@ def test_reasoning_by_generation(model: str, effort: Any, expected: dict[str, An
 @pytest.mark.parametrize(
     ("model", "fields", "expected"),
     [
-        ("sonnet-4-5", {"seed": 1, "frequency_penalty": 0.5, "presence_penalty": 0.5}, ("seed", "frequency_penalty", "presence_penalty")),
+        (
+            "sonnet-4-5",
+            {"seed": 1, "frequency_penalty": 0.5, "presence_penalty": 0.5},
+            ("seed", "frequency_penalty", "presence_penalty"),
+        ),
         ("sonnet-4-5", {"response_format": {"type": "json_object"}}, ("response_format",)),
         ("sonnet-4-5", {"response_format": SCHEMA, "temperature": 1, "top_p": 0.9, "top_k": 3, "stop": ["x"]}, ()),
         ("sonnet-4-20250514", {"response_format": SCHEMA}, ("response_format",)),
@@ -76,7 +88,7 @@ def test_reasoning_by_generation(model: str, effort: Any, expected: dict[str, An
         ("sonnet-4-5", {"stop": [" "]}, ("stop",)),
         ("sonnet-4-5", {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, ("messages",)),
     ],
-)  # fmt: skip
+)
 def test_what_it_cannot_carry_is_named(model: str, fields: dict[str, Any], expected: tuple[str, ...]) -> None:
     """Nothing is silently dropped: the field's name comes back."""
     assert WIRE.unsupported(ChatRequest(**{"messages": HI, **fields}), claude(model)) == expected
@@ -92,7 +104,7 @@ def test_what_the_target_lacks_is_named() -> None:
 
 
 def test_extra_is_laid_over_what_hotspare_writes() -> None:
-    """hotspare < the target's extra < the request's; a tagged object is replaced, not mixed; other dialects' is not sent."""
+    """hotspare < the target's extra < the request's; a tagged object is replaced; other dialects' is not sent."""
     target = claude(extra={"service_tier": "auto", "metadata": {"a": 1}})
     body = write(
         target,
@@ -139,7 +151,11 @@ def test_system_texts_from_anywhere_are_one_prompt_and_alone_become_the_question
 def test_a_foreign_tool_loop_is_not_asked_to_think_by_budget() -> None:
     """A history that ends in results of another model's calls has no signed thinking: no budget is sent."""
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    loop = [*HI, {"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c", "content": "1"}]
+    loop: list[dict[str, Any]] = [
+        *HI,
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "1"},
+    ]
     assert "thinking" not in write(messages=loop, tools=[TOOL], reasoning_effort="high")
     signed = {"type": "thinking", "thinking": "x", "signature": "s", "dialect": "anthropic"}
     loop[1] = {**loop[1], "thinking_blocks": [signed]}

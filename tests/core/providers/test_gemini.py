@@ -30,9 +30,16 @@ def write(target: Target | None = None, **fields: Any) -> dict[str, Any]:
 def test_every_sampling_field_has_its_word() -> None:
     """All of the request's fields stand in `generationConfig`."""
     body = write(
-        temperature=0, top_p=0.5, top_k=4, max_tokens=9, stop=["x"], seed=7, frequency_penalty=0.1, presence_penalty=0.2,
+        temperature=0,
+        top_p=0.5,
+        top_k=4,
+        max_tokens=9,
+        stop=["x"],
+        seed=7,
+        frequency_penalty=0.1,
+        presence_penalty=0.2,
         response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}},
-    )  # fmt: skip
+    )
     assert body["generationConfig"] == {
         "temperature": 0,
         "topP": 0.5,

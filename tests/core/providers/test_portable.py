@@ -1,4 +1,4 @@
-"""Any history of ours is valid for every dialect: checked by a validator per dialect that knows only its API's rules."""
+"""Any history of ours is valid for every dialect, says a validator per dialect that knows only its API's rules."""
 
 import copy
 import json
@@ -144,7 +144,7 @@ def test_it_is_stable(history: list[dict[str, Any]]) -> None:
 def test_a_good_id_is_left_alone(dialect: str) -> None:
     """An id that the provider takes stays as the caller wrote it, so that it can be found again."""
     call = {"id": "call_abc", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    history = [
+    history: list[dict[str, Any]] = [
         {"role": "user", "content": "hi"},
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_abc", "content": "1"},
@@ -154,7 +154,7 @@ def test_a_good_id_is_left_alone(dialect: str) -> None:
 
 def test_a_repeated_id_is_made_unique() -> None:
     """Two turns that used one id (empty, as Gemini's OpenAI face gives) get two, each the same in call and result."""
-    turn = [
+    turn: list[dict[str, Any]] = [
         {
             "role": "assistant",
             "content": None,

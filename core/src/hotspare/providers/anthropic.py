@@ -100,7 +100,7 @@ def _sampling(request: ChatRequest, target: Target, *, thinking: bool) -> dict[s
     fixed = not traits.sampling or (thinking and traits.thinks)
     return {
         "temperature": request.temperature is not None
-        and (request.temperature > 1 or fixed and request.temperature != 1),
+        and (request.temperature > 1 or (fixed and request.temperature != 1)),
         "top_p": request.top_p not in (None, 1) and fixed,
         "top_k": request.top_k is not None and fixed,
     }

@@ -1,4 +1,7 @@
-"""Anthropic's answers -> ChatReply and ChatChunk. Proof of completion: a stop reason and, in a stream, `message_stop`."""
+"""Anthropic's answers -> ChatReply and ChatChunk.
+
+Proof of completion: a stop reason and, in a stream, `message_stop`.
+"""
 
 from hotspare.errors import EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import (

@@ -1,7 +1,8 @@
 """What each generation of Claude can be asked: thinking, effort, sampling, structured output.
 
 Source: the notes in the anthropic 2.12 SDK (`thinking`, `output_config`), its list of models, LiteLLM's model map and
-recorded answers of the API ("This model does not support effort level 'xhigh'. Supported levels: high, low, max, medium").
+recorded answers of the API ("This model does not support effort level 'xhigh'. Supported levels: high, low, max,
+medium").
 """
 
 import re
@@ -12,7 +13,7 @@ _NAME = re.compile(
 )
 _ALWAYS_THINKING = frozenset({("sonnet", 5, 5), ("opus", 5, 5)})
 BUDGETS = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192}
-"""Thinking tokens for a model that wants a number: the figures that LiteLLM's users know; 1,024 is Anthropic's least."""
+"""Thinking tokens for a model that wants a number: LiteLLM's figures; 1,024 is Anthropic's least."""
 
 
 @dataclass(frozen=True, slots=True)
