@@ -1,7 +1,7 @@
 """ChatRequest -> the body of Anthropic's `POST /v1/messages`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from hotspare.messages import ChatRequest, Message
 from hotspare.providers.claude import BUDGETS, effort_of, traits_of
@@ -112,8 +112,8 @@ def _loop_without_thinking(messages: Sequence[Message]) -> bool:
     """
     if not messages or messages[-1].get("role") != "tool":
         return False
-    speaker = next((m for m in reversed(messages) if m.get("role") == "assistant"), {})
-    return not speaker.get("thinking_blocks")
+    spoken = [message for message in messages if message.get("role") == "assistant"]
+    return not (spoken and spoken[-1].get("thinking_blocks"))
 
 
 def _output_format(request: ChatRequest) -> Json:
@@ -127,10 +127,10 @@ def _output_format(request: ChatRequest) -> Json:
 def closed(schema: Any) -> Any:
     """The schema with `additionalProperties: false` on every object: Anthropic takes no other."""
     if isinstance(schema, (list, tuple)):
-        return [closed(item) for item in as_list(schema)]
+        return [closed(item) for item in as_list(cast("object", schema))]
     if not isinstance(schema, Mapping):
         return schema
-    result = {name: closed(value) for name, value in as_map(schema).items()}
+    result = {name: closed(value) for name, value in as_map(cast("object", schema)).items()}
     is_object = result.get("type") == "object" and "additionalProperties" not in result
     return {**result, "additionalProperties": False} if is_object else result
 

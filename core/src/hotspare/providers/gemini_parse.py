@@ -91,7 +91,7 @@ def json_schema(schema: Any) -> Any:
             result[name] = value.lower()
         elif word is not None:
             result[word] = json_schema(value)
-    if as_map(schema).get("nullable") and isinstance(result.get("type"), str):
+    if as_map(cast("object", schema)).get("nullable") and isinstance(result.get("type"), str):
         result["type"] = [result["type"], "null"]
     return result
 

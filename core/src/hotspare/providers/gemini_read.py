@@ -65,7 +65,7 @@ class Candidate:
             words = as_text(as_map(body["promptFeedback"]).get("blockReasonMessage"))
             raise InBandError(words or f"the prompt was blocked ({blocked})", body=dump(body))
         candidates = [must_map(item, "candidates[]") for item in must_list(body.get("candidates", []), "candidates")]
-        first = next((item for item in candidates if not item.get("index")), {})
+        first = next((item for item in candidates if not item.get("index")), Json())
         self.reason = as_text(first.get("finishReason")) or self.reason
         parts = as_list(must_map(first.get("content") or {}, "content").get("parts"))
         return self._chunk([must_map(part, "parts[]") for part in parts])

@@ -178,8 +178,7 @@ def _text_results(messages: Iterable[Json]) -> list[Json]:
 
 
 def _uncached(message: Json) -> Json:
-    content = message.get("content")
-    if not isinstance(content, list):
-        return without(message, ["cache_control"])
-    parts = [without(part, ["cache_control"]) for part in parts_of(content)]
-    return {**without(message, ["cache_control"]), "content": parts}
+    result = without(message, ["cache_control"])
+    if isinstance(result.get("content"), (list, tuple)):
+        result["content"] = [without(part, ["cache_control"]) for part in parts_of(message["content"])]
+    return result

@@ -17,6 +17,11 @@ def as_map(value: object) -> Json:
     return dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else {}
 
 
+def is_map(value: object) -> bool:
+    """Whether the value is a JSON object."""
+    return isinstance(value, Mapping)
+
+
 def as_list(value: object) -> list[Any]:
     """The value if it is a JSON array, else []."""
     return list(cast("Sequence[Any]", value)) if isinstance(value, (list, tuple)) else []
@@ -24,7 +29,7 @@ def as_list(value: object) -> list[Any]:
 
 def as_maps(value: object) -> list[Json]:
     """The objects in a JSON array."""
-    return [as_map(item) for item in as_list(value) if isinstance(item, Mapping)]
+    return [as_map(item) for item in as_list(value) if is_map(item)]
 
 
 def as_text(value: object) -> str:
@@ -62,7 +67,7 @@ def load_map(data: str) -> Json | None:
         value: object = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return as_map(value) if isinstance(value, dict) else None
+    return as_map(value) if is_map(value) else None
 
 
 def present(**fields: Any) -> Json:
@@ -80,7 +85,7 @@ def overlay(base: Mapping[str, Any], *layers: Mapping[str, Any]) -> Json:
     for layer in layers:
         for name, value in layer.items():
             old = result.get(name)
-            mergeable = isinstance(old, Mapping) and isinstance(value, Mapping) and "type" not in value
+            mergeable = is_map(old) and is_map(value) and "type" not in value
             result[name] = overlay(as_map(old), as_map(value)) if mergeable else value
     return result
 
