@@ -1,0 +1,90 @@
+"""Server-sent events, decoded as they come (WHATWG HTML, 9.2.6 "Interpreting an event stream")."""
+
+from hotspare.errors import BodyTooLarge
+
+MAX_EVENT = 16 * 1024 * 1024
+"""Bytes of one event. The largest real ones carry an image in base64; 16 MiB is beyond any of them."""
+_BOM = b"\xef\xbb\xbf"
+
+
+class SSEDecoder:
+    """Bytes in, events out, wherever the bytes are cut.
+
+    An event is ``(name, data)``; without an `event:` line its name is `message`. `id` and `retry` are for
+    reconnecting, which an answer cannot do, so they are passed over.
+    """
+
+    __slots__ = ("_cr", "_data", "_held", "_limit", "_name", "_size", "_started")
+
+    def __init__(self, limit: int = MAX_EVENT) -> None:
+        self._limit = limit
+        self._held: list[bytes] = []  # pieces of a line that has not ended
+        self._data: list[bytes] = []
+        self._name = b""
+        self._size = 0  # bytes held for the event that is being read
+        self._cr = False  # the last line ended with CR: an LF that follows belongs to it
+        self._started = False
+
+    def feed(self, chunk: bytes) -> list[tuple[str, str]]:
+        """The events that these bytes complete, in order; empty for comments and half events.
+
+        Raises BodyTooLarge when one event is longer than the limit.
+        """
+        if self._cr and chunk:
+            self._cr = False
+            chunk = chunk.removeprefix(b"\n")
+        if b"\r" in chunk:
+            self._cr = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        self._size += len(chunk)
+        if b"\n" not in chunk:
+            self._held.append(chunk)
+            self._check()
+            return []
+        lines = (b"".join(self._held) + chunk).split(b"\n")
+        self._held = [lines.pop()]
+        if not self._started:
+            self._started = True
+            lines[0] = lines[0].removeprefix(_BOM)
+        return self._read(lines)
+
+    def flush(self) -> list[tuple[str, str]]:
+        """The event that the end of the stream completes.
+
+        The standard drops it; some servers end with `data: [DONE]` and no blank line. A JSON event that was cut in
+        two does not parse, so nothing half is taken for whole.
+        """
+        rest = b"".join(self._held).removeprefix(b"" if self._started else _BOM)
+        self._held = []
+        return self._read([rest, b""] if rest else [b""])
+
+    def _read(self, lines: list[bytes]) -> list[tuple[str, str]]:
+        events: list[tuple[str, str]] = []
+        data = self._data
+        for line in lines:
+            if line.startswith(b"data: "):
+                data.append(line[6:])
+            elif not line:
+                if data:
+                    text = b"\n".join(data).decode("utf-8", "replace")
+                    events.append((self._name.decode("utf-8", "replace") or "message", text))
+                    data.clear()
+                self._name = b""
+            else:
+                self._field(line)
+        if events or not data:
+            self._size = sum(map(len, data)) + len(self._held[0] if self._held else b"")
+        self._check()
+        return events
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+        elif name == b"event":
+            self._name = value
+
+    def _check(self) -> None:
+        if self._size > self._limit:
+            raise BodyTooLarge(f"one event of the stream is longer than {self._limit} bytes")
