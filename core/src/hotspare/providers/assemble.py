@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hotspare.messages import ChatChunk, ChatReply, ToolCall, ToolCallDelta
+from hotspare.messages import ChatChunk, ChatReply, ToolCall, ToolCallDelta, Usage
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ def reply_of(chunks: Iterable[ChatChunk]) -> ChatReply:
         thinking=tuple(thinking),
         refusal="".join(refusal) or None,
         finish_reason=last.finish_reason or "stop",
-        **({"usage": last.usage} if last.usage else {}),
+        usage=last.usage or Usage(),
         model=last.model,
         id=last.id,
     )

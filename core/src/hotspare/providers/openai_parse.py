@@ -68,7 +68,7 @@ def parse_body(body: Mapping[str, Any], flavor: Flavor, model: str | None = None
         seed=body.get("seed", body.get("random_seed")),
         frequency_penalty=body.get("frequency_penalty"),
         presence_penalty=body.get("presence_penalty"),
-        reasoning_effort=_effort(extra),
+        reasoning_effort=_effort(extra, flavor),
         user=body.get("user"),
         extra={"openai": extra} if extra else {},
     )
@@ -83,16 +83,13 @@ def _choice(choice: Any) -> Any:
     return "required" if choice == "any" else choice
 
 
-def _effort(extra: Json) -> ReasoningEffort | None:
-    """Takes the effort out of `extra` where hotspare writes the same again; else it stays there, word for word."""
-    plain = _EFFORTS.get(as_text(extra.get("reasoning_effort")))
-    if plain is not None:
+def _effort(extra: Json, flavor: Flavor) -> ReasoningEffort | None:
+    """The effort; taken out of `extra` where hotspare writes the same again, else it stays there, word for word."""
+    if flavor.effort == "reasoning":
+        return _EFFORTS.get(as_text(as_map(extra.get("reasoning")).get("effort")))
+    effort = _EFFORTS.get(as_text(extra.get("reasoning_effort")))
+    if effort is not None and flavor.effort == "reasoning_effort":
         del extra["reasoning_effort"]
-        return plain
-    asked = as_map(extra.get("reasoning"))
-    effort = _EFFORTS.get(as_text(asked.get("effort")))
-    if effort is None:
-        return None
     return effort
 
 

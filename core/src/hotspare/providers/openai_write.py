@@ -107,14 +107,14 @@ def _assistant(message: Mapping[str, Any], flavor: Flavor) -> Json:
         result["tool_calls"] = [_call(call) for call in tool_calls(message)]
     elif not message.get("content") and "content" not in result:
         result["content"] = ""
-    if flavor.replays:
+    blocks = as_maps(message.get("thinking_blocks")) if flavor.signer else []
+    if blocks:
+        result["reasoning_details"] = [without(block, ["dialect"]) for block in blocks]
+    elif flavor.replays:
         reasoning = as_text(message.get("reasoning_content"))
         # DeepSeek, in thinking mode: "The reasoning_content … must be passed back", of a call's message at least ""
         if reasoning or (flavor.name == "deepseek" and "tool_calls" in message):
             result[flavor.replays] = reasoning
-    blocks = as_maps(message.get("thinking_blocks"))
-    if flavor.signer and blocks:
-        result["reasoning_details"] = [without(block, ["dialect"]) for block in blocks]
     return result
 
 

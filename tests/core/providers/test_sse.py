@@ -1,0 +1,120 @@
+"""The event stream decoder against the standard's own examples, and against every way of cutting the bytes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hotspare.errors import BodyTooLarge
+from hotspare.providers.sse import SSEDecoder
+
+Events = list[tuple[str, str]]
+
+
+def decode(raw: bytes, *cuts: int) -> Events:
+    """The events of these bytes, fed in pieces; what is half at the end is not counted."""
+    decoder = SSEDecoder()
+    places = [0, *sorted(cuts), len(raw)]
+    return [event for a, b in zip(places, places[1:], strict=False) for event in decoder.feed(raw[a:b])]
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"data: YHOO\ndata: +2\ndata: 10\n\n", [("message", "YHOO\n+2\n10")]),
+        (b": a comment\n\ndata: one\nid: 1\n\ndata:two\nid\n\ndata:  three\n\n", ["one", "two", " three"]),
+        (b"data\n\ndata\ndata\n\ndata:", ["", "\n"]),
+        (b"data:test\n\ndata: test\n\n", ["test", "test"]),
+        (b"event: ping\n\ndata: x\n\n", ["x"]),
+        (b"event: error\ndata: x\n\ndata: y\n\n", [("error", "x"), ("message", "y")]),
+        (b"\xef\xbb\xbfdata: bom\r\n\r\ndata: cr\r\rdata: lf\n\n", ["bom", "cr", "lf"]),
+        (b"retry: 10\nunknown: field\ndatax: no\ndata: yes\n\n", ["yes"]),
+        ("data: 안녕 🌊\n\n".encode(), ["안녕 🌊"]),
+        (b"data: half", []),
+    ],
+)
+def test_the_standards_examples(raw: bytes, expected: list[str | tuple[str, str]]) -> None:
+    """Comments, names, several data lines, empty data, the byte order mark and all three line ends."""
+    assert decode(raw) == [item if isinstance(item, tuple) else ("message", item) for item in expected]
+
+
+TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\n"), max_size=12)
+END = st.sampled_from([b"\n", b"\r", b"\r\n"])
+LINE = st.one_of(
+    TEXT.map(lambda t: b"data: " + t.encode()),
+    TEXT.map(lambda t: b"data:" + t.encode()),
+    TEXT.map(lambda t: b":" + t.encode()),
+    TEXT.map(lambda t: b"event: " + t.encode()),
+    TEXT.map(str.encode),
+    st.just(b""),
+    st.just(b""),
+)
+STREAM = st.lists(st.tuples(LINE, END)).map(lambda lines: b"".join(line + end for line, end in lines))
+BYTES = STREAM | st.lists(st.sampled_from([b"\r", b"\n", b"data:x", b"data", b":", b"\xef\xbb\xbf", b"\xff", b" "])).map(
+    b"".join
+)
+
+
+def reference(raw: bytes) -> Events:
+    """The standard's algorithm, line by line over the whole text."""
+    text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:-1]
+    found: Events = []
+    data, name = "", ""
+    for line in lines:
+        if not line:
+            if data:
+                found.append((name or "message", data.removesuffix("\n")))
+            data, name = "", ""
+            continue
+        field, colon, value = line.partition(":")
+        value = value.removeprefix(" ") if colon else ""
+        if field == "data":
+            data += value + "\n"
+        elif field == "event":
+            name = value
+    return found
+
+
+@given(BYTES, st.lists(st.integers(0, 400), max_size=12))
+def test_any_cutting_gives_the_standards_events(raw: bytes, cuts: list[int]) -> None:
+    """Cut anywhere, inside a line end and inside a character too, the events are those of the plain algorithm."""
+    expected = reference(raw)
+    assert decode(raw) == expected
+    assert decode(raw, *(min(cut, len(raw)) for cut in cuts)) == expected
+    assert decode(raw, *range(1, len(raw))) == expected
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=6))
+def test_bytes_that_are_no_text_do_no_harm(raw: bytes, cuts: list[int]) -> None:
+    """Invalid UTF-8 is replaced; no exception, and the same events however it is cut."""
+    assert decode(raw, *(min(cut, len(raw)) for cut in cuts)) == decode(raw)
+
+
+def test_flush_gives_the_event_that_the_end_completes() -> None:
+    """A last event without its blank line, or without any line end, is handed out once."""
+    for tail in (b"data: [DONE]", b"data: [DONE]\n", b"data: [DONE]\r"):
+        decoder = SSEDecoder()
+        assert decoder.feed(b"data: x\n\n" + tail) == [("message", "x")]
+        assert decoder.flush() == [("message", "[DONE]")]
+        assert decoder.flush() == []
+    assert SSEDecoder().flush() == []
+
+
+@pytest.mark.parametrize("raw", [b"data: " + b"x" * 200, b"data: x\n" * 60, b"event: " + b"x" * 120 + b"\ndata: y\n"])
+def test_an_endless_event_is_stopped(raw: bytes) -> None:
+    """One line without end, and lines without a blank one, end in BodyTooLarge, whole or byte by byte."""
+    with pytest.raises(BodyTooLarge, match="100 bytes"):
+        SSEDecoder(limit=100).feed(raw)
+    decoder = SSEDecoder(limit=100)
+    with pytest.raises(BodyTooLarge):
+        for index in range(len(raw)):
+            decoder.feed(raw[index : index + 1])
+
+
+def test_many_small_events_and_comments_are_no_long_one() -> None:
+    """The bound is on one event: a stream may be any length, and keep-alives do not add up."""
+    decoder = SSEDecoder(limit=100)
+    for _ in range(1000):
+        assert decoder.feed(b": keep-alive\n\n") == []
+        assert decoder.feed(b"data: x\n") == []
+        assert decoder.feed(b"\n") == [("message", "x")]
