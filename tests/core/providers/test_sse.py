@@ -49,9 +49,9 @@ LINE = st.one_of(
     st.just(b""),
 )
 STREAM = st.lists(st.tuples(LINE, END)).map(lambda lines: b"".join(line + end for line, end in lines))
-BYTES = STREAM | st.lists(st.sampled_from([b"\r", b"\n", b"data:x", b"data", b":", b"\xef\xbb\xbf", b"\xff", b" "])).map(
-    b"".join
-)
+BYTES = STREAM | st.lists(
+    st.sampled_from([b"\r", b"\n", b"data:x", b"data", b":", b"\xef\xbb\xbf", b"\xff", b" "])
+).map(b"".join)
 
 
 def reference(raw: bytes) -> Events:
