@@ -1,8 +1,9 @@
-"""The chat completions wire against real recorded traffic of thirteen providers, read a second time here, independently."""
+"""The chat completions wire against recorded traffic of thirteen providers, read a second time here, independently."""
 
 import json
 import random
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -87,7 +88,7 @@ def finish(reason: str | None, *, calls: bool) -> str:
 def independent_plain(body: dict[str, Any]) -> dict[str, Any]:
     choice = body["choices"][0]
     message = choice["message"]
-    text, inline = content(message["content"] if "content" in message else None)
+    text, inline = content(message.get("content"))
     calls = [
         (c["id"], c["function"]["name"], c["function"].get("arguments", "{}")) for c in message.get("tool_calls") or []
     ]
@@ -173,7 +174,7 @@ def test_a_stream_is_read_right(item: Recorded) -> None:
     places = random.Random(item.name)
     for _ in range(20):
         cuts = [0, *sorted(places.randrange(len(raw)) for _ in range(30)), len(raw)]
-        assert stream(item, *(raw[a:b] for a, b in zip(cuts, cuts[1:], strict=False))) == expected
+        assert stream(item, *(raw[a:b] for a, b in pairwise(cuts))) == expected
 
 
 @pytest.mark.parametrize("item", STREAMS, ids=ids(STREAMS))
@@ -215,7 +216,7 @@ def test_a_stream_that_ends_with_an_error_event_is_an_error() -> None:
 
 
 def canonical(body: dict[str, Any]) -> dict[str, Any]:
-    """A request with its synonyms made one: absent, null and empty; the two names of the bound; absent type of a tool."""
+    """A request with its synonyms made one: absent, null and empty; both names of the bound; a tool without type."""
 
     def call(raw: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in raw.items() if name != "index"}

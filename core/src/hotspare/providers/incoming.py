@@ -10,7 +10,7 @@ from hotspare.errors import BackendError, BodyTooLarge, EmptyAnswer, MalformedAn
 from hotspare.messages import IDLE, ChatChunk, ChatReply, ChatRequest
 from hotspare.providers.assemble import chunks_of, reply_of
 from hotspare.providers.base import Wire
-from hotspare.providers.shape import as_map, is_map
+from hotspare.providers.shape import as_list, as_map, is_map
 from hotspare.providers.sse import SSEDecoder
 
 ERROR_BODY = 64 * 1024
@@ -51,8 +51,9 @@ def _json(body: bytes) -> dict[str, object]:
         value: object = json.loads(text)
     except (ValueError, RecursionError):
         raise MalformedAnswer("the answer is no JSON", body=body) from None
-    if isinstance(value, list) and len(value) == 1:  # Gemini wraps an error so when it is not asked for SSE
-        value = value[0]
+    wrapped = as_list(value)
+    if len(wrapped) == 1:  # Gemini wraps an error so when it is not asked for SSE
+        value = wrapped[0]
     if not is_map(value):
         raise MalformedAnswer("the answer is no JSON object", body=body)
     return as_map(value)

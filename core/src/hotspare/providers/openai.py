@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, as OpenAI and its many kin speak them (docs: platform.openai.com/docs/api-reference/chat)."""
+"""OpenAI's chat completions, as OpenAI and its kin speak them (docs: platform.openai.com/docs/api-reference/chat)."""
 
 from collections.abc import Mapping
 from typing import Any

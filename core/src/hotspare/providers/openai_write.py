@@ -11,7 +11,7 @@ from hotspare.providers.shape import Json, as_map, as_maps, as_text, overlay, pr
 from hotspare.target import Target
 
 _FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "audio"})
-"""What every provider takes in a message. Others are refused by some (Mistral: 422 "Extra inputs are not permitted")."""
+"""What every provider takes in a message. Some refuse others (Mistral: 422 "Extra inputs are not permitted")."""
 
 
 def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: bool) -> Json:
