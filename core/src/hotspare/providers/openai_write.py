@@ -16,9 +16,7 @@ _FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "a
 
 def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: bool) -> Json:
     """The JSON body. `extra` of the target and then of the request is laid over what hotspare writes."""
-    body = present(
-        model=target.model,
-        messages=write_messages(request, target, flavor),
+    fields = present(
         tools=list(request.tools),
         tool_choice=_tool_choice(request, flavor),
         parallel_tool_calls=request.parallel_tool_calls if request.tools else None,
@@ -38,6 +36,7 @@ def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: 
             **effort_fields(request.reasoning_effort, target, flavor),
         },
     )
+    body = {"model": target.model, "messages": write_messages(request, target, flavor), **fields}
     return overlay(body, target.extra, request.extra.get("openai", {}))
 
 
@@ -105,7 +104,7 @@ def _assistant(message: Mapping[str, Any], flavor: Flavor) -> Json:
     result = _refusal(message, flavor)
     if "tool_calls" in message:
         result["tool_calls"] = [_call(call) for call in tool_calls(message)]
-    elif not message.get("content") and "content" not in result:
+    elif not message.get("content") and not result:
         result["content"] = ""
     blocks = as_maps(message.get("thinking_blocks")) if flavor.signer else []
     if blocks:
