@@ -1,10 +1,12 @@
 """The Backend that speaks a provider's wire format over HTTP."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hotspare.backend import Backend
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from hotspare.outcome import Outcome
 
 _UNSET = ChatRequest(messages=())
+_DRAIN = 0.1
+"""Seconds to wait for the end of a body behind the wire's last event."""
+_DRAINED = 16
+"""Reads at most behind the wire's last event."""
 
 
 def backend_for(target: Target, http: "Http", env: Mapping[str, str] = os.environ) -> Backend:
@@ -81,33 +87,41 @@ class WireBackend:
 
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer. Raises a BackendError, or what the transport raises."""
-        answer = self._http.send("POST", self._url, self._headers, self.body(request, stream=False), timeout=timeout)
+        body = self.body(request, stream=False)
+        with _read_timeout_named():
+            answer = self._http.send("POST", self._url, self._headers, body, timeout=timeout)
         return read_whole(self._wire, request, answer.status, answer.headers, answer.body)
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer, for async callers."""
         body = self.body(request, stream=False)
-        answer = await self._http.asend("POST", self._url, self._headers, body, timeout=timeout)
+        with _read_timeout_named():
+            answer = await self._http.asend("POST", self._url, self._headers, body, timeout=timeout)
         return read_whole(self._wire, request, answer.status, answer.headers, answer.body)
 
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
         """The answer piece by piece. Raises AttemptTimeout without content for `timeout`, later for `stall` seconds."""
         until = time.monotonic() + timeout
         body = self.body(request, stream=True)
-        with self._http.open(
-            "POST", self._stream_url, self._stream_headers, body, timeout=timeout, read_timeout=timeout
-        ) as answer:
+        with (
+            _read_timeout_named(),
+            self._http.open(
+                "POST", self._stream_url, self._stream_headers, body, timeout=timeout, read_timeout=timeout
+            ) as answer,
+        ):
             incoming = Incoming(self._wire, request, answer.status, answer.headers)
-            for data in answer.iter_bytes():
+            reads = answer.iter_bytes()
+            for data in reads:
                 content = False
                 for chunk in incoming.feed(data):
                     content = content or chunk.is_content
                     yield chunk
                 if incoming.done:
+                    answer.read_timeout = _DRAIN
+                    _drain(reads)
                     break
                 now = time.monotonic()
-                if content:
-                    until = now + stall
+                until = now + stall if content else until
                 if now >= until:
                     raise AttemptTimeout("no content came in time")
                 answer.read_timeout = until - now
@@ -116,20 +130,23 @@ class WireBackend:
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
         """The answer piece by piece, for async callers, who keep the time themselves."""
         body = self.body(request, stream=True)
-        answer = await self._http.aopen(
-            "POST", self._stream_url, self._stream_headers, body, timeout=timeout, read_timeout=max(timeout, stall)
-        )
-        try:
-            incoming = Incoming(self._wire, request, answer.status, answer.headers)
-            async for data in answer.aiter_bytes():
-                for chunk in incoming.feed(data):
+        with _read_timeout_named():
+            answer = await self._http.aopen(
+                "POST", self._stream_url, self._stream_headers, body, timeout=timeout, read_timeout=max(timeout, stall)
+            )
+            try:
+                incoming = Incoming(self._wire, request, answer.status, answer.headers)
+                reads = answer.aiter_bytes()
+                async for data in reads:
+                    for chunk in incoming.feed(data):
+                        yield chunk
+                    if incoming.done:
+                        await _adrain(reads)
+                        break
+                for chunk in incoming.end():
                     yield chunk
-                if incoming.done:
-                    break
-            for chunk in incoming.end():
-                yield chunk
-        finally:
-            await answer.aclose()
+            finally:
+                await answer.aclose()
 
     def classify(self, error: Exception) -> "Outcome":
         """What an exception of this backend means."""
@@ -142,3 +159,29 @@ def _texts(content: object) -> object:
     if content is None or isinstance(content, str):
         return content
     return [part for part in parts_of(content) if part.get("type") in ("text", "refusal")]
+
+
+@contextlib.contextmanager
+def _read_timeout_named() -> Iterator[None]:
+    """The transport's own read timeout as hotspare's error, whichever HTTP library stands behind it."""
+    try:
+        yield
+    except Exception as error:
+        if any(parent.__name__.startswith("ReadTimeout") for parent in type(error).__mro__):
+            raise AttemptTimeout("no answer came in time") from error
+        raise
+
+
+def _drain(reads: Iterator[bytes]) -> None:
+    """Reads to the end of the body, which is mostly there already: only then the connection can be used again."""
+    with contextlib.suppress(Exception):
+        for _ in islice(reads, _DRAINED):
+            pass
+
+
+async def _adrain(reads: AsyncIterator[bytes]) -> None:
+    import anyio
+
+    with contextlib.suppress(Exception), anyio.move_on_after(_DRAIN):
+        for _ in range(_DRAINED):
+            await anext(reads)

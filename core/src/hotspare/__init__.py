@@ -1,0 +1,70 @@
+"""hotspare keeps an application's LLM calls answered while providers, regions, keys and quotas fail.
+
+Names are loaded when they are first used, so that `import hotspare` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hotspare.backend import Backend as Backend
+    from hotspare.errors import AllTargetsFailed as AllTargetsFailed
+    from hotspare.errors import BackendError as BackendError
+    from hotspare.errors import CallError as CallError
+    from hotspare.errors import ConfigError as ConfigError
+    from hotspare.errors import HotspareError as HotspareError
+    from hotspare.errors import MissingExtra as MissingExtra
+    from hotspare.errors import PoolClosed as PoolClosed
+    from hotspare.errors import RequestError as RequestError
+    from hotspare.errors import StreamInterrupted as StreamInterrupted
+    from hotspare.messages import ChatChunk as ChatChunk
+    from hotspare.messages import ChatReply as ChatReply
+    from hotspare.messages import ChatRequest as ChatRequest
+    from hotspare.messages import Receipt as Receipt
+    from hotspare.messages import ToolCall as ToolCall
+    from hotspare.messages import ToolCallDelta as ToolCallDelta
+    from hotspare.messages import Usage as Usage
+    from hotspare.outcome import AttemptRecord as AttemptRecord
+    from hotspare.outcome import Kind as Kind
+    from hotspare.outcome import Outcome as Outcome
+    from hotspare.outcome import Scope as Scope
+    from hotspare.policy import Breaker as Breaker
+    from hotspare.policy import Policy as Policy
+    from hotspare.policy import RetryBudget as RetryBudget
+    from hotspare.policy import Timeouts as Timeouts
+    from hotspare.pool import Pool as Pool
+    from hotspare.secret import SecretStr as SecretStr
+    from hotspare.target import Price as Price
+    from hotspare.target import Target as Target
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "backend": ("Backend",),
+    "classify": ("classify",),
+    "errors": (
+        "AllTargetsFailed", "BackendError", "CallError", "ConfigError", "HotspareError", "MissingExtra", "PoolClosed",
+        "RequestError", "StreamInterrupted",
+    ),
+    "messages": ("ChatChunk", "ChatReply", "ChatRequest", "Receipt", "ToolCall", "ToolCallDelta", "Usage"),
+    "outcome": ("AttemptRecord", "Kind", "Outcome", "Scope"),
+    "policy": ("Breaker", "Policy", "RetryBudget", "Timeouts"),
+    "pool": ("Pool",),
+    "secret": ("SecretStr",),
+    "target": ("Price", "Target"),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = sorted([*_HOME_OF, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'hotspare' has no attribute {name!r}")
+    value = getattr(import_module(f"hotspare.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

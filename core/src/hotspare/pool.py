@@ -1,0 +1,322 @@
+"""The front door: one pool a process, with a sync and an async face."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import random
+import time
+import weakref
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from hotspare import events, routing
+from hotspare.call import Call, Member
+from hotspare.domains import domains_of
+from hotspare.drive import sync
+from hotspare.engine import flow
+from hotspare.errors import ConfigError, PoolClosed, Problem, RequestError
+from hotspare.gate import Gate
+from hotspare.health import Health
+from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Message
+from hotspare.policy import Policy
+from hotspare.routes import check_targets, tiers_of
+from hotspare.snapshot import PoolHealth, snapshot
+from hotspare.target import Target
+from hotspare.validate import request_of
+
+if TYPE_CHECKING:
+    from hotspare.drive.stream import Watch
+
+_POLICY_FIELDS = frozenset(knob.name for knob in dataclasses.fields(Policy))
+
+
+class Pool:
+    """Targets, a policy, and one picture of their health. Build one a process and share it between threads and loops.
+
+    Args:
+        targets: who may be asked. Order is preference inside a tier (strategy `ordered`).
+        policy: what a call may do; its fields may be given directly instead, e.g. ``Pool([...], deadline=30)``.
+        routes: named orders of tiers, ``{"batch": [["a", "b"], ["c"]]}`` by target name. Without a ``default`` route one
+            is made of all targets by their `tier`.
+        transport: ``auto``, ``httpx`` (what vcrpy replays), ``pyreqwest``, ``aiohttp``, or an httpx transport.
+        verify: TLS verification: True, a CA bundle's path, or an `ssl.SSLContext`.
+        listeners: called with every event; see `hotspare.events`.
+        clock: seconds, monotonic. For tests.
+        rng: for tests.
+
+    Raises:
+        ConfigError: naming every mistake, before any network call.
+    """
+
+    def __init__(
+        self,
+        targets: Iterable[Target],
+        *,
+        policy: Policy | None = None,
+        routes: Mapping[str, Sequence[Any]] | None = None,
+        transport: Any = "auto",
+        verify: Any = True,
+        listeners: Iterable[events.Listener] = (),
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+        **policy_fields: Any,
+    ) -> None:
+        self.targets = tuple(targets)
+        self.policy = _policy(policy, policy_fields)
+        check_targets(self.targets)
+        tiers = tiers_of(self.targets, routes)
+        from hotspare.http import Http
+        from hotspare.wire_backend import backend_for
+
+        self._http = Http(transport=transport, verify=verify)
+        members = {
+            target.name: Member(
+                target, backend_for(target, self._http), Health(self.policy.breaker), domains_of(target), position
+            )
+            for position, target in enumerate(self.targets)
+        }
+        self._routes = {
+            name: tuple(tuple(members[target.name] for target in tier) for tier in route)
+            for name, route in tiers.items()
+        }
+        self._gate = Gate(tuple(members.values()), self.policy, rng or random.Random())
+        self._listeners = list(listeners)
+        self._clock = clock
+        self._ids = itertools.count(1)
+        self._closed = False
+        _watch_forks(self._gate)
+
+    @classmethod
+    def from_config(cls, source: str | Path | Mapping[str, Any], *, env: Mapping[str, str] | None = None) -> Self:
+        """A pool from a TOML, YAML or JSON file, or from a mapping. `${NAME}` is read from `env` (default: os.environ).
+
+        Raises ConfigError naming every mistake with its place.
+        """
+        from hotspare.config import load
+
+        config = load(source, env)
+        return cls(
+            config.targets, policy=config.policy, routes=config.routes, transport=config.transport, verify=config.verify
+        )
+
+    # --- calls ---------------------------------------------------------------------------------------------------
+
+    def chat(self, request: str | Sequence[Message] | ChatRequest, **options: Any) -> ChatReply:
+        """A whole answer.
+
+        Args:
+            request: a question, OpenAI-shaped messages, or a ChatRequest.
+            options: `model` (a route, an alias or a target's name), `deadline` (seconds), `max_attempts`, and any field of
+                ChatRequest, e.g. ``temperature=0``.
+
+        Raises:
+            RequestError: no target could take the request as written; nothing was sent.
+            AllTargetsFailed: nobody answered; every attempt is inside.
+        """
+        call = self._call(request, options, streaming=False)
+        target: str | None = None
+        try:
+            winner = sync.drive(flow(call, self._gate, self._clock), sync.send, self._rest)
+            target = winner.member.name
+            return self._reply(call, winner)
+        finally:
+            self._end(call, target)
+
+    async def achat(self, request: str | Sequence[Message] | ChatRequest, **options: Any) -> ChatReply:
+        """`chat`, for asyncio and trio."""
+        from hotspare.drive import aio
+
+        call = self._call(request, options, streaming=False)
+        target: str | None = None
+        try:
+            winner = await aio.drive(flow(call, self._gate, self._clock), aio.send, self._arest)
+            target = winner.member.name
+            return self._reply(call, winner)
+        finally:
+            self._end(call, target)
+
+    def stream(self, request: str | Sequence[Message] | ChatRequest, **options: Any) -> Generator[ChatChunk]:
+        """The answer piece by piece; the last chunk has `finish_reason`, `usage` and `receipt`. Options as in `chat`.
+
+        Failover before the first content shows nothing to the caller. Closing the generator closes the connection.
+
+        Raises (while it is read):
+            AllTargetsFailed: nobody began to answer.
+            StreamInterrupted: the stream broke after its first content; `.text` is what came.
+        """
+        return self._stream(self._call(request, options, streaming=True))
+
+    def _stream(self, call: Call) -> Generator[ChatChunk]:
+        from hotspare.drive.stream import read
+
+        target: str | None = None
+        try:
+            winner = sync.drive(
+                flow(call, self._gate, self._clock),
+                lambda attempt: sync.open_stream(attempt, self._clock),
+                self._rest,
+            )
+            target = winner.member.name
+            yield from read(self._watch(call, winner))
+        finally:
+            self._end(call, target)
+
+    def astream(self, request: str | Sequence[Message] | ChatRequest, **options: Any) -> AsyncGenerator[ChatChunk]:
+        """`stream`, for asyncio and trio."""
+        return self._astream(self._call(request, options, streaming=True))
+
+    async def _astream(self, call: Call) -> AsyncGenerator[ChatChunk]:
+        from hotspare.drive import aio
+        from hotspare.drive.stream import aread
+
+        target: str | None = None
+        try:
+            winner = await aio.drive(flow(call, self._gate, self._clock), aio.open_stream, self._arest)
+            target = winner.member.name
+            chunks = aread(self._watch(call, winner))
+            try:
+                async for chunk in chunks:
+                    yield chunk
+            finally:
+                await chunks.aclose()
+        finally:
+            self._end(call, target)
+
+    # --- what one can look at ------------------------------------------------------------------------------------
+
+    def explain(
+        self, request: str | Sequence[Message] | ChatRequest = "hello", *, model: str | None = None
+    ) -> routing.Explanation:
+        """Who would be asked, in what order, who is skipped and why. No call is made."""
+        call = self._call(request, {"model": model} if model else {}, streaming=False, check=False)
+        return self._gate.explain(call, call.request.model or "default", self._clock())
+
+    def health(self) -> PoolHealth:
+        """A typed snapshot of every target's and domain's state."""
+        return snapshot(self._gate, self._clock())
+
+    def subscribe(self, listener: events.Listener) -> Callable[[], None]:
+        """Have `listener` called with every event; returns how to stop that. It should return quickly."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close every connection of sync callers, and what async ones left. Calls after it raise PoolClosed."""
+        self._closed = True
+        self._http.close()
+
+    async def aclose(self) -> None:
+        """Close every connection of this event loop and of sync callers. Calls after it raise PoolClosed."""
+        self._closed = True
+        await self._http.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"Pool({', '.join(target.name for target in self.targets)})"
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _call(
+        self,
+        request: str | Sequence[Message] | ChatRequest,
+        options: dict[str, Any],
+        *,
+        streaming: bool,
+        check: bool = True,
+    ) -> Call:
+        if self._closed:
+            raise PoolClosed("this pool was closed: build a new one")
+        deadline = options.pop("deadline", None)
+        attempts = options.pop("max_attempts", None)
+        for name, value in (("deadline", deadline), ("max_attempts", attempts)):
+            if value is not None and not value > 0:
+                raise RequestError(Problem.at(name, value, "must be above 0"))
+        asked = request_of(request, **options)
+        _, tiers = routing.tiers_for(asked.model, self._routes, self._gate.members)
+        now = self._clock()
+        policy = self.policy
+        call = Call(
+            f"call-{next(self._ids)}", asked, tiers, streaming, now,
+            now + (policy.deadline if deadline is None else deadline), attempts or policy.max_attempts,
+        )  # fmt: skip
+        if check:
+            routing.check_fit(call)
+        return call
+
+    def _reply(self, call: Call, winner: Any) -> ChatReply:
+        from hotspare.drive.stream import cost_of
+
+        reply: ChatReply = winner.result
+        target = winner.member.target
+        return dataclasses.replace(
+            reply, target=target.name, attempts=tuple(call.records), cost=cost_of(target.price, reply.usage)
+        )
+
+    def _watch(self, call: Call, winner: Any) -> Watch:
+        from hotspare.drive.stream import Watch
+
+        self._tell()
+        total = self.policy.total_deadline
+        return Watch(call, winner, self._gate, self._clock, None if total is None else call.started + total)
+
+    def _rest(self, command: Any) -> None:
+        self._tell()
+        sync.rest(command)
+
+    async def _arest(self, command: Any) -> None:
+        from hotspare.drive import aio
+
+        self._tell()
+        await aio.rest(command)
+
+    def _end(self, call: Call, target: str | None) -> None:
+        self._gate.ended(call, target, self._clock())
+        self._tell()
+
+    def _tell(self) -> None:
+        told, rings = self._gate.drain()
+        for ticket in rings:
+            ticket.ring()
+        if told:
+            events.emit(told, tuple(self._listeners))
+
+
+def _policy(policy: Policy | None, given: Mapping[str, Any]) -> Policy:
+    unknown = sorted(set(given) - _POLICY_FIELDS)
+    if unknown:
+        known = ", ".join(sorted(_POLICY_FIELDS))
+        raise ConfigError([Problem.at(name, given[name], f"is no field of Policy; known: {known}") for name in unknown])
+    if policy is None:
+        return Policy(**given)
+    return dataclasses.replace(policy, **given) if given else policy
+
+
+_gates: weakref.WeakSet[Gate] = weakref.WeakSet()
+
+
+def _watch_forks(gate: Gate) -> None:
+    if not _gates and hasattr(os, "register_at_fork") and not getattr(_watch_forks, "registered", False):
+        os.register_at_fork(after_in_child=lambda: [gate.after_fork() for gate in list(_gates)] and None)
+        _watch_forks.registered = True  # type: ignore[attr-defined]
+    _gates.add(gate)
