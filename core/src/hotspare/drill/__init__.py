@@ -1,0 +1,1 @@
+"""`hotspare drill`: a rehearsed disaster against embedded, fault-scripted providers."""

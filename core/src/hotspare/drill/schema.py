@@ -1,0 +1,204 @@
+"""Values for a JSON schema: so that a tool call's arguments and a structured answer are valid for any schema a client sends."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+Schema = Mapping[str, Any]
+
+_FORMATS: Final = {
+    "date-time": "2026-01-02T03:04:05Z",
+    "date": "2026-01-02",
+    "time": "03:04:05Z",
+    "duration": "PT5M",
+    "email": "spare@example.com",
+    "uri": "https://example.com/spare",
+    "url": "https://example.com/spare",
+    "uuid": "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "hostname": "example.com",
+    "binary": "aGVsbG8=",
+    "byte": "aGVsbG8=",
+}
+_WORDS: Final = ("Seoul", "Busan", "Tokyo", "서울", "Oslo", "Lima", "Quito", "東京")
+_MAX_DEPTH: Final = 8
+
+
+def sample(schema: Schema, seed: str) -> Any:
+    """A value that `schema` accepts, a pure function of both.
+
+    Understands `$ref`, `allOf`, `anyOf`, `oneOf`, `const`, `enum`, objects, arrays, strings (length, format, simple patterns),
+    numbers (bounds, multiples), and Gemini's upper-case type names. Optional properties are filled in too, until the
+    schema nests deeper than eight levels: then only what is required.
+    """
+    return _value(schema, _Context(schema), seed, 0)
+
+
+class _Context:
+    def __init__(self, root: Schema) -> None:
+        self.root = root
+
+    def resolve(self, schema: Any) -> dict[str, Any]:
+        """Follow `$ref` and merge `allOf`; `true` is any value."""
+        if not isinstance(schema, Mapping):
+            return {}
+        found = dict(cast("Schema", schema))
+        while isinstance(ref := found.pop("$ref", None), str):
+            node: Any = self.root
+            for part in ref.removeprefix("#").strip("/").split("/"):
+                node = node[part.replace("~1", "/").replace("~0", "~")] if part else node
+            found = {**node, **found}
+        for part in found.pop("allOf", ()):
+            merged = self.resolve(part)
+            properties = {**found.get("properties", {}), **merged.get("properties", {})}
+            required = [*found.get("required", ()), *merged.get("required", ())]
+            found = {**found, **merged}
+            if properties:
+                found["properties"], found["required"] = properties, required
+        return found
+
+
+def _number(seed: str) -> int:
+    return int.from_bytes(hashlib.blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "big")
+
+
+def _kind(schema: Schema) -> str:
+    kind: Any = schema.get("type")
+    if isinstance(kind, Sequence) and not isinstance(kind, str):
+        kind = next((k for k in cast("Sequence[Any]", kind) if k != "null"), "null")
+    if isinstance(kind, str):
+        return kind.lower()
+    if "properties" in schema:
+        return "object"
+    if "items" in schema or "prefixItems" in schema:
+        return "array"
+    return "string"
+
+
+def _value(raw: Any, context: _Context, seed: str, depth: int) -> Any:
+    schema = context.resolve(raw)
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("enum"):
+        values = [v for v in schema["enum"] if v is not None] or schema["enum"]
+        return values[_number(seed) % len(values)]
+    for union in ("anyOf", "oneOf"):
+        if schema.get(union):
+            branches = [context.resolve(b) for b in schema[union]]
+            real = [b for b in branches if b.get("type") not in ("null", "NULL")] or branches
+            # the last branch ends a recursive type most often (`Node | str`); the first is what users mean
+            branch = real[-1] if depth >= _MAX_DEPTH else real[0]
+            rest = {k: v for k, v in schema.items() if k not in (union, "description", "title", "default")}
+            return _value({**rest, **branch}, context, seed, depth)
+    return _BY_KIND.get(_kind(schema), _string)(schema, context, seed, depth)
+
+
+def _object(schema: Schema, context: _Context, seed: str, depth: int) -> dict[str, Any]:
+    properties = cast("Mapping[str, Any]", schema.get("properties") or {})
+    required = cast("Sequence[str]", schema.get("required") or ())
+    names = [n for n in properties if depth < _MAX_DEPTH or n in required]
+    made = {n: _value(properties[n], context, f"{seed}.{n}", depth + 1) for n in names}
+    extra = schema.get("additionalProperties")
+    for name in required:
+        made.setdefault(name, _value(extra, context, f"{seed}.{name}", depth + 1))
+    if not properties and isinstance(extra, Mapping) and depth < _MAX_DEPTH:
+        made["key"] = _value(extra, context, f"{seed}.key", depth + 1)
+    return made
+
+
+def _array(schema: Schema, context: _Context, seed: str, depth: int) -> list[Any]:
+    fixed = cast("Sequence[Any]", schema.get("prefixItems") or ())
+    made = [_value(s, context, f"{seed}[{i}]", depth + 1) for i, s in enumerate(fixed)]
+    least = int(schema.get("minItems") or 0)
+    most = int(schema["maxItems"]) if schema.get("maxItems") is not None else max(least, len(made), 2)
+    wanted = max(least, min(most, len(made) or 2)) if depth < _MAX_DEPTH else max(least, len(made))
+    items = schema.get("items")
+    if items is False:
+        return made
+    number = len(made)
+    while len(made) < wanted and number < wanted + 64:
+        item = _value(items, context, f"{seed}[{number}]", depth + 1)
+        number += 1
+        if not (schema.get("uniqueItems") and item in made):
+            made.append(item)
+    return made
+
+
+def _string(schema: Schema, context: _Context, seed: str, depth: int) -> str:
+    del context, depth
+    if (known := _FORMATS.get(str(schema.get("format")))) is not None:
+        return known
+    if isinstance(pattern := schema.get("pattern"), str) and (fitting := _from_pattern(pattern)) is not None:
+        return fitting
+    text = _WORDS[_number(seed) % len(_WORDS)]
+    least = int(schema.get("minLength") or 0)
+    most = schema.get("maxLength")
+    text = text.ljust(least, "x") if len(text) < least else text
+    return text[: int(most)] if most is not None else text
+
+
+def _from_pattern(pattern: str) -> str | None:
+    """A string for the simple patterns that tools use (character classes with counts); None for anything harder."""
+    out = ""
+    for match in re.finditer(r"(\\d|\\w|\[[^\]]+\]|\\?[^\\\[\](){}*+?^$|])(?:\{(\d+)(?:,\d*)?\}|[+*?])?", pattern):
+        atom, count = match[1], int(match[2] or 1)
+        sign = "7" if atom == "\\d" else "a" if atom == "\\w" else atom[1] if len(atom) > 1 else atom
+        out += sign * count
+    try:
+        return out if re.search(pattern, out) else None
+    except re.error:
+        return None
+
+
+def _bounds(schema: Schema, step: float) -> tuple[float | None, float | None]:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    lows = [float(v) for v in (low, above + step if isinstance(above, int | float) else None) if v is not None]
+    highs = [float(v) for v in (high, below - step if isinstance(below, int | float) else None) if v is not None]
+    return (max(lows) if lows else None), (min(highs) if highs else None)
+
+
+def _integer(schema: Schema, context: _Context, seed: str, depth: int) -> int:
+    del context, depth
+    low, high = _bounds(schema, 1)
+    value = float(_number(seed) % 90 + 10)
+    value = max(value, low) if low is not None else value
+    value = min(value, high) if high is not None else value
+    whole = int(value) if high is not None or value == int(value) else int(value) + 1
+    multiple = schema.get("multipleOf")
+    if isinstance(multiple, int | float) and multiple:
+        whole = int(-(-whole // multiple) * multiple)
+        whole = whole - int(multiple) if high is not None and whole > high else whole
+    return whole
+
+
+def _float(schema: Schema, context: _Context, seed: str, depth: int) -> float:
+    del context, depth
+    low, high = _bounds(schema, 0.25)
+    if low is not None and high is not None:
+        return (low + high) / 2
+    value = (_number(seed) % 360) / 4
+    value = max(value, low) if low is not None else value
+    return min(value, high) if high is not None else value
+
+
+def _boolean(schema: Schema, context: _Context, seed: str, depth: int) -> bool:
+    del schema, context, depth
+    return _number(seed) % 2 == 0
+
+
+def _null(schema: Schema, context: _Context, seed: str, depth: int) -> None:
+    del schema, context, seed, depth
+
+
+_BY_KIND: Final = {
+    "object": _object,
+    "array": _array,
+    "string": _string,
+    "integer": _integer,
+    "number": _float,
+    "boolean": _boolean,
+    "null": _null,
+}
