@@ -20,12 +20,12 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from hotspare.config_schema import FromEnv, Reader
+from hotspare.config_schema import BROKEN, FromEnv, Reader, is_list, is_table
 from hotspare.errors import ConfigError, MissingExtra, Problem
 from hotspare.policy import Policy
 from hotspare.routes import replaced, target_problems, tiers_of
@@ -73,9 +73,6 @@ def _checked(raw: Mapping[str, Any], env: Mapping[str, str]) -> Config:
     table: dict[str, Any] = {
         key: _expanded(key, value, env, reader.problems) for key, value in reader.table("", raw).items()
     }
-    if reader.problems:
-        # Without its variables a value is not what was meant: checking it would name mistakes nobody made.
-        raise ConfigError(reader.problems)
     targets = _targets(table.pop("targets", []), reader)
     routes = table.pop("routes", None)
     transport = reader.value("transport", str, table.pop("transport", "auto"))
@@ -94,16 +91,24 @@ def _checked(raw: Mapping[str, Any], env: Mapping[str, str]) -> Config:
 
 
 def _targets(raw: object, reader: Reader) -> list[Target | None]:
-    if not isinstance(raw, list | tuple):
+    """The targets; None where one has a mistake."""
+    if not is_list(raw):
         reader.note("targets", raw, "must be a list of tables, in TOML [[targets]]")
         return [None]
+    if not raw:
+        reader.problems.append(Problem("targets: a pool needs at least one target, in TOML a [[targets]] table"))
+        return [None]
     found: list[Target | None] = []
-    for index, item in enumerate(cast("Iterable[object]", raw)):
-        place = f"targets[{index}]"
-        found.append(item if isinstance(item, Target) else reader.build(place, Target, item, called="target"))
-    if all(found):
-        reader.problems += target_problems([target for target in found if target])
+    for index, item in enumerate(raw):
+        before = len(reader.problems)
+        target = item if isinstance(item, Target) else reader.build(f"targets[{index}]", Target, item, called="target")
+        found.append(target if len(reader.problems) == before and not _has_broken(item) else None)
+    reader.problems += target_problems((index, target) for index, target in enumerate(found) if target)
     return found
+
+
+def _has_broken(item: object) -> bool:
+    return is_table(item) and any(value is BROKEN for value in item.values())
 
 
 def _policy(table: dict[str, Any], reader: Reader) -> Policy | None:
@@ -142,16 +147,15 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 def _expanded(place: str, value: Any, env: Mapping[str, str], problems: list[Problem]) -> Any:
     """`value` with `${NAME}` and `${NAME:-default}` filled in, wherever text stands in it."""
-    if isinstance(value, Mapping):
-        items = cast("Mapping[Any, Any]", value).items()
-        return {key: _expanded(f"{place}.{key}", item, env, problems) for key, item in items}
-    if isinstance(value, list | tuple):
-        members = cast("Iterable[Any]", value)
-        return [_expanded(f"{place}[{n}]", item, env, problems) for n, item in enumerate(members)]
+    if is_table(value):
+        return {key: _expanded(f"{place}.{key}", item, env, problems) for key, item in value.items()}
+    if is_list(value):
+        return [_expanded(f"{place}[{n}]", item, env, problems) for n, item in enumerate(value)]
     if not isinstance(value, str) or "${" not in value:
         return value
+    before = len(problems)
     filled = _VARIABLE.sub(lambda match: _looked_up(place, match, env, problems), value)
-    return FromEnv(filled, value)
+    return FromEnv(filled, value) if len(problems) == before else BROKEN
 
 
 def _looked_up(place: str, match: re.Match[str], env: Mapping[str, str], problems: list[Problem]) -> str:
@@ -186,9 +190,9 @@ def _read(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise ConfigError(Problem.at("config", str(path), f"cannot be read: {error.strerror}")) from None
     raw = parse(text, path)
-    if not isinstance(raw, Mapping):
+    if not is_table(raw):
         raise ConfigError(Problem(f"{path}: must hold a table with `targets`, not a {type(raw).__name__}"))
-    return cast("Mapping[str, Any]", raw)
+    return raw
 
 
 def _toml(text: str, path: Path) -> Any:

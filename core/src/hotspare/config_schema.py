@@ -6,11 +6,11 @@ never stands in a message.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import StrEnum
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeGuard, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from hotspare.errors import ConfigError, Problem
 from hotspare.routes import did_you_mean, replaced
@@ -25,7 +25,6 @@ class CodeOnly:
 
 
 _CODE_ONLY = {"Backend": CodeOnly, "wait_base": CodeOnly, "stop_base": CodeOnly}
-_PLAIN = (str, int, float, list, dict)
 
 
 class FromEnv(str):
@@ -34,7 +33,7 @@ class FromEnv(str):
     __slots__ = ("written",)
     written: str
 
-    def __new__(cls, value: str, written: str) -> "FromEnv":
+    def __new__(cls, value: str, written: str) -> Self:
         """`value` is the text, `written` what stands in the file (`${NAME}`)."""
         self = super().__new__(cls, value)
         self.written = written
@@ -42,6 +41,20 @@ class FromEnv(str):
 
     def __repr__(self) -> str:
         return repr(self.written)
+
+
+BROKEN = FromEnv("", "")
+"""Stands where a variable is missing, which has been noted already: nothing more is to be said of that value."""
+
+
+def is_table(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether `value` is a table: a dict, or another mapping."""
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    """Whether `value` is a list; text is none."""
+    return isinstance(value, list | tuple)
 
 
 class Reader:
@@ -56,14 +69,13 @@ class Reader:
 
     def table(self, place: str, raw: object, *, hidden: bool = False) -> Mapping[str, Any]:
         """`raw` as a table with text keys; an empty one, and a mistake noted, if it is something else."""
-        if not isinstance(raw, Mapping):
+        if not is_table(raw):
             self.note(place or "config", raw, "must be a table", hidden=hidden)
             return {}
-        table = cast("Mapping[object, Any]", raw)
-        for key in table:
+        for key in raw:
             if not isinstance(key, str):
                 self.note(place or "config", key, "must be text: names of fields are")
-        return {key: value for key, value in table.items() if isinstance(key, str)}
+        return {key: value for key, value in raw.items() if isinstance(key, str)}
 
     def unknown(self, place: str, key: str, known: Sequence[str]) -> None:
         """Note a field that does not exist, with the one that was probably meant."""
@@ -81,7 +93,7 @@ class Reader:
                 continue
             before = len(self.problems)
             read = self.value(_join(place, key), hints[key], value, hidden=not known[key].repr)
-            if len(self.problems) == before:
+            if value is not BROKEN and (len(self.problems) == before or is_dataclass(read)):
                 found[key] = read
         return found
 
@@ -94,8 +106,9 @@ class Reader:
             if field.name not in given and field.default is MISSING and field.default_factory is MISSING
         ]
         if missing:
-            written = raw if isinstance(raw, Mapping) else {}
-            self.problems += [Problem(f"{_join(place, name)}: is missing") for name in missing if name not in written]
+            self.problems += [
+                Problem(f"{_join(place, name)}: is missing") for name in missing if is_table(raw) and name not in raw
+            ]
             return None
         try:
             return cls(**given)
@@ -106,18 +119,23 @@ class Reader:
     def value(self, place: str, annotation: Any, raw: Any, *, hidden: bool = False) -> Any:
         """`raw` as `annotation` wants it. A mistake is noted, and what comes back is then not to be used."""
         arms = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-        if raw is None and NoneType in arms:
+        if raw is BROKEN or (raw is None and NoneType in arms):
             return None
         arms = tuple(arm for arm in arms if arm is not NoneType)
         if Secret in arms:
             return self._secret(place, raw)
         if CodeOnly in arms:
-            if isinstance(raw, _PLAIN):
-                self.note(place, raw, "is given in code only: Pool(..., policy) takes the object itself", hidden=True)
-            return raw
+            return self._code_only(place, raw)
         if len(arms) == 1:
             return self._one(place, arms[0], raw, hidden)
         return self._either(place, arms, raw, hidden)
+
+    def _code_only(self, place: str, raw: Any) -> Any:
+        if type(raw) in (bool, str, FromEnv, int, float, list, dict):
+            name = place.rpartition(".")[2]
+            owner = "Target" if name == "backend" else "Pool"
+            self.note(place, raw, f"is given in code only, as an object: {owner}(..., {name}=...)", hidden=True)
+        return raw
 
     def _either(self, place: str, arms: Sequence[Any], raw: Any, hidden: bool) -> Any:
         for arm in arms:
@@ -142,15 +160,14 @@ class Reader:
         if annotation is Any:
             return _plain(raw)
         if is_dataclass(annotation):
-            return (
-                raw if isinstance(raw, cast("type", annotation)) else self.build(place, cast("type", annotation), raw)
-            )
+            cls: type[Any] = cast("Any", annotation)
+            return raw if isinstance(raw, cls) else self.build(place, cls, raw)
         if origin is frozenset:
             return self._set(place, args[0], raw, hidden)
         if origin is Mapping:
             items = self.table(place, raw, hidden=hidden).items()
             return {key: self.value(_join(place, key), args[1], item, hidden=hidden) for key, item in items}
-        if isinstance(annotation, type) and issubclass(annotation, tuple):
+        if hasattr(annotation, "_fields"):
             return self._named_tuple(place, annotation, raw, hidden)
         read = _scalar(annotation, raw)
         if read is None:
@@ -158,28 +175,23 @@ class Reader:
         return read
 
     def _set(self, place: str, item: Any, raw: Any, hidden: bool) -> frozenset[Any]:
-        if isinstance(raw, str):
-            raw = [raw]
-        if not isinstance(raw, list | tuple | set | frozenset):
+        members: Sequence[Any] = [raw] if isinstance(raw, str) else list(raw) if isinstance(raw, Set) else raw
+        if not is_list(members):
             self.note(place, raw, f"must be a list of {_word(item)}", hidden=hidden)
             return frozenset()
-        members = cast("Sequence[Any]", raw)
         return frozenset(self.value(f"{place}[{n}]", item, member, hidden=hidden) for n, member in enumerate(members))
 
-    def _named_tuple(self, place: str, cls: type[Any], raw: Any, hidden: bool) -> Any:
+    def _named_tuple(self, place: str, cls: Any, raw: Any, hidden: bool) -> Any:
         names: tuple[str, ...] = cls._fields
         needed = len(names) - len(cls._field_defaults)
-        if isinstance(raw, list | tuple) and needed <= len(cast("Sequence[Any]", raw)) <= len(names):
-            raw = dict(zip(names, cast("Sequence[Any]", raw), strict=False))
-        if not isinstance(raw, Mapping) or not {*names[:needed]} <= {*cast("Mapping[str, Any]", raw)} <= {*names}:
+        if is_list(raw) and needed <= len(raw) <= len(names):
+            raw = dict(zip(names, raw, strict=False))
+        if not is_table(raw) or not {*names[:needed]} <= {*raw} <= {*names}:
             shape = ", ".join([*names[:needed], *(f"[{name}]" for name in names[needed:])])
             self.note(place, raw, f"must be a list or a table of {shape}", hidden=hidden)
             return None
         hints = get_type_hints(cls)
-        given = cast("Mapping[str, Any]", raw)
-        return cls(
-            **{key: self.value(_join(place, key), hints[key], item, hidden=hidden) for key, item in given.items()}
-        )
+        return cls(**{key: self.value(_join(place, key), hints[key], item, hidden=hidden) for key, item in raw.items()})
 
 
 def _join(place: str, key: str) -> str:
@@ -190,9 +202,9 @@ def _plain(raw: Any) -> Any:
     """Free data (`extra`) with its text as plain strings."""
     if isinstance(raw, FromEnv):
         return str(raw)
-    if isinstance(raw, Mapping):
-        return {key: _plain(value) for key, value in cast("Mapping[Any, Any]", raw).items()}
-    return [_plain(item) for item in cast("list[Any]", raw)] if isinstance(raw, list) else raw
+    if is_table(raw):
+        return {key: _plain(value) for key, value in raw.items()}
+    return [_plain(item) for item in raw] if is_list(raw) else raw
 
 
 def _scalar(annotation: Any, raw: Any) -> Any:
@@ -230,5 +242,7 @@ def _word(annotation: Any) -> str:
         return f"one of {', '.join(str(arg) for arg in get_args(annotation))}"
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return f"one of {', '.join(annotation)}"
-    words = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
-    return words.get(annotation, "a table")
+    return _WORDS.get(annotation, "a table")
+
+
+_WORDS: Mapping[Any, str] = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}

@@ -1,6 +1,6 @@
 """Routes: which targets a call may ask, tier by tier. The checks that code, config files and `Pool` share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -26,18 +26,18 @@ def check_targets(targets: Sequence[Target]) -> None:
     Raises:
         ConfigError: with every mistake found, each placed as ``targets[2].name``.
     """
-    problems = target_problems(targets)
+    if not targets:
+        raise ConfigError(Problem("targets: a pool needs at least one target, e.g. Target('openai/gpt-4.1')"))
+    problems = target_problems(enumerate(targets))
     if problems:
         raise ConfigError(problems)
 
 
-def target_problems(targets: Sequence[Target]) -> list[Problem]:
-    """What `check_targets` would raise, as a list."""
-    if not targets:
-        return [Problem("targets: a pool needs at least one target, e.g. Target('openai/gpt-4.1')")]
+def target_problems(numbered: Iterable[tuple[int, Target]]) -> list[Problem]:
+    """What is wrong with targets and between them, each given with its place in the list."""
     problems: list[Problem] = []
     first: dict[str, int] = {}
-    for index, target in enumerate(targets):
+    for index, target in numbered:
         place = f"targets[{index}]"
         if not isinstance(target, Target):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
             problems.append(Problem.at(place, target, "must be a Target, e.g. Target('openai/gpt-4.1')"))
@@ -51,15 +51,27 @@ def target_problems(targets: Sequence[Target]) -> list[Problem]:
 
 
 def _provider_problems(place: str, target: Target) -> list[Problem]:
+    """An unknown provider; else no address and no key, each in the words of the presets."""
     if target.backend is not None:
         return []
     from hotspare.providers.presets import preset_of
 
+    problems: list[Problem] = []
     try:
-        preset_of(target)
+        preset = preset_of(target)
+        for check in (preset.base_url_of, preset.key_of):
+            try:
+                check(target)
+            except ConfigError as error:
+                problems += _placed(error, place, target)
     except ConfigError as error:
-        return [replaced(problem, "target", place) for problem in error.problems]
-    return []
+        problems += _placed(error, place, target)
+    return problems
+
+
+def _placed(error: ConfigError, place: str, target: Target) -> list[Problem]:
+    named = f"target {target.name!r}: "
+    return [replaced(Problem(problem.removeprefix(named)), "target", place) for problem in error.problems]
 
 
 def replaced(problem: str, before: str, after: str) -> Problem:
@@ -100,7 +112,7 @@ def _by_tier(targets: Sequence[Target]) -> Tiers:
     return tuple(tuple(target for target in targets if target.tier == level) for level in levels)
 
 
-def _tiers(place: str, tiers: object, by_name: Mapping[str, Target], problems: list[Problem]) -> Tiers:
+def _tiers(place: str, tiers: Any, by_name: Mapping[str, Target], problems: list[Problem]) -> Tiers:
     if not _is_list(tiers) or not tiers:
         problems.append(Problem.at(place, tiers, "must be a list of tiers, e.g. [['a', 'b'], ['c']]"))
         return ()
