@@ -1,4 +1,4 @@
-"""What the chat completions wire writes for each provider, what it says it cannot carry, and histories from anywhere."""
+"""What the chat completions wire writes for each provider, what it cannot carry, and histories from anywhere."""
 
 import json
 import re
@@ -218,11 +218,8 @@ def test_openrouters_own_history_goes_back_whole() -> None:
 def test_google_reads_its_own_signatures() -> None:
     """Behind Google's OpenAI endpoint a thought signature goes back with its call."""
     signed = {**CALL, "extra_content": {"google": {"thought_signature": "s"}}}
-    history = [
-        *HI,
-        {"role": "assistant", "tool_calls": [signed]},
-        {"role": "tool", "tool_call_id": "call_1", "content": ""},
-    ]
+    result = {"role": "tool", "tool_call_id": "call_1", "content": ""}
+    history: list[dict[str, Any]] = [*HI, {"role": "assistant", "tool_calls": [signed]}, result]
     google = Target("openai-compatible/gemini-3", base_url="https://generativelanguage.googleapis.com/v1beta/openai")
     body = wire("openai-compatible").write(ChatRequest(messages=history), google, stream=False)
     assert body["messages"][1]["tool_calls"] == [signed]
