@@ -38,6 +38,14 @@ def test_what_becomes_a_request() -> None:
     assert request_of(request, seed=8) == ChatRequest(messages=HI, seed=8)
 
 
+def test_what_a_caller_hands_in_is_checked_at_once() -> None:
+    """`request_of` finds what `check` finds, also in a ChatRequest."""
+    with pytest.raises(RequestError, match="max_tokens: 0"):
+        request_of("hi", max_tokens=0)
+    with pytest.raises(RequestError, match="must hold at least one"):
+        request_of(ChatRequest(messages=[]))
+
+
 @pytest.mark.parametrize("bad", [None, 7, b"hi", {"role": "user"}, iter(HI)])
 def test_what_does_not(bad: Any) -> None:
     """Anything else is refused with the value and an example."""

@@ -28,7 +28,7 @@ _EXAMPLE = {"role": "user", "content": "…"}
 def request_of(request: str | Sequence[Message] | ChatRequest, **fields: Any) -> ChatRequest:
     """A string is one user message, a list the messages; `fields` are ChatRequest's, and win over those of `request`.
 
-    Raises RequestError for a field that does not exist and for a request of another type.
+    Raises RequestError for a field that does not exist, for a request of another type, and for what `check` finds.
     """
     unknown = [_unknown(name, value) for name, value in fields.items() if name not in _FIELDS]
     if unknown:
@@ -39,14 +39,19 @@ def request_of(request: str | Sequence[Message] | ChatRequest, **fields: Any) ->
         if name in fields and fields[name] is None:
             del fields[name]
     if isinstance(request, ChatRequest):
-        return dataclasses.replace(request, **fields) if fields else request
+        return _checked(dataclasses.replace(request, **fields) if fields else request)
     if isinstance(request, str):
         request = [{"role": "user", "content": request}]
     if not _is_sequence(request):
         way_out = f"must be a string, a list like [{_EXAMPLE}] or a ChatRequest"
         raise RequestError(Problem.at("request", request, way_out))
     fields.setdefault("messages", request)
-    return ChatRequest(**fields)
+    return _checked(ChatRequest(**fields))
+
+
+def _checked(request: ChatRequest) -> ChatRequest:
+    check(request)
+    return request
 
 
 def _is_sequence(value: object) -> bool:

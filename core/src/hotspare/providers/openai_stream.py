@@ -118,6 +118,10 @@ class OpenAIReader:
             elif data.strip():
                 self._malformed = MalformedAnswer("an event that is no JSON object", body=_bytes(data))
             return None
+        text = self._plain(body) if self._seen and not self._reason else ""
+        if text:
+            self._content = True
+            return ChatChunk(text=text)
         self._seen = True
         if not self._reason:
             if name == "error" and "error" not in body:
@@ -139,6 +143,23 @@ class OpenAIReader:
                 self._malformed = MalformedAnswer("choices without a choice", body=_bytes(data))
             return None
         return self._choice(choice, data)
+
+    def _plain(self, body: Json) -> str:
+        """The text of an event that brings a piece of text and nothing else, as nearly all do; else "".
+
+        A shortcut: the way through `_choice` takes four times as long and reads the same.
+        """
+        choices: Any = body.get("choices")
+        if not _is(choices, list) or len(choices) != 1 or "error" in body or body.get("usage") or "x_groq" in body:
+            return ""
+        choice: Any = choices[0]
+        if not _is(choice, dict) or choice.get("finish_reason") or choice.get("index") or "error" in choice:
+            return ""
+        delta: Any = choice.get("delta")
+        if not _is(delta, dict) or choice.get("usage") or len(delta) > 1 + ("role" in delta):
+            return ""
+        text: object = delta.get("content")
+        return text if isinstance(text, str) else ""
 
     def _choice(self, choice: Json, data: str) -> ChatChunk | None:
         self._reason = as_text(choice.get("finish_reason")) or self._reason
@@ -201,6 +222,10 @@ class OpenAIReader:
             model=self._model,
             id=self._id,
         )
+
+
+def _is(value: object, kind: type) -> bool:
+    return type(value) is kind
 
 
 def _bytes(data: str) -> bytes:

@@ -1,0 +1,374 @@
+"""The HTTP backend against a real server on loopback: whole answers, streams, faults, and no clock but the server's."""
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from hotspare.errors import (
+    AttemptTimeout,
+    BackendError,
+    ConfigError,
+    EmptyAnswer,
+    InBandError,
+    IncompleteAnswer,
+    MalformedAnswer,
+    RequestError,
+    StatusError,
+)
+from hotspare.http import Http
+from hotspare.messages import ChatChunk, ChatReply, ChatRequest
+from hotspare.outcome import Kind
+from hotspare.providers.assemble import reply_of
+from hotspare.target import Target
+from hotspare.wire_backend import WireBackend, backend_for
+
+ASK = ChatRequest(messages=[{"role": "user", "content": "hi"}])
+Script = Callable[["Connection"], None]
+
+
+@dataclass
+class Connection:
+    """One request that the server got, and the way to answer it."""
+
+    socket: socket.socket
+    head: str
+    body: dict[str, Any]
+    released: threading.Event
+
+    def answer(self, body: bytes, *, status: int = 200, kind: str = "application/json", more: str = "") -> None:
+        """A whole answer with its length."""
+        head = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n{more}\r\n"
+        self.socket.sendall(head.encode() + body)
+
+    def begin(self, *pieces: bytes, kind: str = "text/event-stream") -> None:
+        """The head of an endless answer and these pieces of it."""
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n"
+        self.socket.sendall(head.encode() + b"".join(pieces))
+
+    def hold(self) -> None:
+        """Waits until the test is over."""
+        self.released.wait(30)
+
+
+@dataclass
+class Server:
+    """Plays one script for every connection."""
+
+    script: Script = lambda connection: connection.answer(whole("Hello"))
+    seen: list[Connection] = field(default_factory=list)
+    released: threading.Event = field(default_factory=threading.Event)
+    gone: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/v1"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                accepted, _ = self.listener.accept()
+                threading.Thread(target=self._talk, args=(accepted,), daemon=True).start()
+
+    def _talk(self, accepted: socket.socket) -> None:
+        with accepted, contextlib.suppress(OSError):
+            while (connection := self._read(accepted)) is not None:
+                self.seen.append(connection)
+                self.script(connection)
+                if "connection: close" not in connection.head.lower() and "stream" not in connection.body:
+                    continue
+                return
+
+    def _read(self, accepted: socket.socket) -> Connection | None:
+        raw = b""
+        while b"\r\n\r\n" not in raw:
+            data = accepted.recv(65536)
+            if not data:
+                return None
+            raw += data
+        head, _, body = raw.partition(b"\r\n\r\n")
+        lines = dict(line.lower().split(": ", 1) for line in head.decode().split("\r\n")[1:])
+        while len(body) < int(lines["content-length"]):
+            body += accepted.recv(65536)
+        return Connection(accepted, head.decode(), json.loads(body), self.released)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that answers Hello until it is told otherwise."""
+    found = Server()
+    yield found
+    found.released.set()
+    found.listener.close()
+
+
+@pytest.fixture
+def http() -> Iterator[Http]:
+    """The transport; closed behind the test."""
+    with Http() as found:
+        yield found
+
+
+def whole(text: str, **fields: Any) -> bytes:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    return json.dumps({"id": "r", "model": "m", "choices": [choice], **fields}).encode()
+
+
+def event(text: str = "", reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": reason}
+    return b"data: " + json.dumps({"id": "r", "model": "m", "choices": [choice]}).encode() + b"\n\n"
+
+
+END, DONE = event(reason="stop"), b"data: [DONE]\n\n"
+
+
+def backend(server: Server, http: Http, provider: str = "openai", **fields: Any) -> WireBackend:
+    target = Target(f"{provider}/m", base_url=server.url, api_key="k", **fields)
+    found = backend_for(target, http, {})
+    assert isinstance(found, WireBackend)
+    return found
+
+
+async def everything(mode: str, member: WireBackend, *, timeout: float = 20, stall: float = 20) -> ChatReply:
+    """The answer in one of the four ways of asking."""
+    chunks: list[ChatChunk] = []
+    if mode == "send":
+        return member.send(ASK, timeout=timeout)
+    if mode == "asend":
+        return await member.asend(ASK, timeout=timeout)
+    if mode == "stream":
+        chunks += member.stream(ASK, timeout=timeout, stall=stall)
+    else:
+        async for chunk in member.astream(ASK, timeout=timeout, stall=stall):
+            chunks.append(chunk)
+    assert [chunk.finish_reason is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    return reply_of(chunks)
+
+
+ALL = pytest.mark.parametrize("mode", ["send", "asend", "stream", "astream"])
+STREAMED = pytest.mark.parametrize("mode", ["stream", "astream"])
+
+
+@ALL
+@pytest.mark.anyio
+async def test_an_answer(mode: str, server: Server, http: Http) -> None:
+    """Text and finish reason; the request carries path, key, accept, the target's headers and its model."""
+
+    def answer(connection: Connection) -> None:
+        if connection.body.get("stream"):
+            connection.begin(b": keep-alive\n\n", event(), event("Hel"), event("lo"), END, DONE)
+        else:
+            connection.answer(b"\n\n" + whole("Hello"))
+
+    server.script = answer
+    reply = await everything(mode, backend(server, http, headers={"X-Tenant": "t"}))
+    assert (reply.text, reply.finish_reason, reply.id) == ("Hello", "stop", "r")
+    (seen,) = server.seen
+    assert seen.head.startswith("POST /v1/chat/completions HTTP/1.1")
+    lines = seen.head.lower()
+    assert "authorization: bearer k" in lines
+    assert "x-tenant: t" in lines
+    assert ("text/event-stream" in lines) == ("stream" in mode)
+    assert seen.body["messages"] == ASK.messages
+
+
+@ALL
+@pytest.mark.parametrize("status", [400, 401, 429, 500, 529, 302])
+@pytest.mark.anyio
+async def test_a_status_that_is_no_success(mode: str, status: int, server: Server, http: Http) -> None:
+    """StatusError with status, headers and the provider's body, whatever was asked."""
+    body = json.dumps({"error": {"message": "no"}}).encode()
+    server.script = lambda c: c.answer(body, status=status, more="retry-after: 7\r\n")
+    with pytest.raises(StatusError) as caught:
+        await everything(mode, backend(server, http))
+    assert (caught.value.status, caught.value.body, caught.value.headers["retry-after"]) == (status, body, "7")
+
+
+@ALL
+@pytest.mark.parametrize(
+    ("body", "kind", "error"),
+    [
+        (b"<html>gateway</html>", "text/html", MalformedAnswer),
+        (b"<html>gateway</html>", "text/event-stream", MalformedAnswer),
+        (whole("Hello")[:40], "application/json", MalformedAnswer),
+        (b"", "application/json", EmptyAnswer),
+        (b"\n\n\n", "application/json", EmptyAnswer),
+        (b'{"error": {"message": "busy"}}', "application/json", InBandError),
+        (b'{"error": {"message": "busy"}}', "text/event-stream", InBandError),
+        (b'data: {"error": {"message": "busy"}}\n\ndata: [DONE]\n\n', "text/event-stream", InBandError),
+        (event("Hel"), "text/event-stream", IncompleteAnswer),
+        (event("Hel") + b'data: {"ch\n\n', "text/event-stream", MalformedAnswer),
+        (whole(""), "application/json", EmptyAnswer),
+    ],
+)
+@pytest.mark.anyio
+async def test_a_success_that_is_none(
+    mode: str, body: bytes, kind: str, error: type[BackendError], server: Server, http: Http
+) -> None:
+    """HTML, half a JSON, nothing, an error inside a 200, half a stream: each its own error, with the headers."""
+    server.script = lambda c: c.answer(body, kind=kind, more="x-request-id: 1\r\n")
+    with pytest.raises(error) as caught:
+        await everything(mode, backend(server, http))
+    assert caught.value.headers["x-request-id"] == "1"
+
+
+@ALL
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream", "text/plain"])
+@pytest.mark.parametrize("body", [whole("Hello"), event("Hello") + END + DONE])
+@pytest.mark.anyio
+async def test_the_other_kind_of_answer_is_read_too(
+    mode: str, kind: str, body: bytes, server: Server, http: Http
+) -> None:
+    """Relays answer a stream with a whole body and the other way round, and mislabel both."""
+    server.script = lambda c: c.answer(body, kind=kind)
+    assert (await everything(mode, backend(server, http))).text == "Hello"
+
+
+@STREAMED
+@pytest.mark.anyio
+async def test_a_server_that_never_closes_cannot_hold_a_whole_answer(mode: str, server: Server, http: Http) -> None:
+    """[DONE] is the end, though the connection stays open."""
+
+    def answer(connection: Connection) -> None:
+        connection.begin(event("Hello"), END, DONE)
+        connection.hold()
+
+    server.script = answer
+    assert (await everything(mode, backend(server, http))).text == "Hello"
+
+
+def test_no_first_token_in_time(server: Server, http: Http) -> None:
+    """Silence, keep-alives and role chunks are no content: a sync stream ends in AttemptTimeout."""
+    for pieces in ((), (b": keep-alive\n\n",), (event(),)):
+
+        def answer(connection: Connection, pieces: tuple[bytes, ...] = pieces) -> None:
+            connection.begin(*pieces)
+            connection.hold()
+
+        server.script = answer
+        with pytest.raises(AttemptTimeout):
+            list(backend(server, http).stream(ASK, timeout=0.2, stall=20))
+
+
+def test_a_drip_of_keep_alives_does_not_defeat_the_timeout(server: Server, http: Http) -> None:
+    """Something comes all the time, but never content."""
+
+    def answer(connection: Connection) -> None:
+        connection.begin()
+        while not connection.released.wait(0.02):
+            connection.socket.sendall(b": keep-alive\n\n")
+
+    server.script = answer
+    with pytest.raises(AttemptTimeout):
+        list(backend(server, http).stream(ASK, timeout=0.3, stall=20))
+
+
+def test_a_stall_after_content(server: Server, http: Http) -> None:
+    """After the first content the stall bound rules; what came before it was handed out."""
+
+    def answer(connection: Connection) -> None:
+        connection.begin(event("Hel"))
+        connection.hold()
+
+    server.script = answer
+    text = ""
+    with pytest.raises(AttemptTimeout):
+        for chunk in backend(server, http).stream(ASK, timeout=20, stall=0.2):
+            text += chunk.text
+    assert text == "Hel"
+
+
+def test_a_black_hole_of_a_whole_answer(server: Server, http: Http) -> None:
+    """The connection stands, nothing comes: classified as a timeout."""
+    server.script = lambda connection: connection.hold()
+    member = backend(server, http)
+    with pytest.raises(Exception) as caught:  # the transport's own timeout or AttemptTimeout
+        member.send(ASK, timeout=0.2)
+    assert member.classify(caught.value).kind is Kind.TIMEOUT
+
+
+@STREAMED
+@pytest.mark.anyio
+async def test_leaving_a_stream_closes_its_connection(mode: str, server: Server, http: Http) -> None:
+    """Closing the generator after the first chunk is seen by the server as the end of the connection."""
+    gone = threading.Event()
+
+    def answer(connection: Connection) -> None:
+        connection.begin(event("Hel"))
+        try:
+            while connection.socket.recv(1):
+                pass
+        except OSError:
+            pass
+        gone.set()
+
+    server.script = answer
+    if mode == "stream":
+        chunks = backend(server, http).stream(ASK, timeout=20, stall=20)
+        assert next(chunks).text == "Hel"
+        chunks.close()
+    else:
+        stream = backend(server, http).astream(ASK, timeout=20, stall=20)
+        assert (await anext(stream)).text == "Hel"
+        await stream.aclose()
+    assert gone.wait(20)
+
+
+def test_fields_that_may_be_dropped_are(server: Server, http: Http) -> None:
+    """`may_drop` lets a target leave out what its wire cannot carry, and only that."""
+    request = ChatRequest(
+        messages=[
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": "u"}}],
+            }
+        ],
+        top_k=5,
+        seed=7,
+        temperature=1,
+    )
+    strict, lenient = backend(server, http, lacks={"vision", "seed"}), backend(
+        server, http, lacks={"vision", "seed"}, may_drop={"top_k", "seed", "messages", "temperature"}
+    )  # fmt: skip
+    assert set(strict.unsupported(request)) == {"top_k", "messages", "seed"}
+    assert lenient.unsupported(request) == ()
+    assert lenient.send(request, timeout=20).text == "Hello"
+    assert server.seen[0].body == {
+        "model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}], "temperature": 1,
+    }  # fmt: skip
+
+
+def test_what_json_has_no_words_for_never_leaves(server: Server, http: Http) -> None:
+    """Bytes in a message are the caller's mistake, named before any call."""
+    with pytest.raises(RequestError, match="JSON"):
+        backend(server, http).send(ChatRequest(messages=[{"role": "user", "content": b"hi"}]), timeout=20)
+    assert server.seen == []
+
+
+def test_no_key_in_sight(server: Server, http: Http) -> None:
+    """Neither a backend's repr nor an error of its construction shows the key."""
+    assert "k" not in repr(backend(server, http, name="eu")).replace("WireBackend", "")
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+        backend_for(Target("openai/m"), http, {})
+
+
+def test_a_targets_own_backend_wins(server: Server, http: Http) -> None:
+    """A native member is used as it is, whatever its id says."""
+    own = backend(server, http)
+    assert backend_for(Target("litellm/m", backend=own), http, {}) is own
+
+
+def test_errors_are_classified_in_the_targets_dialect(server: Server, http: Http) -> None:
+    """The backend hands its provider's name to `classify`."""
+    body = json.dumps({"error": {"message": "Insufficient Balance"}}).encode()
+    server.script = lambda c: c.answer(body, status=402)
+    member = backend(server, http, "deepseek")
+    with pytest.raises(StatusError) as caught:
+        member.send(ASK, timeout=20)
+    assert member.classify(caught.value).kind is Kind.EXHAUSTED
