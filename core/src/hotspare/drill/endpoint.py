@@ -19,7 +19,7 @@ from hotspare.drill.wires.anthropic import AnthropicWire
 from hotspare.drill.wires.base import Ask, Headers, Rate, Reject, Wire, dumps
 from hotspare.drill.wires.gemini import GeminiWire
 from hotspare.drill.wires.openai import OpenAIWire
-from hotspare.drill.wires.openai_errors import invalid
+from hotspare.drill.wires.openai_errors import filtered, invalid
 
 OPENAI: Final[Wire] = OpenAIWire()
 ANTHROPIC: Final[Wire] = AnthropicWire()
@@ -183,13 +183,13 @@ class Endpoint(Observer):
         if wire is None:
             self.outcomes["unknown_path"] += 1
             message = f"Invalid URL ({request.method} {request.path.split('?')[0]})"
-            return iter([reject(None, Reject(404, OPENAI.error(404, message)))])
+            return iter([reject(Reject(404, OPENAI.error(404, message)))])
         self.wires[wire.name] += 1
         try:
             return self._answer(wire, request)
         except Reject as refused:
             self.outcomes[f"rejected:{refused.status}"] += 1
-            return iter([reject(wire, refused)])
+            return iter([reject(refused)])
 
     def _answer(self, wire: Wire, request: Request) -> Iterator[Step]:
         body = _json(request.body)
@@ -248,34 +248,9 @@ class Endpoint(Observer):
             raise (
                 invalid(words, "stream", "unsupported_value") if wire is OPENAI else Reject(400, wire.error(400, words))
             )
-        if wire is OPENAI and ask.model.startswith(("gpt", "o")) and "refuse me" in _last(ask):
-            self.outcomes["filtered"] += 1
-            raise _filtered()
+        if ask.azure and "refuse me" in ask.turns[-1].text:
+            raise filtered()
         self.outcomes["ok"] += 1
-
-
-def _last(ask: Ask) -> str:
-    return ask.turns[-1].text if ask.turns else ""
-
-
-def _filtered() -> Reject:
-    words = (
-        "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. "
-        "Please modify your prompt and retry."
-    )
-    inner = {
-        "code": "ResponsibleAIPolicyViolation",
-        "content_filter_result": {"hate": {"filtered": True, "severity": "high"}},
-    }
-    error = {
-        "message": words,
-        "type": None,
-        "param": "prompt",
-        "code": "content_filter",
-        "status": 400,
-        "innererror": inner,
-    }
-    return Reject(400, {"error": error})
 
 
 def _bound(port: int) -> socket.socket:

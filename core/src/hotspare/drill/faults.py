@@ -13,7 +13,8 @@ KINDS: Final[Mapping[str, str]] = {
     "slow": "the first byte comes `seconds` late, an error's too",
     "latency": "an answer's first byte comes after about `seconds` (median of a log-normal, shape `spread`), tokens `gap` s apart",
     "drip": "one token every `gap` seconds (1 by default)",
-    "status": "HTTP `status` with the provider's own body, or `message` in it; `after` adds Retry-After; 502 comes as HTML from the edge",
+    "status": "HTTP `status` with the provider's own body, or `message` in it, or the raw `body`; `after` adds Retry-After, `headers` anything; "
+    "502 comes as HTML from the edge",
     "throttled": "429; `form` says where the `after` seconds to wait are told, see FORMS",
     "quota": "the quota is used up: `form` = day | balance",
     "cut": "after `at` tokens the connection ends inside a chunk: `how` = reset | close",
@@ -33,7 +34,7 @@ KINDS: Final[Mapping[str, str]] = {
 }
 """Every fault by name, and what it does. Where nothing is streamed, `at` means the same share of the body's bytes."""
 
-FORMS: Final = ("retry-after", "retry-after-ms", "reset-headers", "phrase", "body", "none")
+FORMS: Final = ("retry-after", "http-date", "retry-after-ms", "reset-headers", "phrase", "body", "none")
 """Where a 429 tells its time: headers, the provider's reset headers, words, Gemini's RetryInfo (words elsewhere), nowhere."""
 
 _TIMING: Final = frozenset({"slow", "latency", "drip"})
@@ -57,6 +58,8 @@ class Fault:
     gap: float | None = None
     status: int = 500
     message: str | None = None
+    body: str | None = None
+    headers: Mapping[str, str] | None = None
     after: float | None = None
     form: str = "retry-after"
     how: str = "reset"

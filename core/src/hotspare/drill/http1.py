@@ -21,7 +21,7 @@ class Ending(enum.Enum):
     HANG = "hang"
 
 
-Step = bytes | float | Ending
+Step = bytes | int | float | Ending
 """One step of an answer: bytes to write, seconds to wait, or the way to end."""
 
 
@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
         for step in self._steps or ():
             if isinstance(step, bytes):
                 out.append(step)
-            elif isinstance(step, float):
+            elif isinstance(step, int | float):
                 self._flush(out)
                 self._timer = self._loop.call_later(step, self._advance)
                 return

@@ -27,9 +27,8 @@ _BEFORE_ANSWER: Final = frozenset(
 )
 
 
-def reject(wire: Wire | None, refused: Reject) -> bytes:
+def reject(refused: Reject) -> bytes:
     """A provider's refusal as HTTP."""
-    del wire
     return plain(refused.status, dumps(refused.body), headers={"request-id": "req_drill", **refused.headers})
 
 
@@ -57,9 +56,9 @@ def _instead(wire: Wire, ask: Ask, said: Said, fault: Fault) -> Iterator[Step]:
     elif kind == "status":
         yield _status(wire, fault)
     elif kind == "throttled":
-        yield reject(wire, wire.throttled(fault.form, 1.0 if fault.after is None else fault.after))
+        yield reject(wire.throttled(fault.form, 1.0 if fault.after is None else fault.after))
     elif kind == "quota":
-        yield reject(wire, wire.quota(fault.form))
+        yield reject(wire.quota(fault.form))
     elif kind == "empty":
         yield plain(200, b"", _content_type(ask))
     elif kind == "html":
@@ -80,7 +79,9 @@ def _instead(wire: Wire, ask: Ask, said: Said, fault: Fault) -> Iterator[Step]:
 
 
 def _status(wire: Wire, fault: Fault) -> bytes:
-    headers = {} if fault.after is None else {"retry-after": f"{fault.after:g}"}
+    headers = {**({} if fault.after is None else {"retry-after": f"{fault.after:g}"}), **(fault.headers or {})}
+    if fault.body is not None:
+        return plain(fault.status, fault.body.encode(), headers=headers)
     if fault.status == 502 and fault.message is None:
         words = b"502 Bad Gateway"
         return plain(502, _HTML % (words, words), "text/html", headers)

@@ -67,7 +67,7 @@ def _number(seed: str) -> int:
 def _kind(schema: Schema) -> str:
     kind: Any = schema.get("type")
     if isinstance(kind, Sequence) and not isinstance(kind, str):
-        kind = next((k for k in cast("Sequence[Any]", kind) if k != "null"), "null")
+        kind = next((k for k in kind if k != "null"), "null")
     if isinstance(kind, str):
         return kind.lower()
     if "properties" in schema:

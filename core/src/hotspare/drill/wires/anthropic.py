@@ -7,7 +7,21 @@ from typing import Any, Final
 from hotspare.drill.answers import opaque
 from hotspare.drill.dialogue import count_prompt
 from hotspare.drill.wires.anthropic_rules import check, invalid, signature
-from hotspare.drill.wires.base import Ask, Call, Frame, Headers, Json, Rate, Reject, Said, Tool, Turn, data_size, dumps
+from hotspare.drill.wires.base import (
+    Ask,
+    Call,
+    Frame,
+    Headers,
+    Json,
+    Rate,
+    Reject,
+    Said,
+    Tool,
+    Turn,
+    data_size,
+    dumps,
+    retry_headers,
+)
 
 _FINISH: Final = {
     "stop": "end_turn",
@@ -118,13 +132,9 @@ class AnthropicWire:
 
     def throttled(self, form: str, seconds: float) -> Reject:
         """See `Wire.throttled`."""
-        headers: dict[str, str] = {}
+        headers = retry_headers(form, seconds)
         words: str | None = None
-        if form == "retry-after":
-            headers["retry-after"] = f"{seconds:g}"
-        elif form == "retry-after-ms":
-            headers["retry-after-ms"] = f"{seconds * 1000:g}"
-        elif form == "reset-headers":
+        if form == "reset-headers":
             headers.update(_rate_headers(Rate(50, 0, seconds)))
         elif form in ("phrase", "body"):
             words = f"{_ERRORS[429][1]} Please try again in {seconds:g} seconds."

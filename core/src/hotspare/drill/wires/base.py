@@ -1,8 +1,10 @@
 """What a request and an answer are between the wires: a wire reads its own JSON into `Ask` and writes `Said` as its own."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any, NamedTuple, Protocol
 
 Json = dict[str, Any]
@@ -49,6 +51,7 @@ class Ask:
     prefill: str = "continue"
     prompt_tokens: int = 0
     streams_as_array: bool = False
+    azure: bool = False
 
 
 @dataclass(slots=True)
@@ -166,6 +169,15 @@ class Wire(Protocol):
 def dumps(value: object) -> bytes:
     """Compact JSON in UTF-8, unescaped, so that multi-byte characters can be cut in two on the wire."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def retry_headers(form: str, seconds: float) -> dict[str, str]:
+    """The headers of a 429 for the forms that all wires share (RFC 9110 §10.2.3; milliseconds as Azure and OpenAI send them)."""
+    if form == "retry-after":
+        return {"retry-after": f"{seconds:g}"}
+    if form == "http-date":
+        return {"retry-after": formatdate(time.time() + seconds, usegmt=True)}
+    return {"retry-after-ms": f"{seconds * 1000:g}"} if form == "retry-after-ms" else {}
 
 
 def data_size(base64_text: str) -> int:

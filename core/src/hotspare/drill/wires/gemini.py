@@ -6,7 +6,21 @@ from typing import Any, Final
 
 from hotspare.drill.answers import opaque
 from hotspare.drill.dialogue import count_prompt
-from hotspare.drill.wires.base import Ask, Call, Frame, Headers, Json, Rate, Reject, Said, Tool, Turn, data_size, dumps
+from hotspare.drill.wires.base import (
+    Ask,
+    Call,
+    Frame,
+    Headers,
+    Json,
+    Rate,
+    Reject,
+    Said,
+    Tool,
+    Turn,
+    data_size,
+    dumps,
+    retry_headers,
+)
 from hotspare.drill.wires.gemini_rules import camel, check, error_body, invalid, signature
 
 _FINISH: Final = {"stop": "STOP", "stop_sequence": "STOP", "length": "MAX_TOKENS", "tools": "STOP", "refused": "SAFETY"}
@@ -93,10 +107,6 @@ class GeminiWire:
 
     def throttled(self, form: str, seconds: float) -> Reject:
         """See `Wire.throttled`."""
-        if form == "retry-after":
-            return Reject(429, error_body(429), {"retry-after": f"{seconds:g}"})
-        if form == "retry-after-ms":
-            return Reject(429, error_body(429), {"retry-after-ms": f"{seconds * 1000:g}"})
         body = error_body(
             429, f"You exceeded your current quota. Please retry in {seconds:g}s." if form == "phrase" else None
         )
@@ -105,7 +115,7 @@ class GeminiWire:
                 _violation("GenerateRequestsPerMinutePerProjectPerModel"),
                 {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{seconds:g}s"},
             ]
-        return Reject(429, body)
+        return Reject(429, body, retry_headers(form, seconds))
 
     def quota(self, form: str) -> Reject:
         """See `Wire.quota`."""
@@ -224,5 +234,5 @@ def _result(function: Json) -> str:
     response = function.get("response") or {}
     for name in ("result", "output", "content"):
         if isinstance(response.get(name), str):
-            return response[name]
+            return str(response[name])
     return json.dumps(response, ensure_ascii=False)

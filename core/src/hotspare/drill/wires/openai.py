@@ -52,7 +52,9 @@ class OpenAIWire:
         if model.startswith("gone"):
             raise unknown_model(model, azure="/deployments/" in path)
         check(model, body)
-        return _ask(model, body)
+        ask = _ask(model, body)
+        ask.azure = azure
+        return ask
 
     def whole(self, ask: Ask, said: Said) -> Json:
         """See `Wire.whole`."""
@@ -178,7 +180,7 @@ def _ask(model: str, body: Json) -> Ask:
         else:
             turns.append(_turn(message))
     texts = [*system, *(t.text or " ".join(t.results) for t in turns)]
-    form = body.get("response_format") or {"type": "text"}
+    form: Json = body.get("response_format") or {"type": "text"}
     last = turns[-1] if turns else None
     stop = body.get("stop") or ()
     return Ask(

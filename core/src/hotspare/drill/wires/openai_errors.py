@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from hotspare.drill.wires.base import Headers, Json, Rate, Reject
+from hotspare.drill.wires.base import Headers, Json, Rate, Reject, retry_headers
 
 _ERRORS: Final[dict[int, tuple[str, str, str | None]]] = {
     400: ("The request was invalid.", "invalid_request_error", None),
@@ -41,6 +41,18 @@ def invalid(message: str, param: str | None = None, code: str | None = None) -> 
     return Reject(400, {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}})
 
 
+def filtered() -> Reject:
+    """Azure's content filter on the prompt (learn.microsoft.com, Azure OpenAI content filtering)."""
+    words = (
+        "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. "
+        "Please modify your prompt and retry."
+    )
+    found = {"hate": {"filtered": True, "severity": "high"}}
+    inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": found}
+    error = {"message": words, "type": None, "param": "prompt", "code": "content_filter", "status": 400}
+    return Reject(400, {"error": {**error, "innererror": inner}})
+
+
 def unknown_model(model: str, *, azure: bool) -> Reject:
     """404, in OpenAI's words or Azure's."""
     if azure:
@@ -62,13 +74,9 @@ def span(seconds: float) -> str:
 
 def throttled(form: str, seconds: float) -> Reject:
     """429: `form` says where the time to wait stands."""
-    headers: dict[str, str] = {}
+    headers = retry_headers(form, seconds)
     words = "Rate limit reached for gpt-4.1 in organization org-drill on requests per min (RPM): Limit 500, Used 500, Requested 1."
-    if form == "retry-after":
-        headers["retry-after"] = f"{seconds:g}"
-    elif form == "retry-after-ms":
-        headers["retry-after-ms"] = f"{seconds * 1000:g}"
-    elif form == "reset-headers":
+    if form == "reset-headers":
         headers.update(rate_headers(Rate(500, 0, seconds)))
     elif form in ("phrase", "body"):
         words += f" Please try again in {seconds:g}s."

@@ -188,24 +188,23 @@ def _check_tools(body: Json) -> None:
             if body.get(name) not in (None, "none"):
                 raise invalid(f"Invalid value for '{name}': '{name}' is only allowed when 'tools' are specified.", name)
         return
-    names: list[str] = []
-    for i, tool in enumerate(tools):
-        function = tool.get("function") if isinstance(tool, dict) else None
-        name = function.get("name") if isinstance(function, dict) else None
-        if not isinstance(name, str):
-            raise invalid(
-                f"Missing required parameter: 'tools[{i}].function.name'.",
-                f"tools[{i}].function.name",
-                "missing_required_parameter",
-            )
-        if not _NAME.match(name):
-            words = f"Invalid 'tools[{i}].function.name': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
-            raise invalid(words, f"tools[{i}].function.name", "invalid_value")
-        names.append(name)
+    names = [_tool_name(tool, f"tools[{i}].function.name") for i, tool in enumerate(tools)]
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and choice.get("function", {}).get("name") not in names:
-        words = f"Tool choice '{choice.get('function', {}).get('name')}' not found in 'tools' parameter."
-        raise invalid(words, "tool_choice")
+        raise invalid(
+            f"Tool choice '{choice.get('function', {}).get('name')}' not found in 'tools' parameter.", "tool_choice"
+        )
+
+
+def _tool_name(tool: Any, place: str) -> str:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(name, str):
+        raise invalid(f"Missing required parameter: '{place}'.", place, "missing_required_parameter")
+    if not _NAME.match(name):
+        words = f"Invalid '{place}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
+        raise invalid(words, place, "invalid_value")
+    return name
 
 
 def _check_format(body: Json, messages: list[Any]) -> None:
