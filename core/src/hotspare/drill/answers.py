@@ -5,23 +5,25 @@ import re
 from functools import lru_cache
 
 DEFAULT_TOKENS = 60
-"""Tokens in an answer whose prompt does not ask for another length: long enough to be cut anywhere, short enough to be cheap."""
+"""Tokens in an answer whose prompt does not ask for another length: long enough to be cut anywhere, short enough
+to be cheap.
+"""
 
 MAX_TOKENS = 20_000
 
-_TOKEN = re.compile(
-    r"\s*(?:[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]{1,2}|[^\s\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]+)|\s+"
-)
+_CJK = r"\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3"
+_TOKEN = re.compile(rf"\s*(?:[{_CJK}]{{1,2}}|[^\s{_CJK}]+)|\s+")
 _TOKENS_KNOB = re.compile(r"\btokens=(\d{1,6})\b")
 
 # (separator, word): Chinese and Japanese pieces stand without blanks, two characters each, as real tokenizers cut them.
-_LATIN = (
+_PROSE = (
     "the a spare engine takes over when its primary fails, and nobody notices. Health is measured at first token; "
-    "latency drifts upward before errors arrive. One probe returns, then traffic ramps slowly (ten percent, twenty, more). "
-    "Deadlines bound every attempt: retries draw on budgets. Regions, keys, quotas and accounts share domains — so "
+    "latency drifts upward before errors arrive. One probe returns, then traffic ramps slowly "
+    "(ten percent, twenty, more). Deadlines bound every attempt: retries draw on budgets. Regions, keys, quotas and accounts share domains — so "
     'failures travel together. "Quoted" words, it\'s fine; naïve café façade über. 42 3.14 a/b x_y <tag> & {curly} '
     r"back\slash **bold** `code` #1 100% why? indeed! e.g. i.e. …"
-).split()
+)
+_LATIN = _PROSE.split()
 _OTHER = (
     *((" ", w) for w in ("서울", "장애", "전환", "대기", "응답", "지연")),
     *(("", w) for w in ("热备", "切换", "延迟", "東京", "回復")),
@@ -48,7 +50,8 @@ def wanted_tokens(prompt: str, tokens: int = DEFAULT_TOKENS) -> int:
 def answer(prompt: str, tokens: int = DEFAULT_TOKENS) -> str:
     """The answer to `prompt`: the same words for the same prompt, in any process, on any machine.
 
-    `tokens=N` inside the prompt overrules `tokens`. The text has exactly that many `tokenize` tokens and mixes Latin words,
+    `tokens=N` inside the prompt overrules `tokens`. The text has exactly that many `tokenize` tokens and mixes Latin
+    words,
     punctuation, Markdown (a code fence now and then), Korean, Chinese, Japanese and multi-byte emoji.
     """
     count = wanted_tokens(prompt, tokens)

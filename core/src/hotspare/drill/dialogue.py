@@ -9,7 +9,9 @@ from hotspare.drill.schema import sample
 from hotspare.drill.wires.base import Ask, Call, Said, Tool, Turn
 
 CONTINUATIONS: Final = ("continue", "strip", "overlap", "restart", "prose")
-"""How a continuation is spoken: exactly, without its leading white space, repeating the last words, from the beginning, wrapped in prose."""
+"""How a continuation is spoken: exactly, without its leading white space, repeating the last words, from the
+beginning, wrapped in prose.
+"""
 
 PREFILLS: Final = (*CONTINUATIONS, "refuse")
 """The same for a trailing assistant message, which may be refused outright."""
@@ -26,7 +28,9 @@ def after_tools(prompt: str, results: tuple[str, ...]) -> str:
 
 
 def with_images(prompt: str, sizes: tuple[int, ...]) -> str:
-    """The answer to a prompt that came with pictures: their number and their bytes (0 for links), then the usual words."""
+    """The answer to a prompt that came with pictures: their number and their bytes (0 for links), then the usual
+    words.
+    """
     return f"[{len(sizes)} image(s), {sum(sizes)} bytes] {answer(prompt)}"
 
 

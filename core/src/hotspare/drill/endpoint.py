@@ -32,8 +32,10 @@ MODELS: Final = ("gpt-4.1", "claude-sonnet-4-20250514", "gemini-2.5-flash", "dee
 class Settings:
     """An endpoint's standing manners.
 
-    `rpm`: requests a minute it admits (None: any number), with `burst` at once (default: `rpm`); `rate_form`: where its 429 tells
-    the time. `prefill`: how a trailing assistant message is met (None: as the wire's own provider does). `continuation`: how an
+    `rpm`: requests a minute it admits (None: any number), with `burst` at once (default: `rpm`); `rate_form`: where
+    its 429 tells
+    the time. `prefill`: how a trailing assistant message is met (None: as the wire's own provider does).
+    `continuation`: how an
     instruction to continue is met. `window`: context window in tokens. `streams`: False refuses to stream with a 400.
     """
 

@@ -11,16 +11,17 @@ KINDS: Final[Mapping[str, str]] = {
     "close": "the request is read, then the connection is closed (FIN) without an answer",
     "blackhole": "the request is read, nothing is ever answered",
     "slow": "the first byte comes `seconds` late, an error's too",
-    "latency": "an answer's first byte comes after about `seconds` (median of a log-normal, shape `spread`), tokens `gap` s apart",
+    "latency": "an answer's first byte comes after about `seconds` (median of a log-normal, shape `spread`), "
+    "its tokens `gap` seconds apart",
     "drip": "one token every `gap` seconds (1 by default)",
-    "status": "HTTP `status` with the provider's own body, or `message` in it, or the raw `body`; `after` adds Retry-After, `headers` anything; "
-    "502 comes as HTML from the edge",
+    "status": "HTTP `status` with the provider's own body, or `message` in it, or the raw `body`; `after` adds Retry-After, "
+    "`headers` anything; 502 comes as HTML from the edge",
     "throttled": "429; `form` says where the `after` seconds to wait are told, see FORMS",
     "quota": "the quota is used up: `form` = day | balance",
     "cut": "after `at` tokens the connection ends inside a chunk: `how` = reset | close",
     "stall": "after `at` tokens nothing more comes, the connection stays open",
-    "malformed": "after `at` tokens one broken event; then the stream ends if `ends`, else goes on as if nothing had been",
-    "error_event": "after `at` tokens an error event with `status` (a body inside a 200 where nothing is streamed), then the end",
+    "malformed": "after `at` tokens one broken event; then the stream ends if `ends`, else goes on",
+    "error_event": "after `at` tokens an error event with `status`, then the end; a body inside a 200 where nothing is streamed",
     "eof": "after `at` tokens a clean end, without any proof of completion",
     "empty": "200 with an empty body",
     "empty_choices": "200 of the right shape with no choice, block or candidate in it",
@@ -35,7 +36,9 @@ KINDS: Final[Mapping[str, str]] = {
 """Every fault by name, and what it does. Where nothing is streamed, `at` means the same share of the body's bytes."""
 
 FORMS: Final = ("retry-after", "http-date", "retry-after-ms", "reset-headers", "phrase", "body", "none")
-"""Where a 429 tells its time: headers, the provider's reset headers, words, Gemini's RetryInfo (words elsewhere), nowhere."""
+"""Where a 429 tells its time: headers, the provider's reset headers, words, Gemini's RetryInfo (words elsewhere),
+nowhere.
+"""
 
 _TIMING: Final = frozenset({"slow", "latency", "drip"})
 _DECORATION: Final = frozenset({"no_usage", "content_type"})
@@ -48,7 +51,8 @@ class FaultError(ValueError):
 @dataclass(slots=True)
 class Fault:
     """One scripted fault. It meets requests number `start`.. of those that pass its filters, at most `count` of them,
-    each with `probability`. `model` matches models that contain it, `wire` is a wire's name, `streaming` is None for both.
+    each with `probability`. `model` matches models that contain it, `wire` is a wire's name, `streaming` is None for
+    both.
     """
 
     kind: str

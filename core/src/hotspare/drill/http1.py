@@ -1,4 +1,6 @@
-"""A small HTTP/1.1 server side on asyncio's protocols: reads requests, plays answers step by step, can misbehave on purpose."""
+"""A small HTTP/1.1 server side on asyncio's protocols: reads requests, plays answers step by step, can misbehave
+on purpose.
+"""
 
 import asyncio
 import enum
@@ -62,12 +64,14 @@ class Connection(asyncio.Protocol):
         self._ours = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
         self._transport = cast("asyncio.Transport", transport)
         sock = cast("socket.socket", transport.get_extra_info("socket"))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._observer.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
         busy = self._steps is not None
         self._steps = None
         if self._timer is not None:
@@ -75,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._observer.closed(self, by_client=not self._ours, busy=busy)
 
     def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
         self._buffer += data
         if self._steps is None:
             self._next_request()

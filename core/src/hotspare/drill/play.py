@@ -7,7 +7,10 @@ from hotspare.drill.faults import Fate, Fault
 from hotspare.drill.http1 import LAST_CHUNK, Ending, Step, chunk, head, plain
 from hotspare.drill.wires.base import Ask, Frame, Reject, Said, Wire, dumps
 
-_HTML: Final = b"<!DOCTYPE html><html><head><title>%b</title></head><body><center><h1>%b</h1></center><hr><center>cloudflare</center></body></html>"
+_HTML: Final = (
+    b"<!DOCTYPE "
+    b"html><html><head><title>%b</title></head><body><center><h1>%b</h1></center><hr><center>cloudflare</center></body></html>"
+)
 _BLANKS: Final = b" " * 65_536
 
 _BEFORE_ANSWER: Final = frozenset(

@@ -2,9 +2,10 @@
 
 It speaks OpenAI chat completions (`/v1/chat/completions`, Azure's `/openai/deployments/<name>/chat/completions` and
 `/openai/v1/chat/completions`, `/v1/models`), Anthropic Messages (`/v1/messages`) and Gemini
-(`/v1beta/models/<model>:generateContent` and `:streamGenerateContent`) on every endpoint; an endpoint is a TCP port with faults,
-settings and counters of its own. Answers are a pure function of the prompt: `answer(prompt)` is what a client must get,
-word for word. Keys that begin with `test-` are accepted; model names that begin with `gone` do not exist; any other does.
+(`/v1beta/models/<model>:generateContent` and `:streamGenerateContent`) on every endpoint; an endpoint is a TCP port
+with faults, settings and counters of its own. Answers are a pure function of the prompt: `answer(prompt)` is what a
+client must get, word for word. Keys that begin with `test-` are accepted; model names that begin with `gone` do not
+exist; any other does.
 
 Knobs inside the last user message
     `tokens=N`            the answer has N tokens (60 without it)
@@ -12,18 +13,21 @@ Knobs inside the last user message
     `call <tool>`         calls that tool if it is offered; `call <tool> twice`, `call a and call b` call in parallel
     `first say`           text comes before the tool calls
     `toolong`             the context-length error of the wire
-    `refuse me`           refused as the wire refuses: content filter, `stop_reason: refusal`, `promptFeedback.blockReason`
+    `refuse me`           refused as the wire refuses: content filter, `stop_reason: refusal`,
+                          `promptFeedback.blockReason`
 
-The request itself is obeyed too: `max_tokens` cuts with the finish reason for length, stop sequences, `tool_choice`, JSON schemas
-(values are sampled from the schema), images (their number and bytes are told), reasoning. After tool results the answer is
-`after_tools(prompt, results)`. A conversation that ends in a beginning of the answer (a trailing assistant message, or one
-followed by any instruction to continue) is answered with the rest of it, in the manner set by `prefill` and `continuation`:
-`continue` exactly, `strip` without leading white space, `overlap` repeating the last four tokens, `restart` from the start,
-`prose` wrapped in chatter; `prefill="refuse"` answers 400 with the provider's own words. Where a prefill is not configured,
-Anthropic and Gemini continue; OpenAI restarts, unless the message carries `prefix: true` (Mistral, DeepSeek).
-Models named `…strict…` on the Gemini wire demand their thought signatures back; `…mistral…` on OpenAI's demands Mistral's call ids.
+The request itself is obeyed too: `max_tokens` cuts with the finish reason for length, stop sequences, `tool_choice`,
+JSON schemas (values are sampled from the schema), images (their number and bytes are told), reasoning. After tool
+results the answer is `after_tools(prompt, results)`. A conversation that ends in a beginning of the answer (a
+trailing assistant message, or one followed by any instruction to continue) is answered with the rest of it, in the
+manner set by `prefill` and `continuation`: `continue` exactly, `strip` without leading white space, `overlap`
+repeating the last four tokens, `restart` from the start, `prose` wrapped in chatter; `prefill="refuse"` answers 400
+with the provider's own words. Where a prefill is not configured, Anthropic and Gemini continue; OpenAI restarts,
+unless the message carries `prefix: true` (Mistral, DeepSeek). Models named `…strict…` on the Gemini wire demand their
+thought signatures back; `…mistral…` on OpenAI's demands Mistral's call ids.
 
-Faults are listed, with all that they take, in `hotspare.drill.faults.KINDS`; settings in `hotspare.drill.endpoint.Settings`.
+Faults are listed, with all that they take, in `hotspare.drill.faults.KINDS`; settings in
+`hotspare.drill.endpoint.Settings`.
 """
 
 import http.client
@@ -55,7 +59,8 @@ _START_SECONDS: Final = 20.0
 class Stats:
     """What one endpoint has seen since its last reset.
 
-    `outcomes` counts requests by `ok`, the fault's kind, `rejected:<status>`, `filtered` or `unknown_path`; `closed_by_client` counts
+    `outcomes` counts requests by `ok`, the fault's kind, `rejected:<status>`, `filtered` or `unknown_path`;
+    `closed_by_client` counts
     connections which the client ended while an answer was still due; `arrivals` are `time.monotonic()` seconds.
     """
 
@@ -152,7 +157,9 @@ class Provider:
         return self.url(endpoint) + _SUFFIX[wire]
 
     def fault(self, endpoints: str | Iterable[str], kind: str, **options: Any) -> None:
-        """Add a fault to one endpoint or several (`KINDS` and the fields of `Fault` in `hotspare.drill.faults`). Raises FaultError."""
+        """Add a fault to one endpoint or several (`KINDS` and the fields of `Fault` in `hotspare.drill.faults`).
+        Raises FaultError.
+        """
         self._ask("fault", endpoints, kind=kind, **options)
 
     def clear(self, endpoints: str | Iterable[str] | None = None) -> None:
@@ -160,7 +167,9 @@ class Provider:
         self._ask("clear", endpoints)
 
     def configure(self, endpoints: str | Iterable[str] | None = None, **settings: Any) -> None:
-        """Replace the standing manners: rpm, burst, rate_form, prefill, continuation, window, streams; those not named return to their defaults."""
+        """Replace the standing manners: rpm, burst, rate_form, prefill, continuation, window, streams; those not
+        named return to their defaults.
+        """
         self._ask("configure", endpoints, **settings)
 
     def stats(self, endpoint: str, *, arrivals: bool = False) -> Stats:

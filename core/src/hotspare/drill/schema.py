@@ -1,4 +1,6 @@
-"""Values for a JSON schema: so that a tool call's arguments and a structured answer are valid for any schema a client sends."""
+"""Values for a JSON schema: so that a tool call's arguments and a structured answer are valid for any schema a
+client sends.
+"""
 
 import hashlib
 import re
@@ -29,7 +31,8 @@ _MAX_DEPTH: Final = 8
 def sample(schema: Schema, seed: str) -> Any:
     """A value that `schema` accepts, a pure function of both.
 
-    Understands `$ref`, `allOf`, `anyOf`, `oneOf`, `const`, `enum`, objects, arrays, strings (length, format, simple patterns),
+    Understands `$ref`, `allOf`, `anyOf`, `oneOf`, `const`, `enum`, objects, arrays, strings (length, format, simple
+    patterns),
     numbers (bounds, multiples), and Gemini's upper-case type names. Optional properties are filled in too, until the
     schema nests deeper than eight levels: then only what is required.
     """

@@ -149,7 +149,10 @@ class AnthropicWire:
             )
             body["error"]["details"] = {"error_code": "enforced_spend_limit_reached"}
             return Reject(429, body)
-        words = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits."
+        words = (
+            "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to "
+            "upgrade or purchase credits."
+        )
         return invalid(words)
 
     def rate_headers(self, rate: Rate) -> Headers:

@@ -7,9 +7,34 @@ from hotspare.drill.answers import opaque
 from hotspare.drill.wires.base import Json, Reject, unknown_fields
 
 _KNOWN: Final = frozenset(
-    """model messages max_tokens metadata stop_sequences stream system temperature thinking tool_choice tools top_k top_p service_tier
-    container output_config output_format mcp_servers context_management cache_control inference_geo speed diagnostics betas
-    user_profile_id workspace_id""".split()
+    [
+        "model",
+        "messages",
+        "max_tokens",
+        "metadata",
+        "stop_sequences",
+        "stream",
+        "system",
+        "temperature",
+        "thinking",
+        "tool_choice",
+        "tools",
+        "top_k",
+        "top_p",
+        "service_tier",
+        "container",
+        "output_config",
+        "output_format",
+        "mcp_servers",
+        "context_management",
+        "cache_control",
+        "inference_geo",
+        "speed",
+        "diagnostics",
+        "betas",
+        "user_profile_id",
+        "workspace_id",
+    ]
 )
 _ID: Final = re.compile(r"^[a-zA-Z0-9_-]+$")
 _BLOCKS: Final = (
@@ -58,7 +83,8 @@ def _check_thinking(body: Json) -> None:
     kind = thinking.get("type", "disabled")
     if kind not in ("enabled", "disabled", "adaptive"):
         raise invalid(
-            f"thinking: Input tag '{kind}' found using 'type' does not match any of the expected tags: 'adaptive', 'disabled', 'enabled'"
+            f"thinking: Input tag '{kind}' found using 'type' does not match any of the expected "
+            "tags: 'adaptive', 'disabled', 'enabled'"
         )
     if kind == "enabled":
         budget = thinking.get("budget_tokens")
@@ -73,7 +99,8 @@ def _check_thinking(body: Json) -> None:
             raise invalid("Thinking may not be enabled when tool_choice forces tool use.")
         if (last := body["messages"][-1:]) and last[0].get("role") == "assistant":
             raise invalid(
-                "When `thinking` is enabled, a final `assistant` message must start with a thinking block. Prefill is not supported."
+                "When `thinking` is enabled, a final `assistant` message must start with a thinking "
+                "block. Prefill is not supported."
             )
 
 
@@ -111,13 +138,15 @@ def _check_messages(messages: list[Any]) -> None:
             raise invalid(f"messages.{i}.role: Field required")
         if role not in ("user", "assistant"):
             raise invalid(
-                f'messages: Unexpected role "{role}". The Messages API accepts a top-level `system` parameter, not "system" as an input message role.'
+                f'messages: Unexpected role "{role}". The Messages API accepts a top-level `system` parameter, '
+                'not "system" as an input message role.'
             )
         if i == 0 and role != "user":
             raise invalid('messages: first message must use the "user" role')
         if role == previous_role and role == "assistant":
             raise invalid(
-                'messages: roles must alternate between "user" and "assistant", but found multiple "assistant" roles in a row'
+                'messages: roles must alternate between "user" and "assistant", '
+                'but found multiple "assistant" roles in a row'
             )
         _check_content(message, i, last=i == len(messages) - 1)
         parts: list[Json] = message["content"] if isinstance(message["content"], list) else []
@@ -172,7 +201,8 @@ def _check_part(part: Any, place: str, role: str) -> None:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind not in _BLOCKS:
         raise invalid(
-            f"{place}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {', '.join(repr(b) for b in _BLOCKS)}"
+            f"{place}: Input tag '{kind}' found using 'type' does not match any of the expected tags: "
+            f"{', '.join(repr(b) for b in _BLOCKS)}"
         )
     if kind == "text" and not part.get("text"):
         raise invalid("messages: text content blocks must be non-empty")

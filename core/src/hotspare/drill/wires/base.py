@@ -1,4 +1,6 @@
-"""What a request and an answer are between the wires: a wire reads its own JSON into `Ask` and writes `Said` as its own."""
+"""What a request and an answer are between the wires: a wire reads its own JSON into `Ask` and writes `Said` as
+its own.
+"""
 
 import json
 import time
@@ -33,7 +35,9 @@ class Turn:
 
 @dataclass(slots=True)
 class Ask:
-    """One request, wire-neutral. `choice` is auto, none, any or a tool's name; `json` wants JSON, with or without `schema`."""
+    """One request, wire-neutral. `choice` is auto, none, any or a tool's name; `json` wants JSON, with or without
+    `schema`.
+    """
 
     model: str
     turns: list[Turn]
@@ -71,7 +75,9 @@ class Call:
 
 @dataclass(slots=True)
 class Said:
-    """One answer, wire-neutral. `finish` is stop, stop_sequence, length, tools or refused; token lists concatenate to the texts."""
+    """One answer, wire-neutral. `finish` is stop, stop_sequence, length, tools or refused; token lists
+    concatenate to the texts.
+    """
 
     thinking: list[str]
     text: list[str]
@@ -172,7 +178,9 @@ def dumps(value: object) -> bytes:
 
 
 def retry_headers(form: str, seconds: float) -> dict[str, str]:
-    """The headers of a 429 for the forms that all wires share (RFC 9110 §10.2.3; milliseconds as Azure and OpenAI send them)."""
+    """The headers of a 429 for the forms that all wires share (RFC 9110 §10.2.3; milliseconds as Azure and OpenAI
+    send them).
+    """
     if form == "retry-after":
         return {"retry-after": f"{seconds:g}"}
     if form == "http-date":

@@ -38,7 +38,10 @@ class GeminiWire:
         """See `Wire.read`."""
         key = headers.get("x-goog-api-key") or "".join(re.findall(r"[?&]key=([^&]+)", path))
         if not key:
-            words = "Method doesn't allow unregistered callers (callers without established identity). Please use API Key or other form of API consumer identity to call this API."
+            words = (
+                "Method doesn't allow unregistered callers (callers without established identity). "
+                "Please use API Key or other form of API consumer identity to call this API."
+            )
             raise Reject(403, error_body(403, words))
         if not key.startswith("test-"):
             raise Reject(400, error_body(401))

@@ -8,15 +8,61 @@ from hotspare.drill.answers import opaque
 from hotspare.drill.wires.base import Json, Reject, unknown_fields
 
 _KNOWN: Final = frozenset(
-    """contents systemInstruction generationConfig tools toolConfig safetySettings cachedContent labels serviceTier store model""".split()
+    [
+        "contents",
+        "systemInstruction",
+        "generationConfig",
+        "tools",
+        "toolConfig",
+        "safetySettings",
+        "cachedContent",
+        "labels",
+        "serviceTier",
+        "store",
+        "model",
+    ]
 )
 _CONFIG: Final = frozenset(
-    """stopSequences responseMimeType responseSchema responseJsonSchema responseModalities candidateCount maxOutputTokens temperature topP
-    topK seed presencePenalty frequencyPenalty responseLogprobs logprobs enableEnhancedCivicAnswers speechConfig thinkingConfig
-    imageConfig mediaResolution audioTimestamp routingConfig modelSelectionConfig responseFormat""".split()
+    [
+        "stopSequences",
+        "responseMimeType",
+        "responseSchema",
+        "responseJsonSchema",
+        "responseModalities",
+        "candidateCount",
+        "maxOutputTokens",
+        "temperature",
+        "topP",
+        "topK",
+        "seed",
+        "presencePenalty",
+        "frequencyPenalty",
+        "responseLogprobs",
+        "logprobs",
+        "enableEnhancedCivicAnswers",
+        "speechConfig",
+        "thinkingConfig",
+        "imageConfig",
+        "mediaResolution",
+        "audioTimestamp",
+        "routingConfig",
+        "modelSelectionConfig",
+        "responseFormat",
+    ]
 )
 _PARTS: Final = frozenset(
-    "text thought thoughtSignature inlineData fileData functionCall functionResponse executableCode codeExecutionResult videoMetadata".split()
+    [
+        "text",
+        "thought",
+        "thoughtSignature",
+        "inlineData",
+        "fileData",
+        "functionCall",
+        "functionResponse",
+        "executableCode",
+        "codeExecutionResult",
+        "videoMetadata",
+    ]
 )
 _ERRORS: Final[dict[int, tuple[int, str, str]]] = {
     400: (400, "INVALID_ARGUMENT", "Request contains an invalid argument."),
@@ -39,7 +85,10 @@ _ERRORS: Final[dict[int, tuple[int, str, str]]] = {
     500: (
         500,
         "INTERNAL",
-        "An internal error has occurred. Please retry or report in https://developers.generativeai.google/guide/troubleshooting",
+        (
+            "An internal error has occurred. Please retry or report in "
+            "https://developers.generativeai.google/guide/troubleshooting"
+        ),
     ),
     502: (502, "UNAVAILABLE", "Bad gateway."),
     503: (503, "UNAVAILABLE", "The model is overloaded. Please try again later."),
@@ -80,7 +129,7 @@ def signature(name: str, arguments: Json) -> str:
 
 # their keys are the user's own, not the wire's
 _OPAQUE: Final = frozenset(
-    "args response parameters parametersJsonSchema responseSchema responseJsonSchema labels".split()
+    ["args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema", "labels"]
 )
 
 
@@ -107,7 +156,8 @@ def check(model: str, body: Json) -> None:
     temperature = config.get("temperature")
     if temperature is not None and not 0 <= temperature <= 2:
         raise invalid(
-            f"Unable to submit request because it has a temperature value of {temperature:g} but the supported range is from 0 (inclusive) to 2.0001 (exclusive)."
+            f"Unable to submit request because it has a temperature value of {temperature:g} but the "
+            "supported range is from 0 (inclusive) to 2.0001 (exclusive)."
         )
     has_schema = config.get("responseSchema") is not None or config.get("responseJsonSchema") is not None
     if has_schema and config.get("responseMimeType") != "application/json":
@@ -134,7 +184,11 @@ def _check_tools(body: Json) -> None:
         for j, declared in enumerate(group.get("functionDeclarations") or ()):
             name = str(declared.get("name", ""))
             if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}", name):
-                words = "Invalid function name. Must start with a letter or an underscore. Must be alphameric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes (-), with a maximum length of 128."
+                words = (
+                    "Invalid function name. Must start with a letter or an underscore. Must be "
+                    "alphameric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes (-), "
+                    "with a maximum length of 128."
+                )
                 raise invalid(f"* GenerateContentRequest.tools[{i}].function_declarations[{j}].name: {words}")
             names.append(name)
     config: Json = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
@@ -167,22 +221,26 @@ def _check_contents(model: str, contents: list[Any]) -> None:
                 "codeExecutionResult",
             }:
                 raise invalid(
-                    f"* GenerateContentRequest.contents[{i}].parts[{j}].data: required oneof field 'data' must have one initialized field\n"
+                    f"* GenerateContentRequest.contents[{i}].parts[{j}].data: required oneof field "
+                    "'data' must have one initialized field\n"
                 )
         answered = sum("functionResponse" in p for p in parts)
         if answered != calls and (answered or calls):
             raise invalid(
-                "Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn."
+                "Please ensure that the number of function response parts is equal to the number of "
+                "function call parts of the function call turn."
             )
         calls = sum("functionCall" in p for p in parts)
         if calls and (i == 0 or contents[i - 1].get("role", "user") == "model"):
             raise invalid(
-                "Please ensure that function call turn comes immediately after a user turn or after a function response turn."
+                "Please ensure that function call turn comes immediately after a user turn or after "
+                "a function response turn."
             )
         _check_signatures(model, parts)
     if calls:
         raise invalid(
-            "Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn."
+            "Please ensure that the number of function response parts is equal to the number of "
+            "function call parts of the function call turn."
         )
 
 
@@ -194,8 +252,11 @@ def _check_signatures(model: str, parts: list[Json]) -> None:
         if given is None:
             if i == 0 and "strict" in model:
                 words = (
-                    "Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly, and missing "
-                    f"thought_signature may lead to degraded model performance. Additional data, function call `default_api:{function['name']}`."
+                    "Function call is missing a thought_signature in functionCall parts. This is "
+                    "required for tools to work correctly, and missing "
+                )(
+                    "thought_signature may lead to degraded model performance. Additional data, "
+                    f"function call `default_api:{function['name']}`."
                 )
                 raise invalid(words)
         # Google's documented pass for histories that another model wrote

@@ -46,7 +46,9 @@ class OpenAIWire:
             raise Reject(401, self.error(401))
         if not isinstance(body, dict):
             raise invalid("We could not parse the JSON body of your request.")
-        model = path.split("/deployments/")[1].split("/")[0] if "/deployments/" in path else body.get("model")
+        model = (
+            path.split("/deployments/")[1].split("/", maxsplit=1)[0] if "/deployments/" in path else body.get("model")
+        )
         if not isinstance(model, str) or not model:
             raise invalid("you must provide a model parameter")
         if model.startswith("gone"):

@@ -56,7 +56,10 @@ def filtered() -> Reject:
 def unknown_model(model: str, *, azure: bool) -> Reject:
     """404, in OpenAI's words or Azure's."""
     if azure:
-        words = "The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, please wait."
+        words = (
+            "The API deployment for this resource does not exist. If you created the deployment within "
+            "the last 5 minutes, please wait."
+        )
         return Reject(404, {"error": {"code": "DeploymentNotFound", "message": words}})
     words = f"The model `{model}` does not exist or you do not have access to it."
     return Reject(
@@ -75,7 +78,10 @@ def span(seconds: float) -> str:
 def throttled(form: str, seconds: float) -> Reject:
     """429: `form` says where the time to wait stands."""
     headers = retry_headers(form, seconds)
-    words = "Rate limit reached for gpt-4.1 in organization org-drill on requests per min (RPM): Limit 500, Used 500, Requested 1."
+    words = (
+        "Rate limit reached for gpt-4.1 in organization org-drill on requests per min (RPM): Limit 500, "
+        "Used 500, Requested 1."
+    )
     if form == "reset-headers":
         headers.update(rate_headers(Rate(500, 0, seconds)))
     elif form in ("phrase", "body"):
@@ -87,7 +93,10 @@ def throttled(form: str, seconds: float) -> Reject:
 def quota(form: str) -> Reject:
     """429: `day` for requests per day, else `insufficient_quota`."""
     if form == "day":
-        words = "Rate limit reached for gpt-4.1 in organization org-drill on requests per day (RPD): Limit 200, Used 200, Requested 1."
+        words = (
+            "Rate limit reached for gpt-4.1 in organization org-drill on requests per day (RPD): Limit "
+            "200, Used 200, Requested 1."
+        )
         return Reject(
             429, {"error": {"message": words, "type": "requests", "param": None, "code": "rate_limit_exceeded"}}
         )

@@ -7,16 +7,81 @@ from hotspare.drill.wires.base import Json, unknown_fields
 from hotspare.drill.wires.openai_errors import invalid
 
 _KNOWN: Final = frozenset(
-    """messages model audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens max_tokens metadata
-    modalities moderation n parallel_tool_calls prediction presence_penalty prompt_cache_key prompt_cache_options prompt_cache_retention
-    reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options temperature tool_choice tools
-    top_logprobs top_p user verbosity web_search_options""".split()
+    [
+        "messages",
+        "model",
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "metadata",
+        "modalities",
+        "moderation",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "stop",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+        "web_search_options",
+    ]
 )
-# what compatible providers take beside OpenAI's own: DeepSeek, Mistral, OpenRouter, Groq, Together, Fireworks, vLLM, Ollama
+# what compatible providers take beside OpenAI's own: DeepSeek, Mistral, OpenRouter, Groq, Together, vLLM, Ollama…
 _COMPATIBLE: Final = _KNOWN | frozenset(
-    """thinking random_seed safe_prompt prompt_mode reasoning include_reasoning reasoning_format provider models route transforms plugins
-    top_k top_a min_p repetition_penalty best_of ignore_eos guided_json guided_regex chat_template_kwargs extra_body documents
-    exclude_domains citation_options search_parameters options keep_alive think context_length_exceeded_behavior usage""".split()
+    [
+        "thinking",
+        "random_seed",
+        "safe_prompt",
+        "prompt_mode",
+        "reasoning",
+        "include_reasoning",
+        "reasoning_format",
+        "provider",
+        "models",
+        "route",
+        "transforms",
+        "plugins",
+        "top_k",
+        "top_a",
+        "min_p",
+        "repetition_penalty",
+        "best_of",
+        "ignore_eos",
+        "guided_json",
+        "guided_regex",
+        "chat_template_kwargs",
+        "extra_body",
+        "documents",
+        "exclude_domains",
+        "citation_options",
+        "search_parameters",
+        "options",
+        "keep_alive",
+        "think",
+        "context_length_exceeded_behavior",
+        "usage",
+    ]
 )
 _OWN_MODELS: Final = re.compile(r"(?:openai/)?(?:gpt-|o\d|chatgpt)")
 _REASONING_MODELS: Final = re.compile(r"(?:openai/)?(?:o\d|gpt-5)(?!.*chat)")
@@ -25,7 +90,9 @@ _NAME: Final = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 
 
 def hides_thinking(model: str) -> bool:
-    """OpenAI bills its own models' reasoning and shows none of it; compatible providers stream it as `reasoning_content`."""
+    """OpenAI bills its own models' reasoning and shows none of it; compatible providers stream it as
+    `reasoning_content`.
+    """
     return _OWN_MODELS.match(model) is not None
 
 
@@ -82,7 +149,10 @@ def _check_numbers(body: Json) -> None:
             words = f"Invalid '{name}': integer below minimum value. Expected a value >= 1, but got {value} instead."
             raise invalid(words, name, "integer_below_min_value")
     if isinstance(stop := body.get("stop"), list) and len(stop) > 4:
-        words = f"Invalid 'stop': array too long. Expected an array with maximum length 4, but got an array with length {len(stop)} instead."
+        words = (
+            "Invalid 'stop': array too long. Expected an array with maximum length 4, but got an array "
+            f"with length {len(stop)} instead."
+        )
         raise invalid(words, "stop", "array_above_max_length")
 
 
@@ -93,7 +163,10 @@ def _check_reasoning(body: Json) -> None:
         )
         raise invalid(words, "max_tokens", "unsupported_parameter")
     if body.get("temperature") not in (None, 1):
-        words = f"Unsupported value: 'temperature' does not support {body['temperature']} with this model. Only the default (1) value is supported."
+        words = (
+            f"Unsupported value: 'temperature' does not support {body['temperature']} with this model. "
+            "Only the default (1) value is supported."
+        )
         raise invalid(words, "temperature", "unsupported_value")
 
 
@@ -105,12 +178,18 @@ def _check_messages(model: str, messages: list[Any]) -> None:
         if role is None:
             raise invalid(f"Missing required parameter: '{place}.role'.", f"{place}.role", "missing_required_parameter")
         if role not in _ROLES:
-            words = f"Invalid value: '{role}'. Supported values are: 'system', 'assistant', 'user', 'function', 'tool', and 'developer'."
+            words = (
+                f"Invalid value: '{role}'. Supported values are: 'system', 'assistant', 'user', "
+                "'function', 'tool', and 'developer'."
+            )
             raise invalid(words, f"{place}.role", "invalid_value")
         _check_content(message, place)
         if role == "tool":
             if message.get("tool_call_id") not in open_calls:
-                words = "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
+                words = (
+                    "Invalid parameter: messages with role 'tool' must be a response to a preceeding "
+                    "message with 'tool_calls'."
+                )
                 raise invalid(words, f"{place}.role")
             open_calls.remove(message["tool_call_id"])
             continue
@@ -135,12 +214,15 @@ def _check_content(message: Json, place: str) -> None:
         if message["role"] != "assistant" or not (
             message.get("tool_calls") or message.get("refusal") or message.get("audio")
         ):
-            raise invalid(f"Invalid value for 'content': expected a string, got null.", f"{place}.content")
+            raise invalid("Invalid value for 'content': expected a string, got null.", f"{place}.content")
         return
     if isinstance(content, str):
         return
     if not isinstance(content, list):
-        words = f"Invalid type for '{place}.content': expected one of a string or array of objects, but got an object instead."
+        words = (
+            f"Invalid type for '{place}.content': expected one of a string or array of objects, but got "
+            "an object instead."
+        )
         raise invalid(words, f"{place}.content", "invalid_type")
     allowed = {"user": ("text", "image_url", "input_audio", "file"), "assistant": ("text", "refusal")}.get(
         message["role"], ("text",)
@@ -155,7 +237,10 @@ def _check_content(message: Json, place: str) -> None:
 def _check_calls(model: str, message: Json, place: str) -> list[str]:
     calls = message.get("tool_calls")
     if calls == []:
-        words = f"Invalid '{place}.tool_calls': empty array. Expected an array with minimum length 1, but got an empty array instead."
+        words = (
+            f"Invalid '{place}.tool_calls': empty array. Expected an array with minimum length 1, but got "
+            "an empty array instead."
+        )
         raise invalid(words, f"{place}.tool_calls", "empty_array")
     ids: list[str] = []
     for j, call in enumerate(calls or ()):
@@ -164,7 +249,10 @@ def _check_calls(model: str, message: Json, place: str) -> list[str]:
         if not isinstance(ident, str):
             raise invalid(f"Missing required parameter: '{at}.id'.", f"{at}.id", "missing_required_parameter")
         if len(ident) > 40:
-            words = f"Invalid '{at}.id': string too long. Expected a string with maximum length 40, but got a string with length {len(ident)} instead."
+            words = (
+                f"Invalid '{at}.id': string too long. Expected a string with maximum length 40, but got a "
+                f"string with length {len(ident)} instead."
+            )
             raise invalid(words, f"{at}.id", "string_above_max_length")
         if "mistral" in model.lower() and not re.fullmatch(r"[a-zA-Z0-9]{9}", ident):
             raise invalid(f"Tool call id was {ident} but must be a-z, A-Z, 0-9, with a length of 9.", None, "3280")
@@ -202,7 +290,10 @@ def _tool_name(tool: Any, place: str) -> str:
     if not isinstance(name, str):
         raise invalid(f"Missing required parameter: '{place}'.", place, "missing_required_parameter")
     if not _NAME.match(name):
-        words = f"Invalid '{place}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
+        words = (
+            f"Invalid '{place}': string does not match pattern. Expected a string that matches the "
+            "pattern '^[a-zA-Z0-9_-]+$'."
+        )
         raise invalid(words, place, "invalid_value")
     return name
 
@@ -232,8 +323,8 @@ def _check_strict(name: str, schema: Json) -> None:
         raise invalid(start + "'additionalProperties' is required to be supplied and to be false.", "response_format")
     missing = [p for p in schema.get("properties", {}) if p not in schema.get("required", ())]
     if missing:
-        words = (
-            start
-            + f"'required' is required to be supplied and to be an array including every key in properties. Missing '{missing[0]}'."
+        words = start + (
+            "'required' is required to be supplied and to be an array including every key in "
+            f"properties. Missing '{missing[0]}'."
         )
         raise invalid(words, "response_format")
