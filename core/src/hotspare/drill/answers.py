@@ -19,7 +19,8 @@ _TOKENS_KNOB = re.compile(r"\btokens=(\d{1,6})\b")
 _PROSE = (
     "the a spare engine takes over when its primary fails, and nobody notices. Health is measured at first token; "
     "latency drifts upward before errors arrive. One probe returns, then traffic ramps slowly "
-    "(ten percent, twenty, more). Deadlines bound every attempt: retries draw on budgets. Regions, keys, quotas and accounts share domains — so "
+    "(ten percent, twenty, more). Deadlines bound every attempt: retries draw on budgets. "
+    "Regions, keys, quotas and accounts share domains — so "
     'failures travel together. "Quoted" words, it\'s fine; naïve café façade über. 42 3.14 a/b x_y <tag> & {curly} '
     r"back\slash **bold** `code` #1 100% why? indeed! e.g. i.e. …"
 )

@@ -14,14 +14,14 @@ KINDS: Final[Mapping[str, str]] = {
     "latency": "an answer's first byte comes after about `seconds` (median of a log-normal, shape `spread`), "
     "its tokens `gap` seconds apart",
     "drip": "one token every `gap` seconds (1 by default)",
-    "status": "HTTP `status` with the provider's own body, or `message` in it, or the raw `body`; `after` adds Retry-After, "
-    "`headers` anything; 502 comes as HTML from the edge",
+    "status": "HTTP `status` with the provider's own body, or `message` in it, or the raw `body`; "
+    "`after` adds Retry-After, `headers` anything; 502 comes as HTML from the edge",
     "throttled": "429; `form` says where the `after` seconds to wait are told, see FORMS",
     "quota": "the quota is used up: `form` = day | balance",
     "cut": "after `at` tokens the connection ends inside a chunk: `how` = reset | close",
     "stall": "after `at` tokens nothing more comes, the connection stays open",
     "malformed": "after `at` tokens one broken event; then the stream ends if `ends`, else goes on",
-    "error_event": "after `at` tokens an error event with `status`, then the end; a body inside a 200 where nothing is streamed",
+    "error_event": "after `at` tokens an error event with `status`, then the end; inside a 200 where nothing streams",
     "eof": "after `at` tokens a clean end, without any proof of completion",
     "empty": "200 with an empty body",
     "empty_choices": "200 of the right shape with no choice, block or candidate in it",

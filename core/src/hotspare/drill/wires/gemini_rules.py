@@ -254,7 +254,6 @@ def _check_signatures(model: str, parts: list[Json]) -> None:
                 words = (
                     "Function call is missing a thought_signature in functionCall parts. This is "
                     "required for tools to work correctly, and missing "
-                )(
                     "thought_signature may lead to degraded model performance. Additional data, "
                     f"function call `default_api:{function['name']}`."
                 )

@@ -1,0 +1,40 @@
+# Everything needed: Python 3.11 or newer with pip and venv, git, make. `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+# uv does not read pip's configuration: hand pip's own package index on to it, whatever it is.
+INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || echo)}"; \
+	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
+UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
+
+.PHONY: help venv demo test lint types docs bench record clean
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+.venv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "hotspare needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+.venv/demo: .venv/bin/uv core/pyproject.toml
+	@$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt -e 'core[cli]'
+	@touch $@
+
+.venv/dev: .venv/bin/uv pyproject.toml core/pyproject.toml
+	@$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e 'core[all]' -e adapters/langchain -e adapters/llama_index -e adapters/litellm
+	@touch $@ .venv/demo
+
+venv: .venv/dev  ## the development environment in .venv
+demo: .venv/demo  ## a rehearsed regional outage: no key, no network
+	@$(BIN)/hotspare drill
+test: .venv/dev  ## all tests
+	@$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered $(ARGS)
+lint: .venv/dev  ## ruff and the import contracts
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+types: .venv/dev  ## mypy --strict and pyright strict
+	@$(BIN)/mypy && $(BIN)/pyright
+docs: .venv/dev  ## build the documentation
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+bench: .venv/dev  ## measure the transports
+	@$(BIN)/python benchmarks/transport.py
+clean:  ## remove what was built
+	rm -rf .venv site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""hotspare for LangChain: an importable shell in this version; the adapter is not built yet."""

@@ -1,0 +1,265 @@
+"""POSTs a request through an httpx transport, for threads and for event loops, and bounds what comes back.
+
+`benchmarks/transport.py` measures the candidates. `auto` is pyreqwest under asyncio, and httpx's own transport for sync
+callers, trio, and custom TLS verification. vcrpy replays httpx's own: record and replay with ``transport="httpx"``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import AsyncGenerator, Generator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakKeyDictionary
+
+from hotspare.errors import AttemptTimeout, BodyTooLarge, ConfigError, MissingExtra, Problem
+
+if TYPE_CHECKING:
+    import httpx
+
+MAX_BODY = 32 * 1024 * 1024
+"""Bytes of a whole decoded body; no chat answer comes near."""
+
+TRANSPORTS = ("auto", "httpx", "pyreqwest", "aiohttp")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Http:
+    """Connections of one pool. Safe between threads, event loops and forks; a child process gets its own.
+
+    Args:
+        transport: `auto`, `httpx`, `pyreqwest`, `aiohttp`, or an instance of an httpx transport.
+        verify: TLS verification: True, a CA bundle's path, or an `ssl.SSLContext`.
+
+    Raises ConfigError for an unknown transport.
+    """
+
+    def __init__(self, transport: Any = "auto", verify: Any = True) -> None:
+        if isinstance(transport, str) and transport not in TRANSPORTS:
+            raise ConfigError(Problem.at("transport", transport, f"must be one of {', '.join(TRANSPORTS)}"))
+        self._transport = transport
+        self._verify = verify
+        self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._pid = os.getpid()
+        self._sync: httpx.Client | None = None
+        self._async: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+    # --- sync ----------------------------------------------------------------------------------------------------
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Response:
+        """The whole answer within `timeout` seconds. Raises AttemptTimeout, BodyTooLarge, or httpx's transport errors."""
+        until = time.monotonic() + timeout
+        with self.open(method, url, headers, body, timeout=timeout, read_timeout=timeout) as stream:
+            parts: list[bytes] = []
+            for part in stream.iter_bytes():
+                parts.append(part)
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise AttemptTimeout(f"no whole answer within {timeout:.1f} s")
+                stream.read_timeout = left
+            return Response(stream.status, stream.headers, b"".join(parts))
+
+    def open(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float, read_timeout: float
+    ) -> Stream:
+        """An answer whose headers came within `timeout` seconds; `read_timeout` bounds the first read of its body."""
+        import httpx
+
+        client = self._client()
+        request = client.build_request(method, url, headers=headers, content=body, timeout=timeout)
+        response = client.send(request, stream=True, follow_redirects=False)
+        assert isinstance(response, httpx.Response)
+        return Stream(response, read_timeout)
+
+    def _client(self) -> httpx.Client:
+        if self._sync is None or self._pid != os.getpid():
+            with self._lock:
+                if self._pid != os.getpid():
+                    self._forget()
+                if self._sync is None:
+                    self._sync = self._make_client()
+        return self._sync
+
+    def _make_client(self) -> httpx.Client:
+        import httpx
+
+        given = self._transport
+        limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+        if not isinstance(given, str):
+            return httpx.Client(transport=given)
+        if given == "pyreqwest":
+            from pyreqwest.compatibility.httpx import SyncHttpxTransport
+
+            return httpx.Client(transport=SyncHttpxTransport())
+        return httpx.Client(limits=limits, verify=self._verify)
+
+    def close(self) -> None:
+        """Close the connections of sync callers."""
+        with self._lock:
+            client, self._sync = self._sync, None
+        if client is not None:
+            client.close()
+
+    # --- async ---------------------------------------------------------------------------------------------------
+
+    async def asend(self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Response:
+        """`send`, for asyncio and trio. The caller's cancel scope bounds it too."""
+        async with await self.aopen(method, url, headers, body, timeout=timeout, read_timeout=timeout) as stream:
+            parts = [part async for part in stream.aiter_bytes()]
+            return Response(stream.status, stream.headers, b"".join(parts))
+
+    async def aopen(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float, read_timeout: float
+    ) -> AsyncStream:
+        """`open`, for asyncio and trio. The caller's cancel scope bounds it."""
+        import httpx
+
+        client = self._aclient()
+        bounds = httpx.Timeout(read_timeout, connect=timeout, pool=timeout).as_dict()
+        if isinstance(client, httpx.AsyncClient):
+            request = client.build_request(method, url, headers=headers, content=body, timeout=read_timeout)
+            return AsyncStream(await client.send(request, stream=True, follow_redirects=False))
+        # pyreqwest adds these bounds up to one for the whole answer, which a long stream would exceed: the caller's
+        # cancel scopes keep the time instead.
+        del bounds
+        request = httpx.Request(method, url, headers=headers, content=body)
+        return AsyncStream(await client.handle_async_request(request))
+
+    def _aclient(self) -> Any:
+        loop = _running_loop()
+        if self._pid != os.getpid():
+            with self._lock:
+                self._forget()
+        client = self._async.get(loop)
+        if client is None:
+            client = self._async[loop] = self._make_aclient(trio=not hasattr(loop, "call_soon"))
+        return client
+
+    def _make_aclient(self, *, trio: bool) -> Any:
+        import httpx
+
+        given = self._transport
+        limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+        if not isinstance(given, str):
+            return httpx.AsyncClient(transport=given)
+        if given == "aiohttp" and not trio:
+            try:
+                from httpx_aiohttp import AiohttpTransport
+            except ImportError as error:
+                raise MissingExtra("transport='aiohttp'", "aiohttp") from error
+            return AiohttpTransport(limits=limits)
+        if given == "pyreqwest" or (given == "auto" and not trio and self._verify is True):
+            from pyreqwest.client import ClientBuilder
+            from pyreqwest.compatibility.httpx import HttpxTransport
+
+            # A redirect of a POST is an error to be classified, not a request to be repeated elsewhere.
+            return HttpxTransport(ClientBuilder().max_redirects(0).build())
+        return httpx.AsyncClient(limits=limits, verify=self._verify)
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop, and those of sync callers."""
+        client = self._async.pop(_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+        self.close()
+
+
+class Stream:
+    """A streamed answer in sync code. Setting `read_timeout` (seconds) bounds the reads that follow."""
+
+    def __init__(self, response: httpx.Response, read_timeout: float) -> None:
+        self._response = response
+        self.status = response.status_code
+        self.headers = response.headers
+        self.read_timeout = read_timeout
+        # httpcore fixes the read timeout when it begins a body. Its documented `network_stream` extension is the socket
+        # all reads go through: each read there is bounded by what `read_timeout` says at that moment.
+        self._socket = response.extensions.get("network_stream")
+        if self._socket is not None and hasattr(self._socket, "__dict__"):
+            read = self._socket.read
+
+            def bounded(max_bytes: int, timeout: float | None = None) -> bytes:
+                data: bytes = read(max_bytes, timeout=max(0.001, self.read_timeout))
+                return data
+
+            self._socket.read = bounded
+
+    def iter_bytes(self) -> Generator[bytes]:
+        """The decoded body, piece by piece."""
+        size = 0
+        for part in self._response.iter_bytes():
+            size += len(part)
+            if size > MAX_BODY:
+                raise BodyTooLarge(f"more than {MAX_BODY} bytes", status=self.status)
+            yield part
+
+    def close(self) -> None:
+        """Give the connection back, or close it if the answer was not read to its end."""
+        if self._socket is not None:
+            vars(self._socket).pop("read", None)
+            self._socket = None
+        self._response.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class AsyncStream:
+    """A streamed answer in async code."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self.status = response.status_code
+        self.headers = response.headers
+
+    async def aiter_bytes(self) -> AsyncGenerator[bytes]:
+        """The decoded body, piece by piece."""
+        size = 0
+        async for part in self._response.aiter_bytes():
+            size += len(part)
+            if size > MAX_BODY:
+                raise BodyTooLarge(f"more than {MAX_BODY} bytes", status=self.status)
+            yield part
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it if the answer was not read to its end."""
+        await self._response.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _running_loop() -> Any:
+    """What identifies the running event loop: asyncio's loop, or trio's token."""
+    import sys
+
+    if "trio" in sys.modules:
+        from trio.lowlevel import current_trio_token, in_trio_run
+
+        if in_trio_run():
+            return current_trio_token()
+    import asyncio
+
+    return asyncio.get_running_loop()
