@@ -175,7 +175,7 @@ class Reader:
         return read
 
     def _set(self, place: str, item: Any, raw: Any, hidden: bool) -> frozenset[Any]:
-        members: Sequence[Any] = [raw] if isinstance(raw, str) else list(raw) if isinstance(raw, Set) else raw
+        members = [raw] if isinstance(raw, str) else _members(raw)
         if not is_list(members):
             self.note(place, raw, f"must be a list of {_word(item)}", hidden=hidden)
             return frozenset()
@@ -196,6 +196,10 @@ class Reader:
 
 def _join(place: str, key: str) -> str:
     return f"{place}.{key}" if place else key
+
+
+def _members(raw: Any) -> Any:
+    return list(cast("Set[Any]", raw)) if isinstance(raw, Set) else raw
 
 
 def _plain(raw: Any) -> Any:

@@ -1,6 +1,6 @@
 """POSTs a request through an httpx transport, for threads and for event loops, and bounds what comes back.
 
-`benchmarks/transport.py` measures the candidates. `auto` is pyreqwest under asyncio, and httpx's own transport for sync
+`benchmarks/transport.py` measures the candidates. `auto` is aiohttp under asyncio (pyreqwest answers a cancel scope with a cancellation that anyio does not know as its own), and httpx's own transport for sync
 callers, trio, and custom TLS verification. vcrpy replays httpx's own: record and replay with ``transport="httpx"``.
 """
 
@@ -156,15 +156,16 @@ class Http:
         limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
         if not isinstance(given, str):
             return httpx.AsyncClient(transport=given)
-        if given == "aiohttp" and not trio:
+        if not trio and (given == "aiohttp" or (given == "auto" and self._verify is True)):
+            from httpx_aiohttp import AiohttpTransport
+
+            return httpx.AsyncClient(transport=AiohttpTransport(limits=limits), limits=limits)
+        if given == "pyreqwest" and not trio:
             try:
-                from httpx_aiohttp import AiohttpTransport
+                from pyreqwest.client import ClientBuilder
+                from pyreqwest.compatibility.httpx import HttpxTransport
             except ImportError as error:
-                raise MissingExtra("transport='aiohttp'", "aiohttp") from error
-            return AiohttpTransport(limits=limits)
-        if given == "pyreqwest" or (given == "auto" and not trio and self._verify is True):
-            from pyreqwest.client import ClientBuilder
-            from pyreqwest.compatibility.httpx import HttpxTransport
+                raise MissingExtra("transport='pyreqwest'", "pyreqwest") from error
 
             # A redirect of a POST is an error to be classified, not a request to be repeated elsewhere.
             return HttpxTransport(ClientBuilder().max_redirects(0).build())
