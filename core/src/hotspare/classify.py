@@ -168,7 +168,12 @@ def _adjusted(kind: Kind, seen: Evidence) -> Kind:
         return Kind.GONE
     if kind is Kind.REFUSED and seen.status == 429:
         return Kind.THROTTLED
-    if kind is Kind.EXHAUSTED and "exceeded your current quota" in seen.text and "PerMinute" in seen.text and "PerDay" not in seen.text:
+    if (
+        kind is Kind.EXHAUSTED
+        and "exceeded your current quota" in seen.text
+        and "PerMinute" in seen.text
+        and "PerDay" not in seen.text
+    ):
         return Kind.THROTTLED
     if kind in (Kind.THROTTLED, Kind.GONE) and seen.status in (400, 422) and "model" not in seen.text.lower():
         return Kind.INVALID
@@ -192,7 +197,11 @@ def evidence(error: BaseException) -> Evidence:
     headers: Mapping[str, str] = {}
     text = ""
     for one in _chain(error):
-        names += [parent.__name__ for parent in type(one).__mro__ if parent.__name__ not in ("object", "BaseException", "Exception")]
+        names += [
+            parent.__name__
+            for parent in type(one).__mro__
+            if parent.__name__ not in ("object", "BaseException", "Exception")
+        ]
         status = status if status is not None else _status(one)
         headers = headers or _headers(one)
         text = text or _text(one)

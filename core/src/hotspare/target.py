@@ -118,8 +118,12 @@ class Target:
                 found.append(Problem.at(f"target.{name}", value, "must be above 0 tokens"))
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
             found.append(Problem.at("target.base_url", self.base_url, "must begin with http:// or https://"))
-        if self.price is not None and (len(self.price) not in (2, 3) or min(p for p in self.price if p is not None) < 0):
-            found.append(Problem.at("target.price", self.price, "must be (input, output[, cached]) USD per million, >= 0"))
+        if self.price is not None and (
+            len(self.price) not in (2, 3) or min(p for p in self.price if p is not None) < 0
+        ):
+            found.append(
+                Problem.at("target.price", self.price, "must be (input, output[, cached]) USD per million, >= 0")
+            )
         return found
 
     @property

@@ -116,7 +116,9 @@ class Http:
 
     # --- async ---------------------------------------------------------------------------------------------------
 
-    async def asend(self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Response:
+    async def asend(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float
+    ) -> Response:
         """`send`, for asyncio and trio. The caller's cancel scope bounds it too."""
         async with await self.aopen(method, url, headers, body, timeout=timeout, read_timeout=timeout) as stream:
             parts = [part async for part in stream.aiter_bytes()]
@@ -218,7 +220,9 @@ class Stream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

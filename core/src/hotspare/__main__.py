@@ -1,0 +1,5 @@
+"""`python -m hotspare`."""
+
+from hotspare.cli import main
+
+main()

@@ -1,0 +1,184 @@
+"""The commands, over typer and rich."""
+
+import dataclasses
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hotspare import __version__
+from hotspare.errors import ConfigError
+from hotspare.messages import ChatRequest
+from hotspare.outcome import OK, Outcome
+from hotspare.pool import Pool
+from hotspare.target import Target
+
+app = typer.Typer(
+    help=__import__("hotspare").__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
+)
+out = Console()
+ConfigArgument = Annotated[
+    Path | None, typer.Argument(help="TOML, YAML or JSON; default: $HOTSPARE_CONFIG, else ./hotspare.toml")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML, YAML or JSON; default: $HOTSPARE_CONFIG, else ./hotspare.toml")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"hotspare {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """Keep LLM calls answered while providers, regions, keys and quotas fail."""
+
+
+def _pool(config: Path | None) -> Pool:
+    source = config or Path(os.environ.get("HOTSPARE_CONFIG", "hotspare.toml"))
+    if not source.exists():
+        raise ConfigError(
+            f"config: {str(source)!r} does not exist: name a file, set HOTSPARE_CONFIG, or write ./hotspare.toml"
+        )
+    return Pool.from_config(source)
+
+
+@app.command()
+def drill(
+    scenario: Annotated[str, typer.Option(help="what is rehearsed")] = "outage",
+    scale: Annotated[float, typer.Option(help="length of each phase, as a multiple", min=0.1)] = 1.0,
+    report: Annotated[str, typer.Option(help="where the HTML page goes; '' for none")] = "drill-report.html",
+    baseline: Annotated[bool, typer.Option("--baseline", help="the same storm through one plain client too")] = False,
+    as_json: JsonOption = False,
+    live: Annotated[bool, typer.Option("--live/--no-live", help="progress while it runs")] = True,
+) -> None:
+    """Rehearse a regional outage on embedded providers: no key, no network, under a minute."""
+    from hotspare.drill.run import run
+    from hotspare.drill.scenarios import SCENARIOS
+
+    if scenario not in SCENARIOS:
+        raise ConfigError(f"scenario: {scenario!r} is unknown; there is {', '.join(SCENARIOS)}")
+    raise typer.Exit(
+        run(scenario=scenario, scale=scale, report=report or None, baseline=baseline, as_json=as_json, live=live)
+    )
+
+
+@app.command()
+def chat(
+    question: Annotated[str, typer.Argument(help="the question; - reads it from stdin")],
+    config: ConfigOption = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="provider/model instead of a config; may be given again")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="a route, an alias or a target's name")] = None,
+    stream: Annotated[bool, typer.Option(help="print the answer as it comes")] = True,
+    deadline: Annotated[float | None, typer.Option(help="seconds")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask one question. The answer goes to stdout, the trail to stderr.
+
+    Example: hotspare chat "What is a hot spare?" --target openai/gpt-4.1 --target anthropic/claude-sonnet-4-20250514
+    """
+    text = sys.stdin.read() if question == "-" else question
+    pool = Pool([Target(one) for one in target]) if target else _pool(config)
+    options: dict[str, Any] = {"model": model} if model else {}
+    if deadline is not None:
+        options["deadline"] = deadline
+    with pool:
+        if as_json or not stream:
+            reply = pool.chat(text, **options)
+            kept = ("text", "target", "model", "finish_reason", "usage", "cost", "attempts")
+            shown = {key: value for key, value in dataclasses.asdict(reply).items() if key in kept}
+            print(json.dumps(shown, ensure_ascii=False) if as_json else reply.text)
+            trail = reply.attempts
+        else:
+            trail = ()
+            for chunk in pool.stream(text, **options):
+                sys.stdout.write(chunk.text)
+                sys.stdout.flush()
+                trail = chunk.receipt.attempts if chunk.receipt else trail
+            print()
+    for attempt in trail:
+        print(f"{attempt.number}. {attempt}", file=sys.stderr)
+
+
+def _probe(pool: Pool, target: Target, deadline: float) -> tuple[Outcome, float]:
+    import time
+
+    from hotspare.http import Http
+    from hotspare.wire_backend import backend_for
+
+    http = Http()
+    backend = backend_for(target, http)
+    begun = time.perf_counter()
+    try:
+        backend.send(ChatRequest(messages=[{"role": "user", "content": "Say ok."}], max_tokens=16), timeout=deadline)
+        outcome = OK
+    except Exception as error:
+        outcome = backend.classify(error)
+    finally:
+        http.close()
+    return outcome, time.perf_counter() - begun
+
+
+def _probe_all(pool: Pool, deadline: float) -> list[tuple[Target, Outcome, float]]:
+    with ThreadPoolExecutor(min(16, len(pool.targets))) as threads, Console(stderr=True).status("asking each target"):
+        answers = threads.map(lambda target: _probe(pool, target, deadline), pool.targets)
+        return [(target, *answer) for target, answer in zip(pool.targets, answers, strict=True)]
+
+
+def _show(found: list[tuple[Target, Outcome, float]], as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {"target": t.name, "kind": o.kind, "seconds": round(s, 3), "status": o.status, "message": o.message}
+            for t, o, s in found
+        ]
+        print(json.dumps(rows, ensure_ascii=False))
+    else:
+        table = Table("target", "region", "answer", "time", "the provider's words")
+        for target, outcome, seconds in found:
+            colour = "green" if outcome.ok else "red"
+            table.add_row(
+                target.name,
+                target.region or "-",
+                f"[{colour}]{outcome.kind}[/]",
+                f"{seconds:.2f} s",
+                outcome.message[:100],
+            )
+        out.print(table)
+    raise typer.Exit(0 if all(outcome.ok for _, outcome, _ in found) else 1)
+
+
+@app.command()
+def check(
+    config: ConfigArgument = None,
+    probe: Annotated[bool, typer.Option(help="make one small call to each target")] = True,
+    deadline: Annotated[float, typer.Option(help="seconds a probe may take")] = 20.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Validate a config, explain it, and probe each target with one small call."""
+    with _pool(config) as pool:
+        if not as_json:
+            out.print(str(pool.explain()), markup=False, highlight=False)
+        if probe:
+            _show(_probe_all(pool, deadline), as_json)
+
+
+@app.command()
+def status(config: ConfigArgument = None, deadline: float = 20.0, as_json: JsonOption = False) -> None:
+    """Which targets of a config answer now. Health lives in each process: this asks every target once."""
+    with _pool(config) as pool:
+        _show(_probe_all(pool, deadline), as_json)

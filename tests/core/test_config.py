@@ -1,0 +1,350 @@
+"""Configuration files: what they may say, and how every mistake in them is named."""
+
+import json
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hotspare.config import Config, load
+from hotspare.errors import ConfigError
+from hotspare.outcome import Kind
+from hotspare.policy import Policy
+from hotspare.secret import SecretStr
+from hotspare.target import Price, Target
+
+KEY = "not-a-key-but-private"
+TOML = """
+    deadline = 30
+    transport = "httpx"
+
+    [policy]
+    strategy = "weighted"
+    failover_on = ["refused"]
+
+    [policy.breaker]
+    strikes = 3
+
+    [timeouts]
+    stall = 12
+
+    [[targets]]
+    id = "openai/gpt-4.1"
+    region = "us"
+    name = "primary"
+    api_key = "${OPENAI_KEY}"
+    weight = 2
+    aliases = ["smart"]
+    price = { input = 2, output = 8, cached = 0.5 }
+    headers = { x-team = "${TEAM:-core}" }
+    extra = { service_tier = "${TIER:-default}", nested = { a = ["$${HOME}"] } }
+
+    [[targets]]
+    id = "vllm/qwen3"
+    name = "local"
+    base_url = "http://127.0.0.1:8000/v1"
+    price = [0, 0]
+
+    [routes]
+    default = [["primary"], ["local"]]
+    batch = ["local", "primary"]
+"""
+
+
+def target(**more: Any) -> dict[str, Any]:
+    """A target that is right as it stands, but for `more`."""
+    return {"id": "vllm/qwen3", **more}
+
+
+def mistakes(source: Any, env: dict[str, str] | None = None) -> list[str]:
+    """What `load` has to say against `source`."""
+    with pytest.raises(ConfigError) as caught:
+        load(source, env or {})
+    return [str(problem) for problem in caught.value.problems]
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    """A config file."""
+    path = folder / name
+    path.write_text(dedent(text), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """The TOML above, read."""
+    return load(written(tmp_path, "hotspare.toml", TOML), {"OPENAI_KEY": KEY})
+
+
+def test_policy_at_the_top_level_and_under_policy_is_one_policy(config: Config) -> None:
+    """Fields and groups are found in both places, and everything else keeps its default."""
+    assert (config.policy.deadline, config.policy.strategy) == (30.0, "weighted")
+    assert config.policy.failover_on == frozenset({Kind.REFUSED})
+    assert (config.policy.breaker.strikes, config.policy.timeouts.stall) == (3, 12.0)
+    assert config.policy.max_attempts == Policy().max_attempts
+
+
+def test_targets_have_every_field_in_its_own_type(config: Config) -> None:
+    """Lists become sets, prices a Price, whole numbers floats, keys secrets."""
+    primary, local = config.targets
+    assert (primary.name, primary.region, primary.weight, primary.aliases) == ("primary", "us", 2.0, {"smart"})
+    assert primary.price == Price(2, 8, 0.5)
+    assert local.price == Price(0, 0)
+    assert primary.api_key == SecretStr(KEY)
+
+
+def test_variables_are_filled_in_everywhere(config: Config) -> None:
+    """Defaults are used, `$${` is a plain `${`, and free data is reached at any depth."""
+    assert config.targets[0].headers == {"x-team": "core"}
+    assert config.targets[0].extra == {"service_tier": "default", "nested": {"a": ["${HOME}"]}}
+    assert type(config.targets[0].extra["service_tier"]) is str
+
+
+def test_routes_and_transport(config: Config) -> None:
+    """A tier of one may be a bare name."""
+    assert config.routes == {"default": (("primary",), ("local",)), "batch": (("local",), ("primary",))}
+    assert (config.transport, config.verify) == ("httpx", True)
+
+
+def test_no_key_is_shown(config: Config) -> None:
+    """The whole configuration can be printed."""
+    assert KEY not in repr(config)
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml", "yml"])
+def test_json_yaml_and_dict_say_the_same(tmp_path: Path, suffix: str) -> None:
+    """JSON is YAML too, so one text proves three readers, and the dict they hold is a source itself."""
+    data = {"deadline": 9, "targets": [target(lacks=["vision"], context_window=8192)], "verify": False}
+    from_file = load(written(tmp_path, f"c.{suffix}", json.dumps(data)), {})
+    from_dict = load(data, {})
+    for config in (from_file, from_dict):
+        assert (config.policy, config.verify) == (Policy(deadline=9), False)
+        (only,) = config.targets
+        assert (only.id, only.lacks, only.context_window) == ("vllm/qwen3", {"vision"}, 8192)
+
+
+def test_yaml_as_people_write_it(tmp_path: Path) -> None:
+    """Block style, comments, and an anchor that is merged."""
+    text = """
+        deadline: 20
+        targets:
+          - &base
+            id: vllm/a  # the first
+            region: us
+          - <<: *base
+            region: eu
+    """
+    config = load(written(tmp_path, "c.yaml", text), {})
+    assert [t.name for t in config.targets] == ["vllm/a@us", "vllm/a@eu"]
+
+
+def test_a_dict_may_hold_objects() -> None:
+    """What only code can give is taken as it is: a Target, a Policy group, tenacity's own, a foreign secret."""
+    from tenacity import wait_fixed
+
+    wait, backend = wait_fixed(1), object()
+    made = Target("vllm/a")
+    config = load(
+        {
+            "wait": wait,
+            "breaker": Policy().breaker,
+            "targets": [made, {"id": "any/b", "backend": backend, "api_key": SecretStr("k"), "aliases": {"x"}}],
+        },
+        {},
+    )
+    assert config.policy.wait is wait
+    assert config.targets[0] is made
+    assert config.targets[1].backend is backend
+
+
+def test_numbers_and_truth_may_come_from_variables() -> None:
+    """A variable holds text only; text in the file itself is no number."""
+    data: dict[str, Any] = {"deadline": "${D}", "max_attempts": "${N:-4}", "targets": [target(reasons="${R:-TRUE}")]}
+    config = load(data, {"D": "2.5"})
+    assert (config.policy.deadline, config.policy.max_attempts, config.targets[0].reasons) == (2.5, 4, True)
+    assert mistakes({"deadline": "30", "targets": [target()]}) == ["deadline: '30' must be a number"]
+    assert mistakes(data, {"D": "soon"}) == ["deadline: '${D}' must be a number"]
+
+
+MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
+    (
+        {"targets": [target(), target(name="b"), target(name="c", regoin="us")]},
+        ["targets[2].regoin: unknown field; did you mean 'region'?"],
+    ),
+    ({"deadlin": 3, "targets": [target()]}, ["deadlin: unknown field; did you mean 'deadline'?"]),
+    ({"deadline": -3, "targets": [target()]}, ["deadline: -3.0 must not be negative", "deadline: -3.0 must be above 0 s"]),
+    ({"policy": {"deadline": 0}, "targets": [target()]}, ["policy.deadline: 0.0 must be above 0 seconds"]),
+    ({"breaker": {"rest": -1}, "targets": [target()]}, ["breaker.rest: -1.0 must not be negative"]),
+    ({"policy": {"breaker": {"rset": 1}}, "targets": [target()]}, ["policy.breaker.rset: unknown field; did you mean"]),
+    ({"policy": {"deadline": 1}, "deadline": 2, "targets": [target()]}, ["policy.deadline: 1 is given at the top level"]),
+    ({"deadline": True, "targets": [target()]}, ["deadline: True must be a number"]),
+    ({"deadline": float("nan"), "targets": [target()]}, ["deadline: nan must be a number"]),
+    ({"max_attempts": 1.5, "targets": [target()]}, ["max_attempts: 1.5 must be a whole number"]),
+    ({"strategy": "best", "targets": [target()]}, ["strategy: 'best' must be one of ordered, weighted"]),
+    ({"failover_on": ["sad"], "targets": [target()]}, ["failover_on[0]: 'sad' must be one of ok, server, "]),
+    ({"wait": 3, "targets": [target()]}, ["wait: is given in code only, as an object: Pool(..., wait=...)"]),
+    ({"policy": [], "targets": [target()]}, ["policy: [] must be a table"]),
+    ({"targets": [target(weight="heavy")]}, ["targets[0].weight: 'heavy' must be a number"]),
+    ({"targets": [target(weight=-1)]}, ["targets[0].weight: -1.0 must be above 0"]),
+    ({"targets": [target(base_url="ftp://x")]}, ["targets[0].base_url: 'ftp://x' must begin with http://"]),
+    ({"targets": [target(price=[1])]}, ["targets[0].price: [1] must be a list or a table of input, output, [cached]"]),
+    ({"targets": [target(price={"input": 1, "output": 2, "cost": 3})]}, ["targets[0].price: "]),
+    ({"targets": [target(price=[1, "x"])]}, ["targets[0].price.output: 'x' must be a number"]),
+    ({"targets": [target(lacks=["sight"])]}, ["targets[0].lacks[0]: 'sight' must be one of tools, vision"]),
+    ({"targets": [target(lacks=3)]}, ["targets[0].lacks: 3 must be a list of one of tools"]),
+    ({"targets": [target(backend="mine")]}, ["targets[0].backend: is given in code only, as an object: Target("]),
+    ({"targets": [{"region": "us"}]}, ["targets[0].id: is missing"]),
+    ({"targets": [3]}, ["targets[0]: 3 must be a table"]),
+    ({"targets": {"id": "vllm/a"}}, ["targets: {'id': 'vllm/a'} must be a list of tables"]),
+    ({"targets": []}, ["targets: a pool needs at least one target"]),
+    ({}, ["targets: a pool needs at least one target"]),
+    ({"targets": [target(), target()]}, ["targets[1].name: 'vllm/qwen3' is the name of targets[0] too"]),
+    ({"targets": [{"id": "opnai/x"}]}, ["targets[0].id: 'opnai/x' names an unknown provider (did you mean 'openai'"]),
+    ({"targets": [{"id": "azure/x", "api_key": "k"}]}, ["targets[0]: base_url: None must be given"]),
+    ({"targets": [target(api_key="")]}, ["targets[0].api_key: must not be empty"]),
+    ({"targets": [target()], "routes": [1]}, ["routes: [1] must be a table"]),
+    ({"targets": [target()], "routes": {"r": []}}, ["routes.r: [] must be a list of tiers"]),
+    ({"targets": [target()], "routes": {"r": [[]]}}, ["routes.r[0]: [] must be a list of target names"]),
+    ({"targets": [target()], "routes": {"r": [[7]]}}, ["routes.r[0][0]: 7 must be a target's name"]),
+    (
+        {"targets": [target(name="primary")], "routes": {"r": [["primry"]]}},
+        ["routes.r[0][0]: 'primry' names no target; did you mean 'primary'?"],
+    ),
+    (
+        {"targets": [target(name="a")], "routes": {"r": [["a"], ["a"]]}},
+        ["routes.r[1][0]: 'a' stands at routes.r[0][0] already"],
+    ),
+    ({"targets": [target()], "transport": 3}, ["transport: 3 must be text"]),
+    ({"targets": [target()], "verify": 3}, ["verify: 3 must be true or false or text"]),
+    ({"targets": [target(**{"tier": None})]}, ["targets[0].tier: None must be a whole number"]),
+    ({"targets": [target()], 5: 6}, ["config: 5 must be text"]),
+]
+
+
+@pytest.mark.parametrize(("data", "expected"), MISTAKES, ids=[want[0][:48] for _, want in MISTAKES])
+def test_each_mistake_is_named_with_its_place(data: dict[str, Any], expected: list[str]) -> None:
+    """Place, value and way out, and nothing else that nobody did wrong."""
+    found = mistakes(data)
+    assert [line[: len(want)] for line, want in zip(found, expected, strict=True)] == expected
+
+
+def test_all_mistakes_come_together() -> None:
+    """One run of the check is enough to mend a file."""
+    found = mistakes(
+        {
+            "targets": [target(regoin="us"), target(name="b", api_key="${NOPE}"), {"id": "zzz/x"}],
+            "deadlin": 3,
+            "breaker": {"rest": -1},
+        }
+    )
+    places = {line.partition(":")[0] for line in found}
+    assert places == {"targets[0].regoin", "targets[1].api_key", "targets[2].id", "deadlin", "breaker.rest"}
+
+
+def test_a_missing_key_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target without a key, whose provider needs one, is refused before any call."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    (problem,) = mistakes({"targets": [{"id": "anthropic/claude"}]})
+    assert problem.startswith("targets[0]: no key: set the environment variable ANTHROPIC_API_KEY")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    assert load({"targets": [{"id": "anthropic/claude"}]}).targets[0].provider == "anthropic"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("${GONE}", "the environment variable GONE is not set"),
+        ("${EMPTY}", "the environment variable EMPTY is empty"),
+        ("a ${PRIVATE} b ${GONE}", "the environment variable GONE is not set"),
+        ("${PRIVATE", "'${' begins no variable"),
+        ("${a b}", "'${' begins no variable"),
+        ("${}", "'${' begins no variable"),
+        ("${PRIVATE-x}", "'${' begins no variable"),
+    ],
+)
+def test_a_missing_variable_is_named_and_no_other_is_shown(text: str, told: str) -> None:
+    """Place and name; the values of variables that are there stay private."""
+    (problem,) = mistakes({"targets": [target(region=text)]}, {"PRIVATE": KEY, "EMPTY": ""})
+    assert problem.startswith(f"targets[0].region: {told}")
+    assert KEY not in problem
+
+
+@pytest.mark.parametrize("field", ["api_key", "headers", "extra"])
+def test_a_misplaced_secret_is_not_shown(field: str) -> None:
+    """A wrong type where keys stand is named without its value."""
+    for value in ([KEY], {"authorization": [KEY], 3: KEY}, 7):
+        if field == "extra" and isinstance(value, dict):
+            continue  # free data: nothing is wrong with it
+        assert KEY not in "".join(mistakes({"targets": [target(**{field: value})]}))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("c.toml", "deadline = \n", "line 1"),
+        ("c.toml", "deadline = 1\ndeadline = 2\n", "line 2"),
+        ("c.json", '{"deadline": 1,\n}', "line 2, column 1: no JSON"),
+        ("c.json", '{"deadline": 1, "deadline": 2}', "'deadline' stands twice"),
+        ("c.yaml", "deadline: [1\n", "line 2, column 1: no YAML"),
+        ("c.yaml", "deadline: 1\ndeadline: 2\n", "line 2, column 1: no YAML: 'deadline' stands twice"),
+        ("c.yaml", "- a\n", "must hold a table"),
+        ("c.json", "[]", "must hold a table"),
+        ("c.ini", "", "must end in one of .toml, .yaml, .yml, .json"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_its_line(tmp_path: Path, name: str, text: str, told: str) -> None:
+    """Syntax errors, lost keys and unknown formats."""
+    (problem,) = mistakes(written(tmp_path, name, text))
+    assert told in problem
+    assert name in problem
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """A path that does not exist, a folder, and bytes that are no text."""
+    assert "does not exist" in mistakes(tmp_path / "none.toml")[0]
+    (tmp_path / "folder.toml").mkdir()
+    assert "cannot be read" in mistakes(str(tmp_path / "folder.toml"))[0]
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+    assert "is not UTF-8" in mistakes(tmp_path / "bytes.toml")[0]
+
+
+def test_the_error_says_which_file(tmp_path: Path) -> None:
+    """A traceback ends with the file's name; the problems themselves stay short."""
+    path = written(tmp_path, "c.toml", "x = 1")
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert caught.value.__notes__ == [f"in {path}"]
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(["targets", "routes", "policy", "deadline", "breaker", "transport", "verify", "wait", "x"])
+IN_TARGET = st.sampled_from(["id", "region", "price", "lacks", "extra", "headers", "api_key", "weight", "backend"])
+
+
+@given(
+    st.dictionaries(FIELDS, PLAIN, max_size=4), st.lists(st.dictionaries(IN_TARGET, PLAIN, max_size=4), max_size=2)
+)
+def test_whatever_a_file_holds_ends_in_a_config_or_a_config_error(
+    data: dict[str, Any], targets: list[dict[str, Any]]
+) -> None:
+    """No shape of plain data brings another exception out."""
+    try:
+        load({"targets": targets, **data}, {})
+    except ConfigError as error:
+        assert all(":" in problem for problem in error.problems)
+
+
+def test_the_shipped_examples_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both examples are right, and say the same."""
+    for name in ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "DEEPSEEK_API_KEY"):
+        monkeypatch.setenv(name, KEY)
+    folder = Path(__file__).parents[2] / "examples"
+    toml, yaml = load(folder / "hotspare.toml"), load(folder / "hotspare.yaml")
+    assert [t.name for t in toml.targets] == [t.name for t in yaml.targets]
+    assert (toml.policy, toml.routes) == (yaml.policy, yaml.routes)
