@@ -122,7 +122,9 @@ def async_work(name: str, via: str) -> tuple[Work, Callable[[], Awaitable[None]]
 
     async def work(url: str) -> int:
         if via == "client":
-            response = await client.send(client.build_request("POST", url, headers=HEADERS, content=PAYLOAD), stream=True)
+            response = await client.send(
+                client.build_request("POST", url, headers=HEADERS, content=PAYLOAD), stream=True
+            )
         else:
             response = await transport.handle_async_request(
                 httpx.Request("POST", url, headers=HEADERS, content=PAYLOAD)

@@ -174,11 +174,17 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
         ["targets[2].regoin: unknown field; did you mean 'region'?"],
     ),
     ({"deadlin": 3, "targets": [target()]}, ["deadlin: unknown field; did you mean 'deadline'?"]),
-    ({"deadline": -3, "targets": [target()]}, ["deadline: -3.0 must not be negative", "deadline: -3.0 must be above 0 s"]),
+    (
+        {"deadline": -3, "targets": [target()]},
+        ["deadline: -3.0 must not be negative", "deadline: -3.0 must be above 0 s"],
+    ),
     ({"policy": {"deadline": 0}, "targets": [target()]}, ["policy.deadline: 0.0 must be above 0 seconds"]),
     ({"breaker": {"rest": -1}, "targets": [target()]}, ["breaker.rest: -1.0 must not be negative"]),
     ({"policy": {"breaker": {"rset": 1}}, "targets": [target()]}, ["policy.breaker.rset: unknown field; did you mean"]),
-    ({"policy": {"deadline": 1}, "deadline": 2, "targets": [target()]}, ["policy.deadline: 1 is given at the top level"]),
+    (
+        {"policy": {"deadline": 1}, "deadline": 2, "targets": [target()]},
+        ["policy.deadline: 1 is given at the top level"],
+    ),
     ({"deadline": True, "targets": [target()]}, ["deadline: True must be a number"]),
     ({"deadline": float("nan"), "targets": [target()]}, ["deadline: nan must be a number"]),
     ({"max_attempts": 1.5, "targets": [target()]}, ["max_attempts: 1.5 must be a whole number"]),
@@ -327,9 +333,7 @@ FIELDS = st.sampled_from(["targets", "routes", "policy", "deadline", "breaker", 
 IN_TARGET = st.sampled_from(["id", "region", "price", "lacks", "extra", "headers", "api_key", "weight", "backend"])
 
 
-@given(
-    st.dictionaries(FIELDS, PLAIN, max_size=4), st.lists(st.dictionaries(IN_TARGET, PLAIN, max_size=4), max_size=2)
-)
+@given(st.dictionaries(FIELDS, PLAIN, max_size=4), st.lists(st.dictionaries(IN_TARGET, PLAIN, max_size=4), max_size=2))
 def test_whatever_a_file_holds_ends_in_a_config_or_a_config_error(
     data: dict[str, Any], targets: list[dict[str, Any]]
 ) -> None:

@@ -27,7 +27,8 @@ def console() -> Console:
     """Where a drill prints."""
     from rich.console import Console
 
-    return Console()
+    found = Console()
+    return found if found.is_terminal else Console(width=130)
 
 
 @contextmanager

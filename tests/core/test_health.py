@@ -1,0 +1,110 @@
+"""The breaker alone, and the budgets, by properties."""
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from hotspare.budget import ClientThrottle, Retries
+from hotspare.health import Health, Permit, State
+from hotspare.policy import Breaker, RetryBudget
+
+KNOBS = Breaker()
+
+
+class BreakerMachine(RuleBasedStateMachine):
+    """Calls begin and end in any order while time passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now, self.rng, self.health = 0.0, random.Random(0), Health(KNOBS)
+        self.running: list[Permit] = []
+        self.longest = 0.0
+
+    @rule(seconds=st.floats(0.01, 20))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.health.opens_at(self.now) <= self.now)
+    @rule()
+    def begins(self) -> None:
+        permit = Permit(self.now, self.health.epoch)
+        resting = self.health.state in (State.OPEN, State.HALF_OPEN)
+        self.health.enter(permit, self.now)
+        assert permit.probe is resting
+        if resting:
+            assert self.health.opens_at(self.now) > self.now, "a second caller came in beside the probe"
+        self.running.append(permit)
+
+    @precondition(lambda self: self.running)
+    @rule(ending=st.sampled_from(["ok", "failure", "neutral"]), data=st.data())
+    def ends(self, ending: str, data: st.DataObject) -> None:
+        permit = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
+        health = self.health
+        if permit.epoch == health.epoch and ending == "ok":
+            health.success(permit.started, self.now)
+            assert health.state in (State.CLOSED, State.RECOVERING)
+        elif permit.epoch == health.epoch and ending == "failure" and health.failure(permit.started, self.now):
+            before = health.until
+            health.trip(self.now, self.rng)
+            assert health.until >= before and health.until - self.now <= KNOBS.rest_max
+            assert health.until - self.now >= KNOBS.rest / 2
+        health.leave(permit)
+
+    @rule(seconds=st.floats(0, 5000))
+    def rests_are_never_shortened(self, seconds: float) -> None:
+        before = self.health.throttled_until
+        self.health.throttle(self.now, self.rng, seconds)
+        assert self.health.throttled_until >= before
+
+    @invariant()
+    def comes_back_by_itself(self) -> None:
+        assert self.health.opens_at(self.now) <= self.now + max(KNOBS.retry_after_max, KNOBS.lease)
+
+    @invariant()
+    def a_share_is_a_share(self) -> None:
+        assert 0 < self.health.share(self.now) <= 1
+
+
+TestBreaker = BreakerMachine.TestCase
+TestBreaker.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@given(st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=200))
+def test_the_retry_budget_is_never_overdrawn(steps: list[tuple[float, bool]]) -> None:
+    """Draws never exceed what calls and time put in."""
+    knobs = RetryBudget()
+    budget, now, calls, drawn = Retries(knobs), 0.0, 0, 0
+    for seconds, retry in steps:
+        now += seconds
+        if retry:
+            drawn += budget.take(now)
+        else:
+            budget.call(now)
+            calls += 1
+        assert 0 <= budget.tokens <= knobs.cap
+    assert drawn <= knobs.floor + knobs.per_call * calls + now * knobs.floor / 60 + 1e-6
+
+
+@given(st.lists(st.tuples(st.floats(0, 60), st.booleans()), max_size=100))
+def test_a_recovery_is_always_noticed(steps: list[tuple[float, bool]]) -> None:
+    """However bad it was, at least one call in five is let through; with all accepted none is turned away."""
+    throttle, now = ClientThrottle(0.8), 0.0
+    for seconds, accepted in steps:
+        now += seconds
+        throttle.note(now, accepted=accepted)
+        assert 0 <= throttle.rejection(now) <= 0.8
+    if all(accepted for _, accepted in steps):
+        assert throttle.rejection(now) == 0
+
+
+def test_stalled_calls_are_evidence_unless_overtaken() -> None:
+    """Three calls without an answer for too long trip it; a later call's success clears them."""
+    health = Health(KNOBS)
+    for start in (0.0, 0.1, 0.2):
+        health.waiting[Permit(start, 0)] = None
+    assert not health.stalled(9.0, 10.0)
+    assert health.stalled(11.0, 10.0)
+    health.success(5.0, 11.0)
+    assert not health.stalled(11.0, 10.0)

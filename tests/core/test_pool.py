@@ -1,0 +1,283 @@
+"""The pool with scripted targets on a clock moved by hand."""
+
+import random
+
+import pytest
+
+from hotspare import AllTargetsFailed, ConfigError, Kind, Outcome, Pool, PoolClosed, RequestError, Target
+from hotspare.events import CallEnded, Event, FailedOver, StateChanged
+from hotspare.health import State
+from hotspare.testing import ManualClock, ScriptedTarget
+
+DOWN = Outcome(Kind.SERVER, "down", 500)
+REFUSED = Outcome(Kind.TRANSPORT, "refused", unconnected=True)
+
+
+def pool_of(*scripted: ScriptedTarget, clock: ManualClock | None = None, **policy: object) -> Pool:
+    """A pool whose waits do not sleep: they move the clock."""
+    clock = clock or ManualClock()
+    pool = Pool([s.target for s in scripted], clock=clock, rng=random.Random(1), **policy)  # type: ignore[arg-type]
+    pool._rest = lambda command: clock.advance(command.seconds)  # type: ignore[method-assign]
+
+    async def arest(command: object) -> None:
+        clock.advance(command.seconds)  # type: ignore[attr-defined]
+
+    pool._arest = arest  # type: ignore[method-assign]
+    return pool
+
+
+def test_failover_is_told_and_listed() -> None:
+    """The next target answers, and reply and events say why."""
+    told: list[Event] = []
+    pool = pool_of(ScriptedTarget("a", [REFUSED]), ScriptedTarget("b"))
+    pool.subscribe(told.append)
+    reply = pool.chat("hello")
+    assert (reply.text, reply.target) == ("ok", "b")
+    assert [(a.target, a.kind, a.why) for a in reply.attempts] == [
+        ("a", Kind.TRANSPORT, "first"),
+        ("b", Kind.OK, "failover"),
+    ]
+    assert [type(e) for e in told if isinstance(e, FailedOver | CallEnded)] == [FailedOver, CallEnded]
+
+
+def test_one_fast_500_is_tried_again_at_the_same_target() -> None:
+    """A single accident must not move a caller to another model."""
+    a = ScriptedTarget("a", [DOWN, "again"])
+    b = ScriptedTarget("b")
+    reply = pool_of(a, b).chat("hello")
+    assert (reply.target, a.calls, b.calls) == ("a", 2, 0)
+
+
+def test_five_strikes_open_a_target_and_a_probe_closes_it() -> None:
+    """After its evidence a dead primary is asked no more until its rest ends; then it ramps back."""
+    clock = ManualClock()
+    dead = [True]
+    a = ScriptedTarget("a", lambda request: REFUSED if dead[0] else "back")
+    b = ScriptedTarget("b")
+    pool = pool_of(a, b, clock=clock)
+    for _ in range(6):
+        assert pool.chat("q").target == "b"
+        clock.advance(0.3)
+    assert pool.health()["a"].state is State.OPEN
+    asked = a.calls
+    pool.chat("q")
+    assert a.calls == asked
+    dead[0] = False
+    clock.advance(6)
+    reply = pool.chat("q")
+    assert reply.target == "a" and reply.attempts[0].why == "probe"
+    assert pool.health()["a"].state is State.RECOVERING
+    clock.advance(31)
+    pool.chat("q")
+    assert pool.health()["a"].state is State.CLOSED
+
+
+def test_an_expired_probe_gives_its_place_back() -> None:
+    """A probe that never came back frees the lease after 60 s."""
+    clock = ManualClock()
+    pool = pool_of(ScriptedTarget("a"), ScriptedTarget("b"), clock=clock)
+    member = pool._gate.members[0]
+    member.health.trip(clock(), random.Random(0))
+    clock.advance(6)
+    first = pool._gate.next(pool._call("q", {}, streaming=False), clock())
+    assert first.member is member and first.permit.probe  # type: ignore[union-attr]
+    second = pool._gate.next(pool._call("q", {}, streaming=False), clock())
+    assert second.member is not member  # type: ignore[union-attr]
+    clock.advance(61)
+    third = pool._gate.next(pool._call("q", {}, streaming=False), clock())
+    assert third.member is member  # type: ignore[union-attr]
+
+
+def test_fifty_concurrent_callers_send_one_probe() -> None:
+    """At the moment a rest ends exactly one of fifty calls reaches the dead primary."""
+    clock = ManualClock()
+    pool = pool_of(ScriptedTarget("a"), ScriptedTarget("b"), clock=clock)
+    member = pool._gate.members[0]
+    member.health.trip(clock(), random.Random(0))
+    clock.advance(6)
+    chosen = [pool._gate.next(pool._call("q", {}, streaming=False), clock()) for _ in range(50)]
+    assert sum(step.member is member for step in chosen) == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.INVALID])
+def test_the_requests_own_fault_is_not_asked_elsewhere(kind: Kind) -> None:
+    """A refusal or a bad request is raised at once, unless the policy says otherwise."""
+    a, b = ScriptedTarget("a", [Outcome(kind, "no")]), ScriptedTarget("b")
+    with pytest.raises(AllTargetsFailed, match="no"):
+        pool_of(a, b).chat("q")
+    assert b.calls == 0
+    assert pool_of(a, b, failover_on={kind}).chat("q").target == "b"
+
+
+def test_too_long_goes_only_to_a_larger_window() -> None:
+    """A prompt over one window is tried where the window is larger or unknown."""
+    small = ScriptedTarget("small", [Outcome(Kind.TOO_LONG, "long")], context_window=1000)
+    same = ScriptedTarget("same", context_window=1000)
+    big = ScriptedTarget("big", context_window=9000)
+    assert pool_of(small, same, big).chat("q").target == "big"
+    assert same.calls == 0
+
+
+def test_a_throttled_target_rests_as_long_as_it_said() -> None:
+    """A 429 is no sickness: the target is left alone for its Retry-After, and comes back without a probe."""
+    clock = ManualClock()
+    a = ScriptedTarget("a", [Outcome(Kind.THROTTLED, "slow", 429, retry_after=7), "ok"])
+    pool = pool_of(a, ScriptedTarget("b"), clock=clock)
+    assert pool.chat("q").target == "b"
+    clock.advance(6.9)
+    assert pool.chat("q").target == "b"
+    clock.advance(0.2)
+    assert pool.chat("q").target == "a"
+    assert pool.health()["a"].state is State.CLOSED
+
+
+def test_a_refused_key_rests_the_account() -> None:
+    """Two models on one key: one DENIED keeps both from being asked for five minutes."""
+    clock = ManualClock()
+    a = ScriptedTarget("a", [Outcome(Kind.DENIED, "key", 401)], id="p/m1", account="x")
+    b = ScriptedTarget("b", id="p/m2", account="x")
+    c = ScriptedTarget("c", id="q/m")
+    pool = pool_of(a, b, c, clock=clock)
+    assert pool.chat("q").target == "c"
+    assert pool.chat("q").target == "c" and b.calls == 0
+    clock.advance(301)
+    assert pool.chat("q").attempts[0].target == "a"
+
+
+def test_a_gone_model_is_disabled() -> None:
+    """A model that does not exist is not asked again."""
+    a = ScriptedTarget("a", [Outcome(Kind.GONE, "no such model", 404)])
+    pool = pool_of(a, ScriptedTarget("b"))
+    pool.chat("q")
+    pool.chat("q")
+    assert a.calls == 1
+    assert "no such model" in str(pool.explain())
+
+
+def test_one_500_among_invalid_requests_is_an_outage_of_the_target() -> None:
+    """A target that calls everything invalid which others take is counted as failing."""
+    clock = ManualClock()
+    a = ScriptedTarget("a", [Outcome(Kind.INVALID, "bad", 400)])
+    pool = pool_of(a, ScriptedTarget("b"), clock=clock)
+    for _ in range(2):
+        with pytest.raises(AllTargetsFailed):
+            pool.chat("q")
+    for _ in range(7):
+        assert pool.chat("q").target == "b"
+        clock.advance(0.5)
+    assert pool.health()["a"].state is State.OPEN
+
+
+def test_all_down_waits_for_the_recovery() -> None:
+    """A short outage of everything becomes latency, not an error."""
+    clock = ManualClock()
+    back = clock() + 8
+    a = ScriptedTarget("a", lambda request: "alive" if clock() >= back else REFUSED)
+    b = ScriptedTarget("b", lambda request: "alive" if clock() >= back else REFUSED)
+    pool = pool_of(a, b, clock=clock, deadline=60)
+    reply = pool.chat("q")
+    assert reply.text == "alive" and clock() >= back
+    assert len(reply.attempts) <= 6
+
+
+def test_all_down_and_fail_says_everything() -> None:
+    """With `fail` the error lists each attempt with the provider's words."""
+    a, b = ScriptedTarget("a", [REFUSED]), ScriptedTarget("b", [DOWN])
+    with pytest.raises(AllTargetsFailed) as caught:
+        pool_of(a, b, when_all_down="fail", second_try="other").chat("q")
+    assert {r.target for r in caught.value.attempts} == {"a", "b"}
+    assert "refused" in str(caught.value) and "500" in str(caught.value)
+
+
+def test_tenacity_stops_the_call() -> None:
+    """tenacity's own stop objects are asked on the pool's clock."""
+    from tenacity import stop_after_attempt
+
+    scripted = [ScriptedTarget(name, [REFUSED]) for name in "abcd"]
+    with pytest.raises(AllTargetsFailed, match="stop condition"):
+        pool_of(*scripted, stop=stop_after_attempt(2), second_try="other").chat("q")
+    assert [s.calls for s in scripted] == [1, 1, 0, 0]
+
+
+def test_routes_and_aliases() -> None:
+    """A model's own targets come first, then the backups; an unknown name is an error before any call."""
+    a, b, c = (ScriptedTarget(n, id=f"p/{m}") for n, m in (("a", "x"), ("b", "y"), ("c", "z")))
+    pool = pool_of(a, b, c)
+    assert [row.target for row in pool.explain(model="y").choices] == ["b", "a", "c"]
+    assert pool.chat("q", model="c").target == "c"
+    with pytest.raises(RequestError, match="known"):
+        pool.chat("q", model="nothing")
+
+
+def test_bad_input_is_named() -> None:
+    """Unknown fields, a used-up pool and a closed one are clear errors."""
+    with pytest.raises(ConfigError, match="retries"):
+        Pool([ScriptedTarget("a").target], retries=3)
+    with pytest.raises(ConfigError, match="at least one"):
+        Pool([])
+    with pytest.raises(ConfigError, match="name"):
+        Pool([ScriptedTarget("a").target, ScriptedTarget("a").target])
+    with pytest.raises(ConfigError):
+        Pool([Target("opnai/gpt-4.1")])
+    pool = pool_of(ScriptedTarget("a"))
+    with pytest.raises(RequestError, match="deadline"):
+        pool.chat("q", deadline=-1)
+    pool.close()
+    with pytest.raises(PoolClosed):
+        pool.chat("q")
+
+
+def test_listeners_hear_states() -> None:
+    """A region rests when its targets cannot be connected to, and says so."""
+    told: list[Event] = []
+    clock = ManualClock()
+    a = ScriptedTarget("a", [REFUSED], id="p/m1", region="us")
+    b = ScriptedTarget("b", [REFUSED], id="p/m2", region="us")
+    pool = pool_of(a, b, ScriptedTarget("c", id="q/m"), clock=clock)
+    pool.subscribe(told.append)
+    for _ in range(5):
+        assert pool.chat("q").target == "c"
+        clock.advance(0.4)
+    assert "p/us" in {e.subject for e in told if isinstance(e, StateChanged)}
+
+
+@pytest.mark.anyio
+async def test_sync_and_async_leave_the_identical_trace() -> None:
+    """One random script through both drivers gives the same attempts, states and times."""
+    traces: list[list[object]] = []
+    for asynchronous in (False, True):
+        clock, rng = ManualClock(), random.Random(7)
+        kinds: list[Outcome | str] = ["ok", "ok", DOWN, REFUSED, Outcome(Kind.THROTTLED, "t", 429, retry_after=2)]
+        scripted = [ScriptedTarget(name, lambda request: rng.choice(kinds), clock=clock, seconds=0.2) for name in "abc"]
+        pool = pool_of(*scripted, clock=clock, deadline=30)
+        trace: list[object] = []
+        for number in range(200):
+            try:
+                if number % 2:
+                    found = [c async for c in pool.astream("q")] if asynchronous else list(pool.stream("q"))
+                    records = found[-1].receipt.attempts  # type: ignore[union-attr]
+                else:
+                    records = (await pool.achat("q") if asynchronous else pool.chat("q")).attempts
+                trace.append(records)
+            except AllTargetsFailed as error:
+                trace.append(str(error))
+            trace.append([row.state for row in pool.health().targets])
+        assert pool.health().attempts == 0
+        traces.append([*trace, clock()])
+    assert traces[0] == traces[1]
+
+
+@pytest.mark.anyio
+async def test_a_caller_who_leaves_gives_everything_back() -> None:
+    """A cancelled call settles its permit as abandoned: no failure, no lost place."""
+    import anyio
+
+    class Slow(ScriptedTarget):
+        async def asend(self, request: object, *, timeout: float) -> object:  # type: ignore[override]
+            await anyio.sleep_forever()
+
+    pool = Pool([Slow("a").target])
+    with anyio.move_on_after(0.01):
+        await pool.achat("q")
+    health = pool.health()
+    assert health.attempts == 0 and health["a"].failures == 0
