@@ -1,6 +1,8 @@
 """Fixtures for every test: both event loops for async ones, and one embedded provider a session."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +27,10 @@ def provider(one_provider: Provider) -> Provider:
     """The embedded provider, with no fault left from another test."""
     one_provider.reset()
     return one_provider
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _children_find_the_sources() -> None:
+    """Processes that tests start import the same sources, installed or not."""
+    source = str(Path(__file__).parents[1] / "core" / "src")
+    os.environ["PYTHONPATH"] = os.pathsep.join(p for p in (source, os.environ.get("PYTHONPATH")) if p)

@@ -185,8 +185,8 @@ class Health:
         self.throttled_until = max(self.throttled_until, now + min(retry_after, knobs.retry_after_max))
 
     def good_record(self) -> bool:
-        """Whether at least 80 % of the recent calls were answered, or none was made."""
-        return self._failures <= 0.2 * len(self._window)
+        """Whether at least 80 % of the calls before the last failure were answered, or none was made."""
+        return self._failures - 1 <= 0.2 * (len(self._window) - 1)
 
     @property
     def recent(self) -> tuple[int, int]:

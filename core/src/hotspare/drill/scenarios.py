@@ -28,7 +28,7 @@ OUTAGE = (
         "429 storm",
         5,
         20,
-        ((("us-openai", "eu-openai"), "throttled", {"after": 1, "form": "retry-after"}),),
+        ((("us-openai", "eu-openai"), "throttled", {"after": 4, "form": "retry-after"}),),
         outage=True,
     ),
     Phase("calm again", 5, 20),

@@ -114,6 +114,14 @@ class Http:
         if client is not None:
             client.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     # --- async ---------------------------------------------------------------------------------------------------
 
     async def asend(
@@ -131,13 +139,11 @@ class Http:
         import httpx
 
         client = self._aclient()
-        bounds = httpx.Timeout(read_timeout, connect=timeout, pool=timeout).as_dict()
         if isinstance(client, httpx.AsyncClient):
             request = client.build_request(method, url, headers=headers, content=body, timeout=read_timeout)
             return AsyncStream(await client.send(request, stream=True, follow_redirects=False))
         # pyreqwest adds these bounds up to one for the whole answer, which a long stream would exceed: the caller's
         # cancel scopes keep the time instead.
-        del bounds
         request = httpx.Request(method, url, headers=headers, content=body)
         return AsyncStream(await client.handle_async_request(request))
 
