@@ -5,11 +5,11 @@ import random
 from typing import Any
 
 import pytest
-
 from hotspare import errors
 from hotspare.messages import ChatRequest, Usage
 from hotspare.providers.anthropic import AnthropicWire
 from hotspare.target import Target
+
 from tests.conformance.wire_replay import Recorded, attempt, events, needs_recordings, recorded, replay, summary
 
 WIRE = AnthropicWire()

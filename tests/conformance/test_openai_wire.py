@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-
 from hotspare.errors import BackendError, InBandError, StatusError
 from hotspare.messages import ChatReply, ChatRequest, Usage
 from hotspare.providers.assemble import reply_of
@@ -15,6 +14,7 @@ from hotspare.providers.incoming import Incoming, read_whole
 from hotspare.providers.openai import OpenAIWire
 from hotspare.providers.openai_flavor import FLAVORS
 from hotspare.target import Target
+
 from tests.conformance.wire_replay import Recorded, needs_recordings, recorded
 
 PROVIDERS = {

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from hotspare.errors import BackendError
 from hotspare.messages import ChatChunk, ChatRequest
 from hotspare.providers.base import Wire

@@ -6,14 +6,14 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from hotspare.config import Config, load
 from hotspare.errors import ConfigError
 from hotspare.outcome import Kind
 from hotspare.policy import Policy
 from hotspare.secret import SecretStr
 from hotspare.target import Price, Target
+from hypothesis import given
+from hypothesis import strategies as st
 
 KEY = "not-a-key-but-private"
 TOML = """
@@ -224,7 +224,7 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
     ),
     ({"targets": [target()], "transport": 3}, ["transport: 3 must be text"]),
     ({"targets": [target()], "verify": 3}, ["verify: 3 must be true or false or text"]),
-    ({"targets": [target(**{"tier": None})]}, ["targets[0].tier: None must be a whole number"]),
+    ({"targets": [target(tier=None)]}, ["targets[0].tier: None must be a whole number"]),
     ({"targets": [target()], 5: 6}, ["config: 5 must be text"]),
 ]
 

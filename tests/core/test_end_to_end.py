@@ -1,7 +1,6 @@
 """The real library against the embedded provider, over real HTTP."""
 
 import pytest
-
 from hotspare import Pool, StreamInterrupted, Target
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider

@@ -2,13 +2,12 @@
 
 import random
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-
 from hotspare.budget import ClientThrottle, Retries
 from hotspare.health import Health, Permit, State
 from hotspare.policy import Breaker, RetryBudget
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 KNOBS = Breaker()
 

@@ -3,7 +3,6 @@
 import random
 
 import pytest
-
 from hotspare import AllTargetsFailed, ConfigError, Kind, Outcome, Pool, PoolClosed, RequestError, Target
 from hotspare.events import CallEnded, Event, FailedOver, StateChanged
 from hotspare.health import State

@@ -3,12 +3,11 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from hotspare.errors import RequestError
 from hotspare.messages import ChatRequest
 from hotspare.validate import check, request_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 HI: list[dict[str, Any]] = [{"role": "user", "content": "hi"}]
 TOOL: dict[str, Any] = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}

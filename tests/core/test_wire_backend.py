@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
-
 from hotspare.errors import (
     AttemptTimeout,
     BackendError,
@@ -317,7 +318,7 @@ async def test_leaving_a_stream_closes_its_connection(mode: str, server: Server,
         stream = backend(server, http).astream(ASK, timeout=20, stall=20)
         assert (await anext(stream)).text == "Hel"
         await stream.aclose()
-    assert gone.wait(20)
+    assert await anyio.to_thread.run_sync(gone.wait, 20)
 
 
 def test_fields_that_may_be_dropped_are(server: Server, http: Http) -> None:

@@ -5,7 +5,6 @@ import random
 from itertools import count
 
 import pytest
-
 from hotspare import AllTargetsFailed, Kind, Outcome, Pool
 from hotspare.call import Call
 from hotspare.engine import WOKE, Finished, Flow, Start, flow

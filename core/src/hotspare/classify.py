@@ -259,7 +259,7 @@ def _text(error: BaseException) -> str:
         return _dump(body)
     try:
         found = getattr(response, "text", "")
-    except Exception:  # noqa: BLE001 - a response that was never read raises its library's own error here
+    except Exception:
         return ""
     return found if isinstance(found, str) else ""
 

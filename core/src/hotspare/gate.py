@@ -270,6 +270,10 @@ class Gate:
         opens = self._opens_at(member, now)
         if opens <= now and member in call.asked and call.last is not None:
             return now + self.policy.breaker.rest
+        breakers = (member.health, *(self.domains[domain] for domain in member.domains))
+        if opens < inf and any(breaker.state is State.HALF_OPEN for breaker in breakers):
+            # A probe is out: its answer comes long before its lease ends, and rings whoever waits.
+            return min(opens, now + self.policy.breaker.rest)
         return opens
 
     def _waitable(self, call: Call, member: Member) -> bool:

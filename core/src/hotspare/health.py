@@ -179,10 +179,12 @@ class Health:
         """Stay away because a limit said so. Without a named time: 1 s, doubling to 30 s, jittered."""
         knobs = self.knobs
         if retry_after is None:
-            ceiling = min(knobs.throttle_rest * 2 ** min(self.throttles, 30), knobs.throttle_rest_max)
-            retry_after = ceiling * (0.5 + rng.random() / 2)
+            ceiling = min(knobs.throttle_rest * 2.0 ** min(self.throttles, 30), knobs.throttle_rest_max)
+            rest = ceiling * (0.5 + rng.random() / 2)
+        else:
+            rest = retry_after
         self.throttles += 1
-        self.throttled_until = max(self.throttled_until, now + min(retry_after, knobs.retry_after_max))
+        self.throttled_until = max(self.throttled_until, now + min(rest, knobs.retry_after_max))
 
     def good_record(self) -> bool:
         """Whether at least 80 % of the calls before the last failure were answered, or none was made."""

@@ -317,6 +317,11 @@ _gates: weakref.WeakSet[Gate] = weakref.WeakSet()
 
 def _watch_forks(gate: Gate) -> None:
     if not _gates and hasattr(os, "register_at_fork") and not getattr(_watch_forks, "registered", False):
-        os.register_at_fork(after_in_child=lambda: [gate.after_fork() for gate in list(_gates)] and None)
+        os.register_at_fork(after_in_child=_after_fork)
         _watch_forks.registered = True  # type: ignore[attr-defined]
     _gates.add(gate)
+
+
+def _after_fork() -> None:
+    for gate in list(_gates):
+        gate.after_fork()

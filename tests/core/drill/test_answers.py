@@ -4,12 +4,11 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from hotspare.drill.answers import answer, estimate, think, tokenize
 from hotspare.drill.dialogue import PROSE_AFTER, PROSE_BEFORE, after_tools, compose, with_images
 from hotspare.drill.wires.base import Ask, Turn
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 @given(st.text())
@@ -52,7 +51,7 @@ def test_the_prompt_names_the_length(wanted: int) -> None:
 
 def test_a_fixed_answer_is_pinned() -> None:
     """A change of the words is a change of every recorded expectation: it must be meant."""
-    assert answer("hello", 8) == "EXPECTED"
+    assert answer("hello", 8) == "keys,切换 indeed! Health i.e. twenty, & share"
     assert think("hello") != answer("hello")
     assert (estimate(""), estimate("four"), estimate("fives")) == (0, 1, 2)
 

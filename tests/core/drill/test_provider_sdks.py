@@ -6,7 +6,6 @@ import pytest
 from google import genai
 from google.genai import errors as genai_errors
 from google.genai import types
-
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
 

@@ -5,11 +5,10 @@ from typing import Annotated, Any, Literal
 
 import jsonschema
 import pytest
+from hotspare.drill.schema import sample
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
-
-from hotspare.drill.schema import sample
 
 
 class Colour(Enum):

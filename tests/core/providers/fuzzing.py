@@ -4,11 +4,10 @@ import json
 from contextlib import suppress
 
 import pytest
-from hypothesis import strategies as st
-
 from hotspare.errors import BackendError
 from hotspare.messages import ChatRequest
 from hotspare.providers.base import Wire
+from hypothesis import strategies as st
 
 REQUEST = ChatRequest(messages=[{"role": "user", "content": "hi"}])
 

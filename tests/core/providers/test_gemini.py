@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from hotspare import errors
 from hotspare.messages import ChatRequest
 from hotspare.providers.gemini import GeminiWire
 from hotspare.target import Target
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.core.providers.fuzzing import REQUEST, almost, fails_as, survives_body, survives_stream
 
 WIRE = GeminiWire()

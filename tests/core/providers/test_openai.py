@@ -5,12 +5,12 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
-
 from hotspare.messages import ChatRequest
 from hotspare.providers.openai import OpenAIWire
 from hotspare.providers.openai_flavor import FLAVORS
 from hotspare.target import Target
+from hypothesis import given
+
 from tests.core.providers.histories import HISTORIES
 
 HI = [{"role": "user", "content": "hi"}]

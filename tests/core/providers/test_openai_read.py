@@ -4,14 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from hotspare.errors import BackendError, EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatReply, ChatRequest, Usage
 from hotspare.providers.assemble import chunks_of, reply_of
 from hotspare.providers.openai import OpenAIWire
 from hotspare.providers.openai_flavor import FLAVORS
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tests.core.providers.fuzzing import REQUEST, almost, fails_as, feed, survives_body, survives_stream
 
 OPENAI = OpenAIWire()

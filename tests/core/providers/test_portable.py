@@ -6,13 +6,13 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-
 from hotspare.messages import ChatRequest
 from hotspare.providers.anthropic import AnthropicWire
 from hotspare.providers.gemini import GeminiWire
 from hotspare.providers.portable import ID_RULES, portable
 from hotspare.target import Target
+from hypothesis import given, settings
+
 from tests.core.providers.histories import HISTORIES
 
 CLAUDE = Target("anthropic/claude-sonnet-4-5")

@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-
 from hotspare.errors import ConfigError
 from hotspare.messages import ChatRequest
 from hotspare.providers.presets import PRESETS, preset_of

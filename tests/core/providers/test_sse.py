@@ -3,11 +3,10 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from hotspare.errors import BodyTooLarge
 from hotspare.providers.sse import SSEDecoder
+from hypothesis import given
+from hypothesis import strategies as st
 
 Events = list[tuple[str, str]]
 

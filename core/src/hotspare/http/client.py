@@ -267,10 +267,12 @@ def _running_loop() -> Any:
     import sys
 
     if "trio" in sys.modules:
-        from trio.lowlevel import current_trio_token, in_trio_run
+        from trio.lowlevel import current_trio_token
 
-        if in_trio_run():
+        try:
             return current_trio_token()
+        except RuntimeError:  # no trio loop runs here: asyncio's does
+            pass
     import asyncio
 
     return asyncio.get_running_loop()
