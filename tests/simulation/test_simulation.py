@@ -30,7 +30,7 @@ class World:
         self.queue: list[tuple[float, int, object]] = []
         self.ids = count()
         self.calls: list[tuple[Call, float, bool]] = []
-        self.parked: dict[object, Flow] = {}
+        self.starts: list[tuple[float, str, bool]] = []
 
     def dead(self, name: str) -> bool:
         begin, end = self.outages.get(name, (0.0, 0.0))
@@ -67,6 +67,7 @@ class World:
             if isinstance(command, Start):
                 attempt = command.attempt
                 story.send(None)
+                self.starts.append((self.clock(), attempt.member.name, self.dead(attempt.member.name)))
                 if self.dead(attempt.member.name):
                     outcome, took = Outcome(Kind.TRANSPORT, "refused", unconnected=True), 0.01
                 else:
@@ -115,3 +116,10 @@ def test_everything_dies_for_three_seconds(seed: int) -> None:
     assert not lost, f"seed {seed}: {len(lost)} lost"
     assert max(len(call.records) for call, _, _ in world.calls) <= 6
     assert world.pool.health().attempts == 0
+    # Once the breakers have their evidence only probes reach the dead.
+    wasted = sum(dead for at, _, dead in world.starts if at > 4)
+    assert wasted <= 2 * len(world.outages), f"seed {seed}: {wasted} calls to dead targets"
+    # Waiters come back by a slow start: no tenth of a second sees more than a few times the calm rate of four.
+    back = [at for at, _, dead in world.starts if at >= 5 and not dead]
+    densest = max(sum(at <= other < at + 0.1 for other in back) for at in back)
+    assert densest <= 60, f"seed {seed}: {densest} calls within 100 ms"

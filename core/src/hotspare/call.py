@@ -28,6 +28,7 @@ class Member:
     first_token: Latency = field(default_factory=Latency)
     whole: Latency = field(default_factory=Latency)
     invalid: int = 0
+    denied: bool = False
 
     @property
     def name(self) -> str:
@@ -66,6 +67,7 @@ class Call:
     max_attempts: int
     records: list[AttemptRecord] = field(default_factory=list[AttemptRecord])
     asked: dict[Member, Outcome] = field(default_factory=dict[Member, Outcome])
+    failed_at: dict[Member, float] = field(default_factory=dict[Member, float])
     last: tuple[Member, Outcome, float] | None = None
     blamed: set[Domain] = field(default_factory=set[Domain])
     visits: dict[Domain, int] = field(default_factory=dict[Domain, int])
@@ -84,6 +86,17 @@ class Call:
     def left(self, now: float) -> float:
         """Seconds until its deadline."""
         return self.deadline - now
+
+    def note(self, member: Member, outcome: Outcome, record: AttemptRecord, now: float) -> None:
+        """Keep what an attempt of this call showed, and which domains it blames."""
+        self.records.append(record)
+        self.asked[member] = outcome
+        self.last = (member, outcome, record.seconds)
+        if outcome.ok:
+            return
+        self.failed_at[member] = now
+        if outcome.blame in ("region", "account"):
+            self.blamed.update(domain for domain in member.domains if domain.level == outcome.blame)
 
     def members(self) -> list[Member]:
         """Every member of its route, by tier."""

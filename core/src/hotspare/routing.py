@@ -9,11 +9,14 @@ from math import inf
 
 from hotspare.call import Call, Member
 from hotspare.errors import RequestError
-from hotspare.outcome import Kind
+from hotspare.outcome import Kind, Outcome
 from hotspare.policy import Policy
 
 RETURNABLE = frozenset({Kind.SERVER, Kind.TRANSPORT})
 """Kinds after which the same target may be asked again by the same call."""
+
+SUSPICIOUS = 3
+"""INVALID answers in a row after which a target's word is doubted, and another one is asked."""
 
 WAITABLE = frozenset({Kind.SERVER, Kind.TRANSPORT, Kind.TIMEOUT, Kind.THROTTLED})
 """Kinds that pass by themselves: a call that met only these may wait for a recovery."""
@@ -58,11 +61,10 @@ def ordered(call: Call, policy: Policy, now: float, rng: random.Random) -> list[
     """The route's members in the order in which they are asked now.
 
     Tiers in order; inside a tier the strategy's order. A recovering target keeps its place with the probability of its
-    ramp and stands behind its tier's others else; members that share a domain with a failure of this call come later.
+    ramp and stands behind all others else; members that share a domain with a failure of this call come later.
     """
-    plan: list[Member] = []
-    for tier in call.tiers:
-        ranked: list[tuple[bool, bool, float, int, Member]] = []
+    ranked: list[tuple[bool, int, bool, float, int, Member]] = []
+    for level, tier in enumerate(call.tiers):
         for place, member in enumerate(tier):
             share = member.health.share(now)
             late = share < 1 and rng.random() >= share
@@ -71,21 +73,9 @@ def ordered(call: Call, policy: Policy, now: float, rng: random.Random) -> list[
                 # Exponential ranks sort by weighted sampling without replacement (Efraimidis and Spirakis, 2006).
                 rank = rng.expovariate(member.target.weight)
             blamed = bool(call.blamed) and not call.blamed.isdisjoint(member.domains)
-            ranked.append((late, blamed, rank, place, member))
-        ranked.sort(key=lambda row: row[:4])
-        plan += [row[4] for row in ranked]
-    recovering = [member for member in plan if member.health.share(now) < 1]
-    if recovering and len(call.tiers) > 1:
-        # A lone recovering target of a higher tier must not take all traffic back at once either.
-        for member in recovering:
-            if rng.random() >= member.health.share(now) and all(o in recovering for o in _tier_of(call, member)):
-                plan.remove(member)
-                plan.append(member)
-    return plan
-
-
-def _tier_of(call: Call, member: Member) -> tuple[Member, ...]:
-    return next(tier for tier in call.tiers if member in tier)
+            ranked.append((late, level, blamed, rank, place, member))
+    ranked.sort(key=lambda row: row[:5])
+    return [row[5] for row in ranked]
 
 
 def fits(call: Call, member: Member) -> bool:
@@ -106,6 +96,26 @@ def check_fit(call: Call) -> None:
     raise RequestError(
         f"no target can take this request: {reasons}. Leave the field out, or let a target drop it (may_drop)"
     )
+
+
+def goes_on(call: Call, policy: Policy) -> bool:
+    """Whether the call's last outcome leaves anything to be tried elsewhere."""
+    if call.last is None:
+        return True
+    member, outcome, _ = call.last
+    if outcome.kind is Kind.INVALID:
+        return outcome.kind in policy.failover_on or member.invalid >= SUSPICIOUS
+    return outcome.kind is not Kind.REFUSED or outcome.kind in policy.failover_on
+
+
+def same_again(outcome: Outcome, seconds: float, member: Member, policy: Policy) -> bool:
+    """Whether the return visit comes at once, to the target that failed: `Policy.second_try`."""
+    if policy.second_try == "same":
+        return outcome.kind in RETURNABLE
+    if policy.second_try == "other" or outcome.should_retry is False or outcome.retry_after is not None:
+        return False
+    quick = outcome.kind is Kind.SERVER or (outcome.kind is Kind.TRANSPORT and not outcome.unconnected)
+    return quick and seconds < 1 and member.health.good_record()
 
 
 def window_allows(call: Call, member: Member) -> bool:
