@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from hotspare.health import Health, Permit
@@ -29,6 +30,9 @@ class Member:
     whole: Latency = field(default_factory=Latency)
     invalid: int = 0
     denied: bool = False
+    prefill: bool = True
+    streams: bool = True
+    gaps: Latency = field(default_factory=Latency)
 
     @property
     def name(self) -> str:
@@ -41,6 +45,7 @@ class Attempt:
     """One try of a call on one target.
 
     `timeout` bounds the first content of a stream or a whole answer, `stall` the silences inside a stream (seconds).
+    `folded`: a whole answer is wanted, a stream is only the way to it.
     `result` is the backend's answer, put there by the driver: a reply, or an opened stream with its first chunk.
     """
 
@@ -51,6 +56,7 @@ class Attempt:
     why: str
     timeout: float
     stall: float
+    folded: bool = False
     result: Any = None
 
 
@@ -76,6 +82,8 @@ class Call:
     returned: bool = False
     waited: bool = False
     idle: float = 0.0
+    shown: str | None = None
+    folded: bool = False
     started_attempts: int = 0
 
     @property
@@ -97,6 +105,13 @@ class Call:
         self.failed_at[member] = now
         if outcome.blame in ("region", "account"):
             self.blamed.update(domain for domain in member.domains if domain.level == outcome.blame)
+
+    def broke(self, member: Member, outcome: Outcome, shown: str, now: float, deadline: float) -> None:
+        """Its stream broke after `shown`: what follows asks for the rest. The winner counts as failed."""
+        self.asked[member], self.failed_at[member] = outcome, now
+        self.last = (member, outcome, inf)  # not quick: another target first
+        self.shown, self.returned, self.waited = shown, False, False
+        self.deadline = max(self.deadline, deadline)
 
     def members(self) -> list[Member]:
         """Every member of its route, by tier."""
@@ -123,6 +138,13 @@ def allowance(call: Call, member: Member, policy: Policy, now: float, *, others:
     else:
         bound = min(max(knobs.factor * p95, knobs.first_token_min), knobs.first_token_max)
     return min(bound, knobs.share * left)
+
+
+def stall_bound(member: Member, policy: Policy) -> float:
+    """Seconds of silence after which a running stream counts as stalled: by the target's own gaps, once they are known."""
+    knobs = policy.timeouts
+    p95 = member.gaps.quantile(0.95) if len(member.gaps) >= knobs.record else None
+    return knobs.stall if p95 is None else min(max(knobs.stall_factor * p95, knobs.stall_min), knobs.stall)
 
 
 def least(member: Member, policy: Policy, *, streaming: bool) -> float:

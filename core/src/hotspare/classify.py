@@ -151,7 +151,10 @@ def _kind(seen: Evidence) -> tuple[Kind, Scope | None, bool]:
             return Kind.SERVER, None, False
     for name in seen.names:
         if name in _CLASSES:
-            return _CLASSES[name][0], None, _CLASSES[name][1]
+            kind, unconnected = _CLASSES[name]
+            if kind is Kind.TRANSPORT:  # an SDK wraps the error that knows how far the connection came
+                unconnected = any(_CLASSES.get(other, (kind, False))[1] for other in seen.names)
+            return kind, None, unconnected
     for kind, words, scope in _WORDS:
         if words.search(seen.text):
             return kind, scope, False
@@ -196,15 +199,19 @@ def evidence(error: BaseException) -> Evidence:
     status: int | None = None
     headers: Mapping[str, str] = {}
     text = ""
+    connection = False
     for one in _chain(error):
         names += [
             parent.__name__
             for parent in type(one).__mro__
             if parent.__name__ not in ("object", "BaseException", "Exception")
         ]
-        status = status if status is not None else _status(one)
-        headers = headers or _headers(one)
-        text = text or _text(one)
+        if one is error or not connection:
+            status = status if status is not None else _status(one)
+            headers = headers or _headers(one)
+            text = text or _text(one)
+        # What lies under a broken connection is the HTTP library's own affair: its parser's codes are no statuses.
+        connection = connection or any(_CLASSES.get(name, (None,))[0] is Kind.TRANSPORT for name in names)
     parsed = _json(text)
     message = _message(parsed) or _title(text) or str(error)
     if not text:

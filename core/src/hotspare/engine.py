@@ -55,11 +55,12 @@ UNTIL_DONE = Wait(None)
 
 
 def flow(call: Call, gate: Gate, clock: Callable[[], float]) -> Flow:
-    """One call, from its first attempt to the winner.
+    """One call, from its first attempt to the winner; or, after a broken stream, from there to who continues it.
 
     Raises AllTargetsFailed with every attempt inside.
     """
-    gate.open(call.started)
+    if call.shown is None:
+        gate.open(call.started)
     attempt: Attempt | None = None
     ticket: Ticket | None = None
     try:

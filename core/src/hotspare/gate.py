@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from hotspare import backoff, events, routing
+from hotspare import backoff, events, recovery, routing
 from hotspare.budget import ClientThrottle, Retries
-from hotspare.call import Attempt, Call, Member, allowance, least
+from hotspare.call import Attempt, Call, Member, allowance, least, stall_bound
 from hotspare.health import State
 from hotspare.outcome import AttemptRecord, Ending, Kind, Outcome
 from hotspare.policy import Policy
@@ -213,7 +213,10 @@ class Gate:
         call.started_attempts += 1
         self.outstanding += 1
         why = "probe" if permit.probe and why in ("first", "failover") else why
-        return Attempt(call.started_attempts, member, permit, call.request, why, timeout, self.policy.timeouts.stall)
+        request = recovery.request_for(call, member, self.policy)
+        return Attempt(
+            call.started_attempts, member, permit, request, why, timeout, stall_bound(member, self.policy), call.folded
+        )
 
     def _give_up(self, call: Call, why: str, now: float, retry_after: float | None = None) -> GiveUp:
         """The end of a call, with the reason for each member that was not asked."""
@@ -272,12 +275,34 @@ class Gate:
                 self.throttle.note(now, accepted=outcome.ok)
                 call.note(member, outcome, record, now)
                 self.standing.told.append(events.AttemptEnded(call.id, record))
+                if outcome.kind is Kind.INVALID and self._learnt_manners(call, member, outcome):
+                    del call.asked[member]
             self._ring(2 if outcome.ok else 1)
             return record
 
-    def broke(self, call: Call, attempt: Attempt, outcome: Outcome, now: float) -> None:
-        """A second observation of a stream that was answered: it broke after its first content."""
+    def _learnt_manners(self, call: Call, member: Member, outcome: Outcome) -> bool:
+        """Whether a 400 told how this member wants to be asked: with an instruction instead of a prefill, or without
+        streaming. Then the same call may ask it again."""
+        if call.shown is not None and member.prefill and getattr(member.backend, "prefills", False):
+            member.prefill = False
+            return True
+        if call.folded and member.streams and "stream" in outcome.message.lower():
+            member.streams = False
+            return True
+        return False
+
+    def elsewhere(self, call: Call, member: Member, now: float) -> bool:
+        """Whether another member that this call has not asked is free now."""
         with self._lock:
+            return any(
+                other is not member and other not in call.asked and self.standing.opens_at(other, now) <= now
+                for other in call.members()
+            )
+
+    def broke(self, call: Call, attempt: Attempt, outcome: Outcome, shown: str, now: float) -> None:
+        """A second observation of a stream that was answered: it broke after its first content, `shown`."""
+        with self._lock:
+            call.broke(attempt.member, outcome, shown, now, now + self.policy.deadline)
             if outcome.ending is Ending.FAILURE:
                 self.standing.fail(attempt.member, attempt.permit, outcome, now)
             self.standing.told.append(events.StreamBroke(call.id, attempt.member.name, outcome.kind, outcome.message))

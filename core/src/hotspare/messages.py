@@ -151,11 +151,19 @@ class ChatReply:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a stream took: the targets that spoke, everything tried, and the cost in USD (None: no price known)."""
+    """What a stream took.
+
+    `target` spoke last, `targets` all spoke in this order; `seams` are the places in the text, in characters, where one
+    took over from another. `attempts` is everything tried. `cost`: USD, broken parts estimated, None where no price is
+    known. `repaid_tokens`: estimated tokens that were paid more than once because of breaks.
+    """
 
     target: str
     attempts: tuple[AttemptRecord, ...] = ()
     cost: float | None = None
+    targets: tuple[str, ...] = ()
+    seams: tuple[int, ...] = ()
+    repaid_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,10 @@ class Timeouts:
     first_token_reasoning: the same where the model or the request reasons. 45.
     whole_min: lower bound for a whole answer. 15.
     whole: for a whole answer without a record. 60.
-    stall: longest silence inside a stream once it has begun. 30.
+    stall: longest silence inside a stream once it has begun. 30, until the target's own gaps are known; then
+        `stall_factor` times the p95 of its streams' longest gaps, within stall_min and stall. 5 and 5.
+    drip_rate, drip_window: a plain-text stream that brings fewer bytes a second than this over so many seconds is left
+        for a target that is free, if there is one. 8 and 15: a token a second is below what anybody reads.
     share: never more than this share of what remains of the deadline. 0.5, so that another target always has its turn.
     start_min: never start an attempt with less than this (or the target's p50) left. 1.
     record: answers a target must have given before its percentiles count. 8.
@@ -79,6 +82,10 @@ class Timeouts:
     whole_min: float = 15.0
     whole: float = 60.0
     stall: float = 30.0
+    stall_factor: float = 5.0
+    stall_min: float = 5.0
+    drip_rate: float = 8.0
+    drip_window: float = 15.0
     share: float = 0.5
     start_min: float = 1.0
     record: int = 8
@@ -117,6 +124,12 @@ class Policy:
     when_all_down: `wait` for the soonest recovery while the deadline lasts, or `fail` at once.
     max_waiters: calls that may wait in a pool; the rest fail at once and are told when to come back. 1000.
     failover_on: kinds that go to another target though they are the request's own fault (REFUSED, INVALID). None of them.
+    whole: how `chat` gets its answer: `wait` for it, or `stream` it underneath, so that a black hole or a stall is seen
+        at first-token time. A target that refuses to stream is waited for, and that is remembered.
+    on_break: what follows when a stream breaks after its first content. `resume`: the next target continues plain text,
+        joined without a repeated or lost word; `restart`: it begins anew and what was shown is skipped; `raise`:
+        StreamInterrupted with the text so far. Whatever is no plain text is never continued.
+    continue_instruction: what a target without prefill is told. None: `hotspare.recovery.INSTRUCTION`.
     panic_cap: highest probability with which a call is turned away when nobody is admissible. 0.8 (SRE book,
         "client-side throttling", capped so that recovery is always noticed).
     """
@@ -132,6 +145,9 @@ class Policy:
     when_all_down: Literal["wait", "fail"] = "wait"
     max_waiters: int = 1000
     failover_on: frozenset[Kind] = frozenset()
+    whole: Literal["wait", "stream"] = "wait"
+    on_break: Literal["resume", "restart", "raise"] = "resume"
+    continue_instruction: str | None = None
     panic_cap: float = 0.8
     breaker: Breaker = field(default_factory=Breaker)
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -154,6 +170,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "strategy": ("ordered", "weighted"),
     "second_try": ("auto", "same", "other"),
     "when_all_down": ("wait", "fail"),
+    "whole": ("wait", "stream"),
+    "on_break": ("resume", "restart", "raise"),
 }
 
 

@@ -9,19 +9,21 @@ import random
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import aclosing, closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from hotspare import events, routing
-from hotspare.call import Call, Member
+from hotspare.call import Attempt, Call, Member
 from hotspare.domains import domains_of
 from hotspare.drive import sync
 from hotspare.engine import flow
-from hotspare.errors import ConfigError, PoolClosed, Problem, RequestError
+from hotspare.errors import AllTargetsFailed, ConfigError, PoolClosed, Problem, RequestError
 from hotspare.gate import Gate
 from hotspare.health import Health
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Message
+from hotspare.outcome import Outcome
 from hotspare.policy import Policy
 from hotspare.routes import check_targets, tiers_of
 from hotspare.snapshot import PoolHealth, snapshot
@@ -110,13 +112,16 @@ class Pool:
 
         Args:
             request: a question, OpenAI-shaped messages, or a ChatRequest.
-            options: `model` (a route, an alias or a target's name), `deadline` (seconds), `max_attempts`, and any field of
-                ChatRequest, e.g. ``temperature=0``.
+            options: `model` (a route, an alias or a target's name), `deadline` (seconds), `max_attempts`, `whole` (as in
+                Policy), and any field of ChatRequest, e.g. ``temperature=0``.
 
         Raises:
             RequestError: no target could take the request as written; nothing was sent.
             AllTargetsFailed: nobody answered; every attempt is inside.
         """
+        if self._folds(options):
+            with closing(self._stream(self._call(request, options, streaming=True, folded=True))) as chunks:
+                return _folded(list(chunks))
         call = self._call(request, options, streaming=False)
         target: str | None = None
         try:
@@ -130,6 +135,9 @@ class Pool:
         """`chat`, for asyncio and trio."""
         from hotspare.drive import aio
 
+        if self._folds(options):
+            async with aclosing(self._astream(self._call(request, options, streaming=True, folded=True))) as chunks:
+                return _folded([chunk async for chunk in chunks])
         call = self._call(request, options, streaming=False)
         target: str | None = None
         try:
@@ -153,15 +161,23 @@ class Pool:
     def _stream(self, call: Call) -> Generator[ChatChunk]:
         from hotspare.drive.stream import read
 
+        def launch(attempt: Attempt) -> Outcome:
+            return sync.open_stream(attempt, self._clock)
+
         target: str | None = None
         try:
-            winner = sync.drive(
-                flow(call, self._gate, self._clock),
-                lambda attempt: sync.open_stream(attempt, self._clock),
-                self._rest,
-            )
+            winner = sync.drive(flow(call, self._gate, self._clock), launch, self._rest)
             target = winner.member.name
-            yield from read(self._watch(call, winner))
+            watch = self._watch(call, winner)
+            while True:
+                yield from read(watch)
+                if watch.done:
+                    return
+                try:
+                    winner = sync.drive(flow(call, self._gate, self._clock), launch, self._rest)
+                except AllTargetsFailed as error:
+                    raise watch.interrupted(f"a stream broke, and nobody could continue it: {error}") from watch.error
+                watch.follow(winner)
         finally:
             self._end(call, target)
 
@@ -177,12 +193,21 @@ class Pool:
         try:
             winner = await aio.drive(flow(call, self._gate, self._clock), aio.open_stream, self._arest)
             target = winner.member.name
-            chunks = aread(self._watch(call, winner))
-            try:
-                async for chunk in chunks:
-                    yield chunk
-            finally:
-                await chunks.aclose()
+            watch = self._watch(call, winner)
+            while True:
+                chunks = aread(watch)
+                try:
+                    async for chunk in chunks:
+                        yield chunk
+                finally:
+                    await chunks.aclose()
+                if watch.done:
+                    return
+                try:
+                    winner = await aio.drive(flow(call, self._gate, self._clock), aio.open_stream, self._arest)
+                except AllTargetsFailed as error:
+                    raise watch.interrupted(f"a stream broke, and nobody could continue it: {error}") from watch.error
+                watch.follow(winner)
         finally:
             self._end(call, target)
 
@@ -244,6 +269,7 @@ class Pool:
         *,
         streaming: bool,
         check: bool = True,
+        folded: bool = False,
     ) -> Call:
         if self._closed:
             raise PoolClosed("this pool was closed: build a new one")
@@ -260,9 +286,16 @@ class Pool:
             f"call-{next(self._ids)}", asked, tiers, streaming, now,
             now + (policy.deadline if deadline is None else deadline), attempts or policy.max_attempts,
         )  # fmt: skip
+        call.folded = folded
         if check:
             routing.check_fit(call)
         return call
+
+    def _folds(self, options: dict[str, Any]) -> bool:
+        whole = options.pop("whole", self.policy.whole)
+        if whole not in ("wait", "stream"):
+            raise RequestError(Problem.at("whole", whole, "must be wait or stream"))
+        return bool(whole == "stream")
 
     def _reply(self, call: Call, winner: Any) -> ChatReply:
         from hotspare.drive.stream import cost_of
@@ -300,6 +333,16 @@ class Pool:
             ticket.ring()
         if told:
             events.emit(told, tuple(self._listeners))
+
+
+def _folded(chunks: list[ChatChunk]) -> ChatReply:
+    """The whole answer that a stream made, with its trail."""
+    from hotspare.providers.assemble import reply_of
+
+    reply, receipt = reply_of(chunks), chunks[-1].receipt
+    if receipt is None:
+        raise AssertionError("a stream ends with a receipt")
+    return dataclasses.replace(reply, target=receipt.target, attempts=receipt.attempts, cost=receipt.cost)
 
 
 def _policy(policy: Policy | None, given: Mapping[str, Any]) -> Policy:

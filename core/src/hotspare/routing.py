@@ -104,6 +104,8 @@ def goes_on(call: Call, policy: Policy) -> bool:
         return True
     member, outcome, _ = call.last
     if outcome.kind is Kind.INVALID:
+        if member not in call.asked:  # it refused a prefill, and is asked again without one
+            return True
         return outcome.kind in policy.failover_on or member.invalid >= SUSPICIOUS
     return outcome.kind is not Kind.REFUSED or outcome.kind in policy.failover_on
 

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from hotspare.http import Http
     from hotspare.outcome import Outcome
 
+
+def _never(target: Target) -> bool:
+    """Most wires do not continue an assistant message."""
+    return False
+
+
 _UNSET = ChatRequest(messages=())
 _DRAIN = 0.1
 """Seconds to wait for the end of a body behind the wire's last event."""
@@ -53,6 +59,7 @@ class WireBackend:
         self._stream_url = wire.url(base_url, target, stream=True)
         common = {"content-type": "application/json", "user-agent": "hotspare", **wire.headers(key)}
         common |= {name.lower(): value for name, value in target.headers.items()}
+        self.prefills: bool = getattr(wire, "prefills", _never)(target)
         self._headers = {"accept": "application/json", **common}
         self._stream_headers = {"accept": "text/event-stream", **common}
 

@@ -91,6 +91,11 @@ async def send(attempt: Attempt) -> Outcome:
 async def open_stream(attempt: Attempt) -> Outcome:
     """Ask for a stream and read it up to its first content."""
     backend = attempt.member.backend
+    if attempt.folded and not attempt.member.streams:
+        outcome = await send(attempt)
+        if outcome.ok:
+            attempt.result = Opened.aof(attempt.result)
+        return outcome
     chunks = backend.astream(attempt.request, timeout=attempt.timeout, stall=attempt.stall)
     opened = False
     try:

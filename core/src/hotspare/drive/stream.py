@@ -11,8 +11,11 @@ import anyio
 from hotspare.call import Attempt, Call
 from hotspare.errors import AttemptTimeout, IncompleteAnswer, StreamInterrupted
 from hotspare.gate import Gate
-from hotspare.messages import ChatChunk, Receipt, Usage
+from hotspare.messages import ChatChunk, ChatReply, Receipt, Usage
 from hotspare.outcome import Outcome
+from hotspare.providers.assemble import chunks_of
+from hotspare.recovery import Seam, SeamError, Shown, lost_usage, may_recover
+from hotspare.target import Target
 
 
 @dataclass(slots=True)
@@ -22,6 +25,26 @@ class Opened:
     chunks: Any
     first: ChatChunk
 
+    @classmethod
+    def of(cls, reply: ChatReply) -> Opened:
+        """A whole answer as a stream, for sync code."""
+        first, last = chunks_of(reply)
+
+        def rest() -> Generator[ChatChunk]:
+            yield last
+
+        return cls(rest(), first)
+
+    @classmethod
+    def aof(cls, reply: ChatReply) -> Opened:
+        """A whole answer as a stream, for async code."""
+        first, last = chunks_of(reply)
+
+        async def rest() -> AsyncGenerator[ChatChunk]:
+            yield last
+
+        return cls(rest(), first)
+
 
 def first_of(chunk: ChatChunk) -> bool:
     """Whether this chunk is the verdict: content, or a proven end without any."""
@@ -29,16 +52,31 @@ def first_of(chunk: ChatChunk) -> bool:
 
 
 class Watch:
-    """What both faces do with a running stream: keep the text, watch the clock, write the receipt."""
+    """What both faces do with a running stream: keep the text, watch the clock, close seams, write the receipt."""
 
     def __init__(
         self, call: Call, attempt: Attempt, gate: Gate, clock: Callable[[], float], until: float | None
     ) -> None:
-        self.call, self.attempt, self.gate, self.clock = call, attempt, gate, clock
-        self.until = until
-        self.text: list[str] = []
-        self.progress = clock()
+        self.call, self.gate, self.clock, self.until = call, gate, clock, until
+        self.shown = Shown()
         self.done = False
+        self.seams: list[int] = []
+        self.targets: list[Target] = []
+        self.lost: list[Usage] = []
+        self.error: Exception | None = None
+        self.follow(attempt)
+
+    def follow(self, attempt: Attempt) -> None:
+        """Read on from here: the first target, or whoever continues a broken stream."""
+        self.attempt = attempt
+        self.progress = self.window = self.clock()
+        self.pieces = self.bytes = 0
+        self.gap = 0.0
+        self.targets.append(attempt.member.target)
+        text = self.shown.text
+        self.seam = Seam(text, restart=self.gate.policy.on_break == "restart") if text else None
+        if len(self.targets) > 1:
+            self.seams.append(len(text))
 
     def left(self) -> float:
         """Seconds until the stream counts as stalled, or its total deadline is over."""
@@ -47,20 +85,55 @@ class Watch:
         return bound if self.until is None else min(bound, self.until - now)
 
     def take(self, chunk: ChatChunk) -> ChatChunk | None:
-        """What the caller is shown of this chunk; None for what is no progress."""
-        if chunk.finish_reason is not None:
-            self.done = True
-            self.text.append(chunk.text)
-            target = self.attempt.member.target
-            usage = chunk.usage or Usage()
-            return replace(chunk, receipt=Receipt(target.name, tuple(self.call.records), cost_of(target.price, usage)))
-        if not chunk.is_content:
+        """What the caller is shown of this chunk; None for what is no progress, or held back at a seam."""
+        last = chunk.finish_reason is not None
+        if chunk.is_content:
+            self._progressed(chunk)
+        elif not last:
             if self.left() <= 0:
                 raise self.late()
             return None
-        self.progress = self.clock()
-        self.text.append(chunk.text)
+        if self.seam is not None:
+            text = self.seam.feed(chunk.text) + (self.seam.finish() if last else "")
+            chunk = replace(chunk, text=text, reasoning="", thinking=())
+        if last:
+            self.done = True
+            if self.pieces > 1:
+                self.attempt.member.gaps.add(self.gap)
+            chunk = replace(chunk, receipt=self._receipt(chunk.usage or Usage()))
+        elif not chunk.is_content:
+            return None
+        self.shown.add(chunk)
         return chunk
+
+    def _progressed(self, chunk: ChatChunk) -> None:
+        """Keep the longest gap, and look at the throughput once a window."""
+        now = self.clock()
+        if self.pieces:
+            self.gap = max(self.gap, now - self.progress)
+        self.progress = now
+        self.pieces += 1
+        self.bytes += len((chunk.text or chunk.reasoning).encode()) + sum(len(d.arguments) for d in chunk.tool_calls)
+        knobs = self.gate.policy.timeouts
+        seconds = now - self.window
+        if seconds >= knobs.drip_window > 0:
+            slow = self.bytes < knobs.drip_rate * seconds and may_recover(self.call, self.shown, self.gate.policy)
+            self.window, self.bytes = now, 0
+            if slow and self.gate.elsewhere(self.call, self.attempt.member, now):
+                raise AttemptTimeout(f"the stream drips: under {knobs.drip_rate:g} bytes a second")
+
+    def _receipt(self, usage: Usage) -> Receipt:
+        costs = [cost_of(t.price, u) for t, u in zip(self.targets, [*self.lost, usage], strict=True)]
+        known = [cost for cost in costs if cost is not None]
+        repaid = sum(lost.input_tokens for lost in self.lost) + (self.lost[-1].output_tokens if self.lost else 0)
+        return Receipt(
+            self.targets[-1].name,
+            tuple(self.call.records),
+            sum(known) if len(known) == len(costs) else None,
+            tuple(target.name for target in self.targets),
+            tuple(self.seams),
+            repaid,
+        )
 
     def late(self) -> AttemptTimeout:
         """The error of a stream that stopped."""
@@ -68,66 +141,82 @@ class Watch:
             return AttemptTimeout("the stream's total deadline is over")
         return AttemptTimeout(f"the stream stalled for {self.attempt.stall:.0f} s")
 
-    def broken(self, error: Exception) -> StreamInterrupted:
-        """Settle a break as a second observation, and say what came before it."""
+    def broken(self, error: Exception) -> None:
+        """Settle a break as a second observation. Returns if the stream may be continued, else raises."""
+        self.error = error
+        if isinstance(error, SeamError):
+            raise self.interrupted(str(error)) from error
         outcome: Outcome = self.attempt.member.backend.classify(error)
-        self.gate.broke(self.call, self.attempt, outcome, self.clock())
-        name = self.attempt.member.name
-        message = f"the stream of {name} broke after its first content: {outcome.kind}: {outcome.message or error}"
-        return StreamInterrupted(message, self.call.records, text="".join(self.text))
+        self.gate.broke(self.call, self.attempt, outcome, self.shown.text, self.clock())
+        self.lost.append(lost_usage(self.call, self.pieces))
+        over = self.until is not None and self.clock() >= self.until
+        if over or not may_recover(self.call, self.shown, self.gate.policy):
+            name = self.attempt.member.name
+            why = f"the stream of {name} broke after its first content: {outcome.kind}: {outcome.message or error}"
+            raise self.interrupted(why) from error
+
+    def interrupted(self, why: str) -> StreamInterrupted:
+        """The honest end of a stream that nobody could continue."""
+        return StreamInterrupted(why, self.call.records, text=self.shown.text)
 
 
 def read(watch: Watch) -> Generator[ChatChunk]:
-    """Hand out a stream, in sync code. Closing it closes the connection."""
+    """Hand out a stream until it is done or breaks, in sync code. Closing it closes the connection."""
     opened: Opened = watch.attempt.result
     chunks: Generator[ChatChunk] = opened.chunks
+    chunk: ChatChunk | None = opened.first
     try:
-        shown = watch.take(opened.first)
-        if shown is not None:
-            yield shown
         while not watch.done:
             try:
-                chunk = next(chunks, None)
                 if chunk is None:
                     raise IncompleteAnswer("the stream ended without its last chunk")
                 shown = watch.take(chunk)
             except Exception as error:
-                raise watch.broken(error) from error
+                watch.broken(error)
+                return
             if shown is not None:
                 yield shown
+            if not watch.done:
+                try:
+                    chunk = next(chunks, None)
+                except Exception as error:
+                    watch.broken(error)
+                    return
     finally:
         chunks.close()
 
 
 async def aread(watch: Watch) -> AsyncGenerator[ChatChunk]:
-    """Hand out a stream, in async code. `aclose()` closes the connection."""
+    """Hand out a stream until it is done or breaks, in async code. `aclose()` closes the connection."""
     opened: Opened = watch.attempt.result
     chunks: AsyncGenerator[ChatChunk] = opened.chunks
+    chunk: ChatChunk | None = opened.first
     try:
-        shown = watch.take(opened.first)
-        if shown is not None:
-            yield shown
         while not watch.done:
             try:
-                shown = await _next(watch, chunks)
+                if chunk is None:
+                    raise IncompleteAnswer("the stream ended without its last chunk")
+                shown = watch.take(chunk)
             except Exception as error:
-                raise watch.broken(error) from error
+                watch.broken(error)
+                return
             if shown is not None:
                 yield shown
+            if not watch.done:
+                try:
+                    chunk = await _next(watch, chunks)
+                except Exception as error:
+                    watch.broken(error)
+                    return
     finally:
         with anyio.CancelScope(shield=True):
             await chunks.aclose()
 
 
 async def _next(watch: Watch, chunks: AsyncGenerator[ChatChunk]) -> ChatChunk | None:
-    with anyio.move_on_after(max(0.0, watch.left())) as scope:
-        chunk = await anext(chunks, None)
-        if chunk is None:
-            raise IncompleteAnswer("the stream ended without its last chunk")
-        return watch.take(chunk)
-    if scope.cancelled_caught:
-        raise watch.late()
-    return None
+    with anyio.move_on_after(max(0.0, watch.left())):
+        return await anext(chunks, None)
+    raise watch.late()
 
 
 def cost_of(price: tuple[float, float, float | None] | None, usage: Usage) -> float | None:

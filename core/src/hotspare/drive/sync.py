@@ -57,6 +57,11 @@ def send(attempt: Attempt) -> Outcome:
 def open_stream(attempt: Attempt, clock: Callable[[], float]) -> Outcome:
     """Ask for a stream and read it up to its first content."""
     backend = attempt.member.backend
+    if attempt.folded and not attempt.member.streams:
+        outcome = send(attempt)
+        if outcome.ok:
+            attempt.result = Opened.of(attempt.result)
+        return outcome
     chunks = backend.stream(attempt.request, timeout=attempt.timeout, stall=attempt.stall)
     limit = clock() + attempt.timeout
     try:

@@ -24,6 +24,10 @@ class AnthropicWire:
 
     dialect: str = "anthropic"
 
+    def prefills(self, target: Target) -> bool:
+        """Whether the model continues an assistant message that ends the request."""
+        return traits_of(target.model).prefill
+
     def unsupported(self, request: ChatRequest, target: Target) -> tuple[str, ...]:
         """Names of the request's fields that this wire cannot carry for this target.
 

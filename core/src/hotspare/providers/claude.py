@@ -23,6 +23,8 @@ class Traits:
     `thinks`: it can reason. `adaptive`: by `thinking.type=adaptive` and `output_config.effort`, not by a budget.
     `xhigh`: it knows that effort. `always_thinks`: reasoning cannot be switched off. `sampling`: it takes temperature,
     top_p and top_k. `schema`: it takes a JSON schema for its answer.
+    `prefill`: it continues an assistant message at the end (from 4.6 on it answers 400 "This model does not support
+    assistant message prefill").
     """
 
     thinks: bool = True
@@ -31,6 +33,7 @@ class Traits:
     always_thinks: bool = False
     sampling: bool = True
     schema: bool = True
+    prefill: bool = True
 
 
 def traits_of(model: str) -> Traits:
@@ -48,6 +51,7 @@ def traits_of(model: str) -> Traits:
         xhigh=late,
         always_thinks=family in ("fable", "mythos") or (family, *version) in _ALWAYS_THINKING,
         sampling=not late,
+        prefill=version < (4, 6),
         schema=version >= (4, 5) or (family == "opus" and version >= (4, 1)),
     )
 
