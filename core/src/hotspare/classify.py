@@ -1,3 +1,5 @@
+# Reads any JSON that comes: what is narrowed from Any stays partly unknown to pyright, which is the point here.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """An exception of any backend -> an Outcome, by duck typing: class names, `.status`, `.body`, `.headers`, the words.
 
 Source of the rows: the providers' error references; each is a test in `tests/core/test_classify.py`.

@@ -115,7 +115,7 @@ def chat(
         print(f"{attempt.number}. {attempt}", file=sys.stderr)
 
 
-def _probe(pool: Pool, target: Target, deadline: float) -> tuple[Outcome, float]:
+def _probe(target: Target, deadline: float) -> tuple[Outcome, float]:
     import time
 
     from hotspare.http import Http
@@ -136,7 +136,11 @@ def _probe(pool: Pool, target: Target, deadline: float) -> tuple[Outcome, float]
 
 def _probe_all(pool: Pool, deadline: float) -> list[tuple[Target, Outcome, float]]:
     with ThreadPoolExecutor(min(16, len(pool.targets))) as threads, Console(stderr=True).status("asking each target"):
-        answers = threads.map(lambda target: _probe(pool, target, deadline), pool.targets)
+
+        def ask(target: Target) -> tuple[Outcome, float]:
+            return _probe(target, deadline)
+
+        answers = threads.map(ask, pool.targets)
         return [(target, *answer) for target, answer in zip(pool.targets, answers, strict=True)]
 
 

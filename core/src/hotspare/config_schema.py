@@ -199,7 +199,10 @@ def _join(place: str, key: str) -> str:
 
 
 def _members(raw: Any) -> Any:
-    return list(cast("Set[Any]", raw)) if isinstance(raw, Set) else raw
+    if not isinstance(raw, Set):
+        return raw
+    members: Set[Any] = raw
+    return list(members)
 
 
 def _plain(raw: Any) -> Any:

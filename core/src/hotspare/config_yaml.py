@@ -26,7 +26,7 @@ class _Unique(yaml.SafeLoader):
 def parse(text: str, path: Path) -> Any:
     """The data in `text`. Raises ConfigError with the line of a syntax error."""
     try:
-        return yaml.load(text, Loader=_Unique)
+        return yaml.load(text, Loader=_Unique)  # noqa: S506 - a SafeLoader that refuses doubled keys
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""

@@ -82,7 +82,7 @@ def snapshot(gate: Gate, now: float) -> PoolHealth:
                 member.first_token.quantile(0.95),
                 member.whole.quantile(0.5),
                 member.whole.quantile(0.95),
-            )  # fmt: skip
+            )
         )
     domains = tuple(
         DomainHealth(str(domain), domain.level, health.state, health.why, max(0.0, health.opens_at(now) - now))

@@ -169,7 +169,7 @@ def _texts(content: object) -> object:
 
 
 @contextlib.contextmanager
-def _read_timeout_named() -> Iterator[None]:
+def _read_timeout_named() -> Generator[None]:
     """The transport's own read timeout as hotspare's error, whichever HTTP library stands behind it."""
     try:
         yield

@@ -1,3 +1,5 @@
+# Reads any JSON that comes: what is narrowed from Any stays partly unknown to pyright, which is the point here.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """From a request to an answer: which prompt is asked, what was said before, and what is left to say."""
 
 import json

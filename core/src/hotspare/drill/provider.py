@@ -175,7 +175,8 @@ class Provider:
     def stats(self, endpoint: str, *, arrivals: bool = False) -> Stats:
         """The endpoint's counters, with every request's time of arrival if asked for."""
         told = self._ask("stats", endpoint, arrivals=arrivals)[endpoint]
-        return Stats(**{**told, "arrivals": tuple(told["arrivals"])})
+        fields: dict[str, Any] = {**told, "arrivals": tuple(told["arrivals"])}
+        return Stats(**fields)
 
     def heard(self, endpoint: str) -> list[dict[str, Any]]:
         """The last 64 requests as `path`, `headers` (without keys) and `body`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ def console() -> Console:
 
 
 @contextmanager
-def progress_bar(live: bool) -> Iterator[Callable[[str, float], None]]:
+def progress_bar(live: bool) -> Generator[Callable[[str, float], None]]:
     """What a running drill tells of itself: the phase, and how much of it is over."""
     if not live or not console().is_terminal:
         yield lambda name, done: None

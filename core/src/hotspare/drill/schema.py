@@ -1,3 +1,5 @@
+# Reads any JSON that comes: what is narrowed from Any stays partly unknown to pyright, which is the point here.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """Values for a JSON schema: so that a tool call's arguments and a structured answer are valid for any schema a
 client sends.
 """

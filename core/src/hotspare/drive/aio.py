@@ -61,7 +61,7 @@ def _from_any_thread(wake: Callable[[], object]) -> Callable[[], object]:
 
         def ring_trio() -> None:
             with suppress(RunFinishedError):
-                token.run_sync_soon(wake)
+                token.run_sync_soon(wake)  # pyright: ignore[reportUnknownMemberType] - trio leaves it open
 
         return ring_trio
     import asyncio

@@ -197,7 +197,7 @@ class Stream:
         self.read_timeout = read_timeout
         # httpcore fixes the read timeout when it begins a body. Its documented `network_stream` extension is the socket
         # all reads go through: each read there is bounded by what `read_timeout` says at that moment.
-        self._socket = response.extensions.get("network_stream")
+        self._socket: Any = response.extensions.get("network_stream")
         if self._socket is not None and hasattr(self._socket, "__dict__"):
             read = self._socket.read
 
@@ -219,7 +219,8 @@ class Stream:
     def close(self) -> None:
         """Give the connection back, or close it if the answer was not read to its end."""
         if self._socket is not None:
-            vars(self._socket).pop("read", None)
+            own: dict[str, Any] = vars(self._socket)
+            own.pop("read", None)
             self._socket = None
         self._response.close()
 

@@ -1,3 +1,5 @@
+# Reads any JSON that comes: what is narrowed from Any stays partly unknown to pyright, which is the point here.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """What Gemini refuses before it answers, in its own words, and its error bodies."""
 
 import json

@@ -1,3 +1,5 @@
+# Reads any JSON that comes: what is narrowed from Any stays partly unknown to pyright, which is the point here.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """OpenAI's chat completions, as OpenAI, Azure and compatible providers serve it."""
 
 from typing import Any, Final

@@ -1,3 +1,5 @@
+# Reads any JSON that comes: what is narrowed from Any stays partly unknown to pyright, which is the point here.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """What OpenAI refuses before it answers, in its own words where they were recorded."""
 
 import re
@@ -246,7 +248,7 @@ def _check_calls(model: str, message: Json, place: str) -> list[str]:
     for j, call in enumerate(calls or ()):
         ident = call.get("id")
         at = f"{place}.tool_calls[{j}]"
-        if not isinstance(ident, str):
+        if not isinstance(ident, str):  # pyright: ignore[reportUnnecessaryIsInstance] - it is foreign JSON
             raise invalid(f"Missing required parameter: '{at}.id'.", f"{at}.id", "missing_required_parameter")
         if len(ident) > 40:
             words = (
@@ -256,7 +258,7 @@ def _check_calls(model: str, message: Json, place: str) -> list[str]:
             raise invalid(words, f"{at}.id", "string_above_max_length")
         if "mistral" in model.lower() and not re.fullmatch(r"[a-zA-Z0-9]{9}", ident):
             raise invalid(f"Tool call id was {ident} but must be a-z, A-Z, 0-9, with a length of 9.", None, "3280")
-        if not isinstance(call.get("function", {}).get("arguments"), str):
+        if not isinstance(call.get("function", {}).get("arguments"), str):  # pyright: ignore[reportUnnecessaryIsInstance]
             words = f"Invalid type for '{at}.function.arguments': expected a string, but got an object instead."
             raise invalid(words, f"{at}.function.arguments", "invalid_type")
         ids.append(ident)
