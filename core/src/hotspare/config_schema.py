@@ -201,8 +201,7 @@ def _join(place: str, key: str) -> str:
 def _members(raw: Any) -> Any:
     if not isinstance(raw, Set):
         return raw
-    members: Set[Any] = raw
-    return list(members)
+    return list(raw)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - of anything
 
 
 def _plain(raw: Any) -> Any:

@@ -219,8 +219,7 @@ class Stream:
     def close(self) -> None:
         """Give the connection back, or close it if the answer was not read to its end."""
         if self._socket is not None:
-            own: dict[str, Any] = vars(self._socket)
-            own.pop("read", None)
+            self._socket.__dict__.pop("read", None)
             self._socket = None
         self._response.close()
 
