@@ -27,7 +27,10 @@ venv: .venv/dev  ## the development environment in .venv
 demo: .venv/demo  ## a rehearsed regional outage: no key, no network
 	@$(BIN)/hotspare drill
 test: .venv/dev  ## all tests
-	@$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q $(ARGS)
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report --skip-covered
 lint: .venv/dev  ## ruff and the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 types: .venv/dev  ## mypy --strict and pyright strict

@@ -31,5 +31,6 @@ def provider(one_provider: Provider) -> Provider:
 @pytest.fixture(scope="session", autouse=True)
 def _children_find_the_sources() -> None:
     """Processes that tests start import the same sources, installed or not."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it would fetch a price list at import
     source = str(Path(__file__).parents[1] / "core" / "src")
     os.environ["PYTHONPATH"] = os.pathsep.join(p for p in (source, os.environ.get("PYTHONPATH")) if p)

@@ -98,13 +98,21 @@ _CLASSES: dict[str, tuple[Kind, bool]] = {
     "JSONDecodeError": (Kind.SERVER, False),
     "OSError": (Kind.TRANSPORT, False),
     # LiteLLM's own classes, for errors that carry no more than their name
-    "ContextWindowExceededError": (Kind.TOO_LONG, False),
-    "ContentPolicyViolationError": (Kind.REFUSED, False),
     "AuthenticationError": (Kind.DENIED, False),
     "PermissionDeniedError": (Kind.DENIED, False),
     "RateLimitError": (Kind.THROTTLED, False),
     "ServiceUnavailableError": (Kind.SERVER, False),
     "InternalServerError": (Kind.SERVER, False),
+}
+
+
+# Below a so-called connect error, these say that a connection stood: httpx over aiohttp maps them all to one class.
+_CONNECTED = frozenset({"ServerDisconnectedError", "ConnectionResetError", "BrokenPipeError", "IncompleteRead"})
+
+# Classes that know more than the status they carry (LiteLLM's).
+_NAMED = {
+    "ContextWindowExceededError": Kind.TOO_LONG,
+    "ContentPolicyViolationError": Kind.REFUSED,
 }
 
 
@@ -135,9 +143,13 @@ def _kind(seen: Evidence) -> tuple[Kind, Scope | None, bool]:
     own = seen.names[0] if seen.names else ""
     if own in ("MalformedAnswer", "EmptyAnswer", "IncompleteAnswer", "AttemptTimeout", "BodyTooLarge"):
         return _CLASSES[own][0], None, False
+    if own in _NAMED:
+        return _NAMED[own], None, False
     in_band = own == "InBandError"
     provider_spoke = seen.status is not None or in_band
     if provider_spoke:
+        if own == "APIConnectionError":  # LiteLLM gives it a 500 that no server sent
+            return Kind.TRANSPORT, None, False
         if seen.status is not None and seen.status >= 500 and "Quota" not in seen.text:
             return Kind.SERVER, None, False
         if not seen.text.lstrip().startswith("<"):
@@ -156,6 +168,7 @@ def _kind(seen: Evidence) -> tuple[Kind, Scope | None, bool]:
             kind, unconnected = _CLASSES[name]
             if kind is Kind.TRANSPORT:  # an SDK wraps the error that knows how far the connection came
                 unconnected = any(_CLASSES.get(other, (kind, False))[1] for other in seen.names)
+                unconnected = unconnected and _CONNECTED.isdisjoint(seen.names)
             return kind, None, unconnected
     for kind, words, scope in _WORDS:
         if words.search(seen.text):

@@ -44,7 +44,7 @@ class Pool:
         policy: what a call may do; its fields may be given directly instead, e.g. ``Pool([...], deadline=30)``.
         routes: named orders of tiers, ``{"batch": [["a", "b"], ["c"]]}`` by target name. Without a ``default`` route one
             is made of all targets by their `tier`.
-        transport: ``auto``, ``httpx`` (what vcrpy replays), ``pyreqwest``, ``aiohttp``, or an httpx transport.
+        transport: ``auto``, ``httpx`` (what vcrpy replays), ``aiohttp``, or an httpx transport.
         verify: TLS verification: True, a CA bundle's path, or an `ssl.SSLContext`.
         listeners: called with every event; see `hotspare.events`.
         clock: seconds, monotonic. For tests.

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 _PHRASE = re.compile(
-    r"(?:try again in|retry after|retry in)\s+((?:[\d.]+\s*(?:ms|milliseconds?|h|hours?|m|minutes?|s|seconds?)?\s*)+)",
+    r"(?:try again in|retry after|retry in)\s+((?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|h|hours?|m|minutes?|s|seconds?)?\s*)+)",
     re.I,
 )
-_UNIT = re.compile(r"([\d.]+)\s*(ms|milliseconds?|h|hours?|m|minutes?|s|seconds?)?", re.I)
+_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|h|hours?|m|minutes?|s|seconds?)?", re.I)
 _RETRY_INFO = re.compile(r'"retryDelay"\s*:\s*"([\d.]+)s"')
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 

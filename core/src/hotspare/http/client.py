@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakKeyDictionary
 
-from hotspare.errors import AttemptTimeout, BodyTooLarge, ConfigError, MissingExtra, Problem
+from hotspare.errors import AttemptTimeout, BodyTooLarge, ConfigError, Problem
 
 if TYPE_CHECKING:
     import httpx
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_BODY = 32 * 1024 * 1024
 """Bytes of a whole decoded body; no chat answer comes near."""
 
-TRANSPORTS = ("auto", "httpx", "pyreqwest", "aiohttp")
+TRANSPORTS = ("auto", "httpx", "aiohttp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Http:
     """Connections of one pool. Safe between threads, event loops and forks; a child process gets its own.
 
     Args:
-        transport: `auto`, `httpx`, `pyreqwest`, `aiohttp`, or an instance of an httpx transport.
+        transport: `auto`, `httpx`, `aiohttp`, or an instance of an httpx transport.
         verify: TLS verification: True, a CA bundle's path, or an `ssl.SSLContext`.
 
     Raises ConfigError for an unknown transport.
@@ -101,10 +101,6 @@ class Http:
         limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
         if not isinstance(given, str):
             return httpx.Client(transport=given)
-        if given == "pyreqwest":
-            from pyreqwest.compatibility.httpx import SyncHttpxTransport
-
-            return httpx.Client(transport=SyncHttpxTransport())
         return httpx.Client(limits=limits, verify=self._verify)
 
     def close(self) -> None:
@@ -136,16 +132,9 @@ class Http:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float, read_timeout: float
     ) -> AsyncStream:
         """`open`, for asyncio and trio. The caller's cancel scope bounds it."""
-        import httpx
-
         client = self._aclient()
-        if isinstance(client, httpx.AsyncClient):
-            request = client.build_request(method, url, headers=headers, content=body, timeout=read_timeout)
-            return AsyncStream(await client.send(request, stream=True, follow_redirects=False))
-        # pyreqwest adds these bounds up to one for the whole answer, which a long stream would exceed: the caller's
-        # cancel scopes keep the time instead.
-        request = httpx.Request(method, url, headers=headers, content=body)
-        return AsyncStream(await client.handle_async_request(request))
+        request = client.build_request(method, url, headers=headers, content=body, timeout=read_timeout)
+        return AsyncStream(await client.send(request, stream=True, follow_redirects=False))
 
     def _aclient(self) -> Any:
         loop = _running_loop()
@@ -168,15 +157,6 @@ class Http:
             from httpx_aiohttp import AiohttpTransport
 
             return httpx.AsyncClient(transport=AiohttpTransport(limits=limits), limits=limits)
-        if given == "pyreqwest" and not trio:
-            try:
-                from pyreqwest.client import ClientBuilder
-                from pyreqwest.compatibility.httpx import HttpxTransport
-            except ImportError as error:
-                raise MissingExtra("transport='pyreqwest'", "pyreqwest") from error
-
-            # A redirect of a POST is an error to be classified, not a request to be repeated elsewhere.
-            return HttpxTransport(ClientBuilder().max_redirects(0).build())
         return httpx.AsyncClient(limits=limits, verify=self._verify)
 
     async def aclose(self) -> None:

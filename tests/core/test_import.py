@@ -1,0 +1,29 @@
+"""What `import hotspare` costs and brings."""
+
+import subprocess
+import sys
+
+FORBIDDEN = {
+    "httpx", "aiohttp", "anyio", "asyncio", "typer", "rich", "yaml", "langchain_core", "llama_index", "litellm", "openai",
+    "anthropic", "google.genai", "tenacity",
+}  # fmt: skip
+
+
+def test_import_is_light() -> None:
+    """No HTTP library, no framework, no SDK, no command-line library."""
+    code = "import hotspare, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not FORBIDDEN & set(done.stdout.split())
+
+
+def test_public_names() -> None:
+    """The public names, locked: a change here is a change of the public face."""
+    import hotspare
+
+    assert set(hotspare.__all__) == {
+        "AllTargetsFailed", "AttemptRecord", "Backend", "BackendError", "Breaker", "CallError", "ChatChunk", "ChatReply",
+        "ChatRequest", "ConfigError", "HotspareError", "Kind", "MissingExtra", "Outcome", "Policy", "Pool", "PoolClosed",
+        "Price", "Receipt", "RequestError", "RetryBudget", "Scope", "SecretStr", "StreamInterrupted", "Target", "Timeouts",
+        "ToolCall", "ToolCallDelta", "Usage", "__version__", "classify",
+    }  # fmt: skip
+    assert all(getattr(hotspare, name) is not None for name in hotspare.__all__)
