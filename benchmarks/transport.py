@@ -308,7 +308,9 @@ def main() -> None:
         for face in ("async", "sync")
         for name in ("httpx", "aiohttp", "pyreqwest", "auto")
         for via in ("client", "direct", "hotspare")
-        if (face, name) != ("sync", "aiohttp") and (name != "auto" or via == "hotspare")
+        if (face, name) != ("sync", "aiohttp")
+        and (name, via) != ("pyreqwest", "hotspare")
+        and (name != "auto" or via == "hotspare")
         if options.only in (None, name) and options.face in (None, face) and options.via in (None, via)
     ]
     with server() as base:

@@ -49,7 +49,7 @@ async def test_four_dead_in_four_ways(face: str, provider: Provider) -> None:
     provider.fault("b", "blackhole")
     provider.fault("c", "status", status=500)
     provider.fault("d", "status", status=429)
-    async with Pool(targets(provider, "openai", "anthropic", "gemini", "openai", "anthropic"), deadline=4) as pool:
+    async with Pool(targets(provider, "openai", "anthropic", "gemini", "openai", "anthropic"), deadline=2.4) as pool:
         assert await ask(pool, face, "q1") == answer("q1")
 
 
@@ -71,7 +71,7 @@ async def test_noise_is_no_first_token(face: str, fault: str, provider: Provider
     """Keep-alives and a role chunk do not defeat the first-token timeout."""
     options = {"gap": 0.1} if fault == "keepalives" else {}
     provider.fault("a", fault, **options)
-    async with Pool(targets(provider, "openai", "anthropic"), deadline=4) as pool:
+    async with Pool(targets(provider, "openai", "anthropic"), deadline=2.4) as pool:
         assert await ask(pool, face, "q") == answer("q")
 
 
@@ -84,7 +84,7 @@ async def test_a_broken_stream_never_passes_for_a_whole_one(
 ) -> None:
     """After its first content a break is an honest error that carries the exact prefix."""
     provider.fault("a", fault, at=10)
-    async with Pool(targets(provider, wire)) as pool:
+    async with Pool(targets(provider, wire), on_break="raise") as pool:
         with pytest.raises(StreamInterrupted) as caught:
             await ask(pool, face, "q")
         assert caught.value.text

@@ -1,7 +1,8 @@
 """POSTs a request through an httpx transport, for threads and for event loops, and bounds what comes back.
 
-`benchmarks/transport.py` measures the candidates. `auto` is aiohttp under asyncio (pyreqwest answers a cancel scope with a cancellation that anyio does not know as its own), and httpx's own transport for sync
-callers, trio, and custom TLS verification. vcrpy replays httpx's own: record and replay with ``transport="httpx"``.
+`benchmarks/transport.py` measures the candidates. `auto` is aiohttp under asyncio, and httpx's own transport for sync
+callers, trio, and custom TLS verification. (pyreqwest is faster still, but answers a cancel scope with a cancellation that
+anyio does not know as its own, and calls every early end of a connection a connect error.) vcrpy replays httpx's own: record and replay with ``transport="httpx"``.
 """
 
 from __future__ import annotations
