@@ -27,6 +27,7 @@ class ChatRequest:
     reasoning included. `stop`: texts that end the answer. `reasoning_effort`: how hard to think.
     `extra`: body fields for one dialect only, e.g. ``{"anthropic": {"thinking": {...}}}``; keys are `openai`,
     `anthropic` and `gemini`. A field that a target's wire cannot carry keeps that target from being asked.
+    `native`: what a framework's adapter hands through to its own backends, untouched and unread by hotspare's wires.
     """
 
     messages: Sequence[Message]
@@ -46,6 +47,7 @@ class ChatRequest:
     reasoning_effort: ReasoningEffort | None = None
     user: str | None = None
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    native: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class ChatReply:
     `text` and `reasoning` are "" where there is none; `refusal` is the model's own refusal text. `thinking` holds
     signed reasoning blocks to send back with the history. `target` is the name of the target that answered,
     `attempts` everything that was tried, in order. `cost`: USD, None where no price is known. `raw`: the provider's JSON.
+    `native`: the framework's own answer, where a framework's model stands behind the target.
     """
 
     text: str = ""
@@ -133,6 +136,7 @@ class ChatReply:
     attempts: tuple[AttemptRecord, ...] = ()
     cost: float | None = None
     raw: Mapping[str, Any] | None = None
+    native: Any = field(default=None, repr=False, compare=False)
 
     @property
     def message(self) -> dict[str, Any]:
@@ -171,7 +175,8 @@ class ChatChunk:
     """A piece of a streamed answer: what is new since the last one.
 
     Only the last chunk has `finish_reason`, `usage` and `receipt`. A backend may yield a chunk with nothing in it (a
-    keep-alive came): it is no progress and is never shown to callers.
+    keep-alive came): it is no progress and is never shown to callers. `native`: the framework's own chunk, where a
+    framework's model stands behind the target and the text was not changed at a seam.
     """
 
     text: str = ""
@@ -184,6 +189,7 @@ class ChatChunk:
     model: str = ""
     id: str = ""
     receipt: Receipt | None = None
+    native: Any = field(default=None, repr=False, compare=False)
 
     @property
     def is_content(self) -> bool:

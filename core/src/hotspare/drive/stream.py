@@ -95,7 +95,7 @@ class Watch:
             return None
         if self.seam is not None:
             text = self.seam.feed(chunk.text) + (self.seam.finish() if last else "")
-            chunk = replace(chunk, text=text, reasoning="", thinking=())
+            chunk = replace(chunk, text=text, reasoning="", thinking=(), native=None)
         if last:
             self.done = True
             if self.pieces > 1:
