@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 from hotspare.drill.provider import Provider
+from hypothesis import settings
+
+settings.register_profile("hotspare", deadline=None)  # a busy machine is no failure
+settings.load_profile("hotspare")
 
 
 @pytest.fixture(params=["asyncio", "trio"])

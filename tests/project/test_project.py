@@ -40,13 +40,3 @@ def test_modules_can_be_read() -> None:
     """None over 400 lines."""
     for path in tracked("core/**/*.py", "adapters/**/*.py"):
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path.relative_to(ROOT)
-
-
-def test_examples_compile() -> None:
-    """Python blocks of README and docs are Python; those without `no-run` run in tests/docs."""
-    blocks = 0
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        for code in re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.S | re.M):
-            compile(code, str(path), "exec")
-            blocks += 1
-    assert blocks
