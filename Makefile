@@ -39,5 +39,10 @@ docs: .venv/dev  ## build the documentation
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 bench: .venv/dev  ## measure the transports
 	@$(BIN)/python benchmarks/transport.py
+record: .venv/dev .record/aimock  ## record the cassettes anew from local servers, or PROVIDER=openai with its real key
+	@$(BIN)/python -m tests.support.record $(PROVIDER)
+.record/aimock: tests/support/servers/package.json
+	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && npm --version >/dev/null 2>&1 || { echo "make record needs Node.js 20 or newer with npm: the server it records from is an npm package"; exit 1; }
+	@mkdir -p .record && cp $< .record/ && npm install --prefix .record --no-package-lock --no-fund --no-audit --silent && touch $@
 clean:  ## remove what was built
-	rm -rf .venv site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,94 @@
+"""The recordings replayed through a pool, in sync and async code, with the network closed."""
+
+import socket
+
+import anyio
+import pytest
+from hotspare import AllTargetsFailed, ChatReply, Pool, Target
+from hotspare.providers.assemble import reply_of
+
+from tests.support.cases import CASES, PROVIDERS, Case
+from tests.support.cassettes import expected, replay
+
+MODES = ["sync", "asyncio", "trio"]
+GOOD = sorted(name for name in expected() if "/error-" not in name)
+FAILING = ["openai/error-429", "azure/error-500", "anthropic/error-529", "gemini/error-503", "deepseek/error-401"]
+
+
+def case_of(name: str) -> Case:
+    provider, _, case = name.partition("/")
+    return PROVIDERS[provider].case(case)
+
+
+def ask(targets: list[Target], case: Case, mode: str) -> ChatReply:
+    """The answer in sync code or on an event loop, however the case wants it; a stream's pieces put together."""
+    if mode != "sync":
+        return anyio.run(aask, targets, case, backend=mode)
+    with Pool(targets, transport="httpx", second_try="other") as pool:
+        return reply_of(list(pool.stream(case.request))) if case.stream else pool.chat(case.request)
+
+
+async def aask(targets: list[Target], case: Case) -> ChatReply:
+    """The same for async code."""
+    async with Pool(targets, transport="httpx", second_try="other") as pool:
+        if case.stream:
+            return reply_of([chunk async for chunk in pool.astream(case.request)])
+        return await pool.achat(case.request)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", GOOD)
+def test_every_answer_is_read(name: str, mode: str) -> None:
+    """The request is the recorded one to the last field, and the answer arrives."""
+    with replay(name) as targets:
+        reply = ask(targets, case_of(name), mode)
+    assert reply.text or reply.tool_calls
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("case", ["plain", "stream"])
+@pytest.mark.parametrize("failing", FAILING)
+def test_failover_across_two_cassettes(failing: str, case: str, mode: str) -> None:
+    """The first provider refuses, the second answers, in one call."""
+    second = "openrouter" if failing.startswith("anthropic") else "anthropic"
+    with replay(failing, f"{second}/{case}") as targets:
+        assert [target.provider for target in targets] == [failing.partition("/")[0], second]
+        reply = ask(targets, CASES[case], mode)
+    assert reply.text == "The capital of South Korea is Seoul."
+
+
+def test_a_refusing_server_refuses_again() -> None:
+    """A fast failure is asked a second time, and an error cassette is not used up."""
+    with replay("gemini/error-500", "deepseek/plain") as targets, Pool(targets, transport="httpx") as pool:
+        reply = pool.chat(CASES["plain"].request)
+    assert [(attempt.why, attempt.status) for attempt in reply.attempts] == [
+        ("first", 500), ("return", 500), ("failover", None),
+    ]  # fmt: skip
+
+
+def test_a_call_that_was_not_recorded_reaches_nobody() -> None:
+    """Another question, or another provider, is an error, and no socket is opened."""
+    with replay("openai/plain", "anthropic/plain") as targets, Pool(targets[:1], transport="httpx") as pool:
+        with pytest.raises(AllTargetsFailed, match="Can't overwrite existing cassette"):
+            pool.chat("Something else?")
+        with socket.socket() as connection, pytest.raises(RuntimeError, match="Network is disabled"):
+            connection.connect(("127.0.0.1", 9))
+        pool.chat(CASES["plain"].request)
+        with Pool(targets[1:], transport="httpx") as other:
+            other.chat(CASES["plain"].request)
+
+
+def test_a_cassette_that_nobody_asked_for_fails_the_test() -> None:
+    """Too many recordings are a mistake of the test."""
+    with (
+        pytest.raises(AssertionError, match="never asked for: anthropic/plain"),
+        replay("openai/plain", "anthropic/plain") as targets,
+        Pool(targets[:1], transport="httpx") as pool,
+    ):
+        pool.chat(CASES["plain"].request)
+
+
+def test_bodies_may_be_written_by_somebody_else() -> None:
+    """With `bodies=False` only the address must be the recorded one."""
+    with replay("openai/plain", bodies=False) as targets, Pool(targets, transport="httpx") as pool:
+        assert pool.chat("Which town governs Korea?").text == "The capital of South Korea is Seoul."

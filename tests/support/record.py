@@ -1,0 +1,187 @@
+"""`make record`: records the cassettes anew, from servers that this project did not write.
+
+Without arguments from the local ones (see `servers/`); with a provider's name from the provider itself, with the key in
+its usual environment variable. What cannot be had from a real provider on demand (429, 500…) stays as it is.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import datetime
+import logging
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import vcr
+from hotspare import AllTargetsFailed, Pool, SecretStr, Target
+from hotspare.providers.presets import PRESETS
+
+from tests.support.cases import LOOPBACK, PROVIDERS, Case, Recorded
+from tests.support.cassettes import README, ROOT, Leak, Writer, digest, expected, path_of, recording, table
+
+SERVERS = Path(__file__).parent / "servers"
+INSTALLED = ROOT.parent / ".record"
+HEAD = "| cassette | recorded from | on | sha256 |\n|---|---|---|---|\n"
+
+
+# --- servers -----------------------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    """A port where nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(command: list[str], url: str, ready: str, **env: str) -> Iterator[str]:
+    """A server's address while it runs. Raises RuntimeError with its output if it does not come up."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | env)
+        try:
+            _wait(process, url + ready, output)
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait(process: "subprocess.Popen[bytes]", url: str, output: Any, seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and process.poll() is None:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(url).is_success:
+                return
+        time.sleep(0.1)
+    output.seek(0)
+    raise RuntimeError(f"the server did not come up:\n{output.read().decode()[-2000:]}")
+
+
+@contextlib.contextmanager
+def aimock() -> Iterator[tuple[str, str]]:
+    """The npm package `@copilotkit/aimock`: its name and address."""
+    package = INSTALLED / "node_modules" / "@copilotkit" / "aimock"
+    port = str(free_port())
+    fixtures = str(SERVERS / "aimock.json")
+    command = ["node", str(package / "dist" / "cli.js"), "-p", port, "-f", fixtures, "--strict", "--chunk-size", "8"]
+    with running(command, f"http://127.0.0.1:{port}", "/health") as url:
+        yield f"aimock {_version(package)}", url
+
+
+def _version(package: Path) -> str:
+    import json
+
+    return str(json.loads((package / "package.json").read_text())["version"])
+
+
+# --- recording ---------------------------------------------------------------------------------------------------
+
+
+def ask(target: Target, case: Case) -> None:
+    """Put the question once. Raises AssertionError if the answer is not of the kind that the case is about."""
+    with Pool([target], transport="httpx", max_attempts=1, when_all_down="fail", deadline=120) as pool:
+        try:
+            if case.stream:
+                list(pool.stream(case.request))
+            else:
+                pool.chat(case.request)
+        except AllTargetsFailed as error:
+            statuses = [attempt.status for attempt in error.attempts]
+            assert statuses == [case.status], f"{target.name} {case.name}: {error}"
+        else:
+            assert case.status == 200, f"{target.name} {case.name}: answered"
+
+
+def record(provider: Recorded, case: Case, target: Target, address: str | None, folder: Path) -> None:
+    """One cassette. `address`: of the local server that answers; written as `LOOPBACK`."""
+    name = f"{provider.name}/{case.name}"
+
+    def at_its_usual_place(request: Any) -> Any:
+        request.uri = request.uri.replace(address, LOOPBACK) if address else request.uri
+        return request
+
+    recorder = vcr.VCR(record_mode="all", before_record_request=at_its_usual_place, decode_compressed_response=True)
+    recorder.register_serializer("scrubbed", Writer)
+    with recorder.use_cassette(str(path_of(name, folder)), serializer="scrubbed"):
+        ask(target, case)
+    assert recording(name, folder)["response"]["status"]["code"] == case.status
+
+
+def local(provider: Recorded, address: str, folder: Path) -> list[str]:
+    """All cases of one provider from the local server."""
+    wire = provider.name if provider.name in ("anthropic", "gemini") else "openai"
+    for case in provider.cases():
+        target = provider.target(case.name, base_url=address + provider.base)
+        if case.status != 200:  # the server refuses when its own header says so; the header is not recorded
+            target = dataclasses.replace(target, headers={"x-aimock-context": f"{case.name}/{wire}"})
+        record(provider, case, target, address, folder)
+    return [f"{provider.name}/{case.name}" for case in provider.cases()]
+
+
+def real(provider: Recorded, folder: Path) -> list[str]:
+    """The cases that a real provider answers on demand: all good ones, and a wrong key."""
+    key = PRESETS[provider.name].key_of(provider.target("plain"), {})  # the test key: for 401
+    environment = next((os.environ[v] for v in PRESETS[provider.name].key_env if os.environ.get(v)), None)
+    if environment is None:
+        raise SystemExit(f"set {' or '.join(PRESETS[provider.name].key_env)} to record {provider.name} for real")
+    done: list[str] = []
+    for case in provider.cases():
+        if case.status not in (200, 401):
+            continue
+        target = dataclasses.replace(
+            provider.target(case.name),
+            base_url=os.environ.get(f"{provider.name.upper()}_BASE_URL"),
+            api_key=SecretStr(environment if case.status == 200 else key or "wrong"),
+        )
+        try:
+            record(provider, case, target, None, folder)
+        except (AssertionError, Leak) as error:
+            print(f"left out {provider.name}/{case.name}: {error}", file=sys.stderr)
+        else:
+            done.append(f"{provider.name}/{case.name}")
+    return done
+
+
+def publish(names: list[str], server: str, folder: Path) -> None:
+    """Put recordings into their place and into README.md's table; an unchanged one keeps its day."""
+    rows = {name: row for name, row in table().items() if name in expected()} if README.exists() else {}
+    for name in names:
+        path_of(name).parent.mkdir(parents=True, exist_ok=True)
+        path_of(name).write_bytes(path_of(name, folder).read_bytes())
+        sha = digest(path_of(name))
+        if name not in rows or rows[name][2] != sha:
+            rows[name] = (server, datetime.datetime.now(datetime.UTC).date().isoformat(), sha)
+    words = README.read_text(encoding="utf-8").partition(HEAD)[0]
+    lines = [f"| {name} | {' | '.join(rows[name])} |\n" for name in sorted(rows)]
+    README.write_text(words + HEAD + "".join(lines), encoding="utf-8")
+
+
+def main() -> None:
+    """Record, and say what was recorded."""
+    parser = argparse.ArgumentParser(prog="make record", description=__doc__)
+    parser.add_argument("provider", nargs="?", choices=sorted(PROVIDERS), help="record this one for real")
+    logging.getLogger("hotspare").setLevel(logging.CRITICAL)
+    chosen = parser.parse_args().provider
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if chosen:
+            names = real(PROVIDERS[chosen], folder)
+            publish(names, f"{chosen} itself", folder)
+        else:
+            with aimock() as (server, address):
+                names = [n for p in PROVIDERS.values() if p.server == "aimock" for n in local(p, address, folder)]
+            publish(names, server, folder)
+    print(f"{len(names)} cassettes recorded")
+
+
+if __name__ == "__main__":
+    main()
