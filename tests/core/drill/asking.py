@@ -1,0 +1,50 @@
+"""Plain HTTP requests to the embedded provider, for its own tests."""
+
+from typing import Any
+
+import httpx
+from hotspare import Outcome, classify
+from hotspare.drill.provider import KEY, Provider
+from hotspare.errors import StatusError
+
+PATHS = {
+    "openai": "/v1/chat/completions", "azure": "/openai/v1/chat/completions", "anthropic": "/v1/messages",
+    "gemini": "/v1beta/models/gemini-2.5-flash:generateContent",
+}  # fmt: skip
+KEYS = {
+    "openai": {"authorization": f"Bearer {KEY}"}, "azure": {"api-key": KEY}, "gemini": {"x-goog-api-key": KEY},
+    "anthropic": {"x-api-key": KEY, "anthropic-version": "2023-06-01"},
+}  # fmt: skip
+BODIES: dict[str, dict[str, Any]] = {
+    "openai": {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hello"}]},
+    "azure": {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hello"}]},
+    "anthropic": {"model": "claude-x", "max_tokens": 500, "messages": [{"role": "user", "content": "hello"}]},
+    "gemini": {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]},
+}
+
+
+def ask(
+    provider: Provider, wire: str, change: Any = None, *, path: str = "", headers: dict[str, str] | None = None
+) -> httpx.Response:
+    """One request to endpoint `a`; a dict changes the usual body (None takes a field away), anything else replaces it."""
+    body = change
+    if change is None or isinstance(change, dict):
+        body = {k: v for k, v in {**BODIES[wire], **(change or {})}.items() if v is not None}
+    url = provider.url("a") + (path or PATHS[wire])
+    return httpx.post(url, json=body, headers=KEYS[wire] if headers is None else headers, timeout=10)
+
+
+def outcome(response: httpx.Response, dialect: str) -> Outcome:
+    """What hotspare makes of a refusal."""
+    error = StatusError("refused", status=response.status_code, headers=response.headers, body=response.content)
+    return classify(error, dialect=dialect)
+
+
+def text_of(wire: str, response: httpx.Response) -> str:
+    """The answer's text."""
+    found = response.json()
+    if wire == "anthropic":
+        return "".join(block.get("text", "") for block in found["content"])
+    if wire == "gemini":
+        return "".join(part["text"] for part in found["candidates"][0]["content"]["parts"])
+    return str(found["choices"][0]["message"]["content"])
