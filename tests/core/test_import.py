@@ -22,8 +22,8 @@ def test_public_names() -> None:
 
     assert set(hotspare.__all__) == {
         "AllTargetsFailed", "AttemptRecord", "Backend", "BackendError", "Breaker", "CallError", "ChatChunk", "ChatReply",
-        "ChatRequest", "ConfigError", "HotspareError", "Kind", "MissingExtra", "Outcome", "Policy", "Pool", "PoolClosed",
-        "Price", "Receipt", "RequestError", "RetryBudget", "Scope", "SecretStr", "StreamInterrupted", "Target", "Timeouts",
+        "ChatRequest", "ConfigError", "HotspareError", "Kind", "Lease", "MissingExtra", "Outcome", "Policy", "Pool", "PoolClosed",
+        "Price", "Receipt", "RequestError", "RetryBudget", "Scope", "SecretStr", "Selector", "StreamInterrupted", "Target", "Timeouts",
         "ToolCall", "ToolCallDelta", "Usage", "__version__", "classify",
     }  # fmt: skip
     assert all(getattr(hotspare, name) is not None for name in hotspare.__all__)

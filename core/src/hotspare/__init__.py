@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from hotspare.policy import Timeouts as Timeouts
     from hotspare.pool import Pool as Pool
     from hotspare.secret import SecretStr as SecretStr
+    from hotspare.selector import Lease as Lease
+    from hotspare.selector import Selector as Selector
     from hotspare.target import Price as Price
     from hotspare.target import Target as Target
 
@@ -51,6 +53,7 @@ _HOMES = {
     "policy": ("Breaker", "Policy", "RetryBudget", "Timeouts"),
     "pool": ("Pool",),
     "secret": ("SecretStr",),
+    "selector": ("Lease", "Selector"),
     "target": ("Price", "Target"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -62,7 +62,7 @@ class Attempt:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """What the user asked once."""
+    """What the user asked once. `watched`: its first token is told the moment it comes."""
 
     id: str
     request: ChatRequest
@@ -84,6 +84,7 @@ class Call:
     idle: float = 0.0
     shown: str | None = None
     folded: bool = False
+    watched: bool = True
     started_attempts: int = 0
 
     @property

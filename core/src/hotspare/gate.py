@@ -72,6 +72,12 @@ class Gate:
         self._lock = threading.Lock()
         self.waiting.clear()
 
+    def enroll(self, members: Sequence[Member]) -> None:
+        """Take on further members."""
+        with self._lock:
+            self.standing.enroll(members)
+            self.members = self.standing.members
+
     def drain(self) -> tuple[list[events.Event], list[Ticket]]:
         """Events to tell and waiters to wake, outside the lock."""
         if not (self.standing.told or self._rings):
@@ -195,7 +201,7 @@ class Gate:
     def _start(
         self, call: Call, member: Member, plan: list[Member], now: float, why: str, *, panic: bool = False
     ) -> Attempt:
-        permit = self.standing.enter(member, now, streaming=call.streaming, panic=panic)
+        permit = self.standing.enter(member, now, watched=call.streaming and call.watched, panic=panic)
         others = call.attempts_left > 1 and any(
             other is not member and other not in call.asked and self.standing.opens_at(other, now) <= now
             for other in plan

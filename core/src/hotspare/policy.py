@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from hotspare.errors import ConfigError, Problem
@@ -164,6 +165,18 @@ class Policy:
             problems.append(Problem.at("policy.deadline", self.deadline, "must be above 0 seconds"))
         if problems:
             raise ConfigError(problems)
+
+
+def policy_of(policy: Policy | None, given: Mapping[str, Any]) -> Policy:
+    """`policy` (default: the defaults) with the fields in `given`. Raises ConfigError for a field that does not exist."""
+    names = [knob.name for knob in fields(Policy)]
+    unknown = sorted(set(given).difference(names))
+    if unknown:
+        known = ", ".join(sorted(names))
+        raise ConfigError([Problem.at(name, given[name], f"is no field of Policy; known: {known}") for name in unknown])
+    if policy is None:
+        return Policy(**given)
+    return replace(policy, **given) if given else policy
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 import random
 import time
-import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from hotspare import events, routing
+from hotspare import events, forks, routing
 from hotspare.call import Attempt, Call, Member
 from hotspare.domains import domains_of
 from hotspare.drive import sync
 from hotspare.engine import flow
-from hotspare.errors import AllTargetsFailed, ConfigError, PoolClosed, Problem, RequestError
+from hotspare.errors import AllTargetsFailed, PoolClosed, Problem, RequestError
 from hotspare.gate import Gate
 from hotspare.health import Health
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Message
 from hotspare.outcome import Outcome
-from hotspare.policy import Policy
+from hotspare.policy import Policy, policy_of
 from hotspare.routes import check_targets, tiers_of
 from hotspare.snapshot import PoolHealth, snapshot
 from hotspare.target import Target
@@ -32,8 +30,6 @@ from hotspare.validate import request_of
 
 if TYPE_CHECKING:
     from hotspare.drive.stream import Watch
-
-_POLICY_FIELDS = frozenset(knob.name for knob in dataclasses.fields(Policy))
 
 
 class Pool:
@@ -68,7 +64,7 @@ class Pool:
         **policy_fields: Any,
     ) -> None:
         self.targets = tuple(targets)
-        self.policy = _policy(policy, policy_fields)
+        self.policy = policy_of(policy, policy_fields)
         check_targets(self.targets)
         tiers = tiers_of(self.targets, routes)
         from hotspare.http import Http
@@ -90,7 +86,7 @@ class Pool:
         self._clock = clock
         self._ids = itertools.count(1)
         self._closed = False
-        _watch_forks(self._gate)
+        forks.watch(self._gate)
 
     @classmethod
     def from_config(cls, source: str | Path | Mapping[str, Any], *, env: Mapping[str, str] | None = None) -> Self:
@@ -343,28 +339,3 @@ def _folded(chunks: list[ChatChunk]) -> ChatReply:
     if receipt is None:
         raise AssertionError("a stream ends with a receipt")
     return dataclasses.replace(reply, target=receipt.target, attempts=receipt.attempts, cost=receipt.cost)
-
-
-def _policy(policy: Policy | None, given: Mapping[str, Any]) -> Policy:
-    unknown = sorted(set(given) - _POLICY_FIELDS)
-    if unknown:
-        known = ", ".join(sorted(_POLICY_FIELDS))
-        raise ConfigError([Problem.at(name, given[name], f"is no field of Policy; known: {known}") for name in unknown])
-    if policy is None:
-        return Policy(**given)
-    return dataclasses.replace(policy, **given) if given else policy
-
-
-_gates: weakref.WeakSet[Gate] = weakref.WeakSet()
-
-
-def _watch_forks(gate: Gate) -> None:
-    if not _gates and hasattr(os, "register_at_fork") and not getattr(_watch_forks, "registered", False):
-        os.register_at_fork(after_in_child=_after_fork)
-        _watch_forks.registered = True  # type: ignore[attr-defined]
-    _gates.add(gate)
-
-
-def _after_fork() -> None:
-    for gate in list(_gates):
-        gate.after_fork()

@@ -33,8 +33,9 @@ def check_targets(targets: Sequence[Target]) -> None:
         raise ConfigError(problems)
 
 
-def target_problems(numbered: Iterable[tuple[int, Target]]) -> list[Problem]:
-    """What is wrong with targets and between them, each given with its place in the list."""
+def target_problems(numbered: Iterable[tuple[int, Target]], *, called: bool = True) -> list[Problem]:
+    """What is wrong with targets and between them, each given with its place in the list. `called`: by hotspare itself,
+    which needs a provider it knows, an address and a key."""
     problems: list[Problem] = []
     first: dict[str, int] = {}
     for index, target in numbered:
@@ -46,7 +47,8 @@ def target_problems(numbered: Iterable[tuple[int, Target]]) -> list[Problem]:
             way_out = f"is the name of targets[{first[target.name]}] too: give one of them another `name` or `region`"
             problems.append(Problem.at(f"{place}.name", target.name, way_out))
         first.setdefault(target.name, index)
-        problems += _provider_problems(place, target)
+        if called:
+            problems += _provider_problems(place, target)
     return problems
 
 

@@ -86,6 +86,6 @@ def snapshot(gate: Gate, now: float) -> PoolHealth:
         )
     domains = tuple(
         DomainHealth(str(domain), domain.level, health.state, health.why, max(0.0, health.opens_at(now) - now))
-        for domain, health in gate.domains.items()
+        for domain, health in tuple(gate.domains.items())
     )
     return PoolHealth(tuple(targets), domains, gate.outstanding, len(gate.waiting), gate.retries.tokens)

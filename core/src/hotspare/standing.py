@@ -21,15 +21,20 @@ class Standing:
     """The health of a pool's members and of the domains they share. `told` collects events for listeners."""
 
     def __init__(self, members: Sequence[Member], policy: Policy, rng: random.Random) -> None:
-        self.members = tuple(members)
+        self.members: tuple[Member, ...] = ()
         self.domains: dict[Domain, Health] = {}
         self.told: list[events.Event] = []
         self._sharing: dict[Domain, list[Member]] = {}
         self._policy = policy
         self._rng = rng
+        self.enroll(members)
+
+    def enroll(self, members: Sequence[Member]) -> None:
+        """Take on further members; what is known of the others, and of the domains they share, stays."""
+        self.members += tuple(members)
         for member in members:
             for domain in member.domains:
-                self.domains.setdefault(domain, Health(policy.breaker))
+                self.domains.setdefault(domain, Health(self._policy.breaker))
                 self._sharing.setdefault(domain, []).append(member)
 
     # --- who may be asked ----------------------------------------------------------------------------------------
@@ -83,15 +88,15 @@ class Standing:
 
     # --- permits -------------------------------------------------------------------------------------------------
 
-    def enter(self, member: Member, now: float, *, streaming: bool, panic: bool) -> Permit:
-        """Take a place at a member and its domains."""
+    def enter(self, member: Member, now: float, *, watched: bool, panic: bool) -> Permit:
+        """Take a place at a member and its domains. `watched`: waiting long for its first token is evidence."""
         permit = Permit(now, member.health.epoch, panic=panic)
         moved = self._states(member)
         member.health.enter(permit, now)
         for domain in member.domains:
             self.domains[domain].enter(permit, now)
         self._tell(moved, now)
-        if streaming:
+        if watched:
             member.health.waiting[permit] = None
         return permit
 

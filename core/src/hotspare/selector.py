@@ -1,0 +1,244 @@
+"""A pool's choice and memory, for callers who make the calls themselves: pick a target, say later how it ended.
+
+::
+
+    selector = Selector([Target("openai/whisper-1"), Target("groq/whisper-large-v3")])
+    with selector.pick() as lease:  # what is raised inside is classified and settled, else it was answered
+        text = transcribe(lease.target.model)
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from hotspare import events, forks
+from hotspare.call import Attempt, Call, Member
+from hotspare.classify import classify
+from hotspare.domains import domains_of
+from hotspare.engine import failed
+from hotspare.errors import ConfigError, Problem
+from hotspare.gate import Gate, GiveUp, Pause
+from hotspare.health import Health
+from hotspare.messages import ChatRequest
+from hotspare.outcome import ABANDONED, OK, Kind, Outcome
+from hotspare.policy import Policy, policy_of
+from hotspare.routes import target_problems
+from hotspare.snapshot import PoolHealth, snapshot
+from hotspare.target import Target
+
+if TYPE_CHECKING:
+    from hotspare.backend import Backend
+
+
+class _ByCaller:
+    """Stands where a pool has a backend: the caller makes the calls, and knows what it may ask."""
+
+    def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
+        return ()
+
+
+_BY_CALLER = cast("Backend", _ByCaller())
+_NOTHING = ChatRequest(messages=())
+
+
+class Selector:
+    """Picks among targets by the health, the failure domains and the strategy of a pool, and makes no call.
+
+    It never waits: of its policy, `second_try`, `patience` and `when_all_down` are `other`, 0 and `fail`. It keeps no time:
+    a timeout is the caller's, who settles it as `Outcome(Kind.TIMEOUT)`, or raises it inside the lease. And whether a call
+    goes on after a failure is the caller's as well: whoever picks again wants another try.
+
+    Args:
+        targets: who may be picked; `add` takes more later. They need no key and no known provider.
+        policy: as for a Pool; its fields may be given directly instead.
+        listeners: called with every event; see `hotspare.events`.
+        clock: seconds, monotonic. For tests.
+        rng: for tests.
+
+    Raises:
+        ConfigError: naming every mistake.
+    """
+
+    def __init__(
+        self,
+        targets: Iterable[Target] = (),
+        *,
+        policy: Policy | None = None,
+        listeners: Iterable[events.Listener] = (),
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+        **policy_fields: Any,
+    ) -> None:
+        given = policy_of(policy, policy_fields)
+        self.policy = replace(
+            given,
+            second_try="other",
+            patience=0.0,
+            when_all_down="fail",
+            failover_on=frozenset({Kind.REFUSED, Kind.INVALID}),
+        )
+        self._gate = Gate((), self.policy, rng or random.Random())
+        self._members: dict[str, Member] = {}
+        self._open: dict[Lease, None] = {}
+        self._listeners = tuple(listeners)
+        self._clock = clock
+        self._ids = itertools.count(1)
+        forks.watch(self._gate)
+        self.add(*targets)
+
+    def add(self, *targets: Target) -> None:
+        """Take on further targets. Raises ConfigError for a name that is taken."""
+        problems = target_problems(enumerate([*(m.target for m in self._members.values()), *targets]), called=False)
+        if problems:
+            raise ConfigError(problems)
+        members = [
+            Member(target, _BY_CALLER, Health(self.policy.breaker), domains_of(target), position)
+            for position, target in enumerate(targets, len(self._members))
+        ]
+        self._members |= {member.name: member for member in members}
+        self._gate.enroll(members)
+
+    def pick(
+        self,
+        *,
+        among: Collection[str] | None = None,
+        request: ChatRequest = _NOTHING,
+        streaming: bool = False,
+        after: Lease | None = None,
+    ) -> Lease:
+        """Who is to be asked now.
+
+        Args:
+            among: names of the targets that may be picked. None: all.
+            request: what will be asked, as far as it is known.
+            streaming: whether the answer will be streamed.
+            after: the lease that the same call had before, and that failed: another target comes first, best one that
+                shares no blamed domain with it, and `max_attempts` counts on. One that is still open is given back.
+
+        Raises:
+            AllTargetsFailed: nobody may be asked now. `.skipped` says why, `.retry_after` when to come back.
+        """
+        now = self._clock()
+        tiers = self._tiers(among)
+        if after is None:
+            call = Call(
+                f"pick-{next(self._ids)}", request, tiers, streaming, now, now + self.policy.deadline,
+                self.policy.max_attempts, watched=False,
+            )  # fmt: skip
+            self._gate.open(now)
+        else:
+            after.settle(ABANDONED)
+            call = after.call
+            call.tiers, call.deadline = tiers, now + self.policy.deadline
+        attempt = self._next(call)
+        lease = Lease(self, call, attempt)
+        self._open[lease] = None
+        self._tell()
+        return lease
+
+    def health(self) -> PoolHealth:
+        """A typed snapshot of every target's and domain's state; `attempts` counts open leases."""
+        return snapshot(self._gate, self._clock())
+
+    def __repr__(self) -> str:
+        return f"Selector({', '.join(self._members)})"
+
+    def _next(self, call: Call) -> Attempt:
+        now = self._clock()
+        step = self._gate.next(call, now)
+        if isinstance(step, GiveUp) and any(self._gate.standing.opens_at(member, now) <= now for member in call.asked):
+            call.asked.clear()  # everybody was asked, and some are none the worse for it: begin anew
+            step = self._gate.next(call, now)
+        while isinstance(step, Pause):  # a Retry-After of nothing at all: the same target again, at once
+            step = self._gate.next(call, self._clock())
+        if isinstance(step, GiveUp):
+            self._tell()
+            raise failed(call, step)
+        return step
+
+    def _tiers(self, among: Collection[str] | None) -> tuple[tuple[Member, ...], ...]:
+        members = list(self._members.values())
+        if among is not None:
+            missing = [name for name in among if name not in self._members]
+            if missing:
+                known = ", ".join(self._members) or "none yet"
+                raise ConfigError([Problem.at("among", name, f"names no target; known: {known}") for name in missing])
+            members = [member for member in members if member.name in among]
+        levels = sorted({member.target.tier for member in members})
+        return tuple(tuple(member for member in members if member.target.tier == level) for level in levels)
+
+    def _settle(self, lease: Lease, outcome: Outcome, seconds: float | None) -> bool:
+        if self._open.pop(lease, lease) is lease:  # popped already: settled by another thread, or before
+            return False
+        now, started = self._clock(), lease.attempt.permit.started
+        self._gate.settle(lease.call, lease.attempt, outcome, now if seconds is None else min(now, started + seconds))
+        self._tell()
+        return True
+
+    def _broke(self, lease: Lease, outcome: Outcome) -> None:
+        self._gate.broke(lease.call, lease.attempt, outcome, "", self._clock())
+        self._tell()
+
+    def _tell(self) -> None:
+        told, _ = self._gate.drain()
+        if told:
+            events.emit(told, self._listeners)
+
+
+class Lease:
+    """The right to ask one target once. Settled exactly once; the first word counts.
+
+    As a context manager it settles itself: OK, or what the raised exception is classified as; given back as abandoned
+    when the caller was cancelled. A probe that is never settled frees its place after `Breaker.lease` seconds.
+    """
+
+    __slots__ = ("_selector", "attempt", "call")
+
+    def __init__(self, selector: Selector, call: Call, attempt: Attempt) -> None:
+        self._selector, self.call, self.attempt = selector, call, attempt
+
+    @property
+    def target(self) -> Target:
+        """Who is to be asked."""
+        return self.attempt.member.target
+
+    @property
+    def why(self) -> str:
+        """How it came to this target: first, failover, probe, return or panic."""
+        return self.attempt.why
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a pool would give this attempt: to the first token of a stream, or to a whole answer."""
+        return self.attempt.timeout
+
+    def settle(self, outcome: Outcome = OK, *, seconds: float | None = None) -> bool:
+        """Say how it ended: for a stream at its first content, otherwise at the end of the answer.
+
+        `seconds` is how long that took; give it if it is told later than it happened. Returns whether this word counted.
+        """
+        return self._selector._settle(self, outcome, seconds)  # pyright: ignore[reportPrivateUsage] - one module, two halves
+
+    def broke(self, outcome: Outcome) -> None:
+        """A second observation: the stream that had been settled OK broke afterwards."""
+        self._selector._broke(self, outcome)  # pyright: ignore[reportPrivateUsage]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.settle(OK)
+        else:
+            self.settle(classify(error) if isinstance(error, Exception) else ABANDONED)
+
+    def __repr__(self) -> str:
+        return f"Lease({self.target.name!r}, {self.why!r})"
