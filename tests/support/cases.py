@@ -5,12 +5,12 @@ Adapters' tests put the same questions through their framework: `CASES["tools"].
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hotspare import ChatRequest, Target
 
-LOOPBACK = "http://127.0.0.1:4010"
+SERVERS = {"aimock": "http://127.0.0.1:4010", "litellm": "http://127.0.0.1:4000"}
 """Where the recorded local servers stood, as far as a cassette is concerned: their real port is any free one."""
 KEY = "test-key"
 """What replayed calls carry; a recording holds no key at all."""
@@ -115,7 +115,11 @@ CASES = {case.name: case for case in _cases()}
 
 @dataclass(frozen=True)
 class Recorded:
-    """A provider that is recorded. `base` stands behind the server's address; `without` names cases it does not have."""
+    """A provider that is recorded.
+
+    `base` stands behind the server's address; `without` names cases it does not have; `preset`: hotspare's, if it is
+    called otherwise.
+    """
 
     name: str
     model: str
@@ -123,13 +127,13 @@ class Recorded:
     without: frozenset[str] = frozenset()
     reasoning_model: str | None = None
     server: str = "aimock"
-    fields: dict[str, Any] = field(default_factory=dict[str, Any])
+    preset: str = ""
 
     def target(self, case: str, base_url: str | None = None) -> Target:
-        """The target that this case asks, at a server's address (default: the one that cassettes name)."""
+        """The target that this case asks, at a base URL (default: the one that local cassettes name)."""
         model = self.reasoning_model if case.startswith("reasoning") and self.reasoning_model else self.model
-        url = LOOPBACK + self.base if base_url is None else base_url
-        return Target(f"{self.name}/{model}", base_url=url, api_key=KEY, **self.fields)
+        url = SERVERS[self.server] + self.base if base_url is None else base_url
+        return Target(f"{self.preset or self.name}/{model}", base_url=url, api_key=KEY)
 
     def cases(self) -> list[Case]:
         """The cases recorded of this provider, as it can take them."""
@@ -156,6 +160,14 @@ PROVIDERS = {
         Recorded("gemini", "gemini-2.5-flash", "/v1beta"),
         Recorded("deepseek", "deepseek-chat", "/deepseek", reasoning_model="deepseek-reasoner"),
         Recorded("openrouter", "openai/gpt-4.1", "/api/v1", reasoning_model="deepseek/deepseek-r1"),
+        Recorded(
+            "litellm",
+            "gpt-4.1",
+            "/v1",
+            reasoning_model="claude-sonnet-4-5",
+            server="litellm",
+            preset="openai-compatible",
+        ),
     )
 }
 """Every recorded provider by name."""

@@ -164,7 +164,8 @@ def _is_recorded(asked: Request, recorded: Request) -> None:
 # --- writing -----------------------------------------------------------------------------------------------------
 
 KEPT = re.compile(
-    r"accept|content-type|anthropic-version|retry-after(-ms)?|x-should-retry|(x|anthropic)-ratelimit-.*", re.I
+    r"accept|content-type|anthropic-version|x-should-retry|(llm_provider-)?(retry-after(-ms)?|(x|anthropic)-ratelimit-.*)",
+    re.I,
 )
 """Headers that a cassette keeps: what the wire needs. Keys, cookies, organisations and request ids are not among them."""
 

@@ -8,6 +8,8 @@ import argparse
 import contextlib
 import dataclasses
 import datetime
+import importlib.metadata
+import json
 import logging
 import os
 import socket
@@ -24,10 +26,10 @@ import vcr
 from hotspare import AllTargetsFailed, Pool, SecretStr, Target
 from hotspare.providers.presets import PRESETS
 
-from tests.support.cases import LOOPBACK, PROVIDERS, Case, Recorded
+from tests.support.cases import PROVIDERS, SERVERS, Case, Recorded
 from tests.support.cassettes import README, ROOT, Leak, Writer, digest, expected, path_of, recording, table
 
-SERVERS = Path(__file__).parent / "servers"
+SERVED = Path(__file__).parent / "servers"
 INSTALLED = ROOT.parent / ".record"
 HEAD = "| cassette | recorded from | on | sha256 |\n|---|---|---|---|\n"
 
@@ -71,16 +73,29 @@ def aimock() -> Iterator[tuple[str, str]]:
     """The npm package `@copilotkit/aimock`: its name and address."""
     package = INSTALLED / "node_modules" / "@copilotkit" / "aimock"
     port = str(free_port())
-    fixtures = str(SERVERS / "aimock.json")
+    fixtures = str(SERVED / "aimock.json")
     command = ["node", str(package / "dist" / "cli.js"), "-p", port, "-f", fixtures, "--strict", "--chunk-size", "8"]
+    version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
     with running(command, f"http://127.0.0.1:{port}", "/health") as url:
-        yield f"aimock {_version(package)}", url
+        yield f"aimock {version}", url
 
 
-def _version(package: Path) -> str:
-    import json
-
-    return str(json.loads((package / "package.json").read_text())["version"])
+@contextlib.contextmanager
+def litellm(behind: str) -> Iterator[tuple[str, str]]:
+    """The LiteLLM proxy as a relay in front of aimock at `behind`: its name and address."""
+    port = str(free_port())
+    program = str(Path(sys.executable).with_name("litellm"))
+    command = [program, "--config", str(SERVED / "litellm.yaml"), "--host", "127.0.0.1", "--port", port]
+    with running(
+        command,
+        f"http://127.0.0.1:{port}",
+        "/health/liveliness",
+        AIMOCK=behind,
+        AIMOCK_OPENAI=f"{behind}/v1",
+        LITELLM_LOCAL_MODEL_COST_MAP="True",
+        LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY="true",
+    ) as url:
+        yield f"LiteLLM proxy {importlib.metadata.version('litellm')}, before aimock", url
 
 
 # --- recording ---------------------------------------------------------------------------------------------------
@@ -102,11 +117,11 @@ def ask(target: Target, case: Case) -> None:
 
 
 def record(provider: Recorded, case: Case, target: Target, address: str | None, folder: Path) -> None:
-    """One cassette. `address`: of the local server that answers; written as `LOOPBACK`."""
+    """One cassette. `address`: of the local server that answers; another one is written (see `SERVERS`)."""
     name = f"{provider.name}/{case.name}"
 
     def at_its_usual_place(request: Any) -> Any:
-        request.uri = request.uri.replace(address, LOOPBACK) if address else request.uri
+        request.uri = request.uri.replace(address, SERVERS[provider.server]) if address else request.uri
         return request
 
     recorder = vcr.VCR(record_mode="all", before_record_request=at_its_usual_place, decode_compressed_response=True)
@@ -116,15 +131,20 @@ def record(provider: Recorded, case: Case, target: Target, address: str | None, 
     assert recording(name, folder)["response"]["status"]["code"] == case.status
 
 
-def local(provider: Recorded, address: str, folder: Path) -> list[str]:
-    """All cases of one provider from the local server."""
-    wire = provider.name if provider.name in ("anthropic", "gemini") else "openai"
-    for case in provider.cases():
-        target = provider.target(case.name, base_url=address + provider.base)
-        if case.status != 200:  # the server refuses when its own header says so; the header is not recorded
-            target = dataclasses.replace(target, headers={"x-aimock-context": f"{case.name}/{wire}"})
-        record(provider, case, target, address, folder)
-    return [f"{provider.name}/{case.name}" for case in provider.cases()]
+def local(server: str, address: str, folder: Path) -> list[str]:
+    """All cases of all providers that a local server plays."""
+    names: list[str] = []
+    for provider in PROVIDERS.values():
+        if provider.server != server:
+            continue
+        wire = provider.name if provider.name in ("anthropic", "gemini") else "openai"
+        for case in provider.cases():
+            target = provider.target(case.name, base_url=address + provider.base)
+            if case.status != 200:  # the server refuses when its own header says so; the header is not recorded
+                target = dataclasses.replace(target, headers={"x-aimock-context": f"{case.name}/{wire}"})
+            record(provider, case, target, address, folder)
+            names.append(f"{provider.name}/{case.name}")
+    return names
 
 
 def real(provider: Recorded, folder: Path) -> list[str]:
@@ -168,7 +188,12 @@ def publish(names: list[str], server: str, folder: Path) -> None:
 def main() -> None:
     """Record, and say what was recorded."""
     parser = argparse.ArgumentParser(prog="make record", description=__doc__)
-    parser.add_argument("provider", nargs="?", choices=sorted(PROVIDERS), help="record this one for real")
+    parser.add_argument(
+        "provider",
+        nargs="?",
+        choices=sorted(p.name for p in PROVIDERS.values() if p.server == "aimock"),
+        help="record this one for real",
+    )
     logging.getLogger("hotspare").setLevel(logging.CRITICAL)
     chosen = parser.parse_args().provider
     with tempfile.TemporaryDirectory() as name:
@@ -178,8 +203,12 @@ def main() -> None:
             publish(names, f"{chosen} itself", folder)
         else:
             with aimock() as (server, address):
-                names = [n for p in PROVIDERS.values() if p.server == "aimock" for n in local(p, address, folder)]
+                names = local("aimock", address, folder)
+                with litellm(address) as (relay, relay_address):
+                    relayed = local("litellm", relay_address, folder)
             publish(names, server, folder)
+            publish(relayed, relay, folder)
+            names += relayed
     print(f"{len(names)} cassettes recorded")
 
 
