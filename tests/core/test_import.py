@@ -24,6 +24,6 @@ def test_public_names() -> None:
         "AllTargetsFailed", "AttemptRecord", "Backend", "BackendError", "Breaker", "CallError", "ChatChunk", "ChatReply",
         "ChatRequest", "ConfigError", "HotspareError", "Kind", "Lease", "MissingExtra", "Outcome", "Policy", "Pool", "PoolClosed",
         "Price", "Receipt", "RequestError", "RetryBudget", "Scope", "SecretStr", "Selector", "StreamInterrupted", "Target", "Timeouts",
-        "ToolCall", "ToolCallDelta", "Usage", "__version__", "classify",
+        "ToolCall", "ToolCallDelta", "Usage", "__version__", "classify", "portable",
     }  # fmt: skip
     assert all(getattr(hotspare, name) is not None for name in hotspare.__all__)

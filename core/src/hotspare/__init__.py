@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hotspare.policy import RetryBudget as RetryBudget
     from hotspare.policy import Timeouts as Timeouts
     from hotspare.pool import Pool as Pool
+    from hotspare.providers.portable import portable as portable
     from hotspare.secret import SecretStr as SecretStr
     from hotspare.selector import Lease as Lease
     from hotspare.selector import Selector as Selector
@@ -52,6 +53,7 @@ _HOMES = {
     "outcome": ("AttemptRecord", "Kind", "Outcome", "Scope"),
     "policy": ("Breaker", "Policy", "RetryBudget", "Timeouts"),
     "pool": ("Pool",),
+    "providers.portable": ("portable",),
     "secret": ("SecretStr",),
     "selector": ("Lease", "Selector"),
     "target": ("Price", "Target"),

@@ -1,1 +1,5 @@
-"""hotspare for LlamaIndex: an importable shell in this version; the adapter is not built yet."""
+"""hotspare for LlamaIndex: `Hotspare`, an LLM that fails over between providers, regions and accounts."""
+
+from llama_index.llms.hotspare.base import Hotspare
+
+__all__ = ["Hotspare"]

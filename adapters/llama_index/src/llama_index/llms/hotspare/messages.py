@@ -1,0 +1,158 @@
+"""LlamaIndex's messages -> OpenAI's shape, which every hotspare target takes. The caller's messages are only read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from llama_index.core.base.llms.types import (
+    AudioBlock,
+    CachePoint,
+    ChatMessage,
+    CitableBlock,
+    CitationBlock,
+    ContentBlock,
+    DocumentBlock,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+    VideoBlock,
+)
+
+from hotspare.errors import Problem, RequestError
+
+Json = dict[str, Any]
+
+_ROLES = {
+    MessageRole.FUNCTION: "tool",
+    MessageRole.CHATBOT: "assistant",
+    MessageRole.MODEL: "assistant",
+}
+
+
+def openai_messages(messages: Iterable[ChatMessage]) -> list[Json]:
+    """The conversation in OpenAI's shape, with thinking blocks and thought signatures kept for whoever signed them.
+
+    Raises RequestError for a block that cannot be read or has no counterpart, naming its place.
+    """
+    return [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
+
+
+def _message(message: ChatMessage, place: str) -> Json:
+    role = _ROLES.get(message.role, message.role.value)
+    content = _content(message.blocks, place)
+    result: Json = {"role": role, "content": content}
+    if role == "tool":
+        result["tool_call_id"] = message.additional_kwargs.get("tool_call_id")
+    if role != "assistant":
+        return {**result, "content": "" if content is None else content}
+    calls = _tool_calls(message, place)
+    thoughts = [block for block in message.blocks if isinstance(block, ThinkingBlock)]
+    signed = [block for block in map(_signed, thoughts) if block]
+    reasoning = "".join(block.content or "" for block in thoughts)
+    found = {"tool_calls": calls, "thinking_blocks": signed, "reasoning_content": reasoning}
+    return {**result, **{name: value for name, value in found.items() if value}}
+
+
+def _content(blocks: Sequence[ContentBlock], place: str) -> str | list[Json] | None:
+    """One text is a string; anything else a list of parts; None where there is nothing."""
+    parts: list[Json] = []
+    for index, block in enumerate(blocks):
+        if isinstance(block, CachePoint):
+            if parts:
+                parts[-1]["cache_control"] = block.cache_control.model_dump(exclude_none=True)
+            continue
+        parts += _parts(block, f"{place}.blocks[{index}]")
+    if len(parts) == 1 and parts[0].keys() == {"type", "text"}:
+        text: str = parts[0]["text"]
+        return text
+    return [part for part in parts if part.get("text") != ""] or None
+
+
+def _parts(block: Any, place: str) -> list[Json]:
+    if isinstance(block, TextBlock):
+        return [{"type": "text", "text": block.text}]
+    if isinstance(block, CitableBlock):
+        return [part for inner in block.content for part in _parts(inner, place)]
+    if isinstance(block, ThinkingBlock | ToolCallBlock | CitationBlock):
+        return []  # they stand beside the content; a citation repeats what the answer says
+    try:
+        return [_media(block)]
+    except (OSError, ValueError, TypeError) as error:
+        raise RequestError(Problem.at(place, type(block).__name__, f"cannot be read: {error}")) from error
+
+
+def _media(block: ImageBlock | AudioBlock | VideoBlock | DocumentBlock) -> Json:
+    if isinstance(block, ImageBlock):
+        detail = {"detail": block.detail} if block.detail else {}
+        return {"type": "image_url", "image_url": {"url": _image_url(block), **detail}}
+    if isinstance(block, AudioBlock):
+        data = block.resolve_audio(as_base64=True).read().decode()
+        return {"type": "input_audio", "input_audio": {"data": data, "format": block.format or "mp3"}}
+    if isinstance(block, VideoBlock):
+        where = {"file_id": str(block.url)} if block.url else {"file_data": block.inline_url()}
+        return {"type": "file", "file": {"filename": "video", **where}}
+    where = {"file_id": block.url} if block.url and not block.data else {"file_data": _document_url(block)}
+    return {"type": "file", "file": {"filename": block.title or "document", **where}}
+
+
+def _image_url(block: ImageBlock) -> str:
+    if block.url:
+        return str(block.url)
+    if block.image_mimetype:
+        return block.inline_url()
+    guessed = ImageBlock(image=block.resolve_image().read())
+    if guessed.image_mimetype is None:
+        raise ValueError("its media type is unknown: give image_mimetype")
+    return guessed.inline_url()
+
+
+def _document_url(block: DocumentBlock) -> str:
+    if isinstance(block.data, bytes):  # LlamaIndex keeps it as base64 already
+        return f"data:{block.document_mimetype or 'application/pdf'};base64,{block.data.decode()}"
+    return block.inline_url()
+
+
+def _signed(block: ThinkingBlock) -> Json | None:
+    """A thinking block that its provider signed, or encrypted; None for plain reasoning text."""
+    told = block.additional_information
+    if not (isinstance(told.get("signature"), str) and told["signature"]) and not told.get("data"):
+        return None
+    kept = {name: told[name] for name in ("signature", "data", "dialect") if isinstance(told.get(name), str)}
+    if "data" in kept:
+        return {"type": "redacted_thinking", **kept}
+    return {"type": "thinking", "thinking": block.content or "", **kept}
+
+
+def _tool_calls(message: ChatMessage, place: str) -> list[Json]:
+    """The calls of an assistant message, from its blocks, else from `additional_kwargs` as older integrations write it."""
+    told = [_plain(call, place) for call in message.additional_kwargs.get("tool_calls") or ()]
+    blocks = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
+    if not blocks:
+        return told
+    extra = {call.get("id"): call["extra_content"] for call in told if call.get("extra_content")}
+    calls: list[Json] = []
+    for block in blocks:
+        call_id = block.tool_call_id or block.tool_name
+        signature = {"extra_content": extra[call_id]} if call_id in extra else {}
+        function = {"name": block.tool_name, "arguments": _arguments(block.tool_kwargs)}
+        calls.append({"id": call_id, "type": "function", "function": function, **signature})
+    return calls
+
+
+def _plain(call: Any, place: str) -> Json:
+    """A tool call as a dict, whether it is one already or an SDK's own object."""
+    if isinstance(call, Mapping):
+        return dict(cast("Json", call))
+    if hasattr(call, "model_dump"):
+        dumped: Json = call.model_dump(exclude_none=True)
+        return dumped
+    way_out = "must be a dict like {'id': …, 'type': 'function', 'function': {'name': …, 'arguments': '…'}}"
+    raise RequestError(Problem.at(f"{place}.additional_kwargs['tool_calls']", call, way_out))
+
+
+def _arguments(value: dict[str, Any] | str) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""Native LlamaIndex LLMs as members of a pool."""

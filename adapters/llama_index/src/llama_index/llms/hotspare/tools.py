@@ -1,0 +1,65 @@
+"""Tools: LlamaIndex's own -> OpenAI's shape, and the calls in a response -> what LlamaIndex runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, ToolCallBlock
+from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.tools.types import BaseTool
+from llama_index.llms.hotspare.answers import arguments_of
+
+Json = dict[str, Any]
+
+
+def chat_arguments(
+    tools: Sequence[BaseTool],
+    user_msg: str | ChatMessage | None,
+    chat_history: Sequence[ChatMessage] | None,
+    *,
+    parallel: bool,
+    required: bool,
+    choice: str | Mapping[str, Any] | None,
+) -> Json:
+    """Keyword arguments for `chat` that offer these tools. The caller's history is not changed."""
+    messages = list(chat_history or ())
+    if isinstance(user_msg, str):
+        messages.append(ChatMessage(role=MessageRole.USER, content=user_msg))
+    elif user_msg is not None:
+        messages.append(user_msg)
+    if not tools:
+        return {"messages": messages}
+    return {
+        "messages": messages,
+        "tools": [tool.metadata.to_openai_tool(skip_length_check=True) for tool in tools],
+        "tool_choice": _choice(choice, required=required),
+        "parallel_tool_calls": parallel,
+    }
+
+
+def _choice(choice: str | Mapping[str, Any] | None, *, required: bool) -> str | Mapping[str, Any]:
+    """OpenAI's word for the choice: a bare tool name becomes its object, `any` (Anthropic's, Gemini's) is `required`."""
+    if choice is None:
+        return "required" if required else "auto"
+    if choice == "any":
+        return "required"
+    if isinstance(choice, str) and choice not in ("auto", "none", "required"):
+        return {"type": "function", "function": {"name": choice}}
+    return choice
+
+
+def selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> list[ToolSelection]:
+    """The tool calls of a response, whole or still streaming. Raises ValueError where one is demanded and none is there."""
+    found = [
+        ToolSelection(
+            tool_id=block.tool_call_id or block.tool_name,
+            tool_name=block.tool_name,
+            tool_kwargs=block.tool_kwargs if isinstance(block.tool_kwargs, dict) else arguments_of(block.tool_kwargs),
+        )
+        for block in response.message.blocks
+        if isinstance(block, ToolCallBlock)
+    ]
+    if not found and error_on_no_tool_call:
+        raise ValueError("Expected at least one tool call, but got 0 tool calls.")
+    return found

@@ -1,0 +1,58 @@
+"""LlamaIndex over the embedded provider: LlamaIndex knows asyncio only."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hotspare import Pool, Target
+from hotspare.drill.provider import KEY, Provider
+from llama_index.core import Settings
+from llama_index.llms.hotspare import Hotspare
+
+WIRES = (
+    ("openai", "openai/gpt-4.1"),
+    ("anthropic", "anthropic/claude-sonnet-4-5"),
+    ("gemini", "gemini/gemini-2.5-flash"),
+)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """LlamaIndex's own async code is asyncio's."""
+    return "asyncio"
+
+
+@pytest.fixture
+def pool(provider: Provider) -> Iterator[Pool]:
+    """Three providers in order: `a` speaks OpenAI's wire, `b` Anthropic's, `c` Gemini's."""
+    targets = [
+        Target(model, name=name, base_url=provider.base_url(name, wire), api_key=KEY)
+        for name, (wire, model) in zip("abc", WIRES, strict=True)
+    ]
+    with Pool(targets, deadline=10, when_all_down="fail") as running:
+        yield running
+
+
+@pytest.fixture
+def llm(pool: Pool) -> Hotspare:
+    """The LLM under test."""
+    return Hotspare(pool=pool)
+
+
+@pytest.fixture(autouse=True)
+def _own_settings() -> Iterator[None]:
+    """What a test sets globally ends with it."""
+    before = dict(Settings.__dict__)
+    yield
+    Settings.__dict__.clear()
+    Settings.__dict__.update(before)
+
+
+@pytest.fixture
+def outage(provider: Provider) -> Callable[..., None]:
+    """`outage(after=2)`: endpoint `a` answers twice, then 503 for good."""
+
+    def begin(endpoint: str = "a", *, after: int = 0, **fault: Any) -> None:
+        provider.fault(endpoint, fault.pop("kind", "status"), **{"status": 503, "start": after, **fault})
+
+    return begin
