@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hotspare.classify import classify
+from hotspare.classification import classify
 from hotspare.errors import StatusError
 from hotspare.outcome import Kind
 

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from google import genai
 from google.genai import types
-from hotspare.classify import classify
+from hotspare.classification import classify
 from hotspare.drill.provider import Provider
 from hotspare.outcome import Kind
 

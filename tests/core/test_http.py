@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from hotspare.classify import classify
+from hotspare.classification import classify
 from hotspare.errors import AttemptTimeout, BodyTooLarge, ConfigError
 from hotspare.http import Http, client
 from hotspare.outcome import Kind

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pkgutil import iter_modules
 
 FORBIDDEN = {
     "httpx", "aiohttp", "anyio", "asyncio", "typer", "rich", "yaml", "langchain_core", "llama_index", "litellm", "openai",
@@ -27,3 +28,11 @@ def test_public_names() -> None:
         "ToolCall", "ToolCallDelta", "Usage", "__version__", "classify", "portable",
     }  # fmt: skip
     assert all(getattr(hotspare, name) is not None for name in hotspare.__all__)
+
+
+def test_no_module_hides_a_public_name() -> None:
+    """Importing a submodule sets it as an attribute of the package: under a public name it would replace what is public."""
+    import hotspare
+
+    assert not set(hotspare.__all__) & {module.name for module in iter_modules(hotspare.__path__)}
+    assert set(dir(hotspare)) == set(hotspare.__all__)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hotspare.backend import Backend as Backend
+    from hotspare.classification import classify as classify
     from hotspare.errors import AllTargetsFailed as AllTargetsFailed
     from hotspare.errors import BackendError as BackendError
     from hotspare.errors import CallError as CallError
@@ -44,7 +45,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "backend": ("Backend",),
-    "classify": ("classify",),
+    "classification": ("classify",),
     "errors": (
         "AllTargetsFailed", "BackendError", "CallError", "ConfigError", "HotspareError", "MissingExtra", "PoolClosed",
         "RequestError", "StreamInterrupted",

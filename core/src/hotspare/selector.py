@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from hotspare import events, forks
 from hotspare.call import Attempt, Call, Member
-from hotspare.classify import classify
+from hotspare.classification import classify
 from hotspare.domains import domains_of
 from hotspare.engine import failed
 from hotspare.errors import ConfigError, Problem

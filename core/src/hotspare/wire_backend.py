@@ -157,7 +157,7 @@ class WireBackend:
 
     def classify(self, error: Exception) -> "Outcome":
         """What an exception of this backend means."""
-        from hotspare.classify import classify
+        from hotspare.classification import classify
 
         return classify(error, dialect=self._preset.dialect, now=time.time())
 

@@ -16,8 +16,7 @@ from llama_index.llms.hotspare.native.families import family_of
 from llama_index.llms.hotspare.native.reading import Listener, reply_of
 from llama_index.llms.hotspare.native.worker import Worker
 
-from hotspare import ChatChunk, ChatReply, ChatRequest, Kind, Outcome
-from hotspare.classify import classify
+from hotspare import ChatChunk, ChatReply, ChatRequest, Kind, Outcome, classify
 
 _EARLY = re.compile(r"Response was terminated early: (\w+)")
 _END = object()

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hotspare.classify import classify
+from hotspare.classification import classify
 from hotspare.errors import (
     AttemptTimeout,
     BodyTooLarge,
