@@ -1,20 +1,24 @@
-"""Every recorded error, classified as the providers' references say; the expectation is written here by hand."""
+"""Every recorded error, as hotspare meets it on its way, classified as the providers' references say.
 
-import os
-from pathlib import Path
+The expectation is written here by hand. Those of dialects that reach hotspare through native members are classified from
+the error that their framework would hand over: a status and a body.
+"""
+
+import json
 
 import pytest
-import yaml
 from hotspare.classification import classify
-from hotspare.errors import StatusError
+from hotspare.errors import InBandError, StatusError
 from hotspare.outcome import Kind
+from hotspare.providers.incoming import Incoming, read_whole
 
-WIRE = os.environ.get("HOTSPARE_WIRE", "")
-FILES = sorted(Path(WIRE).glob("*/*error-*.yaml")) if WIRE else []
+from tests.conformance.traffic import ERRORS, FOREIGN_ERRORS, Recorded, named, needs_recordings
 
-# The kind that each recorded status means, where no word in the body says otherwise.
+pytestmark = needs_recordings
+
 BY_STATUS = {400: Kind.INVALID, 401: Kind.DENIED, 403: Kind.DENIED, 404: Kind.GONE, 413: Kind.INVALID, 422: Kind.INVALID,
              429: Kind.THROTTLED, 500: Kind.SERVER, 503: Kind.SERVER, 529: Kind.SERVER}  # fmt: skip
+"""The kind that each recorded status means, where no word in the body says otherwise."""
 BY_WORDS = {
     "insufficient_quota": Kind.EXHAUSTED,
     "API_KEY_INVALID": Kind.DENIED,
@@ -24,20 +28,44 @@ BY_WORDS = {
 }
 
 
-@pytest.mark.skipif(not FILES, reason="set HOTSPARE_WIRE to a directory of recorded exchanges to run this")
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_recorded_errors(path: Path) -> None:
-    """Kind and status of a real error body."""
-    response = yaml.safe_load(path.read_text(encoding="utf-8"))["interactions"][0]["response"]
-    body = response["body"]
-    raw = body.get("string", body) if isinstance(body, dict) else body
-    raw = raw if isinstance(raw, bytes) else (raw if isinstance(raw, str) else yaml.safe_dump(raw)).encode()
-    status = response["status"]["code"] if isinstance(response["status"], dict) else response["status"]
-    if "parsed_body" in response:
-        import json
+def kind_of(item: Recorded) -> Kind:
+    return next((kind for word, kind in BY_WORDS.items() if word in item.text), BY_STATUS[item.status])
 
-        raw = json.dumps(response["parsed_body"]).encode()
-    expected = next((kind for word, kind in BY_WORDS.items() if word in raw.decode()), BY_STATUS[status])
-    found = classify(StatusError("HTTP", status=status, body=raw), dialect=path.parent.name)
-    assert (found.kind, found.status) == (expected, status), raw[:300]
+
+@named(ERRORS)
+def test_a_recorded_error_is_classified(item: Recorded) -> None:
+    """Streamed or not, it is a StatusError with status, headers and body, of the right kind, in the provider's words."""
+    incoming, raw = Incoming(item.wire, item.asked, item.status, {"x-request-id": "1"}), item.text.encode()
+    with pytest.raises(StatusError) as streamed:
+        list(incoming.feed(raw))
+        list(incoming.end())
+    with pytest.raises(StatusError) as whole:
+        read_whole(item.wire, item.asked, item.status, {"x-request-id": "1"}, raw)
+    for caught in (streamed, whole):
+        assert (caught.value.status, caught.value.headers, caught.value.body) == (
+            item.status,
+            {"x-request-id": "1"},
+            raw,
+        )
+        found = classify(caught.value, dialect=item.preset.dialect)
+        assert (found.kind, found.status) == (kind_of(item), item.status)
+        assert found.message == json.loads(item.text)["error"]["message"][:500]
+
+
+@named(ERRORS)
+def test_the_same_error_inside_a_200_is_no_answer(item: Recorded) -> None:
+    """As some relays send it: the body is read before the status."""
+    with pytest.raises(InBandError) as caught:
+        read_whole(item.wire, item.asked, 200, {}, item.text.encode())
+    found = classify(caught.value, dialect=item.preset.dialect)
+    assert found.message == json.loads(item.text)["error"]["message"][:500]
+    assert found.kind in (kind_of(item), Kind.SERVER)  # without its status, an error that says nothing is the server's
+
+
+@named(FOREIGN_ERRORS)
+def test_errors_of_dialects_that_hotspare_does_not_speak(item: Recorded) -> None:
+    """Kind and status of a real error body."""
+    error = StatusError("HTTP", status=item.status, body=item.text.encode())
+    found = classify(error, dialect=item.provider.removesuffix("-responses"))
+    assert (found.kind, found.status) == (kind_of(item), item.status)
     assert found.message

@@ -1,0 +1,44 @@
+"""Prints, behind a run, how many recorded exchanges passed: per provider, and per provider and feature."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.traffic import ALL, NOT_SPOKEN, WIRE
+
+_MODULES = (
+    "tests/conformance/test_answers.py",
+    "tests/conformance/test_requests.py",
+    "tests/conformance/test_errors.py",
+)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One row a provider. An exchange passed if every test that took it did."""
+    tests = {outcome: _exchanges(terminalreporter, outcome) for outcome in ("passed", "failed", "error")}
+    failed = tests["failed"] | tests["error"]
+    if not tests["passed"] | failed:
+        return
+    terminalreporter.section("recorded provider traffic")
+    passed = [item for item in ALL if item.name in tests["passed"] - failed]
+    for provider in dict.fromkeys(item.provider for item in ALL):
+        own = [item for item in passed if item.provider == provider]
+        modes = Counter("error" if item.status != 200 else "stream" if item.stream else "plain" for item in own)
+        shows = Counter(feature for item in own for feature in item.features)
+        terminalreporter.line(f"{provider:12} {len(own):3}: {_told(modes)}; {_told(shows)}")
+    terminalreporter.line(
+        f"{len(passed)} of {len(ALL)} exchanges pass" + (f", failed: {sorted(failed)}" if failed else "")
+    )
+    for provider, reason in NOT_SPOKEN.items():
+        terminalreporter.line(f"{provider:20} {len(list(Path(WIRE, provider).glob('*.yaml'))):3} not read: {reason}")
+
+
+def _exchanges(reporter: pytest.TerminalReporter, outcome: str) -> set[str]:
+    ids = (report.nodeid for report in reporter.stats.get(outcome, []) if hasattr(report, "nodeid"))
+    return {found[1] for one in ids if one.startswith(_MODULES) and (found := re.search(r"\[(.+)\]$", one))}
+
+
+def _told(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common())

@@ -1,0 +1,130 @@
+"""Recorded exchanges of real providers: which there are, and under which wire hotspare speaks each of them."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hotspare.messages import ChatRequest
+from hotspare.providers.base import Wire
+from hotspare.providers.presets import PRESETS, Preset
+
+WIRE = os.environ.get("HOTSPARE_WIRE", "")
+needs_recordings = pytest.mark.skipif(
+    not WIRE, reason="set HOTSPARE_WIRE to a directory of recorded provider traffic (see cassettes/README.md)"
+)
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+SPOKEN = {
+    **{
+        name: name
+        for name in ("anthropic", "azure", "deepseek", "gemini", "groq", "mistral", "ollama", "openai", "openrouter")
+    },
+    "vertex": "gemini",
+    "crusoe": "vllm",
+    **dict.fromkeys(("cerebras", "heroku", "huggingface", "snowflake", "zai"), "openai-compatible"),
+}
+"""The preset under which each recorded provider is spoken to. Crusoe runs vLLM."""
+NOT_SPOKEN = {
+    "bedrock": "Bedrock's Converse reaches hotspare through native members (boto3, LangChain, LiteLLM)",
+    "azure-responses": "the Responses API reaches hotspare through native members",
+    "deepseek-responses": "the Responses API reaches hotspare through native members",
+    "openai-responses": "the Responses API reaches hotspare through native members",
+    "openrouter-responses": "the Responses API reaches hotspare through native members",
+}
+"""Recorded providers that hotspare's own wires do not speak to, each with the reason."""
+
+REFUSED = frozenset({"gemini/plain-refused-1.yaml", "vertex/plain-text-1.yaml"})
+"""Answers that a filter blocked before the first word."""
+MALFORMED = "UNEXPECTED_TOOL_CALL"
+"""A Gemini answer ended so, with nothing in it: the model called what it was not offered."""
+BROKEN = "groq/stream-reasoning-1.yaml"
+"""A stream that Groq itself ends with an error event."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One recorded exchange."""
+
+    name: str
+    url: str
+    request: Mapping[str, Any]
+    status: int
+    text: str
+
+    @property
+    def provider(self) -> str:
+        """The directory's name."""
+        return self.name.partition("/")[0]
+
+    @property
+    def stream(self) -> bool:
+        """Whether it was asked as a stream."""
+        return "/stream-" in self.name
+
+    @property
+    def features(self) -> list[str]:
+        """What the file's name says it shows."""
+        return re.sub(r"^\w+-|-\d+\.yaml$", "", self.name.partition("/")[2]).split("+")
+
+    @property
+    def model(self) -> str:
+        """The model that was asked: in the body, or in the URL (Gemini)."""
+        return str(self.request.get("model") or self.url.rpartition("/models/")[2].partition(":")[0])
+
+    @property
+    def preset(self) -> Preset:
+        """How hotspare speaks to this provider. Gemini has an endpoint that is compatible with OpenAI's, too."""
+        return PRESETS[
+            "openai-compatible" if "/openai/chat/" in self.url and self.provider == "gemini" else SPOKEN[self.provider]
+        ]
+
+    @property
+    def wire(self) -> Wire:
+        """The wire it is read through."""
+        return self.preset.wire()
+
+    @cached_property
+    def asked(self) -> ChatRequest:
+        """The request, as hotspare reads it."""
+        return self.wire.parse_request(self.request)
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it holds an answer: no error, no block, nothing that broke."""
+        return self.status == 200 and self.name not in REFUSED and self.name != BROKEN and MALFORMED not in self.text
+
+
+def _load(path: Path) -> Iterator[Recorded]:
+    for exchange in yaml.load(path.read_text(encoding="utf-8"), _LOADER)["interactions"]:
+        body = exchange["response"]["body"]["string"]
+        yield Recorded(
+            f"{path.parent.name}/{path.name}",
+            exchange["request"]["uri"],
+            json.loads(exchange["request"]["body"]),
+            exchange["response"]["status"]["code"],
+            body if isinstance(body, str) else body.decode(),
+        )
+
+
+def _recorded(providers: Mapping[str, str], pattern: str = "*.yaml") -> list[Recorded]:
+    files = sorted(path for provider in providers for path in Path(WIRE, provider).glob(pattern)) if WIRE else []
+    return [item for path in files for item in _load(path)]
+
+
+ALL = _recorded(SPOKEN)
+ANSWERS = [item for item in ALL if item.is_answer]
+STREAMS = [item for item in ANSWERS if item.stream]
+ERRORS = [item for item in ALL if item.status != 200]
+FOREIGN_ERRORS = [item for item in _recorded(NOT_SPOKEN, "*error-*.yaml") if item.status != 200]
+
+
+def named(items: list[Recorded]) -> pytest.MarkDecorator:
+    """A parametrization over these exchanges, by their names."""
+    return pytest.mark.parametrize("item", items, ids=[item.name for item in items])
