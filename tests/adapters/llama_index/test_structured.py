@@ -1,0 +1,140 @@
+"""Structured prediction in all its forms, with the tool demanded and the system prompt kept, through outages."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hotspare import Pool, Target
+from hotspare.drill.provider import KEY, Provider
+from hotspare.drill.schema import sample
+from llama_index.core.llms import ChatMessage
+from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
+from llama_index.core.types import PydanticProgramMode
+from llama_index.llms.hotspare import Hotspare
+from pydantic import BaseModel
+
+Outage = Callable[..., None]
+
+
+class City(BaseModel):
+    """A city with its people and what to see."""
+
+    name: str
+    population: int
+    sights: list[str]
+
+
+ASKED = "Tell me about harbours."
+
+
+def about() -> PromptTemplate:
+    """A prompt of its own for every call: LlamaIndex's text program leaves its parser on the one it gets."""
+    return PromptTemplate("Tell me about {topic}.")
+
+
+def expected(prompt: str = ASKED) -> City:
+    """What the embedded provider writes for this prompt: a pure function of both."""
+    return City(**sample(City.model_json_schema(), f"{prompt}#City#0"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("dead", ["", "a", "ab"])
+async def test_structured_predict(llm: Hotspare, outage: Outage, dead: str) -> None:
+    """The whole forms give the object, whoever answers."""
+    for endpoint in dead:
+        outage(endpoint)
+    assert llm.structured_predict(City, about(), topic="harbours") == expected()
+    assert await llm.astructured_predict(City, about(), topic="harbours") == expected()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("dead", ["", "a", "ab"])
+async def test_streaming_structured_predict(llm: Hotspare, outage: Outage, dead: str) -> None:
+    """The object grows field by field, and the last one is whole: the tool is demanded in streams too."""
+    for endpoint in dead:
+        outage(endpoint)
+    grown = list(llm.stream_structured_predict(City, about(), topic="harbours"))
+    assert grown[-1] == expected()
+    partly = [one for one in grown if one.name and getattr(one, "sights", None) is None]  # type: ignore[union-attr]
+    assert partly or dead == "ab"  # Gemini's calls come whole
+    agrown = [one async for one in await llm.astream_structured_predict(City, about(), topic="harbours")]
+    assert agrown[-1] == expected()
+
+
+def test_the_outage_begins_between_two_predictions(provider: Provider, llm: Hotspare, outage: Outage) -> None:
+    """One run, healthy at first."""
+    outage("a", after=1)
+    assert [llm.structured_predict(City, about(), topic="harbours") for _ in range(2)] == [expected()] * 2
+    assert list(llm.stream_structured_predict(City, about(), topic="harbours"))[-1] == expected()
+    assert provider.stats("b").requests == 2
+
+
+@pytest.mark.anyio
+async def test_as_structured_llm(llm: Hotspare, outage: Outage) -> None:
+    """Chat, stream and their async forms; `raw` is the object."""
+    structured = llm.as_structured_llm(City)
+    outage("a", after=1)
+    messages = [ChatMessage(role="user", content=ASKED)]
+    assert structured.chat(messages).raw == expected()
+    assert (await structured.achat(messages)).raw == expected()
+    assert list(structured.stream_chat(messages))[-1].raw == expected()
+    assert [r async for r in await structured.astream_chat(messages)][-1].raw == expected()
+    assert structured.complete(ASKED).raw == expected()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("form", ["predict", "apredict", "stream", "astream"])
+async def test_the_system_prompt_is_kept(provider: Provider, pool: Pool, form: str) -> None:
+    """All four forms send it, the async one that LlamaIndex forgets included; exactly once; braces survive."""
+    llm = Hotspare(pool=pool, system_prompt="Answer in {Korean}.")
+    prompt = ChatPromptTemplate([ChatMessage(role="user", content="Tell me about {topic}.")])
+    if form == "predict":
+        llm.structured_predict(City, prompt, topic="harbours")
+    elif form == "apredict":
+        await llm.astructured_predict(City, prompt, topic="harbours")
+    elif form == "stream":
+        list(llm.stream_structured_predict(City, prompt, topic="harbours"))
+    else:
+        _ = [one async for one in await llm.astream_structured_predict(City, prompt, topic="harbours")]
+    messages = provider.heard("a")[0]["body"]["messages"]
+    assert [m["role"] for m in messages] == ["system", "user"]
+    assert messages[0]["content"] == "Answer in {Korean}."
+    assert provider.heard("a")[0]["body"]["tool_choice"] == "required"
+
+
+def test_a_call_that_breaks_mid_stream_is_raised(provider: Provider, llm: Hotspare) -> None:
+    """Half a tool call is never continued by another model, and never passed off as an object."""
+    provider.fault("a", "cut", at=3)
+    with pytest.raises(Exception, match="broke after its first content"):
+        list(llm.stream_structured_predict(City, about(), topic="harbours"))
+
+
+def test_text_mode_without_tools(provider: Provider) -> None:
+    """A pool that cannot call functions falls back to text and parsing, as LlamaIndex does by metadata."""
+    targets = [
+        Target("openai/gpt-4.1", name=name, base_url=provider.base_url(name), api_key=KEY, lacks=frozenset({"tools"}))
+        for name in "ab"
+    ]
+    with Pool(targets) as pool:
+        llm = Hotspare(pool=pool)
+        assert not llm.metadata.is_function_calling_model
+        with pytest.raises(ValueError, match="(?i)json"):  # the provider answers in prose
+            llm.structured_predict(City, about(), topic="harbours")
+        assert "tools" not in provider.heard("a")[0]["body"]
+        assert "Here's a JSON schema to follow" in str(provider.heard("a")[0]["body"])
+
+
+def test_function_mode_can_be_forced(provider: Provider, pool: Pool) -> None:
+    """`pydantic_program_mode` is honoured as everywhere in LlamaIndex."""
+    llm = Hotspare(pool=pool, pydantic_program_mode=PydanticProgramMode.FUNCTION)
+    assert llm.structured_predict(City, about(), topic="harbours") == expected()
+    text = Hotspare(pool=pool, pydantic_program_mode=PydanticProgramMode.LLM)
+    with pytest.raises(ValueError, match="(?i)json"):
+        text.structured_predict(City, about(), topic="harbours")
+
+
+def test_llm_kwargs_reach_the_wire(provider: Provider, llm: Hotspare) -> None:
+    """What LlamaIndex hands through `llm_kwargs` is sent."""
+    options: dict[str, Any] = {"temperature": 0.25, "model": "a"}
+    llm.structured_predict(City, about(), llm_kwargs=options, topic="harbours")
+    assert provider.heard("a")[0]["body"]["temperature"] == 0.25
