@@ -1,0 +1,54 @@
+"""A conversation as one native member can take it: what other targets wrote is reduced to text and tool calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from hotspare import ChatRequest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
+
+from langchain_hotspare.trail import KEY
+
+
+def for_member(request: ChatRequest, model: BaseChatModel, name: str) -> list[BaseMessage]:
+    """The messages for this member; what recovery put behind the caller's own is there too."""
+    if request.native is None:
+        return convert_to_messages([dict(message) for message in request.messages])
+    caller: Sequence[BaseMessage] = request.native.messages
+    added = request.messages[request.native.length :]
+    keeps_marks = "anthropic" in model._llm_type
+    own = [_portable(message, name, keeps_marks=keeps_marks) for message in caller]
+    return [*own, *convert_to_messages([dict(message) for message in added])]
+
+
+def _portable(message: BaseMessage, name: str, *, keeps_marks: bool) -> BaseMessage:
+    if isinstance(message, AIMessage) and _is_foreign(message, name):
+        return AIMessage(
+            content=str(message.text),
+            tool_calls=message.tool_calls,
+            invalid_tool_calls=message.invalid_tool_calls,
+            name=message.name,
+            id=message.id,
+        )
+    return message if keeps_marks else _unmarked(message)
+
+
+def _is_foreign(message: AIMessage, name: str) -> bool:
+    """Whether another target of a pool wrote it. Reasoning and its signatures hold only where they were issued, even at
+    one provider: encrypted items decrypt for the account that got them."""
+    trail = cast("dict[str, Any] | None", message.response_metadata.get(KEY))
+    return trail is not None and (trail.get("target") != name or bool(trail.get("seams")))
+
+
+def _unmarked(message: BaseMessage) -> BaseMessage:
+    """Without Anthropic's cache marks, which others refuse."""
+    content = message.content
+    if isinstance(content, str) or not any(isinstance(block, dict) and "cache_control" in block for block in content):
+        return message
+    clean = [
+        {key: value for key, value in block.items() if key != "cache_control"} if isinstance(block, dict) else block
+        for block in content
+    ]
+    return message.model_copy(update={"content": clean})

@@ -1,0 +1,148 @@
+"""LangChain's messages -> OpenAI's chat shape, which hotspare's wires take.
+
+LangChain's own `convert_to_openai_messages` does envelopes and media. What it loses is kept here: reasoning goes into
+`reasoning_content` and `thinking_blocks` and out of `content`, cache marks stay, errors of tools stay errors, and calls
+whose arguments are no JSON stay in the history as the model wrote them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from hotspare.errors import Problem, RequestError
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, convert_to_openai_messages
+
+Json = dict[str, Any]
+
+SIGNATURES = "__gemini_function_call_thought_signatures__"
+"""Where LangChain's Google models keep thought signatures by tool-call id (`additional_kwargs`); ours do too."""
+
+_SAID_ELSEWHERE = frozenset(
+    {"tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "function_call", "server_tool_call", "non_standard"}
+)
+"""Content blocks that stand in `tool_calls` as well, or that only their own provider understands."""
+
+_REASONING = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning_content"})
+
+
+def wire_messages(messages: Sequence[BaseMessage]) -> list[Json]:
+    """The history as OpenAI-shaped dicts. Raises RequestError for a content block that no wire has words for."""
+    return [wire for place, message in enumerate(messages) for wire in _wire(message, f"messages[{place}]")]
+
+
+def _wire(message: BaseMessage, place: str) -> list[Json]:
+    blocks = _blocks(message.content)
+    if any(block.get("type") == "tool_result" for block in blocks):  # Anthropic's way: results inside a user message
+        return _converted(message, place)
+    envelope = _converted(message.model_copy(update={"content": ""}), place)[0]
+    if isinstance(message, AIMessage):
+        return [_assistant(envelope, message, blocks, place)]
+    if isinstance(message, ToolMessage) and message.status == "error":
+        envelope["is_error"] = True
+    envelope["content"] = _content(message.content, blocks, place)
+    return [envelope]
+
+
+def _assistant(envelope: Json, message: AIMessage, blocks: list[Json], place: str) -> Json:
+    content = _content(message.content, blocks, place)
+    envelope["content"] = content or None
+    calls: list[Json] = [*envelope.get("tool_calls", []), *_broken_calls(message), *_only_in_content(message, blocks)]
+    signatures = cast("Mapping[str, str]", message.additional_kwargs.get(SIGNATURES) or {})
+    for call in calls:
+        if call["id"] in signatures:
+            call["extra_content"] = {"google": {"thought_signature": signatures[call["id"]]}}
+    if calls:
+        envelope["tool_calls"] = calls
+    reasoning, thinking = _reasoning(message, blocks)
+    if reasoning:
+        envelope["reasoning_content"] = reasoning
+    if thinking:
+        envelope["thinking_blocks"] = thinking
+    return envelope
+
+
+def _broken_calls(message: AIMessage) -> list[Json]:
+    return [
+        _call(call["id"], call["name"], call["args"] or "")
+        for call in message.invalid_tool_calls
+        if call["id"] and call["name"]
+    ]
+
+
+def _only_in_content(message: AIMessage, blocks: list[Json]) -> list[Json]:
+    """Anthropic's `tool_use` blocks of a message whose `tool_calls` do not repeat them."""
+    import json
+
+    known = {call["id"] for call in message.tool_calls}
+    found = [block for block in blocks if block.get("type") == "tool_use" and block.get("id") not in known]
+    return [_call(b["id"], b["name"], json.dumps(b.get("input", {}), ensure_ascii=False)) for b in found]
+
+
+def _call(call_id: str, name: str, arguments: str) -> Json:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _reasoning(message: AIMessage, blocks: list[Json]) -> tuple[str, list[Json]]:
+    """What was thought, as text and as signed blocks."""
+    extra = message.additional_kwargs
+    texts = [str(extra.get("reasoning_content") or "")]
+    thinking = [dict(block) for block in cast("Iterable[Json]", extra.get("thinking_blocks") or ())]
+    told = bool(texts[0])
+    for block in blocks:
+        kind = block.get("type")
+        if kind not in _REASONING:
+            continue
+        if kind == "redacted_thinking" or block.get("signature"):
+            signed = {name: value for name, value in block.items() if name != "index"}
+            thinking.append({"dialect": "anthropic", **signed})
+        if not told:
+            texts.append(str(block.get("thinking") or block.get("reasoning") or ""))
+    return "".join(texts), thinking
+
+
+def _content(content: object, blocks: list[Json], place: str) -> str | list[Json]:
+    if isinstance(content, str):
+        return content
+    parts: list[Json] = []
+    for number, block in enumerate(blocks):
+        kind = block.get("type")
+        if kind in _REASONING or kind in _SAID_ELSEWHERE:
+            continue
+        parts.append(_part(block, f"{place}.content[{number}]"))
+    return parts
+
+
+def _part(block: Json, place: str) -> Json:
+    """A content block as OpenAI's part, with its cache mark."""
+    if block.get("type") == "text":
+        part: Json = {"type": "text", "text": block.get("text", "")}
+    else:
+        part = _converted(_Carrier(content=[block]), place)[0]["content"][0]
+        if not block.get("filename") and part.get("file", {}).get("filename") == "LC_AUTOGENERATED":
+            part = {**part, "file": {**part["file"], "filename": "file"}}
+    if "cache_control" in block:
+        part["cache_control"] = block["cache_control"]
+    return part
+
+
+class _Carrier(BaseMessage):
+    """Carries one content block through LangChain's converter."""
+
+    type: str = "human"
+
+
+def _converted(message: BaseMessage, place: str) -> list[Json]:
+    try:
+        return cast("list[Json]", convert_to_openai_messages([message], text_format="block" if message.content else "string"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise RequestError(Problem.at(place, message.type, f"cannot be put into OpenAI's shape: {error}")) from error
+
+
+def _blocks(content: object) -> list[Json]:
+    if not isinstance(content, list):
+        return []
+    return [
+        {"type": "text", "text": block} if isinstance(block, str) else cast("Json", block)
+        for block in cast("list[Any]", content)
+    ]
