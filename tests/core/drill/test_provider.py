@@ -1,16 +1,17 @@
 """The embedded provider's manners: its script, its limits, its ways to continue, its counters, and HTTP itself."""
 
+import json
 import socket
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from hotspare import Kind
+from hotspare import Kind, Pool, Target
 from hotspare.drill import dialogue
 from hotspare.drill.answers import answer, tokenize
 from hotspare.drill.faults import FORMS, FaultError
-from hotspare.drill.provider import Provider, after_tools, with_images
+from hotspare.drill.provider import KEY, Provider, after_tools, with_images
 
 from tests.core.drill.asking import BODIES, KEYS, ask, outcome, text_of
 
@@ -380,3 +381,24 @@ def test_http_in_all_its_manners(provider: Provider) -> None:
     assert raw(provider, b"hello\r\n\r\n").startswith(b"HTTP/1.1 400")
     assert raw(provider, b"POST / HTTP/1.1\r\ncontent-length: 999999999\r\n\r\n").startswith(b"HTTP/1.1 400")
     assert raw(provider, b"x" * 70_000).startswith(b"HTTP/1.1 400")
+
+
+@WIRES
+def test_what_is_written_down_is_called_and_said(wire: str, provider: Provider) -> None:
+    """`replies`: calls with arguments of one's own, and JSON of one's own, for prompts with a phrase in them."""
+    said = {"weather": {"call": {"get_weather": {"city": "서울"}}}, "joke": {"json": {"setup": "Why?"}}}
+    provider.configure("a", replies=said)
+    model = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}[wire]
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
+    schema = {"type": "json_schema", "json_schema": {"name": "joke", "schema": {"type": "object", "properties": {}}}}
+    with Pool([Target(f"{wire}/{model}", base_url=provider.base_url("a", wire), api_key=KEY)]) as pool:
+        called = pool.chat("What is the weather?", tools=[tool]).tool_calls
+        assert [(call.name, json.loads(call.arguments)) for call in called] == [("get_weather", {"city": "서울"})]
+        assert not pool.chat("What is the time?", tools=[tool]).tool_calls
+        assert json.loads(pool.chat("Tell a joke", response_format=schema).text) == {"setup": "Why?"}
+
+
+def test_a_reply_must_say_something(provider: Provider) -> None:
+    """Neither a call nor JSON is a mistake, and named."""
+    with pytest.raises(FaultError, match=r"replies\['weather'\]"):
+        provider.configure("a", replies={"weather": {"text": "fine"}})

@@ -1,3 +1,5 @@
+# LangChain's messages and tools hold any JSON: what is narrowed from Any stays partly unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """hotspare's answers -> LangChain's: whole ones and streamed ones.
 
 An answer of a native member goes through as it came. One from a wire is made here: plain text content, tool calls,
@@ -20,11 +22,9 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_hotspare.messages import SIGNATURES
 from langchain_hotspare.trail import KEY, trail_of
 
-try:  # private to LangChain, and so only used where it is there
-    from langchain_core.utils._gateway import GATEWAY_METADATA_RESPONSE_KEY as _IDENTITY
-except ImportError:  # pragma: no cover - depends on LangChain's version
-    _IDENTITY = ""
-"""Under this key of `generation_info` LangSmith's tracer takes who really answered; LangChain strips it from messages."""
+_IDENTITY = "lc_gateway_metadata"
+"""Under this key of `generation_info` LangSmith's tracer takes who really answered, and LangChain strips it from messages
+(`GATEWAY_METADATA_RESPONSE_KEY`, a private name whose value is spelt out here so that no version can break the import)."""
 
 
 def result_of(reply: ChatReply, provider: str) -> ChatResult:
@@ -79,7 +79,7 @@ def _metadata(answer: ChatReply | ChatChunk, known: dict[str, Any]) -> dict[str,
 
 
 def _identity(provider: str, model: str) -> dict[str, Any]:
-    return {_IDENTITY: {"provider": provider, "model": model, "via": "hotspare"}} if _IDENTITY and model else {}
+    return {_IDENTITY: {"provider": provider, "model": model, "via": "hotspare"}} if model else {}
 
 
 def usage_metadata(usage: Usage | None) -> UsageMetadata | None:

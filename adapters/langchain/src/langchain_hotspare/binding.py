@@ -1,3 +1,5 @@
+# LangChain's messages and tools hold any JSON: what is narrowed from Any stays partly unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """What `bind_tools` and `with_structured_output` asked for: in OpenAI's shape for wires, and as each member wants it.
 
 Every native model keeps its own tool format and its own way to structured output: its own `bind_tools` and
@@ -159,6 +161,6 @@ def json_schema_format(schema: Any, strict: bool | None = None) -> Json:
     """OpenAI's `response_format` for a pydantic class, a TypedDict or a JSON schema."""
     if isinstance(schema, Mapping) and schema.get("type") in ("json_schema", "json_object", "text"):
         return dict(schema)
-    plain = convert_to_json_schema(schema)
+    plain = convert_to_json_schema(dict(schema) if isinstance(schema, Mapping) else schema)
     wanted: Json = {"name": plain.get("title") or "answer", "schema": plain}
     return {"type": "json_schema", "json_schema": wanted if strict is None else {**wanted, "strict": strict}}

@@ -1,3 +1,5 @@
+# What a chat model has to implement is named with an underscore by LangChain; it is its contract all the same.
+# pyright: reportPrivateUsage=false
 """`ChatHotspare`: a LangChain chat model with a hotspare pool behind it."""
 
 from __future__ import annotations
@@ -94,7 +96,7 @@ class ChatHotspare(BaseChatModel):
         """One of `pool`, `targets`, `models`, `config` becomes the pool; every other word must be a field."""
         if not isinstance(values, dict):
             return values
-        given = cast("dict[str, Any]", dict(values))
+        given: dict[str, Any] = {**cast("dict[str, Any]", values)}
         problems = list(_unknown(given.keys() - _OF_MEMBERS, cls))
         sources = [name for name in _SOURCES if given.get(name) is not None]
         if len(sources) != 1:

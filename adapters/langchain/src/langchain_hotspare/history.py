@@ -1,13 +1,15 @@
+# LangChain's messages and tools hold any JSON: what is narrowed from Any stays partly unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportPrivateUsage=false
 """A conversation as one native member can take it: what other targets wrote is reduced to text and tool calls."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from hotspare import ChatRequest
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, convert_to_messages
 
 from langchain_hotspare.trail import KEY
 
@@ -20,6 +22,8 @@ def for_member(request: ChatRequest, model: BaseChatModel, name: str) -> list[Ba
     added = request.messages[request.native.length :]
     keeps_marks = "anthropic" in model._llm_type
     own = [_portable(message, name, keeps_marks=keeps_marks) for message in caller]
+    if any(parent.__name__ == "BaseChatOpenAI" for parent in type(model).__mro__):
+        own = list(_text_results(own))
     return [*own, *convert_to_messages([dict(message) for message in added])]
 
 
@@ -40,6 +44,22 @@ def _is_foreign(message: AIMessage, name: str) -> bool:
     one provider: encrypted items decrypt for the account that got them."""
     trail = cast("dict[str, Any] | None", message.response_metadata.get(KEY))
     return trail is not None and (trail.get("target") != name or bool(trail.get("seams")))
+
+
+def _text_results(messages: Iterable[BaseMessage]) -> Iterator[BaseMessage]:
+    """OpenAI's tool results are text only: their images and files follow in a user message."""
+    held: list[Any] = []
+    for message in messages:
+        if held and not isinstance(message, ToolMessage):
+            yield HumanMessage(held)
+            held = []
+        if isinstance(message, ToolMessage) and isinstance(message.content, list):
+            texts = [b for b in message.content if isinstance(b, str) or b.get("type") == "text"]
+            held += [b for b in message.content if b not in texts]
+            message = message.model_copy(update={"content": texts or "(see below)"})
+        yield message
+    if held:
+        yield HumanMessage(held)
 
 
 def _unmarked(message: BaseMessage) -> BaseMessage:

@@ -1,3 +1,5 @@
+# What a chat model has to implement is named with an underscore by LangChain; it is its contract all the same.
+# pyright: reportPrivateUsage=false, reportUnknownVariableType=false, reportUnknownMemberType=false
 """A user's own LangChain chat model as a target of a pool: unwrapped, copied, its SDK's retries switched off."""
 
 from __future__ import annotations
@@ -88,10 +90,11 @@ def _unwrapped(model: Any) -> tuple[BaseChatModel, dict[str, Any]]:
     """The chat model inside, and what was bound to it."""
     kwargs: dict[str, Any] = {}
     while isinstance(model, RunnableBinding):
-        if type(model).__name__ == "RunnableRetry":
-            raise ConfigError(Problem.at("model", type(model).__name__, "retries on its own: hand in the model itself"))
-        kwargs = {**model.kwargs, **kwargs}
-        model = model.bound
+        binding: RunnableBinding[Any, Any] = model
+        if type(binding).__name__ == "RunnableRetry":
+            raise ConfigError(Problem.at("model", "RunnableRetry", "retries on its own: hand in the model itself"))
+        kwargs = {**binding.kwargs, **kwargs}
+        model = binding.bound
     if not isinstance(model, BaseChatModel):
         way_out = "is no chat model; hand in each model itself, and the pool fails over between them"
         raise ConfigError(Problem.at("model", type(model).__name__, way_out))
@@ -111,18 +114,19 @@ def _quiet(model: BaseChatModel) -> BaseChatModel:
     """A copy whose SDK does not retry: hotspare does, and layers of retries multiply."""
     if "max_retries" not in type(model).model_fields:
         return model
-    copy = model.model_copy(update={"max_retries": 0})
+    copy: Any = model.model_copy(update={"max_retries": 0})
     names = {parent.__name__ for parent in type(model).__mro__}
     if "BaseChatOpenAI" in names:
         _quiet_openai(copy)
     elif "ChatAnthropic" in names:
         for client in ("_client", "_async_client", "_client_params"):  # cached; made anew from the copy's own fields
-            copy.__dict__.pop(client, None)
-    elif not _is_known(model) and getattr(model, "max_retries", 0):
+            vars(copy).pop(client, None)
+    elif not _is_known(model) and getattr(model, "max_retries", None):
         warnings.warn(
             f"{type(model).__name__} may retry on its own inside the pool: make it with max_retries=0", stacklevel=4
         )
-    return copy
+    quiet: BaseChatModel = copy
+    return quiet
 
 
 def _quiet_openai(copy: Any) -> None:

@@ -1,3 +1,5 @@
+# What a chat model has to implement is named with an underscore by LangChain; it is its contract all the same.
+# pyright: reportPrivateUsage=false
 """A LangChain chat model as a hotspare backend: it makes the calls, hotspare decides which of them are made.
 
 Called are the model's `_generate`, `_stream` and their async twins without a callback manager: a run inside the pool's
@@ -12,11 +14,10 @@ from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, cast
 
-from hotspare import BackendError, ChatChunk, ChatReply, ChatRequest, Outcome
-from hotspare.classify import classify
+from hotspare import BackendError, ChatChunk, ChatReply, ChatRequest, Outcome, classify
 from hotspare.errors import EmptyAnswer, IncompleteAnswer
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_hotspare.binding import Binding
@@ -92,7 +93,9 @@ class NativeBackend:
         if self.model.rate_limiter is not None and not self.model.rate_limiter.acquire(blocking=False):
             raise MemberThrottled(self.name)
         reader = ChunkReader()
-        with closing(cast("Generator[ChatGenerationChunk]", self.model._stream(messages, stop=stop, **kwargs))) as chunks:
+        with closing(
+            cast("Generator[ChatGenerationChunk]", self.model._stream(messages, stop=stop, **kwargs))
+        ) as chunks:
             for chunk in chunks:
                 yield reader.take(chunk)
         yield self._end(reader, stop)
@@ -168,11 +171,6 @@ def _pieces(reply: ChatReply) -> tuple[ChatChunk, ChatChunk]:
     """A whole answer as a stream, of a model that cannot stream."""
     reader = ChunkReader()
     generation: ChatGeneration = reply.native
-    whole = reader.take(ChatGenerationChunk(message=_chunk_of(generation), generation_info=generation.generation_info))
+    message = AIMessageChunk.model_validate(generation.message.model_dump(exclude={"type"}))
+    whole = reader.take(ChatGenerationChunk(message=message, generation_info=generation.generation_info))
     return whole, reader.last()
-
-
-def _chunk_of(generation: ChatGeneration) -> Any:
-    from langchain_core.messages import message_to_chunk  # type: ignore[attr-defined]
-
-    return message_to_chunk(generation.message)

@@ -11,8 +11,14 @@ from langchain_core.language_models import ModelProfile
 from langchain_hotspare.native import NativeBackend
 
 _PIXEL = "data:image/png;base64,iVBORw0KGgo="
-_TOOL = {"type": "function", "function": {"name": "probe", "parameters": {"type": "object", "properties": {}}}}
-_SCHEMA = {"type": "json_schema", "json_schema": {"name": "probe", "schema": {"type": "object", "properties": {}}}}
+_TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "probe", "parameters": {"type": "object", "properties": {}}},
+}
+_SCHEMA: dict[str, Any] = {
+    "type": "json_schema",
+    "json_schema": {"name": "probe", "schema": {"type": "object", "properties": {}}},
+}
 _PROBES: Mapping[str, dict[str, Any]] = {
     "tool_calling": {"tools": [_TOOL]},
     "tool_choice": {"tools": [_TOOL], "tool_choice": "required"},
@@ -30,7 +36,9 @@ def profile_of(pool: Pool, model: str | None) -> ModelProfile:
     native = {t.name: t.backend.model.profile for t in pool.targets if isinstance(t.backend, NativeBackend)}
     names = [choice.target for choice in pool.explain(model=model).choices]
     carried = {
-        need: {c.target: not c.why.startswith("cannot carry") for c in pool.explain(_request(probe), model=model).choices}
+        need: {
+            c.target: not c.why.startswith("cannot carry") for c in pool.explain(_request(probe), model=model).choices
+        }
         for need, probe in _PROBES.items()
     }
     windows = {target.name: target.context_window for target in pool.targets}
@@ -58,4 +66,5 @@ def _wire(name: str, carried: Mapping[str, Mapping[str, bool]], window: int | No
 
 
 def _request(probe: dict[str, Any]) -> ChatRequest:
-    return ChatRequest(**{"messages": _HELLO, **probe})
+    fields: dict[str, Any] = {"messages": _HELLO, **probe}
+    return ChatRequest(**fields)

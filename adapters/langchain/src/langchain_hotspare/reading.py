@@ -1,3 +1,5 @@
+# LangChain's messages and tools hold any JSON: what is narrowed from Any stays partly unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """A native model's answers -> hotspare's, with the original riding along in `native`."""
 
 from __future__ import annotations
@@ -82,7 +84,9 @@ def _calls(message: BaseMessage) -> tuple[ToolCall, ...]:
 def _reasoning(message: BaseMessage) -> str:
     if isinstance(message.content, str):
         return str(message.additional_kwargs.get("reasoning_content") or "")
-    return "".join(str(block.get("reasoning") or "") for block in message.content_blocks if block["type"] == "reasoning")
+    return "".join(
+        str(block.get("reasoning") or "") for block in message.content_blocks if block["type"] == "reasoning"
+    )
 
 
 class ChunkReader:

@@ -1,3 +1,5 @@
+# LangChain's messages and tools hold any JSON: what is narrowed from Any stays partly unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """What LangChain calls a model with -> hotspare's request and options."""
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from hotspare import AttemptRecord, ChatReply, Receipt
@@ -38,7 +39,7 @@ def trail_of(answer: ChatReply | Receipt) -> dict[str, Any]:
 
 def failovers(attempts: Sequence[AttemptRecord]) -> Iterator[dict[str, Any]]:
     """Each step from one target to another, with the reason."""
-    for left, taken in zip(attempts, attempts[1:], strict=False):
+    for left, taken in pairwise(attempts):
         if left.target != taken.target:
             yield {
                 "source": left.target,

@@ -4,11 +4,12 @@
 
 import json
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from hotspare.drill.answers import answer, estimate, opaque, think, tokenize
 from hotspare.drill.schema import sample
-from hotspare.drill.wires.base import Ask, Call, Said, Tool, Turn
+from hotspare.drill.wires.base import Ask, Call, Json, Said, Tool, Turn
 
 CONTINUATIONS: Final = ("continue", "strip", "overlap", "restart", "prose")
 """How a continuation is spoken: exactly, without its leading white space, repeating the last words, from the
@@ -83,22 +84,25 @@ class _Talk:
         return rest
 
 
-def compose(ask: Ask, continuation: str = "continue") -> Said:
-    """The answer to `ask`: tool calls, JSON or text, cut by stop sequences and the token limit, with its usage."""
+def compose(ask: Ask, continuation: str = "continue", replies: Mapping[str, Json] | None = None) -> Said:
+    """The answer to `ask`: tool calls, JSON or text, cut by stop sequences and the token limit, with its usage.
+
+    `replies`: calls and JSON that are written down for prompts with a phrase in them (see `Settings`).
+    """
     talk = _Talk(ask.turns)
+    script = next((reply for phrase, reply in (replies or {}).items() if phrase in talk.prompt), {})
     seed = opaque(ask.model, talk.prompt, talk.given, str(len(ask.turns)))
     said = Said([], [], [], "stop", seed, prompt_tokens=ask.prompt_tokens)
     if ask.reasoning:
         said.thinking = tokenize(think(talk.prompt))
     if "refuse me" in talk.prompt and not talk.given:
         said.finish = "refused"
-    elif calls := _calls(ask, talk):
+    elif calls := _calls(ask, talk, script.get("call", {})):
         said.calls, said.finish = calls, "tools"
         if "first say" in talk.prompt:
             said.text = tokenize(answer(talk.prompt, 10))
     elif ask.json:
-        value = {"answer": answer(talk.prompt)} if ask.schema is None else sample(ask.schema, talk.prompt)
-        _limit(said, ask, json.dumps(value, ensure_ascii=False))
+        _limit(said, ask, json.dumps(_value(ask, talk.prompt, script), ensure_ascii=False))
     else:
         mode = ask.prefill if talk.prefilled else continuation if talk.told_to_continue else "restart"
         _limit(said, ask, talk.rest(mode))
@@ -124,7 +128,13 @@ def _cached(prompt: str, prompt_tokens: int) -> int:
     return prompt_tokens // 128 * 128 if prompt_tokens >= 1024 else 0
 
 
-def _calls(ask: Ask, talk: _Talk) -> list[Call]:
+def _value(ask: Ask, prompt: str, script: Json) -> Any:
+    if "json" in script:
+        return script["json"]
+    return {"answer": answer(prompt)} if ask.schema is None else sample(ask.schema, prompt)
+
+
+def _calls(ask: Ask, talk: _Talk, script: Json) -> list[Call]:
     if not ask.tools or ask.choice == "none":
         return []
     by_name = {tool.name: tool for tool in ask.tools}
@@ -133,10 +143,10 @@ def _calls(ask: Ask, talk: _Talk) -> list[Call]:
     elif ask.turns and ask.turns[-1].results and ask.choice == "auto":
         return []
     else:
-        wanted = [(tool, times) for tool in ask.tools if (times := _asked_for(tool, talk.prompt))]
+        wanted = [(t, times) for t in ask.tools if (times := _asked_for(t, talk.prompt) or int(t.name in script))]
         if not wanted and ask.choice == "any":
             wanted = [(ask.tools[0], 1)]
-    calls = [_call(tool, talk.prompt, i, len(ask.turns)) for tool, times in wanted for i in range(times)]
+    calls = [_call(tool, talk.prompt, i, len(ask.turns), script) for tool, times in wanted for i in range(times)]
     return calls if ask.parallel else calls[:1]
 
 
@@ -147,9 +157,9 @@ def _asked_for(tool: Tool, prompt: str) -> int:
     return {None: 1, " twice": 2, " three times": 3}[found[1].lower() if found[1] else None]
 
 
-def _call(tool: Tool, prompt: str, number: int, turns: int) -> Call:
+def _call(tool: Tool, prompt: str, number: int, turns: int, script: Json) -> Call:
     seed = f"{prompt}#{tool.name}#{number}"
-    value = sample({"type": "object", **tool.schema}, seed)
+    value = script.get(tool.name) or sample({"type": "object", **tool.schema}, seed)
     return Call(tool.name, value if isinstance(value, dict) else {}, f"{seed}#{turns}")
 
 

@@ -8,7 +8,7 @@ import time
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from hotspare.drill.dialogue import CONTINUATIONS, PREFILLS, compose
@@ -37,6 +37,8 @@ class Settings:
     the time. `prefill`: how a trailing assistant message is met (None: as the wire's own provider does).
     `continuation`: how an
     instruction to continue is met. `window`: context window in tokens. `streams`: False refuses to stream with a 400.
+    `replies`: what is said to prompts that hold a phrase: `{"weather": {"call": {"get_weather": {"city": "Seoul"}}}}` calls
+    that tool, if it is offered, with these arguments; `{"joke": {"json": {…}}}` is the value where JSON is wanted.
     """
 
     rpm: float | None = None
@@ -46,6 +48,7 @@ class Settings:
     continuation: str = "continue"
     window: int = 128_000
     streams: bool = True
+    replies: Mapping[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
 
     def __post_init__(self) -> None:
         choices = (("prefill", (None, *PREFILLS)), ("continuation", CONTINUATIONS), ("rate_form", FORMS))
@@ -54,6 +57,9 @@ class Settings:
                 raise FaultError(f"setting {name}={value!r} must be one of {', '.join(map(str, allowed))}")
         if self.rpm is not None and self.rpm <= 0:
             raise FaultError(f"setting rpm={self.rpm!r} must be above 0 requests a minute, or None")
+        for phrase, reply in self.replies.items():
+            if not reply or not set(reply) <= {"call", "json"}:
+                raise FaultError(f"setting replies[{phrase!r}]={reply!r} must hold call, json or both")
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Settings":
@@ -215,7 +221,7 @@ class Endpoint(Observer):
         headers = self._admit(wire, met)
         if met.fault is None:
             self._judge(wire, ask)
-        said = compose(ask, self.settings.continuation)
+        said = compose(ask, self.settings.continuation, self.settings.replies)
         return play(wire, ask, said, met, headers)
 
     def _fate(self, ask: Ask, wire: Wire, *, peek: bool = False) -> Fate:

@@ -167,7 +167,7 @@ class Provider:
         self._ask("clear", endpoints)
 
     def configure(self, endpoints: str | Iterable[str] | None = None, **settings: Any) -> None:
-        """Replace the standing manners: rpm, burst, rate_form, prefill, continuation, window, streams; those not
+        """Replace the standing manners: rpm, burst, rate_form, prefill, continuation, window, streams, replies; those not
         named return to their defaults.
         """
         self._ask("configure", endpoints, **settings)

@@ -52,9 +52,17 @@ _BLOCKS: Final = (
 _NO_EXTRA: Final = "Extra inputs are not permitted"
 
 
+_THEIR_SEAL: Final = re.compile(r"E[A-Za-z0-9+/=]{199,}")
+
+
 def signature(thinking: str) -> str:
     """The seal on a thinking block; whoever sends the block back must send it unchanged."""
     return "sig" + opaque("thinking", thinking, length=60)
+
+
+def _sealed(seal: str, thinking: str) -> bool:
+    """Whether the seal is ours and fits, or one of Anthropic's own (base64 of a protobuf), which only they can check."""
+    return seal == signature(thinking) or _THEIR_SEAL.fullmatch(seal) is not None
 
 
 def check(body: Json) -> None:
@@ -132,8 +140,9 @@ def _check_output(body: Json) -> None:
 
 
 def _check_messages(messages: list[Any]) -> None:
+    """Turns of one role in a row are right: "Consecutive `user` or `assistant` turns in your request will be combined into a
+    single turn" (the SDK's own words on `messages`)."""
     previous_calls: list[str] = []
-    previous_role = ""
     for i, message in enumerate(messages):
         role = message.get("role") if isinstance(message, dict) else None
         if role is None:
@@ -145,17 +154,11 @@ def _check_messages(messages: list[Any]) -> None:
             )
         if i == 0 and role != "user":
             raise invalid('messages: first message must use the "user" role')
-        if role == previous_role and role == "assistant":
-            raise invalid(
-                'messages: roles must alternate between "user" and "assistant", '
-                'but found multiple "assistant" roles in a row'
-            )
         _check_content(message, i, last=i == len(messages) - 1)
         parts: list[Json] = message["content"] if isinstance(message["content"], list) else []
         results = [p.get("tool_use_id") for p in parts if p["type"] == "tool_result"]
         _check_results(i, results, previous_calls)
         previous_calls = [p["id"] for p in parts if p["type"] == "tool_use"]
-        previous_role = role
     if previous_calls:
         raise _unanswered(len(messages) - 1, previous_calls)
 
@@ -218,7 +221,7 @@ def _check_part(part: Any, place: str, role: str) -> None:
         raise invalid(f"{place}.tool_use.input: Input should be a valid dictionary")
     if kind == "tool_result" and role != "user":
         raise invalid(f"{place}: `tool_result` blocks can only be in `user` messages")
-    if kind == "thinking" and part.get("signature") != signature(part.get("thinking", "")):
+    if kind == "thinking" and not _sealed(str(part.get("signature")), part.get("thinking", "")):
         raise invalid(f"{place}: Invalid `signature` in `thinking` block")
 
 

@@ -1,0 +1,51 @@
+"""Fixtures of the LangChain adapter's tests."""
+
+import base64
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mP4z8CAFTEMLQkAKP8/wc53yE8AAAAASUVORK5CYII="
+)
+PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+WAV = b"RIFF$\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00@\x1f\x00\x00@\x1f\x00\x00\x01\x00\x08\x00data\x00\x00\x00\x00"
+_FILES = {".png": PNG, ".pdf": PDF, ".wav": WAV}
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """LangChain's own async is asyncio's."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def _one_loop(anyio_backend: str) -> AsyncIterator[None]:
+    """All tests share one event loop: clients of LangChain's own models belong to the loop that they first ran on."""
+    yield  # noqa: PT022 - what keeps the loop is that this fixture is not over
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of the suites that differ in the method of structured output only, the tests that look at it."""
+    items[:] = [item for item in items if "Schema::" not in item.nodeid or "structured_output" in item.nodeid]
+
+
+@pytest.fixture
+def benchmark() -> Callable[[Callable[[], Any]], Any]:
+    """The standard suites measure; here they only run."""
+    return lambda measured: measured()
+
+
+@pytest.fixture(autouse=True)
+def _files_without_internet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the standard suites would download is at hand: the same media types, a few bytes each."""
+    real = httpx.get
+
+    def get(url: str, **options: Any) -> httpx.Response:
+        content = next((content for suffix, content in _FILES.items() if url.endswith(suffix)), None)
+        return real(url, **options) if content is None else httpx.Response(200, content=content)
+
+    monkeypatch.setattr(httpx, "get", get)
+    monkeypatch.setenv("LANGCHAIN_TESTS_USER_AGENT", "hotspare")

@@ -1,0 +1,130 @@
+"""What the standard suites need to know of `ChatHotspare`, for every pool and state they run in."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import pytest
+import vcr
+from hotspare import Pool
+from hotspare.drill.provider import Provider
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langchain_hotspare import ChatHotspare
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+
+from tests.adapters.langchain.pools import State, pool_in
+
+REPLIES = {
+    "magic_function(3)": {"call": {"magic_function": {"input": 3}}},
+    "What is the weather": {"call": {"get_weather": {"location": "San Francisco, CA"}}},
+    "你好啊集团": {"call": {"unicode_customer": {"customer_name": "你好啊集团", "description": "technology"}}},
+    "こんにちは株式会社": {
+        "call": {"unicode_customer": {"customer_name": "こんにちは株式会社", "description": "会社"}}
+    },
+    "Return the result as a JSON": {"json": {"setup": "Why do cats purr?", "punchline": "They idle."}},
+}
+"""What the embedded provider calls and says where the suites expect a model's understanding."""
+
+
+@pytest.mark.anyio
+@pytest.mark.filterwarnings("ignore:OpenAI may require a filename")  # ChatOpenAI's word on the suite's own PDF
+class Standard(ChatModelIntegrationTests):
+    """The whole standard suite with every flag switched on; subclasses say in which state."""
+
+    state: ClassVar[State] = "well"
+    kind: ClassVar[Literal["wire", "native"]] = "wire"
+    method: ClassVar[str] = "function_calling"
+    pool: ClassVar[Pool]
+
+    @pytest.fixture(scope="class", autouse=True)
+    def _pool(self, request: pytest.FixtureRequest, one_provider: Provider) -> Iterator[None]:
+        one_provider.reset()
+        one_provider.configure(None, replies=REPLIES)
+        transport = {"transport": "httpx"} if self.kind == "wire" else {}  # which vcrpy can record
+        with pool_in(self.state, self.kind, one_provider, **transport) as pool:
+            request.cls.pool = pool
+            yield
+
+    @pytest.fixture
+    def vcr(self, request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Any]:
+        """A cassette made here and now: recorded by the first call, played to the test's own."""
+        if request.node.get_closest_marker("vcr") is None:
+            yield None
+            return
+        recorder = vcr.VCR(match_on=["method", "path", "body"])
+        path = str(tmp_path / "stream.yaml")
+        with recorder.use_cassette(path, record_mode="once"):
+            list(ChatHotspare(pool=self.pool).stream("Write a story about a cat."))
+        with recorder.use_cassette(path, record_mode="none") as cassette:
+            yield cassette
+            assert cassette.all_played
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatHotspare
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"pool": self.pool}
+
+    @property
+    def model_override_value(self) -> str:
+        return self.pool.targets[-1].model  # the one that lives in every state
+
+    @property
+    def structured_output_kwargs(self) -> dict[str, Any]:
+        return {"method": self.method}
+
+    @property
+    def supports_json_mode(self) -> bool:
+        return True
+
+    @property
+    def supports_image_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_image_urls(self) -> bool:
+        return True
+
+    @property
+    def supports_image_tool_message(self) -> bool:
+        return True
+
+    @property
+    def supports_pdf_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_pdf_tool_message(self) -> bool:
+        return True
+
+    @property
+    def supports_audio_inputs(self) -> bool:
+        return self.kind == "wire"
+
+    @property
+    def supports_anthropic_inputs(self) -> bool:
+        return True
+
+    @property
+    def enable_vcr_tests(self) -> bool:
+        return True
+
+    @property
+    def supported_usage_metadata_details(self) -> Any:
+        details = ["reasoning_output", "cache_read_input"] if self.kind == "wire" else ["cache_read_input"]
+        return {"invoke": details, "stream": details}
+
+    def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
+        return self._ask("think", stream, reasoning_effort="low", model="gemini-2.5-flash")  # which counts its thoughts
+
+    def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
+        return self._ask("a prompt that was sent before cached=5", stream)
+
+    def _ask(self, prompt: str, stream: bool, **settings: Any) -> AIMessage:
+        model = ChatHotspare(pool=self.pool, **settings)
+        if not stream:
+            return model.invoke(prompt)
+        chunks = list(model.stream(prompt))
+        return sum(chunks[1:], chunks[0])
