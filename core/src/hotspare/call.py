@@ -62,7 +62,10 @@ class Attempt:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """What the user asked once. `watched`: its first token is told the moment it comes."""
+    """What the user asked once.
+
+    `watched`: its first token is told the moment it comes. `turn`: when it may go on after a recovery of everything.
+    """
 
     id: str
     request: ChatRequest
@@ -81,6 +84,7 @@ class Call:
     go_back: Member | None = None
     returned: bool = False
     waited: bool = False
+    turn: float = -inf
     idle: float = 0.0
     shown: str | None = None
     folded: bool = False

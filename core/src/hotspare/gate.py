@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -20,11 +21,21 @@ from hotspare.outcome import AttemptRecord, Ending, Kind, Outcome
 from hotspare.policy import Policy
 from hotspare.standing import Standing
 
+RETURN_GAP = 0.01
+"""Seconds between two calls that come back from the waiting room: what has just recovered is not met by a herd."""
+RETURN_WITHIN = 3.0
+"""Seconds within which all of them come back, however many they are: their deadlines run."""
+
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A place among those who wait for a recovery. The driver puts in `wake` how it is woken."""
+    """A place among those who wait for a recovery. The driver puts in `wake` how it is woken.
 
+    `latest`: when the call has to begin its last attempt, to be answered before its deadline.
+    """
+
+    call: Call
+    latest: float
     woken: bool = False
     wake: Callable[[], object] | None = None
 
@@ -63,9 +74,10 @@ class Gate:
         self.retries = Retries(policy.retry_budget)
         self.throttle = ClientThrottle(policy.panic_cap)
         self.outstanding = 0
-        self.waiting: dict[Ticket, None] = {}
+        self.waiting: OrderedDict[Ticket, None] = OrderedDict()
         self._lock = threading.Lock()
         self._rings: list[Ticket] = []
+        self._turn = -inf
 
     def after_fork(self) -> None:
         """In a child process: the lock may have been held by a thread that does not exist here."""
@@ -97,6 +109,8 @@ class Gate:
     def next(self, call: Call, now: float) -> Attempt | Pause | GiveUp:
         """Start an attempt, pause, or give up."""
         with self._lock:
+            if call.turn > now:
+                return Pause(call.turn - now)
             if not routing.goes_on(call, self.policy):
                 return self._give_up(call, "no other target is asked after this", now)
             if call.attempts_left <= 0:
@@ -168,10 +182,10 @@ class Gate:
         latest = call.deadline - least(soonest, self.policy, streaming=call.streaming)
         if opens > latest or now >= latest:
             return None
-        # Only the head of the queue has its timer at the reopening; the others are woken by answers, so that a recovery
-        # is met by one probe and then by a slow start, not by a herd.
+        # Only the head of the queue has its timer at the reopening; the others are called back by an answer, so that a
+        # recovery is met by one probe and then by one call after the other, not by a herd.
         until = latest if self.waiting else opens
-        ticket = Ticket()
+        ticket = Ticket(call, latest)
         self.waiting[ticket] = None
         call.waited = True
         return Pause(max(0.001, until - now), ticket)
@@ -283,7 +297,10 @@ class Gate:
                 self.standing.told.append(events.AttemptEnded(call.id, record))
                 if outcome.kind is Kind.INVALID and self._learnt_manners(call, member, outcome):
                     del call.asked[member]
-            self._ring(2 if outcome.ok else 1)
+            if outcome.ok:
+                self._call_back(now)
+            elif self.waiting:
+                self._rings.append(self.waiting.popitem(last=False)[0])  # it takes the time of the next reopening
             return record
 
     def _learnt_manners(self, call: Call, member: Member, outcome: Outcome) -> bool:
@@ -328,11 +345,13 @@ class Gate:
             if head and not ticket.woken and self.waiting:
                 self._rings.append(next(iter(self.waiting)))
 
-    def _ring(self, count: int) -> None:
-        """Wake the first waiters: two for an answer (a slow start), one else (to take the time of the next reopening)."""
-        for ticket in list(self.waiting)[:count] if self.waiting else ():
-            del self.waiting[ticket]
-            self._rings.append(ticket)
+    def _call_back(self, now: float) -> None:
+        """Somebody was answered: all who wait come back, one after the other, in the order in which they came."""
+        for ticket in self.waiting:
+            self._turn = max(now, self._turn + min(RETURN_GAP, RETURN_WITHIN / len(self.waiting)))
+            ticket.call.turn = min(self._turn, ticket.latest)
+        self._rings += self.waiting
+        self.waiting.clear()
 
     # --- what is shown -------------------------------------------------------------------------------------------
 
