@@ -1,7 +1,7 @@
 """What a pool answers -> LlamaIndex's responses: cumulative content, deltas, blocks, usage and the trail.
 
 `raw` is a dict with `usage` in OpenAI's words, where LlamaIndex's `TokenCountingHandler` looks; `additional_kwargs` holds
-the three token counts and, under `hotspare`, the trail of the call.
+the three token counts. The trail of the call stands in both, under `hotspare`: agents hand on only `raw`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hotspare.outcome import AttemptRecord
 Json = dict[str, Any]
 
 TRAIL = "hotspare"
-"""The key of the trail in a response's `additional_kwargs`."""
+"""The key of the trail in a response's `additional_kwargs` and `raw`."""
 
 
 def response_of(reply: ChatReply, *, single: bool = False) -> ChatResponse:
@@ -37,7 +37,7 @@ def response_of(reply: ChatReply, *, single: bool = False) -> ChatResponse:
     trail = trail_of(reply.target, reply.attempts, reply.cost)
     return ChatResponse(
         message=message_of(reply.text or reply.refusal or "", calls, reply.reasoning, reply.thinking),
-        raw=_raw(reply.usage, reply.finish_reason, reply.model, reply.id, reply.raw),
+        raw={**_raw(reply.usage, reply.finish_reason, reply.model, reply.id, reply.raw), TRAIL: trail},
         logprobs=getattr(reply.native, "logprobs", None),
         additional_kwargs={**_counts(reply.usage), TRAIL: trail},
     )
@@ -150,8 +150,8 @@ class Collector:
             usage = chunk.usage or Usage()
             kwargs |= _counts(usage)
             raw = _raw(usage, chunk.finish_reason, chunk.model, chunk.id)
-        if chunk.receipt is not None:
-            kwargs[TRAIL] = _trail(chunk.receipt)
+            if chunk.receipt is not None:
+                kwargs[TRAIL] = raw[TRAIL] = _trail(chunk.receipt)
         message = message_of(self._text, tuple(self._calls.values()), self._reasoning, self._thinking)
         return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=kwargs)
 

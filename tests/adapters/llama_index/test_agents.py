@@ -1,0 +1,222 @@
+"""LlamaIndex's agents and workflows over Hotspare: an outage that begins between two of their turns, or inside one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hotspare import Pool
+from hotspare.drill.provider import Provider, after_tools, answer
+from llama_index.core import Document, MockEmbedding, VectorStoreIndex
+from llama_index.core.agent.workflow import (
+    AgentOutput,
+    AgentStream,
+    AgentWorkflow,
+    FunctionAgent,
+    ReActAgent,
+    ToolCallResult,
+)
+from llama_index.core.memory import Memory
+from llama_index.core.query_engine import SubQuestionQueryEngine
+from llama_index.core.question_gen.types import BaseQuestionGenerator, SubQuestion
+from llama_index.core.tools import FunctionTool, QueryEngineTool
+from llama_index.llms.hotspare import Hotspare
+from pydantic import BaseModel
+
+pytestmark = pytest.mark.anyio
+
+TASK = "Plan the weekend."
+REPLIES = {
+    TASK: {
+        "call": {
+            "weather": {"city": "Seoul"},
+            "handoff": {"to_agent": "Writer", "reason": "the facts are there"},
+            "write": {"title": "A weekend in Seoul"},
+        }
+    }
+}
+Outage = Callable[..., None]
+
+
+def weather(city: str) -> str:
+    """The weather in a city."""
+    return f"Sunny in {city}"
+
+
+def write(title: str) -> str:
+    """Write an article."""
+    return f"Written: {title}"
+
+
+@pytest.fixture(autouse=True)
+def _scripted(provider: Provider) -> None:
+    provider.configure(None, replies=REPLIES)
+
+
+def tool(function: Callable[..., str]) -> FunctionTool:
+    """The function as LlamaIndex's tool."""
+    return FunctionTool.from_defaults(function)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize(("after", "spoke"), [(9, "aaa"), (0, "bbb"), (1, "abb"), (2, "aab")])
+async def test_function_agent(
+    provider: Provider, llm: Hotspare, outage: Outage, streaming: bool, after: int, spoke: str
+) -> None:
+    """Two tools in two turns, then the answer with both results; the outage begins before any of the three turns."""
+    outage("a", after=after)
+    agent = FunctionAgent(
+        tools=[tool(weather), tool(write)], llm=llm, streaming=streaming, allow_parallel_tool_calls=False
+    )
+    result: AgentOutput = await agent.run(TASK)
+    assert result.response.content == after_tools(TASK, ("Sunny in Seoul", "Written: A weekend in Seoul"))
+    assert [call.tool_name for call in result.tool_calls] == ["weather", "write"]
+    assert provider.stats("b").requests == spoke.count("b")
+    assert result.raw["hotspare"]["target"] == spoke[-1]
+
+
+async def test_a_stream_that_breaks_inside_a_turn(provider: Provider, llm: Hotspare, outage: Outage) -> None:
+    """The last turn's answer breaks in the middle of its text; what the agent streams adds up to the right answer."""
+    outage("a", kind="cut", at=12, after=1)
+    agent = FunctionAgent(tools=[tool(weather)], llm=llm)
+    run = agent.run(TASK)
+    streamed, results = "", []
+    async for event in run.stream_events():
+        if isinstance(event, AgentStream):
+            streamed += event.delta
+        if isinstance(event, ToolCallResult):
+            results.append(event.tool_output.content)
+    result: AgentOutput = await run
+    assert results == ["Sunny in Seoul"]
+    assert streamed == result.response.content == after_tools(TASK, ("Sunny in Seoul",))
+    assert provider.stats("b").requests == 1
+
+
+async def test_parallel_calls_of_an_agent(provider: Provider, llm: Hotspare, outage: Outage) -> None:
+    """Both tools in one turn, and both results in the next one's history, at another provider."""
+    outage("a", after=1)
+    agent = FunctionAgent(tools=[tool(weather), tool(write)], llm=llm)
+    result: AgentOutput = await agent.run(TASK)
+    assert result.response.content == after_tools(TASK, ("Sunny in Seoul", "Written: A weekend in Seoul"))
+    assert (provider.stats("a").outcomes["ok"], provider.stats("b").requests) == (1, 1)
+
+
+@pytest.mark.parametrize("after", [9, 1, 2, 3])
+@pytest.mark.parametrize("dead", ["a", "ab"])
+async def test_agent_workflow_with_a_handoff(
+    provider: Provider, llm: Hotspare, outage: Outage, dead: str, after: int
+) -> None:
+    """Two agents with tools and a handoff between them: the outage begins in the first's turns or the second's."""
+    for endpoint in dead:
+        outage(endpoint, after=after if endpoint == "a" else 0)
+    researcher = FunctionAgent(
+        name="Researcher", description="Finds facts.", tools=[tool(weather)], llm=llm, can_handoff_to=["Writer"],
+        system_prompt="You find facts.", allow_parallel_tool_calls=False,
+    )  # fmt: skip
+    writer = FunctionAgent(
+        name="Writer",
+        description="Writes.",
+        tools=[tool(write)],
+        llm=llm,
+        can_handoff_to=[],
+        system_prompt="You write.",
+    )
+    workflow = AgentWorkflow(agents=[researcher, writer], root_agent="Researcher")
+    result: AgentOutput = await workflow.run(user_msg=TASK)
+    assert result.current_agent_name == "Writer"
+    assert [call.tool_name for call in result.tool_calls] == ["weather", "handoff", "write"]
+    content = result.response.content or ""
+    assert content.startswith("The tool says: Sunny in Seoul ; ")
+    assert "Written: A weekend in Seoul" in content
+    assert provider.stats("a").outcomes.get("ok", 0) == min(after, 4)
+
+
+async def test_a_workflow_from_functions_is_a_function_agent(llm: Hotspare, outage: Outage) -> None:
+    """LlamaIndex chooses the agent by our metadata."""
+    outage("a", after=1)
+    workflow = AgentWorkflow.from_tools_or_functions([weather], llm=llm)
+    assert isinstance(next(iter(workflow.agents.values())), FunctionAgent)
+    result: AgentOutput = await workflow.run(user_msg=TASK)
+    assert result.response.content == after_tools(TASK, ("Sunny in Seoul",))
+
+
+async def test_memory_goes_on_at_another_provider(provider: Provider, llm: Hotspare, outage: Outage) -> None:
+    """A second run on the same memory carries the first's calls and results to whoever answers now."""
+    memory = Memory.from_defaults(session_id="spare")
+    agent = FunctionAgent(tools=[tool(weather)], llm=llm)
+    await agent.run(TASK, memory=memory)
+    outage("a")
+    outage("b")
+    result: AgentOutput = await agent.run("And on Monday?", memory=memory)
+    assert result.response.content == answer("And on Monday?")
+    assert provider.stats("c").requests == 1
+
+
+async def test_initial_tool_choice(provider: Provider, llm: Hotspare, outage: Outage) -> None:
+    """The tool that is demanded first is called, by the spare too."""
+    outage("a")
+    agent = FunctionAgent(tools=[tool(weather), tool(write)], llm=llm, initial_tool_choice="write")
+    result: AgentOutput = await agent.run(TASK)
+    assert next(call.tool_name for call in result.tool_calls) == "write"
+
+
+class Weekend(BaseModel):
+    """A plan."""
+
+    city: str
+    days: int
+
+
+async def test_output_cls(llm: Hotspare, outage: Outage) -> None:
+    """The agent's answer as an object, made in a call of its own, after the outage began."""
+    outage("a", after=2)
+    agent = FunctionAgent(tools=[tool(weather)], llm=llm, output_cls=Weekend)
+    result: AgentOutput = await agent.run(TASK)
+    assert isinstance(result.get_pydantic_model(Weekend), Weekend)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_react_agent(pool: Pool, outage: Outage, streaming: bool) -> None:
+    """Agents that work by text use the plain chat forms."""
+    outage("a")
+    llm = Hotspare(pool=pool, is_function_calling_model=False)
+    agent = ReActAgent(tools=[tool(weather)], llm=llm, streaming=streaming)
+    result: AgentOutput = await agent.run("Is it sunny?")
+    assert result.response.content
+
+
+class Written(BaseQuestionGenerator):
+    """Two questions as a model would write them: the embedded provider answers in prose."""
+
+    def generate(self, tools: Any, query: Any) -> list[SubQuestion]:
+        """The questions."""
+        return [SubQuestion(sub_question=f"What of part {number}?", tool_name="parts") for number in (1, 2)]
+
+    async def agenerate(self, tools: Any, query: Any) -> list[SubQuestion]:
+        """The questions."""
+        return self.generate(tools, query)
+
+    def _get_prompts(self) -> dict[str, Any]:
+        return {}
+
+    def _update_prompts(self, prompts: dict[str, Any]) -> None:
+        return None
+
+
+async def test_sub_question_engine(provider: Provider, llm: Hotspare, outage: Outage) -> None:
+    """Two sub-questions, each asked of an engine of its own, and a synthesis; the outage begins in the middle."""
+    index = VectorStoreIndex.from_documents(
+        [Document(text="Spares take over.")], embed_model=MockEmbedding(embed_dim=8)
+    )
+    engine = SubQuestionQueryEngine.from_defaults(
+        query_engine_tools=[
+            QueryEngineTool.from_defaults(index.as_query_engine(llm=llm), name="parts", description="parts")
+        ],
+        question_gen=Written(),
+        llm=llm,
+    )
+    outage("a", after=1)
+    response = await engine.aquery("What of all parts?")
+    last = provider.heard("b")[-1]["body"]["messages"][-1]["content"]
+    prompt = last if isinstance(last, str) else last[0]["text"]
+    assert "Sub question: What of part 1?" in prompt
+    assert str(response) == answer(prompt)
