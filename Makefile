@@ -28,7 +28,7 @@ demo: .venv/demo  ## a rehearsed regional outage: no key, no network
 	@$(BIN)/hotspare drill
 test: .venv/dev  ## all tests
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q -n auto --dist worksteal $(ARGS)
+	@$(BIN)/coverage run -m pytest -q $(ARGS)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --skip-covered
 lint: .venv/dev  ## ruff and the import contracts
