@@ -65,3 +65,12 @@ def test_names_of_domains() -> None:
     assert one[2] == two[2]
     assert "secret" not in str(one)
     assert len(domains_of(Target("openai-compatible/m", base_url="http://x", api_key="k"))) == 2
+
+
+def test_domains_behind_litellm() -> None:
+    """Behind LiteLLM stands the provider itself; an OpenAI-shaped address of one's own is nobody's."""
+    bedrock = domains_of(Target("litellm/bedrock/anthropic.claude-sonnet-4-5", region="us-east-1"))
+    assert [str(domain) for domain in bedrock] == ["bedrock/us-east-1", "bedrock/default", "bedrock"]
+    own = domains_of(Target("litellm/openai/llama-4", base_url="http://10.0.0.1/v1"))
+    assert [domain.level for domain in own] == ["region", "account"]
+    assert len(domains_of(Target("litellm/gpt-4.1"))) == 2

@@ -49,7 +49,7 @@ async def test_four_dead_in_four_ways(face: str, provider: Provider) -> None:
     provider.fault("b", "blackhole")
     provider.fault("c", "status", status=500)
     provider.fault("d", "status", status=429)
-    async with Pool(targets(provider, "openai", "anthropic", "gemini", "openai", "anthropic"), deadline=4) as pool:
+    async with Pool(targets(provider, "openai", "anthropic", "gemini", "openai", "anthropic"), deadline=5) as pool:
         assert await ask(pool, face, "q1") == answer("q1")
 
 

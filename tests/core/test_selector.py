@@ -129,6 +129,8 @@ def test_a_recovery_is_always_noticed() -> None:
     for _ in range(20):
         selector.pick().settle()
     selector.pick().settle(Outcome(Kind.THROTTLED, "slow down", 429, retry_after=7))
+    with pytest.raises(AllTargetsFailed):
+        selector.pick(last_resort=False)
     assert selector.pick().why == "panic"
 
 

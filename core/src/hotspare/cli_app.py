@@ -60,7 +60,9 @@ def _pool(config: Path | None) -> Pool:
 def drill(
     scenario: Annotated[str, typer.Option(help="what is rehearsed")] = "outage",
     scale: Annotated[float, typer.Option(help="length of each phase, as a multiple", min=0.1)] = 1.0,
-    report: Annotated[str, typer.Option(help="where the HTML page goes; '' for none")] = "drill-report.html",
+    report: Annotated[
+        str, typer.Option(help="where the page goes; a name in .svg gets the picture alone, '' none")
+    ] = "drill-report.html",
     baseline: Annotated[bool, typer.Option("--baseline", help="the same storm through one plain client too")] = False,
     as_json: JsonOption = False,
     live: Annotated[bool, typer.Option("--live/--no-live", help="progress while it runs")] = True,

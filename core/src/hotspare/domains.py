@@ -19,7 +19,7 @@ NO_PROVIDER = frozenset({"openai-compatible", "litellm"})
 
 def domains_of(target: Target) -> tuple[Domain, ...]:
     """The region, account and provider of a target. An unnamed region is the provider's one default region."""
-    provider = target.provider
+    provider = _provider(target)
     account = target.account or _account(target)
     region = target.region or ("" if provider not in NO_PROVIDER else target.name)
     found = [Domain("region", provider, region or "default"), Domain("account", provider, account)]
@@ -41,6 +41,15 @@ def should_rest(domain: Domain, members: Iterable[Member], now: float, recent: f
     if len(down) < 2 or len(down) < 0.5 * len(used):
         return False
     return domain.level == "region" or len({member.domains[0] for member in down}) >= 2
+
+
+def _provider(target: Target) -> str:
+    """Who runs it. Behind ``litellm/`` stands the provider's own name, unless ``openai/`` is only how an address of one's
+    own is spoken to."""
+    inner, _, model = target.model.partition("/")
+    if target.provider != "litellm" or not model or (inner == "openai" and target.base_url):
+        return target.provider
+    return inner
 
 
 def _account(target: Target) -> str:

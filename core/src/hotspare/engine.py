@@ -3,11 +3,10 @@
 ::
 
     Command = Start(attempt) | Wait(seconds | None)
-    Event   = Finished(attempt, outcome) | Woke()
+    Event   = Finished(outcome) | Woke()
 
-A driver begins the attempt at `Start`, and at `Wait` sends back what comes first: the end of an attempt, the ticket's ring,
-or the time. Nothing runs: it sleeps. Several run: the first answer wins, and the driver ends the others. Whatever still
-runs when the flow ends is settled as abandoned, or as what it was overdue for.
+A driver makes the attempt at `Wait(None)`, sleeps at `Wait(seconds)`, and sends back the event. Whatever still runs when
+the flow is closed is settled as abandoned.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from dataclasses import dataclass
 
 from hotspare.call import Attempt, Call
 from hotspare.errors import AllTargetsFailed
-from hotspare.gate import Gate, GiveUp, Ticket
+from hotspare.gate import Gate, GiveUp, Pause, Ticket
 from hotspare.outcome import ABANDONED, Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Begin this attempt. The driver sends back None."""
+    """Begin this attempt."""
 
     attempt: Attempt
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait `seconds`, until the ticket is rung, or until a running attempt has ended; None: without limit."""
+    """Wait `seconds`, or until the ticket is rung; None: until the running attempt has ended."""
 
     seconds: float | None
     ticket: Ticket | None = None
@@ -40,7 +39,6 @@ class Wait:
 class Finished:
     """The attempt ended, or its stream's first content came."""
 
-    attempt: Attempt
     outcome: Outcome
 
 
@@ -53,6 +51,7 @@ Command = Start | Wait
 Event = Finished | Woke
 Flow = Generator[Command, Event | None, Attempt]
 WOKE = Woke()
+UNTIL_DONE = Wait(None)
 
 
 def flow(call: Call, gate: Gate, clock: Callable[[], float]) -> Flow:
@@ -62,29 +61,33 @@ def flow(call: Call, gate: Gate, clock: Callable[[], float]) -> Flow:
     """
     if call.shown is None:
         gate.open(call.started)
+    attempt: Attempt | None = None
     ticket: Ticket | None = None
     try:
         while True:
             step = gate.next(call, clock())
-            if isinstance(step, Attempt):
-                yield Start(step)
-                continue
             if isinstance(step, GiveUp):
                 raise failed(call, step)
-            ticket, idle, before = step.ticket, not call.running, clock()
-            event = yield Wait(step.seconds, ticket)
-            if idle:
+            if isinstance(step, Pause):
+                ticket, before = step.ticket, clock()
+                yield Wait(step.seconds, ticket)
                 call.idle += clock() - before
-            if ticket is not None:
-                gate.unpark(ticket)
-                ticket = None
-            if isinstance(event, Finished):
-                gate.settle(call, event.attempt, event.outcome, clock())
-                if event.outcome.ok:
-                    return event.attempt
+                if ticket is not None:
+                    gate.unpark(ticket)
+                    ticket = None
+                continue
+            attempt = step
+            yield Start(attempt)
+            event = yield UNTIL_DONE
+            if not isinstance(event, Finished):
+                raise AssertionError(f"an attempt ends with Finished, not {event!r}")
+            winner, attempt = attempt, None
+            gate.settle(call, winner, event.outcome, clock())
+            if event.outcome.ok:
+                return winner
     finally:
-        for attempt in tuple(call.running):
-            gate.settle(call, attempt, attempt.overdue or ABANDONED, clock())
+        if attempt is not None:
+            gate.settle(call, attempt, ABANDONED, clock())
         if ticket is not None:
             gate.unpark(ticket)
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import random
 import threading
-from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from operator import attrgetter
 
-from hotspare import backoff, beside, events, recovery, routing
-from hotspare.budget import ClientThrottle, Hedges, Retries
-from hotspare.call import Attempt, Call, Member, allowance, asks_whole, least, stall_bound
+from hotspare import backoff, events, recovery, routing
+from hotspare.budget import ClientThrottle, Retries
+from hotspare.call import Attempt, Call, Member, allowance, least, stall_bound
 from hotspare.health import State
 from hotspare.outcome import AttemptRecord, Ending, Kind, Outcome
 from hotspare.policy import Policy
@@ -39,9 +37,9 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Do nothing for `seconds` (None: without limit), until the ticket is rung, or until a running attempt ends."""
+    """Do nothing for `seconds`, or until the ticket is rung."""
 
-    seconds: float | None
+    seconds: float
     ticket: Ticket | None = None
 
 
@@ -63,7 +61,6 @@ class Gate:
         self.policy = policy
         self.rng = rng
         self.retries = Retries(policy.retry_budget)
-        self.hedges = Hedges(policy.hedge)
         self.throttle = ClientThrottle(policy.panic_cap)
         self.outstanding = 0
         self.waiting: dict[Ticket, None] = {}
@@ -96,55 +93,28 @@ class Gate:
         """A call came in."""
         with self._lock:
             self.retries.call(now)
-            self.hedges.call()
 
     def next(self, call: Call, now: float) -> Attempt | Pause | GiveUp:
         """Start an attempt, pause, or give up."""
         with self._lock:
-            if call.running and not beside.note_overdue(call, now):
-                return self._hedge(call, now) or Pause(beside.next_decision(call, self.policy, now))
-            step = self._go_on(call, now)
-            return Pause(None) if call.running and isinstance(step, GiveUp) else step
-
-    def _go_on(self, call: Call, now: float) -> Attempt | Pause | GiveUp:
-        """The next step of a call of which nothing runs, or only what is overdue."""
-        if not routing.goes_on(call, self.policy):
-            return self._give_up(call, "no other target is asked after this", now)
-        if call.attempts_left <= 0:
-            return self._give_up(call, f"all {call.max_attempts} attempts are used", now)
-        if backoff.stopped(call, self.policy, now):
-            return self._give_up(call, "the policy's stop condition holds", now)
-        plan = self._plan(call, now)
-        return (
-            self._second_try(call, now)
-            or self._first_visit(call, plan, now)
-            or self._return_visit(call, plan, now)
-            or self._wait(call, plan, now)
-            or self._panic(call, plan, now)
-        )
-
-    def _plan(self, call: Call, now: float) -> list[Member]:
-        return [m for m in routing.ordered(call, self.policy, now, self.rng) if routing.fits(call, m)]
-
-    def _hedge(self, call: Call, now: float) -> Attempt | None:
-        """A second attempt beside the first, if it is due, somebody is there for it, and the budget has one."""
-        knobs, due = self.policy.hedge, beside.hedge_in(call, self.policy, now)
-        if knobs is None or due is None or due > 0:
-            return None
-        call.hedged = True
-        first, plan = call.running[0].member, self._plan(call, now)
-        for member in plan:
-            if (
-                member not in call.asked
-                and beside.may_hedge(first, member, knobs)
-                and self._admits(call, member, plan, now)
-            ):
-                return self._start(call, member, plan, now, "hedge") if self.hedges.take() else None
-        return None
+            if not routing.goes_on(call, self.policy):
+                return self._give_up(call, "no other target is asked after this", now)
+            if call.attempts_left <= 0:
+                return self._give_up(call, f"all {call.max_attempts} attempts are used", now)
+            if backoff.stopped(call, self.policy, now):
+                return self._give_up(call, "the policy's stop condition holds", now)
+            plan = [m for m in routing.ordered(call, self.policy, now, self.rng) if routing.fits(call, m)]
+            return (
+                self._second_try(call, now)
+                or self._first_visit(call, plan, now)
+                or self._return_visit(call, plan, now)
+                or self._wait(call, plan, now)
+                or self._panic(call, plan, now)
+            )
 
     def _second_try(self, call: Call, now: float) -> Pause | None:
         """The pause before the one return visit that comes at once, or sitting out a short Retry-After."""
-        if call.last is None or call.returned or call.go_back is not None or call.running:
+        if call.last is None or call.returned or call.go_back is not None:
             return None
         member, outcome, seconds = call.last
         policy = self.policy
@@ -156,7 +126,7 @@ class Gate:
             wait = backoff.pause(call, policy, self.rng, now)
         else:
             return None
-        if wait + least(call, member, policy) >= call.left(now) or not self._draw(call, now):
+        if wait + least(member, policy, streaming=call.streaming) >= call.left(now) or not self._draw(call, now):
             return None
         call.go_back = member
         return Pause(wait)
@@ -179,7 +149,7 @@ class Gate:
         """Go back to somebody who was asked: once, after all others; and again when a wait has changed something."""
         for member in plan:
             outcome = call.asked.get(member)
-            if outcome is None or call.runs_at(member) or not self._admits(call, member, plan, now):
+            if outcome is None or not self._admits(call, member, plan, now):
                 continue
             if call.waited and outcome.kind in routing.WAITABLE and self.standing.ripe(call, member, now):
                 return self._start(call, member, plan, now, "waited")
@@ -195,7 +165,7 @@ class Gate:
         soonest, opens = self._soonest(call, plan, now)
         if soonest is None:
             return None
-        latest = call.deadline - least(call, soonest, self.policy)
+        latest = call.deadline - least(soonest, self.policy, streaming=call.streaming)
         if opens > latest or now >= latest:
             return None
         # Only the head of the queue has its timer at the reopening; the others are woken by answers, so that a recovery
@@ -212,7 +182,7 @@ class Gate:
         if soonest is None:
             return self._give_up(call, "nobody is left to be asked", now)
         fresh = [m for m in plan if m not in call.asked and not m.denied and not m.health.disabled]
-        if fresh and self.rng.random() >= self.throttle.rejection(now):
+        if call.panics and fresh and self.rng.random() >= self.throttle.rejection(now):
             member = min(fresh, key=lambda one: self.standing.opens_at(one, now))
             return self._start(call, member, plan, now, "panic", panic=True)
         return self._give_up(call, "nobody is admissible now", now, max(0.0, opens - now))
@@ -222,8 +192,7 @@ class Gate:
         best, when = None, inf
         for member in plan:
             outcome = call.asked.get(member)
-            hopeful = outcome is None or (outcome.kind in routing.WAITABLE and not call.runs_at(member))
-            if hopeful and routing.window_allows(call, member):
+            if (outcome is None or outcome.kind in routing.WAITABLE) and routing.window_allows(call, member):
                 opens = self.standing.worth_asking_at(call, member, now)
                 if opens < when:
                     best, when = member, opens
@@ -232,20 +201,16 @@ class Gate:
     def _start(
         self, call: Call, member: Member, plan: list[Member], now: float, why: str, *, panic: bool = False
     ) -> Attempt:
-        whole = asks_whole(call, member, self.policy)
-        permit = self.standing.enter(member, now, watched=call.watched and not whole, panic=panic)
+        permit = self.standing.enter(member, now, streaming=call.streaming and call.watched, panic=panic)
         others = call.attempts_left > 1 and any(
             other is not member and other not in call.asked and self.standing.opens_at(other, now) <= now
             for other in plan
         )
-        timeout = allowance(call, member, self.policy, now, whole=whole, others=others)
+        timeout = allowance(call, member, self.policy, now, others=others)
         if permit.probe and others:
             # A probe has a backup: it must not make its caller wait as long as a healthy target may.
             knobs = self.policy.timeouts
-            timeout = min(timeout, knobs.whole_min if whole else knobs.first_token_min)
-        patience = None
-        if others and self.policy.on_slow == "race":
-            patience, timeout = timeout, call.left(now)
+            timeout = min(timeout, knobs.first_token_min if call.streaming else knobs.whole_min)
         if call.last is not None and call.last[0] is not member:
             source, outcome, _ = call.last
             self.standing.told.append(events.FailedOver(call.id, source.name, member.name, outcome.kind))
@@ -255,10 +220,9 @@ class Gate:
         self.outstanding += 1
         why = "probe" if permit.probe and why in ("first", "failover") else why
         request = recovery.request_for(call, member, self.policy)
-        stall = stall_bound(member, self.policy)
-        attempt = Attempt(call.started_attempts, member, permit, request, why, timeout, stall, whole, patience)
-        call.running.append(attempt)
-        return attempt
+        return Attempt(
+            call.started_attempts, member, permit, request, why, timeout, stall_bound(member, self.policy), call.folded
+        )
 
     def _give_up(self, call: Call, why: str, now: float, retry_after: float | None = None) -> GiveUp:
         """The end of a call, with the reason for each member that was not asked."""
@@ -274,9 +238,9 @@ class Gate:
         make one: it leaves a rest's end to them for a second."""
         if not routing.window_allows(call, member):
             return False
-        if not asks_whole(call, member, self.policy):
+        if call.streaming:
             self.standing.check_stall(member, now)
-        if call.records and call.left(now) < least(call, member, self.policy):
+        if call.records and call.left(now) < least(member, self.policy, streaming=call.streaming):
             return False
         shy = call.attempts_left <= 1 and len(plan) > 1 and member.health.state is not State.CLOSED
         return self.standing.opens_at(member, now) <= (now - 1.0 if shy else now)
@@ -303,24 +267,20 @@ class Gate:
                 raise AssertionError("a permit is settled once")
             permit.settled = True
             self.outstanding -= 1
-            call.running.remove(attempt)
             seconds = now - permit.started
             record = AttemptRecord(
                 attempt.number, member.name, outcome.kind, seconds, attempt.why, outcome.status, outcome.code,
-                outcome.message, seconds if outcome.ok and not attempt.whole else None, outcome.retry_after,
+                outcome.message, seconds if call.streaming and outcome.ok else None, outcome.retry_after,
             )  # fmt: skip
-            insort(call.records, record, key=attrgetter("number"))
-            self.standing.told.append(events.AttemptEnded(call.id, record))
             self.standing.learn(member, permit, outcome, now)
             self.standing.leave(member, permit)
             if outcome.ok:
-                (member.whole if attempt.whole else member.first_token).add(seconds)
+                (member.first_token if call.streaming else member.whole).add(seconds)
                 self.standing.doubt(call, now)
-            if outcome.kind is Kind.ABANDONED or outcome is attempt.overdue:
-                call.lost.append(member.target)
             if outcome.kind is not Kind.ABANDONED:
                 self.throttle.note(now, accepted=outcome.ok)
-                call.note(member, outcome, seconds, now)
+                call.note(member, outcome, record, now)
+                self.standing.told.append(events.AttemptEnded(call.id, record))
                 if outcome.kind is Kind.INVALID and self._learnt_manners(call, member, outcome):
                     del call.asked[member]
             self._ring(2 if outcome.ok else 1)
@@ -332,7 +292,7 @@ class Gate:
         if call.shown is not None and member.prefill and getattr(member.backend, "prefills", False):
             member.prefill = False
             return True
-        if not call.streaming and member.streams and "stream" in outcome.message.lower():
+        if call.folded and member.streams and "stream" in outcome.message.lower():
             member.streams = False
             return True
         return False
@@ -353,12 +313,10 @@ class Gate:
                 self.standing.fail(attempt.member, attempt.permit, outcome, now)
             self.standing.told.append(events.StreamBroke(call.id, attempt.member.name, outcome.kind, outcome.message))
 
-    def ended(self, call: Call, now: float) -> None:
+    def ended(self, call: Call, target: str | None, now: float) -> None:
         """A call is over."""
-        records = tuple(call.records)
-        target = next((record.target for record in reversed(records) if record.kind is Kind.OK), None)
         with self._lock:
-            self.standing.told.append(events.CallEnded(call.id, target, records, now - call.started))
+            self.standing.told.append(events.CallEnded(call.id, target, tuple(call.records), now - call.started))
 
     # --- the waiting room ----------------------------------------------------------------------------------------
 

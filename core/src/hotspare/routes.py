@@ -56,8 +56,11 @@ def _provider_problems(place: str, target: Target) -> list[Problem]:
     """An unknown provider; else no address and no key, each in the words of the presets."""
     if target.backend is not None:
         return []
-    from hotspare.providers.presets import preset_of
+    from hotspare.plugins import is_brought
+    from hotspare.providers.presets import PRESETS, preset_of
 
+    if target.provider not in PRESETS and is_brought(target.provider):
+        return []
     problems: list[Problem] = []
     try:
         preset = preset_of(target)

@@ -50,7 +50,7 @@ _NOTHING = ChatRequest(messages=())
 class Selector:
     """Picks among targets by the health, the failure domains and the strategy of a pool, and makes no call.
 
-    It never waits: of its policy, `second_try`, `patience` and `when_all_down` are `other`, 0 and `fail`, and nothing runs side by side. It keeps no time:
+    It never waits: of its policy, `second_try`, `patience` and `when_all_down` are `other`, 0 and `fail`. It keeps no time:
     a timeout is the caller's, who settles it as `Outcome(Kind.TIMEOUT)`, or raises it inside the lease. And whether a call
     goes on after a failure is the caller's as well: whoever picks again wants another try.
 
@@ -81,8 +81,6 @@ class Selector:
             second_try="other",
             patience=0.0,
             when_all_down="fail",
-            on_slow="abandon",
-            hedge=None,
             failover_on=frozenset({Kind.REFUSED, Kind.INVALID}),
         )
         self._gate = Gate((), self.policy, rng or random.Random())
@@ -113,6 +111,7 @@ class Selector:
         request: ChatRequest = _NOTHING,
         streaming: bool = False,
         after: Lease | None = None,
+        last_resort: bool = True,
     ) -> Lease:
         """Who is to be asked now.
 
@@ -122,6 +121,8 @@ class Selector:
             streaming: whether the answer will be streamed.
             after: the lease that the same call had before, and that failed: another target comes first, best one that
                 shares no blamed domain with it, and `max_attempts` counts on. One that is still open is given back.
+            last_resort: whether, with nobody admissible, somebody may be asked all the same, now and then, so that a
+                recovery is always noticed. False where the caller has others to turn to.
 
         Raises:
             AllTargetsFailed: nobody may be asked now. `.skipped` says why, `.retry_after` when to come back.
@@ -138,6 +139,7 @@ class Selector:
             after.settle(ABANDONED)
             call = after.call
             call.tiers, call.deadline = tiers, now + self.policy.deadline
+        call.panics = last_resort
         attempt = self._next(call)
         lease = Lease(self, call, attempt)
         self._open[lease] = None

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from hotspare.backend import Backend
 from hotspare.errors import AttemptTimeout, RequestError
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
+from hotspare.plugins import backend_maker, is_brought
 from hotspare.providers.base import Wire
 from hotspare.providers.content import parts_of
 from hotspare.providers.incoming import Incoming, read_whole
-from hotspare.providers.presets import Preset, preset_of
+from hotspare.providers.presets import PRESETS, Preset, preset_of
 from hotspare.target import Target
 
 if TYPE_CHECKING:
@@ -36,12 +37,14 @@ _DRAINED = 16
 
 
 def backend_for(target: Target, http: "Http", env: Mapping[str, str] = os.environ) -> Backend:
-    """The target's own backend, or one that speaks its preset's wire.
+    """The target's own backend, one that another distribution brings, or one that speaks its preset's wire.
 
     Raises ConfigError for an unknown provider, a missing base URL or a missing key, naming the variable.
     """
     if target.backend is not None:
         return target.backend
+    if target.provider not in PRESETS and is_brought(target.provider):
+        return backend_maker(target.provider)(target)
     preset = preset_of(target)
     return WireBackend(target, preset.wire(), preset, http, key=preset.key_of(target, env))
 
@@ -124,14 +127,14 @@ class WireBackend:
                     content = content or chunk.is_content
                     yield chunk
                 if incoming.done:
-                    answer.line.read_timeout = _DRAIN
+                    answer.read_timeout = _DRAIN
                     _drain(reads)
                     break
                 now = time.monotonic()
                 until = now + stall if content else until
                 if now >= until:
                     raise AttemptTimeout("no content came in time")
-                answer.line.read_timeout = until - now
+                answer.read_timeout = until - now
             yield from incoming.end()
 
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:

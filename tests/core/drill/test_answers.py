@@ -123,7 +123,7 @@ def test_stop_sequences_and_limits_cut() -> None:
 
 def test_tool_results_and_images_are_mentioned() -> None:
     """The answer after tools repeats their results; pictures are counted and weighed."""
-    turns = [Turn("user", "hello"), Turn("assistant", called=True), Turn("tool", results=["21 °C", "rain"])]
+    turns = [Turn("user", "hello"), Turn("assistant", called=("weather",)), Turn("tool", results=["21 °C", "rain"])]
     assert "".join(compose(_ask(*turns)).text) == after_tools("hello", ("21 °C", "rain"))
     assert "21 °C" in after_tools("hello", ("21 °C", "rain"))
     seen = compose(_ask(Turn("user", "look", images=[10, 0])))

@@ -398,6 +398,27 @@ def test_what_is_written_down_is_called_and_said(wire: str, provider: Provider) 
         assert json.loads(pool.chat("Tell a joke", response_format=schema).text) == {"setup": "Why?"}
 
 
+@WIRES
+def test_what_is_written_down_goes_on_step_by_step(wire: str, provider: Provider) -> None:
+    """A tool that is offered only later is called then, whatever others have answered; each once, and then comes text."""
+    provider.configure("a", replies={"trip": {"call": {"weather": {"city": "Oslo"}, "book": {"seats": 2}}}})
+    model = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}[wire]
+    tools = {
+        name: {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
+        for name in ("weather", "book")
+    }
+    history: list[dict[str, Any]] = [{"role": "user", "content": "Plan a trip"}]
+    with Pool([Target(f"{wire}/{model}", base_url=provider.base_url("a", wire), api_key=KEY)]) as pool:
+        for name, arguments in (("weather", {"city": "Oslo"}), ("book", {"seats": 2})):
+            reply = pool.chat(history, tools=[tools[name]])
+            assert [(call.name, json.loads(call.arguments)) for call in reply.tool_calls] == [(name, arguments)]
+            results = [
+                {"role": "tool", "tool_call_id": call.id, "content": f"{name} done"} for call in reply.tool_calls
+            ]
+            history += [reply.message, *results]
+        assert pool.chat(history, tools=[*tools.values()]).text.startswith("The tool says: weather done ; book done")
+
+
 def test_a_reply_must_say_something(provider: Provider) -> None:
     """Neither a call nor JSON is a mistake, and named."""
     with pytest.raises(FaultError, match=r"replies\['weather'\]"):

@@ -36,7 +36,8 @@ def test_the_presets_of_the_documentation() -> None:
     [
         ("opnai/gpt-4.1", ["'opnai/gpt-4.1'", "did you mean 'openai'", "deepseek", "openai-compatible"]),
         ("nobody/m", ["'nobody/m'", "known: openai, azure"]),
-        ("litellm/gpt-4.1", ["'litellm/gpt-4.1'", "`backend`", "litellm_hotspare"]),
+        ("litellm/gpt-4.1", ["'litellm/gpt-4.1'", "pip install 'litellm-hotspare'"]),
+        ("bedrock/m", ["'bedrock/m'", "`backend`"]),
     ],
 )
 def test_an_unknown_provider(target: str, words: list[str]) -> None:

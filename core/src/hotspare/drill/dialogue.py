@@ -44,6 +44,7 @@ class _Talk:
         self.prompt, self.full, self.given = "", "", ""
         self.results: tuple[str, ...] = ()
         self.told_to_continue = False
+        self.called: set[str] = set()
         for turn in turns:
             (self._assistant if turn.role == "assistant" else self._user)(turn)
         self.prefilled = bool(turns) and turns[-1].role == "assistant"
@@ -51,6 +52,7 @@ class _Talk:
     def _assistant(self, turn: Turn) -> None:
         self.given += turn.text
         self.told_to_continue = False
+        self.called.update(turn.called)
         if turn.called:
             self.given = ""
 
@@ -65,7 +67,7 @@ class _Talk:
         if begun and not turn.results:
             self.told_to_continue = True
             return
-        self.prompt, self.given, self.told_to_continue = turn.text, "", False
+        self.prompt, self.given, self.told_to_continue, self.called = turn.text, "", False, set()
         if not turn.results:
             self.results = ()
             self.full = with_images(turn.text, tuple(turn.images)) if turn.images else answer(turn.text)
@@ -135,13 +137,13 @@ def _value(ask: Ask, prompt: str, script: Json) -> Any:
 
 
 def _calls(ask: Ask, talk: _Talk, script: Json) -> list[Call]:
-    if not ask.tools or ask.choice == "none" or talk.told_to_continue or (talk.prefilled and talk.given):
+    if not ask.tools or ask.choice == "none":
         return []
     by_name = {tool.name: tool for tool in ask.tools}
     if ask.choice in by_name:
         wanted = [(by_name[ask.choice], 1)]
     elif ask.turns and ask.turns[-1].results and ask.choice == "auto":
-        return []
+        wanted = [(t, 1) for t in ask.tools if t.name in script and t.name not in talk.called]
     else:
         wanted = [(t, times) for t in ask.tools if (times := _asked_for(t, talk.prompt) or int(t.name in script))]
         if not wanted and ask.choice == "any":

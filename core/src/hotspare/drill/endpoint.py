@@ -38,7 +38,8 @@ class Settings:
     `continuation`: how an
     instruction to continue is met. `window`: context window in tokens. `streams`: False refuses to stream with a 400.
     `replies`: what is said to prompts that hold a phrase: `{"weather": {"call": {"get_weather": {"city": "Seoul"}}}}` calls
-    that tool, if it is offered, with these arguments; `{"joke": {"json": {…}}}` is the value where JSON is wanted.
+    that tool with these arguments, and of several tools each one once, as soon as it is offered, also after results of
+    others; `{"joke": {"json": {…}}}` is the value where JSON is wanted.
     """
 
     rpm: float | None = None

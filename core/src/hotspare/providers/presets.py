@@ -9,6 +9,7 @@ from functools import cache
 from types import MappingProxyType
 
 from hotspare.errors import ConfigError, Problem
+from hotspare.plugins import BROUGHT_BY
 from hotspare.providers.base import Wire
 from hotspare.providers.openai_flavor import FLAVORS
 from hotspare.target import Target
@@ -108,10 +109,10 @@ def preset_of(target: Target) -> Preset:
     if preset is not None:
         return preset
     if target.provider in _BY_BACKEND:
-        way_out = (
-            f"has no wire of its own: give the target a `backend` "
-            f"(for LiteLLM: litellm_hotspare), or use one of {', '.join(PRESETS)}"
-        )
+        brought = BROUGHT_BY.get(target.provider)
+        way_out = f"has no wire of its own: give the target a `backend`, or use one of {', '.join(PRESETS)}"
+        if brought is not None:
+            way_out = f"is called through another distribution: pip install '{brought}'"
         raise ConfigError(Problem.at("target.id", target.id, way_out))
     near = difflib.get_close_matches(target.provider.lower(), PRESETS, 1, 0.5)
     hint = f" (did you mean {near[0]!r}?)" if near else ""

@@ -245,7 +245,7 @@ def _turn(message: Json) -> Turn:
         _text(content),
         [_image(p["source"]) for p in parts if p["type"] == "image"],
         [_result(p) for p in parts if p["type"] == "tool_result"],
-        called=any(p["type"] == "tool_use" for p in parts),
+        called=tuple(p["name"] for p in parts if p["type"] == "tool_use"),
     )
 
 

@@ -23,13 +23,15 @@ class Tool:
 
 @dataclass(slots=True)
 class Turn:
-    """One message. `images` are the sizes in bytes of the pictures in it (0 for one given as a link)."""
+    """One message. `images` are the sizes in bytes of the pictures in it (0 for one given as a link), `called` the names
+    of the tools it calls.
+    """
 
     role: str
     text: str = ""
     images: list[int] = field(default_factory=list[int])
     results: list[str] = field(default_factory=list[str])
-    called: bool = False
+    called: tuple[str, ...] = ()
     prefix: bool = False
 
 

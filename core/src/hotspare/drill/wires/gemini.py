@@ -231,7 +231,7 @@ def _turn(content: Json) -> Turn:
         "".join(p.get("text", "") for p in parts if not p.get("thought")),
         [data_size(p["inlineData"]["data"]) if "inlineData" in p else 0 for p in files],
         [_result(p["functionResponse"]) for p in parts if "functionResponse" in p],
-        called=any("functionCall" in p for p in parts),
+        called=tuple(p["functionCall"]["name"] for p in parts if "functionCall" in p),
     )
 
 

@@ -227,7 +227,7 @@ def _text(content: Any) -> str:
 def _turn(message: Json) -> Turn:
     content = message.get("content")
     images = [_image(p) for p in content if p.get("type") == "image_url"] if isinstance(content, list) else []
-    called = bool(message.get("tool_calls"))
+    called = tuple(call["function"]["name"] for call in message.get("tool_calls") or ())
     return Turn(message["role"], _text(content), images, called=called, prefix=message.get("prefix") is True)
 
 

@@ -1,0 +1,66 @@
+"""The report of a drill: one page that loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from hotspare import __version__
+from hotspare.drill.figures import Result, overall
+from hotspare.drill.timeline import picture
+from hotspare.drill.words import OVERALL, PHASE_COLUMNS, percent, phase_cells, seconds, shown
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1f2937;--dim:#6b7280;--line:#e5e7eb;--card:#f6f7f9;--paper:#fff}
+@media(prefers-color-scheme:dark){:root{--ink:#e5e7eb;--dim:#9ca3af;--line:#374151;--card:#1f2937;--paper:#111827}}
+body{font:15px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif;color:var(--ink);background:var(--paper);margin:0}
+main{max-width:1120px;margin:0 auto;padding:2rem 1.25rem}h1{margin:0 0 .25rem;font-size:1.7rem}h2{margin:2.2rem 0 .6rem;font-size:1.15rem}
+p{color:var(--dim);max-width:52rem;margin:.3rem 0}.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:.8rem;margin:1.4rem 0}
+.cards div{background:var(--card);border-radius:8px;padding:.8rem 1rem}.cards b{display:block;font-size:1.6rem;font-variant-numeric:tabular-nums}
+.cards span{color:var(--dim);font-size:.85rem}.picture{border:1px solid var(--line);border-radius:8px;overflow:hidden}svg{display:block;width:100%;height:auto}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}th{font-weight:600;color:var(--dim);font-size:.85rem}
+td,th{padding:.35rem .8rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}td:first-child,th:first-child{text-align:left;padding-left:0}
+"""
+_HOW = (
+    "Every call was real HTTP through the real library to an embedded, fault-scripted provider on this machine. The answer is a "
+    "function of the question, so each one was compared word for word. The hatching shows when a target really was sick, the band "
+    "below its traffic what the pool took it for; bars are a quarter of a second wide, on a square-root scale."
+)
+
+
+def html(results: Sequence[Result]) -> str:
+    """The whole page."""
+    figures = [overall(result) for result in results]
+    parts = [
+        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>hotspare drill</title><style>{_STYLE}</style><main><h1>hotspare drill</h1>",
+        f"<p>{len(results[0].calls):,} calls to four targets at two providers in two regions. hotspare {__version__}.</p>",
+        f"<div class=cards>{''.join(f'<div><b>{escape(value)}</b><span>{escape(what)}</span></div>' for value, what in _cards(figures[0]))}</div>",
+        f"<div class=picture>{picture(results)}</div><p>{_HOW}</p>",
+        "<h2>Side by side</h2>" if len(results) > 1 else "<h2>Figures</h2>",
+        _table(
+            ("", *(result.name for result in results)),
+            [(what, *(shown(name, f) for f in figures)) for name, what in OVERALL],
+        ),
+    ]
+    for result in results:
+        parts.append(f"<h2>Phase by phase: {escape(result.name)}</h2>")
+        parts.append(_table([head for head, _ in PHASE_COLUMNS], phase_cells(result)))
+    return "\n".join([*parts, "</main></html>"])
+
+
+def _cards(figures: dict[str, str | int | float | None]) -> list[tuple[str, str]]:
+    """What a reader should see first."""
+    return [
+        (percent(figures["answered"]), "answered word for word, in time"),
+        (percent(figures["answered_in_blackout"]), "of those asked while everything was dead"),
+        (shown("attempts_per_call_in_outages", figures), "attempts a call, once an outage was known"),
+        (seconds(figures["noticed"]), "from the region's return to its first answer"),
+        (seconds(figures["surge_p99"]), "p99 in the surge"),
+    ]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<div class=wide><table><tr>{top}</tr>{body}</table></div>"
