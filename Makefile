@@ -23,10 +23,13 @@ help:  ## this list
 	@$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e 'core[all]' -e adapters/langchain -e adapters/llama_index -e adapters/litellm
 	@touch $@ .venv/demo
 
-venv: .venv/dev  ## the development environment in .venv
+.venv/openai3: .venv/dev  # the next major version, beside the one that LiteLLM allows
+	@$(UV) pip install --quiet --python $(BIN)/python --target $@ --no-deps openai==3.57.0
+
+venv: .venv/dev .venv/openai3  ## the development environment in .venv
 demo: .venv/demo  ## a rehearsed regional outage: no key, no network
 	@$(BIN)/hotspare drill
-test: .venv/dev  ## all tests
+test: .venv/dev .venv/openai3  ## all tests
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -q $(ARGS)
 	@$(BIN)/coverage combine -q

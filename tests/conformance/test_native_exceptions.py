@@ -1,20 +1,110 @@
-"""Exceptions of the official SDKs, raised by them for real against a server that answers with provider-shaped errors."""
+"""Exceptions of the official SDKs and of LiteLLM, raised by them for real: every refusal that is known, and broken wires."""
 
+import json
+import os
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
-import anthropic
-import openai
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
-from google import genai
-from google.genai import types
 from hotspare.classification import classify
 from hotspare.drill.provider import Provider
-from hotspare.outcome import Kind
+from hotspare.outcome import Kind, Outcome
 
-STATUSES = [
-    (401, Kind.DENIED), (404, Kind.GONE), (429, Kind.THROTTLED), (500, Kind.SERVER), (503, Kind.SERVER),
-]  # fmt: skip
+from tests.conformance.sdks import SDKS
+from tests.support.refusals import NOW, ROWS, Row
+
+ROOT = Path(__file__).parents[2]
+REFUSALS = [row for row in ROWS if row.status >= 400]
+"""SDKs follow redirects."""
+NUMBERED = list(enumerate(REFUSALS))
+LITELLM_SAYS = {("groq", 413): 429, ("anthropic", 529): 500, ("anthropic", 413): 400, ("gemini", 503): 500}
+"""Statuses that LiteLLM changes."""
+
+
+def model_of(number: int) -> str:
+    """Each refusal is a model's."""
+    return f"row-{number}-"
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[Provider]:
+    """A provider on loopback at which every model refuses in its own way."""
+    with Provider() as provider:
+        for number, row in NUMBERED:
+            options = {"status": row.status, "body": row.text, "headers": row.headers, "model": model_of(number)}
+            provider.fault("a", "status", **options)
+        yield provider
+
+
+def raised(sdk: str, url: str, model: str, timeout: float = 10, *, stream: bool = False) -> Exception:
+    """What an SDK raises."""
+    with pytest.raises(Exception) as caught:
+        SDKS[sdk](url, model, timeout, stream=stream)
+    return caught.value
+
+
+def ids(numbered: tuple[int, Row]) -> str:
+    return f"{numbered[1].dialect}-{numbered[1].status}-{numbered[0]}"
+
+
+@pytest.mark.parametrize("numbered", NUMBERED, ids=ids)
+def test_the_official_sdks(numbered: tuple[int, Row], refusing: Provider) -> None:
+    """Kind, scope and retry time are found in the SDK's own exception, as they are on the wire."""
+    number, row = numbered
+    error = raised(row.wire, refusing.base_url("a", row.wire), model_of(number))
+    assert type(error).__module__.startswith({"gemini": "google.genai"}.get(row.wire, row.wire))
+    row.check(classify(error, now=NOW))
+
+
+@pytest.mark.parametrize("numbered", NUMBERED, ids=ids)
+def test_litellm(numbered: tuple[int, Row], refusing: Provider) -> None:
+    """The same through LiteLLM, which makes exceptions of its own of them and changes some statuses."""
+    number, row = numbered
+    error = raised("litellm", refusing.base_url("a", row.wire), f"{row.wire}/{model_of(number)}")
+    assert type(error).__module__.startswith("litellm")
+    bad_key = 401 if "API_KEY_INVALID" in row.text else None
+    row.check(classify(error, now=NOW), status=bad_key or LITELLM_SAYS.get((row.dialect, row.status)))
+
+
+def test_the_next_openai_sdk(refusing: Provider) -> None:
+    """openai 3 stands on another HTTP library and is installed beside openai 2, for a process of its own."""
+    beside = ROOT / ".venv" / "openai3"
+    assert beside.is_dir(), "make venv"
+    mine = [(number, row) for number, row in NUMBERED if row.wire == "openai"]
+    command = [sys.executable, "-m", "tests.conformance.sdks", "openai", refusing.base_url("a", "openai")]
+    path = os.pathsep.join(map(str, (beside, ROOT, ROOT / "core" / "src")))
+    done = subprocess.run(
+        [*command, *(model_of(number) for number, _ in mine)],
+        env=os.environ | {"PYTHONPATH": path}, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == len(mine), done.stderr
+    for (_, row), line in zip(mine, lines, strict=True):
+        assert line.pop("version").startswith("3.")
+        row.check(Outcome(**{**line, "kind": Kind(line["kind"])}))
+
+
+ASKED = [("openai", "gpt-4.1"), ("anthropic", "claude-sonnet-4-5"), ("gemini", "gemini-2.5-flash")]
+EVERYBODY = [*ASKED, *(("litellm", f"{wire}/{model}") for wire, model in ASKED)]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # LiteLLM's own, of pydantic, when it reads a stream
+@pytest.mark.parametrize(("status", "message", "kind"), [
+    (401, None, Kind.DENIED), (429, None, Kind.THROTTLED), (500, None, Kind.SERVER), (529, None, Kind.SERVER),
+    (500, "words that nobody knows", Kind.SERVER),
+])  # fmt: skip
+@pytest.mark.parametrize(("sdk", "model"), EVERYBODY)
+def test_errors_inside_a_stream(
+    sdk: str, model: str, status: int, message: str | None, kind: Kind, provider: Provider
+) -> None:
+    """An error event behind a 200 and two words is what its own words say, whichever SDK raises it."""
+    wire = model.partition("/")[0] if sdk == "litellm" else sdk
+    provider.fault("a", "error_event", at=2, status=status, message=message)
+    error = raised(sdk, provider.base_url("a", wire), model, stream=True)
+    assert classify(error, now=NOW).kind is kind
 
 
 def closed_port() -> int:
@@ -24,101 +114,16 @@ def closed_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def ask_openai(url: str, timeout: float = 5) -> None:
-    with openai.OpenAI(base_url=url, api_key="test-1", max_retries=0, timeout=timeout) as client:
-        client.chat.completions.create(model="gpt-4.1", messages=[{"role": "user", "content": "q"}])
-
-
-def ask_anthropic(url: str, timeout: float = 5) -> None:
-    with anthropic.Anthropic(base_url=url, api_key="test-1", max_retries=0, timeout=timeout) as client:
-        client.messages.create(model="claude-sonnet-4-5", max_tokens=9, messages=[{"role": "user", "content": "q"}])
-
-
-def ask_gemini(url: str, timeout: float = 5) -> None:
-    client = genai.Client(api_key="test-1", http_options=types.HttpOptions(base_url=url, timeout=int(timeout * 1000)))
-    try:
-        client.models.generate_content(model="gemini-2.5-flash", contents="q")
-    finally:
-        client.close()
-
-
-SDKS = {"openai": ask_openai, "anthropic": ask_anthropic, "gemini": ask_gemini}
-
-
-@pytest.mark.parametrize(("status", "kind"), STATUSES)
-@pytest.mark.parametrize("sdk", SDKS)
-def test_statuses(sdk: str, status: int, kind: Kind, provider: Provider) -> None:
-    """The status and the provider's words are found in each SDK's own exception."""
-    provider.fault("a", "status", status=status)
-    with pytest.raises(Exception) as caught:
-        SDKS[sdk](provider.base_url("a", sdk))
-    found = classify(caught.value, dialect=sdk)
-    assert (found.kind, found.status) == (kind, status)
-    assert found.message
-
-
-@pytest.mark.parametrize("sdk", SDKS)
-def test_connections(sdk: str) -> None:
-    """A refused connection is a transport failure of the region, before anything was sent."""
-    with pytest.raises(Exception) as caught:
-        SDKS[sdk](f"http://127.0.0.1:{closed_port()}")
-    found = classify(caught.value)
+@pytest.mark.parametrize(("sdk", "model"), EVERYBODY)
+def test_refused_connections(sdk: str, model: str) -> None:
+    """A transport failure of the region, before anything was sent; LiteLLM makes a 500 of it that nobody sent."""
+    found = classify(raised(sdk, f"http://127.0.0.1:{closed_port()}", model))
     assert (found.kind, found.unconnected) == (Kind.TRANSPORT, True)
 
 
-@pytest.mark.parametrize("sdk", SDKS)
-def test_timeouts(sdk: str, provider: Provider) -> None:
+@pytest.mark.parametrize(("sdk", "model"), EVERYBODY)
+def test_timeouts(sdk: str, model: str, provider: Provider) -> None:
     """A server that never answers is a timeout."""
+    wire = model.partition("/")[0] if sdk == "litellm" else sdk
     provider.fault("a", "blackhole")
-    with pytest.raises(Exception) as caught:
-        SDKS[sdk](provider.base_url("a", sdk), 0.2)
-    assert classify(caught.value).kind is Kind.TIMEOUT
-
-
-@pytest.mark.parametrize(
-    ("code", "message", "kind"),
-    [
-        ("ThrottlingException", "Too many requests", Kind.THROTTLED),
-        ("ServiceQuotaExceededException", "quota", Kind.EXHAUSTED),
-        ("ModelNotReadyException", "wait", Kind.SERVER),
-        ("InternalServerException", "oops", Kind.SERVER),
-        ("AccessDeniedException", "no", Kind.DENIED),
-        ("ResourceNotFoundException", "no model", Kind.GONE),
-        ("ValidationException", "Input is too long for requested model.", Kind.TOO_LONG),
-        ("ValidationException", "bad field", Kind.INVALID),
-    ],
-)
-def test_bedrock(code: str, message: str, kind: Kind) -> None:
-    """botocore's ClientError names a code."""
-    status = {"ThrottlingException": 429, "InternalServerException": 500}.get(code, 400)
-    response = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    assert classify(ClientError(response, "Converse")).kind is kind  # type: ignore[arg-type]
-
-
-def test_bedrock_connection() -> None:
-    """An endpoint that cannot be reached."""
-    found = classify(EndpointConnectionError(endpoint_url="https://bedrock"))
-    assert (found.kind, found.unconnected) == (Kind.TRANSPORT, True)
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("ContextWindowExceededError", Kind.TOO_LONG),
-        ("ContentPolicyViolationError", Kind.REFUSED),
-        ("AuthenticationError", Kind.DENIED),
-        ("RateLimitError", Kind.THROTTLED),
-        ("ServiceUnavailableError", Kind.SERVER),
-        ("InternalServerError", Kind.SERVER),
-        ("Timeout", Kind.TIMEOUT),
-        ("APIConnectionError", Kind.TRANSPORT),
-        ("NotFoundError", Kind.GONE),
-        ("BadRequestError", Kind.INVALID),
-    ],
-)
-def test_litellm(name: str, kind: Kind) -> None:
-    """LiteLLM's own classes."""
-    import litellm
-
-    error = getattr(litellm, name)("words", model="m", llm_provider="openai")
-    assert classify(error).kind is kind
+    assert classify(raised(sdk, provider.base_url("a", wire), model, 0.2)).kind is Kind.TIMEOUT

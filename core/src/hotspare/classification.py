@@ -43,11 +43,13 @@ _WORDS = (
           r"|enforced_spend_limit|(?:organi[sz]ation|workspace)\S* .{0,40}(?:spend|usage) limit|PerDay|requests per day|tokens per day|\((?:RPD|TPD)\)|insufficient credits"
           r"|ServiceQuotaExceeded|exceeded your current quota, please check your plan"),
     _rule(Kind.TOO_LONG, r"context_length_exceeded|maximum context length|prompt is too long|exceed context limit|input token count .{0,40}exceeds"
-          r"|input is too long|context window|Request too large for model"),
+          r"|input is too long|context window"),
+    _rule(Kind.TOO_LONG, r"Request too large for (?:model|.{0,80}tokens per min)", Scope.TARGET),  # for the limit there
     _rule(Kind.REFUSED, r"content_policy_violation|content_filter|ResponsibleAIPolicyViolation|\"blockReason\"|\"stop_reason\":\s*\"refusal\""
           r"|\"finishReason\":\s*\"(?:SAFETY|RECITATION|PROHIBITED_CONTENT|BLOCKLIST|SPII|IMAGE_SAFETY)\"|ContentPolicyViolation|moderation"),
-    _rule(Kind.DENIED, r"invalid_api_key|API_KEY_INVALID|API key not valid|authentication_error|permission_error|Incorrect API key|AccessDenied"
-          r"|UnrecognizedClient|user location is not supported|PERMISSION_DENIED|unsupported_country"),
+    _rule(Kind.DENIED, r"user location is not supported|unsupported_country|region, or territory not supported", Scope.REGION),  # not the key
+    _rule(Kind.DENIED, r"invalid_api_key|invalid x-api-key|API_KEY_INVALID|API key not valid|authentication_error|permission_error|Incorrect API key|AccessDenied"
+          r"|UnrecognizedClient|PERMISSION_DENIED"),
     _rule(Kind.GONE, r"model_not_found|DeploymentNotFound|not_found_error|ResourceNotFound|on-demand throughput isn.t supported|no longer available"
           r"|model .{0,80}(?:not found|does not exist)|is not found for API version"),
     _rule(Kind.SERVER, r"overloaded|slow_down|capacity exceeded|\"3505\"|high demand|temporarily unable|tool_use_failed|Loading model|server_error"
@@ -106,6 +108,12 @@ _CLASSES: dict[str, tuple[Kind, bool]] = {
 }
 
 
+# What is raised for an error inside a 200: hotspare's own, Bedrock's, OpenAI's, LiteLLM's.
+_IN_BAND = frozenset({"InBandError", "EventStreamError", "APIError", "MidStreamFallbackError"})
+
+# What a library raises for a connection that broke, under whatever it is wrapped in.
+_BROKEN = frozenset({"APIConnectionError", "TransportError"})
+
 # Below a so-called connect error, these say that a connection stood: httpx over aiohttp maps them all to one class.
 _CONNECTED = frozenset({"ServerDisconnectedError", "ConnectionResetError", "BrokenPipeError", "IncompleteRead"})
 
@@ -121,7 +129,7 @@ def classify(error: BaseException, *, dialect: str | None = None, now: float | N
 
     Args:
         error: of hotspare's own tree, of an HTTP library, of a provider's SDK or a framework; its causes are read too.
-        dialect: the provider's, where it is known.
+        dialect: the provider's, where it is known. No provider's words contradict another's, so no rule needs it so far.
         now: wall clock, epoch seconds, for dates in headers; default `time.time()`.
 
     An error that names no failure of a provider (a bug in a custom backend, say) is INVALID and does not touch health.
@@ -130,8 +138,6 @@ def classify(error: BaseException, *, dialect: str | None = None, now: float | N
     at = time.time() if now is None else now
     kind, scope, unconnected = _kind(seen)
     wait = _wait(kind, seen, at)
-    if seen.status == 413 and kind is Kind.TOO_LONG and dialect == "groq":
-        scope = Scope.TARGET
     should = seen.headers.get("x-should-retry")
     return Outcome(
         kind, seen.message, seen.status, seen.code or None, wait, scope, unconnected,
@@ -145,35 +151,35 @@ def _kind(seen: Evidence) -> tuple[Kind, Scope | None, bool]:
         return _CLASSES[own][0], None, False
     if own in _NAMED:
         return _NAMED[own], None, False
-    in_band = own == "InBandError"
+    in_band = own in _IN_BAND or (seen.status is not None and 200 <= seen.status < 300)
     provider_spoke = seen.status is not None or in_band
     if provider_spoke:
-        if own == "APIConnectionError":  # LiteLLM gives it a 500 that no server sent
-            return Kind.TRANSPORT, None, False
-        if seen.status is not None and seen.status >= 500 and "Quota" not in seen.text:
+        if seen.status == 500 and not _BROKEN.isdisjoint(seen.names):  # LiteLLM gives it a status that no server sent
+            return Kind.TRANSPORT, None, _unconnected(seen.names)
+        if seen.status is not None and seen.status >= 500 and not in_band and "Quota" not in seen.text:
             return Kind.SERVER, None, False
         if not seen.text.lstrip().startswith("<"):
             for kind, words, scope in _WORDS:
                 if words.search(seen.text):
                     return _adjusted(kind, seen), scope, False
-        if seen.status is not None and seen.status >= 400:
-            return _STATUSES.get(seen.status, Kind.INVALID), None, False
-        code = int(seen.code) if seen.code.isdigit() else None
-        if code is not None and 400 <= code < 600:
-            return (Kind.SERVER if code >= 500 else _STATUSES.get(code, Kind.INVALID)), None, False
+        for number in (seen.status or 0, int(seen.code) if seen.code.isdecimal() else 0):
+            if 400 <= number < 1000:
+                return (Kind.SERVER if number >= 500 else _STATUSES.get(number, Kind.INVALID)), None, False
         if in_band or (seen.status or 0) >= 300:
             return Kind.SERVER, None, False
     for name in seen.names:
         if name in _CLASSES:
-            kind, unconnected = _CLASSES[name]
-            if kind is Kind.TRANSPORT:  # an SDK wraps the error that knows how far the connection came
-                unconnected = any(_CLASSES.get(other, (kind, False))[1] for other in seen.names)
-                unconnected = unconnected and _CONNECTED.isdisjoint(seen.names)
-            return kind, None, unconnected
+            kind, _ = _CLASSES[name]
+            return kind, None, kind is Kind.TRANSPORT and _unconnected(seen.names)
     for kind, words, scope in _WORDS:
         if words.search(seen.text):
             return kind, scope, False
     return Kind.INVALID, None, False
+
+
+def _unconnected(names: tuple[str, ...]) -> bool:
+    """Whether no connection stood: an SDK wraps the error that knows how far it came."""
+    return any(name in _CLASSES and _CLASSES[name][1] for name in names) and _CONNECTED.isdisjoint(names)
 
 
 def _adjusted(kind: Kind, seen: Evidence) -> Kind:

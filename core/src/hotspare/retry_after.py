@@ -21,7 +21,11 @@ _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 
 
 def retry_after(headers: Mapping[str, str], text: str, now: float) -> float | None:
-    """Seconds until the provider wants to be asked again. `now`: wall clock, epoch seconds."""
+    """Seconds until the provider wants to be asked again. `now`: wall clock, epoch seconds.
+
+    A LiteLLM proxy hands its provider's headers on under a prefix.
+    """
+    headers = {name.removeprefix("llm_provider-"): value for name, value in headers.items()} | dict(headers)
     for found in (_milliseconds(headers), _header(headers.get("retry-after"), now), _first(_RETRY_INFO, text)):
         if found is not None:
             return found
