@@ -67,8 +67,10 @@ class Binding:
     def _tools_for(self, model: BaseChatModel) -> Json:
         if not self.tools:
             return {}
-        choice = {"tool_choice": self.choice} if self.choice else {}
-        return _bound(model.bind_tools(self.tools, **choice, **self.options))
+        options = {"tool_choice": self.choice, **self.options} if self.choice else dict(self.options)
+        if self.response_format is not None and is_a(model, "BaseChatOpenAI"):
+            options.setdefault("strict", True)  # OpenAI's client parses a structured answer beside strict tools only
+        return _bound(model.bind_tools(self.tools, **options))
 
     def _format_for(self, model: BaseChatModel) -> Json:
         kind = (self.response_format or {}).get("type", "text")
@@ -82,6 +84,11 @@ class Binding:
         """Without addresses: a cache's key may hold it."""
         names = ", ".join(tool_name(tool) for tool in self.tools)
         return f"Binding([{names}], {self.choice!r}, {self.response_format!r}, {sorted(self.options.items())!r})"
+
+
+def is_a(model: BaseChatModel, *names: str) -> bool:
+    """Whether the model's class, or one that it derives from, has one of these names: no partner package is imported."""
+    return any(parent.__name__ in names for parent in type(model).__mro__)
 
 
 def _bound(runnable: Runnable[Any, Any]) -> Json:

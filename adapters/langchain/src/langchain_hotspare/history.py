@@ -11,6 +11,7 @@ from hotspare import ChatRequest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, convert_to_messages
 
+from langchain_hotspare.binding import is_a
 from langchain_hotspare.trail import KEY
 
 
@@ -22,7 +23,7 @@ def for_member(request: ChatRequest, model: BaseChatModel, name: str) -> list[Ba
     added = request.messages[request.native.length :]
     keeps_marks = "anthropic" in model._llm_type
     own = [_portable(message, name, keeps_marks=keeps_marks) for message in caller]
-    if any(parent.__name__ == "BaseChatOpenAI" for parent in type(model).__mro__):
+    if is_a(model, "BaseChatOpenAI"):
         own = list(_text_results(own))
     return [*own, *convert_to_messages([dict(message) for message in added])]
 

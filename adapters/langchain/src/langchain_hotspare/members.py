@@ -14,13 +14,14 @@ from hotspare.errors import ConfigError, Problem
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableBinding
 
+from langchain_hotspare.binding import is_a
 from langchain_hotspare.native import NativeBackend
 
 Member = BaseChatModel | Runnable[Any, Any] | Target | str
 """What `models` may hold: a chat model, one with bound keywords, a hotspare Target, or a spec: `openai:gpt-4.1` is a
 LangChain model made by `init_chat_model`, `openai/gpt-4.1` is a hotspare Target."""
 
-_KNOWN = frozenset({"BaseChatOpenAI", "ChatAnthropic", "ChatGoogleGenerativeAI"})
+_KNOWN = ("BaseChatOpenAI", "ChatAnthropic", "ChatGoogleGenerativeAI")
 """Classes (with all that derive from them) whose clients this module knows how to quieten; their calls take a `timeout`
 in seconds, and their streams end with a finish reason."""
 
@@ -48,7 +49,7 @@ def target_of(model: BaseChatModel | Runnable[Any, Any], name: str = "", **optio
     options.setdefault("context_window", (plain.profile or {}).get("max_input_tokens"))
     target_id = f"{provider}/{label}"
     name = name or (f"{target_id}@{options['region']}" if options["region"] else target_id)
-    backend = NativeBackend(_quiet(plain), kwargs, name, known=_is_known(plain))
+    backend = NativeBackend(_quiet(plain), kwargs, name, known=is_a(plain, *_KNOWN))
     return Target(target_id, name=name, backend=backend, **options)
 
 
@@ -101,10 +102,6 @@ def _unwrapped(model: Any) -> tuple[BaseChatModel, dict[str, Any]]:
     return model, kwargs
 
 
-def _is_known(model: BaseChatModel) -> bool:
-    return any(parent.__name__ in _KNOWN for parent in type(model).__mro__)
-
-
 def _key_of(model: BaseChatModel) -> Any:
     """The model's key, which tells accounts apart; it is not used otherwise."""
     return next((key for name in _KEYS if hasattr(key := getattr(model, name, None), "get_secret_value")), None)
@@ -115,13 +112,12 @@ def _quiet(model: BaseChatModel) -> BaseChatModel:
     if "max_retries" not in type(model).model_fields:
         return model
     copy: Any = model.model_copy(update={"max_retries": 0})
-    names = {parent.__name__ for parent in type(model).__mro__}
-    if "BaseChatOpenAI" in names:
+    if is_a(model, "BaseChatOpenAI"):
         _quiet_openai(copy)
-    elif "ChatAnthropic" in names:
+    elif is_a(model, "ChatAnthropic"):
         for client in ("_client", "_async_client", "_client_params"):  # cached; made anew from the copy's own fields
             vars(copy).pop(client, None)
-    elif not _is_known(model) and getattr(model, "max_retries", None):
+    elif not is_a(model, *_KNOWN) and getattr(model, "max_retries", None):
         warnings.warn(
             f"{type(model).__name__} may retry on its own inside the pool: make it with max_retries=0", stacklevel=4
         )
