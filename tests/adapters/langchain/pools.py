@@ -1,10 +1,10 @@
 """Pools for the LangChain adapter's tests: wire targets and native models, all on the embedded provider."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import anyio
 from hotspare import Pool, Target
 from hotspare.drill.provider import KEY, Provider
 from langchain_anthropic import ChatAnthropic
@@ -55,11 +55,9 @@ def pool_in(state: State, kind: Literal["wire", "native"], provider: Provider, *
         yield pool
 
 
-def wait_for(condition: Any, seconds: float = 5.0) -> bool:
-    """Whether it comes true; a server's counters follow its client by a moment."""
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
-    return True
+async def comes_true(condition: Any, seconds: float = 5.0) -> bool:
+    """Whether it comes true: a server's counters follow its client by a moment."""
+    with anyio.move_on_after(seconds):
+        while not condition():  # noqa: ASYNC110 - the other process has no event to wait for
+            await anyio.sleep(0.005)
+    return bool(condition())

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from hotspare import CallError, Policy, Pool, Target, __version__
 from hotspare.errors import ConfigError, Problem
@@ -90,26 +90,11 @@ class ChatHotspare(BaseChatModel):
 
     # --- building ------------------------------------------------------------------------------------------------
 
-    @model_validator(mode="before")
-    @classmethod
-    def _build_pool(cls, values: Any) -> Any:
-        """One of `pool`, `targets`, `models`, `config` becomes the pool; every other word must be a field."""
-        if not isinstance(values, dict):
-            return values
-        given: dict[str, Any] = {**cast("dict[str, Any]", values)}
-        problems = list(_unknown(given.keys() - _OF_MEMBERS, cls))
-        sources = [name for name in _SOURCES if given.get(name) is not None]
-        if len(sources) != 1:
-            problems.append(Problem.at("ChatHotspare", sources, f"must be given one of {', '.join(_SOURCES)}"))
-        if problems:
-            raise ConfigError(problems)
-        if given.get("pool") is None:
-            given["pool"] = _pool_of(given)
-        if isinstance(given.get("stop"), str):
-            given["stop"] = [given["stop"]]
-        for name in (*_SOURCES[1:], "policy", *_OF_MEMBERS):
-            given.pop(name, None)
-        return given
+    if not TYPE_CHECKING:  # checkers read the fields
+
+        def __init__(self, **fields: Any) -> None:
+            # Not in a validator: pydantic would hide the ConfigError in one of its own, and show a config's keys there.
+            super().__init__(**_with_pool(fields, type(self)))
 
     @model_validator(mode="after")
     def _set_hotspare_version(self) -> ChatHotspare:
@@ -311,6 +296,21 @@ class ChatHotspare(BaseChatModel):
 
     def _provider(self, name: str) -> str:
         return next((target.provider for target in self.pool.targets if target.name == name), "")
+
+
+def _with_pool(given: dict[str, Any], cls: type[BaseChatModel]) -> dict[str, Any]:
+    """One of `pool`, `targets`, `models`, `config` becomes the pool; every other word must be a field."""
+    problems = list(_unknown(given.keys() - _OF_MEMBERS, cls))
+    sources = [name for name in _SOURCES if given.get(name) is not None]
+    if len(sources) != 1:
+        problems.append(Problem.at("ChatHotspare", sources, f"must be given one of {', '.join(_SOURCES)}"))
+    if problems:
+        raise ConfigError(problems)
+    if given.get("pool") is None:
+        given["pool"] = _pool_of(given)
+    if isinstance(given.get("stop"), str):
+        given["stop"] = [given["stop"]]
+    return {name: value for name, value in given.items() if name not in (*_SOURCES[1:], "policy", *_OF_MEMBERS)}
 
 
 def _pool_of(given: Mapping[str, Any]) -> Pool:

@@ -153,6 +153,8 @@ class NativeBackend:
 
 
 def _read(result: ChatResult, stop: list[str] | None) -> ChatReply:
+    if not result.generations:
+        raise EmptyAnswer("the answer has no choice in it")
     generation = result.generations[0]
     message = generation.message
     message.response_metadata = {**(result.llm_output or {}), **message.response_metadata}
@@ -171,6 +173,10 @@ def _pieces(reply: ChatReply) -> tuple[ChatChunk, ChatChunk]:
     """A whole answer as a stream, of a model that cannot stream."""
     reader = ChunkReader()
     generation: ChatGeneration = reply.native
-    message = AIMessageChunk.model_validate(generation.message.model_dump(exclude={"type"}))
-    whole = reader.take(ChatGenerationChunk(message=message, generation_info=generation.generation_info))
+    told = {"response_metadata", "usage_metadata"}  # once, and so with the last one
+    said = generation.message.model_dump(exclude={"type", *told})
+    metadata = generation.message.model_dump(include=told)
+    whole = reader.take(ChatGenerationChunk(message=AIMessageChunk.model_validate(said)))
+    end = AIMessageChunk.model_validate({"content": "", **metadata})
+    reader.take(ChatGenerationChunk(message=end, generation_info=generation.generation_info))
     return whole, reader.last()

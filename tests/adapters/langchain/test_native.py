@@ -1,0 +1,349 @@
+"""LangChain's own models as members of a pool: quietened, classified, unwrapped, mixed with wire targets."""
+
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from hotspare import AllTargetsFailed, ConfigError, Kind, Pool, StreamInterrupted, Target
+from hotspare.drill.provider import KEY, Provider, answer, with_images
+from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.rate_limiters import InMemoryRateLimiter
+from langchain_hotspare import ChatHotspare, StreamBroken, target_of
+from langchain_openai import ChatOpenAI
+from langgraph.errors import GraphInterrupt
+
+from tests.adapters.langchain.conftest import PNG
+from tests.adapters.langchain.pools import anthropic, comes_true, openai, wire_targets
+
+Make = Callable[..., BaseChatModel]
+MAKERS = pytest.mark.parametrize("make", [openai, anthropic], ids=["openai", "anthropic"])
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def pools() -> Iterator[Callable[..., Pool]]:
+    """Makes pools that are closed when the test is over."""
+    made: list[Pool] = []
+
+    def make(*targets: Target, **policy: Any) -> Pool:
+        made.append(Pool(targets, **policy))
+        return made[-1]
+
+    yield make
+    for pool in made:
+        pool.close()
+
+
+# --- retries -------------------------------------------------------------------------------------------------------
+
+
+@MAKERS
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used before"])
+async def test_an_sdk_does_not_retry_inside_the_pool(
+    make: Make, used: bool, provider: Provider, pools: Callable[..., Pool]
+) -> None:
+    """One attempt is one request, sync and async, whether the user's model has made its clients already or not."""
+    model = make(provider, "a")
+    if used:
+        model.invoke("tokens=1")
+        await model.ainvoke("tokens=1")
+    pool = pools(target_of(model), max_attempts=1, when_all_down="fail")
+    provider.reset()
+    provider.fault("a", "status", status=500)
+    for ask in (pool.chat, lambda prompt: list(pool.stream(prompt))):
+        with pytest.raises(AllTargetsFailed):
+            ask("hello")
+    with pytest.raises(AllTargetsFailed):
+        await pool.achat("hello")
+    with pytest.raises(AllTargetsFailed):
+        [chunk async for chunk in pool.astream("hello")]
+    assert provider.stats("a").requests == 4
+
+
+def test_the_users_own_model_is_not_changed(provider: Provider) -> None:
+    """The pool works on a copy: outside of it the model retries as it did."""
+    model = openai(provider, "a", max_retries=1)
+    ChatHotspare(models=[model]).pool.close()
+    provider.fault("a", "status", status=500, count=1)
+    assert model.invoke("hello").text == answer("hello")
+
+
+def test_a_model_that_may_retry_unseen_is_told_of() -> None:
+    """A class whose clients nobody knows is warned of, unless it was made not to retry."""
+
+    class Elsewhere(GenericFakeChatModel):
+        max_retries: int = 3
+
+    with pytest.warns(UserWarning, match="Elsewhere may retry on its own"):
+        target_of(Elsewhere(messages=iter([])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        target_of(Elsewhere(messages=iter([]), max_retries=0))
+
+
+# --- classification ------------------------------------------------------------------------------------------------
+
+FAULTS: list[tuple[str, dict[str, Any], Kind]] = [
+    ("status", {"status": 500}, Kind.SERVER),
+    ("status", {"status": 529}, Kind.SERVER),
+    ("status", {"status": 401}, Kind.DENIED),
+    ("status", {"status": 404}, Kind.GONE),
+    ("status", {"status": 400}, Kind.INVALID),
+    ("status", {"status": 502}, Kind.SERVER),
+    ("throttled", {"after": 7}, Kind.THROTTLED),
+    ("quota", {"form": "balance"}, Kind.EXHAUSTED),
+    ("refused", {}, Kind.TRANSPORT),
+    ("reset", {}, Kind.TRANSPORT),
+    ("close", {}, Kind.TRANSPORT),
+    ("blackhole", {}, Kind.TIMEOUT),
+    ("empty_choices", {}, Kind.SERVER),
+]
+STREAM_FAULTS: list[tuple[str, dict[str, Any], Kind]] = [
+    ("cut", {"at": 0}, Kind.TRANSPORT),
+    ("error_event", {"at": 0, "status": 529}, Kind.SERVER),
+    ("eof", {"at": 0}, Kind.SERVER),
+    ("silence", {}, Kind.TIMEOUT),
+]
+
+
+FACES = ("chat", "achat", "stream", "astream")
+CASES = [(face, *fault) for face in FACES for fault in (FAULTS if "stream" not in face else [*FAULTS, *STREAM_FAULTS])]
+
+
+async def first_failure(pool: Pool, face: str) -> Any:
+    """The first attempt of a call in one of the four faces."""
+    with pytest.raises(AllTargetsFailed) as caught:
+        if face == "chat":
+            pool.chat("hello")
+        elif face == "achat":
+            await pool.achat("hello")
+        elif face == "stream":
+            list(pool.stream("hello"))
+        else:
+            [chunk async for chunk in pool.astream("hello")]
+    return caught.value.attempts[0]
+
+
+@MAKERS
+@pytest.mark.parametrize(("face", "fault", "options", "kind"), CASES, ids=str)
+async def test_what_a_native_error_means(
+    make: Make,
+    face: str,
+    fault: str,
+    options: dict[str, Any],
+    kind: Kind,
+    provider: Provider,
+    pools: Callable[..., Pool],
+) -> None:
+    """Whatever the SDK raises becomes the kind that the wire would have given."""
+    provider.fault("a", fault, **options)
+    deadline = 0.3 if kind is Kind.TIMEOUT else 10
+    pool = pools(target_of(make(provider, "a")), max_attempts=1, when_all_down="fail", deadline=deadline)
+    attempt = await first_failure(pool, face)
+    assert attempt.kind is kind, attempt
+    if fault == "throttled":
+        assert attempt.retry_after == pytest.approx(7, abs=1)
+
+
+@MAKERS
+def test_a_prompt_that_is_too_long(make: Make, provider: Provider, pools: Callable[..., Pool]) -> None:
+    """The context-length error of each provider is known as such."""
+    pool = pools(target_of(make(provider, "a")), when_all_down="fail")
+    with pytest.raises(AllTargetsFailed) as caught:
+        pool.chat("toolong")
+    assert caught.value.attempts[0].kind is Kind.TOO_LONG
+
+
+def test_a_graphs_own_signal_is_no_failure(pools: Callable[..., Pool]) -> None:
+    """LangGraph's interrupts go through to the graph."""
+
+    class Interrupting(BaseChatModel):
+        @property
+        def _llm_type(self) -> str:
+            return "interrupting"
+
+        def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+            raise GraphInterrupt(())
+
+    pool = pools(target_of(Interrupting()), target_of(openai_fake()))
+    with pytest.raises(GraphInterrupt):
+        ChatHotspare(pool=pool).invoke("hello")
+    assert pool.health().attempts == 0
+
+
+def openai_fake() -> BaseChatModel:
+    """A model that LangChain's tests use, of a class that the adapter does not know."""
+    return GenericFakeChatModel(messages=iter([AIMessage("Hello there")]))
+
+
+# --- what members may be -------------------------------------------------------------------------------------------
+
+
+def test_any_chat_model_may_be_a_member() -> None:
+    """Also one that the adapter has never heard of; here one that cannot tell why it ended."""
+    llm = ChatHotspare(
+        models=[GenericFakeChatModel(messages=iter([AIMessage("Hello there"), AIMessage("Hello there")]))]
+    )
+    assert llm.invoke("hi").text == "Hello there"
+    assert "".join(chunk.text for chunk in llm.stream("hi")) == "Hello there"
+
+
+def test_a_model_that_cannot_stream_streams_in_one_piece() -> None:
+    """Its whole answer is the stream."""
+
+    class Whole(BaseChatModel):
+        @property
+        def _llm_type(self) -> str:
+            return "whole"
+
+        def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+            usage: Any = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+            message = AIMessage("All at once", usage_metadata=usage, response_metadata={"finish_reason": "length"})
+            return ChatResult(generations=[ChatGeneration(message=message)])
+
+    chunks = list(ChatHotspare(models=[Whole()]).stream("hi"))
+    whole = sum(chunks[1:], chunks[0])
+    assert isinstance(whole, AIMessageChunk)
+    assert whole.text == "All at once"
+    assert whole.usage_metadata is not None
+    assert whole.usage_metadata["total_tokens"] == 3
+    assert whole.response_metadata["finish_reason"] == "length"
+
+
+def test_a_spent_rate_limiter_sends_the_call_elsewhere(provider: Provider) -> None:
+    """A member's own limiter is asked without waiting: the next member answers, and nobody sleeps."""
+    limiter = InMemoryRateLimiter(requests_per_second=0.001, max_bucket_size=1)
+    limiter.available_tokens = 1
+    llm = ChatHotspare(models=[openai(provider, "a", rate_limiter=limiter), anthropic(provider, "b")])
+    told = [llm.invoke("hello").response_metadata["hotspare"] for _ in range(3)]
+    assert [trail["target"].split("/")[0] for trail in told] == ["openai", "anthropic", "anthropic"]
+    assert told[1]["attempts"][0]["outcome"] == "throttled"
+    assert provider.stats("a").requests == 1
+
+
+def test_bound_keywords_of_a_member_are_kept(provider: Provider) -> None:
+    """`model.bind(...)` is unwrapped; what was bound goes with every call, and the call's own word wins."""
+    llm = ChatHotspare(models=[openai(provider, "a").bind(temperature=0.3, seed=7)])
+    llm.invoke("hello")
+    llm.invoke("hello", temperature=0.9)
+    first, second = (heard["body"] for heard in provider.heard("a"))
+    assert (first["temperature"], first["seed"]) == (0.3, 7)
+    assert (second["temperature"], second["seed"]) == (0.9, 7)
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m.with_retry(), lambda m: m.with_fallbacks([m]), lambda m: "x" | m])
+def test_what_is_no_model_is_refused(wrap: Any, provider: Provider) -> None:
+    """Retries and fallbacks around a member would multiply the pool's own; the place is named."""
+    model = openai(provider, "a")
+    try:
+        wrapped = wrap(model)
+    except TypeError:
+        wrapped = (lambda x: x) | model  # type: ignore[operator]
+    with pytest.raises(ConfigError, match=r"models\[1\]: model: 'Runnable"):
+        ChatHotspare(models=[model, wrapped])
+
+
+def test_specs_make_members(monkeypatch: pytest.MonkeyPatch, provider: Provider) -> None:
+    """`openai:gpt-4.1` is LangChain's model, `anthropic/…` hotspare's own wire."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url("a"))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    llm = ChatHotspare(models=["openai:gpt-4.1", "anthropic/claude-sonnet-4-5"])
+    native, wire = llm.pool.targets
+    assert isinstance(getattr(native.backend, "model", None), ChatOpenAI)
+    assert wire.backend is None
+    assert llm.invoke("hello").text == answer("hello")
+
+
+def test_two_members_of_one_name_are_told_apart(provider: Provider) -> None:
+    """The same model twice, with two keys, say."""
+    llm = ChatHotspare(models=[openai(provider, "a"), openai(provider, "a")])
+    one, other = (target.name for target in llm.pool.targets)
+    assert other == f"{one}#2"
+
+
+def test_a_member_serves_a_pool_without_langchain(provider: Provider, pools: Callable[..., Pool]) -> None:
+    """OpenAI-shaped messages, tools and formats reach a native model in its own words."""
+    provider.configure(None, replies={"weather": {"call": {"get_weather": {"city": "Seoul"}}}})
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
+    pool = pools(target_of(anthropic(provider, "a"), "claude"), target_of(openai(provider, "b"), "gpt"))
+    for name in ("claude", "gpt"):
+        called = pool.chat("the weather", model=name, tools=[tool], tool_choice="required")
+        assert [(call.name, call.arguments) for call in called.tool_calls] == [("get_weather", '{"city": "Seoul"}')]
+        told = pool.chat([*[{"role": "user", "content": "the weather"}], called.message,
+                          {"role": "tool", "tool_call_id": called.tool_calls[0].id, "content": "fine"}], model=name, tools=[tool])  # fmt: skip
+        assert "fine" in told.text
+        assert told.usage.total_tokens > 0
+
+
+@MAKERS
+def test_a_picture_goes_through_a_member_as_it_came(make: Make, provider: Provider) -> None:
+    """Standard image blocks are the model's own affair; the bytes arrive."""
+    import base64
+
+    block = {"type": "image", "base64": base64.b64encode(PNG).decode(), "mime_type": "image/png"}
+    llm = ChatHotspare(models=[make(provider, "a")])
+    told = llm.invoke([HumanMessage([{"type": "text", "text": "look"}, block])])
+    assert told.text == with_images("look", (len(PNG),))
+
+
+async def test_native_and_wire_members_share_one_pool(provider: Provider) -> None:
+    """Each takes over from the other, with tools."""
+    llm = ChatHotspare(models=[openai(provider, "a"), *wire_targets(provider)[1:]])
+    provider.fault("a", "reset")
+    assert (await llm.ainvoke("hello")).response_metadata["hotspare"]["target"] == "b"
+    provider.clear()
+    provider.fault(["b", "c"], "reset")
+    llm = ChatHotspare(models=[wire_targets(provider)[1], openai(provider, "a")])
+    assert (await llm.ainvoke("hello")).response_metadata["model_provider"] == "openai"
+
+
+# --- streams -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["openai", "anthropic"])
+@pytest.mark.parametrize("second", ["openai", "anthropic", "wire"])
+async def test_a_broken_stream_is_continued(first: str, second: str, provider: Provider) -> None:
+    """Across families: the text is whole, the merged message is one, and nothing is said twice."""
+    makers: dict[str, Any] = {"openai": openai, "anthropic": anthropic}
+    other = wire_targets(provider)[1] if second == "wire" else makers[second](provider, "b")
+    llm = ChatHotspare(models=[makers[first](provider, "a"), other])
+    provider.fault("a", "cut", at=9)
+    chunks = [chunk async for chunk in llm.astream("tell me")]
+    whole = sum(chunks[1:], chunks[0])
+    assert whole.text == answer("tell me")
+    assert whole.response_metadata["model_name"] in ("gpt-4.1", "claude-sonnet-4-5")
+    assert whole.response_metadata["hotspare"]["seams"]
+    assert whole.response_metadata.get("model_provider") == first
+    assert chunks[-1].chunk_position == "last"
+    assert [block["type"] for block in whole.content_blocks] == ["text"]
+
+
+@MAKERS
+async def test_a_tool_call_that_breaks_is_never_patched(make: Make, provider: Provider) -> None:
+    """Two halves of two models' arguments would make a wrong call: it is an honest error with what came."""
+    tool = {"type": "function", "function": {"name": "go", "parameters": {"type": "object", "properties": {"to": {"type": "string"}}}}}  # fmt: skip
+    llm = ChatHotspare(models=[make(provider, "a"), openai(provider, "b")]).bind_tools([tool], tool_choice="any")
+    provider.fault("a", "cut", at=2)
+    with pytest.raises(StreamBroken) as caught:
+        [chunk async for chunk in llm.astream("go")]
+    assert isinstance(caught.value, StreamInterrupted)
+    assert caught.value.is_retryable
+
+
+@MAKERS
+async def test_a_consumer_that_stops_closes_the_connection(make: Make, provider: Provider) -> None:
+    """Sync and async; no permit stays behind."""
+    provider.fault("a", "drip", gap=0.05)
+    llm = ChatHotspare(models=[make(provider, "a")])
+    stream: AsyncIterator[Any] = llm.astream("hello")
+    assert (await anext(stream)).text
+    await stream.aclose()  # type: ignore[attr-defined]
+    assert await comes_true(lambda: provider.stats("a").closed_by_client == 1)
+    for _ in llm.stream("hello"):
+        break
+    assert await comes_true(lambda: provider.stats("a").closed_by_client == 2)
+    assert llm.pool.health().attempts == 0
