@@ -6,13 +6,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 from hotspare.messages import ChatReply, ChatRequest
 from hotspare.providers.base import StreamReader
-from hotspare.providers.content import lacking, part_kinds
+from hotspare.providers.content import lacking, part_kinds, parts_of
 from hotspare.providers.openai_flavor import FLAVORS, Flavor, nearest_effort, openai_efforts, reasons
 from hotspare.providers.openai_parse import parse_body
 from hotspare.providers.openai_read import read_answer
 from hotspare.providers.openai_stream import OpenAIReader
 from hotspare.providers.openai_write import efforts_of, write_body
-from hotspare.providers.shape import as_map, must_map
+from hotspare.providers.shape import as_map, as_text, must_map
 from hotspare.target import Target
 
 _CALL = "/chat/completions"
@@ -38,7 +38,8 @@ class OpenAIWire:
             "response_format": not flavor.json_schema and as_map(request.response_format).get("type") == "json_schema",
             "tool_choice": (not flavor.allowed_tools and as_map(choice).get("type") == "allowed_tools")
             or (not flavor.forced_tools and choice not in (None, "auto")),
-            "messages": flavor.parts is not None and not part_kinds(request.messages) <= flavor.parts,
+            "messages": (flavor.parts is not None and not part_kinds(request.messages) <= flavor.parts)
+            or _links_a_file(request),
             "reasoning_effort": self._no_effort(request.reasoning_effort, target),
         }
         if flavor.openai_models and reasons(target.model):
@@ -94,6 +95,12 @@ class OpenAIWire:
     def parse_request(self, body: Mapping[str, Any], *, model: str | None = None) -> ChatRequest:
         """The reverse of `write`: a body for this provider as a ChatRequest."""
         return parse_body(body, self.flavor, model)
+
+
+def _links_a_file(request: ChatRequest) -> bool:
+    """Files come as data or by the id of an upload; by URL only Anthropic and Gemini take them."""
+    parts = (part for message in request.messages for part in parts_of(message.get("content")))
+    return any(as_text(as_map(part.get("file")).get("file_id")).startswith(("https://", "http://")) for part in parts)
 
 
 def _is_set(request: ChatRequest, name: str) -> bool:
