@@ -298,4 +298,4 @@ def test_files_by_url_are_not_taken() -> None:
     """Data, and the id of an upload, but no link: OpenAI's reference knows `file_data`, `file_id` and `filename` only."""
     for file, lacking in (({"file_id": "https://example.com/a.pdf"}, ("messages",)), ({"file_id": "file-123"}, ())):
         message = {"role": "user", "content": [{"type": "file", "file": file}]}
-        assert unsupported("openai", messages=[message]) == lacking
+        assert refused("openai", messages=[message]) == lacking
