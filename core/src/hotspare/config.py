@@ -61,6 +61,8 @@ def load(source: str | Path | Mapping[str, Any], env: Mapping[str, str] | None =
     """
     if isinstance(source, Mapping):
         return _checked(source, os.environ if env is None else env)
+    if not isinstance(source, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+        raise ConfigError(Problem.at("config", source, "must be the path of a file, or its content as a dict"))
     try:
         return _checked(_read(Path(source)), os.environ if env is None else env)
     except ConfigError as error:

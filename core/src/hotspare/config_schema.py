@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import StrEnum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Self, TypeGuard, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -18,6 +19,15 @@ from hotspare.secret import SecretStr
 from hotspare.target import Secret
 
 T = TypeVar("T")
+
+
+def typed(place: str, instance: Any) -> dict[str, Any]:
+    """The fields of a dataclass's `instance`, each as its annotation wants it. Raises ConfigError naming every mistake."""
+    reader = Reader()
+    found = reader.values(place, cast("type[object]", type(instance)), _fields(instance))
+    if reader.problems:
+        raise ConfigError(reader.problems)
+    return found
 
 
 class CodeOnly:
@@ -84,7 +94,7 @@ class Reader:
 
     def values(self, place: str, cls: type, raw: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of dataclass `cls` that `raw` gives and that are right; mistakes are noted."""
-        hints = get_type_hints(cls, localns=_CODE_ONLY)
+        hints = _hints(cls)
         known: dict[str, Field[Any]] = {field.name: field for field in fields(cls)}
         found: dict[str, Any] = {}
         for key, value in raw.items():
@@ -161,7 +171,7 @@ class Reader:
             return _plain(raw)
         if is_dataclass(annotation):
             cls: type[Any] = cast("Any", annotation)
-            return raw if isinstance(raw, cls) else self.build(place, cls, raw)
+            return self.build(place, cls, _fields(raw) if isinstance(raw, cls) else raw)
         if origin is frozenset:
             return self._set(place, args[0], raw, hidden)
         if origin is Mapping:
@@ -192,6 +202,15 @@ class Reader:
             return None
         hints = get_type_hints(cls)
         return cls(**{key: self.value(_join(place, key), hints[key], item, hidden=hidden) for key, item in raw.items()})
+
+
+def _fields(instance: Any) -> dict[str, Any]:
+    return {knob.name: getattr(instance, knob.name) for knob in fields(instance)}
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls, localns=_CODE_ONLY)
 
 
 def _join(place: str, key: str) -> str:

@@ -155,10 +155,13 @@ class Policy:
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "failover_on", frozenset(Kind(kind) for kind in self.failover_on))
-        problems = [*_negative("policy", self), *_choices(self)]
+        from hotspare.config_schema import typed
+
+        for name, value in typed("policy", self).items():
+            object.__setattr__(self, name, value)
+        problems = _out_of_range("policy", self)
         for group in ("breaker", "timeouts", "retry_budget"):
-            problems += _negative(f"policy.{group}", getattr(self, group))
+            problems += _out_of_range(f"policy.{group}", getattr(self, group))
         if self.max_attempts < 1:
             problems.append(Problem.at("policy.max_attempts", self.max_attempts, "must be at least 1"))
         if self.deadline <= 0:
@@ -176,30 +179,20 @@ def policy_of(policy: Policy | None, given: Mapping[str, Any]) -> Policy:
         raise ConfigError([Problem.at(name, given[name], f"is no field of Policy; known: {known}") for name in unknown])
     if policy is None:
         return Policy(**given)
+    if not isinstance(policy, Policy):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+        raise ConfigError(Problem.at("policy", policy, "must be a Policy, e.g. Policy(deadline=30)"))
     return replace(policy, **given) if given else policy
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "strategy": ("ordered", "weighted"),
-    "second_try": ("auto", "same", "other"),
-    "when_all_down": ("wait", "fail"),
-    "whole": ("wait", "stream"),
-    "on_break": ("resume", "restart", "raise"),
-}
+_SHARES = frozenset({"ratio", "ramp_floor", "share", "panic_cap"})
 
 
-def _negative(place: str, group: object) -> list[Problem]:
+def _out_of_range(place: str, group: Any) -> list[Problem]:
     found: list[Problem] = []
-    for knob in fields(group):  # type: ignore[arg-type]
-        value: Any = getattr(group, knob.name)
+    for knob in fields(group):
+        value = getattr(group, knob.name)
         if isinstance(value, int | float) and value < 0:
             found.append(Problem.at(f"{place}.{knob.name}", value, "must not be negative"))
+        elif knob.name in _SHARES and value > 1:
+            found.append(Problem.at(f"{place}.{knob.name}", value, "must be a share between 0 and 1"))
     return found
-
-
-def _choices(policy: Policy) -> list[Problem]:
-    return [
-        Problem.at(f"policy.{name}", getattr(policy, name), f"must be one of {', '.join(choices)}")
-        for name, choices in _CHOICES.items()
-        if getattr(policy, name) not in choices
-    ]

@@ -17,7 +17,7 @@ from hotspare.call import Attempt, Call, Member
 from hotspare.domains import domains_of
 from hotspare.drive import sync
 from hotspare.engine import flow
-from hotspare.errors import AllTargetsFailed, PoolClosed, Problem, RequestError
+from hotspare.errors import AllTargetsFailed, ConfigError, PoolClosed, Problem, RequestError
 from hotspare.gate import Gate
 from hotspare.health import Health
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Message
@@ -82,7 +82,7 @@ class Pool:
             for name, route in tiers.items()
         }
         self._gate = Gate(tuple(members.values()), self.policy, rng or random.Random())
-        self._listeners = list(listeners)
+        self._listeners = [_heard(listener) for listener in listeners]
         self._clock = clock
         self._ids = itertools.count(1)
         self._closed = False
@@ -222,7 +222,7 @@ class Pool:
 
     def subscribe(self, listener: events.Listener) -> Callable[[], None]:
         """Have `listener` called with every event; returns how to stop that. It should return quickly."""
-        self._listeners.append(listener)
+        self._listeners.append(_heard(listener))
         return lambda: self._listeners.remove(listener)
 
     # --- the end -------------------------------------------------------------------------------------------------
@@ -271,9 +271,12 @@ class Pool:
             raise PoolClosed("this pool was closed: build a new one")
         deadline = options.pop("deadline", None)
         attempts = options.pop("max_attempts", None)
-        for name, value in (("deadline", deadline), ("max_attempts", attempts)):
-            if value is not None and not value > 0:
-                raise RequestError(Problem.at(name, value, "must be above 0"))
+        for name, value, kind, word in (
+            ("deadline", deadline, int | float, "number"),
+            ("max_attempts", attempts, int, "whole number"),
+        ):
+            if value is not None and not (isinstance(value, kind) and value > 0):
+                raise RequestError(Problem.at(name, value, f"must be a {word} above 0"))
         asked = request_of(request, **options)
         _, tiers = routing.tiers_for(asked.model, self._routes, self._gate.members)
         now = self._clock()
@@ -329,6 +332,12 @@ class Pool:
             ticket.ring()
         if told:
             events.emit(told, tuple(self._listeners))
+
+
+def _heard(listener: events.Listener) -> events.Listener:
+    if not callable(listener):
+        raise ConfigError(Problem.at("listener", listener, "must be callable: it is called with every event"))
+    return listener
 
 
 def _folded(chunks: list[ChatChunk]) -> ChatReply:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from hotspare.errors import ConfigError, Problem
-from hotspare.secret import SecretStr
+from hotspare.messages import ChatRequest
 
 if TYPE_CHECKING:
     from hotspare.backend import Backend
@@ -91,16 +91,13 @@ class Target:
     backend: Backend | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        problems = list(self._problems())
+        from hotspare.config_schema import typed
+
+        for name, value in typed("target", self).items():
+            object.__setattr__(self, name, value)
+        problems = self._problems()
         if problems:
             raise ConfigError(problems)
-        for name in ("aliases", "lacks", "may_drop"):
-            value: Any = getattr(self, name)
-            object.__setattr__(self, name, frozenset((value,) if isinstance(value, str) else value))
-        if isinstance(self.api_key, str):
-            object.__setattr__(self, "api_key", SecretStr(self.api_key))
-        if self.price is not None:
-            object.__setattr__(self, "price", Price(*self.price))
         if self.region is None and self.base_url:
             object.__setattr__(self, "region", urlsplit(self.base_url).netloc.rpartition("@")[2])
         if not self.name:
@@ -118,12 +115,16 @@ class Target:
                 found.append(Problem.at(f"target.{name}", value, "must be above 0 tokens"))
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
             found.append(Problem.at("target.base_url", self.base_url, "must begin with http:// or https://"))
-        if self.price is not None and (
-            len(self.price) not in (2, 3) or min(p for p in self.price if p is not None) < 0
-        ):
+        if self.price is not None and min(p for p in self.price if p is not None) < 0:
+            found.append(Problem.at("target.price", tuple(self.price), "must not be negative: USD per million tokens"))
+        known = {knob.name for knob in fields(ChatRequest)}
+        for name in sorted(self.may_drop - known):
             found.append(
-                Problem.at("target.price", self.price, "must be (input, output[, cached]) USD per million, >= 0")
+                Problem.at("target.may_drop", name, f"is no field of a request; known: {', '.join(sorted(known))}")
             )
+        for name, value in self.headers.items():
+            if not (name.isascii() and name.isprintable() and value.isascii() and value.isprintable()):
+                found.append(Problem(f"target.headers.{name!r}: must be printable ASCII, without a line break"))
         return found
 
     @property

@@ -49,6 +49,8 @@ class Http:
     def __init__(self, transport: Any = "auto", verify: Any = True) -> None:
         if isinstance(transport, str) and transport not in TRANSPORTS:
             raise ConfigError(Problem.at("transport", transport, f"must be one of {', '.join(TRANSPORTS)}"))
+        if isinstance(verify, str) and not os.path.exists(verify):
+            raise ConfigError(Problem.at("verify", verify, "does not exist: name a CA bundle, or leave it out"))
         self._transport = transport
         self._verify = verify
         self._lock = threading.Lock()

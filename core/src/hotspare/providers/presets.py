@@ -58,6 +58,9 @@ class Preset:
         own = target.api_key
         key = own if isinstance(own, str) else own.get_secret_value() if own is not None else ""
         key = key.strip() or next((env[name].strip() for name in self.key_env if env.get(name, "").strip()), "")
+        if not (key.isascii() and key.isprintable()):
+            way_out = "the key must be printable ASCII: did a line break or a typographic sign slip in?"
+            raise ConfigError(Problem(f"target {target.name!r}: {way_out}"))
         if key:
             return key
         if not self.needs_key:
