@@ -19,6 +19,9 @@ GOOD = sorted(name for name in expected() if "/error-" not in name)
 FAILING = ["openai/error-429", "azure/error-500", "anthropic/error-529", "gemini/error-503", "deepseek/error-401"]
 
 
+KINDS = {400: "too_long", 401: "denied", 404: "gone", 429: "throttled", 500: "server", 503: "server", 529: "server"}
+
+
 def case_of(name: str) -> Case:
     provider, _, case = name.partition("/")
     return PROVIDERS[provider].case(case)
@@ -28,13 +31,13 @@ def ask(targets: list[Target], case: Case, mode: str) -> ChatReply:
     """The answer in sync code or on an event loop, however the case wants it; a stream's pieces put together."""
     if mode != "sync":
         return anyio.run(aask, targets, case, backend=mode)
-    with Pool(targets, transport="httpx", verify=TLS, second_try="other") as pool:
+    with Pool(targets, transport="httpx", verify=TLS, second_try="other", when_all_down="fail") as pool:
         return reply_of(list(pool.stream(case.request))) if case.stream else pool.chat(case.request)
 
 
 async def aask(targets: list[Target], case: Case) -> ChatReply:
     """The same for async code."""
-    async with Pool(targets, transport="httpx", verify=TLS, second_try="other") as pool:
+    async with Pool(targets, transport="httpx", verify=TLS, second_try="other", when_all_down="fail") as pool:
         if case.stream:
             return reply_of([chunk async for chunk in pool.astream(case.request)])
         return await pool.achat(case.request)
@@ -53,6 +56,19 @@ def test_every_answer_is_read(name: str, mode: str) -> None:
     assert whole.text or whole.calls
     assert "reasoning" not in name or whole.reasoning
     assert len(whole.calls) == {"tools": 1, "parallel-tools": 2}.get(case.name.removesuffix("-stream"), 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", sorted(expected() - set(GOOD)))
+def test_every_error_is_classified(name: str, mode: str) -> None:
+    """Whatever provider or relay says it: its kind, its status, and the seven seconds that each 429 asks for."""
+    case = case_of(name)
+    for asked in (case, CASES["stream"]):
+        with replay(name) as targets, pytest.raises(AllTargetsFailed) as caught:
+            ask(targets, asked, mode)
+        first = caught.value.attempts[0]
+        assert (first.kind, first.status) == (KINDS[case.status], case.status)
+        assert first.retry_after == (7.0 if case.status == 429 else None)
 
 
 @pytest.mark.parametrize("mode", MODES)

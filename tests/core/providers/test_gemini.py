@@ -170,6 +170,8 @@ def body(reason: str | None, *parts: dict[str, Any]) -> dict[str, Any]:
         ({"candidates": []}, errors.EmptyAnswer),
         (body(None, {"text": "half"}), errors.IncompleteAnswer),
         (body("STOP"), errors.EmptyAnswer),
+        (body("STOP", {}), errors.EmptyAnswer),
+        (body("STOP", {"thoughtSignature": "s"}), errors.EmptyAnswer),
         (body("SAFETY"), errors.InBandError),
         (body("MALFORMED_FUNCTION_CALL"), errors.MalformedAnswer),
         (body("OTHER", {"text": "half"}), errors.IncompleteAnswer),

@@ -85,7 +85,7 @@ class Candidate:
                 text += said
                 if signature:
                     thinking.append(signed("signature", signature=signature))
-            else:  # images, code, server tools: nothing of ours, but not nothing
+            elif part.keys() - {"thoughtSignature"}:  # images, code, server tools: nothing of ours, but not nothing
                 self.other = True
         self.text |= bool(text)
         return ChatChunk(text=text, reasoning=reasoning, tool_calls=tuple(calls), thinking=tuple(thinking))
