@@ -8,6 +8,7 @@ from hotspare import Pool, Target
 from hotspare.drill.provider import KEY, Provider
 from llama_index.core import Settings
 from llama_index.llms.hotspare import Hotspare
+from llama_index.llms.openai import OpenAI
 
 WIRES = (
     ("openai", "openai/gpt-4.1"),
@@ -56,3 +57,28 @@ def outage(provider: Provider) -> Callable[..., None]:
         provider.fault(endpoint, fault.pop("kind", "status"), **{"status": 503, "start": after, **fault})
 
     return begin
+
+
+_KEPT: list[Hotspare] = []
+"""An OpenAI client that is collected closes itself in whichever event loop runs then, and fails in another's."""
+
+
+@pytest.fixture
+def native(provider: Provider) -> Callable[..., OpenAI]:
+    """`native("a")`: LlamaIndex's own OpenAI LLM at an endpoint."""
+
+    def make(endpoint: str, *, key: str = KEY, **fields: Any) -> OpenAI:
+        return OpenAI(**{"model": "gpt-4.1", "api_base": provider.base_url(endpoint), "api_key": key, **fields})
+
+    return make
+
+
+@pytest.fixture
+def over_natives(native: Callable[..., OpenAI]) -> Callable[..., Hotspare]:
+    """`over_natives("ab")`: a Hotspare whose members are native LLMs at these endpoints."""
+
+    def make(endpoints: str, **fields: Any) -> Hotspare:
+        _KEPT.append(Hotspare(llms=[native(endpoint, **fields) for endpoint in endpoints]))
+        return _KEPT[-1]
+
+    return make

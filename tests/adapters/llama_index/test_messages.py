@@ -1,8 +1,6 @@
 """Message blocks on the wire: text, images, documents, audio, video, thinking, caches; what cannot be read is named."""
 
 import base64
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +24,8 @@ from llama_index.core.base.llms.types import (
 from llama_index.llms.hotspare import Hotspare
 from llama_index.llms.hotspare.messages import openai_messages
 
+from tests.support.llama_index import PNG
 
-def _png() -> bytes:
-    """A whole picture of one pixel."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(b"\0\1\2\3")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-
-
-PNG = _png()
 PDF = b"%PDF-1.4\n%%EOF\n"
 
 

@@ -137,7 +137,7 @@ def _value(ask: Ask, prompt: str, script: Json) -> Any:
 
 
 def _calls(ask: Ask, talk: _Talk, script: Json) -> list[Call]:
-    if not ask.tools or ask.choice == "none":
+    if not ask.tools or ask.choice == "none" or talk.told_to_continue or (talk.prefilled and talk.given):
         return []
     by_name = {tool.name: tool for tool in ask.tools}
     if ask.choice in by_name:
