@@ -67,7 +67,10 @@ class Binding:
     def _tools_for(self, model: BaseChatModel) -> Json:
         if not self.tools:
             return {}
-        options = {"tool_choice": self.choice, **self.options} if self.choice else dict(self.options)
+        options = dict(self.options)
+        if self.choice is not None:
+            no_tool = self.choice == "none" and is_a(model, "ChatAnthropic")  # which would look for a tool of that name
+            options["tool_choice"] = {"type": "none"} if no_tool else self.choice
         if self.response_format is not None and is_a(model, "BaseChatOpenAI"):
             options.setdefault("strict", True)  # OpenAI's client parses a structured answer beside strict tools only
         return _bound(model.bind_tools(self.tools, **options))

@@ -28,6 +28,20 @@ def for_member(request: ChatRequest, model: BaseChatModel, name: str) -> list[Ba
     return [*own, *convert_to_messages([dict(message) for message in added])]
 
 
+def model_for(request: ChatRequest, model: BaseChatModel, name: str) -> BaseChatModel:
+    """The model, or a copy that does not think: in the middle of another's tool loop.
+
+    With a thinking budget Anthropic wants such a turn to begin with its own signed thinking, which does not exist.
+    """
+    thinking = getattr(model, "thinking", None)
+    if not isinstance(thinking, dict) or thinking.get("type") != "enabled" or request.native is None:
+        return model
+    caller: Sequence[BaseMessage] = request.native.messages
+    spoken = [message for message in caller if isinstance(message, AIMessage)]
+    in_loop = bool(spoken) and isinstance(caller[-1], ToolMessage)
+    return model.model_copy(update={"thinking": None}) if in_loop and _is_foreign(spoken[-1], name) else model
+
+
 def _portable(message: BaseMessage, name: str, *, keeps_marks: bool) -> BaseMessage:
     if isinstance(message, AIMessage) and _is_foreign(message, name):
         return AIMessage(

@@ -21,7 +21,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_hotspare.binding import Binding
-from langchain_hotspare.history import for_member
+from langchain_hotspare.history import for_member, model_for
 from langchain_hotspare.reading import ChunkReader, may_be_empty, reply_of
 
 if TYPE_CHECKING:
@@ -72,30 +72,28 @@ class NativeBackend:
 
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer. Raises whatever the model's SDK raises."""
-        messages, stop, kwargs = self._call(request, timeout)
+        model, messages, stop, kwargs = self._call(request, timeout)
         if self.model.rate_limiter is not None and not self.model.rate_limiter.acquire(blocking=False):
             raise MemberThrottled(self.name)
-        return _read(self.model._generate(messages, stop=stop, **kwargs), stop)
+        return _read(model._generate(messages, stop=stop, **kwargs), stop)
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer, for async callers."""
-        messages, stop, kwargs = self._call(request, timeout)
+        model, messages, stop, kwargs = self._call(request, timeout)
         if self.model.rate_limiter is not None and not await self.model.rate_limiter.aacquire(blocking=False):
             raise MemberThrottled(self.name)
-        return _read(await self.model._agenerate(messages, stop=stop, **kwargs), stop)
+        return _read(await model._agenerate(messages, stop=stop, **kwargs), stop)
 
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
         """The answer piece by piece. Closing the generator closes the model's stream."""
         if not self._streams(sync=True):
             yield from _pieces(self.send(request, timeout=timeout))
             return
-        messages, stop, kwargs = self._call(request, timeout)
+        model, messages, stop, kwargs = self._call(request, timeout)
         if self.model.rate_limiter is not None and not self.model.rate_limiter.acquire(blocking=False):
             raise MemberThrottled(self.name)
         reader = ChunkReader()
-        with closing(
-            cast("Generator[ChatGenerationChunk]", self.model._stream(messages, stop=stop, **kwargs))
-        ) as chunks:
+        with closing(cast("Generator[ChatGenerationChunk]", model._stream(messages, stop=stop, **kwargs))) as chunks:
             for chunk in chunks:
                 yield reader.take(chunk)
         yield self._end(reader, stop)
@@ -106,11 +104,11 @@ class NativeBackend:
             for piece in _pieces(await self.asend(request, timeout=timeout)):
                 yield piece
             return
-        messages, stop, kwargs = self._call(request, max(timeout, stall))
+        model, messages, stop, kwargs = self._call(request, max(timeout, stall))
         if self.model.rate_limiter is not None and not await self.model.rate_limiter.aacquire(blocking=False):
             raise MemberThrottled(self.name)
         reader = ChunkReader()
-        opened = cast("AsyncGenerator[ChatGenerationChunk]", self.model._astream(messages, stop=stop, **kwargs))
+        opened = cast("AsyncGenerator[ChatGenerationChunk]", model._astream(messages, stop=stop, **kwargs))
         async with aclosing(opened) as chunks:
             async for chunk in chunks:
                 yield reader.take(chunk)
@@ -124,7 +122,9 @@ class NativeBackend:
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _call(self, request: ChatRequest, timeout: float) -> tuple[list[BaseMessage], list[str] | None, dict[str, Any]]:
+    def _call(
+        self, request: ChatRequest, timeout: float
+    ) -> tuple[BaseChatModel, list[BaseMessage], list[str] | None, dict[str, Any]]:
         call: NativeCall | None = request.native
         passed = {name: getattr(request, name) for name in _PASSED if getattr(request, name) is not None}
         kwargs = {**self.kwargs, **self._binding(request).kwargs_for(self.model), **passed}
@@ -133,7 +133,7 @@ class NativeBackend:
         if self.known:
             kwargs.setdefault("timeout", timeout)
         messages = for_member(request, self.model, self.name)
-        return messages, list(request.stop) or None, kwargs
+        return model_for(request, self.model, self.name), messages, list(request.stop) or None, kwargs
 
     def _binding(self, request: ChatRequest) -> Binding:
         call: NativeCall | None = request.native
