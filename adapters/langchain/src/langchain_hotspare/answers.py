@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hotspare import ChatChunk, ChatReply, Receipt, Usage
+from hotspare import ChatChunk, ChatReply, Receipt, Target, Usage
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
@@ -27,16 +27,16 @@ _IDENTITY = "lc_gateway_metadata"
 (`GATEWAY_METADATA_RESPONSE_KEY`, a private name whose value is spelt out here so that no version can break the import)."""
 
 
-def result_of(reply: ChatReply, provider: str) -> ChatResult:
-    """A whole answer. `provider`: of the target that answered."""
+def result_of(reply: ChatReply, target: Target) -> ChatResult:
+    """A whole answer, and the target that gave it."""
     if isinstance(reply.native, ChatGeneration):
         message = reply.native.message.model_copy(update={"id": None})
         info = dict(reply.native.generation_info or {})
     else:
         message, info = _message(reply), {}
-    message.response_metadata = {**message.response_metadata, **_metadata(reply, message.response_metadata)}
-    info |= _identity(provider, reply.model)
-    return ChatResult(generations=[ChatGeneration(message=message, generation_info=info or None)])
+    message.response_metadata = {**message.response_metadata, **_metadata(reply, target, message.response_metadata)}
+    info |= _identity(reply, target)
+    return ChatResult(generations=[ChatGeneration(message=message, generation_info=info)])
 
 
 def _message(reply: ChatReply) -> AIMessage:
@@ -69,17 +69,17 @@ def _extra(answer: ChatReply | ChatChunk, signatures: dict[str, str]) -> dict[st
     return {name: value for name, value in found.items() if value}
 
 
-def _metadata(answer: ChatReply | ChatChunk, known: dict[str, Any]) -> dict[str, Any]:
+def _metadata(answer: ChatReply | ChatChunk, target: Target, known: dict[str, Any]) -> dict[str, Any]:
     """What is said once of an answer; of a native one only what its own model did not say."""
-    trail = answer if isinstance(answer, ChatReply) else answer.receipt or Receipt("")
-    found: dict[str, Any] = {"model_name": answer.model, "id": answer.id}
+    trail = answer if isinstance(answer, ChatReply) else answer.receipt or Receipt(target.name)
+    found: dict[str, Any] = {"model_name": answer.model or target.model, "id": answer.id}
     if not known.get("stop_reason"):
         found["finish_reason"] = answer.finish_reason
     return {name: value for name, value in found.items() if value and not known.get(name)} | {KEY: trail_of(trail)}
 
 
-def _identity(provider: str, model: str) -> dict[str, Any]:
-    return {_IDENTITY: {"provider": provider, "model": model, "via": "hotspare"}} if model else {}
+def _identity(answer: ChatReply | ChatChunk, target: Target) -> dict[str, Any]:
+    return {_IDENTITY: {"provider": target.provider, "model": answer.model or target.model, "via": "hotspare"}}
 
 
 def usage_metadata(usage: Usage | None) -> UsageMetadata | None:
@@ -104,18 +104,16 @@ class ChunkWriter:
         self._block: dict[str, Any] | None = None
         self._ids: dict[int, str] = {}
 
-    def write(self, chunk: ChatChunk, provider: str = "") -> ChatGenerationChunk:
-        """The chunk as LangChain's. `provider`: of the target that answered, on the last one."""
-        last = chunk.finish_reason is not None
+    def write(self, chunk: ChatChunk, target: Target | None = None) -> ChatGenerationChunk:
+        """The chunk as LangChain's. `target`: the one that answered, with the last chunk."""
+        last = target is not None
         generation = self._native(chunk) if isinstance(chunk.native, ChatGenerationChunk) else self._made(chunk, last)
         message = generation.message
-        if last and isinstance(message, AIMessageChunk):
+        if target is not None and isinstance(message, AIMessageChunk):
             message.chunk_position = "last"
-            known = {**message.response_metadata, **(generation.generation_info or {})}
-            message.response_metadata |= _metadata(chunk, known)
-            generation.generation_info = {
-                **(generation.generation_info or {}), **_identity(provider, chunk.model)
-            } or None  # fmt: skip
+            info = generation.generation_info or {}
+            message.response_metadata |= _metadata(chunk, target, {**message.response_metadata, **info})
+            generation.generation_info = info | _identity(chunk, target)
         return generation
 
     def _native(self, chunk: ChatChunk) -> ChatGenerationChunk:

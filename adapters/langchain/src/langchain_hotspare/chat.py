@@ -123,7 +123,7 @@ class ChatHotspare(BaseChatModel):
                 tell(run_manager, error.attempts)
                 raise
         tell(run_manager, reply.attempts)
-        return result_of(reply, self._provider(reply.target))
+        return result_of(reply, self._target(reply.target))
 
     @override
     async def _agenerate(
@@ -141,7 +141,7 @@ class ChatHotspare(BaseChatModel):
                 await atell(run_manager, error.attempts)
                 raise
         await atell(run_manager, reply.attempts)
-        return result_of(reply, self._provider(reply.target))
+        return result_of(reply, self._target(reply.target))
 
     @override
     def _stream(
@@ -159,7 +159,7 @@ class ChatHotspare(BaseChatModel):
                     for chunk in chunks:
                         if chunk.receipt is not None:
                             tell(run_manager, chunk.receipt.attempts)
-                        yield writer.write(chunk, self._provider(chunk.receipt.target) if chunk.receipt else "")
+                        yield writer.write(chunk, self._target(chunk.receipt.target) if chunk.receipt else None)
             except CallError as error:
                 tell(run_manager, error.attempts)
                 raise
@@ -180,7 +180,7 @@ class ChatHotspare(BaseChatModel):
                     async for chunk in chunks:
                         if chunk.receipt is not None:
                             await atell(run_manager, chunk.receipt.attempts)
-                        yield writer.write(chunk, self._provider(chunk.receipt.target) if chunk.receipt else "")
+                        yield writer.write(chunk, self._target(chunk.receipt.target) if chunk.receipt else None)
             except CallError as error:
                 await atell(run_manager, error.attempts)
                 raise
@@ -255,7 +255,7 @@ class ChatHotspare(BaseChatModel):
         settings = {**self._settings(), **kwargs}
         rows = self.pool.explain(model=self.model).choices
         row = next((row for row in rows if row.admissible), rows[0])
-        target = next(target for target in self.pool.targets if target.name == row.target)
+        target = self._target(row.target)
         params = LangSmithParams(
             ls_provider=target.provider, ls_model_name=kwargs.get("model") or target.model, ls_model_type="chat"
         )
@@ -294,8 +294,8 @@ class ChatHotspare(BaseChatModel):
         wires = natives < len(self.pool.targets)
         return request_of(messages, stop, settings, wires=wires, natives=bool(natives))
 
-    def _provider(self, name: str) -> str:
-        return next((target.provider for target in self.pool.targets if target.name == name), "")
+    def _target(self, name: str) -> Target:
+        return next(target for target in self.pool.targets if target.name == name)
 
 
 def _with_pool(given: dict[str, Any], cls: type[BaseChatModel]) -> dict[str, Any]:
