@@ -1,0 +1,419 @@
+"""Native LlamaIndex LLMs as members: one request a call, every trap of their streams, tools and histories.
+
+OpenAI's runs everywhere. Anthropic's, Google's and LiteLLM's integrations pin SDKs that LangChain's forbid: they run in an
+environment of their own (`make natives`), and are skipped elsewhere.
+"""
+
+import asyncio
+import importlib.util
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hotspare import AllTargetsFailed, Pool, StreamInterrupted, Target
+from hotspare.drill.provider import KEY, Provider, after_tools, answer, with_images
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, TextBlock, ToolCallBlock
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.llms import CustomLLM
+from llama_index.core.llms.llm import LLM
+from llama_index.core.prompts import PromptTemplate
+from llama_index.core.tools import FunctionTool
+from llama_index.llms.hotspare import Hotspare, target_of
+from llama_index.llms.openai import OpenAI
+from pydantic import BaseModel
+
+from tests.support.llama_index import PNG, Seen
+
+KINDS = ("openai", "anthropic", "google_genai", "litellm")
+QUESTION = "What is a hot spare?"
+MESSAGES = [ChatMessage(role="user", content=QUESTION)]
+Outage = Callable[..., None]
+_KEPT: list[Hotspare] = []
+
+
+def native(provider: Provider, kind: str, endpoint: str, **fields: Any) -> LLM:
+    """LlamaIndex's own LLM of this kind at an endpoint."""
+    if importlib.util.find_spec(f"llama_index.llms.{kind}") is None:
+        pytest.skip(f"llama-index-llms-{kind.replace('_', '-')} is not installed here: make natives")
+    if kind == "openai":
+        return OpenAI(**{"model": "gpt-4.1", "api_base": provider.base_url(endpoint), "api_key": KEY, **fields})
+    module = importlib.import_module(f"llama_index.llms.{kind}")
+    if kind == "anthropic":
+        url = provider.base_url(endpoint, "anthropic")
+        made = module.Anthropic(**{"model": "claude-sonnet-4-20250514", "base_url": url, "api_key": KEY, **fields})
+    elif kind == "google_genai":
+        bounds = {"max_tokens": 1000, "context_window": 100_000}
+        http = {"base_url": provider.base_url(endpoint, "gemini")}
+        made = module.GoogleGenAI(
+            **{"model": "gemini-2.5-flash", "api_key": KEY, "http_options": http, **bounds, **fields}
+        )
+    else:
+        url = provider.base_url(endpoint)
+        made = module.LiteLLM(**{"model": "openai/gpt-4.1", "api_base": url, "api_key": KEY, **fields})
+    assert isinstance(made, LLM)
+    return made
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each integration in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def llm(provider: Provider, kind: str) -> Hotspare:
+    """Two native members of one kind: `a`, and its spare `b`."""
+    return over(native(provider, kind, "a"), native(provider, kind, "b"))
+
+
+def over(*members: LLM) -> Hotspare:
+    """A Hotspare over these; kept, because a collected client closes itself in whichever loop runs then."""
+    targets = [target_of(member, name=name, region=name) for member, name in zip(members, "ab", strict=False)]
+    _KEPT.append(Hotspare(pool=Pool(targets, deadline=20, when_all_down="fail")))
+    return _KEPT[-1]
+
+
+def add(a: int, b: int) -> int:
+    """Add two whole numbers."""
+    return a + b
+
+
+def weather(city: str) -> str:
+    """The weather in a city."""
+    return f"Sunny in {city}"
+
+
+ADD, WEATHER = FunctionTool.from_defaults(add), FunctionTool.from_defaults(weather)
+
+
+def calls_of(response: ChatResponse) -> list[ToolCallBlock]:
+    """The tool calls of a response."""
+    return [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("dead", ["", "a"])
+async def test_answers_in_every_form(llm: Hotspare, outage: Outage, dead: str) -> None:
+    """Word for word, cumulative, with the provider's own token counts, in all four forms."""
+    for endpoint in dead:
+        outage(endpoint)
+    last = [
+        llm.chat(MESSAGES),
+        await llm.achat(MESSAGES),
+        _grown(list(llm.stream_chat(MESSAGES))),
+        _grown([r async for r in await llm.astream_chat(MESSAGES)]),
+    ]
+    assert [response.message.content for response in last] == [answer(QUESTION)] * 4
+    assert [response.raw["usage"]["completion_tokens"] for response in last] == [60] * 4
+    assert len({response.additional_kwargs["prompt_tokens"] for response in last}) == 1
+    assert {response.additional_kwargs["hotspare"]["target"] for response in last} == {"b" if dead else "a"}
+
+
+def _grown(responses: list[ChatResponse]) -> ChatResponse:
+    so_far = ""
+    for response in responses:
+        so_far += response.delta or ""
+        assert (response.message.content or "") == so_far
+    return responses[-1]
+
+
+def test_one_request_an_attempt(provider: Provider, llm: Hotspare, kind: str) -> None:
+    """The SDK's retries and LlamaIndex's are off: attempts and requests are the same number; the original is unchanged."""
+    provider.fault("a", "status", status=500)
+    provider.fault("b", "throttled", after=30)
+    tried: Counter[str] = Counter()
+    for ask in (lambda: llm.chat(MESSAGES), lambda: list(llm.stream_chat(MESSAGES))):
+        with pytest.raises(AllTargetsFailed) as failed:
+            ask()
+        tried.update(attempt.target for attempt in failed.value.attempts)
+    assert {name: provider.stats(name).requests for name in "ab"} == tried
+    fresh = native(provider, kind, "c")
+    before = fresh.model_dump()
+    target_of(fresh)
+    assert fresh.model_dump() == before
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        ({"kind": "status", "status": 401}, "denied"),
+        ({"kind": "throttled", "after": 60}, "throttled"),
+        ({"kind": "status", "status": 503}, "server"),
+        ({"kind": "reset"}, "transport"),
+        ({"kind": "quota", "form": "balance"}, "exhausted"),
+    ],
+)
+def test_errors_are_told_apart(provider: Provider, kind: str, fault: dict[str, Any], outcome: str) -> None:
+    """What the SDK raises is classified as the wire's own error is."""
+    if kind == "google_genai" and outcome == "exhausted":
+        pytest.skip("Gemini has no such answer")
+    provider.fault("a", **fault)
+    with pytest.raises(AllTargetsFailed) as failed:
+        over(native(provider, kind, "a")).chat(MESSAGES)
+    assert str(failed.value.attempts[0].kind) == outcome
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fault", ["cut", "eof", "error_event"])
+async def test_a_stream_that_breaks_is_continued(
+    provider: Provider, llm: Hotspare, kind: str, outage: Outage, fault: str
+) -> None:
+    """A reset, a clean end without proof of completion, an error in the stream: nothing twice, nothing lost."""
+    if kind == "litellm" and fault == "eof":
+        pytest.skip("LiteLLM invents a finish reason for a stream that just ends")
+    outage("a", kind=fault, at=20, streaming=True)
+    assert _grown(list(llm.stream_chat(MESSAGES))).message.content == answer(QUESTION)
+    last = _grown([r async for r in await llm.astream_chat(MESSAGES)])
+    assert last.message.content == answer(QUESTION)
+    assert last.additional_kwargs["hotspare"]["targets"] == ["a", "b"]
+
+
+def test_comments_only_do_not_defeat_the_clock(provider: Provider, kind: str) -> None:
+    """SDKs swallow keep-alives, which keeps their read timeouts from ever firing; the attempt's own time ends it."""
+    provider.fault("a", "keepalives", gap=0.05, streaming=True)
+    llm = over(native(provider, kind, "a"), native(provider, kind, "b"))
+    last = list(llm.stream_chat(MESSAGES, deadline=3))[-1]
+    assert last.message.content == answer(QUESTION)
+    first = last.additional_kwargs["hotspare"]["attempts"][0]
+    assert (first["target"], first["kind"]) in {("a", "timeout"), ("a", "server")}  # google-genai raises at the comment
+
+
+def test_a_dead_connection_is_left_in_time(provider: Provider, kind: str) -> None:
+    """A request that is never answered costs its share of the deadline, not the SDK's ten minutes."""
+    provider.fault("a", "blackhole")
+    llm = over(native(provider, kind, "a"), native(provider, kind, "b"))
+    trail = llm.chat(MESSAGES, deadline=2.5).additional_kwargs["hotspare"]
+    assert [(a["target"], a["kind"]) for a in trail["attempts"]] == [("a", "timeout"), ("b", "ok")]
+
+
+def test_a_token_limit_is_no_outage(provider: Provider, kind: str) -> None:
+    """`length`, or for Google's, which raises instead of answering, an error that blames nobody."""
+    llm = over(native(provider, kind, "a", **({"max_tokens": 7} if kind != "google_genai" else {})))
+    if kind == "google_genai":
+        with pytest.raises(AllTargetsFailed, match="MAX_TOKENS"):
+            llm.chat(MESSAGES, max_tokens=7)
+    else:
+        reply = llm.chat(MESSAGES)
+        assert (reply.raw["finish_reason"], reply.raw["usage"]["completion_tokens"]) == ("length", 7)
+        assert llm.chat(MESSAGES, max_tokens=5).raw["usage"]["completion_tokens"] == 5, "the request's own bound wins"
+        assert list(llm.stream_chat(MESSAGES))[-1].raw["finish_reason"] == "length"
+    assert llm.pool.health()["a"].failures == 0
+
+
+def test_half_a_tool_call_is_never_continued(provider: Provider, llm: Hotspare) -> None:
+    """Once a call has been handed out, a break is raised with what came."""
+    provider.fault("a", "cut", at=1)
+    with pytest.raises(StreamInterrupted):
+        list(llm.stream_chat_with_tools([ADD], "call add"))
+
+
+def test_settings_reach_the_wire(provider: Provider, kind: str) -> None:
+    """In each integration's own words; the extra fields of one dialect too."""
+    llm = over(native(provider, kind, "a"))
+    dialect = {"google_genai": "gemini", "litellm": "openai"}.get(kind, kind)
+    key = {"google_genai": "candidate_count", "anthropic": "metadata"}.get(kind, "logit_bias")
+    value: Any = {"metadata": {"user_id": "u"}, "candidate_count": 1, "logit_bias": {"1": 1}}[key]
+    llm.chat(MESSAGES, temperature=0, max_tokens=90, top_p=0.9, stop=["zzz"], extra={dialect: {key: value}})
+    body = provider.heard("a")[0]["body"]
+    if kind == "google_genai":
+        config = body["generationConfig"]
+        assert (config["temperature"], config["maxOutputTokens"], config["stopSequences"]) == (0, 90, ["zzz"])
+        assert config["candidateCount"] == 1
+    else:
+        stop = "stop_sequences" if kind == "anthropic" else "stop"
+        assert (body["temperature"], body["max_tokens"], body["top_p"], body[stop]) == (0, 90, 0.9, ["zzz"])
+        assert body[key] == value
+
+
+def test_what_a_member_cannot_carry_goes_elsewhere(provider: Provider, kind: str) -> None:
+    """A field without a counterpart keeps the member from being asked, as it does a wire target."""
+    llm = over(native(provider, kind, "a"), native(provider, "openai", "b"))
+    trail = llm.chat(MESSAGES, seed=7, user="u").additional_kwargs["hotspare"]
+    assert trail["target"] == ("a" if kind in ("openai", "litellm") else "b")
+    assert len(trail["attempts"]) == 1
+
+
+def test_pictures(provider: Provider, kind: str) -> None:
+    """As bytes, in each integration's own way."""
+    llm = over(native(provider, kind, "a"))
+    message = ChatMessage(role="user", blocks=[TextBlock(text="What is this?"), ImageBlock(image=PNG)])
+    assert llm.chat([message]).message.content == with_images("What is this?", (len(PNG),))
+
+
+# --- tools and structured prediction -------------------------------------------------------------------------------
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+    population: int
+
+
+@pytest.mark.parametrize("dead", ["", "a"])
+def test_tools(provider: Provider, llm: Hotspare, outage: Outage, dead: str) -> None:
+    """Parallel calls, one call, a tool by name, none at all, whole and streamed."""
+    for endpoint in dead:
+        outage(endpoint)
+    both = llm.chat_with_tools([ADD, WEATHER], "call add and call weather", allow_parallel_tool_calls=True)
+    assert [call.tool_name for call in calls_of(both)] == ["add", "weather"]
+    assert all(isinstance(call.tool_kwargs, dict) and call.tool_kwargs for call in calls_of(both))
+    streamed = list(
+        llm.stream_chat_with_tools([ADD, WEATHER], "call add and call weather", allow_parallel_tool_calls=True)
+    )
+    assert [(c.tool_name, c.tool_kwargs) for c in calls_of(streamed[-1])] == [
+        (c.tool_name, c.tool_kwargs) for c in calls_of(both)
+    ]
+    assert len(calls_of(llm.chat_with_tools([ADD], "call add twice"))) == 1
+    named = llm.chat_with_tools([ADD, WEATHER], "hello", tool_choice="weather")
+    assert [call.tool_name for call in calls_of(named)] == ["weather"]
+    required = llm.chat_with_tools([ADD], "hello", tool_required=True, tool_choice=None)
+    assert [call.tool_name for call in calls_of(required)] == ["add"]
+    assert not calls_of(llm.chat_with_tools([ADD], "call add", tool_choice="none"))
+
+
+@pytest.mark.anyio
+async def test_structured_prediction(llm: Hotspare, outage: Outage) -> None:
+    """All four forms, by tools, and none of them empty."""
+    outage("a", after=2)
+    whole = llm.structured_predict(City, PromptTemplate("About {x}"), x="Seoul")
+    others = [
+        await llm.astructured_predict(City, PromptTemplate("About {x}"), x="Seoul"),
+        list(llm.stream_structured_predict(City, PromptTemplate("About {x}"), x="Seoul"))[-1],
+        [o async for o in await llm.astream_structured_predict(City, PromptTemplate("About {x}"), x="Seoul")][-1],
+    ]
+    assert whole.population
+    assert others == [whole] * 3
+
+
+@pytest.mark.parametrize(("first", "second"), [*itertools.permutations(KINDS, 2), ("openai", "openai")])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_histories_between_all_pairs(provider: Provider, first: str, second: str, streamed: bool) -> None:
+    """What one integration called, every other one continues: ids, shapes and roles as its provider demands."""
+    asked = ChatMessage(role="user", content="call add and call weather")
+    caller, other = over(native(provider, first, "a")), over(native(provider, second, "b"))
+    offer: dict[str, Any] = {"tools": [ADD, WEATHER], "chat_history": [asked], "allow_parallel_tool_calls": True}
+    called = list(caller.stream_chat_with_tools(**offer))[-1] if streamed else caller.chat_with_tools(**offer)
+    results = [
+        ChatMessage(role="tool", content=text, additional_kwargs={"tool_call_id": call.tool_id})
+        for call, text in zip(caller.get_tool_calls_from_response(called), ("42", "Sunny"), strict=True)
+    ]
+    history = [ChatMessage(role="system", content="Be brief."), asked, called.message, *results]
+    before = [message.model_copy(deep=True) for message in history]
+    reply = other.chat_with_tools([ADD, WEATHER], chat_history=history)
+    assert reply.message.content == after_tools("call add and call weather", ("42", "Sunny"))
+    assert history == before
+
+
+def test_an_attempt_leaves_the_messages_alone(llm: Hotspare, outage: Outage) -> None:
+    """Neighbours of one role are merged by some integrations, in the very objects they are given."""
+    outage("a")
+    messages = [ChatMessage(role="user", content="One."), ChatMessage(role="user", content="Two.")]
+    before = [message.model_copy(deep=True) for message in messages]
+    assert llm.chat(messages).message.content == llm.chat(messages).message.content
+    assert messages == before
+
+
+# --- events, loops, mixtures ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("dead", ["", "a"])
+async def test_members_fire_no_events(llm: Hotspare, outage: Outage, dead: str) -> None:
+    """One start and one end a call, whoever is asked."""
+    for endpoint in dead:
+        outage(endpoint)
+    seen, root = Seen(events=[]), get_dispatcher()
+    root.add_event_handler(seen)
+    try:
+        llm.chat(MESSAGES)
+        await llm.achat(MESSAGES)
+        list(llm.stream_chat(MESSAGES))
+        _ = [r async for r in await llm.astream_chat(MESSAGES)]
+    finally:
+        root.event_handlers.remove(seen)
+    assert (seen.count()["LLMChatStartEvent"], seen.count()["LLMChatEndEvent"]) == (4, 4)
+
+
+def test_two_event_loops_and_a_sync_call_inside_one(llm: Hotspare) -> None:
+    """Scripts, notebooks: no loop of the past or the present costs an answer, or anyone's health."""
+
+    async def ask() -> list[str]:
+        texts = [(await llm.acomplete(QUESTION)).text, llm.complete(QUESTION).text]
+        texts.append([r async for r in await llm.astream_complete(QUESTION)][-1].text)
+        return [*texts, list(llm.stream_complete(QUESTION))[-1].text]
+
+    for _ in range(2):
+        assert asyncio.run(ask()) == [answer(QUESTION)] * 4
+    assert llm.pool.health()["a"].failures == 0
+
+
+def test_natives_and_wires_in_one_pool(provider: Provider, outage: Outage, kind: str) -> None:
+    """`target_of` puts a native LLM beside hotspare's own targets; the pool answers without LlamaIndex, too."""
+    wire = Target("openai/gpt-4.1", name="wire", base_url=provider.base_url("b"), api_key=KEY)
+    with Pool([target_of(native(provider, kind, "a"), name="native"), wire]) as pool:
+        assert pool.chat(QUESTION).target == "native"
+        assert Hotspare(pool=pool).complete(QUESTION).text == answer(QUESTION)
+        outage("a")
+        reply = pool.chat(QUESTION)
+        assert (reply.target, reply.text) == ("wire", answer(QUESTION))
+
+
+def test_a_systems_prompt_of_a_member_is_warned_about(provider: Provider, kind: str) -> None:
+    """It would do nothing, silently."""
+    with pytest.warns(UserWarning, match="system_prompt does nothing behind Hotspare"):
+        Hotspare(llms=[native(provider, kind, "a", system_prompt="Be brief.")])
+
+
+def test_names_regions_and_accounts(provider: Provider) -> None:
+    """Members are named after their models, and share a domain only where their host or key is the same."""
+    one, two = native(provider, "openai", "a", api_key="test-1"), native(provider, "openai", "b", api_key="test-2")
+    llm = Hotspare(llms=[one, two])
+    assert [target.name for target in llm.pool.targets] == ["openai/gpt-4.1", "openai/gpt-4.1#2"]
+    assert [target.region for target in llm.pool.targets] == [provider.url(name)[len("http://") :] for name in "ab"]
+    provider.fault("a", "status", status=401)
+    assert llm.complete(QUESTION).text == answer(QUESTION)
+    assert "test-1" not in repr(llm.pool.targets) + repr(llm)
+
+
+class Parrot(CustomLLM):
+    """A user's own LLM, of no family that we know."""
+
+    @property
+    def metadata(self) -> Any:
+        """A small window."""
+        from llama_index.core.llms import LLMMetadata
+
+        return LLMMetadata(context_window=2000, num_output=100, model_name="parrot")
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        """Say it again."""
+        from llama_index.core.llms import CompletionResponse
+
+        return CompletionResponse(text=f"You said {prompt}")
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        """Say it again, word by word."""
+        from llama_index.core.llms import CompletionResponse
+
+        said = ""
+        for word in f"You said {prompt}".split(" "):
+            said += word
+            yield CompletionResponse(text=said, delta=word)
+
+
+def test_any_llm_can_be_a_member(provider: Provider, outage: Outage) -> None:
+    """A custom LLM as the last resort: passed over where tools are needed, and its small window is the pool's."""
+    outage("a")
+    with pytest.MonkeyPatch.context():
+        llm = Hotspare(llms=[native(provider, "openai", "a"), Parrot()])
+    assert llm.metadata.context_window == 2000
+    assert llm.metadata.num_output == 100
+    assert not llm.metadata.is_function_calling_model
+    assert "You said" in llm.complete("hello").text
+    assert "hello" in (list(llm.stream_complete("hello"))[-1].text)
