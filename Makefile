@@ -6,7 +6,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config ge
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
-.PHONY: help venv demo test lint types docs bench record clean
+.PHONY: help venv demo test natives lint types docs bench record clean
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -34,6 +34,14 @@ test: .venv/dev .venv/openai3  ## all tests
 	@$(BIN)/coverage run -m pytest -q $(ARGS)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --skip-covered
+.venv-natives/done: .venv/bin/uv adapters/llama_index/constraints.txt
+	@$(PYTHON) -m venv .venv-natives
+	@$(UV) pip install --quiet --python .venv-natives/bin/python -c adapters/llama_index/constraints.txt -e core -e adapters/llama_index \
+		llama-index-llms-openai llama-index-llms-anthropic llama-index-llms-google-genai llama-index-llms-litellm mcp \
+		"anthropic<1" pytest pytest-asyncio hypothesis trio
+	@touch $@
+natives: .venv-natives/done  ## LlamaIndex's own LLMs as members, whose SDKs cannot live beside LangChain's
+	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_native.py
 lint: .venv/dev  ## ruff and the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 types: .venv/dev  ## mypy --strict and pyright strict
@@ -48,4 +56,4 @@ record: .venv/dev .record/aimock  ## record the cassettes anew from local server
 	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && npm --version >/dev/null 2>&1 || { echo "make record needs Node.js 20 or newer with npm: the server it records from is an npm package"; exit 1; }
 	@mkdir -p .record && cp $< .record/ && npm install --prefix .record --no-package-lock --no-fund --no-audit --silent && touch $@
 clean:  ## remove what was built
-	rm -rf .venv .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-natives .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

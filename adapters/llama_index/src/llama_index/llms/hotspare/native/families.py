@@ -109,7 +109,7 @@ LITELLM = Family(
     named_tool=True,
     calls_beside=True,
     takes_timeout=True,
-    usage_option=True,
+    # No usage_option: from litellm 1.110 on its usage comes in a chunk without choices, at which LlamaIndex's class fails.
     retries=1,
 )
 OTHER = Family("other", fields=MappingProxyType({"temperature": "temperature", "max_tokens": "max_tokens"}))
