@@ -1,5 +1,6 @@
 """The eight endpoints: right answers, cumulative content, deltas, usage and the trail, with and without failovers."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -107,6 +108,13 @@ def test_the_trail_says_what_was_tried(llm: Hotspare, outage: Outage) -> None:
     assert trail["cost"] is None
     assert [(a["target"], a["kind"]) for a in trail["attempts"]][-1] == ("c", "ok")
     assert {a["status"] for a in trail["attempts"] if a["target"] == "b"} == {500}
+
+
+def test_responses_are_plain_data(llm: Hotspare) -> None:
+    """No SDK object in any of them: they can be stored, logged and sent on."""
+    last = list(llm.stream_chat(MESSAGES))[-1]
+    for response in (llm.chat(MESSAGES), last, llm.complete(QUESTION)):
+        assert json.loads(response.model_dump_json()) == json.loads(json.dumps(response.model_dump()))
 
 
 def test_fields_and_kwargs_reach_the_wire(provider: Provider, pool: Pool) -> None:

@@ -43,6 +43,13 @@ def test_text() -> None:
     ]
     assert parts() == ""
     assert openai_messages([ChatMessage(role="assistant", blocks=[])]) == [{"role": "assistant", "content": None}]
+    assert openai_messages([ChatMessage(role="assistant", content="")]) == [{"role": "assistant", "content": ""}]
+
+
+def test_pictures_of_an_assistant_are_not_sent_back() -> None:
+    """Only Gemini would take them; LlamaIndex's own OpenAI integration leaves them out too."""
+    made = ChatMessage(role="assistant", blocks=[TextBlock(text="Here."), ImageBlock(image=PNG)])
+    assert openai_messages([made])[0]["content"] == [{"type": "text", "text": "Here."}]
 
 
 @pytest.mark.parametrize(

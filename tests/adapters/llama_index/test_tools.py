@@ -11,6 +11,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageR
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.hotspare import Hotspare
+from openai.types.chat.chat_completion_message_tool_call import ChatCompletionMessageToolCall, Function
 
 Outage = Callable[..., None]
 
@@ -119,6 +120,19 @@ def test_a_cut_string_of_arguments_is_read_as_far_as_it_goes(llm: Hotspare) -> N
         assert llm.get_tool_calls_from_response(response)[0].tool_kwargs == read
 
 
+@pytest.mark.parametrize(
+    ("arguments", "read"), [("INVALID JSON", {}), ("null", {}), ("", {}), ('{"test": 123}', {"test": 123})]
+)
+def test_calls_of_older_integrations_are_read(llm: Hotspare, arguments: str, read: dict[str, Any]) -> None:
+    """SDK objects and dicts in `additional_kwargs`, without blocks, as in LlamaIndex's `test_openai_utils.py`."""
+    function = Function(name="search", arguments=arguments)
+    call = ChatCompletionMessageToolCall(id="0123", type="function", function=function)
+    for told in (call, call.model_dump()):
+        message = ChatMessage(role="assistant", content=None, additional_kwargs={"tool_calls": [told]})
+        (selection,) = llm.get_tool_calls_from_response(ChatResponse(message=message))
+        assert (selection.tool_id, selection.tool_name, selection.tool_kwargs) == ("0123", "search", read)
+
+
 @pytest.mark.anyio
 async def test_predict_and_call(llm: Hotspare, outage: Outage) -> None:
     """The tool is run with the arguments that the spare wrote."""
@@ -148,7 +162,9 @@ def test_a_history_with_calls_goes_to_every_provider(provider: Provider, llm: Ho
 
 
 @pytest.mark.parametrize("target", "abc")
-@pytest.mark.parametrize("shape", ["blocks with text", "string arguments", "openai dicts", "function role"])
+@pytest.mark.parametrize(
+    "shape", ["blocks with text", "string arguments", "openai dicts", "function_call", "function role"]
+)
 def test_histories_of_other_integrations(llm: Hotspare, target: str, shape: str) -> None:
     """OpenAI's blocks with string arguments, LiteLLM's dicts in `additional_kwargs`, old roles: all are understood."""
     dicts = [{"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1, "b": 2}'}}]
@@ -158,13 +174,17 @@ def test_histories_of_other_integrations(llm: Hotspare, target: str, shape: str)
         "blocks with text": ChatMessage(role="assistant", blocks=[TextBlock(text="Let me see."), block]),
         "string arguments": ChatMessage(role="assistant", blocks=[written], additional_kwargs={"tool_calls": dicts}),
         "openai dicts": ChatMessage(role="assistant", content=None, additional_kwargs={"tool_calls": dicts}),
+        "function_call": ChatMessage(
+            role="assistant", content=None, additional_kwargs={"function_call": {"name": "add", "arguments": "{}"}}
+        ),
         "function role": ChatMessage(role=MessageRole.MODEL, blocks=[block]),
     }[shape]
     role = MessageRole.FUNCTION if shape == "function role" else MessageRole.TOOL
+    call_id = "add" if shape == "function_call" else "call_1"
     history = [
         ChatMessage(role="user", content="call add"),
         called,
-        ChatMessage(role=role, content="3", additional_kwargs={"tool_call_id": "call_1"}),
+        ChatMessage(role=role, content="3", additional_kwargs={"tool_call_id": call_id}),
     ]
     response = llm.chat(history, model=target)
     assert response.message.content == after_tools("call add", ("3",))

@@ -49,7 +49,9 @@ def _message(message: ChatMessage, place: str) -> Json:
         result["tool_call_id"] = message.additional_kwargs.get("tool_call_id")
     if role != "assistant":
         return {**result, "content": "" if content is None else content}
-    calls = _tool_calls(message, place)
+    if isinstance(content, list):  # pictures that a model made are not taken back by most, as LlamaIndex's own know
+        result["content"] = [part for part in content if part["type"] == "text"] or None
+    calls = tool_calls(message, place)
     thoughts = [block for block in message.blocks if isinstance(block, ThinkingBlock)]
     signed = [block for block in map(_signed, thoughts) if block]
     reasoning = "".join(block.content or "" for block in thoughts)
@@ -127,9 +129,14 @@ def _signed(block: ThinkingBlock) -> Json | None:
     return {"type": "thinking", "thinking": block.content or "", **kept}
 
 
-def _tool_calls(message: ChatMessage, place: str) -> list[Json]:
-    """The calls of an assistant message, from its blocks, else from `additional_kwargs` as older integrations write it."""
+def tool_calls(message: ChatMessage, place: str = "message") -> list[Json]:
+    """The calls of an assistant message, from its blocks, else from `additional_kwargs` as older integrations write it.
+
+    Raises RequestError for what is no call.
+    """
     told = [_plain(call, place) for call in message.additional_kwargs.get("tool_calls") or ()]
+    if function := message.additional_kwargs.get("function_call"):  # OpenAI's of 2023: its name is its id
+        told.append({"id": function["name"], "type": "function", "function": dict(function)})
     blocks = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
     if not blocks:
         return told

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, ToolCallBlock
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
 from llama_index.llms.hotspare.answers import arguments_of
+from llama_index.llms.hotspare.messages import tool_calls
 
 Json = dict[str, Any]
 
@@ -53,12 +54,11 @@ def selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> list[T
     """The tool calls of a response, whole or still streaming. Raises ValueError where one is demanded and none is there."""
     found = [
         ToolSelection(
-            tool_id=block.tool_call_id or block.tool_name,
-            tool_name=block.tool_name,
-            tool_kwargs=block.tool_kwargs if isinstance(block.tool_kwargs, dict) else arguments_of(block.tool_kwargs),
+            tool_id=call["id"],
+            tool_name=call["function"]["name"],
+            tool_kwargs=arguments_of(call["function"].get("arguments") or ""),
         )
-        for block in response.message.blocks
-        if isinstance(block, ToolCallBlock)
+        for call in tool_calls(response.message)
     ]
     if not found and error_on_no_tool_call:
         raise ValueError("Expected at least one tool call, but got 0 tool calls.")
