@@ -48,8 +48,9 @@ types: .venv/dev  ## mypy --strict and pyright strict
 	@$(BIN)/mypy && $(BIN)/pyright
 docs: .venv/dev  ## build the documentation
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-bench: .venv/dev  ## measure the transports
+bench: .venv/dev  ## measure the transports, and what a dead primary costs in LangChain
 	@$(BIN)/python benchmarks/transport.py
+	@$(BIN)/python benchmarks/langchain_dead_primary.py
 record: .venv/dev .record/aimock  ## record the cassettes anew from local servers, or PROVIDER=openai with its real key
 	@$(BIN)/python -m tests.support.record $(PROVIDER)
 .record/aimock: tests/support/servers/package.json

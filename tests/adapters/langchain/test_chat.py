@@ -6,7 +6,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hotspare import AllTargetsFailed, ConfigError, Policy, Pool, PoolClosed, Price, RequestError, Target
+from hotspare import (
+    AllTargetsFailed,
+    ChatReply,
+    ChatRequest,
+    ConfigError,
+    Policy,
+    Pool,
+    PoolClosed,
+    Price,
+    RequestError,
+    Target,
+    ToolCall,
+    Usage,
+)
 from hotspare.drill.provider import KEY, Provider, answer
 from hotspare.outcome import AttemptRecord, Kind
 from hotspare.testing import ScriptedTarget
@@ -267,6 +280,24 @@ def test_structured_output_with_its_raw_message(llm: ChatHotspare, provider: Pro
     assert told["parsing_error"]
 
 
+class Broken(ScriptedTarget):
+    """A model whose tool call is no JSON."""
+
+    def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
+        return ChatReply(tool_calls=(ToolCall("c1", "go", '{"to": "Se'),), usage=Usage(9, 2, cache_write_tokens=4))
+
+
+def test_a_call_that_is_no_json_is_kept_apart() -> None:
+    """As LangChain does: in `invalid_tool_calls`, as the model wrote it. Tokens written to a cache are counted."""
+    told = ChatHotspare(targets=[Broken("one").target]).invoke("hello")
+    assert not told.tool_calls
+    assert [(call["id"], call["name"], call["args"]) for call in told.invalid_tool_calls] == [
+        ("c1", "go", '{"to": "Se')
+    ]
+    assert told.usage_metadata is not None
+    assert told.usage_metadata["input_token_details"] == {"cache_creation": 4}
+
+
 # --- errors --------------------------------------------------------------------------------------------------------
 
 CLASSES: list[tuple[tuple[Kind, ...], type[ModelError]]] = [
@@ -348,3 +379,13 @@ def test_scripted_targets_work_as_members() -> None:
     """hotspare's own test helper behind LangChain."""
     llm = ChatHotspare(targets=[ScriptedTarget("one", ["Hello there"]).target])
     assert llm.invoke("hi").text == "Hello there"
+
+
+def test_streaming_may_be_switched_off_for_tools(llm: ChatHotspare) -> None:
+    """LangChain's `disable_streaming="tool_calling"` sees the bound tools; `streaming=True` streams under `invoke`."""
+    quiet = ChatHotspare(pool=llm.pool, disable_streaming="tool_calling")
+    assert len(list(quiet.bind_tools([plain]).stream("hello"))) == 1
+    assert len(list(quiet.stream("hello"))) > 10
+    told = ChatHotspare(pool=llm.pool, streaming=True).invoke("hello")
+    assert told.text == answer("hello")
+    assert told.response_metadata["hotspare"]["target"] == "a"

@@ -11,14 +11,27 @@ from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.rate_limiters import InMemoryRateLimiter
-from langchain_hotspare import ChatHotspare, StreamBroken, target_of
-from langchain_openai import ChatOpenAI
+from langchain_hotspare import ChatHotspare, RequestInvalid, StreamBroken, target_of
+from langchain_openai import AzureChatOpenAI, ChatOpenAI
 from langgraph.errors import GraphInterrupt
 
 from tests.adapters.langchain.conftest import PNG
 from tests.adapters.langchain.pools import anthropic, comes_true, openai, wire_targets
 
 Make = Callable[..., BaseChatModel]
+
+
+def azure(provider: Provider, endpoint: str, **fields: Any) -> AzureChatOpenAI:
+    """LangChain's Azure model, which derives from OpenAI's and makes its clients in its own way."""
+    return AzureChatOpenAI(
+        azure_deployment="gpt-4.1",
+        azure_endpoint=provider.url(endpoint),
+        api_version="2024-10-21",
+        api_key=KEY,
+        **fields,
+    )
+
+
 MAKERS = pytest.mark.parametrize("make", [openai, anthropic], ids=["openai", "anthropic"])
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +53,7 @@ def pools() -> Iterator[Callable[..., Pool]]:
 # --- retries -------------------------------------------------------------------------------------------------------
 
 
-@MAKERS
+@pytest.mark.parametrize("make", [openai, anthropic, azure], ids=["openai", "anthropic", "azure"])
 @pytest.mark.parametrize("used", [False, True], ids=["new", "used before"])
 async def test_an_sdk_does_not_retry_inside_the_pool(
     make: Make, used: bool, provider: Provider, pools: Callable[..., Pool]
@@ -222,6 +235,34 @@ def test_a_spent_rate_limiter_sends_the_call_elsewhere(provider: Provider) -> No
     assert [trail["target"].split("/")[0] for trail in told] == ["openai", "anthropic", "anthropic"]
     assert told[1]["attempts"][0]["outcome"] == "throttled"
     assert provider.stats("a").requests == 1
+
+
+@pytest.mark.parametrize("face", ["stream", "ainvoke", "astream"])
+async def test_a_spent_rate_limiter_in_every_face(face: str, provider: Provider) -> None:
+    """Whole or streamed, sync or async."""
+    limiter = InMemoryRateLimiter(requests_per_second=0.001, max_bucket_size=1)
+    llm = ChatHotspare(models=[openai(provider, "a", rate_limiter=limiter), anthropic(provider, "b")])
+    if face == "ainvoke":
+        told: Any = await llm.ainvoke("hello")
+    else:
+        chunks = list(llm.stream("hello")) if face == "stream" else [chunk async for chunk in llm.astream("hello")]
+        told = chunks[-1]
+    trail = told.response_metadata["hotspare"]
+    assert [attempt["outcome"] for attempt in trail["attempts"]] == ["throttled", "ok"]
+    assert provider.stats("a").requests == 0
+
+
+def test_a_member_that_cannot_is_not_asked(provider: Provider) -> None:
+    """No tools, no pictures: the request goes to who can; if nobody can, it is said before anything is sent."""
+    blind = GenericFakeChatModel(messages=iter([]), profile={"image_inputs": False})
+    llm = ChatHotspare(models=[blind, openai(provider, "a")])
+    tool = {"name": "go", "description": "Goes.", "input_schema": {"type": "object", "properties": {}}}
+    assert llm.bind_tools([tool], tool_choice="any").invoke("hello").tool_calls
+    picture = {"type": "image", "base64": "aGVsbG8=", "mime_type": "image/png"}
+    assert llm.invoke([HumanMessage([picture, {"type": "text", "text": "look"}])]).text
+    assert llm.with_structured_output(tool, method="json_schema").invoke("hello") is not None
+    with pytest.raises(RequestInvalid, match="cannot carry tools"):
+        ChatHotspare(models=[blind]).bind_tools([tool]).invoke("hello")
 
 
 def test_bound_keywords_of_a_member_are_kept(provider: Provider) -> None:

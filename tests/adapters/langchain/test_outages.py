@@ -182,3 +182,14 @@ async def test_a_chain_through_an_outage(llm: ChatHotspare, provider: Provider) 
     assert "".join(chain.stream({"what": "ho"})) == answer("Say ho")
     assert await chain.ainvoke({"what": "hu"}) == answer("Say hu")
     assert "".join([piece async for piece in chain.astream({"what": "he"})]) == answer("Say he")
+
+
+@pytest.mark.parametrize("dead", ["refused", "status"])
+async def test_a_dead_primary_is_left_alone(llm: ChatHotspare, dead: str, provider: Provider) -> None:
+    """It is asked until that is clear, and not by each call; every call is answered."""
+    provider.fault("a", dead, **({"status": 503} if dead == "status" else {}))
+    told = [llm.invoke(f"question {number}") for number in range(60)]
+    assert [message.text for message in told] == [answer(f"question {number}") for number in range(60)]
+    asked = [attempt for message in told for attempt in message.response_metadata["hotspare"]["attempts"]]
+    first = llm.pool.targets[0].name
+    assert 1 <= len([attempt for attempt in asked if attempt["target"] == first]) <= 12
