@@ -40,7 +40,7 @@ def test_domains_hold_their_invariants(steps: list[tuple[int, str, float]]) -> N
         member = standing.members[index]
         if standing.opens_at(member, clock()) > clock():
             continue
-        permit = standing.enter(member, clock(), streaming=True, panic=False)
+        permit = standing.enter(member, clock(), watched=True, panic=False)
         if permit.probe:
             rested = [d for d in member.domains if standing.domains[d].state is State.HALF_OPEN]
             for other in standing.members:

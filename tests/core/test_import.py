@@ -23,7 +23,7 @@ def test_public_names() -> None:
 
     assert set(hotspare.__all__) == {
         "AllTargetsFailed", "AttemptRecord", "Backend", "BackendError", "Breaker", "CallError", "ChatChunk", "ChatReply",
-        "ChatRequest", "ConfigError", "HotspareError", "Kind", "Lease", "MissingExtra", "Outcome", "Policy", "Pool", "PoolClosed",
+        "ChatRequest", "ConfigError", "Hedge", "HotspareError", "Kind", "Lease", "MissingExtra", "Outcome", "Policy", "Pool", "PoolClosed",
         "Price", "Receipt", "RequestError", "RetryBudget", "Scope", "SecretStr", "Selector", "StreamInterrupted", "Target", "Timeouts",
         "ToolCall", "ToolCallDelta", "Usage", "__version__", "classify", "portable",
     }  # fmt: skip

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hotspare.outcome import Outcome as Outcome
     from hotspare.outcome import Scope as Scope
     from hotspare.policy import Breaker as Breaker
+    from hotspare.policy import Hedge as Hedge
     from hotspare.policy import Policy as Policy
     from hotspare.policy import RetryBudget as RetryBudget
     from hotspare.policy import Timeouts as Timeouts
@@ -52,7 +53,7 @@ _HOMES = {
     ),
     "messages": ("ChatChunk", "ChatReply", "ChatRequest", "Receipt", "ToolCall", "ToolCallDelta", "Usage"),
     "outcome": ("AttemptRecord", "Kind", "Outcome", "Scope"),
-    "policy": ("Breaker", "Policy", "RetryBudget", "Timeouts"),
+    "policy": ("Breaker", "Hedge", "Policy", "RetryBudget", "Timeouts"),
     "pool": ("Pool",),
     "providers.portable": ("portable",),
     "secret": ("SecretStr",),

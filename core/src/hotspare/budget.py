@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import exp, inf
 
-from hotspare.policy import RetryBudget
+from hotspare.policy import Hedge, RetryBudget
 
 
 class Retries:
@@ -39,6 +39,25 @@ class Retries:
         if self._at is not None and now > self._at:
             self._tokens = min(self._knobs.cap, self._tokens + (now - self._at) * self._knobs.floor / 60)
         self._at = now if self._at is None else max(self._at, now)
+
+
+class Hedges:
+    """A bucket of hedges that only calls fill: at no moment have there been more than `share` hedges a call."""
+
+    def __init__(self, knobs: Hedge | None) -> None:
+        self._share, self._saved = (knobs.share, knobs.saved) if knobs is not None else (0.0, 0.0)
+        self._tokens = 0.0
+
+    def call(self) -> None:
+        """A call came in."""
+        self._tokens = min(self._saved, self._tokens + self._share)
+
+    def take(self) -> bool:
+        """Draw one hedge, if there is one. A sum of shares may miss a whole one by a rounding error."""
+        if self._tokens < 1 - 1e-9:
+            return False
+        self._tokens -= 1
+        return True
 
 
 class ClientThrottle:

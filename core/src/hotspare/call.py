@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hotspare.health import Health, Permit
 from hotspare.latency import Latency
@@ -33,6 +33,7 @@ class Member:
     prefill: bool = True
     streams: bool = True
     gaps: Latency = field(default_factory=Latency)
+    rates: Latency = field(default_factory=Latency)
 
     @property
     def name(self) -> str:
@@ -45,7 +46,9 @@ class Attempt:
     """One try of a call on one target.
 
     `timeout` bounds the first content of a stream or a whole answer, `stall` the silences inside a stream (seconds).
-    `folded`: a whole answer is wanted, a stream is only the way to it.
+    `whole`: a whole answer is asked for, not a stream.
+    `patience`: seconds after which the call goes on beside it (`on_slow = race`); None: it is waited for.
+    `overdue`: what it is settled as when it lost after that.
     `result` is the backend's answer, put there by the driver: a reply, or an opened stream with its first chunk.
     """
 
@@ -56,14 +59,20 @@ class Attempt:
     why: str
     timeout: float
     stall: float
-    folded: bool = False
+    whole: bool
+    patience: float | None = None
+    overdue: Outcome | None = None
     result: Any = None
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """What the user asked once. `watched`: its first token is told the moment it comes. `panics`: with nobody admissible it
-    may make one attempt all the same."""
+    """What the user asked once. `mode`: the caller's own word on how a whole answer comes (`Policy.whole`).
+
+    `running` holds its attempts that are under way, `lost` the targets whose attempts lost against another one.
+    `watched`: its first token is told the moment it comes. `panics`: with nobody admissible it may make one attempt all the
+    same. `turn`: when it may go on after a recovery of everything.
+    """
 
     id: str
     request: ChatRequest
@@ -82,11 +91,15 @@ class Call:
     go_back: Member | None = None
     returned: bool = False
     waited: bool = False
+    turn: float = -inf
     idle: float = 0.0
     shown: str | None = None
-    folded: bool = False
+    mode: Literal["wait", "stream"] | None = None
     watched: bool = True
     panics: bool = True
+    running: list[Attempt] = field(default_factory=list[Attempt])
+    lost: list[Target] = field(default_factory=list[Target])
+    hedged: bool = False
     started_attempts: int = 0
 
     @property
@@ -98,11 +111,14 @@ class Call:
         """Seconds until its deadline."""
         return self.deadline - now
 
-    def note(self, member: Member, outcome: Outcome, record: AttemptRecord, now: float) -> None:
+    def runs_at(self, member: Member) -> bool:
+        """Whether one of its attempts is under way there."""
+        return any(attempt.member is member for attempt in self.running)
+
+    def note(self, member: Member, outcome: Outcome, seconds: float, now: float) -> None:
         """Keep what an attempt of this call showed, and which domains it blames."""
-        self.records.append(record)
         self.asked[member] = outcome
-        self.last = (member, outcome, record.seconds)
+        self.last = (member, outcome, seconds)
         if outcome.ok:
             return
         self.failed_at[member] = now
@@ -121,7 +137,16 @@ class Call:
         return [member for tier in self.tiers for member in tier]
 
 
-def allowance(call: Call, member: Member, policy: Policy, now: float, *, others: bool) -> float:
+def asks_whole(call: Call, member: Member, policy: Policy) -> bool:
+    """Whether this member is asked for a whole answer: by the caller's word, the target's, or the policy's. A call that
+    streams does so everywhere; a target that refused to stream is waited for."""
+    if call.streaming:
+        return False
+    mode = call.mode or member.target.whole or policy.whole
+    return mode == "wait" or not member.streams
+
+
+def allowance(call: Call, member: Member, policy: Policy, now: float, *, whole: bool, others: bool) -> float:
     """Seconds that an attempt gets: to its first token (streams) or to a whole answer.
 
     While `others` are left to be asked, it follows the target's own record and never takes over half of what remains;
@@ -131,10 +156,10 @@ def allowance(call: Call, member: Member, policy: Policy, now: float, *, others:
     if not others:
         return left
     knobs = policy.timeouts
-    latency = member.first_token if call.streaming else member.whole
+    latency = member.whole if whole else member.first_token
     p95 = latency.quantile(0.95) if len(latency) >= knobs.record else None
     reasons = member.target.reasons or call.request.reasoning_effort not in (None, "none", "minimal")
-    if not call.streaming:
+    if whole:
         bound = knobs.whole if p95 is None else max(knobs.factor * p95, knobs.whole_min)
     elif p95 is None:
         bound = knobs.first_token_reasoning if reasons else knobs.first_token
@@ -150,7 +175,14 @@ def stall_bound(member: Member, policy: Policy) -> float:
     return knobs.stall if p95 is None else min(max(knobs.stall_factor * p95, knobs.stall_min), knobs.stall)
 
 
-def least(member: Member, policy: Policy, *, streaming: bool) -> float:
+def drip_bound(member: Member, policy: Policy) -> float:
+    """Bytes a second below which a stream counts as dripping: by the target's own rate, once that is known."""
+    knobs = policy.timeouts
+    p50 = member.rates.quantile(0.5) if len(member.rates) >= knobs.record else None
+    return max(knobs.drip_rate, knobs.drip_share * (p50 or 0.0))
+
+
+def least(call: Call, member: Member, policy: Policy) -> float:
     """Seconds below which an attempt is not worth starting: 1 s, or what the target usually takes."""
-    p50 = (member.first_token if streaming else member.whole).quantile(0.5)
+    p50 = (member.whole if asks_whole(call, member, policy) else member.first_token).quantile(0.5)
     return max(policy.timeouts.start_min, p50 or 0.0)

@@ -28,7 +28,7 @@ from typing import Any
 from hotspare.config_schema import BROKEN, FromEnv, Reader, is_list, is_table
 from hotspare.errors import ConfigError, MissingExtra, Problem
 from hotspare.policy import Policy
-from hotspare.routes import replaced, target_problems, tiers_of
+from hotspare.routes import target_problems, tiers_of
 from hotspare.target import Target
 
 
@@ -128,7 +128,7 @@ def _policy(table: dict[str, Any], reader: Reader) -> Policy | None:
     except ConfigError as error:
         for problem in error.problems:
             knob = problem.removeprefix("policy.").partition(":")[0].partition(".")[0]
-            reader.problems.append(replaced(problem, "policy", "" if knob in table else "policy"))
+            reader.problems.append(Problem(problem).moved("policy", "" if knob in table else "policy"))
         return None
 
 

@@ -13,8 +13,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Self, TypeGuard, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from hotspare.errors import ConfigError, Problem
-from hotspare.routes import did_you_mean, replaced
+from hotspare.errors import ConfigError, Problem, did_you_mean
 from hotspare.secret import SecretStr
 from hotspare.target import Secret
 
@@ -123,7 +122,7 @@ class Reader:
         try:
             return cls(**given)
         except ConfigError as error:
-            self.problems += [replaced(problem, called, place) for problem in error.problems]
+            self.problems += [Problem(problem).moved(called, place) for problem in error.problems]
             return None
 
     def value(self, place: str, annotation: Any, raw: Any, *, hidden: bool = False) -> Any:

@@ -3,10 +3,11 @@
 ::
 
     Command = Start(attempt) | Wait(seconds | None)
-    Event   = Finished(outcome) | Woke()
+    Event   = Finished(attempt, outcome) | Woke()
 
-A driver makes the attempt at `Wait(None)`, sleeps at `Wait(seconds)`, and sends back the event. Whatever still runs when
-the flow is closed is settled as abandoned.
+A driver begins the attempt at `Start`, and at `Wait` sends back what comes first: the end of an attempt, the ticket's ring,
+or the time. Nothing runs: it sleeps. Several run: the first answer wins, and the driver ends the others. Whatever still
+runs when the flow ends is settled as abandoned, or as what it was overdue for.
 """
 
 from __future__ import annotations
@@ -16,20 +17,21 @@ from dataclasses import dataclass
 
 from hotspare.call import Attempt, Call
 from hotspare.errors import AllTargetsFailed
-from hotspare.gate import Gate, GiveUp, Pause, Ticket
+from hotspare.gate import Gate, GiveUp
 from hotspare.outcome import ABANDONED, Outcome
+from hotspare.waiting import Ticket
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Begin this attempt."""
+    """Begin this attempt. The driver sends back None."""
 
     attempt: Attempt
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait `seconds`, or until the ticket is rung; None: until the running attempt has ended."""
+    """Wait `seconds`, until the ticket is rung, or until a running attempt has ended; None: without limit."""
 
     seconds: float | None
     ticket: Ticket | None = None
@@ -39,6 +41,7 @@ class Wait:
 class Finished:
     """The attempt ended, or its stream's first content came."""
 
+    attempt: Attempt
     outcome: Outcome
 
 
@@ -51,7 +54,6 @@ Command = Start | Wait
 Event = Finished | Woke
 Flow = Generator[Command, Event | None, Attempt]
 WOKE = Woke()
-UNTIL_DONE = Wait(None)
 
 
 def flow(call: Call, gate: Gate, clock: Callable[[], float]) -> Flow:
@@ -61,33 +63,29 @@ def flow(call: Call, gate: Gate, clock: Callable[[], float]) -> Flow:
     """
     if call.shown is None:
         gate.open(call.started)
-    attempt: Attempt | None = None
     ticket: Ticket | None = None
     try:
         while True:
             step = gate.next(call, clock())
+            if isinstance(step, Attempt):
+                yield Start(step)
+                continue
             if isinstance(step, GiveUp):
                 raise failed(call, step)
-            if isinstance(step, Pause):
-                ticket, before = step.ticket, clock()
-                yield Wait(step.seconds, ticket)
+            ticket, idle, before = step.ticket, not call.running, clock()
+            event = yield Wait(step.seconds, ticket)
+            if idle:
                 call.idle += clock() - before
-                if ticket is not None:
-                    gate.unpark(ticket)
-                    ticket = None
-                continue
-            attempt = step
-            yield Start(attempt)
-            event = yield UNTIL_DONE
-            if not isinstance(event, Finished):
-                raise AssertionError(f"an attempt ends with Finished, not {event!r}")
-            winner, attempt = attempt, None
-            gate.settle(call, winner, event.outcome, clock())
-            if event.outcome.ok:
-                return winner
+            if ticket is not None:
+                gate.unpark(ticket)
+                ticket = None
+            if isinstance(event, Finished):
+                gate.settle(call, event.attempt, event.outcome, clock())
+                if event.outcome.ok:
+                    return event.attempt
     finally:
-        if attempt is not None:
-            gate.settle(call, attempt, ABANDONED, clock())
+        for attempt in tuple(call.running):
+            gate.settle(call, attempt, attempt.overdue or ABANDONED, clock())
         if ticket is not None:
             gate.unpark(ticket)
 

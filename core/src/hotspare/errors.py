@@ -44,6 +44,21 @@ class Problem(str):
         shown = repr(value)
         return cls(f"{place}: {shown if len(shown) <= 80 else shown[:77] + '...'} {way_out}")
 
+    def moved(self, before: str, after: str) -> Problem:
+        """Found inside a `before`, placed in `after`: ``target.id: …`` becomes ``targets[2].id: …``."""
+        if self.startswith((f"{before}.", f"{before}:")):
+            rest = self.removeprefix(before)
+            return Problem(after + rest if after else rest.removeprefix("."))
+        return Problem(f"{after}: {self}" if after else self)
+
+
+def did_you_mean(word: str, known: Sequence[str], otherwise: str = "") -> str:
+    """The way out of a misspelt name: the nearest known one, else `otherwise`."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else otherwise
+
 
 class _Problems(HotspareError, ValueError):
     """Carries every mistake found, not only the first."""

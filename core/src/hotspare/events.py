@@ -32,7 +32,8 @@ class FailedOver:
 
 @dataclass(frozen=True, slots=True)
 class CallEnded:
-    """A call is over: answered by `target`, or by nobody (None). `seconds` counts to the first token for streams."""
+    """A call is over: `target` answered it last, or nobody did (None). `seconds` count to the end of its answer; how long
+    the first token took stands in its attempts."""
 
     call: str
     target: str | None

@@ -8,38 +8,27 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from bisect import insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
+from operator import attrgetter
 
-from hotspare import backoff, events, recovery, routing
-from hotspare.budget import ClientThrottle, Retries
-from hotspare.call import Attempt, Call, Member, allowance, least, stall_bound
+from hotspare import backoff, beside, events, recovery, routing
+from hotspare.budget import ClientThrottle, Hedges, Retries
+from hotspare.call import Attempt, Call, Member, allowance, asks_whole, least, stall_bound
 from hotspare.health import State
 from hotspare.outcome import AttemptRecord, Ending, Kind, Outcome
 from hotspare.policy import Policy
 from hotspare.standing import Standing
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """A place among those who wait for a recovery. The driver puts in `wake` how it is woken."""
-
-    woken: bool = False
-    wake: Callable[[], object] | None = None
-
-    def ring(self) -> None:
-        """Wake whoever waits."""
-        self.woken = True
-        if self.wake is not None:
-            self.wake()
+from hotspare.waiting import Ticket, WaitingRoom
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Do nothing for `seconds`, or until the ticket is rung."""
+    """Do nothing for `seconds` (None: without limit), until the ticket is rung, or until a running attempt ends."""
 
-    seconds: float
+    seconds: float | None
     ticket: Ticket | None = None
 
 
@@ -61,11 +50,11 @@ class Gate:
         self.policy = policy
         self.rng = rng
         self.retries = Retries(policy.retry_budget)
+        self.hedges = Hedges(policy.hedge)
         self.throttle = ClientThrottle(policy.panic_cap)
         self.outstanding = 0
-        self.waiting: dict[Ticket, None] = {}
+        self.waiting = WaitingRoom()
         self._lock = threading.Lock()
-        self._rings: list[Ticket] = []
 
     def after_fork(self) -> None:
         """In a child process: the lock may have been held by a thread that does not exist here."""
@@ -80,11 +69,11 @@ class Gate:
 
     def drain(self) -> tuple[list[events.Event], list[Ticket]]:
         """Events to tell and waiters to wake, outside the lock."""
-        if not (self.standing.told or self._rings):
+        if not (self.standing.told or self.waiting.rings):
             return [], []
         with self._lock:
-            told, rings = self.standing.told, self._rings
-            self.standing.told, self._rings = [], []
+            told, rings = self.standing.told, self.waiting.rings
+            self.standing.told, self.waiting.rings = [], []
         return told, rings
 
     # --- what a call does next -----------------------------------------------------------------------------------
@@ -93,28 +82,57 @@ class Gate:
         """A call came in."""
         with self._lock:
             self.retries.call(now)
+            self.hedges.call()
 
     def next(self, call: Call, now: float) -> Attempt | Pause | GiveUp:
         """Start an attempt, pause, or give up."""
         with self._lock:
-            if not routing.goes_on(call, self.policy):
-                return self._give_up(call, "no other target is asked after this", now)
-            if call.attempts_left <= 0:
-                return self._give_up(call, f"all {call.max_attempts} attempts are used", now)
-            if backoff.stopped(call, self.policy, now):
-                return self._give_up(call, "the policy's stop condition holds", now)
-            plan = [m for m in routing.ordered(call, self.policy, now, self.rng) if routing.fits(call, m)]
-            return (
-                self._second_try(call, now)
-                or self._first_visit(call, plan, now)
-                or self._return_visit(call, plan, now)
-                or self._wait(call, plan, now)
-                or self._panic(call, plan, now)
-            )
+            if call.running and not beside.note_overdue(call, now):
+                return self._hedge(call, now) or Pause(beside.next_decision(call, self.policy, now))
+            step = self._go_on(call, now)
+            return Pause(None) if call.running and isinstance(step, GiveUp) else step
+
+    def _go_on(self, call: Call, now: float) -> Attempt | Pause | GiveUp:
+        """The next step of a call of which nothing runs, or only what is overdue."""
+        if call.turn > now:
+            return Pause(call.turn - now)
+        if not routing.goes_on(call, self.policy):
+            return self._give_up(call, "no other target is asked after this", now)
+        if call.attempts_left <= 0:
+            return self._give_up(call, f"all {call.max_attempts} attempts are used", now)
+        if backoff.stopped(call, self.policy, now):
+            return self._give_up(call, "the policy's stop condition holds", now)
+        plan = self._plan(call, now)
+        return (
+            self._second_try(call, now)
+            or self._first_visit(call, plan, now)
+            or self._return_visit(call, plan, now)
+            or self._wait(call, plan, now)
+            or self._panic(call, plan, now)
+        )
+
+    def _plan(self, call: Call, now: float) -> list[Member]:
+        return [m for m in routing.ordered(call, self.policy, now, self.rng) if routing.fits(call, m)]
+
+    def _hedge(self, call: Call, now: float) -> Attempt | None:
+        """A second attempt beside the first, if it is due, somebody is there for it, and the budget has one."""
+        knobs, due = self.policy.hedge, beside.hedge_in(call, self.policy, now)
+        if knobs is None or due is None or due > 0:
+            return None
+        call.hedged = True
+        first, plan = call.running[0].member, self._plan(call, now)
+        for member in plan:
+            if (
+                member not in call.asked
+                and beside.may_hedge(first, member, knobs)
+                and self._admits(call, member, plan, now)
+            ):
+                return self._start(call, member, plan, now, "hedge") if self.hedges.take() else None
+        return None
 
     def _second_try(self, call: Call, now: float) -> Pause | None:
         """The pause before the one return visit that comes at once, or sitting out a short Retry-After."""
-        if call.last is None or call.returned or call.go_back is not None:
+        if call.last is None or call.returned or call.go_back is not None or call.running:
             return None
         member, outcome, seconds = call.last
         policy = self.policy
@@ -126,7 +144,7 @@ class Gate:
             wait = backoff.pause(call, policy, self.rng, now)
         else:
             return None
-        if wait + least(member, policy, streaming=call.streaming) >= call.left(now) or not self._draw(call, now):
+        if wait + least(call, member, policy) >= call.left(now) or not self._draw(call, now):
             return None
         call.go_back = member
         return Pause(wait)
@@ -149,7 +167,7 @@ class Gate:
         """Go back to somebody who was asked: once, after all others; and again when a wait has changed something."""
         for member in plan:
             outcome = call.asked.get(member)
-            if outcome is None or not self._admits(call, member, plan, now):
+            if outcome is None or call.runs_at(member) or not self._admits(call, member, plan, now):
                 continue
             if call.waited and outcome.kind in routing.WAITABLE and self.standing.ripe(call, member, now):
                 return self._start(call, member, plan, now, "waited")
@@ -165,16 +183,12 @@ class Gate:
         soonest, opens = self._soonest(call, plan, now)
         if soonest is None:
             return None
-        latest = call.deadline - least(soonest, self.policy, streaming=call.streaming)
+        latest = call.deadline - least(call, soonest, self.policy)
         if opens > latest or now >= latest:
             return None
-        # Only the head of the queue has its timer at the reopening; the others are woken by answers, so that a recovery
-        # is met by one probe and then by a slow start, not by a herd.
         until = latest if self.waiting else opens
-        ticket = Ticket()
-        self.waiting[ticket] = None
         call.waited = True
-        return Pause(max(0.001, until - now), ticket)
+        return Pause(max(0.001, until - now), self.waiting.enter(call, latest))
 
     def _panic(self, call: Call, plan: list[Member], now: float) -> Attempt | GiveUp:
         """One attempt although nobody is admissible, so that a recovery is always noticed; else the end."""
@@ -192,7 +206,8 @@ class Gate:
         best, when = None, inf
         for member in plan:
             outcome = call.asked.get(member)
-            if (outcome is None or outcome.kind in routing.WAITABLE) and routing.window_allows(call, member):
+            hopeful = outcome is None or (outcome.kind in routing.WAITABLE and not call.runs_at(member))
+            if hopeful and routing.window_allows(call, member):
                 opens = self.standing.worth_asking_at(call, member, now)
                 if opens < when:
                     best, when = member, opens
@@ -201,16 +216,20 @@ class Gate:
     def _start(
         self, call: Call, member: Member, plan: list[Member], now: float, why: str, *, panic: bool = False
     ) -> Attempt:
-        permit = self.standing.enter(member, now, streaming=call.streaming and call.watched, panic=panic)
+        whole = asks_whole(call, member, self.policy)
+        permit = self.standing.enter(member, now, watched=call.watched and not whole, panic=panic)
         others = call.attempts_left > 1 and any(
             other is not member and other not in call.asked and self.standing.opens_at(other, now) <= now
             for other in plan
         )
-        timeout = allowance(call, member, self.policy, now, others=others)
+        timeout = allowance(call, member, self.policy, now, whole=whole, others=others)
         if permit.probe and others:
             # A probe has a backup: it must not make its caller wait as long as a healthy target may.
             knobs = self.policy.timeouts
-            timeout = min(timeout, knobs.first_token_min if call.streaming else knobs.whole_min)
+            timeout = min(timeout, knobs.whole_min if whole else knobs.first_token_min)
+        patience = None
+        if others and self.policy.on_slow == "race":
+            patience, timeout = timeout, call.left(now)
         if call.last is not None and call.last[0] is not member:
             source, outcome, _ = call.last
             self.standing.told.append(events.FailedOver(call.id, source.name, member.name, outcome.kind))
@@ -220,9 +239,10 @@ class Gate:
         self.outstanding += 1
         why = "probe" if permit.probe and why in ("first", "failover") else why
         request = recovery.request_for(call, member, self.policy)
-        return Attempt(
-            call.started_attempts, member, permit, request, why, timeout, stall_bound(member, self.policy), call.folded
-        )
+        stall = stall_bound(member, self.policy)
+        attempt = Attempt(call.started_attempts, member, permit, request, why, timeout, stall, whole, patience)
+        call.running.append(attempt)
+        return attempt
 
     def _give_up(self, call: Call, why: str, now: float, retry_after: float | None = None) -> GiveUp:
         """The end of a call, with the reason for each member that was not asked."""
@@ -238,9 +258,9 @@ class Gate:
         make one: it leaves a rest's end to them for a second."""
         if not routing.window_allows(call, member):
             return False
-        if call.streaming:
+        if not asks_whole(call, member, self.policy):
             self.standing.check_stall(member, now)
-        if call.records and call.left(now) < least(member, self.policy, streaming=call.streaming):
+        if call.records and call.left(now) < least(call, member, self.policy):
             return False
         shy = call.attempts_left <= 1 and len(plan) > 1 and member.health.state is not State.CLOSED
         return self.standing.opens_at(member, now) <= (now - 1.0 if shy else now)
@@ -267,23 +287,30 @@ class Gate:
                 raise AssertionError("a permit is settled once")
             permit.settled = True
             self.outstanding -= 1
+            call.running.remove(attempt)
             seconds = now - permit.started
             record = AttemptRecord(
                 attempt.number, member.name, outcome.kind, seconds, attempt.why, outcome.status, outcome.code,
-                outcome.message, seconds if call.streaming and outcome.ok else None, outcome.retry_after,
+                outcome.message, seconds if outcome.ok and not attempt.whole else None, outcome.retry_after,
             )  # fmt: skip
+            insort(call.records, record, key=attrgetter("number"))
+            self.standing.told.append(events.AttemptEnded(call.id, record))
             self.standing.learn(member, permit, outcome, now)
             self.standing.leave(member, permit)
             if outcome.ok:
-                (member.first_token if call.streaming else member.whole).add(seconds)
+                (member.whole if attempt.whole else member.first_token).add(seconds)
                 self.standing.doubt(call, now)
+            if outcome.kind is Kind.ABANDONED or outcome is attempt.overdue:
+                call.lost.append(member.target)
             if outcome.kind is not Kind.ABANDONED:
                 self.throttle.note(now, accepted=outcome.ok)
-                call.note(member, outcome, record, now)
-                self.standing.told.append(events.AttemptEnded(call.id, record))
+                call.note(member, outcome, seconds, now)
                 if outcome.kind is Kind.INVALID and self._learnt_manners(call, member, outcome):
                     del call.asked[member]
-            self._ring(2 if outcome.ok else 1)
+            if outcome.ok:
+                self.waiting.answered(now)
+            else:
+                self.waiting.failed()
             return record
 
     def _learnt_manners(self, call: Call, member: Member, outcome: Outcome) -> bool:
@@ -292,7 +319,7 @@ class Gate:
         if call.shown is not None and member.prefill and getattr(member.backend, "prefills", False):
             member.prefill = False
             return True
-        if call.folded and member.streams and "stream" in outcome.message.lower():
+        if not call.streaming and member.streams and "stream" in outcome.message.lower():
             member.streams = False
             return True
         return False
@@ -313,26 +340,17 @@ class Gate:
                 self.standing.fail(attempt.member, attempt.permit, outcome, now)
             self.standing.told.append(events.StreamBroke(call.id, attempt.member.name, outcome.kind, outcome.message))
 
-    def ended(self, call: Call, target: str | None, now: float) -> None:
+    def ended(self, call: Call, now: float) -> None:
         """A call is over."""
+        records = tuple(call.records)
+        target = next((record.target for record in reversed(records) if record.kind is Kind.OK), None)
         with self._lock:
-            self.standing.told.append(events.CallEnded(call.id, target, tuple(call.records), now - call.started))
-
-    # --- the waiting room ----------------------------------------------------------------------------------------
+            self.standing.told.append(events.CallEnded(call.id, target, records, now - call.started))
 
     def unpark(self, ticket: Ticket) -> None:
-        """Leave the waiting room. If the head leaves unrung, the next one is rung to keep the time."""
+        """Leave the waiting room."""
         with self._lock:
-            head = next(iter(self.waiting), None) is ticket
-            self.waiting.pop(ticket, None)
-            if head and not ticket.woken and self.waiting:
-                self._rings.append(next(iter(self.waiting)))
-
-    def _ring(self, count: int) -> None:
-        """Wake the first waiters: two for an answer (a slow start), one else (to take the time of the next reopening)."""
-        for ticket in list(self.waiting)[:count] if self.waiting else ():
-            del self.waiting[ticket]
-            self._rings.append(ticket)
+            self.waiting.leave(ticket)
 
     # --- what is shown -------------------------------------------------------------------------------------------
 

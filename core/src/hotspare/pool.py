@@ -7,7 +7,7 @@ import itertools
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -16,12 +16,11 @@ from hotspare import events, forks, routing
 from hotspare.call import Attempt, Call, Member
 from hotspare.domains import domains_of
 from hotspare.drive import sync
-from hotspare.engine import flow
+from hotspare.engine import Wait, flow
 from hotspare.errors import AllTargetsFailed, ConfigError, PoolClosed, Problem, RequestError
 from hotspare.gate import Gate
 from hotspare.health import Health
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Message
-from hotspare.outcome import Outcome
 from hotspare.policy import Policy, policy_of
 from hotspare.routes import check_targets, tiers_of
 from hotspare.snapshot import PoolHealth, snapshot
@@ -114,34 +113,25 @@ class Pool:
         Raises:
             RequestError: no target could take the request as written; nothing was sent.
             AllTargetsFailed: nobody answered; every attempt is inside.
+            StreamInterrupted: `whole` is `stream`, and the answer broke where it cannot be continued.
         """
-        if self._folds(options):
-            with closing(self._stream(self._call(request, options, streaming=True, folded=True))) as chunks:
-                return _folded(list(chunks))
         call = self._call(request, options, streaming=False)
-        target: str | None = None
-        try:
-            winner = sync.drive(flow(call, self._gate, self._clock), sync.send, self._rest)
-            target = winner.member.name
-            return self._reply(call, winner)
-        finally:
-            self._end(call, target)
+        with self._whole_call(call):
+            winner = self._drive(call)
+            if isinstance(winner.result, ChatReply):
+                return self._reply(call, winner)
+            with closing(self._read(call, winner)) as chunks:
+                return _folded(list(chunks))
 
     async def achat(self, request: str | Sequence[Message] | ChatRequest, **options: Any) -> ChatReply:
         """`chat`, for asyncio and trio."""
-        from hotspare.drive import aio
-
-        if self._folds(options):
-            async with aclosing(self._astream(self._call(request, options, streaming=True, folded=True))) as chunks:
-                return _folded([chunk async for chunk in chunks])
         call = self._call(request, options, streaming=False)
-        target: str | None = None
-        try:
-            winner = await aio.drive(flow(call, self._gate, self._clock), aio.send, self._arest)
-            target = winner.member.name
-            return self._reply(call, winner)
-        finally:
-            self._end(call, target)
+        with self._whole_call(call):
+            winner = await self._adrive(call)
+            if isinstance(winner.result, ChatReply):
+                return self._reply(call, winner)
+            async with aclosing(self._aread(call, winner)) as chunks:
+                return _folded([chunk async for chunk in chunks])
 
     def stream(self, request: str | Sequence[Message] | ChatRequest, **options: Any) -> Generator[ChatChunk]:
         """The answer piece by piece; the last chunk has `finish_reason`, `usage` and `receipt`. Options as in `chat`.
@@ -155,57 +145,48 @@ class Pool:
         return self._stream(self._call(request, options, streaming=True))
 
     def _stream(self, call: Call) -> Generator[ChatChunk]:
+        with self._whole_call(call):
+            yield from self._read(call, self._drive(call))
+
+    def _read(self, call: Call, winner: Attempt) -> Generator[ChatChunk]:
         from hotspare.drive.stream import read
 
-        def launch(attempt: Attempt) -> Outcome:
-            return sync.open_stream(attempt, self._clock)
-
-        target: str | None = None
-        try:
-            winner = sync.drive(flow(call, self._gate, self._clock), launch, self._rest)
-            target = winner.member.name
-            watch = self._watch(call, winner)
-            while True:
-                yield from read(watch)
-                if watch.done:
-                    return
-                try:
-                    winner = sync.drive(flow(call, self._gate, self._clock), launch, self._rest)
-                except AllTargetsFailed as error:
-                    raise watch.interrupted(f"a stream broke, and nobody could continue it: {error}") from watch.error
-                watch.follow(winner)
-        finally:
-            self._end(call, target)
+        watch = self._watch(call, winner)
+        while True:
+            yield from read(watch)
+            if watch.done:
+                return
+            try:
+                winner = self._drive(call)
+            except AllTargetsFailed as error:
+                raise watch.unfinished(error) from watch.error
+            watch.follow(winner)
 
     def astream(self, request: str | Sequence[Message] | ChatRequest, **options: Any) -> AsyncGenerator[ChatChunk]:
         """`stream`, for asyncio and trio."""
         return self._astream(self._call(request, options, streaming=True))
 
     async def _astream(self, call: Call) -> AsyncGenerator[ChatChunk]:
-        from hotspare.drive import aio
+        with self._whole_call(call):
+            async with aclosing(self._aread(call, await self._adrive(call))) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def _aread(self, call: Call, winner: Attempt) -> AsyncGenerator[ChatChunk]:
         from hotspare.drive.stream import aread
 
-        target: str | None = None
-        try:
-            winner = await aio.drive(flow(call, self._gate, self._clock), aio.open_stream, self._arest)
-            target = winner.member.name
-            watch = self._watch(call, winner)
-            while True:
-                chunks = aread(watch)
-                try:
-                    async for chunk in chunks:
-                        yield chunk
-                finally:
-                    await chunks.aclose()
-                if watch.done:
-                    return
-                try:
-                    winner = await aio.drive(flow(call, self._gate, self._clock), aio.open_stream, self._arest)
-                except AllTargetsFailed as error:
-                    raise watch.interrupted(f"a stream broke, and nobody could continue it: {error}") from watch.error
-                watch.follow(winner)
-        finally:
-            self._end(call, target)
+        watch = self._watch(call, winner)
+        while True:
+            async with aclosing(aread(watch)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            if watch.done:
+                return
+            try:
+                winner = await self._adrive(call)
+            except AllTargetsFailed as error:
+                raise watch.unfinished(error) from watch.error
+            watch.follow(winner)
 
     # --- what one can look at ------------------------------------------------------------------------------------
 
@@ -265,7 +246,6 @@ class Pool:
         *,
         streaming: bool,
         check: bool = True,
-        folded: bool = False,
     ) -> Call:
         if self._closed:
             raise PoolClosed("this pool was closed: build a new one")
@@ -277,6 +257,9 @@ class Pool:
         ):
             if value is not None and not (isinstance(value, kind) and value > 0):
                 raise RequestError(Problem.at(name, value, f"must be a {word} above 0"))
+        mode = options.pop("whole", None)
+        if mode not in (None, "wait", "stream"):
+            raise RequestError(Problem.at("whole", mode, "must be wait or stream"))
         asked = request_of(request, **options)
         _, tiers = routing.tiers_for(asked.model, self._routes, self._gate.members)
         now = self._clock()
@@ -285,46 +268,50 @@ class Pool:
             f"call-{next(self._ids)}", asked, tiers, streaming, now,
             now + (policy.deadline if deadline is None else deadline), attempts or policy.max_attempts,
         )  # fmt: skip
-        call.folded = folded
+        call.mode = mode
         if check:
             routing.check_fit(call)
         return call
 
-    def _folds(self, options: dict[str, Any]) -> bool:
-        whole = options.pop("whole", self.policy.whole)
-        if whole not in ("wait", "stream"):
-            raise RequestError(Problem.at("whole", whole, "must be wait or stream"))
-        return bool(whole == "stream")
+    def _drive(self, call: Call) -> Attempt:
+        return sync.drive(flow(call, self._gate, self._clock), self._tell, self._rest, self._clock)
 
-    def _reply(self, call: Call, winner: Any) -> ChatReply:
+    async def _adrive(self, call: Call) -> Attempt:
+        from hotspare.drive import aio
+
+        return await aio.drive(flow(call, self._gate, self._clock), self._tell, self._arest)
+
+    @contextmanager
+    def _whole_call(self, call: Call) -> Generator[None]:
+        """From its first attempt to its end, which listeners hear of."""
+        try:
+            yield
+        finally:
+            self._gate.ended(call, self._clock())
+            self._tell()
+
+    def _reply(self, call: Call, winner: Attempt) -> ChatReply:
         from hotspare.drive.stream import cost_of
 
         reply: ChatReply = winner.result
         target = winner.member.target
-        return dataclasses.replace(
-            reply, target=target.name, attempts=tuple(call.records), cost=cost_of(target.price, reply.usage)
-        )
+        cost = cost_of(call, [(target, reply.usage)])
+        return dataclasses.replace(reply, target=target.name, attempts=tuple(call.records), cost=cost)
 
-    def _watch(self, call: Call, winner: Any) -> Watch:
+    def _watch(self, call: Call, winner: Attempt) -> Watch:
         from hotspare.drive.stream import Watch
 
         self._tell()
         total = self.policy.total_deadline
         return Watch(call, winner, self._gate, self._clock, None if total is None else call.started + total)
 
-    def _rest(self, command: Any) -> None:
-        self._tell()
+    def _rest(self, command: Wait) -> None:
         sync.rest(command)
 
-    async def _arest(self, command: Any) -> None:
+    async def _arest(self, command: Wait) -> None:
         from hotspare.drive import aio
 
-        self._tell()
         await aio.rest(command)
-
-    def _end(self, call: Call, target: str | None) -> None:
-        self._gate.ended(call, target, self._clock())
-        self._tell()
 
     def _tell(self) -> None:
         told, rings = self._gate.drain()

@@ -1,10 +1,9 @@
 """Routes: which targets a call may ask, tier by tier. The checks that code, config files and `Pool` share."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
-from hotspare.errors import ConfigError, Problem
+from hotspare.errors import ConfigError, Problem, did_you_mean
 from hotspare.target import Target
 
 DEFAULT = "default"
@@ -12,12 +11,6 @@ DEFAULT = "default"
 
 Tiers = tuple[tuple[Target, ...], ...]
 """A route: its tiers in the order in which they are asked, each of targets of equal standing."""
-
-
-def did_you_mean(word: str, known: Sequence[str], otherwise: str = "") -> str:
-    """The way out of a misspelt name: the nearest known one, else `otherwise`."""
-    close = get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else otherwise
 
 
 def check_targets(targets: Sequence[Target]) -> None:
@@ -76,15 +69,7 @@ def _provider_problems(place: str, target: Target) -> list[Problem]:
 
 def _placed(error: ConfigError, place: str, target: Target) -> list[Problem]:
     named = f"target {target.name!r}: "
-    return [replaced(Problem(problem.removeprefix(named)), "target", place) for problem in error.problems]
-
-
-def replaced(problem: str, before: str, after: str) -> Problem:
-    """A problem found inside a `before`, placed in `after`: ``target.id: …`` becomes ``targets[2].id: …``."""
-    if problem.startswith((f"{before}.", f"{before}:")):
-        rest = problem.removeprefix(before)
-        return Problem(after + rest if after else rest.removeprefix("."))
-    return Problem(f"{after}: {problem}" if after else problem)
+    return [Problem(problem.removeprefix(named)).moved("target", place) for problem in error.problems]
 
 
 def tiers_of(targets: Sequence[Target], routes: Mapping[str, Sequence[Any]] | None = None) -> dict[str, Tiers]:

@@ -50,7 +50,7 @@ _NOTHING = ChatRequest(messages=())
 class Selector:
     """Picks among targets by the health, the failure domains and the strategy of a pool, and makes no call.
 
-    It never waits: of its policy, `second_try`, `patience` and `when_all_down` are `other`, 0 and `fail`. It keeps no time:
+    It never waits: of its policy, `second_try`, `patience` and `when_all_down` are `other`, 0 and `fail`, and nothing runs side by side. It keeps no time:
     a timeout is the caller's, who settles it as `Outcome(Kind.TIMEOUT)`, or raises it inside the lease. And whether a call
     goes on after a failure is the caller's as well: whoever picks again wants another try.
 
@@ -81,6 +81,8 @@ class Selector:
             second_try="other",
             patience=0.0,
             when_all_down="fail",
+            on_slow="abandon",
+            hedge=None,
             failover_on=frozenset({Kind.REFUSED, Kind.INVALID}),
         )
         self._gate = Gate((), self.policy, rng or random.Random())

@@ -88,15 +88,15 @@ class Standing:
 
     # --- permits -------------------------------------------------------------------------------------------------
 
-    def enter(self, member: Member, now: float, *, streaming: bool, panic: bool) -> Permit:
-        """Take a place at a member and its domains. `streaming`: waiting long for its first token is evidence."""
+    def enter(self, member: Member, now: float, *, watched: bool, panic: bool) -> Permit:
+        """Take a place at a member and its domains. `watched`: waiting long for its first token is evidence."""
         permit = Permit(now, member.health.epoch, panic=panic)
         moved = self._states(member)
         member.health.enter(permit, now)
         for domain in member.domains:
             self.domains[domain].enter(permit, now)
         self._tell(moved, now)
-        if streaming:
+        if watched:
             member.health.waiting[permit] = None
         return permit
 

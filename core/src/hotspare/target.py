@@ -64,6 +64,7 @@ class Target:
         extra: body fields sent with every request to this target, merged over what hotspare writes.
         headers: sent with every request to this target.
         price: USD per million tokens.
+        whole: how `chat` gets this target's answers, as `Policy.whole`. Default: the policy's.
         reasons: whether the model thinks before its first token, which makes an unknown target's patience longer.
         backend: an object that makes the call itself (a framework's own model); then `id` is only a label.
 
@@ -87,6 +88,7 @@ class Target:
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     price: Price | None = None
+    whole: Literal["wait", "stream"] | None = None
     reasons: bool = False
     backend: Backend | None = field(default=None, repr=False)
 
@@ -113,6 +115,8 @@ class Target:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 found.append(Problem.at(f"target.{name}", value, "must be above 0 tokens"))
+        if self.whole not in (None, "wait", "stream"):
+            found.append(Problem.at("target.whole", self.whole, "must be wait or stream"))
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
             found.append(Problem.at("target.base_url", self.base_url, "must begin with http:// or https://"))
         if self.price is not None and min(p for p in self.price if p is not None) < 0:

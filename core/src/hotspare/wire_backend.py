@@ -127,14 +127,14 @@ class WireBackend:
                     content = content or chunk.is_content
                     yield chunk
                 if incoming.done:
-                    answer.read_timeout = _DRAIN
+                    answer.line.read_timeout = _DRAIN
                     _drain(reads)
                     break
                 now = time.monotonic()
                 until = now + stall if content else until
                 if now >= until:
                     raise AttemptTimeout("no content came in time")
-                answer.read_timeout = until - now
+                answer.line.read_timeout = until - now
             yield from incoming.end()
 
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from types import TracebackType
+from typing import Self
 
 import anyio
+from anyio.abc import TaskGroup
 
 from hotspare.call import Attempt
 from hotspare.drive.stream import Opened, first_of
@@ -15,28 +19,103 @@ from hotspare.errors import AttemptTimeout, IncompleteAnswer
 from hotspare.outcome import OK, Outcome
 
 
-async def drive(
-    flow: Flow, launch: Callable[[Attempt], Awaitable[Outcome]], rest: Callable[[Wait], Awaitable[object]]
-) -> Attempt:
-    """Run a flow to its winner. `launch` makes an attempt, `rest` waits."""
+async def drive(flow: Flow, tell: Callable[[], object], wait: Callable[[Wait], Awaitable[object]]) -> Attempt:
+    """Run a flow to its winner. `tell` is called when the flow may have changed something, `wait` where nothing runs.
+
+    An attempt that is waited for without limit runs in the caller's own task; only where the flow wants to decide
+    something meanwhile do attempts get tasks of their own.
+    """
     attempt: Attempt | None = None
     event: Event | None = None
     try:
         while True:
             command = flow.send(event)
             event = None
+            tell()
             if isinstance(command, Start):
                 attempt = command.attempt
-            elif command.seconds is not None:
-                await rest(command)
+            elif attempt is None:
+                await wait(command)
                 event = WOKE
-            elif attempt is not None:
-                event = Finished(await launch(attempt))
+            elif command.seconds is None and command.ticket is None:
+                event = Finished(attempt, await launch(attempt))
+                attempt = None
+            else:
+                return await _race(flow, attempt, command, tell)
     except StopIteration as end:
         winner: Attempt = end.value
         return winner
     finally:
         flow.close()
+
+
+async def _race(flow: Flow, first: Attempt, command: Wait, tell: Callable[[], object]) -> Attempt:
+    """The rest of a flow whose attempts run side by side, to its winner. The others are cancelled and awaited."""
+    winner: Attempt | None = None
+    failure: Exception | None = None
+    async with _Field() as field:
+        field.enter(first)
+        try:
+            while winner is None:
+                step: Start | Wait = flow.send(await field.next(command))
+                tell()
+                while isinstance(step, Start):
+                    field.enter(step.attempt)
+                    step = flow.send(None)
+                command = step
+        except StopIteration as end:
+            winner = field.winner = end.value
+        except Exception as error:  # a group would wrap it
+            failure = error
+    if winner is None:
+        raise failure or AssertionError("a flow ends with a winner or an error")
+    return winner
+
+
+class _Field:
+    """Attempts in tasks of their own. At its end whoever is not the winner is cancelled, and its stream is closed."""
+
+    def __init__(self) -> None:
+        self.winner: Attempt | None = None
+        self._entered: list[Attempt] = []
+        self._ended: deque[Finished] = deque()
+        self._bell = anyio.Event()
+        self._group: TaskGroup = anyio.create_task_group()
+
+    def enter(self, attempt: Attempt) -> None:
+        self._entered.append(attempt)
+        self._group.start_soon(self._run, attempt)
+
+    async def _run(self, attempt: Attempt) -> None:
+        self._ended.append(Finished(attempt, await launch(attempt)))
+        self._bell.set()
+
+    async def next(self, command: Wait) -> Event:
+        """What comes first: the end of an attempt, the ticket's ring, the time."""
+        if not self._ended:
+            self._bell = anyio.Event()
+            if command.ticket is not None:
+                command.ticket.wake = _from_any_thread(self._bell.set)
+            if command.ticket is None or not command.ticket.woken:
+                with anyio.move_on_after(command.seconds):
+                    await self._bell.wait()
+        return self._ended.popleft() if self._ended else WOKE
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._group.cancel_scope.cancel()
+        try:
+            await self._group.__aexit__(kind, error, trace)
+        finally:
+            for attempt in self._entered:
+                if attempt is not self.winner and isinstance(attempt.result, Opened):
+                    with anyio.CancelScope(shield=True):
+                        await attempt.result.chunks.aclose()
 
 
 async def rest(command: Wait) -> None:
@@ -75,7 +154,12 @@ def _from_any_thread(wake: Callable[[], object]) -> Callable[[], object]:
     return ring
 
 
-async def send(attempt: Attempt) -> Outcome:
+async def launch(attempt: Attempt) -> Outcome:
+    """Make an attempt: to its whole answer, or to its stream's first content."""
+    return await (_send(attempt) if attempt.whole else _open_stream(attempt))
+
+
+async def _send(attempt: Attempt) -> Outcome:
     """Ask for a whole answer."""
     backend = attempt.member.backend
     try:
@@ -88,14 +172,9 @@ async def send(attempt: Attempt) -> Outcome:
     return OK
 
 
-async def open_stream(attempt: Attempt) -> Outcome:
+async def _open_stream(attempt: Attempt) -> Outcome:
     """Ask for a stream and read it up to its first content."""
     backend = attempt.member.backend
-    if attempt.folded and not attempt.member.streams:
-        outcome = await send(attempt)
-        if outcome.ok:
-            attempt.result = Opened.aof(attempt.result)
-        return outcome
     chunks = backend.astream(attempt.request, timeout=attempt.timeout, stall=attempt.stall)
     opened = False
     try:

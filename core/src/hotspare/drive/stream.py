@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
 
-from hotspare.call import Attempt, Call
-from hotspare.errors import AttemptTimeout, IncompleteAnswer, StreamInterrupted
+from hotspare.call import Attempt, Call, drip_bound
+from hotspare.errors import AllTargetsFailed, AttemptTimeout, IncompleteAnswer, StreamInterrupted
 from hotspare.gate import Gate
 from hotspare.messages import ChatChunk, ChatReply, Receipt, Usage
 from hotspare.outcome import Outcome
 from hotspare.providers.assemble import chunks_of
 from hotspare.recovery import Seam, SeamError, Shown, lost_usage, may_recover
-from hotspare.target import Target
+from hotspare.target import Price, Target
 
 
 @dataclass(slots=True)
@@ -70,8 +70,10 @@ class Watch:
         """Read on from here: the first target, or whoever continues a broken stream."""
         self.attempt = attempt
         self.progress = self.window = self.clock()
-        self.pieces = self.bytes = 0
+        self.pieces = self.bytes = self.all_bytes = 0
         self.gap = 0.0
+        self.drip = drip_bound(attempt.member, self.gate.policy)
+        self.begun = self.progress
         self.targets.append(attempt.member.target)
         text = self.shown.text
         self.seam = Seam(text, restart=self.gate.policy.on_break == "restart") if text else None
@@ -98,13 +100,19 @@ class Watch:
             chunk = replace(chunk, text=text, reasoning="", thinking=(), native=None)
         if last:
             self.done = True
-            if self.pieces > 1:
-                self.attempt.member.gaps.add(self.gap)
+            self._record()
             chunk = replace(chunk, receipt=self._receipt(chunk.usage or Usage()))
         elif not chunk.is_content:
             return None
         self.shown.add(chunk)
         return chunk
+
+    def _record(self) -> None:
+        """Keep what this target's streams are like: the longest gap, and the rate behind the first piece."""
+        seconds = self.clock() - self.begun
+        if self.pieces > 1 and seconds > 0:
+            self.attempt.member.gaps.add(self.gap)
+            self.attempt.member.rates.add((self.all_bytes + self.bytes) / seconds)
 
     def _progressed(self, chunk: ChatChunk) -> None:
         """Keep the longest gap, and look at the throughput once a window."""
@@ -117,19 +125,19 @@ class Watch:
         knobs = self.gate.policy.timeouts
         seconds = now - self.window
         if seconds >= knobs.drip_window > 0:
-            slow = self.bytes < knobs.drip_rate * seconds and may_recover(self.call, self.shown, self.gate.policy)
+            slow = self.bytes < self.drip * seconds and may_recover(self.call, self.shown, self.gate.policy)
+            self.all_bytes += self.bytes
             self.window, self.bytes = now, 0
             if slow and self.gate.elsewhere(self.call, self.attempt.member, now):
-                raise AttemptTimeout(f"the stream drips: under {knobs.drip_rate:g} bytes a second")
+                raise AttemptTimeout(f"the stream drips: under {self.drip:.0f} bytes a second")
 
     def _receipt(self, usage: Usage) -> Receipt:
-        costs = [cost_of(t.price, u) for t, u in zip(self.targets, [*self.lost, usage], strict=True)]
-        known = [cost for cost in costs if cost is not None]
+        parts = zip(self.targets, [*self.lost, usage], strict=True)
         repaid = sum(lost.input_tokens for lost in self.lost) + (self.lost[-1].output_tokens if self.lost else 0)
         return Receipt(
             self.targets[-1].name,
             tuple(self.call.records),
-            sum(known) if len(known) == len(costs) else None,
+            cost_of(self.call, parts),
             tuple(target.name for target in self.targets),
             tuple(self.seams),
             repaid,
@@ -155,6 +163,10 @@ class Watch:
             why = f"the stream of {name} broke after its first content: {outcome.kind}: {outcome.message or error}"
             raise self.interrupted(why) from error
 
+    def unfinished(self, error: AllTargetsFailed) -> StreamInterrupted:
+        """The end of a stream that nobody was there to continue."""
+        return self.interrupted(f"a stream broke, and nobody could continue it: {error}")
+
     def interrupted(self, why: str) -> StreamInterrupted:
         """The honest end of a stream that nobody could continue."""
         return StreamInterrupted(why, self.call.records, text=self.shown.text)
@@ -162,7 +174,8 @@ class Watch:
 
 def read(watch: Watch) -> Generator[ChatChunk]:
     """Hand out a stream until it is done or breaks, in sync code. Closing it closes the connection."""
-    opened: Opened = watch.attempt.result
+    result: Opened | ChatReply = watch.attempt.result
+    opened = Opened.of(result) if isinstance(result, ChatReply) else result
     chunks: Generator[ChatChunk] = opened.chunks
     chunk: ChatChunk | None = opened.first
     try:
@@ -188,7 +201,8 @@ def read(watch: Watch) -> Generator[ChatChunk]:
 
 async def aread(watch: Watch) -> AsyncGenerator[ChatChunk]:
     """Hand out a stream until it is done or breaks, in async code. `aclose()` closes the connection."""
-    opened: Opened = watch.attempt.result
+    result: Opened | ChatReply = watch.attempt.result
+    opened = Opened.aof(result) if isinstance(result, ChatReply) else result
     chunks: AsyncGenerator[ChatChunk] = opened.chunks
     chunk: ChatChunk | None = opened.first
     try:
@@ -219,11 +233,18 @@ async def _next(watch: Watch, chunks: AsyncGenerator[ChatChunk]) -> ChatChunk | 
     raise watch.late()
 
 
-def cost_of(price: tuple[float, float, float | None] | None, usage: Usage) -> float | None:
-    """USD of one answer; None without a price. Prices are per million tokens."""
+def cost_of(call: Call, parts: Iterable[tuple[Target, Usage]]) -> float | None:
+    """USD of a call: of each part of its answer, and of the prompts of attempts that lost against another. None where a
+    price is not known. Prices are per million tokens."""
+    prompt = lost_usage(call, 0)
+    costs = [_cost(target.price, usage) for target, usage in (*parts, *((target, prompt) for target in call.lost))]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
+
+
+def _cost(price: Price | None, usage: Usage) -> float | None:
     if price is None:
         return None
-    per_input, per_output, per_cached = price
     fresh = usage.input_tokens - usage.cached_tokens
-    cached = usage.cached_tokens * (per_input if per_cached is None else per_cached)
-    return (fresh * per_input + cached + usage.output_tokens * per_output) / 1e6
+    cached = usage.cached_tokens * (price.input if price.cached is None else price.cached)
+    return (fresh * price.input + cached + usage.output_tokens * price.output) / 1e6

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakKeyDictionary
 
 from hotspare.errors import AttemptTimeout, BodyTooLarge, ConfigError, Problem
+from hotspare.http.line import HELD, Line
 
 if TYPE_CHECKING:
     import httpx
@@ -73,7 +74,7 @@ class Http:
                 left = until - time.monotonic()
                 if left <= 0:
                     raise AttemptTimeout(f"no whole answer within {timeout:.1f} s")
-                stream.read_timeout = left
+                stream.line.read_timeout = left
             return Response(stream.status, stream.headers, b"".join(parts))
 
     def open(
@@ -84,9 +85,12 @@ class Http:
 
         client = self._client()
         request = client.build_request(method, url, headers=headers, content=body, timeout=timeout)
-        response = client.send(request, stream=True, follow_redirects=False)
+        line = HELD.get() or Line()
+        with line.held():
+            response = client.send(request, stream=True, follow_redirects=False)
         assert isinstance(response, httpx.Response)
-        return Stream(response, read_timeout)
+        line.read_timeout = read_timeout
+        return Stream(response, line)
 
     def _client(self) -> httpx.Client:
         if self._sync is None or self._pid != os.getpid():
@@ -100,11 +104,15 @@ class Http:
     def _make_client(self) -> httpx.Client:
         import httpx
 
-        given = self._transport
-        limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
-        if not isinstance(given, str):
-            return httpx.Client(transport=given)
-        return httpx.Client(limits=limits, verify=self._verify)
+        from hotspare.http.network import lay
+
+        if isinstance(self._transport, str):
+            limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+            client = httpx.Client(limits=limits, verify=self._verify)
+        else:
+            client = httpx.Client(transport=self._transport)
+        lay(client)
+        return client
 
     def close(self) -> None:
         """Close the connections of sync callers."""
@@ -171,24 +179,13 @@ class Http:
 
 
 class Stream:
-    """A streamed answer in sync code. Setting `read_timeout` (seconds) bounds the reads that follow."""
+    """A streamed answer in sync code. Its line's `read_timeout` (seconds) bounds the reads that follow."""
 
-    def __init__(self, response: httpx.Response, read_timeout: float) -> None:
+    def __init__(self, response: httpx.Response, line: Line) -> None:
         self._response = response
         self.status = response.status_code
         self.headers = response.headers
-        self.read_timeout = read_timeout
-        # httpcore fixes the read timeout when it begins a body. Its documented `network_stream` extension is the socket
-        # all reads go through: each read there is bounded by what `read_timeout` says at that moment.
-        self._socket: Any = response.extensions.get("network_stream")
-        if self._socket is not None and hasattr(self._socket, "__dict__"):
-            read = self._socket.read
-
-            def bounded(max_bytes: int, timeout: float | None = None) -> bytes:
-                data: bytes = read(max_bytes, timeout=max(0.001, self.read_timeout))
-                return data
-
-            self._socket.read = bounded
+        self.line = line
 
     def iter_bytes(self) -> Generator[bytes]:
         """The decoded body, piece by piece."""
@@ -201,9 +198,7 @@ class Stream:
 
     def close(self) -> None:
         """Give the connection back, or close it if the answer was not read to its end."""
-        if self._socket is not None:
-            self._socket.__dict__.pop("read", None)
-            self._socket = None
+        self.line.off()
         self._response.close()
 
     def __enter__(self) -> Self:
