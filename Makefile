@@ -31,7 +31,7 @@ demo: .venv/demo  ## a rehearsed regional outage: no key, no network
 	@$(BIN)/hotspare drill
 test: .venv/dev .venv/openai3  ## all tests
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q $(ARGS)
+	@$(BIN)/coverage run -m pytest -q -n auto --dist worksteal $(ARGS)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --skip-covered
 .venv-natives/done: .venv/bin/uv adapters/llama_index/constraints.txt

@@ -3,17 +3,15 @@
 import random
 
 from hotspare import Kind, Outcome, Pool
+from hotspare.call import Member
 from hotspare.domains import domains_of
-from hotspare.health import State
+from hotspare.health import Permit, State
 from hotspare.target import Target
 from hotspare.testing import ManualClock, ScriptedTarget
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-STEPS = st.lists(
-    st.tuples(st.integers(0, 5), st.sampled_from(["ok", "refused", "500", "401", "429", "neutral"]), st.floats(0, 8)),
-    max_size=80,
-)
 OUTCOMES = {
     "ok": Outcome(Kind.OK),
     "refused": Outcome(Kind.TRANSPORT, "refused", unconnected=True),
@@ -22,38 +20,71 @@ OUTCOMES = {
     "429": Outcome(Kind.THROTTLED, "slow", 429, retry_after=3),
     "neutral": Outcome(Kind.ABANDONED),
 }
+LONGEST = 3600.0
+"""Seconds: the longest rest that anything named here may earn."""
 
 
-@settings(deadline=None)
-@given(STEPS)
-def test_domains_hold_their_invariants(steps: list[tuple[int, str, float]]) -> None:
-    """No permit is lost, one probe at a time per domain, everything comes back by itself."""
-    clock = ManualClock()
-    targets = [
-        ScriptedTarget(f"t{i}", id=f"p{i % 2}/m", region=f"r{i % 3}", account="x" if i < 3 else "y").target
-        for i in range(6)
-    ]
-    pool = Pool(targets, clock=clock, rng=random.Random(0))
-    standing = pool._gate.standing
-    for index, word, seconds in steps:
-        clock.advance(seconds)
-        member = standing.members[index]
-        if standing.opens_at(member, clock()) > clock():
-            continue
-        permit = standing.enter(member, clock(), watched=True, panic=False)
-        if permit.probe:
-            rested = [d for d in member.domains if standing.domains[d].state is State.HALF_OPEN]
-            for other in standing.members:
-                if other is not member and set(rested) & set(other.domains):
-                    assert standing.opens_at(other, clock()) > clock(), "two probes in one domain"
-        standing.learn(member, permit, OUTCOMES[word], clock())
-        standing.leave(member, permit)
-        assert not member.health.waiting
-        if word == "ok":
+class DomainsMachine(RuleBasedStateMachine):
+    """Six targets that share providers, regions and accounts; attempts overlap, and end in any order and way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock()
+        targets = [
+            ScriptedTarget(f"t{i}", id=f"p{i % 2}/m", region=f"r{i % 3}", account="x" if i < 3 else "y").target
+            for i in range(6)
+        ]
+        self.standing = Pool(targets, clock=self.clock, rng=random.Random(0))._gate.standing
+        self.running: list[tuple[Member, Permit]] = []
+
+    def admitted(self, member: Member) -> bool:
+        return self.standing.opens_at(member, self.clock()) <= self.clock()
+
+    @rule(seconds=st.floats(0, 8))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(index=st.integers(0, 5))
+    def begins(self, index: int) -> None:
+        member = self.standing.members[index]
+        if not self.admitted(member):
+            return
+        permit = self.standing.enter(member, self.clock(), watched=True, panic=False)
+        self.running.append((member, permit))
+        rested = {d for d in member.domains if self.standing.domains[d].state is State.HALF_OPEN}
+        for other in self.standing.members:
+            assert not (permit.probe and rested.intersection(other.domains) and self.admitted(other)), "two probes"
+
+    @precondition(lambda self: self.running)
+    @rule(word=st.sampled_from(sorted(OUTCOMES)), data=st.data())
+    def ends(self, word: str, data: st.DataObject) -> None:
+        member, permit = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
+        before = self.standing.opens_at(member, self.clock())
+        fresh = permit.epoch == member.health.epoch
+        self.standing.learn(member, permit, OUTCOMES[word], self.clock())
+        self.standing.leave(member, permit)
+        assert permit not in member.health.waiting
+        if word == "ok" and fresh:
             assert member.health.state in (State.CLOSED, State.RECOVERING)
-            assert all(standing.domains[d].state is State.CLOSED for d in member.domains)
-    clock.advance(4000)
-    assert all(standing.opens_at(member, clock()) <= clock() for member in standing.members)
+            assert all(self.standing.domains[d].state is State.CLOSED for d in member.domains)
+        elif word != "neutral" and not permit.probe and word != "ok":
+            assert self.standing.opens_at(member, self.clock()) >= before, "a failure shortened a rest"
+
+    @invariant()
+    def everything_comes_back_by_itself(self) -> None:
+        assert all(self.standing.opens_at(m, self.clock()) <= self.clock() + LONGEST for m in self.standing.members)
+
+    def teardown(self) -> None:
+        for member, permit in self.running:
+            self.standing.learn(member, permit, OUTCOMES["neutral"], self.clock())
+            self.standing.leave(member, permit)
+        assert not any(member.health.waiting for member in self.standing.members), "a permit was lost"
+        self.clock.advance(LONGEST)
+        assert all(map(self.admitted, self.standing.members))
+
+
+TestDomains = DomainsMachine.TestCase
+TestDomains.settings = settings(max_examples=80, stateful_step_count=40)
 
 
 def test_names_of_domains() -> None:

@@ -67,23 +67,50 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreaker = BreakerMachine.TestCase
-TestBreaker.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestBreaker.settings = settings(max_examples=60, stateful_step_count=40)
 
 
-@given(st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=200))
-def test_the_retry_budget_is_never_overdrawn(steps: list[tuple[float, bool]]) -> None:
-    """Draws never exceed what calls and time put in."""
-    knobs = RetryBudget()
-    budget, now, calls, drawn = Retries(knobs), 0.0, 0, 0
-    for seconds, retry in steps:
-        now += seconds
-        if retry:
-            drawn += budget.take(now)
-        else:
-            budget.call(now)
-            calls += 1
-        assert 0 <= budget.tokens <= knobs.cap
-    assert drawn <= knobs.floor + knobs.per_call * calls + now * knobs.floor / 60 + 1e-6
+class RetryBudgetMachine(RuleBasedStateMachine):
+    """Calls come in and retries are drawn while time passes, also backwards by a hair, as clocks of threads do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.knobs = RetryBudget()
+        self.budget, self.now = Retries(self.knobs), 0.0
+        self.put_in, self.drawn = self.knobs.floor, 0
+
+    @rule(seconds=st.floats(0, 300))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.put_in += seconds * self.knobs.floor / 60
+
+    @rule(late=st.floats(0, 0.1))
+    def a_call_comes_in(self, late: float) -> None:
+        self.budget.call(self.now - late)
+        self.put_in += self.knobs.per_call
+
+    @rule()
+    def a_retry_is_drawn(self) -> None:
+        before = self.budget.tokens
+        drawn = self.budget.take(self.now)
+        self.drawn += drawn
+        assert drawn is not self.budget.exhausted
+        assert drawn or before < 1, "refused although there was one"
+
+    @rule()
+    def a_minute_alone_is_enough_to_retry_again(self) -> None:
+        self.time_passes(60)
+        assert self.budget.take(self.now)
+        self.drawn += 1
+
+    @invariant()
+    def never_overdrawn(self) -> None:
+        assert 0 <= self.budget.tokens <= self.knobs.cap
+        assert self.drawn <= self.put_in + 1e-6
+
+
+TestRetryBudget = RetryBudgetMachine.TestCase
+TestRetryBudget.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 @given(st.lists(st.tuples(st.floats(0, 60), st.booleans()), max_size=100))
