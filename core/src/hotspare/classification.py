@@ -53,7 +53,8 @@ _WORDS = (
     _rule(Kind.GONE, r"model_not_found|DeploymentNotFound|not_found_error|ResourceNotFound|on-demand throughput isn.t supported|no longer available"
           r"|model .{0,80}(?:not found|does not exist)|is not found for API version"),
     _rule(Kind.SERVER, r"overloaded|slow_down|capacity exceeded|\"3505\"|high demand|temporarily unable|tool_use_failed|Loading model|server_error"
-          r"|ModelNotReady|ModelTimeout|InternalServerException|ServiceUnavailable|modelStreamError|insufficient_system_resource"),
+          r"|ModelNotReady|ModelTimeout|InternalServerException|ServiceUnavailable|modelStreamError|insufficient_system_resource"
+          r"|Error converting to valid response block"),  # LiteLLM of an answer it cannot read; it calls that a bad request
     _rule(Kind.THROTTLED, r"rate_limit|rate limit|rate_limited|RESOURCE_EXHAUSTED|ThrottlingException|too many requests|RateLimitReached"),
 )  # fmt: skip
 
