@@ -91,6 +91,8 @@ def test_a_cut_stream_is_never_served_as_whole(item: Recorded) -> None:
         if result is not None:  # the usage may come behind the proof, or be cut with it
             assert result._replace(tokens=whole.tokens) == whole
             assert result.tokens in (whole.tokens, Tokens())
+    if item.wire.dialect == "anthropic":  # its proof is `message_stop`, which comes last
+        assert all(cut(item, whole, raw[:end]) is None for end in ends[:-1])
     assert breaks >= len(ends) // 2
 
 

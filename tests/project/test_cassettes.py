@@ -80,11 +80,11 @@ def test_what_must_not_be_published_is_found_and_never_written(what: str, line: 
 
 
 def test_scrubbing_keeps_what_the_wire_needs() -> None:
-    """Keys, cookies, organisations and request ids go with their headers; limits and Retry-After stay."""
+    """Keys, cookies, organisations, their addresses and request ids go with their headers; limits and Retry-After stay."""
     exchange = {
         "request": {
             "method": "POST",
-            "uri": "http://127.0.0.1:4010/v1/chat/completions",
+            "uri": "https://my-company.openai.azure.com/openai/v1/chat/completions",
             "headers": {"Authorization": ["Bearer test"], "Content-Type": ["application/json"], "api-key": ["test"]},
             "body": b"{}",
         },
@@ -97,6 +97,7 @@ def test_scrubbing_keeps_what_the_wire_needs() -> None:
     }  # fmt: skip
     text = Writer.serialize({"interactions": [exchange]})
     written = Writer.deserialize(text)["interactions"][0]
+    assert written["request"]["uri"] == "https://scrubbed.openai.azure.com/openai/v1/chat/completions"
     assert written["request"]["headers"] == {"content-type": ["application/json"]}
     assert written["response"]["headers"] == {"retry-after": ["7"], "x-ratelimit-limit-requests": ["60"]}
     assert written["response"]["body"]["string"] == (

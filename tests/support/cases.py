@@ -129,11 +129,10 @@ class Recorded:
     server: str = "aimock"
     preset: str = ""
 
-    def target(self, case: str, base_url: str | None = None) -> Target:
-        """The target that this case asks, at a base URL (default: the one that local cassettes name)."""
+    def target(self, case: str, base_url: str | None, key: str = KEY) -> Target:
+        """The target that this case asks, at a base URL (None: the provider's own)."""
         model = self.reasoning_model if case.startswith("reasoning") and self.reasoning_model else self.model
-        url = SERVERS[self.server] + self.base if base_url is None else base_url
-        return Target(f"{self.preset or self.name}/{model}", base_url=url, api_key=KEY)
+        return Target(f"{self.preset or self.name}/{model}", base_url=base_url, api_key=key)
 
     def cases(self) -> list[Case]:
         """The cases recorded of this provider, as it can take them."""

@@ -173,6 +173,7 @@ _SCRUBBED = (
     (re.compile(r"(\"(?:request_id|requestId|responseId|system_fingerprint)\": ?\")[^\"]*"), r"\1scrubbed"),
     (re.compile(r"(\"id\": ?\"(?:chatcmpl|gen|msg|resp)[-_])[^\"]*"), r"\1scrubbed"),
     (re.compile(r"(\"created\": ?)\d+"), r"\g<1>1764000000"),
+    (re.compile(r"(https://)[\w-]+(\.[\w.]*azure\.com)"), r"\1scrubbed\2"),
     (re.compile(r"\b(org|proj|user|req)[-_][A-Za-z0-9]{8,}"), r"\1-scrubbed"),
 )
 _LEAKS = {
@@ -203,7 +204,7 @@ def scrub(exchange: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "request": {
             "method": request["method"],
-            "uri": request["uri"],
+            "uri": _text(request["uri"]),
             "headers": _headers(request["headers"]),
             "body": _text(request["body"]),
         },

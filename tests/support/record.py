@@ -23,10 +23,10 @@ from typing import Any
 
 import httpx
 import vcr
-from hotspare import AllTargetsFailed, Pool, SecretStr, Target
+from hotspare import AllTargetsFailed, Pool, Target
 from hotspare.providers.presets import PRESETS
 
-from tests.support.cases import PROVIDERS, SERVERS, Case, Recorded
+from tests.support.cases import KEY, PROVIDERS, SERVERS, Case, Recorded
 from tests.support.cassettes import README, ROOT, Leak, Writer, digest, expected, path_of, recording, table
 
 SERVED = Path(__file__).parent / "servers"
@@ -149,19 +149,16 @@ def local(server: str, address: str, folder: Path) -> list[str]:
 
 def real(provider: Recorded, folder: Path) -> list[str]:
     """The cases that a real provider answers on demand: all good ones, and a wrong key."""
-    key = PRESETS[provider.name].key_of(provider.target("plain"), {})  # the test key: for 401
-    environment = next((os.environ[v] for v in PRESETS[provider.name].key_env if os.environ.get(v)), None)
-    if environment is None:
-        raise SystemExit(f"set {' or '.join(PRESETS[provider.name].key_env)} to record {provider.name} for real")
+    variables = PRESETS[provider.name].key_env
+    key = next((os.environ[name] for name in variables if os.environ.get(name)), None)
+    if key is None:
+        raise SystemExit(f"set {' or '.join(variables)} to record {provider.name} for real")
     done: list[str] = []
     for case in provider.cases():
         if case.status not in (200, 401):
             continue
-        target = dataclasses.replace(
-            provider.target(case.name),
-            base_url=os.environ.get(f"{provider.name.upper()}_BASE_URL"),
-            api_key=SecretStr(environment if case.status == 200 else key or "wrong"),
-        )
+        url = os.environ.get(f"{provider.name.upper()}_BASE_URL")
+        target = provider.target(case.name, url, key if case.status == 200 else KEY)
         try:
             record(provider, case, target, None, folder)
         except (AssertionError, Leak) as error:
