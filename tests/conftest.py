@@ -8,6 +8,8 @@ import pytest
 from hotspare.drill.provider import Provider
 from hypothesis import settings
 
+from tests.support import tables
+
 settings.register_profile("hotspare", deadline=None)  # a busy machine is no failure
 settings.load_profile("hotspare")
 
@@ -38,3 +40,11 @@ def _children_find_the_sources() -> None:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it would fetch a price list at import
     source = str(Path(__file__).parents[1] / "core" / "src")
     os.environ["PYTHONPATH"] = os.pathsep.join(p for p in (source, os.environ.get("PYTHONPATH")) if p)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The tables that tests measured."""
+    for title, columns, rows in tables.TABLES:
+        terminalreporter.section(title)
+        for line in tables.lines(columns, rows):
+            terminalreporter.line(line)

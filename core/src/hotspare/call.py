@@ -47,6 +47,7 @@ class Attempt:
 
     `timeout` bounds the first content of a stream or a whole answer, `stall` the silences inside a stream (seconds).
     `whole`: a whole answer is asked for, not a stream.
+    `continues`: it asks for the rest of an answer whose stream broke.
     `patience`: seconds after which the call goes on beside it (`on_slow = race`); None: it is waited for.
     `overdue`: what it is settled as when it lost after that.
     `result` is the backend's answer, put there by the driver: a reply, or an opened stream with its first chunk.
@@ -60,6 +61,7 @@ class Attempt:
     timeout: float
     stall: float
     whole: bool
+    continues: bool = False
     patience: float | None = None
     overdue: Outcome | None = None
     result: Any = None

@@ -158,7 +158,15 @@ class MalformedAnswer(BackendError):
 
 
 class EmptyAnswer(BackendError):
-    """A complete answer with no text, no tool call and no reason for it."""
+    """An answer with no text, no tool call and no reason for it.
+
+    `proven`: the wire's own proof of a regular completion was there. To a request that asks for the rest of a broken
+    answer, that says that nothing was missing.
+    """
+
+    def __init__(self, message: str, *, proven: bool = False, body: bytes = b"") -> None:
+        self.proven = proven
+        super().__init__(message, body=body)
 
 
 class IncompleteAnswer(BackendError):

@@ -240,7 +240,10 @@ class Gate:
         why = "probe" if permit.probe and why in ("first", "failover") else why
         request = recovery.request_for(call, member, self.policy)
         stall = stall_bound(member, self.policy)
-        attempt = Attempt(call.started_attempts, member, permit, request, why, timeout, stall, whole, patience)
+        attempt = Attempt(
+            call.started_attempts, member, permit, request, why, timeout, stall, whole,
+            continues=request is not call.request, patience=patience,
+        )  # fmt: skip
         call.running.append(attempt)
         return attempt
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 INSTRUCTION = (
     "Your last answer was cut off by a technical fault. Continue it from exactly where it stops, even in the middle of a "
-    "word. Write only the continuation: repeat nothing, explain nothing, apologise for nothing."
+    "word. Write only the continuation: repeat nothing, explain nothing, apologise for nothing. If nothing is missing, write "
+    "nothing."
 )
 """What a target without prefill is told; `Policy.continue_instruction` replaces it. System prompts stay untouched."""
 

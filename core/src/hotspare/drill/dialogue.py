@@ -62,8 +62,9 @@ class _Talk:
             self.full, self.given = after_tools(self.prompt, self.results), ""
         if not turn.text and not turn.images:
             return
-        # an instruction to continue is known by its place: after a beginning of the answer that is not all of it
-        begun = self.given and self.full.startswith(self.given) and self.given != self.full
+        # an instruction to continue is known by its place, after a beginning of the answer; after all of it, by its words
+        begun = self.given and self.full.startswith(self.given)
+        begun = begun and (self.given != self.full or "continu" in turn.text.lower())
         if begun and not turn.results:
             self.told_to_continue = True
             return

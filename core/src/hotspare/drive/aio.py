@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from hotspare.call import Attempt
-from hotspare.drive.stream import Opened, first_of
+from hotspare.drive.stream import Opened, first_of, outcome_of
 from hotspare.engine import WOKE, Event, Finished, Flow, Start, Wait
 from hotspare.errors import AttemptTimeout, IncompleteAnswer
 from hotspare.outcome import OK, Outcome
@@ -168,7 +168,7 @@ async def _send(attempt: Attempt) -> Outcome:
         if scope.cancelled_caught:
             raise AttemptTimeout(f"no whole answer within {attempt.timeout:.1f} s")
     except Exception as error:
-        return backend.classify(error)
+        return outcome_of(error, attempt)
     return OK
 
 
@@ -188,7 +188,7 @@ async def _open_stream(attempt: Attempt) -> Outcome:
             raise AttemptTimeout(f"no first token within {attempt.timeout:.1f} s")
         raise IncompleteAnswer("the stream ended with nothing in it")
     except Exception as error:
-        return backend.classify(error)
+        return outcome_of(error, attempt)
     finally:
         if not opened:
             with anyio.CancelScope(shield=True):

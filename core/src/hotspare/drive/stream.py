@@ -9,10 +9,10 @@ from typing import Any
 import anyio
 
 from hotspare.call import Attempt, Call, drip_bound
-from hotspare.errors import AllTargetsFailed, AttemptTimeout, IncompleteAnswer, StreamInterrupted
+from hotspare.errors import AllTargetsFailed, AttemptTimeout, EmptyAnswer, IncompleteAnswer, StreamInterrupted
 from hotspare.gate import Gate
 from hotspare.messages import ChatChunk, ChatReply, Receipt, Usage
-from hotspare.outcome import Outcome
+from hotspare.outcome import OK, Outcome
 from hotspare.providers.assemble import chunks_of
 from hotspare.recovery import Seam, SeamError, Shown, lost_usage, may_recover
 from hotspare.target import Price, Target
@@ -49,6 +49,15 @@ class Opened:
 def first_of(chunk: ChatChunk) -> bool:
     """Whether this chunk is the verdict: content, or a proven end without any."""
     return chunk.is_content or chunk.finish_reason is not None
+
+
+def outcome_of(error: Exception, attempt: Attempt) -> Outcome:
+    """What an error means for its attempt. One that was asked for the rest of an answer, and proves that there is none,
+    has answered."""
+    if attempt.continues and isinstance(error, EmptyAnswer) and error.proven:
+        attempt.result = ChatReply()
+        return OK
+    return attempt.member.backend.classify(error)
 
 
 class Watch:

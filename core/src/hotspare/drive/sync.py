@@ -8,7 +8,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from hotspare.call import Attempt
-from hotspare.drive.stream import Opened, first_of
+from hotspare.drive.stream import Opened, first_of, outcome_of
 from hotspare.engine import WOKE, Event, Finished, Flow, Start, Wait
 from hotspare.errors import AttemptTimeout, IncompleteAnswer
 from hotspare.http.line import Line
@@ -143,7 +143,7 @@ def _send(attempt: Attempt) -> Outcome:
     try:
         attempt.result = backend.send(attempt.request, timeout=attempt.timeout)
     except Exception as error:
-        return backend.classify(error)
+        return outcome_of(error, attempt)
     return OK
 
 
@@ -162,7 +162,7 @@ def _open_stream(attempt: Attempt, clock: Callable[[], float]) -> Outcome:
         raise IncompleteAnswer("the stream ended with nothing in it")
     except Exception as error:
         chunks.close()
-        return backend.classify(error)
+        return outcome_of(error, attempt)
     except BaseException:
         chunks.close()
         raise

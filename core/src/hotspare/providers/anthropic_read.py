@@ -66,7 +66,7 @@ def finish_of(stop_reason: object, *, has_content: bool, body: Json) -> FinishRe
     if not has_content and reason == "refusal":
         raise refused(body)
     if not has_content and reason not in _EMPTY_IS_RIGHT:
-        raise EmptyAnswer(f"the answer is empty (stop_reason: {reason})", body=dump(body))
+        raise EmptyAnswer(f"the answer is empty (stop_reason: {reason})", proven=reason == "end_turn", body=dump(body))
     return FINISH.get(reason, "stop")
 
 

@@ -108,7 +108,7 @@ class Candidate:
         elif self.reason in BLOCKED:
             raise InBandError(f"the answer was blocked ({self.reason})", body=body)
         elif self.reason == "STOP" and not self.other:
-            raise EmptyAnswer("the answer is empty (finishReason: STOP)", body=body)
+            raise EmptyAnswer("the answer is empty (finishReason: STOP)", proven=True, body=body)
         if self.reason == "MAX_TOKENS":
             return "length"
         if self.reason != "STOP":

@@ -193,4 +193,5 @@ def finish_of(
         raise InBandError(error["message"], body=dump({"error": error}))
     if finish == "length" or (reason in ("stop", "stop_sequence") and request.stop):
         return finish
-    raise EmptyAnswer(f"the answer is empty (finish_reason: {reason or 'none'})", body=dump(body))
+    said = f"the answer is empty (finish_reason: {reason or 'none'})"
+    raise EmptyAnswer(said, proven=bool(reason) and finish == "stop", body=dump(body))

@@ -1,0 +1,185 @@
+"""Every fault at every token of a 60-token answer, in each wire, sync and async, and under each rule for a break.
+
+The caller gets the exact text once, or (where the safety ladder says so) the exact prefix in a StreamInterrupted. All
+positions of one case run at once against one pool; the table of fault x wire x rule is printed at the end of the run.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hotspare import Pool, StreamInterrupted, Target, Timeouts
+from hotspare.drill.answers import answer, tokenize
+from hotspare.drill.provider import Provider
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.tables import show
+
+WIRES = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}
+FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "reset": ("cut", {}),
+    "closed early": ("cut", {"how": "close"}),
+    "clean EOF": ("eof", {}),
+    "error event": ("error_event", {"status": 529}),
+    "malformed, then the end": ("malformed", {"ends": True}),
+    "malformed, goes on": ("malformed", {}),
+    "stall": ("stall", {}),
+}
+FACES = ("sync", "async")
+PROMPT = "a long one"
+TEXT = answer(PROMPT)
+PIECES = tokenize(TEXT)
+POSITIONS = range(len(PIECES))
+TIMEOUTS = Timeouts(stall=0.15, stall_min=0.15, first_token=0.5, whole=1)
+JSON = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}  # fmt: skip
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}  # fmt: skip
+RULES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "restart": ({"on_break": "restart"}, {}),
+    "raise": ({"on_break": "raise"}, {}),
+    "JSON": ({}, {"response_format": JSON}),
+    "tools": ({}, {"tools": [TOOL]}),
+}
+
+
+def broken_pool(provider: Provider, wire: str, fault: str, positions: range = POSITIONS, **policy: Any) -> Pool:
+    """For each position a route of two targets: one that breaks there, and a sound one of any wire."""
+    kind, options = FAULTS[fault]
+    targets: list[Target] = []
+    routes: dict[str, list[list[str]]] = {}
+    sound = [
+        Target(f"{w}/{m}", name=w, region=f"sound-{w}", base_url=provider.base_url("b", w), api_key="test-1")
+        for w, m in WIRES.items()
+    ]
+    for at in positions:
+        provider.fault("a", kind, at=at, model=f"at-{at:02}-", **options)
+        name = f"at-{at:02}"
+        targets.append(
+            Target(
+                f"{wire}/{WIRES[wire]}-at-{at:02}-", name=name, region=name,
+                base_url=provider.base_url("a", wire), api_key="test-1",
+            )
+        )  # fmt: skip
+        routes[name] = [[name], [sound[at % 3].name]]
+    return Pool([*targets, *sound], routes=routes, deadline=30, timeouts=TIMEOUTS, **policy)
+
+
+def told(chunks: list[Any], error: StreamInterrupted | None) -> tuple[str, str]:
+    """What was handed out, and how it ended."""
+    text = "".join(chunk.text for chunk in chunks)
+    if error is not None:
+        assert error.text == text
+        return text, "interrupted"
+    assert chunks[-1].finish_reason and chunks[-1].receipt and chunks[-1].usage
+    return text, "whole"
+
+
+def sync_stream(pool: Pool, at: int, prompt: str = PROMPT, **request: Any) -> tuple[str, str]:
+    chunks: list[Any] = []
+    try:
+        for chunk in pool.stream(prompt, model=f"at-{at:02}", **request):
+            chunks.append(chunk)
+    except StreamInterrupted as error:
+        return told(chunks, error)
+    return told(chunks, None)
+
+
+async def async_stream(pool: Pool, at: int, prompt: str = PROMPT, **request: Any) -> tuple[str, str]:
+    chunks: list[Any] = []
+    try:
+        async for chunk in pool.astream(prompt, model=f"at-{at:02}", **request):
+            chunks.append(chunk)
+    except StreamInterrupted as error:
+        return told(chunks, error)
+    return told(chunks, None)
+
+
+def everywhere(pool: Pool, face: str, positions: range = POSITIONS, **request: Any) -> dict[int, tuple[str, str]]:
+    """The stream broken at each position, all at once."""
+    if face == "sync":
+        with ThreadPoolExecutor(16) as threads, pool:
+            found = threads.map(lambda at: sync_stream(pool, at, **request), positions)
+            return dict(zip(positions, found, strict=True))
+
+    async def all_of_them() -> list[tuple[str, str]]:
+        async with pool:
+            return await asyncio.gather(*(async_stream(pool, at, **request) for at in positions))
+
+    return dict(zip(positions, asyncio.run(all_of_them()), strict=True))
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[dict[tuple[str, str, str], str]]:
+    """Cells by wire, rule and fault; a table a wire is printed at the end of the run."""
+    cells: dict[tuple[str, str, str], str] = {}
+    yield cells
+    for wire in WIRES:
+        rules = [rule for rule in (*(f"resume, {face}" for face in FACES), *RULES) if (wire, rule, "stall") in cells]
+        rows = {fault: [cells.get((wire, rule, fault), "") for rule in rules] for fault in FAULTS}
+        show(f"{wire}: streams broken at each of 60 tokens, whole texts + exact prefixes", rules, rows)
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_plain_text_is_whole(
+    fault: str, wire: str, face: str, provider: Provider, table: dict[tuple[str, str, str], str]
+) -> None:
+    """Whatever breaks, wherever: the exact text once, and no place is lost."""
+    pool = broken_pool(provider, wire, fault)
+    found = everywhere(pool, face)
+    assert {at: end for at, end in found.items() if end != (TEXT, "whole")} == {}
+    assert pool.health().attempts == 0
+    table[wire, f"resume, {face}", fault] = str(len(found))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_ladder_holds(
+    fault: str, wire: str, rule: str, provider: Provider, table: dict[tuple[str, str, str], str]
+) -> None:
+    """Begun anew by policy, or raised with the exact prefix: by policy, in JSON mode, behind a tool call."""
+    policy, request = RULES[rule]
+    prompt = {"JSON": "the city, please", "tools": "call weather"}.get(rule, PROMPT)
+    pool = broken_pool(provider, wire, fault, **policy)
+    found = everywhere(pool, "async", prompt=prompt, **request)
+    whole = {"JSON": answered(provider, wire, prompt, **request), "tools": ""}.get(rule, TEXT)
+    exact = [at for at, (text, end) in found.items() if end == "whole" and text == whole]
+    prefix = [at for at, (text, end) in found.items() if end == "interrupted" and whole.startswith(text)]
+    assert len(exact) + len(prefix) == len(found), {at: e for at, e in found.items() if at not in (*exact, *prefix)}
+    if rule == "restart" or fault == "malformed, goes on":
+        assert not prefix
+    elif rule == "raise":
+        assert exact == [0] and {len(tokenize(found[at][0])) for at in prefix} >= set(range(1, 58))
+    table[wire, rule, fault] = f"{len(exact)} + {len(prefix)}"
+
+
+def answered(provider: Provider, wire: str, prompt: str, **request: Any) -> str:
+    """What a sound target of this wire says."""
+    target = Target(f"{wire}/{WIRES[wire]}", base_url=provider.base_url("c", wire), api_key="test-1")
+    with Pool([target]) as pool:
+        return pool.chat(prompt, **request).text
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_breaks_after_breaks(data: st.DataObject, provider: Provider) -> None:
+    """Two targets in a row break, anywhere and in any way, and the third still ends the text."""
+    provider.reset()
+    targets: list[Target] = []
+    for endpoint in "abc":
+        wire = data.draw(st.sampled_from(sorted(WIRES)))
+        if endpoint != "c":
+            kind, options = FAULTS[data.draw(st.sampled_from(sorted(FAULTS)))]
+            provider.fault(endpoint, kind, at=data.draw(st.integers(0, 59)), **options)
+        targets.append(
+            Target(f"{wire}/{WIRES[wire]}", name=endpoint, region=endpoint, base_url=provider.base_url(endpoint, wire), api_key="test-1")
+        )  # fmt: skip
+    prompt = f"answer {data.draw(st.integers(0, 10_000))}"
+    with Pool(targets, deadline=30, timeouts=TIMEOUTS, whole=data.draw(st.sampled_from(["wait", "stream"]))) as pool:
+        assert "".join(chunk.text for chunk in pool.stream(prompt)) == answer(prompt)
+        assert pool.chat(prompt).text == answer(prompt)
+        assert pool.health().attempts == 0
