@@ -13,6 +13,8 @@ from langchain_hotspare.members import targets_of
 from langchain_openai import ChatOpenAI
 
 State = Literal["well", "primary dead", "last alive"]
+Kind = Literal["wire", "native"]
+KINDS: tuple[Kind, ...] = ("wire", "native")
 STATES: tuple[State, ...] = ("well", "primary dead", "last alive")
 _DEAD: dict[State, str] = {"well": "", "primary dead": "a", "last alive": "ab"}
 
@@ -42,7 +44,7 @@ def native_models(provider: Provider) -> list[BaseChatModel]:
 
 
 @contextmanager
-def pool_in(state: State, kind: Literal["wire", "native"], provider: Provider, **policy: Any) -> Iterator[Pool]:
+def pool_in(state: State, kind: Kind, provider: Provider, **policy: Any) -> Iterator[Pool]:
     """A pool that knows already who is dead: with breakers open, as after the first second of an outage."""
     targets = wire_targets(provider) if kind == "wire" else targets_of(native_models(provider))
     for endpoint in _DEAD[state]:

@@ -86,6 +86,8 @@ def test_four_ways_to_build_one(provider: Provider, tmp_path: Path) -> None:
         ({"targets": [Target("ollama/x")], "temprature": 0}, "'temprature' is no field; did you mean 'temperature'"),
         ({"targets": [Target("ollama/x")], "top_logprobs": 1}, "'top_logprobs' is no field; .* go into model_kwargs"),
         ({"models": ["nobody/gpt"]}, "nobody"),
+        ({"pool": 5}, "pool: 5 must be a hotspare.Pool"),
+        ({"config": "a.toml", "policy": Policy()}, "policy: a pool that comes by `config` has its own"),
         ({"config": {"targets": [{"id": "openai/gpt-4.1", "api_key": "k-secret", "regoin": "us"}]}}, "regoin"),
     ],
 )

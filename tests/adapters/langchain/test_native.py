@@ -342,6 +342,27 @@ async def test_native_and_wire_members_share_one_pool(provider: Provider) -> Non
     assert (await llm.ainvoke("hello")).response_metadata["model_provider"] == "openai"
 
 
+def test_a_call_may_say_otherwise_than_the_binding(provider: Provider) -> None:
+    """`tool_choice`, `response_format` and `tools` given after `bind_tools` reach native members as they reach wires."""
+    tool = {"type": "function", "function": {"name": "go", "description": "Goes.", "parameters": {"type": "object", "properties": {}}}}  # fmt: skip
+    other = {"type": "function", "function": {**tool["function"], "name": "stay"}}  # type: ignore[dict-item]
+    llm = ChatHotspare(models=[openai(provider, "a")]).bind_tools([tool], tool_choice="any")
+    assert llm.invoke("hello").tool_calls
+    assert not llm.bind(tool_choice="none").invoke("hello").tool_calls
+    assert [call["name"] for call in llm.bind(tools=[other]).invoke("hello").tool_calls] == ["stay"]
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "properties": {}}}}
+    llm.bind(response_format=schema, tool_choice="none").invoke("hello")
+    assert provider.heard("a")[-1]["body"]["response_format"]["json_schema"]["name"] == "x"
+
+
+async def test_a_members_own_shorter_timeout_stays(provider: Provider) -> None:
+    """The pool's time is the longest, not the only one."""
+    provider.fault("a", "blackhole")
+    llm = ChatHotspare(models=[openai(provider, "a", timeout=0.2), anthropic(provider, "b")])
+    assert (await llm.ainvoke("hello")).text == answer("hello")
+    assert llm.invoke("hello").text == answer("hello")
+
+
 # --- streams -------------------------------------------------------------------------------------------------------
 
 
@@ -358,6 +379,7 @@ async def test_a_broken_stream_is_continued(first: str, second: str, provider: P
     assert whole.text == answer("tell me")
     assert whole.response_metadata["model_name"] in ("gpt-4.1", "claude-sonnet-4-5")
     assert whole.response_metadata["hotspare"]["seams"]
+    assert whole.response_metadata["hotspare"]["failovers"] == 1
     assert whole.response_metadata.get("model_provider") == first
     assert chunks[-1].chunk_position == "last"
     assert [block["type"] for block in whole.content_blocks] == ["text"]

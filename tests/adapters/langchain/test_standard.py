@@ -1,23 +1,30 @@
 """LangChain's own standard suites, in every state that a pool of each kind can be in."""
 
+import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hotspare import Pool, Target
+from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
-from langchain_hotspare import ChatHotspare
+from langchain_hotspare import ChatHotspare, target_of
+from langchain_openai import ChatOpenAI
 from langchain_tests.unit_tests import ChatModelUnitTests
+from pydantic import SecretStr
 
+from tests.adapters.langchain.pools import KINDS, STATES
 from tests.adapters.langchain.suites import Standard
 
 
 class TestUnit(ChatModelUnitTests):
-    """The unit suite, which calls nobody."""
+    """The unit suite, which calls nobody, for a wire pool."""
+
+    targets: ClassVar[list[Target]] = [Target("openai/gpt-4.1", api_key="test")]
 
     @pytest.fixture(scope="class", autouse=True)
     def _pool(self, request: pytest.FixtureRequest) -> Iterator[None]:
-        with Pool([Target("openai/gpt-4.1", api_key="test")]) as pool:
+        with Pool(self.targets) as pool:
             request.cls.pool = pool
             yield
 
@@ -38,71 +45,21 @@ class TestUnit(ChatModelUnitTests):
         return {"OPENAI_API_KEY": "test"}, {"models": ["openai/gpt-4.1"]}, {}
 
 
-class TestWire(Standard):
-    """Wire targets, all well."""
+class TestUnitNative(TestUnit):
+    """The same for a pool of native members."""
+
+    targets: ClassVar[list[Target]] = [
+        target_of(ChatOpenAI(model="gpt-4.1", api_key=SecretStr("test"))),
+        target_of(ChatAnthropic(model_name="claude-sonnet-4-5", api_key=SecretStr("test"))),
+    ]
+
+    @property
+    def init_from_env_params(self) -> Any:
+        return {"OPENAI_API_KEY": "test"}, {"models": ["openai:gpt-4.1"]}, {}
 
 
-class TestWirePrimaryDead(Standard):
-    """Wire targets, the first one unreachable."""
-
-    state = "primary dead"
-
-
-class TestWireLastAlive(Standard):
-    """Wire targets, only the last one alive."""
-
-    state = "last alive"
-
-
-class TestNative(Standard):
-    """Native members, all well."""
-
-    kind = "native"
-
-
-class TestNativePrimaryDead(Standard):
-    """Native members, the first one unreachable."""
-
-    kind, state = "native", "primary dead"
-
-
-class TestNativeLastAlive(Standard):
-    """Native members, only the last one alive."""
-
-    kind, state = "native", "last alive"
-
-
-class TestWireSchema(TestWire):
-    """The same by the provider's own structured output."""
-
-    method = "json_schema"
-
-
-class TestWirePrimaryDeadSchema(TestWirePrimaryDead):
-    """The same by the provider's own structured output."""
-
-    method = "json_schema"
-
-
-class TestWireLastAliveSchema(TestWireLastAlive):
-    """The same by the provider's own structured output."""
-
-    method = "json_schema"
-
-
-class TestNativeSchema(TestNative):
-    """The same by the provider's own structured output."""
-
-    method = "json_schema"
-
-
-class TestNativePrimaryDeadSchema(TestNativePrimaryDead):
-    """The same by the provider's own structured output."""
-
-    method = "json_schema"
-
-
-class TestNativeLastAliveSchema(TestNativeLastAlive):
-    """The same by the provider's own structured output."""
-
-    method = "json_schema"
+for _kind, _state, _method in itertools.product(KINDS, STATES, ("function_calling", "json_schema")):
+    _words = f"{_kind} {_state} {'schema' if _method == 'json_schema' else ''}".title().replace(" ", "")
+    globals()[f"Test{_words}"] = type(
+        f"Test{_words}", (Standard,), {"kind": _kind, "state": _state, "method": _method, "__module__": __name__}
+    )

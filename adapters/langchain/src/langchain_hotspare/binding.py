@@ -8,6 +8,7 @@ Every native model keeps its own tool format and its own way to structured outpu
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,6 +20,9 @@ from langchain_core.runnables import Runnable, RunnableBinding, RunnableSequence
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
 Json = dict[str, Any]
+
+_QUIET = threading.Lock()
+"""Python's warning filters are the process's: two threads that change them at once would leave them changed."""
 
 
 class Binding:
@@ -57,12 +61,29 @@ class Binding:
 
     def kwargs_for(self, model: BaseChatModel) -> Json:
         """What this model's calls get. Raises whatever the model raises for what it cannot do."""
+        if not (self.tools or self.response_format):
+            return {}
         found = self._bound.get(id(model))
         if found is None:
-            with warnings.catch_warnings():  # a member may say that it does this in another way than it was asked
+            with (
+                _QUIET,
+                warnings.catch_warnings(),
+            ):  # a member may say that it does this in another way than it was asked
                 warnings.simplefilter("ignore")
                 found = self._bound[id(model)] = {**self._tools_for(model), **self._format_for(model)}
         return found
+
+    def in_call(self, fields: Mapping[str, Any]) -> Binding | None:
+        """What holds in a call with these fields of a request, which may say otherwise; None: the fields alone."""
+        plain = [tool_name(tool) for tool in self.tools if not _is_own(tool)]
+        if [tool_name(tool) for tool in fields.get("tools", ())] != plain:
+            return None
+        choice, format_ = fields.get("tool_choice"), fields.get("response_format", self.response_format)
+        same_choice = choice == wire_choice(self.choice) or not plain
+        if same_choice and format_ == self.response_format:
+            return self
+        choice = self.choice if same_choice else plain_choice(choice)
+        return Binding(self.tools, choice, format_, **self.options)
 
     def _tools_for(self, model: BaseChatModel) -> Json:
         if not self.tools:
@@ -71,9 +92,11 @@ class Binding:
         if self.choice is not None:
             no_tool = self.choice == "none" and is_a(model, "ChatAnthropic")  # which would look for a tool of that name
             options["tool_choice"] = {"type": "none"} if no_tool else self.choice
+        tools: Sequence[Any] = self.tools
         if self.response_format is not None and is_a(model, "BaseChatOpenAI"):
             options.setdefault("strict", True)  # OpenAI's client parses a structured answer beside strict tools only
-        return _bound(model.bind_tools(self.tools, **options))
+            tools = [_bare(tool) for tool in tools]
+        return _bound(model.bind_tools(tools, **options))
 
     def _format_for(self, model: BaseChatModel) -> Json:
         kind = (self.response_format or {}).get("type", "text")
@@ -109,6 +132,11 @@ def tool_name(tool: Any) -> str:
         named = function if isinstance(function, Mapping) else tool
         return str(named.get("name") or named.get("title") or named.get("type"))
     return str(getattr(tool, "name", None) or getattr(tool, "__name__", type(tool).__name__))
+
+
+def _bare(tool: Any) -> Any:
+    """The function inside of OpenAI's tool: LangChain makes those strict, and leaves whole tools as they are."""
+    return tool["function"] if isinstance(tool, Mapping) and isinstance(tool.get("function"), Mapping) else tool
 
 
 def wire_tools(tools: Sequence[Any], strict: bool | None) -> tuple[list[Json], list[str]]:

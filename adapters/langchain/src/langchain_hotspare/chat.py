@@ -6,12 +6,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from hotspare import CallError, Policy, Pool, Target, __version__
-from hotspare.errors import ConfigError, Problem
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
@@ -24,8 +22,9 @@ from pydantic_core.core_schema import any_schema
 from typing_extensions import override
 
 from langchain_hotspare.answers import ChunkWriter, result_of
+from langchain_hotspare.building import with_pool
 from langchain_hotspare.errors import as_model_errors
-from langchain_hotspare.members import Member, targets_of
+from langchain_hotspare.members import Member
 from langchain_hotspare.native import NativeBackend
 from langchain_hotspare.profile import profile_of
 from langchain_hotspare.request import bound_kwargs, request_of
@@ -34,9 +33,6 @@ from langchain_hotspare.trail import atell, tell
 
 _AS_IT_IS = GetPydanticSchema(lambda source, handler: any_schema())
 """For objects that check themselves: pydantic would look into dataclasses and copy them."""
-_SOURCES = ("pool", "targets", "models", "config")
-_OF_MEMBERS = frozenset({"api_key", "base_url", "max_retries"})
-"""Words of other chat models that belong to targets here; they are taken, so that a swap of classes is one, and say nothing."""
 _SETTINGS = (
     "model", "temperature", "max_tokens", "top_p", "seed", "reasoning_effort", "stop", "deadline", "max_attempts",
 )  # fmt: skip
@@ -94,7 +90,7 @@ class ChatHotspare(BaseChatModel):
 
         def __init__(self, **fields: Any) -> None:
             # Not in a validator: pydantic would hide the ConfigError in one of its own, and show a config's keys there.
-            super().__init__(**_with_pool(fields, type(self)))
+            super().__init__(**with_pool(fields, type(self)))
 
     @model_validator(mode="after")
     def _set_hotspare_version(self) -> ChatHotspare:
@@ -296,37 +292,6 @@ class ChatHotspare(BaseChatModel):
 
     def _target(self, name: str) -> Target:
         return next(target for target in self.pool.targets if target.name == name)
-
-
-def _with_pool(given: dict[str, Any], cls: type[BaseChatModel]) -> dict[str, Any]:
-    """One of `pool`, `targets`, `models`, `config` becomes the pool; every other word must be a field."""
-    problems = list(_unknown(given.keys() - _OF_MEMBERS, cls))
-    sources = [name for name in _SOURCES if given.get(name) is not None]
-    if len(sources) != 1:
-        problems.append(Problem.at("ChatHotspare", sources, f"must be given one of {', '.join(_SOURCES)}"))
-    if problems:
-        raise ConfigError(problems)
-    if given.get("pool") is None:
-        given["pool"] = _pool_of(given)
-    if isinstance(given.get("stop"), str):
-        given["stop"] = [given["stop"]]
-    return {name: value for name, value in given.items() if name not in (*_SOURCES[1:], "policy", *_OF_MEMBERS)}
-
-
-def _pool_of(given: Mapping[str, Any]) -> Pool:
-    if given.get("config") is not None:
-        return Pool.from_config(given["config"])
-    targets = given["targets"] if given.get("targets") is not None else targets_of(given["models"])
-    return Pool(targets, policy=given.get("policy"))
-
-
-def _unknown(names: set[str], cls: type[BaseChatModel]) -> Iterator[Problem]:
-    """Words that are no field: a misspelt one must not be silently without effect."""
-    fields = [*cls.model_fields, "timeout", "route"]
-    for name in sorted(names - set(fields)):
-        near = get_close_matches(name, fields, 1)
-        hint = f"did you mean {near[0]!r}?" if near else "further words of a call go into model_kwargs"
-        yield Problem(f"ChatHotspare: {name!r} is no field; {hint}")
 
 
 def _native_params(target: Target) -> Mapping[str, Any]:

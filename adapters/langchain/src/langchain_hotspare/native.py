@@ -9,9 +9,11 @@ without waiting, and a spent one sends the call elsewhere.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, closing
+from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 from hotspare import BackendError, ChatChunk, ChatReply, ChatRequest, Outcome, classify
@@ -27,11 +29,17 @@ from langchain_hotspare.reading import ChunkReader, may_be_empty, reply_of
 if TYPE_CHECKING:
     from langchain_hotspare.request import NativeCall
 
+log = logging.getLogger("hotspare")
+
 _MODALITIES = {"image_url": "image_inputs", "input_audio": "audio_inputs", "file": "pdf_inputs"}
 """What a content part needs, in the words of LangChain's model profiles."""
 
 _PASSED = ("temperature", "top_p", "max_tokens", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort")
 """Fields of a request that go to every model under their own name, when the caller has set them."""
+
+
+_TIMEOUTS = ("request_timeout", "default_request_timeout", "timeout")
+"""Where models keep the timeout in seconds that their user gave them: a shorter one than the pool's stays."""
 
 
 class MemberThrottled(BackendError):
@@ -53,6 +61,10 @@ class NativeBackend:
 
     def __init__(self, model: BaseChatModel, kwargs: dict[str, Any], name: str, *, known: bool) -> None:
         self.model, self.kwargs, self.name, self.known = model, kwargs, name, known
+        own = (getattr(model, field, None) for field in _TIMEOUTS)
+        self._longest = min(
+            (float(value) for value in own if isinstance(value, (int, float)) and value > 0), default=inf
+        )
 
     def __repr__(self) -> str:
         return f"NativeBackend({self.name!r}, {type(self.model).__name__})"
@@ -66,7 +78,8 @@ class NativeBackend:
             found.append("messages")
         try:
             self._binding(request).kwargs_for(self.model)
-        except Exception:  # whatever its `bind_tools` raises means: not this request
+        except Exception as error:  # whatever its `bind_tools` raises means: not this request
+            log.debug("%s cannot take this request: %s", self.name, error)
             found.append("response_format" if request.response_format is not None else "tools")
         return tuple(found)
 
@@ -131,7 +144,7 @@ class NativeBackend:
         if call is not None:
             kwargs |= call.kwargs
         if self.known:
-            kwargs.setdefault("timeout", timeout)
+            kwargs.setdefault("timeout", min(timeout, self._longest))
         messages = for_member(request, self.model, self.name)
         return model_for(request, self.model, self.name), messages, list(request.stop) or None, kwargs
 

@@ -67,7 +67,8 @@ def request_of(
         fields["tool_choice"] = wire_choice(plain_choice(fields["tool_choice"]))
     wire = wire_messages(messages)
     if natives:
-        fields["native"] = NativeCall(messages, len(wire), binding, further)
+        bound = None if binding is None else binding.in_call(fields)
+        fields["native"] = NativeCall(messages, len(wire), bound, further)
     return ChatRequest(messages=wire, **fields), options
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from hotspare import AttemptRecord, ChatReply, Receipt
+from hotspare import AttemptRecord, ChatReply, Kind, Receipt
 from langchain_core.callbacks import (
     AsyncCallbackManager,
     AsyncCallbackManagerForLLMRun,
@@ -38,13 +38,13 @@ def trail_of(answer: ChatReply | Receipt) -> dict[str, Any]:
 
 
 def failovers(attempts: Sequence[AttemptRecord]) -> Iterator[dict[str, Any]]:
-    """Each step from one target to another, with the reason."""
+    """Each step from one target to another, with the reason: an outcome's kind, or `broke` for a stream that had begun."""
     for left, taken in pairwise(attempts):
         if left.target != taken.target:
             yield {
                 "source": left.target,
                 "target": taken.target,
-                "kind": str(left.kind),
+                "kind": "broke" if left.kind is Kind.OK else str(left.kind),
                 "status": left.status,
                 "message": left.message,
                 "seconds": left.seconds,
