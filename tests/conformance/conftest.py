@@ -23,13 +23,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     terminalreporter.section("recorded provider traffic")
     passed = [item for item in ALL if item.name in tests["passed"] - failed]
-    for provider in dict.fromkeys(item.provider for item in ALL):
+    for provider in dict.fromkeys(item.provider for item in passed):
         own = [item for item in passed if item.provider == provider]
         modes = Counter("error" if item.status != 200 else "stream" if item.stream else "plain" for item in own)
         shows = Counter(feature for item in own for feature in item.features)
         terminalreporter.line(f"{provider:12} {len(own):3}: {_told(modes)}; {_told(shows)}")
     terminalreporter.line(
-        f"{len(passed)} of {len(ALL)} exchanges pass" + (f", failed: {sorted(failed)}" if failed else "")
+        f"{len(passed)} of {len(ALL)} recorded exchanges were read and passed"
+        + (f", failed: {sorted(failed)}" if failed else "")
     )
     for provider, reason in NOT_SPOKEN.items():
         terminalreporter.line(f"{provider:20} {len(list(Path(WIRE, provider).glob('*.yaml'))):3} not read: {reason}")
