@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
-from hotspare import ConfigError, Pool, RequestError, Target
+from hotspare import ConfigError, Policy, Pool, RequestError, Target
 from hotspare.drill.provider import KEY, Provider, answer
 from llama_index.core import Settings
 from llama_index.core.llms import ChatMessage
@@ -51,8 +51,11 @@ def test_four_ways_to_build_one(provider: Provider, pool: Pool, config: Path, na
         Hotspare(config=config),
         Hotspare(config={"targets": [{"id": "openai/gpt-4.1", "base_url": provider.base_url("a"), "api_key": KEY}]}),
         Hotspare(llms=[native("a")]),
+        Hotspare(llms=[native("a"), target], policy=Policy(deadline=9)),
     ]
     assert [llm.complete(QUESTION).text for llm in built] == [answer(QUESTION)] * len(built)
+    assert built[-1].pool.policy.deadline == 9
+    assert built[-1].pool.targets[1] is target
 
 
 @pytest.mark.parametrize("given", [{}, {"targets": [], "llms": []}])
@@ -66,6 +69,10 @@ def test_mistakes_are_named_when_it_is_built(pool: Pool) -> None:
     """An unknown route, no members, members that are none."""
     with pytest.raises(RequestError, match="'nowhere' is no route"):
         Hotspare(pool=pool, model="nowhere")
+    with pytest.raises(ConfigError, match=r"policy: .* must stand in the pool itself"):
+        Hotspare(pool=pool, policy=Policy())
+    with pytest.raises(ConfigError, match=r"targets"):
+        Hotspare(targets=[])
     with pytest.raises(ConfigError, match=r"llms: .* must hold at least one LLM"):
         Hotspare(llms=[])
     with pytest.raises(ConfigError, match=r"llms\[0\]: 'str' must be a LlamaIndex LLM"):

@@ -31,7 +31,7 @@ from llama_index.llms.hotspare.native.members import targets_of
 from llama_index.llms.hotspare.structured import StructuredPrediction
 from llama_index.llms.hotspare.tools import chat_arguments, selections
 
-from hotspare import ConfigError, Pool, Target
+from hotspare import ConfigError, Policy, Pool, Target
 from hotspare.errors import Problem
 
 
@@ -44,7 +44,8 @@ class Hotspare(StructuredPrediction):
         pool: a `hotspare.Pool`, shared with whatever else uses it.
         targets: `hotspare.Target`s, from which a pool is built.
         config: a configuration file's path, or a mapping, for `Pool.from_config`.
-        llms: native LlamaIndex LLMs, the preferred one first. They are not changed; their own retries are off here.
+        llms: native LlamaIndex LLMs (and targets), the preferred one first. They are not changed; their retries are off.
+        policy: of the pool that is built from `targets` or `llms`.
         model: a route, a model alias or a target's name of the pool. Default: its default route.
         temperature, max_tokens: sent with every request that names none. `max_tokens` is in tokens of the answer.
         deadline: seconds for a whole answer, or to a stream's first content. Default: the pool's policy.
@@ -80,7 +81,8 @@ class Hotspare(StructuredPrediction):
         *,
         targets: Sequence[Target] | None = None,
         config: str | PathLike[str] | Mapping[str, Any] | None = None,
-        llms: Sequence[LLM] | None = None,
+        llms: Sequence[LLM | Target] | None = None,
+        policy: Policy | None = None,
         **kwargs: Any,
     ) -> None:
         given = {"pool": pool, "targets": targets, "config": config, "llms": llms}
@@ -88,11 +90,15 @@ class Hotspare(StructuredPrediction):
         if len(named) != 1:
             way_out = "give exactly one of pool=Pool(…), targets=[Target(…)], config='hotspare.toml', llms=[OpenAI(…)]"
             raise ConfigError(Problem.at("Hotspare", named, way_out))
+        if policy is not None and named[0] in ("pool", "config"):
+            raise ConfigError(Problem.at("policy", policy, f"must stand in the {named[0]} itself"))
         path = config if config is None or isinstance(config, Mapping) else fspath(config)
         # A mapping may hold keys: only a path is kept where `to_dict` and `repr` can see it.
         fields: dict[str, Any] = {"config": path if isinstance(path, str) else None, **kwargs}
         super().__init__(**fields)
-        self._pool = pool if pool is not None else _pool_of(targets, path, llms)
+        if pool is None and path is not None:
+            pool = Pool.from_config(path)
+        self._pool = pool or Pool(targets_of(llms or ()) if targets is None else targets, policy=policy)
         self._metadata = metadata_of(
             self._pool,
             self.model,
@@ -276,11 +282,3 @@ class Hotspare(StructuredPrediction):
                 "Hotspare is pickled only with config='hotspare.toml': a pool's connections and keys are not"
             )
         return type(self).from_dict, (self.to_dict(),)
-
-
-def _pool_of(
-    targets: Sequence[Target] | None, config: str | Mapping[str, Any] | None, llms: Sequence[LLM] | None
-) -> Pool:
-    if config is not None:
-        return Pool.from_config(config)
-    return Pool(targets if targets is not None else targets_of(llms or ()))

@@ -26,22 +26,28 @@ _PRESETS = {
 """Packages of providers that hotspare has another name for: one provider is one failure domain, whoever calls it."""
 
 
-def targets_of(llms: Sequence[LLM]) -> list[Target]:
-    """One target a native LLM, in order; two of one name are told apart by a number. Raises ConfigError."""
+def targets_of(llms: Sequence[LLM | Target]) -> list[Target]:
+    """One target a native LLM, in order; two of one name are told apart by a number. Targets stay what they are.
+
+    Raises ConfigError.
+    """
     targets: list[Target] = []
     seen: Counter[str] = Counter()
     for index, llm in enumerate(llms):
+        if isinstance(llm, Target):
+            targets.append(llm)
+            continue
         target_id = _id(llm, f"llms[{index}]")
         seen[target_id] += 1
         name = target_id if seen[target_id] == 1 else f"{target_id}#{seen[target_id]}"
-        targets.append(target_of(llm, name=name))
+        targets.append(target_of(llm, name))
     if not targets:
         raise ConfigError(Problem.at("llms", list(llms), "must hold at least one LLM, e.g. [OpenAI(…), Anthropic(…)]"))
     return targets
 
 
-def target_of(llm: LLM, **fields: Any) -> Target:
-    """A native LLM as a target, for a pool that mixes both: ``Pool([target_of(OpenAI(…)), Target("gemini/…")])``.
+def target_of(llm: LLM, name: str = "", **fields: Any) -> Target:
+    """A native LLM as a target, for a pool of your own: ``Pool([target_of(OpenAI(…), "us", tier=1), Target("gemini/…")])``.
 
     The LLM itself is not changed. `fields` are Target's own and win over what the LLM tells: its context window, what it
     lacks, the host it talks to (its region) and its key (its account).
@@ -53,6 +59,7 @@ def target_of(llm: LLM, **fields: Any) -> Target:
     _warn(llm)
     lacks: set[str] = set() if metadata.is_function_calling_model and isinstance(llm, FunctionCallingLLM) else {"tools"}
     told: dict[str, Any] = {
+        "name": name,
         "context_window": metadata.context_window,
         "lacks": lacks,
         "region": _host(llm),
