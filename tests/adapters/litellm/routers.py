@@ -46,7 +46,7 @@ def expire(router: litellm.Router) -> None:
 async def told(strategy: litellm_hotspare.HealthRouting) -> None:
     """Wait until LiteLLM has told how every call ended: successes are told by a worker of its own."""
     with anyio.fail_after(10):
-        while strategy.health().attempts:
+        while strategy.health().attempts:  # noqa: ASYNC110 - LiteLLM tells it from threads too
             await anyio.sleep(0.002)
 
 

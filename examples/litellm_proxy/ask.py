@@ -1,0 +1,95 @@
+"""Ask a LiteLLM proxy that has a hotspare pool behind it, with the official openai client.
+
+    export LITELLM_MASTER_KEY=… OPENAI_API_KEY=… ANTHROPIC_API_KEY=…
+    litellm --config config.yaml --port 4000 &
+    python ask.py http://127.0.0.1:4000
+
+`python ask.py --rehearse` needs no key: it starts the proxy itself, with an embedded provider behind it whose primary is
+dead.
+"""
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from openai import OpenAI
+
+HERE = Path(__file__).parent
+
+
+def ask(base_url: str, key: str) -> None:
+    """A whole answer, a stream, and who gave it."""
+    client = OpenAI(base_url=base_url, api_key=key)
+    reply = client.chat.completions.with_raw_response.create(
+        model="gpt-4.1", messages=[{"role": "user", "content": "What's the weather in Seoul?"}]
+    )
+    print("answered by:", reply.headers["llm_provider-x-hotspare-target"])
+    print(reply.parse().choices[0].message.content)
+    stream = client.chat.completions.create(
+        model="hotspare/smart", messages=[{"role": "user", "content": "And tomorrow?"}], stream=True
+    )
+    for chunk in stream:
+        if chunk.choices:
+            print(chunk.choices[0].delta.content or "", end="", flush=True)
+    print()
+
+
+@contextlib.contextmanager
+def proxy(key: str, **environment: str) -> Iterator[str]:
+    """A LiteLLM proxy of our own, until the block ends; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("litellm")), "--config", str(HERE / "config.yaml")]
+    settings = {"LITELLM_MASTER_KEY": key, "HOTSPARE_CONFIG": str(HERE / "hotspare.toml"), **environment}
+    running = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **settings},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health/liveliness", running)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        running.terminate()
+        running.wait()
+
+
+def wait_for(url: str, running: "subprocess.Popen[bytes]") -> None:
+    """Until the proxy answers. Raises RuntimeError if it ends instead."""
+    while running.poll() is None:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(url, timeout=5):
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"the proxy ended with exit code {running.returncode}")
+
+
+def rehearse() -> None:
+    """The same without keys: the primary is dead, the other target answers."""
+    from hotspare.drill.provider import KEY, Provider
+
+    key = f"sk-{secrets.token_hex(16)}"
+    with Provider() as provider:
+        provider.fault("a", "status", status=503)
+        addresses = {
+            "OPENAI_BASE_URL": provider.base_url("a"),
+            "ANTHROPIC_BASE_URL": provider.base_url("b", "anthropic"),
+        }
+        with proxy(key, OPENAI_API_KEY=KEY, ANTHROPIC_API_KEY=KEY, **addresses) as url:
+            ask(url, key)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--rehearse"]:
+        rehearse()
+    else:
+        ask(sys.argv[1], os.environ["LITELLM_MASTER_KEY"])
