@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import anyio
@@ -36,6 +37,17 @@ def openai(provider: Provider, endpoint: str, model: str = "gpt-4.1", **fields: 
 def anthropic(provider: Provider, endpoint: str, model: str = "claude-sonnet-4-5", **fields: Any) -> ChatAnthropic:
     """LangChain's own Anthropic model, with its SDK's retries as they come."""
     return ChatAnthropic(model_name=model, base_url=provider.base_url(endpoint, "anthropic"), api_key=KEY, **fields)
+
+
+def google(provider: Provider, endpoint: str, model: str = "gemini-2.5-flash", **fields: Any) -> BaseChatModel:
+    """LangChain's own Gemini model, with its SDK's six attempts. It cannot live beside the newest google-genai."""
+    from langchain_google_genai import ChatGoogleGenerativeAI
+
+    return ChatGoogleGenerativeAI(model=model, base_url=provider.url(endpoint), google_api_key=KEY, **fields)
+
+
+WITH_GOOGLE = find_spec("langchain_google_genai") is not None
+"""Whether it is installed: it is in the environment of `make natives`."""
 
 
 def native_models(provider: Provider) -> list[BaseChatModel]:

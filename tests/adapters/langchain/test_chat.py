@@ -224,7 +224,11 @@ def plain(city: str) -> str:
 ANTHROPIC = {"name": "weather", "description": "The weather.", "input_schema": {"type": "object", "properties": {}}}
 
 
-@pytest.mark.parametrize("given", [get_weather, Weather, plain, ANTHROPIC, Weather.model_json_schema()], ids=str)
+@pytest.mark.parametrize(
+    "given",
+    [get_weather, Weather, plain, ANTHROPIC, Weather.model_json_schema()],
+    ids=["tool", "class", "function", "anthropic", "schema"],
+)
 @pytest.mark.parametrize("kind", ["wire", "native"])
 def test_tools_of_every_sort(given: Any, kind: Literal["wire", "native"], provider: Provider) -> None:
     """LangChain tools, classes, functions, Anthropic's dicts and JSON schemas are all called."""

@@ -1,5 +1,6 @@
 """LangChain's own models as members of a pool: quietened, classified, unwrapped, mixed with wire targets."""
 
+import gc
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from langchain_openai import AzureChatOpenAI, ChatOpenAI
 from langgraph.errors import GraphInterrupt
 
 from tests.adapters.langchain.conftest import PNG
-from tests.adapters.langchain.pools import anthropic, comes_true, openai, wire_targets
+from tests.adapters.langchain.pools import WITH_GOOGLE, anthropic, comes_true, google, openai, wire_targets
 
 Make = Callable[..., BaseChatModel]
 
@@ -32,7 +33,8 @@ def azure(provider: Provider, endpoint: str, **fields: Any) -> AzureChatOpenAI:
     )
 
 
-MAKERS = pytest.mark.parametrize("make", [openai, anthropic], ids=["openai", "anthropic"])
+_MADE: list[Make] = [openai, anthropic, *([google] if WITH_GOOGLE else [])]
+MAKERS = pytest.mark.parametrize("make", _MADE, ids=lambda make: make.__name__)
 pytestmark = pytest.mark.anyio
 
 
@@ -53,7 +55,7 @@ def pools() -> Iterator[Callable[..., Pool]]:
 # --- retries -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [openai, anthropic, azure], ids=["openai", "anthropic", "azure"])
+@pytest.mark.parametrize("make", [*_MADE, azure], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("used", [False, True], ids=["new", "used before"])
 async def test_an_sdk_does_not_retry_inside_the_pool(
     make: Make, used: bool, provider: Provider, pools: Callable[..., Pool]
@@ -265,6 +267,22 @@ def test_a_member_that_cannot_is_not_asked(provider: Provider) -> None:
         ChatHotspare(models=[blind]).bind_tools([tool]).invoke("hello")
 
 
+def test_settings_go_to_members_that_know_them(provider: Provider) -> None:
+    """Claude knows no seed, GPT-4.1 no effort; an unknown model is told everything."""
+    llm = ChatHotspare(models=[anthropic(provider, "a"), openai(provider, "b"), openai(provider, "c", "gpt-5")])
+    llm.invoke("hello", temperature=0.5, max_tokens=7)
+    heard = provider.heard("a")[-1]["body"]
+    assert (heard["temperature"], heard["max_tokens"]) == (0.5, 7)
+    assert llm.invoke("hello", seed=3).response_metadata["model_provider"] == "openai"
+    assert provider.heard("b")[-1]["body"]["seed"] == 3
+    llm.invoke("hello", reasoning_effort="low")
+    assert provider.heard("c")[-1]["body"]["reasoning_effort"] == "low"
+    llm.invoke("hello", reasoning_effort="none")
+    assert "reasoning_effort" not in provider.heard("a")[-1]["body"]
+    with pytest.raises(RequestInvalid, match="cannot carry top_k"):
+        ChatHotspare(models=[openai(provider, "b")]).invoke("hello", top_k=3)
+
+
 def test_bound_keywords_of_a_member_are_kept(provider: Provider) -> None:
     """`model.bind(...)` is unwrapped; what was bound goes with every call, and the call's own word wins."""
     llm = ChatHotspare(models=[openai(provider, "a").bind(temperature=0.3, seed=7)])
@@ -405,6 +423,8 @@ async def test_a_consumer_that_stops_closes_the_connection(make: Make, provider:
     stream: AsyncIterator[Any] = llm.astream("hello")
     assert (await anext(stream)).text
     await stream.aclose()  # type: ignore[attr-defined]
+    del stream
+    gc.collect()  # Google's SDK leaves its asynchronous streams to it
     assert await comes_true(lambda: provider.stats("a").closed_by_client == 1)
     for _ in llm.stream("hello"):
         break

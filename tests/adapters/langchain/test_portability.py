@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 from langchain_core.tools import tool
 from langchain_hotspare import ChatHotspare, target_of
 
-from tests.adapters.langchain.pools import anthropic, openai
+from tests.adapters.langchain.pools import WITH_GOOGLE, anthropic, google, openai
 
 PROMPT = "Please call get_weather"
 
@@ -34,6 +34,7 @@ def targets(provider: Provider) -> list[Target]:
         Target("gemini/gemini-3-strict", name="gemini", base_url=provider.base_url("c", "gemini"), api_key=KEY),
         target_of(claude, "claude-native"),
         target_of(openai(provider, "e"), "gpt-native"),
+        *([target_of(google(provider, "f", "gemini-3-strict"), "gemini-native")] if WITH_GOOGLE else []),
     ]  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def turn(llm: ChatHotspare, history: list[AnyMessage], who: str, then: str) -> N
     history.append(told)
 
 
-NAMES = ("claude", "gpt", "gemini", "claude-native", "gpt-native")
+NAMES = ("claude", "gpt", "gemini", "claude-native", "gpt-native", *(["gemini-native"] if WITH_GOOGLE else []))
 
 
 @pytest.mark.parametrize(("who", "then"), list(itertools.permutations(NAMES, 2)))

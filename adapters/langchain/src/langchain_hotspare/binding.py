@@ -19,6 +19,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableSequence
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
+from langchain_hotspare.families import is_a
+
 Json = dict[str, Any]
 
 _QUIET = threading.Lock()
@@ -110,11 +112,6 @@ class Binding:
         """Without addresses: a cache's key may hold it."""
         names = ", ".join(tool_name(tool) for tool in self.tools)
         return f"Binding([{names}], {self.choice!r}, {self.response_format!r}, {sorted(self.options.items())!r})"
-
-
-def is_a(model: BaseChatModel, *names: str) -> bool:
-    """Whether the model's class, or one that it derives from, has one of these names: no partner package is imported."""
-    return any(parent.__name__ in names for parent in type(model).__mro__)
 
 
 def _bound(runnable: Runnable[Any, Any]) -> Json:

@@ -11,7 +11,7 @@ from hotspare import ChatRequest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, convert_to_messages
 
-from langchain_hotspare.binding import is_a
+from langchain_hotspare.families import is_a
 from langchain_hotspare.trail import KEY
 
 

@@ -14,16 +14,15 @@ from hotspare.errors import ConfigError, Problem
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableBinding
 
-from langchain_hotspare.binding import is_a
+from langchain_hotspare.families import family_of, is_a
 from langchain_hotspare.native import NativeBackend
 
 Member = BaseChatModel | Runnable[Any, Any] | Target | str
 """What `models` may hold: a chat model, one with bound keywords, a hotspare Target, or a spec: `openai:gpt-4.1` is a
 LangChain model made by `init_chat_model`, `openai/gpt-4.1` is a hotspare Target."""
 
-_KNOWN = ("BaseChatOpenAI", "ChatAnthropic", "ChatGoogleGenerativeAI")
-"""Classes (with all that derive from them) whose clients this module knows how to quieten; their calls take a `timeout`
-in seconds, and their streams end with a finish reason."""
+_PROVIDERS = {"google_genai": "gemini", "mistralai": "mistral"}
+"""Providers that LangChain calls otherwise than hotspare's presets: wire targets and native ones of one provider fail together."""
 
 _BASE_URLS = ("openai_api_base", "azure_endpoint", "anthropic_api_url", "base_url")
 _KEYS = ("openai_api_key", "anthropic_api_key", "google_api_key", "api_key")
@@ -47,9 +46,9 @@ def target_of(model: BaseChatModel | Runnable[Any, Any], name: str = "", **optio
     options.setdefault("region", host)
     options.setdefault("api_key", _key_of(plain))
     options.setdefault("context_window", (plain.profile or {}).get("max_input_tokens"))
-    target_id = f"{provider}/{label}"
+    target_id = f"{_PROVIDERS.get(provider, provider)}/{label}"
     name = name or (f"{target_id}@{options['region']}" if options["region"] else target_id)
-    backend = NativeBackend(_quiet(plain), kwargs, name, known=is_a(plain, *_KNOWN))
+    backend = NativeBackend(_quiet(plain), kwargs, name)
     return Target(target_id, name=name, backend=backend, **options)
 
 
@@ -117,7 +116,7 @@ def _quiet(model: BaseChatModel) -> BaseChatModel:
     elif is_a(model, "ChatAnthropic"):
         for client in ("_client", "_async_client", "_client_params"):  # cached; made anew from the copy's own fields
             vars(copy).pop(client, None)
-    elif not is_a(model, *_KNOWN) and getattr(model, "max_retries", None):
+    elif not family_of(model).known and getattr(model, "max_retries", None):
         warnings.warn(
             f"{type(model).__name__} may retry on its own inside the pool: make it with max_retries=0", stacklevel=4
         )

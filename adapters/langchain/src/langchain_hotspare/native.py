@@ -23,6 +23,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_hotspare.binding import Binding
+from langchain_hotspare.families import family_of
 from langchain_hotspare.history import for_member, model_for
 from langchain_hotspare.reading import ChunkReader, may_be_empty, reply_of
 
@@ -33,9 +34,6 @@ log = logging.getLogger("hotspare")
 
 _MODALITIES = {"image_url": "image_inputs", "input_audio": "audio_inputs", "file": "pdf_inputs"}
 """What a content part needs, in the words of LangChain's model profiles."""
-
-_PASSED = ("temperature", "top_p", "max_tokens", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort")
-"""Fields of a request that go to every model under their own name, when the caller has set them."""
 
 
 _TIMEOUTS = ("request_timeout", "default_request_timeout", "timeout")
@@ -56,11 +54,10 @@ class NativeBackend:
         model: with its SDK's retries switched off (`langchain_hotspare.members` sees to that).
         kwargs: bound to the model by the user; they go with every call.
         name: the target's.
-        known: whether the model is one of those whose calls take a `timeout` and whose streams end with a finish reason.
     """
 
-    def __init__(self, model: BaseChatModel, kwargs: dict[str, Any], name: str, *, known: bool) -> None:
-        self.model, self.kwargs, self.name, self.known = model, kwargs, name, known
+    def __init__(self, model: BaseChatModel, kwargs: dict[str, Any], name: str) -> None:
+        self.model, self.kwargs, self.name, self.family = model, kwargs, name, family_of(model)
         own = (getattr(model, field, None) for field in _TIMEOUTS)
         self._longest = min(
             (float(value) for value in own if isinstance(value, (int, float)) and value > 0), default=inf
@@ -71,8 +68,8 @@ class NativeBackend:
 
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
         """What the model says it cannot do: by its profile for media, by its own `bind_tools` for the rest."""
-        found: list[str] = []
         profile = self.model.profile or {}
+        found = self.family.unsupported(request, profile)
         kinds = {part.get("type") for message in request.messages for part in _parts(message.get("content"))}
         if any(profile.get(need) is False for kind, need in _MODALITIES.items() if kind in kinds):
             found.append("messages")
@@ -139,11 +136,11 @@ class NativeBackend:
         self, request: ChatRequest, timeout: float
     ) -> tuple[BaseChatModel, list[BaseMessage], list[str] | None, dict[str, Any]]:
         call: NativeCall | None = request.native
-        passed = {name: getattr(request, name) for name in _PASSED if getattr(request, name) is not None}
-        kwargs = {**self.kwargs, **self._binding(request).kwargs_for(self.model), **passed}
+        bound = self._binding(request).kwargs_for(self.model)
+        kwargs = {**self.kwargs, **bound, **self.family.settings(request, self.model.profile or {})}
         if call is not None:
             kwargs |= call.kwargs
-        if self.known:
+        if self.family.known:
             kwargs.setdefault("timeout", min(timeout, self._longest))
         messages = for_member(request, self.model, self.name)
         return model_for(request, self.model, self.name), messages, list(request.stop) or None, kwargs
@@ -158,7 +155,7 @@ class NativeBackend:
         return can and self.model.disable_streaming is not True
 
     def _end(self, reader: ChunkReader, stop: list[str] | None) -> ChatChunk:
-        if self.known and not reader.proved:
+        if self.family.known and not reader.proved:
             raise IncompleteAnswer("the stream ended without a finish reason")
         if not (reader.said or reader.may_be_empty or stop):
             raise EmptyAnswer("the stream ended with nothing in it")

@@ -203,6 +203,7 @@ def _check_tools(body: Json) -> None:
 
 def _check_contents(model: str, contents: list[Any]) -> None:
     calls = 0
+    begun = _turn_begins(contents)
     for i, content in enumerate(contents):
         role = content.get("role", "user")
         if role not in ("user", "model", "function", "tool"):
@@ -238,7 +239,7 @@ def _check_contents(model: str, contents: list[Any]) -> None:
                 "Please ensure that function call turn comes immediately after a user turn or after "
                 "a function response turn."
             )
-        _check_signatures(model, parts)
+        _check_signatures(model, parts, current=i > begun)
     if calls:
         raise invalid(
             "Please ensure that the number of function response parts is equal to the number of "
@@ -246,13 +247,25 @@ def _check_contents(model: str, contents: list[Any]) -> None:
         )
 
 
-def _check_signatures(model: str, parts: list[Json]) -> None:
+def _turn_begins(contents: list[Any]) -> int:
+    """Where the current turn begins: at the last thing the user said. Only calls after it must be signed ("strict
+    validation on all function calls of the current turn"; ai.google.dev/gemini-api/docs/thought-signatures).
+    """
+    for i in range(len(contents) - 1, -1, -1):
+        parts: list[Json] = contents[i].get("parts") or []
+        said = contents[i].get("role", "user") == "user" and not any("functionResponse" in p for p in parts)
+        if said:
+            return i
+    return -1
+
+
+def _check_signatures(model: str, parts: list[Json], *, current: bool) -> None:
     called = [p for p in parts if "functionCall" in p]
     for i, part in enumerate(called):
         function: Json = part["functionCall"]
         given = part.get("thoughtSignature")
         if given is None:
-            if i == 0 and "strict" in model:
+            if i == 0 and current and "strict" in model:
                 words = (
                     "Function call is missing a thought_signature in functionCall parts. This is "
                     "required for tools to work correctly, and missing "
