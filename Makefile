@@ -45,7 +45,7 @@ natives: .venv-natives/done  ## LlamaIndex's own LLMs as members, whose SDKs can
 lint: .venv/dev  ## ruff and the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 types: .venv/dev  ## mypy --strict and pyright strict
-	@$(BIN)/mypy && $(BIN)/pyright
+	@$(BIN)/mypy && $(BIN)/mypy tests/typing && $(BIN)/pyright
 docs: .venv/dev  ## build the documentation
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 bench: .venv/dev  ## measure the transports, and what a dead primary costs in LangChain

@@ -241,32 +241,6 @@ def test_listeners_hear_states() -> None:
 
 
 @pytest.mark.anyio
-async def test_sync_and_async_leave_the_identical_trace() -> None:
-    """One random script through both drivers gives the same attempts, states and times."""
-    traces: list[list[object]] = []
-    for asynchronous in (False, True):
-        clock, rng = ManualClock(), random.Random(7)
-        kinds: list[Outcome | str] = ["ok", "ok", DOWN, REFUSED, Outcome(Kind.THROTTLED, "t", 429, retry_after=2)]
-        scripted = [ScriptedTarget(name, lambda request: rng.choice(kinds), clock=clock, seconds=0.2) for name in "abc"]
-        pool = pool_of(*scripted, clock=clock, deadline=30)
-        trace: list[object] = []
-        for number in range(200):
-            try:
-                if number % 2:
-                    found = [c async for c in pool.astream("q")] if asynchronous else list(pool.stream("q"))
-                    records = found[-1].receipt.attempts  # type: ignore[union-attr]
-                else:
-                    records = (await pool.achat("q") if asynchronous else pool.chat("q")).attempts
-                trace.append(records)
-            except AllTargetsFailed as error:
-                trace.append(str(error))
-            trace.append([row.state for row in pool.health().targets])
-        assert pool.health().attempts == 0
-        traces.append([*trace, clock()])
-    assert traces[0] == traces[1]
-
-
-@pytest.mark.anyio
 async def test_a_caller_who_leaves_gives_everything_back() -> None:
     """A cancelled call settles its permit as abandoned: no failure, no lost place."""
     import anyio
