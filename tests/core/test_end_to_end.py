@@ -1,9 +1,14 @@
 """The real library against the embedded provider, over real HTTP."""
 
+import time
+
+import anyio
+import anyio.to_thread
 import pytest
 from hotspare import Pool, StreamInterrupted, Target
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
+from hotspare.health import State
 
 WIRES = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}
 
@@ -102,3 +107,31 @@ async def test_a_caller_who_stops_reading_closes_the_connection(provider: Provid
         for _ in pool.stream("q"):
             break
         assert pool.health().attempts == 0
+
+
+@FACES
+@pytest.mark.anyio
+async def test_fifty_callers_send_one_probe(face: str, provider: Provider) -> None:
+    """At the moment the rest of a dead primary ends, exactly one of fifty concurrent calls reaches it."""
+    ahead = [0.0]
+    provider.fault("a", "status", status=500)
+    async with Pool(targets(provider, "openai", "anthropic"), clock=lambda: time.monotonic() + ahead[0]) as pool:
+        while pool.health()["a"].state is not State.OPEN:
+            assert await ask(pool, face, "q") == answer("q")
+            ahead[0] += 0.3
+        provider.fault("a", "slow", seconds=0.3)  # long enough for all of them to be under way
+        before, ahead[0] = provider.stats("a").requests, ahead[0] + 31
+        texts: list[str] = []
+
+        async def one(number: int) -> None:
+            if face in ("achat", "astream"):
+                texts.append(await ask(pool, face, f"q{number}"))
+            else:
+                texts.append(await anyio.to_thread.run_sync(anyio.run, ask, pool, face, f"q{number}", limiter=threads))
+
+        threads = anyio.CapacityLimiter(50)
+        async with anyio.create_task_group() as group:
+            for number in range(50):
+                group.start_soon(one, number)
+        assert set(texts) == {answer(f"q{number}") for number in range(50)}
+        assert provider.stats("a").requests == before + 1
