@@ -1,11 +1,13 @@
 """The command, as a process, against the embedded provider."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hotspare.cli import main
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
 
@@ -31,11 +33,34 @@ def config(provider: Provider, tmp_path: Path) -> Path:
 
 
 def test_help_and_version() -> None:
-    """A stranger finds the commands."""
+    """A stranger finds the commands, their options and the exit codes."""
     shown = run("--help").stdout
-    assert all(word in shown for word in ("drill", "check", "chat", "status"))
+    assert all(word in shown for word in ("drill", "check", "chat", "status", "Begin with", "Exit codes"))
     assert "hotspare 0." in run("--version").stdout
     assert "--baseline" in run("drill", "--help").stdout
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without typer and rich the command says how to get them; any other broken import is shown as it is."""
+    monkeypatch.delitem(sys.modules, "hotspare.cli_app", raising=False)
+    monkeypatch.setitem(sys.modules, "typer", None)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert "pip install 'hotspare[cli]'" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "hotspare.cli_app", None)
+    with pytest.raises(ImportError, match="cli_app"):
+        main()
+
+
+def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with the shell's own code."""
+    import hotspare.cli_app
+
+    monkeypatch.setattr(hotspare.cli_app, "app", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
 
 
 def test_chat_streams_and_tells_the_trail(config: Path) -> None:

@@ -20,8 +20,10 @@ from hotspare.pool import Pool
 from hotspare.target import Target
 
 app = typer.Typer(
-    help=__import__("hotspare").__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
-)
+    help="Keep an application's LLM calls answered while providers, regions, keys and quotas fail. Begin with: hotspare drill",
+    epilog="Exit codes: 0 all is well, 1 a target did not answer or the drill lost a call, 2 wrong use or configuration.",
+    no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
+)  # fmt: skip
 out = Console()
 ConfigArgument = Annotated[
     Path | None, typer.Argument(help="TOML, YAML or JSON; default: $HOTSPARE_CONFIG, else ./hotspare.toml")
@@ -29,6 +31,7 @@ ConfigArgument = Annotated[
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML, YAML or JSON; default: $HOTSPARE_CONFIG, else ./hotspare.toml")
 ]
+DeadlineOption = Annotated[float, typer.Option(help="seconds that each answer may take", min=0.1)]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
 
 
@@ -44,7 +47,7 @@ def top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
-    """Keep LLM calls answered while providers, regions, keys and quotas fail."""
+    """The command without a subcommand."""
 
 
 def _pool(config: Path | None) -> Pool:
@@ -67,7 +70,11 @@ def drill(
     as_json: JsonOption = False,
     live: Annotated[bool, typer.Option("--live/--no-live", help="progress while it runs")] = True,
 ) -> None:
-    """Rehearse a regional outage on embedded providers: no key, no network, under a minute."""
+    """Rehearse an outage with real calls to an embedded provider: no key, no network, under a minute.
+
+    A region dies, a limit is hit, everything dies for three seconds, and twenty times the load comes. Every answer is checked
+    word for word; the figures are printed, the story is drawn into the report.
+    """
     from hotspare.drill.run import run
     from hotspare.drill.scenarios import SCENARIOS
 
@@ -87,10 +94,10 @@ def chat(
     ] = None,
     model: Annotated[str | None, typer.Option(help="a route, an alias or a target's name")] = None,
     stream: Annotated[bool, typer.Option(help="print the answer as it comes")] = True,
-    deadline: Annotated[float | None, typer.Option(help="seconds")] = None,
+    deadline: Annotated[float | None, typer.Option(help="seconds that the answer may take")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask one question. The answer goes to stdout, the trail to stderr.
+    """Ask one question. The answer goes to stdout, the trail of attempts to stderr.
 
     Example: hotspare chat "What is a hot spare?" --target openai/gpt-4.1 --target anthropic/claude-sonnet-4-20250514
     """
@@ -172,10 +179,13 @@ def _show(found: list[tuple[Target, Outcome, float]], as_json: bool) -> None:
 def check(
     config: ConfigArgument = None,
     probe: Annotated[bool, typer.Option(help="make one small call to each target")] = True,
-    deadline: Annotated[float, typer.Option(help="seconds a probe may take")] = 20.0,
+    deadline: DeadlineOption = 20.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Validate a config, explain it, and probe each target with one small call."""
+    """Validate a configuration, tell who would be asked in what order, and ask each target one small question.
+
+    Every mistake is named with its place. With --no-probe nothing is sent.
+    """
     with _pool(config) as pool:
         if not as_json:
             out.print(str(pool.explain()), markup=False, highlight=False)
@@ -184,7 +194,10 @@ def check(
 
 
 @app.command()
-def status(config: ConfigArgument = None, deadline: float = 20.0, as_json: JsonOption = False) -> None:
-    """Which targets of a config answer now. Health lives in each process: this asks every target once."""
+def status(config: ConfigArgument = None, deadline: DeadlineOption = 20.0, as_json: JsonOption = False) -> None:
+    """Tell which targets of a configuration answer now, by asking each of them one small question.
+
+    Health lives in each process: what a running application sees is in its own `pool.health()`.
+    """
     with _pool(config) as pool:
         _show(_probe_all(pool, deadline), as_json)
