@@ -90,8 +90,8 @@ def test_one_region_dies(seed: int) -> None:
     """Everybody is answered in time, hardly a call is wasted, the return is noticed, and no permit is lost."""
     world = World(seed)
     world.outages = {"us-a": (10.0, 60.0), "us-b": (10.0, 60.0)}
-    rate = world.rng.uniform(5, 20)
-    for number in range(int(130 * rate)):
+    rate = world.rng.uniform(4, 12)
+    for number in range(int(100 * rate)):
         world.arrive(number / rate)
     world.run()
     assert world.pool.health().attempts == 0 and world.pool.health().waiting == 0

@@ -1,0 +1,183 @@
+"""The same storm for hotspare and for what people use instead, side by side, on loopback, in about two minutes.
+
+    python benchmarks/peers.py             # the table
+    python benchmarks/peers.py --json
+
+Four targets in two regions at the embedded provider, 50 ms an answer, every text compared word for word. Two storms:
+
+* outage: 20 calls/s for 10 s, the first region answers 503. `p99` is the callers', `upstream` counts the requests that
+  reached the provider, a call; both from the third second on, when whoever learns has learnt.
+* surge: 400 calls/s for 3 s, nothing fails. `answered` counts what came within 5 s.
+
+Each client is set up as its documentation shows for failover, with retries inside a target off where it has fallbacks.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import litellm
+import openai
+from hotspare import Pool
+from hotspare.drill.figures import PROMPT, Asked, quantile, share
+from hotspare.drill.provider import KEY, Provider
+from hotspare.drill.run import DEADLINE, Client, Storm, targets_of, through
+from hotspare.drill.scenarios import ENDPOINTS, US, Phase
+from hotspare.drill.words import percent, ratio, seconds
+from langchain_anthropic import ChatAnthropic
+from langchain_core.language_models import BaseChatModel
+from langchain_openai import ChatOpenAI
+
+LEARNT = 2.0
+STORMS = {
+    "outage": (Phase("calm", 2, 20), Phase("dead", 10, 20, "outage", ((US, "status", {"status": 503}),))),
+    "surge": (Phase("surge", 3, 400, "surge"),),
+}
+MODELS = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-20250514"}
+
+
+def whole(ask: Callable[[str], Awaitable[str]]) -> Client:
+    """A client that answers whole, whatever is wanted: not every peer fails over in streams."""
+
+    async def client(prompt: str, streaming: bool, asked: Asked) -> str:
+        return await ask(prompt)
+
+    return client
+
+
+@asynccontextmanager
+async def hotspare(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
+    """A pool with its defaults."""
+    async with Pool(targets_of(provider), deadline=DEADLINE) as pool:
+        client = through(pool, storm)
+        yield lambda prompt, streaming, asked: client(prompt, False, asked)
+
+
+@asynccontextmanager
+async def sdk(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
+    """The official SDK alone, with its two retries."""
+    async with openai.AsyncOpenAI(base_url=provider.base_url(ENDPOINTS[0]), api_key=KEY, timeout=DEADLINE) as client:
+
+        async def ask(prompt: str) -> str:
+            found = await client.chat.completions.create(
+                model=MODELS["openai"], messages=[{"role": "user", "content": prompt}]
+            )
+            return found.choices[0].message.content or ""
+
+        yield whole(ask)
+
+
+@asynccontextmanager
+async def with_fallbacks(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
+    """LangChain's own list of fallbacks."""
+    common: dict[str, Any] = {"api_key": KEY, "max_retries": 0, "timeout": DEADLINE / 2}
+    models: list[BaseChatModel] = [
+        ChatOpenAI(model=MODELS["openai"], base_url=provider.base_url(endpoint), **common)
+        if endpoint.endswith("openai")
+        else ChatAnthropic(model=MODELS["anthropic"], base_url=provider.url(endpoint), **common)
+        for endpoint in ENDPOINTS
+    ]
+    chain = models[0].with_fallbacks(models[1:])
+
+    async def ask(prompt: str) -> str:
+        return str((await chain.ainvoke(prompt)).text)
+
+    yield whole(ask)
+
+
+def router(*, groups: bool) -> Callable[[Provider, Storm], AbstractAsyncContextManager[Client]]:
+    """LiteLLM's Router: the targets as `groups` that fall back on each other, or as one group with cooldowns and retries."""
+
+    @asynccontextmanager
+    async def open_router(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
+        wires = {endpoint: endpoint.split("-")[1] for endpoint in ENDPOINTS}
+        deployments = [
+            {
+                "model_name": endpoint if groups else "chat",
+                "litellm_params": {
+                    "model": f"{wire}/{MODELS[wire]}", "api_base": provider.base_url(endpoint, wire), "api_key": KEY,
+                    "timeout": DEADLINE / 2,
+                },
+            }
+            for endpoint, wire in wires.items()
+        ]  # fmt: skip
+        first, *rest = ENDPOINTS
+        fallbacks: list[Any] = [{first: rest}] if groups else []
+        found = litellm.Router(model_list=deployments, fallbacks=fallbacks, num_retries=0 if groups else 3)
+
+        async def ask(prompt: str) -> str:
+            model = first if groups else "chat"
+            answer = await found.acompletion(model=model, messages=[{"role": "user", "content": prompt}])
+            return str(answer.choices[0].message.content)
+
+        yield whole(ask)
+
+    return open_router
+
+
+CLIENTS = {
+    "hotspare": hotspare, "LiteLLM Router, one group": router(groups=False), "LiteLLM Router, fallbacks": router(groups=True),
+    "LangChain with_fallbacks": with_fallbacks,
+    "openai SDK, one target": sdk,
+}  # fmt: skip
+
+
+async def measure(name: str, provider: Provider) -> dict[str, str]:
+    """One client through both storms."""
+    row = {"client": name}
+    for weather, phases in STORMS.items():
+        storm = Storm(name, provider, phases)
+        async with CLIENTS[name](provider, storm) as client, asyncio.TaskGroup() as tasks:
+            learnt = tasks.create_task(_learnt(storm, provider)) if weather == "outage" else None
+            await storm.play(client)
+        calls = storm.result.of(phases[-1].role)
+        right = [call.seconds for call in calls if call.right]
+        if learnt is not None:
+            begun, before = learnt.result()
+            late = sum(call.at >= begun for call in storm.result.calls)
+            row |= {
+                "outage: answered": percent(share(call.right for call in calls)),
+                "p99": seconds(quantile(right, 0.99)),
+            }
+            row |= {"upstream": ratio((_requests(provider) - before) / late)}
+        else:
+            row |= {"surge: answered": percent(share(call.right and call.seconds <= PROMPT for call in calls))}
+            row |= {"surge p99": seconds(quantile(right, 0.99))}
+    return row
+
+
+async def _learnt(storm: Storm, provider: Provider) -> tuple[float, int]:
+    """When the outage has lasted long enough to be known, and how many requests had been made by then."""
+    await asyncio.sleep(STORMS["outage"][0].seconds + LEARNT - storm.now())
+    return storm.now(), _requests(provider)
+
+
+def _requests(provider: Provider) -> int:
+    return sum(provider.stats(endpoint).requests for endpoint in ENDPOINTS)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    as_json = parser.parse_args().json
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    litellm.suppress_debug_info = True
+    with Provider(ENDPOINTS) as provider:
+        rows = [asyncio.run(measure(name, provider)) for name in CLIENTS]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    print("| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
+    for row in rows:
+        print("| " + " | ".join(row.values()) + " |")
+
+
+if __name__ == "__main__":
+    main()
