@@ -121,6 +121,15 @@ def table() -> Iterator[dict[tuple[str, str, str], str]]:
         show(f"{wire}: streams broken at each of 60 tokens, whole texts + exact prefixes", rules, rows)
 
 
+@pytest.fixture(scope="module")
+def manners() -> Iterator[dict[tuple[str, str], str]]:
+    """Cells by wire and manner of continuing, printed as a table."""
+    cells: dict[tuple[str, str], str] = {}
+    yield cells
+    rows = {manner: [cells.get((wire, manner), "") for wire in WIRES] for manner in dict.fromkeys(m for _, m in cells)}
+    show("how the next target goes on: whole texts + exact prefixes, of 60", [f"after {w}" for w in WIRES], rows)
+
+
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("fault", FAULTS)
@@ -155,6 +164,26 @@ def test_the_ladder_holds(
     elif rule == "raise":
         assert exact == [0] and {len(tokenize(found[at][0])) for at in prefix} >= set(range(1, 58))
     table[wire, rule, fault] = f"{len(exact)} + {len(prefix)}"
+
+
+@pytest.mark.parametrize("manner", ["refuse", "overlap", "restart", "prose"])
+@pytest.mark.parametrize("wire", WIRES)
+def test_however_the_next_one_goes_on(
+    manner: str, wire: str, provider: Provider, manners: dict[tuple[str, str], str]
+) -> None:
+    """A prefill refused, words repeated, all begun anew: nothing twice, nothing lost. Prose is detected."""
+    told_how = "continue" if manner == "refuse" else manner
+    provider.configure("b", prefill=manner, continuation=told_how)
+    pool = broken_pool(provider, wire, "reset")
+    found = everywhere(pool, "async")
+    exact = [at for at, end in found.items() if end == (TEXT, "whole")]
+    prefix = [at for at, (text, end) in found.items() if end == "interrupted" and TEXT.startswith(text)]
+    assert {at: end for at, end in found.items() if at not in (*exact, *prefix)} == {}
+    if manner == "prose":
+        assert exact == [0]
+    else:
+        assert len(exact) == len(POSITIONS)
+    manners[wire, manner] = f"{len(exact)} + {len(prefix)}"
 
 
 def answered(provider: Provider, wire: str, prompt: str, **request: Any) -> str:

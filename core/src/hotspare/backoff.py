@@ -25,7 +25,7 @@ def pause(call: Call, policy: Policy, rng: random.Random, now: float) -> float:
 
 def stopped(call: Call, policy: Policy, now: float) -> bool:
     """Whether `policy.stop` ends the call before its next attempt."""
-    return policy.stop is not None and bool(call.records) and bool(policy.stop(_state(call, now)))
+    return policy.stop is not None and call.started_attempts > 0 and bool(policy.stop(_state(call, now)))
 
 
 def _state(call: Call, now: float) -> RetryCallState:
@@ -34,7 +34,7 @@ def _state(call: Call, now: float) -> RetryCallState:
     from tenacity import RetryCallState, Retrying
 
     state = RetryCallState(Retrying(), None, (), {})
-    state.attempt_number = max(1, len(call.records))
+    state.attempt_number = max(1, call.started_attempts)
     state.start_time = call.started
     state.outcome_timestamp = now
     state.idle_for = call.idle

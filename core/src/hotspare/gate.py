@@ -160,7 +160,7 @@ class Gate:
                 continue
             if self._crowded(call, member) and not self._draw(call, now):
                 continue
-            return self._start(call, member, plan, now, "failover" if call.records else "first")
+            return self._start(call, member, plan, now, "failover" if call.last else "first")
         return None
 
     def _return_visit(self, call: Call, plan: list[Member], now: float) -> Attempt | None:
@@ -263,7 +263,7 @@ class Gate:
             return False
         if not asks_whole(call, member, self.policy):
             self.standing.check_stall(member, now)
-        if call.records and call.left(now) < least(call, member, self.policy):
+        if call.last and call.left(now) < least(call, member, self.policy):
             return False
         shy = call.attempts_left <= 1 and len(plan) > 1 and member.health.state is not State.CLOSED
         return self.standing.opens_at(member, now) <= (now - 1.0 if shy else now)
@@ -308,7 +308,7 @@ class Gate:
             if outcome.kind is not Kind.ABANDONED:
                 self.throttle.note(now, accepted=outcome.ok)
                 call.note(member, outcome, seconds, now)
-                if outcome.kind is Kind.INVALID and self._learnt_manners(call, member, outcome):
+                if outcome.kind is Kind.INVALID and self._learnt_manners(attempt, outcome, streaming=call.streaming):
                     del call.asked[member]
             if outcome.ok:
                 self.waiting.answered(now)
@@ -316,13 +316,14 @@ class Gate:
                 self.waiting.failed()
             return record
 
-    def _learnt_manners(self, call: Call, member: Member, outcome: Outcome) -> bool:
+    def _learnt_manners(self, attempt: Attempt, outcome: Outcome, *, streaming: bool) -> bool:
         """Whether a 400 told how this member wants to be asked: with an instruction instead of a prefill, or without
         streaming. Then the same call may ask it again."""
-        if call.shown is not None and member.prefill and getattr(member.backend, "prefills", False):
+        member = attempt.member
+        if attempt.continues and attempt.request.messages[-1].get("role") == "assistant":
             member.prefill = False
             return True
-        if not call.streaming and member.streams and "stream" in outcome.message.lower():
+        if not streaming and not attempt.whole and "stream" in outcome.message.lower():
             member.streams = False
             return True
         return False

@@ -161,16 +161,18 @@ class Seam:
 
 
 def _is_whole(body: str, start: str) -> bool:
-    """Whether `body` begins with all that was shown. A few letters prove nothing unless they end with their word."""
+    """Whether `body` begins with all that was shown. Two letters prove nothing ("ha" goes on as "haha") unless they end with
+    their word."""
     if not start or not body.startswith(start):
         return False
     following = body[len(start) : len(start) + 1]
-    return len(start) >= _LEAST_RESTART or not (start[-1].isalnum() and following.isalnum())
+    return len(start) > 2 or not (start[-1].isalnum() and following.isalnum())
 
 
 def _is_repetition(tail: str) -> bool:
     """Whether a repeated tail is too long to be meant: one word said twice is common in good texts."""
-    return (len(tail) >= 12 and len(tail.split()) >= 2) or len(tail) >= 24
+    words = len(tail.split())
+    return words >= 4 or (len(tail) >= 12 and words >= 2) or len(tail) >= 24
 
 
 def _common(one: str, other: str) -> int:

@@ -1,0 +1,153 @@
+"""Ten thousand streams with random faults and random early exits: nothing is left over, counted at both ends."""
+
+import asyncio
+import random
+import threading
+from collections import Counter
+from collections.abc import AsyncGenerator, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
+
+import pytest
+from hotspare import Hedge, HotspareError, Pool, Target, Timeouts
+from hotspare.drill.answers import answer
+from hotspare.drill.provider import Provider
+from hotspare.messages import ChatChunk
+
+ASYNC, SYNC = 8_000, 2_000
+WIRES = {
+    "a": "openai/gpt-4.1",
+    "b": "anthropic/claude-sonnet-4-5",
+    "c": "gemini/gemini-2.5-flash",
+    "d": "openai/gpt-4.1",
+}
+FAULTS = {
+    "cut": {"at": 3}, "eof": {"at": 4}, "error_event": {"at": 2, "status": 529}, "malformed": {"at": 3, "ends": True},
+    "stall": {"at": 3}, "blackhole": {}, "reset": {}, "empty": {}, "status": {"status": 500}, "silence": {},
+    "slow": {"seconds": 0.06},
+}  # fmt: skip
+
+
+def sick_pool(provider: Provider) -> Pool:
+    """Four targets in four regions; three of them fail one call in five, each in every way."""
+    for endpoint in "abc":
+        for kind, options in FAULTS.items():
+            provider.fault(endpoint, kind, probability=0.02, **options)
+    targets = [
+        Target(id, region=e, name=e, base_url=provider.base_url(e, id.partition("/")[0]), api_key="test-1")
+        for e, id in WIRES.items()
+    ]
+    times = Timeouts(first_token=0.1, first_token_min=0.1, stall=0.1, stall_min=0.1)
+    return Pool(targets, timeouts=times, hedge=Hedge(after=0.03), on_slow="race", deadline=20, strategy="weighted")
+
+
+def leaves_after(rng: random.Random) -> int:
+    """Chunks after which the caller leaves; mostly never."""
+    return rng.randrange(6) if rng.random() < 0.3 else 1_000
+
+
+def read_some(stream: Generator[ChatChunk], chunks: int, prompt: str) -> str:
+    """Read a stream, at most so many chunks of it."""
+    text = ""
+    with closing(stream):
+        for number, chunk in enumerate(stream):
+            text += chunk.text
+            if number >= chunks:
+                assert answer(prompt).startswith(text)
+                return "left"
+    assert text == answer(prompt)
+    return "whole"
+
+
+async def aread_some(stream: AsyncGenerator[ChatChunk], chunks: int, prompt: str) -> str:
+    """The same, async."""
+    text = ""
+    async with aclosing(stream):
+        async for chunk in stream:
+            text += chunk.text
+            chunks -= 1
+            if chunks < 0:
+                assert answer(prompt).startswith(text)
+                return "left"
+    assert text == answer(prompt)
+    return "whole"
+
+
+async def one(pool: Pool, rng: random.Random, number: int) -> str:
+    """One async caller, who may leave by a break or by being cancelled."""
+    prompt = f"q{number} tokens=8"
+    try:
+        async with asyncio.timeout(rng.random() * 0.2 if rng.random() < 0.1 else None):
+            return await aread_some(pool.astream(prompt), leaves_after(rng), prompt)
+    except TimeoutError:
+        return "cancelled"
+    except HotspareError as error:
+        return type(error).__name__
+
+
+async def crowd(pool: Pool) -> Counter[str]:
+    """All async callers, fifty at a time."""
+    rng = random.Random(8)
+    ends: Counter[str] = Counter()
+    numbers = iter(range(ASYNC))
+
+    async def caller() -> None:
+        for number in numbers:
+            ends[await one(pool, rng, number)] += 1
+
+    async with pool:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(50):
+                group.create_task(caller())
+        assert pool.health().attempts == pool.health().waiting == 0
+    await asyncio.sleep(0.05)  # httpx leaves its inner generators to be closed by the loop, in its next turns
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    return ends
+
+
+def gone(provider: Provider) -> bool:
+    """Whether no connection is left at the provider's end."""
+    return all(provider.stats(e).in_flight == provider.stats(e).open_connections == 0 for e in WIRES)
+
+
+def wait_until_gone(provider: Provider) -> None:
+    """The other process sees a connection's end a moment later."""
+    for _ in range(500):
+        if gone(provider):
+            return
+        threading.Event().wait(0.01)
+    pytest.fail(f"left over: {[(e, provider.stats(e)) for e in WIRES]}")
+
+
+def test_nothing_is_left_of_async_streams(provider: Provider) -> None:
+    """No permit, no task, no connection at either end."""
+    ends = asyncio.run(crowd(sick_pool(provider)))
+    print(dict(ends))
+    assert sum(ends.values()) == ASYNC
+    assert ends["whole"] > ASYNC / 2 and ends["left"] > 500 and ends["cancelled"] > 50
+    assert ends["whole"] + ends["left"] + ends["cancelled"] >= 0.999 * ASYNC
+    wait_until_gone(provider)
+
+
+def test_nothing_is_left_of_sync_streams(provider: Provider) -> None:
+    """No permit, no thread, no connection at either end."""
+    before = set(threading.enumerate())
+    rng = random.Random(9)
+
+    def caller(number: int) -> str:
+        prompt = f"q{number} tokens=8"
+        try:
+            return read_some(pool.stream(prompt), leaves_after(rng), prompt)
+        except HotspareError as error:
+            return type(error).__name__
+
+    with sick_pool(provider) as pool, ThreadPoolExecutor(16) as threads:
+        ends = Counter(threads.map(caller, range(SYNC)))
+        assert pool.health().attempts == pool.health().waiting == 0
+    print(dict(ends))
+    assert ends["whole"] > SYNC / 2 and ends["left"] > 100
+    assert ends["whole"] + ends["left"] >= 0.999 * SYNC
+    wait_until_gone(provider)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+    assert set(threading.enumerate()) <= before
