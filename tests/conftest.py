@@ -13,6 +13,8 @@ from tests.support import tables
 settings.register_profile("hotspare", deadline=None)  # a busy machine is no failure
 settings.load_profile("hotspare")
 
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it would fetch a price list at import
+
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
@@ -37,7 +39,6 @@ def provider(one_provider: Provider) -> Provider:
 @pytest.fixture(scope="session", autouse=True)
 def _children_find_the_sources() -> None:
     """Processes that tests start import the same sources, installed or not."""
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it would fetch a price list at import
     source = str(Path(__file__).parents[1] / "core" / "src")
     os.environ["PYTHONPATH"] = os.pathsep.join(p for p in (source, os.environ.get("PYTHONPATH")) if p)
 
