@@ -40,8 +40,14 @@ test: .venv/dev .venv/openai3  ## all tests
 		llama-index-llms-openai llama-index-llms-anthropic llama-index-llms-google-genai llama-index-llms-litellm mcp \
 		"anthropic<1" pytest pytest-asyncio hypothesis trio
 	@touch $@
-natives: .venv-natives/done  ## LlamaIndex's own LLMs as members, whose SDKs cannot live beside LangChain's
+.venv-google/done: .venv/bin/uv adapters/langchain/constraints.txt
+	@$(PYTHON) -m venv .venv-google
+	@$(UV) pip install --quiet --python .venv-google/bin/python -c adapters/langchain/constraints.txt -e core -e adapters/langchain \
+		langchain langchain-openai langchain-anthropic langchain-google-genai langchain-tests langgraph pytest hypothesis trio
+	@touch $@
+natives: .venv-natives/done .venv-google/done  ## frameworks' own models as members, whose SDKs cannot live beside each other
 	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_native.py
+	@.venv-google/bin/python -m pytest -q tests/adapters/langchain/test_native.py tests/adapters/langchain/test_portability.py -k "google or gemini-native"
 lint: .venv/dev  ## ruff and the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 types: .venv/dev  ## mypy --strict and pyright strict
@@ -58,4 +64,4 @@ record: .venv/dev .record/aimock  ## record the cassettes anew from local server
 	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && npm --version >/dev/null 2>&1 || { echo "make record needs Node.js 20 or newer with npm: the server it records from is an npm package"; exit 1; }
 	@mkdir -p .record && cp $< .record/ && npm install --prefix .record --no-package-lock --no-fund --no-audit --silent && touch $@
 clean:  ## remove what was built
-	rm -rf .venv .venv-natives .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-natives .venv-google .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
