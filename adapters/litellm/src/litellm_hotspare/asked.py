@@ -77,6 +77,7 @@ def _message(message: Any) -> dict[str, Any]:
     kept.pop("provider_specific_fields", None)
     calls: list[Any] = kept.get("tool_calls") or []
     if calls:
+        kept.setdefault("content", None)  # LiteLLM takes it out, and some servers ask for it
         kept["tool_calls"] = [_tool_call(call) for call in calls]
     return kept
 
