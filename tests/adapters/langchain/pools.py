@@ -52,7 +52,7 @@ WITH_GOOGLE = find_spec("langchain_google_genai") is not None
 
 def native_models(provider: Provider) -> list[BaseChatModel]:
     """Two OpenAI models and an Anthropic one, on the endpoints a, b and c."""
-    return [openai(provider, "a"), openai(provider, "b", "gpt-4.1-mini"), anthropic(provider, "c")]
+    return [openai(provider, "a"), openai(provider, "b", "gpt-5"), anthropic(provider, "c")]
 
 
 @contextmanager

@@ -113,14 +113,31 @@ class Standard(ChatModelIntegrationTests):
 
     @property
     def supported_usage_metadata_details(self) -> Any:
-        details = ["reasoning_output", "cache_read_input"] if self.kind == "wire" else ["cache_read_input"]
+        details = ["cache_read_input"]
+        if self.kind == "wire" or self.state != "last alive":  # Gemini and OpenAI count thoughts
+            details.append("reasoning_output")
+        if self.kind == "native" or self.state != "last alive":  # Anthropic counts what it writes to its cache
+            details.append("cache_creation_input")
         return {"invoke": details, "stream": details}
 
     def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
-        return self._ask("think", stream, reasoning_effort="low", model="gemini-2.5-flash")  # which counts its thoughts
+        thinker = {"wire": "gemini-2.5-flash", "native": "gpt-5"}[self.kind]
+        told = self._ask("think", stream, reasoning_effort="low", model=thinker)
+        assert told.usage_metadata is not None
+        assert told.usage_metadata["output_token_details"]["reasoning"] > 0
+        return told
 
     def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
-        return self._ask("a prompt that was sent before cached=5", stream)
+        told = self._ask("a prompt that was sent before cached=5", stream)
+        assert told.usage_metadata is not None
+        assert told.usage_metadata["input_token_details"]["cache_read"] == 5
+        return told
+
+    def invoke_with_cache_creation_input(self, *, stream: bool = False) -> AIMessage:
+        told = self._ask("a prompt to be kept written=4", stream, model="claude-sonnet-4-5")
+        assert told.usage_metadata is not None
+        assert told.usage_metadata["input_token_details"]["cache_creation"] == 4
+        return told
 
     def _ask(self, prompt: str, stream: bool, **settings: Any) -> AIMessage:
         model = ChatHotspare(pool=self.pool, **settings)

@@ -111,6 +111,8 @@ def compose(ask: Ask, continuation: str = "continue", replies: Mapping[str, Json
         _limit(said, ask, talk.rest(mode))
     said.output_tokens = len(said.thinking) + len(said.text) + sum(len(c.pieces) for c in said.calls)
     said.cached_tokens = _cached(talk.prompt, said.prompt_tokens)
+    if found := re.search(r"\bwritten=(\d{1,6})\b", talk.prompt):
+        said.written_tokens = min(int(found[1]), said.prompt_tokens - said.cached_tokens)
     return said
 
 

@@ -10,6 +10,7 @@ exist; any other does.
 Knobs inside the last user message
     `tokens=N`            the answer has N tokens (60 without it)
     `cached=N`            N of the prompt's tokens are billed as cached
+    `written=N`           N more of them are billed as written to the cache, where a wire says so (Anthropic)
     `call <tool>`         calls that tool if it is offered; `call <tool> twice`, `call a and call b` call in parallel
     `first say`           text comes before the tool calls
     `toolong`             the context-length error of the wire

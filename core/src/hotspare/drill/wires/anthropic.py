@@ -186,8 +186,8 @@ def _ending(said: Said) -> Json:
 
 def _usage(said: Said, output: int) -> Json:
     return {
-        "input_tokens": said.prompt_tokens - said.cached_tokens,
-        "cache_creation_input_tokens": 0,
+        "input_tokens": said.prompt_tokens - said.cached_tokens - said.written_tokens,
+        "cache_creation_input_tokens": said.written_tokens,
         "cache_read_input_tokens": said.cached_tokens,
         "output_tokens": output,
         "service_tier": "standard",

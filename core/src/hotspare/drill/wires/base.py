@@ -89,6 +89,7 @@ class Said:
     stop_sequence: str | None = None
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    written_tokens: int = 0
     output_tokens: int = 0
 
     @property
