@@ -5,8 +5,12 @@ import zlib
 from collections import Counter
 from typing import Any
 
+import anyio.lowlevel
+from hotspare.drill.provider import Provider
+from llama_index.core.base.llms.types import ChatResponse, ToolCallBlock
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.tools import FunctionTool
 
 
 class Seen(BaseEventHandler):
@@ -35,3 +39,30 @@ def _png() -> bytes:
 
 
 PNG = _png()
+
+
+def add(a: int, b: int) -> int:
+    """Add two whole numbers."""
+    return a + b
+
+
+def weather(city: str) -> str:
+    """The weather in a city."""
+    return f"Sunny in {city}"
+
+
+ADD, WEATHER = FunctionTool.from_defaults(add), FunctionTool.from_defaults(weather)
+
+
+def calls_of(response: ChatResponse) -> list[ToolCallBlock]:
+    """The tool calls of a response."""
+    return [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
+
+
+async def provider_sees(provider: Provider, what: str) -> None:
+    """Let the loop run until the provider has seen it; asking it takes about a millisecond."""
+    for _ in range(2000):
+        if getattr(provider.stats("a"), what):
+            return
+        await anyio.lowlevel.checkpoint()
+    raise AssertionError(f"{what} is still 0")

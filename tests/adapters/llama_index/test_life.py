@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
-import anyio.lowlevel
 import pytest
 from hotspare import ConfigError, Policy, Pool, RequestError, Target
 from hotspare.drill.provider import KEY, Provider, answer
@@ -18,6 +17,8 @@ from llama_index.core.llms import ChatMessage
 from llama_index.core.llms.utils import resolve_llm
 from llama_index.llms.hotspare import Hotspare
 from llama_index.llms.openai import OpenAI
+
+from tests.support.llama_index import provider_sees
 
 QUESTION = "What is a hot spare?"
 MESSAGES = [ChatMessage(role="user", content=QUESTION)]
@@ -201,6 +202,33 @@ async def test_many_at_once(llm: Hotspare, outage: Outage) -> None:
     assert texts == {number: answer(f"{QUESTION} {number}") for number in range(30)}
 
 
+class Turnstile:
+    """Counts who wants to pass, as LlamaIndex's rate limiters do."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+
+    def acquire(self) -> None:
+        """One more."""
+        self.passed += 1
+
+    async def async_acquire(self) -> None:
+        """One more."""
+        self.passed += 1
+
+
+@pytest.mark.anyio
+async def test_rate_limiters_are_asked_once_a_call(pool: Pool, over_natives: Callable[..., Hotspare]) -> None:
+    """Hotspare's own by LlamaIndex, a member's by hotspare, once for each request to it."""
+    own, members = Turnstile(), Turnstile()
+    for llm in (Hotspare(pool=pool, rate_limiter=own), over_natives("a", rate_limiter=members)):
+        llm.complete(QUESTION)
+        await llm.acomplete(QUESTION)
+        list(llm.stream_complete(QUESTION))
+        _ = [r async for r in await llm.astream_complete(QUESTION)]
+    assert (own.passed, members.passed) == (4, 4)
+
+
 # --- leaving early -------------------------------------------------------------------------------------------------
 
 
@@ -210,22 +238,13 @@ def _nobody_is_blamed(llm: Hotspare) -> None:
     assert health["a"].failures == 0
 
 
-async def _provider_sees(provider: Provider, what: str) -> None:
-    """Let the loop run until the provider has seen it; asking it takes about a millisecond."""
-    for _ in range(2000):
-        if getattr(provider.stats("a"), what):
-            return
-        await anyio.lowlevel.checkpoint()
-    raise AssertionError(f"{what} is still 0")
-
-
 def test_closing_a_sync_stream(provider: Provider, llm: Hotspare) -> None:
     """`close()` gives the permit back and ends the connection."""
     provider.fault("a", "latency", gap=0.02)
     responses = llm.stream_chat([ChatMessage(role="user", content="tokens=2000")])
     next(responses)
     responses.close()
-    anyio.run(_provider_sees, provider, "closed_by_client")
+    anyio.run(provider_sees, provider, "closed_by_client")
     _nobody_is_blamed(llm)
 
 
@@ -237,7 +256,7 @@ async def test_leaving_an_async_stream(provider: Provider, llm: Hotspare) -> Non
     async for _ in responses:
         break
     await responses.aclose()
-    await _provider_sees(provider, "closed_by_client")  # LlamaIndex closes what it wraps in a task of its own
+    await provider_sees(provider, "closed_by_client")  # LlamaIndex closes what it wraps in a task of its own
     _nobody_is_blamed(llm)
 
 
@@ -246,9 +265,9 @@ async def test_cancelling_an_async_call(provider: Provider, llm: Hotspare) -> No
     """Cancellation is the caller's own: it is raised, and no health is touched."""
     provider.fault("a", "blackhole")
     task = asyncio.create_task(llm.achat(MESSAGES))
-    await _provider_sees(provider, "requests")
+    await provider_sees(provider, "requests")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await _provider_sees(provider, "closed_by_client")
+    await provider_sees(provider, "closed_by_client")
     _nobody_is_blamed(llm)

@@ -21,18 +21,16 @@ from llama_index.core.base.llms.types import (
     ImageBlock,
     TextBlock,
     ThinkingBlock,
-    ToolCallBlock,
 )
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata
 from llama_index.core.llms.llm import LLM
 from llama_index.core.prompts import PromptTemplate
-from llama_index.core.tools import FunctionTool
 from llama_index.llms.hotspare import Hotspare, target_of
 from llama_index.llms.openai import OpenAI
 from pydantic import BaseModel
 
-from tests.support.llama_index import PNG, Seen
+from tests.support.llama_index import ADD, PNG, WEATHER, Seen, calls_of, provider_sees
 
 ALL = ("openai", "anthropic", "google_genai", "litellm")
 KINDS = tuple(kind for kind in ALL if importlib.util.find_spec(f"llama_index.llms.{kind}"))
@@ -80,24 +78,6 @@ def over(*members: LLM) -> Hotspare:
     targets = [target_of(member, name=name, region=name) for member, name in zip(members, "ab", strict=False)]
     _KEPT.append(Hotspare(pool=Pool(targets, deadline=20, when_all_down="fail")))
     return _KEPT[-1]
-
-
-def add(a: int, b: int) -> int:
-    """Add two whole numbers."""
-    return a + b
-
-
-def weather(city: str) -> str:
-    """The weather in a city."""
-    return f"Sunny in {city}"
-
-
-ADD, WEATHER = FunctionTool.from_defaults(add), FunctionTool.from_defaults(weather)
-
-
-def calls_of(response: ChatResponse) -> list[ToolCallBlock]:
-    """The tool calls of a response."""
-    return [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
 
 
 @pytest.mark.skipif("HOTSPARE_NATIVES" not in os.environ, reason="only where `make natives` installs them")
@@ -397,6 +377,26 @@ def test_two_event_loops_and_a_sync_call_inside_one(llm: Hotspare) -> None:
 
     for _ in range(2):
         assert asyncio.run(ask()) == [answer(QUESTION)] * 4
+    assert llm.pool.health()["a"].failures == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("face", ["sync", "async"])
+async def test_leaving_a_stream_ends_its_connection(provider: Provider, llm: Hotspare, face: str) -> None:
+    """LlamaIndex's LLMs have no way to say so: the last reference to the stream is dropped, and nobody is blamed."""
+    provider.fault("a", "latency", gap=0.02)
+    question = [ChatMessage(role="user", content="tokens=2000")]
+    if face == "sync":
+        responses = llm.stream_chat(question)
+        next(responses)
+        responses.close()
+    else:
+        coming = await llm.astream_chat(question)
+        async for _ in coming:
+            break
+        await coming.aclose()
+        del coming
+    await provider_sees(provider, "closed_by_client")
     assert llm.pool.health()["a"].failures == 0
 
 

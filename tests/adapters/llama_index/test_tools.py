@@ -9,29 +9,12 @@ from hotspare import Pool
 from hotspare.drill.provider import Provider, after_tools
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock, ToolCallBlock
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from llama_index.core.tools import FunctionTool
 from llama_index.llms.hotspare import Hotspare
 from openai.types.chat.chat_completion_message_tool_call import ChatCompletionMessageToolCall, Function
 
+from tests.support.llama_index import ADD, WEATHER, calls_of
+
 Outage = Callable[..., None]
-
-
-def add(a: int, b: int) -> int:
-    """Add two whole numbers."""
-    return a + b
-
-
-def weather(city: str) -> str:
-    """The weather in a city."""
-    return f"Sunny in {city}"
-
-
-ADD, WEATHER = FunctionTool.from_defaults(add), FunctionTool.from_defaults(weather)
-
-
-def calls_of(response: ChatResponse) -> list[ToolCallBlock]:
-    """The tool calls of a response."""
-    return [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
 
 
 @pytest.mark.parametrize("dead", ["", "a", "ab"])

@@ -11,6 +11,7 @@ from typing import Any
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
+from llama_index.llms.hotspare.native import leaving
 from llama_index.llms.hotspare.native.asking import arguments_for, unsupported
 from llama_index.llms.hotspare.native.families import family_of
 from llama_index.llms.hotspare.native.reading import Listener, reply_of
@@ -63,10 +64,9 @@ class NativeBackend:
                 chunk = listener.hear(response)
                 until = time.monotonic() + stall if chunk.is_content else until
                 yield chunk
-                del response  # with the last reference to an abandoned stream its connection closes
             yield from listener.end()
         finally:
-            worker.end(getattr(responses, "close", None))
+            worker.end(partial(leaving.close, responses))
 
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
         """The answer piece by piece, for asyncio; the caller keeps the time."""
@@ -83,7 +83,7 @@ class NativeBackend:
                 if heard or last_try or not _loop_is_gone(error):
                     raise
             finally:
-                await responses.aclose()
+                await leaving.aclose(responses)
         for chunk in listener.end():
             yield chunk
 

@@ -6,7 +6,7 @@ Measured against llms-openai 0.8, llms-anthropic 0.12, llms-google-genai 0.11 an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from llama_index.core.llms.llm import LLM
@@ -101,15 +101,12 @@ GEMINI = Family(
     named_tool=True,
     proves_end=True,
 )
-LITELLM = Family(
-    "litellm",
-    ids="openai",
-    fields=MappingProxyType({name: name for name in _OPENAI_FIELDS}),
-    parts=_ALL_PARTS,
-    named_tool=True,
+LITELLM = replace(
+    OPENAI,
+    name="litellm",
+    proves_end=False,  # it invents a reason
     calls_beside=True,
-    takes_timeout=True,
-    # No usage_option: from litellm 1.110 on its usage comes in a chunk without choices, at which LlamaIndex's class fails.
+    usage_option=False,  # from litellm 1.110 on usage comes in a chunk without choices, at which LlamaIndex's class fails
     retries=1,
 )
 OTHER = Family("other", fields=MappingProxyType({"temperature": "temperature", "max_tokens": "max_tokens"}))
