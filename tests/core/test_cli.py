@@ -10,6 +10,7 @@ import pytest
 from hotspare.cli import main
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
+from hotspare.drill.scenarios import SCENARIOS
 
 
 def run(*words: str, stdin: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -109,4 +110,13 @@ def test_bad_configs_exit_2(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "regoin" in done.stderr
     assert "Traceback" not in done.stderr
-    assert run("drill", "--scenario", "nothing").returncode == 2
+
+
+def test_a_drill_says_what_can_be_rehearsed() -> None:
+    """In a stranger's words; a name that is none gets the nearest one, or all of them."""
+    shown = " ".join(run("drill", "--help").stdout.split())
+    assert all(f"{name}: {scenario.about}" in shown for name, scenario in SCENARIOS.items())
+    for name, way_out in (("streems", "did you mean 'streams'?"), ("nothing", "there are outage, streams, slow")):
+        done = run("drill", "--scenario", name)
+        assert done.returncode == 2
+        assert way_out in done.stderr

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hotspare import __version__
-from hotspare.errors import ConfigError
+from hotspare.drill.scenarios import SCENARIOS
+from hotspare.errors import ConfigError, Problem, did_you_mean
 from hotspare.messages import ChatRequest
 from hotspare.outcome import OK, Outcome
 from hotspare.pool import Pool
@@ -59,9 +60,13 @@ def _pool(config: Path | None) -> Pool:
     return Pool.from_config(source)
 
 
-@app.command()
+@app.command(
+    help="Rehearse an outage with real calls to an embedded provider: no key, no network, under a minute.\n\n"
+    "Every answer is checked word for word; the figures are printed, the story is drawn into the report. Scenarios:\n\n"
+    + "\n\n".join(f"{name}: {scenario.about}" for name, scenario in SCENARIOS.items())
+)
 def drill(
-    scenario: Annotated[str, typer.Option(help="what is rehearsed")] = "outage",
+    scenario: Annotated[str, typer.Option(help=f"what is rehearsed: {', '.join(SCENARIOS)}")] = "outage",
     scale: Annotated[float, typer.Option(help="length of each phase, as a multiple", min=0.1)] = 1.0,
     report: Annotated[
         str, typer.Option(help="where the page goes; a name in .svg gets the picture alone, '' none")
@@ -70,16 +75,12 @@ def drill(
     as_json: JsonOption = False,
     live: Annotated[bool, typer.Option("--live/--no-live", help="progress while it runs")] = True,
 ) -> None:
-    """Rehearse an outage with real calls to an embedded provider: no key, no network, under a minute.
-
-    A region dies, a limit is hit, everything dies for three seconds, and twenty times the load comes. Every answer is checked
-    word for word; the figures are printed, the story is drawn into the report.
-    """
+    """Play one of the scenarios. Raises ConfigError for one that there is not."""
     from hotspare.drill.run import run
-    from hotspare.drill.scenarios import SCENARIOS
 
     if scenario not in SCENARIOS:
-        raise ConfigError(f"scenario: {scenario!r} is unknown; there is {', '.join(SCENARIOS)}")
+        way_out = did_you_mean(scenario, tuple(SCENARIOS), f"there are {', '.join(SCENARIOS)}")
+        raise ConfigError(Problem.at("scenario", scenario, f"is unknown; {way_out}"))
     raise typer.Exit(
         run(scenario=scenario, scale=scale, report=report or None, baseline=baseline, as_json=as_json, live=live)
     )

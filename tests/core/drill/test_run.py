@@ -1,7 +1,10 @@
 """The drill itself, in small: every answer right, what it prints, the page and the picture it writes."""
 
+import asyncio
 import json
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
@@ -10,9 +13,11 @@ import pytest
 from hotspare.drill import screen
 from hotspare.drill.figures import Asked, Result, Tried, by_phase, overall
 from hotspare.drill.page import html
-from hotspare.drill.run import run
-from hotspare.drill.scenarios import ENDPOINTS, OUTAGE
+from hotspare.drill.provider import Provider
+from hotspare.drill.run import run, weather
+from hotspare.drill.scenarios import ENDPOINTS, OUTAGE, SCENARIOS, SLOW, STREAMS, Scenario
 from hotspare.drill.timeline import picture
+from hotspare.drill.words import cards, phase_heads, side_by_side
 from hotspare.outcome import Kind
 from rich.console import Console
 
@@ -21,7 +26,7 @@ def seen(name: str = "hotspare", *, lost: bool = False) -> Result:
     """A drill that was not played: one call a second, two of them failed over, and the states that a pool showed."""
     result = Result(name, OUTAGE)
     at = 0.0
-    for index, phase in enumerate(OUTAGE):
+    for index, phase in enumerate(OUTAGE.phases):
         result.starts.append(at)
         for second in range(int(phase.seconds)):
             call = Asked(index, at + second, 0.05 + 0.01 * second, 0.04, right=True, attempts=1, ended=True)
@@ -58,9 +63,76 @@ def test_a_drill_tells_its_phases(capsys: pytest.CaptureFixture[str], tmp_path: 
     path = tmp_path / "drill.svg"
     assert run(scale=0.1, report=str(path)) == 0
     shown = capsys.readouterr().out
-    assert [phase.name in shown.split("Phase by phase")[0] for phase in OUTAGE] == [True] * len(OUTAGE)
+    assert [phase.name in shown.split("Phase by phase")[0] for phase in OUTAGE.phases] == [True] * len(OUTAGE.phases)
     assert "word for word" in shown
     assert ET.parse(path).getroot().tag.endswith("svg")
+
+
+@pytest.fixture(scope="module")
+def regions() -> Iterator[Provider]:
+    """The drill's own endpoints."""
+    with Provider(ENDPOINTS) as provider:
+        yield provider
+
+
+def played(scenario: Scenario, pool: str, provider: Provider, *, seconds: float, rate: float) -> Result:
+    """Each phase of a scenario, for a moment."""
+    short = tuple(replace(phase, seconds=seconds, rate=rate) for phase in scenario.phases)
+    scenario = replace(scenario, phases=short)
+    return asyncio.run(weather(pool, scenario.pools[pool], scenario, provider, lambda result: None))
+
+
+def test_no_fault_of_a_stream_loses_a_call(regions: Provider) -> None:
+    """Each is met by streaming and by whole callers, and what broke after its first words is continued elsewhere."""
+    result = played(STREAMS, "hotspare", regions, seconds=0.4, rate=20)
+    assert [call.error for call in result.calls if not call.right] == []
+    met = {one.kind for one in result.tried}
+    assert {Kind.OK, Kind.TIMEOUT, Kind.SERVER, Kind.TRANSPORT} <= met
+    rows = {str(row["phase"]): row for row in by_phase(result)}
+    broken = ("stall halfway", "clean EOF", "slow drip", "bad chunk, ends", "error event", "cut off")
+    assert [rows[name]["resumed"] for name in broken] == [4] * len(broken)
+    assert rows["calm"]["resumed"] == rows["bad chunk, goes on"]["resumed"] == 0
+    assert overall(result)["interrupted"] == overall(result)["wrong"] == 0
+
+
+def test_a_second_attempt_saves_the_slow_calls(regions: Provider) -> None:
+    """Hedges stay within their share; races are as many as there were slow calls; nobody else asks twice."""
+    found = {name: played(SLOW, name, regions, seconds=1, rate=80) for name in SLOW.pools}
+    assert all(result.good for result in found.values())
+    hedging, racing, neither = (overall(found[name]) for name in ("hedging", "racing", "neither"))
+    assert isinstance(hedging["hedges"], int) and 0 < hedging["hedges"] <= 0.05 * 160
+    assert hedging["hedges"] == hedging["failovers"]
+    assert racing["hedges"] is None and racing["failovers"]
+    assert neither["failovers"] == 0
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_every_scenario_can_be_shown(scenario: Scenario) -> None:
+    """Its columns and cards are figures that there are, even before its first call."""
+    result = Result("hotspare", scenario)
+    assert len(phase_heads(scenario)) == len(scenario.columns) + 1
+    assert set(scenario.cards) <= set(overall(result))
+    result.starts, result.states = [0.0], [(1.0, dict.fromkeys(ENDPOINTS, "closed"))]
+    result.calls = [Asked(0, 0.0, 0.05, 0.04, right=True, attempts=1, ended=True)]
+    assert set(scenario.columns) <= set(by_phase(result)[0])
+    assert ("100 %", "answered word for word, in time") in cards(scenario, overall(result))
+
+
+def test_rows_that_say_nothing_are_left_out() -> None:
+    """No surge, no row about it; where one client has a figure, the others show that they have none."""
+    calm = Result("calm", STREAMS, [0.0], [Asked(0, 0.0, 0.05, right=True, attempts=1, ended=True)])
+    rows = {what: cells for what, *cells in side_by_side([calm])}
+    assert "surge answered in, p99" not in rows
+    both = {what: cells for what, *cells in side_by_side([seen(), calm])}
+    assert both["surge answered in, p99"] == ["70 ms", "-"]
+
+
+def test_silence_is_counted_between_two_signs_of_life() -> None:
+    """The wait for the first token is one, and so is the wait for an end that never came."""
+    call = Asked(0, 10.0)
+    for at in (0.25, 0.5, 2.0, 2.25):
+        call.hear(at)
+    assert (call.silence, call.heard) == (1.5, 2.25)
 
 
 def test_figures_are_what_was_seen() -> None:
@@ -99,7 +171,7 @@ def test_the_page_loads_nothing_and_holds_every_figure() -> None:
     Opened().feed(page)
     assert tags.count("table") == 3 and "svg" in tags
     assert "3.0" not in page.split("<svg")[0]
-    for words in ("93.4 %", "plain", "us-east is dead", "calls wasted", "hatching"):
+    for words in ("93.4 %", "plain", "us-east is dead", "attempts wasted", "hatching"):
         assert words in page
 
 
@@ -109,7 +181,7 @@ def test_the_picture_shows_every_target_and_its_trouble() -> None:
     root = ET.fromstring(text)
     words = {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {*ENDPOINTS, "calm", "callers: hotspare", "callers: plain", "recovering", "really sick"} <= words
-    sick = sum(len(phase.sick) for phase in OUTAGE)
+    sick = sum(len(phase.sick) for phase in OUTAGE.phases)
     assert text.count('fill="url(#h)"') == sick + 1
     assert len(text) < 60_000
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from hotspare.drill.scenarios import ENDPOINTS, Phase
+from hotspare.drill.scenarios import ENDPOINTS, Phase, Scenario
 from hotspare.outcome import Kind
 
 EVIDENCE = 2.0
@@ -21,7 +21,10 @@ Figure = str | int | float | None
 
 @dataclass(slots=True)
 class Asked:
-    """One call of the drill, and how it went. `at` and `seconds` in seconds; `ended` is false while it runs."""
+    """One call of the drill, and how it went. `at` and `seconds` in seconds; `ended` is false while it runs.
+
+    `heard`: when something of a stream came last, in seconds from `at`; `silence`: the longest time between two such moments.
+    """
 
     phase: int
     at: float
@@ -30,7 +33,19 @@ class Asked:
     right: bool = False
     error: str = ""
     attempts: int = 0
+    seams: int = 0
+    heard: float = 0.0
+    silence: float = 0.0
     ended: bool = False
+
+    def hear(self, seconds: float) -> None:
+        """Something of a stream came, or its end, so many seconds after the question."""
+        self.silence, self.heard = max(self.silence, seconds - self.heard), seconds
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it ended with the text so far and an honest error."""
+        return self.error.startswith("StreamInterrupted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +58,27 @@ class Tried:
     kind: Kind
     why: str
 
+    @property
+    def failed(self) -> bool:
+        """Whether it failed; one that lost against another attempt did not."""
+        return self.kind not in (Kind.OK, Kind.ABANDONED)
+
 
 @dataclass(slots=True)
 class Result:
     """Everything that a drill saw. `states` holds each target's state at a moment, in seconds since the start."""
 
     name: str
-    phases: tuple[Phase, ...]
+    scenario: Scenario
     starts: list[float] = field(default_factory=list[float])
     calls: list[Asked] = field(default_factory=list[Asked])
     tried: list[Tried] = field(default_factory=list[Tried])
     states: list[tuple[float, dict[str, str]]] = field(default_factory=list[tuple[float, dict[str, str]]])
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """What was played."""
+        return self.scenario.phases
 
     @property
     def good(self) -> bool:
@@ -73,7 +98,7 @@ class Result:
         """Attempts begun in a phase at targets that were sick, and lost."""
         begun, ended = self.span(index)
         sick = self.phases[index].sick
-        return sum(one.target in sick and one.kind is not Kind.OK and begun <= one.at < ended for one in self.tried)
+        return sum(one.target in sick and one.failed and begun <= one.at < ended for one in self.tried)
 
     def settled(self, index: int) -> list[Asked]:
         """The calls of an outage made once the breakers had their evidence; in other phases all."""
@@ -108,10 +133,8 @@ def by_phase(result: Result) -> list[dict[str, Figure]]:
     for index, phase in enumerate(result.phases[: len(result.starts)]):
         calls = [call for call in result.calls if call.phase == index]
         rows.append({
-            "phase": phase.name, "calls": len(calls), "answered": share(call.right for call in calls), **latencies(calls),
-            "failovers": sum(max(0, call.attempts - 1) for call in calls),
-            "attempts_per_call": mean(call.attempts for call in result.settled(index)), "wasted": result.wasted(index),
-            "wrong": sum(call.error == "wrong text" for call in calls),
+            "phase": phase.name, **counts(calls), **latencies(calls), "wasted": result.wasted(index),
+            "attempts_per_call": mean(call.attempts for call in result.settled(index)),
         })  # fmt: skip
     return rows
 
@@ -119,23 +142,40 @@ def by_phase(result: Result) -> list[dict[str, Figure]]:
 def overall(result: Result) -> dict[str, Figure]:
     """The drill in one column, by name."""
     outages = [index for index, phase in enumerate(result.phases[: len(result.starts)]) if phase.role == "outage"]
-    surge, (waited, at_once) = result.of("surge"), result.returned()
+    surge, blackout, (waited, at_once) = result.of("surge"), result.of("blackout"), result.returned()
     return {
-        "calls": len(result.calls),
-        "answered": share(call.right for call in result.calls),
+        **counts(result.calls),
         "answered_in_outages": share(call.right for call in result.of("outage")),
-        "answered_in_blackout": share(call.right for call in result.of("blackout")),
+        "answered_in_blackout": share(call.right for call in blackout),
+        "answered_in_faults": share(call.right for call in result.of("fault")),
         **latencies(result.calls),
-        "failovers": sum(max(0, call.attempts - 1) for call in result.calls),
         "attempts_per_call": mean(call.attempts for call in result.calls),
         "attempts_per_call_in_outages": mean(call.attempts for index in outages for call in result.settled(index)),
         "wasted": sum(map(result.wasted, range(len(result.starts)))),
         "noticed": result.noticed(),
-        "waited": waited,
-        "returned_at_once": at_once,
+        "waited": waited if blackout else None,
+        "returned_at_once": at_once if blackout else None,
         "surge_prompt": share(call.right and call.seconds <= PROMPT for call in surge),
         "surge_p99": quantile([call.seconds for call in surge if call.right], 0.99),
-        "wrong": sum(call.error == "wrong text" for call in result.calls),
+        "hedges": sum(one.why == "hedge" for one in result.tried) or None,
+        "resumed": sum(call.seams > 0 for call in result.calls) or None,
+        "seams": sum(call.seams for call in result.calls) or None,
+    }
+
+
+def counts(calls: Sequence[Asked]) -> dict[str, Figure]:
+    """What became of these calls."""
+    extra = sum(max(0, call.attempts - 1) for call in calls)
+    return {
+        "calls": len(calls),
+        "answered": share(call.right for call in calls),
+        "failovers": extra,
+        "extra": extra / len(calls) if calls else None,
+        "resumed": sum(call.seams > 0 for call in calls),
+        "seams": sum(call.seams for call in calls),
+        "interrupted": sum(call.interrupted for call in calls),
+        "wrong": sum(call.error == "wrong text" for call in calls),
+        "longest_silence": max((call.silence for call in calls), default=None),
     }
 
 
@@ -144,7 +184,7 @@ def latencies(calls: Iterable[Asked]) -> dict[str, Figure]:
     right = [call for call in calls if call.right]
     times, firsts = [call.seconds for call in right], [call.ttft for call in right if call.ttft is not None]
     found: dict[str, Figure] = {f"p{round(100 * q)}": quantile(times, q) for q in (0.5, 0.95, 0.99)}
-    return found | {f"ttft_p{round(100 * q)}": quantile(firsts, q) for q in (0.5, 0.95)}
+    return found | {f"ttft_p{round(100 * q)}": quantile(firsts, q) for q in (0.5, 0.95, 0.99)}
 
 
 def share(held: Iterable[bool]) -> float | None:

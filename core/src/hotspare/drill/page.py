@@ -8,7 +8,7 @@ from html import escape
 from hotspare import __version__
 from hotspare.drill.figures import Result, overall
 from hotspare.drill.timeline import picture
-from hotspare.drill.words import OVERALL, PHASE_COLUMNS, percent, phase_cells, seconds, shown
+from hotspare.drill.words import cards, phase_cells, phase_heads, side_by_side
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1f2937;--dim:#6b7280;--line:#e5e7eb;--card:#f6f7f9;--paper:#fff}
@@ -30,34 +30,26 @@ _HOW = (
 
 def html(results: Sequence[Result]) -> str:
     """The whole page."""
-    figures = [overall(result) for result in results]
+    first = results[0]
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>hotspare drill</title><style>{_STYLE}</style><main><h1>hotspare drill</h1>",
-        f"<p>{len(results[0].calls):,} calls to four targets at two providers in two regions. hotspare {__version__}.</p>",
-        f"<div class=cards>{''.join(f'<div><b>{escape(value)}</b><span>{escape(what)}</span></div>' for value, what in _cards(figures[0]))}</div>",
+        f"<p>{escape(first.scenario.about)} {len(first.calls):,} calls to four targets at two providers in two regions. "
+        f"hotspare {__version__}.</p>",
+        f"<div class=cards>{''.join(f'<div><b>{escape(value)}</b><span>{escape(what)}</span></div>' for value, what in cards(first.scenario, overall(first)))}</div>",
         f"<div class=picture>{picture(results)}</div><p>{_HOW}</p>",
         "<h2>Side by side</h2>" if len(results) > 1 else "<h2>Figures</h2>",
-        _table(
-            ("", *(result.name for result in results)),
-            [(what, *(shown(name, f) for f in figures)) for name, what in OVERALL],
-        ),
+        _table(("", *(result.name for result in results)), side_by_side(results)),
     ]
     for result in results:
         parts.append(f"<h2>Phase by phase: {escape(result.name)}</h2>")
-        parts.append(_table([head for head, _ in PHASE_COLUMNS], phase_cells(result)))
+        parts.append(
+            _table(
+                [head.replace("-\n", "").replace("\n", " ") for head in phase_heads(result.scenario)],
+                phase_cells(result),
+            )
+        )
     return "\n".join([*parts, "</main></html>"])
-
-
-def _cards(figures: dict[str, str | int | float | None]) -> list[tuple[str, str]]:
-    """What a reader should see first."""
-    return [
-        (percent(figures["answered"]), "answered word for word, in time"),
-        (percent(figures["answered_in_blackout"]), "of those asked while everything was dead"),
-        (shown("attempts_per_call_in_outages", figures), "attempts a call, once an outage was known"),
-        (seconds(figures["noticed"]), "from the region's return to its first answer"),
-        (seconds(figures["surge_p99"]), "p99 in the surge"),
-    ]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
+from rich.box import SIMPLE
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hotspare.drill.figures import Result, overall, quantile
+from hotspare.drill.figures import Result, quantile
 from hotspare.drill.timeline import STATES
-from hotspare.drill.words import OVERALL, PHASE_COLUMNS, phase_cells, seconds, shown
+from hotspare.drill.words import phase_cells, phase_heads, seconds, side_by_side
 from hotspare.outcome import Kind
 
 _LEVELS = " ▁▂▃▄▅▆▇█"
@@ -56,13 +57,14 @@ class _Lines:
         self._tell(result, len(result.starts) - 1)
 
     def _tell(self, result: Result, until: int) -> None:
+        wide = max(len(phase.name) for phase in result.phases)
         for index in range(self._told, until):
             calls = [call for call in result.calls if call.phase == index]
             right, ended = sum(call.right for call in calls), sum(call.ended for call in calls)
             words = (
                 f"{len(calls):,} calls: {right:,} answered, {ended - right:,} lost, {len(calls) - ended:,} under way"
             )
-            self._out.print(f"[dim]{result.name}[/]  {result.phases[index].name:<16} {words}", highlight=False)
+            self._out.print(f"[dim]{result.name}[/]  {result.phases[index].name:<{wide}} {words}", highlight=False)
         self._told = max(self._told, until)
 
     def close(self) -> None:
@@ -79,7 +81,7 @@ def moving(result: Result) -> RenderableType:
     done = min(1.0, (now - begun) / phase.seconds)
     whole = sum(one.seconds for one in result.phases)
     head = Table.grid(padding=(0, 1))
-    colour = {"outage": "red", "blackout": "red", "surge": "blue"}.get(phase.role, "green")
+    colour = {"outage": "red", "blackout": "red", "fault": "red", "surge": "blue"}.get(phase.role, "green")
     head.add_row(
         Text(result.name, style="bold"), ProgressBar(total=whole, completed=now, width=36),
         Text(f"{phase.name}  {done * phase.seconds:.0f} of {phase.seconds:.0f} s", style=f"bold {colour}"),
@@ -97,13 +99,13 @@ def moving(result: Result) -> RenderableType:
 def _lanes(result: Result, now: float) -> RenderableType:
     lanes = Table.grid(padding=(0, 2))
     since = now - _COLUMNS * _SLOT
-    recent = [one for one in result.tried if one.ended >= since]
+    recent = [one for one in result.tried if one.ended >= since and (one.failed or one.kind is Kind.OK)]
     sick = result.phases[len(result.starts) - 1].sick
     for name, state in result.states[-1][1].items():
         answered, failed = Counter[int](), Counter[int]()
         for one in recent:
             if one.target == name:
-                (answered if one.kind is Kind.OK else failed)[int((one.ended - since) / _SLOT)] += 1
+                (failed if one.failed else answered)[int((one.ended - since) / _SLOT)] += 1
         bars = Text()
         most = max([8, *answered.values(), *failed.values()])
         for slot in range(_COLUMNS):
@@ -116,25 +118,29 @@ def _lanes(result: Result, now: float) -> RenderableType:
     return lanes
 
 
+def _table(title: str) -> Table:
+    """Narrow: a table of phases has a dozen columns."""
+    return Table(
+        title=f"\n{title}", title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False, collapse_padding=True
+    )
+
+
 def tables(results: Sequence[Result]) -> None:
     """Print the phases of each client, all clients side by side, and what was lost."""
     out = console()
     for result in results:
-        phases = Table(title=f"Phase by phase: {result.name}", title_justify="left", title_style="bold")
-        for place, (head, _) in enumerate(PHASE_COLUMNS):
-            phases.add_column(head, justify="right" if place else "left", no_wrap=place > 0)
+        phases = _table(f"Phase by phase: {result.name}")
+        for place, head in enumerate(phase_heads(result.scenario)):
+            phases.add_column(head, justify="right" if place else "left", no_wrap=True)
         for row in phase_cells(result):
             phases.add_row(*row)
         out.print(phases)
-    figures = [overall(result) for result in results]
-    side = Table(
-        title="Side by side" if len(results) > 1 else "The whole drill", title_justify="left", title_style="bold"
-    )
+    side = _table("Side by side" if len(results) > 1 else "The whole drill")
     side.add_column("")
     for result in results:
         side.add_column(result.name, justify="right")
-    for name, what in OVERALL:
-        side.add_row(what, *(shown(name, each) for each in figures))
+    for row in side_by_side(results):
+        side.add_row(*row)
     out.print(side)
     for result in results:
         right = sum(call.right for call in result.calls)

@@ -9,15 +9,16 @@ from html import escape
 from itertools import groupby, pairwise
 from math import ceil, floor, sqrt
 
-from hotspare.drill.figures import Result
+from hotspare.drill.figures import Result, quantile
 from hotspare.drill.scenarios import ENDPOINTS, Phase
+from hotspare.drill.words import seconds
 from hotspare.outcome import Kind
 
 STATES = {
     "closed": "#3aa876", "recovering": "#b5d56a", "half-open": "#f2c94c", "open": "#d9534f", "throttled": "#f0a04b",
 }  # fmt: skip
 ANSWERED, FAILED, WAITING, INK, DIM = "#33507a", "#d9534f", "#f7ddb0", "#1f2937", "#6b7280"
-_ROLES = {"outage": "#fdecea", "blackout": "#f9d4d1", "surge": "#e8effb"}
+_ROLES = {"outage": "#fdecea", "fault": "#fdecea", "blackout": "#f9d4d1", "surge": "#e8effb"}
 _STEP = 0.25
 _LEFT, _WIDTH, _LANE, _BAR, _TOP = 186, 922, 62, 40, 54
 Bars = dict[int, float]
@@ -74,7 +75,9 @@ class _Canvas:
                 waiting[slot] = waiting.get(slot, 0) + 1
         right = sum(call.right for call in result.calls)
         share = floor(1000 * right / len(result.calls)) / 10  # never rounded up to 100
-        self._label(f"callers: {result.name}" if len(result.name) < 12 else result.name, f"{share:g} % answered")
+        p99 = quantile((call.seconds for call in result.calls if call.right), 0.99)
+        note = f"{share:g} % answered, p99 {seconds(p99)}"
+        self._label(f"callers: {result.name}" if len(result.name) < 12 else result.name, note)
         self._bars([(waiting, WAITING), (dict(answered), STATES["closed"]), (dict(lost), FAILED)], room=_BAR + 12)
         self._row += 1
 
@@ -88,7 +91,7 @@ class _Canvas:
                 self._out.append(f'<rect {where} fill="url(#h)"/>')
         self._label(name, "")
         answered = Counter(_slot(t.ended) for t in result.tried if t.target == name and t.kind is Kind.OK)
-        failed = Counter(_slot(t.ended) for t in result.tried if t.target == name and t.kind is not Kind.OK)
+        failed = Counter(_slot(t.ended) for t in result.tried if t.target == name and t.failed)
         self._bars([(dict(answered), ANSWERED), (dict(failed), FAILED)], room=_BAR)
         moments = [(at, states[name]) for at, states in result.states]
         runs = [(state, next(run)[0]) for state, run in groupby(moments, key=lambda moment: moment[1])]
@@ -166,8 +169,9 @@ def _slot(at: float) -> int:
 
 
 def _folded(words: str, wide: float) -> list[str]:
-    """In two lines where one is too long for the phase."""
-    if 6.6 * len(words) <= wide or " " not in words:
+    """In two lines, as equal as can be, where one is too long for the phase."""
+    if 7.2 * len(words) <= wide or " " not in words:
         return [words]
-    first, _, rest = words.partition(" ")
-    return [first, rest]
+    blanks = [place for place, letter in enumerate(words) if letter == " "]
+    middle = min(blanks, key=lambda place: abs(2 * place - len(words)))
+    return [words[:middle], words[middle + 1 :]]
