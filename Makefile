@@ -54,9 +54,10 @@ types: .venv/dev  ## mypy --strict and pyright strict
 	@$(BIN)/mypy && $(BIN)/mypy tests/typing && $(BIN)/pyright
 docs: .venv/dev  ## build the documentation
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-bench: .venv/dev  ## measure hotspare beside its peers, the transports, and what a dead primary costs in LangChain
+bench: .venv/dev  ## measure hotspare beside its peers, the transports, what hedging does, and what a dead primary costs in LangChain
 	@LITELLM_LOCAL_MODEL_COST_MAP=True $(BIN)/python benchmarks/peers.py
 	@$(BIN)/python benchmarks/transport.py
+	@$(BIN)/python benchmarks/hedging.py
 	@$(BIN)/python benchmarks/langchain_dead_primary.py
 record: .venv/dev .record/aimock  ## record the cassettes anew from local servers, or PROVIDER=openai with its real key
 	@$(BIN)/python -m tests.support.record $(PROVIDER)

@@ -29,6 +29,13 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "stall": ("stall", {}),
 }
 FACES = ("sync", "async")
+PLACELESS: dict[str, tuple[str, dict[str, Any]]] = {
+    "role chunk, then silence": ("silence", {}),
+    "keep-alives only": ("keepalives", {"gap": 0.05}),
+    "empty 200": ("empty", {}),
+    "no choice in it": ("empty_choices", {}),
+    "drip": ("drip", {"gap": 0.1}),
+}
 PROMPT = "a long one"
 TEXT = answer(PROMPT)
 PIECES = tokenize(TEXT)
@@ -117,7 +124,7 @@ def table() -> Iterator[dict[tuple[str, str, str], str]]:
     yield cells
     for wire in WIRES:
         rules = [rule for rule in (*(f"resume, {face}" for face in FACES), *RULES) if (wire, rule, "stall") in cells]
-        rows = {fault: [cells.get((wire, rule, fault), "") for rule in rules] for fault in FAULTS}
+        rows = {fault: [cells.get((wire, rule, fault), "") for rule in rules] for fault in (*FAULTS, *PLACELESS)}
         show(f"{wire}: streams broken at each of 60 tokens, whole texts + exact prefixes", rules, rows)
 
 
@@ -142,6 +149,25 @@ def test_plain_text_is_whole(
     assert {at: end for at, end in found.items() if end != (TEXT, "whole")} == {}
     assert pool.health().attempts == 0
     table[wire, f"resume, {face}", fault] = str(len(found))
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("fault", PLACELESS)
+def test_what_has_no_place(
+    fault: str, wire: str, face: str, provider: Provider, table: dict[tuple[str, str, str], str]
+) -> None:
+    """Silence behind a role chunk, keep-alives for ever, an empty 200, a drip: the exact text, from whoever can."""
+    kind, options = PLACELESS[fault]
+    provider.fault("a", kind, **options)
+    targets = [
+        Target(f"{w}/{WIRES[w]}", name=f"at-{at:02}", region=e, base_url=provider.base_url(e, w), api_key="test-1")
+        for at, e, w in ((0, "a", wire), (1, "b", "openai"))
+    ]
+    times = Timeouts(first_token=0.3, drip_window=0.3, drip_rate=500)
+    found = everywhere(Pool(targets, deadline=30, timeouts=times), face, range(1))
+    assert found == {0: (TEXT, "whole")}
+    table[wire, f"resume, {face}", fault] = "1 of 1"
 
 
 @pytest.mark.parametrize("rule", RULES)
