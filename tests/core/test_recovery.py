@@ -1,7 +1,7 @@
 """Broken streams: the caller gets the exact text once, or the exact prefix and an honest error."""
 
 import pytest
-from hotspare import Pool, StreamInterrupted, Target, Timeouts
+from hotspare import AllTargetsFailed, Pool, StreamInterrupted, Target, Timeouts
 from hotspare.drill.answers import answer, tokenize
 from hotspare.drill.provider import Provider
 from hotspare.recovery import Seam, SeamError
@@ -164,6 +164,34 @@ async def test_a_whole_answer_may_be_streamed_underneath(face: str, provider: Pr
         assert reply.usage.output_tokens
         assert not pool._gate.members[1].streams
         await pool.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("face", ["chat", "achat"])
+@pytest.mark.parametrize("more", [{}, {"on_break": "raise"}, {"response_format": {"type": "json_object"}}])
+async def test_a_whole_answer_is_begun_anew(face: str, more: dict[str, object], provider: Provider) -> None:
+    """Nobody has seen anything of it: whatever it is and however the next one goes on, a break is a failed attempt."""
+    policy = {k: v for k, v in more.items() if k == "on_break"}
+    request = {k: v for k, v in more.items() if k != "on_break"}
+    with pool_of(provider, "openai", "openai") as pool:
+        calm = pool.chat("a long one, in json", **request).text
+    provider.fault("a", "cut", at=6)
+    provider.configure("b", continuation="prose")
+    with pool_of(provider, "openai", "openai", whole="stream", **policy) as pool:
+        ask = {"chat": pool.chat, "achat": pool.achat}[face]
+        reply = ask("a long one, in json", **request)
+        reply = await reply if face == "achat" else reply  # type: ignore[misc]
+        assert reply.text == calm
+        assert [(a.target, a.kind) for a in reply.attempts] == [("a", "transport"), ("b", "ok")]
+        await pool.aclose()
+
+
+def test_a_whole_answer_keeps_its_deadline(provider: Provider) -> None:
+    """A stall underneath ends with the call's own deadline, as the failure that it is."""
+    provider.fault("a", "stall", at=6)
+    with pool_of(provider, "openai", whole="stream") as pool, pytest.raises(AllTargetsFailed) as caught:
+        pool.chat("a long one", deadline=0.4)
+    assert [(a.target, a.kind) for a in caught.value.attempts] == [("a", "timeout")]
 
 
 def test_who_streams_underneath_is_for_the_call_the_target_and_the_policy(provider: Provider) -> None:

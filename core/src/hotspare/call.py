@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -103,6 +103,10 @@ class Call:
     lost: list[Target] = field(default_factory=list[Target])
     hedged: bool = False
     started_attempts: int = 0
+    seconds: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seconds = self.deadline - self.started
 
     @property
     def attempts_left(self) -> int:
@@ -127,12 +131,20 @@ class Call:
         if outcome.blame in ("region", "account"):
             self.blamed.update(domain for domain in member.domains if domain.level == outcome.blame)
 
-    def broke(self, member: Member, outcome: Outcome, shown: str, now: float, deadline: float) -> None:
-        """Its stream broke after `shown`: what follows asks for the rest. The winner counts as failed."""
+    def broke(self, attempt: Attempt, outcome: Outcome, shown: str, now: float) -> None:
+        """Its stream broke after `shown`. The winner counts as failed. What follows asks for the rest, and has its time
+        anew; of a whole answer nobody has seen anything, so that it is asked for anew, in the time that is left."""
+        member = attempt.member
         self.asked[member], self.failed_at[member] = outcome, now
         self.last = (member, outcome, inf)  # not quick: another target first
-        self.shown, self.returned, self.waited = shown, False, False
-        self.deadline = max(self.deadline, deadline)
+        self.returned = self.waited = False
+        if self.streaming:
+            self.shown, self.deadline = shown, max(self.deadline, now + self.seconds)
+            return
+        self.records = [
+            replace(r, kind=outcome.kind, message=outcome.message) if r.number == attempt.number else r
+            for r in self.records
+        ]
 
     def members(self) -> list[Member]:
         """Every member of its route, by tier."""

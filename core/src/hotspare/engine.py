@@ -61,7 +61,7 @@ def flow(call: Call, gate: Gate, clock: Callable[[], float]) -> Flow:
 
     Raises AllTargetsFailed with every attempt inside.
     """
-    if call.shown is None:
+    if not call.started_attempts:
         gate.open(call.started)
     ticket: Ticket | None = None
     try:

@@ -339,7 +339,7 @@ class Gate:
     def broke(self, call: Call, attempt: Attempt, outcome: Outcome, shown: str, now: float) -> None:
         """A second observation of a stream that was answered: it broke after its first content, `shown`."""
         with self._lock:
-            call.broke(attempt.member, outcome, shown, now, now + self.policy.deadline)
+            call.broke(attempt, outcome, shown, now)
             if outcome.ending is Ending.FAILURE:
                 self.standing.fail(attempt.member, attempt.permit, outcome, now)
             self.standing.told.append(events.StreamBroke(call.id, attempt.member.name, outcome.kind, outcome.message))

@@ -10,25 +10,24 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mappi
 from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from hotspare import events, forks, routing
 from hotspare.call import Attempt, Call, Member
 from hotspare.domains import domains_of
-from hotspare.drive import sync
+from hotspare.drive import aio, sync
+from hotspare.drive.stream import Watch, aread, cost_of, read
 from hotspare.engine import Wait, flow
 from hotspare.errors import AllTargetsFailed, ConfigError, PoolClosed, Problem, RequestError
 from hotspare.gate import Gate
 from hotspare.health import Health
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Message
 from hotspare.policy import Policy, policy_of
+from hotspare.providers.assemble import reply_of
 from hotspare.routes import check_targets, tiers_of
 from hotspare.snapshot import PoolHealth, snapshot
 from hotspare.target import Target
 from hotspare.validate import request_of
-
-if TYPE_CHECKING:
-    from hotspare.drive.stream import Watch
 
 
 class Pool:
@@ -113,15 +112,19 @@ class Pool:
         Raises:
             RequestError: no target could take the request as written; nothing was sent.
             AllTargetsFailed: nobody answered; every attempt is inside.
-            StreamInterrupted: `whole` is `stream`, and the answer broke where it cannot be continued.
         """
         call = self._call(request, options, streaming=False)
         with self._whole_call(call):
             winner = self._drive(call)
             if isinstance(winner.result, ChatReply):
                 return self._reply(call, winner)
-            with closing(self._read(call, winner)) as chunks:
-                return _folded(list(chunks))
+            watch = self._watch(call, winner)
+            while True:
+                with closing(read(watch)) as chunks:
+                    pieces = list(chunks)
+                if watch.done:
+                    return _folded(pieces)
+                watch.follow(self._drive(call))
 
     async def achat(self, request: str | Sequence[Message] | ChatRequest, **options: Any) -> ChatReply:
         """`chat`, for asyncio and trio."""
@@ -130,8 +133,13 @@ class Pool:
             winner = await self._adrive(call)
             if isinstance(winner.result, ChatReply):
                 return self._reply(call, winner)
-            async with aclosing(self._aread(call, winner)) as chunks:
-                return _folded([chunk async for chunk in chunks])
+            watch = self._watch(call, winner)
+            while True:
+                async with aclosing(aread(watch)) as chunks:
+                    pieces = [chunk async for chunk in chunks]
+                if watch.done:
+                    return _folded(pieces)
+                watch.follow(await self._adrive(call))
 
     def stream(self, request: str | Sequence[Message] | ChatRequest, **options: Any) -> Generator[ChatChunk]:
         """The answer piece by piece; the last chunk has `finish_reason`, `usage` and `receipt`. Options as in `chat`.
@@ -149,8 +157,6 @@ class Pool:
             yield from self._read(call, self._drive(call))
 
     def _read(self, call: Call, winner: Attempt) -> Generator[ChatChunk]:
-        from hotspare.drive.stream import read
-
         watch = self._watch(call, winner)
         while True:
             yield from read(watch)
@@ -173,8 +179,6 @@ class Pool:
                     yield chunk
 
     async def _aread(self, call: Call, winner: Attempt) -> AsyncGenerator[ChatChunk]:
-        from hotspare.drive.stream import aread
-
         watch = self._watch(call, winner)
         while True:
             async with aclosing(aread(watch)) as chunks:
@@ -277,8 +281,6 @@ class Pool:
         return sync.drive(flow(call, self._gate, self._clock), self._tell, self._rest, self._clock)
 
     async def _adrive(self, call: Call) -> Attempt:
-        from hotspare.drive import aio
-
         return await aio.drive(flow(call, self._gate, self._clock), self._tell, self._arest)
 
     @contextmanager
@@ -291,26 +293,21 @@ class Pool:
             self._tell()
 
     def _reply(self, call: Call, winner: Attempt) -> ChatReply:
-        from hotspare.drive.stream import cost_of
-
         reply: ChatReply = winner.result
         target = winner.member.target
         cost = cost_of(call, [(target, reply.usage)])
         return dataclasses.replace(reply, target=target.name, attempts=tuple(call.records), cost=cost)
 
     def _watch(self, call: Call, winner: Attempt) -> Watch:
-        from hotspare.drive.stream import Watch
-
         self._tell()
         total = self.policy.total_deadline
-        return Watch(call, winner, self._gate, self._clock, None if total is None else call.started + total)
+        until = call.deadline if not call.streaming else None if total is None else call.started + total
+        return Watch(call, winner, self._gate, self._clock, until)
 
     def _rest(self, command: Wait) -> None:
         sync.rest(command)
 
     async def _arest(self, command: Wait) -> None:
-        from hotspare.drive import aio
-
         await aio.rest(command)
 
     def _tell(self) -> None:
@@ -329,8 +326,6 @@ def _heard(listener: events.Listener) -> events.Listener:
 
 def _folded(chunks: list[ChatChunk]) -> ChatReply:
     """The whole answer that a stream made, with its trail."""
-    from hotspare.providers.assemble import reply_of
-
     reply, receipt = reply_of(chunks), chunks[-1].receipt
     if receipt is None:
         raise AssertionError("a stream ends with a receipt")

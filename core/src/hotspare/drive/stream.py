@@ -84,6 +84,8 @@ class Watch:
         self.drip = drip_bound(attempt.member, self.gate.policy)
         self.begun = self.progress
         self.targets.append(attempt.member.target)
+        if not self.call.streaming:
+            self.shown = Shown()  # a whole answer is begun anew
         text = self.shown.text
         self.seam = Seam(text, restart=self.gate.policy.on_break == "restart") if text else None
         if len(self.targets) > 1:
@@ -134,10 +136,11 @@ class Watch:
         knobs = self.gate.policy.timeouts
         seconds = now - self.window
         if seconds >= knobs.drip_window > 0:
-            slow = self.bytes < self.drip * seconds and may_recover(self.call, self.shown, self.gate.policy)
+            slow = self.bytes < self.drip * seconds
             self.all_bytes += self.bytes
             self.window, self.bytes = now, 0
-            if slow and self.gate.elsewhere(self.call, self.attempt.member, now):
+            free = not self.call.streaming or may_recover(self.call, self.shown, self.gate.policy)
+            if slow and free and self.gate.elsewhere(self.call, self.attempt.member, now):
                 raise AttemptTimeout(f"the stream drips: under {self.drip:.0f} bytes a second")
 
     def _receipt(self, usage: Usage) -> Receipt:
@@ -159,13 +162,16 @@ class Watch:
         return AttemptTimeout(f"the stream stalled for {self.attempt.stall:.0f} s")
 
     def broken(self, error: Exception) -> None:
-        """Settle a break as a second observation. Returns if the stream may be continued, else raises."""
+        """Settle a break as a second observation. Returns if the stream may be continued, or its answer begun anew; else
+        raises."""
         self.error = error
         if isinstance(error, SeamError):
             raise self.interrupted(str(error)) from error
         outcome: Outcome = self.attempt.member.backend.classify(error)
         self.gate.broke(self.call, self.attempt, outcome, self.shown.text, self.clock())
         self.lost.append(lost_usage(self.call, self.pieces))
+        if not self.call.streaming:
+            return
         over = self.until is not None and self.clock() >= self.until
         if over or not may_recover(self.call, self.shown, self.gate.policy):
             name = self.attempt.member.name
