@@ -43,12 +43,12 @@ def ask(base_url: str, key: str) -> None:
 
 
 @contextlib.contextmanager
-def proxy(key: str, **environment: str) -> Iterator[str]:
+def proxy(key: str, config: Path = HERE / "config.yaml", **environment: str) -> Iterator[str]:
     """A LiteLLM proxy of our own, until the block ends; its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("litellm")), "--config", str(HERE / "config.yaml")]
+    command = [str(Path(sys.executable).with_name("litellm")), "--config", str(config)]
     settings = {"LITELLM_MASTER_KEY": key, "HOTSPARE_CONFIG": str(HERE / "hotspare.toml"), **environment}
     running = subprocess.Popen(
         [*command, "--host", "127.0.0.1", "--port", str(port)],

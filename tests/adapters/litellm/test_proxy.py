@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import openai
 import pytest
+import yaml
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import KEY, Provider, after_tools
 from openai import AsyncOpenAI, OpenAI
@@ -33,8 +35,17 @@ class Proxied(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def running(one_provider: Provider) -> Iterator[Proxied]:
-    """One proxy a session (it takes some seconds to start): OpenAI's wire at endpoint `a`, Anthropic's at `b`."""
+def running(one_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+    """One proxy a session (it takes some seconds to start), of the example's config. Behind the pool stand OpenAI's wire at
+    endpoint `a` and Anthropic's at `b`; a group of the proxy's own, `own`, has OpenAI's at `c` and `d`."""
+    config = yaml.safe_load((EXAMPLE / "config.yaml").read_text(encoding="utf-8"))
+    for name in "cd":
+        params = {"model": "openai/gpt-4.1", "api_base": one_provider.base_url(name), "api_key": KEY}
+        config["model_list"].append({"model_name": "own", "litellm_params": params, "model_info": {"id": name}})
+    config["litellm_settings"]["callbacks"] = ["litellm_hotspare.proxy_routing.callback"]
+    config["router_settings"] = {"disable_cooldowns": True}  # else LiteLLM's own would leave `c` too, for five seconds
+    path = tmp_path_factory.mktemp("proxy") / "config.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
     spec = importlib.util.spec_from_file_location("ask", EXAMPLE / "ask.py")
     assert spec and spec.loader
     example = importlib.util.module_from_spec(spec)
@@ -43,7 +54,7 @@ def running(one_provider: Provider) -> Iterator[Proxied]:
         "OPENAI_BASE_URL": one_provider.base_url("a"),
         "ANTHROPIC_BASE_URL": one_provider.base_url("b", "anthropic"),
     }
-    with example.proxy(MASTER, OPENAI_API_KEY=KEY, ANTHROPIC_API_KEY=KEY, **addresses) as url:
+    with example.proxy(MASTER, path, OPENAI_API_KEY=KEY, ANTHROPIC_API_KEY=KEY, **addresses) as url:
         yield Proxied(url, example)
 
 
@@ -61,7 +72,7 @@ def outage(provider: Provider) -> None:
 
 def upstream(provider: Provider) -> int:
     """Requests that reached any provider."""
-    return sum(provider.stats(name).requests for name in "ab")
+    return sum(provider.stats(name).requests for name in "abcd")
 
 
 def test_the_example_runs(proxy: Proxied, outage: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,3 +196,30 @@ def test_errors(
             model="hotspare/default", messages=[{"role": "user", "content": words}], extra_body={"timeout": 1.5}
         )
     assert KEY not in str(caught.value)
+
+
+def test_the_proxys_own_deployments_are_routed_by_health(proxy: Proxied, provider: Provider) -> None:
+    """`litellm_hotspare.proxy_routing` in the config: a deployment that dies is left after the breaker's evidence, and every
+    call is answered meanwhile, by LiteLLM's own retries."""
+    provider.fault("c", "status", status=500)
+    client = proxy.client(max_retries=0)
+    until = time.monotonic() + 15
+    texts: list[str | None] = []
+    asked = [0]
+    while asked[-1] < 5 or asked[-1] > asked[-20 if len(asked) > 20 else 0]:
+        assert time.monotonic() < until, "a dead deployment was never left"
+        texts.append(client.chat.completions.create(model="own", messages=ASK).choices[0].message.content)
+        asked.append(provider.stats("c").requests)
+    assert set(texts) == {answer("hello there")}
+    stream = client.chat.completions.create(model="own", messages=ASK, stream=True)
+    assert "".join(c.choices[0].delta.content or "" for c in stream if c.choices) == answer("hello there")
+
+
+def test_the_proxys_own_deployments_all_down(proxy: Proxied, provider: Provider) -> None:
+    """One call of the client's: the proxy's own retries and no more; less once the breakers know."""
+    provider.fault(["c", "d"], "status", status=500)
+    for _ in range(4):
+        before = upstream(provider)
+        with pytest.raises(openai.APIStatusError):
+            proxy.client(max_retries=0).chat.completions.create(model="own", messages=ASK)
+        assert upstream(provider) - before <= 3

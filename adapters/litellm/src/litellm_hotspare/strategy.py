@@ -108,6 +108,10 @@ class HealthRouting(LowestLatencyLoggingHandler):
         """The same, for async callers: nothing is waited for."""
         return self.get_available_deployments(model_group, healthy_deployments, messages, input, request_kwargs)
 
+    def is_on(self, router: Any) -> bool:
+        """Whether this is what the Router asks now."""
+        return router.lowestlatency_logger is self and router is self._router
+
     def health(self) -> PoolHealth:
         """A typed snapshot of every deployment that was asked for, by its id."""
         return self.selector.health()
