@@ -66,8 +66,8 @@ class Timeouts:
     first_token_reasoning: the same where the model or the request reasons. 45.
     whole_min: lower bound for a whole answer. 15.
     whole: for a whole answer without a record. 60.
-    stall: longest silence inside a stream once it has begun. 30, until the target's own gaps are known; then
-        `stall_factor` times the p95 of its streams' longest gaps, within stall_min and stall. 5 and 5.
+    stall, stall_factor, stall_min: longest silence inside a stream once it has begun. 30 s, until the target's own gaps
+        are known; then `stall_factor` times the p95 of its streams' longest gaps, between `stall_min` and `stall`.
     drip_rate, drip_window: a plain-text stream that brings fewer bytes a second than this over so many seconds is left
         for a target that is free, if there is one. 8 and 15: a token a second is below what anybody reads.
     drip_share: the same below this share of the target's own median rate, once that is known. 0.1: ten times slower
