@@ -1,10 +1,13 @@
-"""Writes the tables of configuration.md from the docstrings in which each default stands beside its reason.
+"""Writes the tables of defaults into the pages, from the docstrings in which each default stands beside its reason.
+
+`<!-- table: Policy -->` begins a table of all fields, `<!-- table: Policy on_break hedge -->` one of these.
 
 python docs/defaults.py      # tests/docs checks that it was run
 """
 
 import inspect
 import re
+from collections.abc import Collection
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +15,14 @@ from typing import Any
 from hotspare.policy import Breaker, Hedge, Policy, RetryBudget, Timeouts
 from hotspare.target import Target
 
-PAGE = Path(__file__).with_name("configuration.md")
-CLASSES: tuple[type, ...] = (Target, Policy, Breaker, Timeouts, RetryBudget, Hedge)
+PAGES = [Path(__file__).with_name(name) for name in ("configuration.md", "streams.md")]
+CLASSES: dict[str, type] = {cls.__name__: cls for cls in (Target, Policy, Breaker, Timeouts, RetryBudget, Hedge)}
+MARK = re.compile(r"(<!-- table: (\w+)((?: \w+)*) -->\n).*?(\n<!-- end -->)", re.S)
 
 
-def table(cls: type) -> str:
-    """A row for each entry of a class's docstring: its fields, their defaults, what they are and why so."""
+def table(cls: type, only: Collection[str]) -> str:
+    """A row for each entry of a class's docstring: its fields (`only` these, if any are named), their defaults, what they
+    are and why so."""
     known: dict[str, Field[Any]] = {knob.name: knob for knob in fields(cls)}
     rows = ["| field | default | what it is, and why so |", "|---|---|---|"]
     told: set[str] = set()
@@ -30,6 +35,8 @@ def table(cls: type) -> str:
         if not found or told.intersection(found):
             continue
         told.update(found)
+        if only and not set(only).intersection(found):
+            continue
         text = " ".join(words.replace("``", "`").split()).replace("|", "\\|")
         rows.append(f"| {', '.join(f'`{n}`' for n in found)} | {', '.join(_shown(known[n]) for n in found)} | {text} |")
     missing = [name for name in known if name not in told and not is_dataclass(_value(known[name]))]
@@ -55,13 +62,14 @@ def _shown(knob: Field[Any]) -> str:
 
 def written(page: str) -> str:
     """The page with every table as the code has it."""
-    for cls in CLASSES:
-        mark = re.compile(rf"(<!-- table: {cls.__name__} -->\n).*?(\n<!-- end -->)", re.S)
-        page, times = mark.subn(lambda found: f"{found[1]}\n{table(cls)}\n{found[2]}", page)
-        if times != 1:
-            raise SystemExit(f"{PAGE.name} has {times} places for {cls.__name__}")
-    return page
+
+    def fill(found: re.Match[str]) -> str:
+        begin, name, only, end = found.groups()
+        return f"{begin}\n{table(CLASSES[name], only.split())}\n{end}"
+
+    return MARK.sub(fill, page)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")
