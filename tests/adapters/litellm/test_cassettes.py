@@ -2,6 +2,7 @@
 
 import json
 import ssl
+from collections.abc import Iterator
 from typing import Any
 
 import litellm
@@ -114,10 +115,19 @@ async def test_recorded_refusals(provider: str, status: str) -> None:
 
 
 @pytest.fixture
-def replayable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """LiteLLM's own calls over httpx, where vcrpy replays them, with nothing of another test's kept."""
+def replayable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """LiteLLM's own calls over httpx, where vcrpy replays them; no client of another test's, and none left to the next."""
     monkeypatch.setattr(litellm, "disable_aiohttp_transport", True)
+    forget_clients()
+    yield
+    forget_clients()
+
+
+def forget_clients() -> None:
+    """LiteLLM keeps its clients for good; an httpx one belongs to the event loop it was first used in."""
     litellm.in_memory_llm_clients_cache.flush_cache()
+    for name in ("module_level_aclient", "module_level_client"):
+        vars(litellm).pop(name, None)
 
 
 def deployment(target: Target) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class ProxyRouting(CustomLogger):
     """
 
     def __init__(self, *, policy: Policy | None = None, **policy_fields: Any) -> None:
-        super().__init__()
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self._policy, self._fields = policy, policy_fields
         self.strategy: HealthRouting | None = None
 
