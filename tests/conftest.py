@@ -8,7 +8,7 @@ import pytest
 from hotspare.drill.provider import Provider
 from hypothesis import settings
 
-from tests.support import tables
+from tests.support.tables import tables
 
 settings.register_profile("hotspare", deadline=None)  # a busy machine is no failure
 settings.load_profile("hotspare")
@@ -45,7 +45,7 @@ def _children_find_the_sources() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The tables that tests measured."""
-    for title, columns, rows in tables.TABLES:
+    for title, lines in tables(terminalreporter.stats.get("passed", [])):
         terminalreporter.section(title)
-        for line in tables.lines(columns, rows):
+        for line in lines:
             terminalreporter.line(line)

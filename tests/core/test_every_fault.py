@@ -5,8 +5,8 @@ positions of one case run at once against one pool; the table of fault x wire x 
 """
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from hotspare.drill.provider import Provider
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.tables import show
+from tests.support.tables import Record, note
 
 WIRES = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}
 FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -36,11 +36,12 @@ PLACELESS: dict[str, tuple[str, dict[str, Any]]] = {
     "no choice in it": ("empty_choices", {}),
     "drip": ("drip", {"gap": 0.1}),
 }
+MANNERS = ("refuse", "overlap", "restart", "prose")
 PROMPT = "a long one"
 TEXT = answer(PROMPT)
 PIECES = tokenize(TEXT)
 POSITIONS = range(len(PIECES))
-TIMEOUTS = Timeouts(stall=0.15, stall_min=0.15, first_token=0.5, whole=1)
+IMPATIENT = Timeouts(stall=0.2, stall_min=0.2)
 JSON = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}  # fmt: skip
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}  # fmt: skip
 RULES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -70,7 +71,8 @@ def broken_pool(provider: Provider, wire: str, fault: str, positions: range = PO
             )
         )  # fmt: skip
         routes[name] = [[name], [sound[at % 3].name]]
-    return Pool([*targets, *sound], routes=routes, deadline=30, timeouts=TIMEOUTS, **policy)
+    times = IMPATIENT if fault == "stall" else Timeouts()  # a busy machine is no stall
+    return Pool([*targets, *sound], routes=routes, deadline=30, timeouts=times, **policy)
 
 
 def told(chunks: list[Any], error: StreamInterrupted | None) -> tuple[str, str]:
@@ -117,46 +119,30 @@ def everywhere(pool: Pool, face: str, positions: range = POSITIONS, **request: A
     return dict(zip(positions, asyncio.run(all_of_them()), strict=True))
 
 
-@pytest.fixture(scope="module")
-def table() -> Iterator[dict[tuple[str, str, str], str]]:
-    """Cells by wire, rule and fault; a table a wire is printed at the end of the run."""
-    cells: dict[tuple[str, str, str], str] = {}
-    yield cells
-    for wire in WIRES:
-        rules = [rule for rule in (*(f"resume, {face}" for face in FACES), *RULES) if (wire, rule, "stall") in cells]
-        rows = {fault: [cells.get((wire, rule, fault), "") for rule in rules] for fault in (*FAULTS, *PLACELESS)}
-        show(f"{wire}: streams broken at each of 60 tokens, whole texts + exact prefixes", rules, rows)
-
-
-@pytest.fixture(scope="module")
-def manners() -> Iterator[dict[tuple[str, str], str]]:
-    """Cells by wire and manner of continuing, printed as a table."""
-    cells: dict[tuple[str, str], str] = {}
-    yield cells
-    rows = {manner: [cells.get((wire, manner), "") for wire in WIRES] for manner in dict.fromkeys(m for _, m in cells)}
-    show("how the next target goes on: whole texts + exact prefixes, of 60", [f"after {w}" for w in WIRES], rows)
+def note_cell(record: Record, wire: str, fault: str, rule: str, cell: str) -> None:
+    """Note a cell of the wire's table."""
+    columns = [*(f"resume, {face}" for face in FACES), *RULES]
+    row, column = [*FAULTS, *PLACELESS].index(fault), columns.index(rule)
+    title = f"{wire}: streams broken at each of 60 tokens, whole texts + exact prefixes"
+    note(record, title, (row, fault), (column, rule), cell)
 
 
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_plain_text_is_whole(
-    fault: str, wire: str, face: str, provider: Provider, table: dict[tuple[str, str, str], str]
-) -> None:
+def test_plain_text_is_whole(fault: str, wire: str, face: str, provider: Provider, record_property: Record) -> None:
     """Whatever breaks, wherever: the exact text once, and no place is lost."""
     pool = broken_pool(provider, wire, fault)
     found = everywhere(pool, face)
     assert {at: end for at, end in found.items() if end != (TEXT, "whole")} == {}
     assert pool.health().attempts == 0
-    table[wire, f"resume, {face}", fault] = str(len(found))
+    note_cell(record_property, wire, fault, f"resume, {face}", str(len(found)))
 
 
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("fault", PLACELESS)
-def test_what_has_no_place(
-    fault: str, wire: str, face: str, provider: Provider, table: dict[tuple[str, str, str], str]
-) -> None:
+def test_what_has_no_place(fault: str, wire: str, face: str, provider: Provider, record_property: Record) -> None:
     """Silence behind a role chunk, keep-alives for ever, an empty 200, a drip: the exact text, from whoever can."""
     kind, options = PLACELESS[fault]
     provider.fault("a", kind, **options)
@@ -167,15 +153,13 @@ def test_what_has_no_place(
     times = Timeouts(first_token=0.3, drip_window=0.3, drip_rate=500)
     found = everywhere(Pool(targets, deadline=30, timeouts=times), face, range(1))
     assert found == {0: (TEXT, "whole")}
-    table[wire, f"resume, {face}", fault] = "1 of 1"
+    note_cell(record_property, wire, fault, f"resume, {face}", "1 of 1")
 
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_ladder_holds(
-    fault: str, wire: str, rule: str, provider: Provider, table: dict[tuple[str, str, str], str]
-) -> None:
+def test_the_ladder_holds(fault: str, wire: str, rule: str, provider: Provider, record_property: Record) -> None:
     """Begun anew by policy, or raised with the exact prefix: by policy, in JSON mode, behind a tool call."""
     policy, request = RULES[rule]
     prompt = {"JSON": "the city, please", "tools": "call weather"}.get(rule, PROMPT)
@@ -189,14 +173,12 @@ def test_the_ladder_holds(
         assert not prefix
     elif rule == "raise":
         assert exact == [0] and {len(tokenize(found[at][0])) for at in prefix} >= set(range(1, 58))
-    table[wire, rule, fault] = f"{len(exact)} + {len(prefix)}"
+    note_cell(record_property, wire, fault, rule, f"{len(exact)} + {len(prefix)}")
 
 
-@pytest.mark.parametrize("manner", ["refuse", "overlap", "restart", "prose"])
+@pytest.mark.parametrize("manner", MANNERS)
 @pytest.mark.parametrize("wire", WIRES)
-def test_however_the_next_one_goes_on(
-    manner: str, wire: str, provider: Provider, manners: dict[tuple[str, str], str]
-) -> None:
+def test_however_the_next_one_goes_on(manner: str, wire: str, provider: Provider, record_property: Record) -> None:
     """A prefill refused, words repeated, all begun anew: nothing twice, nothing lost. Prose is detected."""
     told_how = "continue" if manner == "refuse" else manner
     provider.configure("b", prefill=manner, continuation=told_how)
@@ -209,7 +191,10 @@ def test_however_the_next_one_goes_on(
         assert exact == [0]
     else:
         assert len(exact) == len(POSITIONS)
-    manners[wire, manner] = f"{len(exact)} + {len(prefix)}"
+    note(
+        record_property, "how the next target goes on: whole texts + exact prefixes, of 60",
+        (MANNERS.index(manner), manner), ([*WIRES].index(wire), f"after {wire}"), f"{len(exact)} + {len(prefix)}",
+    )  # fmt: skip
 
 
 def answered(provider: Provider, wire: str, prompt: str, **request: Any) -> str:
@@ -234,7 +219,8 @@ def test_breaks_after_breaks(data: st.DataObject, provider: Provider) -> None:
             Target(f"{wire}/{WIRES[wire]}", name=endpoint, region=endpoint, base_url=provider.base_url(endpoint, wire), api_key="test-1")
         )  # fmt: skip
     prompt = f"answer {data.draw(st.integers(0, 10_000))}"
-    with Pool(targets, deadline=30, timeouts=TIMEOUTS, whole=data.draw(st.sampled_from(["wait", "stream"]))) as pool:
+    times = replace(IMPATIENT, first_token=0.5, whole=1)
+    with Pool(targets, deadline=30, timeouts=times, whole=data.draw(st.sampled_from(["wait", "stream"]))) as pool:
         assert "".join(chunk.text for chunk in pool.stream(prompt)) == answer(prompt)
         assert pool.chat(prompt).text == answer(prompt)
         assert pool.health().attempts == 0

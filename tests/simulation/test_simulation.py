@@ -18,14 +18,14 @@ DEADLINE = 20.0
 class World:
     """Runs many flows on one virtual clock; a target is dead during its outage."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, deadline: float = DEADLINE) -> None:
         self.rng = random.Random(seed)
         self.clock = ManualClock(0.0)
         self.outages: dict[str, tuple[float, float]] = {}
         names = ["us-a", "us-b", "eu-a", "eu-b"]
         self.pool = Pool(
             [ScriptedTarget(n, id=f"{n[-1]}/m", region=n[:2]).target for n in names],
-            clock=self.clock, rng=random.Random(seed), deadline=DEADLINE,
+            clock=self.clock, rng=random.Random(seed), deadline=deadline,
         )  # fmt: skip
         self.queue: list[tuple[float, int, object]] = []
         self.ids = count()
@@ -125,3 +125,16 @@ def test_everything_dies_for_three_seconds(seed: int) -> None:
     densest = max(sum(at <= other < at + 0.1 for other in back) for at in back)
     assert waited > 50
     assert densest <= 11 + 5, f"seed {seed}: {densest} of {waited} waiters within 100 ms"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_waiters_notice_the_recovery_by_themselves(seed: int) -> None:
+    """Nobody new comes in to probe for them: those who wait take turns at keeping the time, and none waits for its deadline."""
+    world = World(seed, deadline=60.0)
+    world.outages = dict.fromkeys(("us-a", "us-b", "eu-a", "eu-b"), (1.0, 10.0))
+    for number in range(30):
+        world.arrive(1.0 + number * world.rng.uniform(0.0, 0.2))
+    world.run()
+    ends = [end for _, end, won in world.calls if won]
+    assert len(ends) == 30, f"seed {seed}"
+    assert max(ends) <= 10 + 15 + 3, f"seed {seed}: the last one was answered at {max(ends):.1f}"

@@ -1,17 +1,35 @@
-"""Tables that tests measure, printed behind the run."""
+"""Tables of what tests measured, printed behind a run.
 
-from collections.abc import Mapping, Sequence
+A test notes its cell with pytest's `record_property`, which travels with its report, from whatever worker it ran in.
+"""
 
-TABLES: list[tuple[str, Sequence[str], Mapping[str, Sequence[str]]]] = []
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+Record = Callable[[str, Any], None]
+_MARK = "table: "
 
 
-def show(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
-    """Have a table printed at the end: `rows` by name, a cell a column."""
-    TABLES.append((title, columns, rows))
+def note(record: Record, title: str, row: tuple[int, str], column: tuple[int, str], cell: str) -> None:
+    """Note one cell. Rows and columns come with their place."""
+    record(_MARK + title, [list(row), list(column), cell])
 
 
-def lines(columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> list[str]:
-    """A table as text."""
-    table = [("", *columns), *((name, *cells) for name, cells in rows.items())]
-    widths = [max(len(row[i]) for row in table) for i in range(len(columns) + 1)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+def tables(reports: Iterable[Any]) -> Iterator[tuple[str, list[str]]]:
+    """Every table that passed tests noted: its title and its lines."""
+    noted: dict[str, dict[tuple[tuple[int, str], tuple[int, str]], str]] = {}
+    for report in reports:
+        for name, value in getattr(report, "user_properties", ()):
+            if name.startswith(_MARK):
+                row, column, cell = value
+                noted.setdefault(name.removeprefix(_MARK), {})[tuple(row), tuple(column)] = cell
+    for title in sorted(noted):
+        yield title, _lines(noted[title])
+
+
+def _lines(cells: dict[tuple[tuple[int, str], tuple[int, str]], str]) -> list[str]:
+    rows, columns = sorted({row for row, _ in cells}), sorted({column for _, column in cells})
+    table = [["", *(name for _, name in columns)]]
+    table += [[row[1], *(cells.get((row, column), "") for column in columns)] for row in rows]
+    widths = [max(len(line[i]) for line in table) for i in range(len(columns) + 1)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]

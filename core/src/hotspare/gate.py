@@ -186,9 +186,10 @@ class Gate:
         latest = call.deadline - least(call, soonest, self.policy)
         if opens > latest or now >= latest:
             return None
-        until = latest if self.waiting else opens
         call.waited = True
-        return Pause(max(0.001, until - now), self.waiting.enter(call, latest))
+        ticket = self.waiting.enter(call, latest)
+        until = opens if self.waiting.timekeeper is ticket else latest
+        return Pause(max(0.001, until - now), ticket)
 
     def _panic(self, call: Call, plan: list[Member], now: float) -> Attempt | GiveUp:
         """One attempt although nobody is admissible, so that a recovery is always noticed; else the end."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
@@ -35,46 +34,50 @@ class Ticket:
 
 
 class WaitingRoom:
-    """Those who wait, first come first. `rings` collects whom to wake, which is done outside the lock.
+    """Those who wait. `rings` collects whom to wake, which is done outside the lock.
 
-    Only the head has its timer at the next reopening; the others are called back by an answer, so that a recovery is met by
-    one probe and then by one call after the other.
+    One of them keeps the time of the next reopening; the others are called back by an answer, so that a recovery is met by
+    one probe and then by one call after the other. Whenever the timekeeper leaves, another one is woken to take over.
     """
 
     def __init__(self) -> None:
         self.rings: list[Ticket] = []
-        self._waiting: OrderedDict[Ticket, None] = OrderedDict()
+        self.timekeeper: Ticket | None = None
+        self._waiting: dict[Ticket, None] = {}
         self._turn = -inf
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def enter(self, call: Call, latest: float) -> Ticket:
-        """Take a place at the end."""
+        """Take a place; whoever finds no timekeeper is it."""
         ticket = Ticket(call, latest)
         self._waiting[ticket] = None
+        self.timekeeper = self.timekeeper or ticket
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
-        """Give the place back. If the head leaves unrung, the next one is rung to keep the time."""
-        head = next(iter(self._waiting), None) is ticket
+        """Give the place back. If nobody keeps the time then, the first one is rung to do so."""
         self._waiting.pop(ticket, None)
-        if head and not ticket.woken and self._waiting:
+        if self.timekeeper is ticket:
+            self.timekeeper = None
+        if self.timekeeper is None and self._waiting:
             self.rings.append(next(iter(self._waiting)))
 
     def answered(self, now: float) -> None:
-        """Somebody was answered: all come back, one after the other, in the order in which they came."""
-        for ticket in self._waiting:
+        """Somebody was answered: all come back, one after the other, those who came first at first."""
+        for ticket in sorted(self._waiting, key=lambda one: one.call.started):
             self._turn = max(now, self._turn + min(RETURN_GAP, RETURN_WITHIN / len(self._waiting)))
             ticket.call.turn = min(self._turn, ticket.latest)
         self.rings += self._waiting
-        self._waiting.clear()
+        self.clear()
 
     def failed(self) -> None:
-        """Somebody was asked in vain: the head looks again when the next reopening is."""
-        if self._waiting:
-            self.rings.append(self._waiting.popitem(last=False)[0])
+        """Somebody was asked in vain: the timekeeper looks again when the next reopening is."""
+        if self.timekeeper is not None:
+            self.rings.append(self.timekeeper)
 
     def clear(self) -> None:
         """Forget everybody."""
         self._waiting.clear()
+        self.timekeeper = None
