@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hotspare import Pool
+from hotspare import AllTargetsFailed, Pool
 from hotspare.drill.provider import Provider, after_tools, answer
 from llama_index.core import Document, MockEmbedding, VectorStoreIndex
 from llama_index.core.agent.workflow import (
@@ -89,6 +89,18 @@ async def test_a_stream_that_breaks_inside_a_turn(provider: Provider, llm: Hotsp
     assert results == ["Sunny in Seoul"]
     assert streamed == result.response.content == after_tools(TASK, ("Sunny in Seoul",))
     assert provider.stats("b").requests == 1
+
+
+async def test_a_run_that_nobody_answers_ends_with_our_error(provider: Provider, llm: Hotspare) -> None:
+    """LlamaIndex wraps nothing around it, so that its attempts can be read; the agent answers again when they are back."""
+    agent = FunctionAgent(tools=[tool(weather)], llm=llm)
+    provider.fault([*"abc"], "throttled", after=0.0)
+    with pytest.raises(AllTargetsFailed) as failed:
+        await agent.run(TASK)
+    assert {attempt.target for attempt in failed.value.attempts} == {"a", "b", "c"}
+    provider.clear()
+    result: AgentOutput = await agent.run(TASK)
+    assert result.response.content == after_tools(TASK, ("Sunny in Seoul",))
 
 
 async def test_parallel_calls_of_an_agent(provider: Provider, llm: Hotspare, outage: Outage) -> None:

@@ -79,10 +79,11 @@ def _settings(request: ChatRequest) -> Json:
 
 def _offer(llm: FunctionCallingLLM, family: Family, request: ChatRequest, messages: list[ChatMessage]) -> Json:
     """The LLM's own way to offer tools."""
-    prepare: Any = llm._prepare_chat_with_tools  # pyright: ignore[reportPrivateUsage] - the contract's own hook
+    # The contract's own hook, in the form that older integrations understand too.
+    prepare: Any = llm._prepare_chat_with_tools_compat  # pyright: ignore[reportPrivateUsage]
     return dict(
         prepare(
-            tools=[_tool(tool) for tool in request.tools],
+            [_tool(tool) for tool in request.tools],
             chat_history=messages,
             allow_parallel_tool_calls=request.parallel_tool_calls is not False,
             tool_required=request.tool_choice == "required",
