@@ -1,5 +1,7 @@
 """The HTTP seam against small real servers on loopback: every transport, threads and both event loops."""
 
+import asyncio
+import gc
 import gzip
 import os
 import socket
@@ -242,3 +244,22 @@ def test_an_instance_is_taken_and_an_unknown_name_refused() -> None:
     http.close()
     with pytest.raises(ConfigError, match="transport"):
         Http("carrier-pigeon")
+
+
+@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+def test_event_loops_that_ended_leave_nothing_behind(
+    transport: str, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Scripts and notebooks start one loop after another: each finds connections of its own, and none is reported lost."""
+    server.script = answers(b"{}")
+    http = Http(transport)
+
+    async def ask() -> bytes:
+        return (await http.asend("POST", server.url, HEADERS, b"{}", timeout=5)).body
+
+    assert [asyncio.run(ask()) for _ in range(3)] == [b"{}"] * 3
+    assert len(http._async) == 1, "the last loop's; those before it were left when the next one came"
+    http.close()
+    assert not http._async
+    gc.collect()
+    assert not caplog.records

@@ -57,6 +57,8 @@ def test_four_ways_to_build_one(provider: Provider, pool: Pool, config: Path, na
     assert [llm.complete(QUESTION).text for llm in built] == [answer(QUESTION)] * len(built)
     assert built[-1].pool.policy.deadline == 9
     assert built[-1].pool.targets[1] is target
+    for llm in built:
+        llm.pool.close()
 
 
 @pytest.mark.parametrize("given", [{}, {"targets": [], "llms": []}])
@@ -122,6 +124,7 @@ def test_stored_without_secrets_and_rebuilt(config: Path) -> None:
     ):
         assert (rebuilt.temperature, rebuilt.max_tokens) == (0.5, 100)
         assert rebuilt.complete(QUESTION).text == answer(QUESTION)
+        rebuilt.pool.close()
 
 
 def test_without_a_file_it_is_rebuilt_around_a_pool(pool: Pool, native: Native) -> None:

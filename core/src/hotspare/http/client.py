@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -115,11 +116,12 @@ class Http:
         return client
 
     def close(self) -> None:
-        """Close the connections of sync callers."""
+        """Close the connections of sync callers, and those of event loops that have ended."""
         with self._lock:
             client, self._sync = self._sync, None
         if client is not None:
             client.close()
+        self._bury()
 
     def __enter__(self) -> Self:
         return self
@@ -154,8 +156,24 @@ class Http:
                 self._forget()
         client = self._async.get(loop)
         if client is None:
+            self._bury()
             client = self._async[loop] = self._make_aclient(trio=not hasattr(loop, "call_soon"))
         return client
+
+    def _bury(self) -> None:
+        """Close the clients of event loops that have ended, as each `asyncio.run` leaves one behind.
+
+        Nothing in such a client can wait any more: its closing runs through at once, or fails at the loop's end, and its
+        sockets go with it.
+        """
+        with self._lock:
+            ended = [loop for loop in list(self._async) if hasattr(loop, "is_closed") and loop.is_closed()]
+            clients = [self._async.pop(loop) for loop in ended]
+        for client in clients:
+            closing = client.aclose()
+            with suppress(StopIteration, RuntimeError):
+                closing.send(None)
+            closing.close()
 
     def _make_aclient(self, *, trio: bool) -> Any:
         import httpx
