@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hotspare import AllTargetsFailed, Pool, StreamInterrupted, Target
+from hotspare import AllTargetsFailed, Pool, StreamInterrupted, Target, Timeouts
 from hotspare.drill.provider import KEY, Provider, after_tools, answer, with_images
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -398,6 +398,34 @@ async def test_leaving_a_stream_ends_its_connection(provider: Provider, llm: Hot
         del coming
     await provider_sees(provider, "closed_by_client")
     assert llm.pool.health()["a"].failures == 0
+
+
+@pytest.mark.anyio
+async def test_cancelling_a_call_is_the_callers_own(provider: Provider, llm: Hotspare) -> None:
+    """It is raised, the connection ends, no other member is asked, and nobody is blamed."""
+    provider.fault("a", "blackhole")
+    task = asyncio.create_task(llm.achat(MESSAGES))
+    await provider_sees(provider, "requests")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await provider_sees(provider, "closed_by_client")
+    assert provider.stats("b").requests == 0
+    assert (llm.pool.health().attempts, llm.pool.health()["a"].failures) == (0, 0)
+
+
+@pytest.mark.parametrize("face", ["sync", "async"])
+def test_native_members_race(provider: Provider, kind: str, face: str) -> None:
+    """With `on_slow="race"` a slow member keeps its chance while the next one starts beside it."""
+    members = [target_of(native(provider, kind, name), name, region=name) for name in "ab"]
+    provider.fault("a", "slow", seconds=30)
+    pool = Pool(members, on_slow="race", timeouts=Timeouts(whole=0.3, first_token=0.3))
+    _KEPT.append(Hotspare(pool=pool))
+    llm = _KEPT[-1]
+    response = llm.complete(QUESTION) if face == "sync" else asyncio.run(llm.acomplete(QUESTION))
+    assert response.text == answer(QUESTION)
+    assert response.additional_kwargs["hotspare"]["target"] == "b"
+    assert pool.health().attempts == 0
 
 
 def test_natives_and_wires_in_one_pool(provider: Provider, outage: Outage, kind: str) -> None:
