@@ -271,6 +271,17 @@ async def test_cached_and_cancelled_calls_teach_nothing(provider: Provider) -> N
     strategy.log_success_event({}, None, None, None)
 
 
+async def test_calls_that_nobody_tells_of_are_forgotten(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After so many others their places are given back; what was told later of them changes nothing."""
+    monkeypatch.setattr("litellm_hotspare.strategy._REMEMBERED", 2)
+    router = router_of(provider, "a")
+    strategy, _ = routed(router)
+    found = [router.get_available_deployment(model="m", messages=ASK, request_kwargs={}) for _ in range(5)]
+    assert strategy.health().attempts == 2
+    strategy.log_success_event({"model_info": found[0]["model_info"]}, None, None, None)
+    assert strategy.health()["a"].calls == 0
+
+
 def test_a_policy_is_checked(provider: Provider) -> None:
     """As a pool's is."""
     from hotspare import ConfigError
