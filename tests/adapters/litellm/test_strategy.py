@@ -1,7 +1,7 @@
 """A Router's own deployments, picked by hotspare's health: side by side with the Router alone."""
 
-import time
 from collections import Counter
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
@@ -156,16 +156,22 @@ async def test_a_refused_key_rests_the_account(provider: Provider) -> None:
 
 @pytest.mark.parametrize("face", ["stream", "astream"])
 async def test_streams_are_dated_to_their_first_token(face: str, provider: Provider) -> None:
-    """LiteLLM tells of a stream at its end; what counts is when it began."""
+    """LiteLLM tells of a stream at its end; what counts is when it began: it is a first token's time, not an answer's."""
     router = router_of(provider, "a")
-    strategy, _ = routed(router)
-    strategy.selector._clock = time.monotonic
-    provider.fault("a", "drip", gap=0.01)
+    strategy, clock = routed(router)
     await ask(face, router, model="m")
     await told(strategy)
     health = strategy.health()["a"]
-    assert health.answer_p50 is None
-    assert health.ttft_p50 is not None and health.ttft_p50 < 0.5
+    assert (health.calls, health.answer_p50) == (1, None)
+    assert health.ttft_p50 is not None
+
+    found = router.get_available_deployment(model="m", messages=ASK, request_kwargs={"stream": True})
+    clock.advance(40)
+    began = datetime(2026, 1, 1)
+    first = began + timedelta(seconds=0.5)
+    event = {"model_info": found["model_info"], "stream": True, "completion_start_time": first}
+    strategy.log_success_event(event, None, began, began + timedelta(seconds=40))
+    assert strategy.health()["a"].ttft_p95 == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("face", ["stream", "astream"])
