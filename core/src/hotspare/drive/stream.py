@@ -97,8 +97,11 @@ class Watch:
         bound = self.progress + self.attempt.stall - now
         return bound if self.until is None else min(bound, self.until - now)
 
-    def take(self, chunk: ChatChunk) -> ChatChunk | None:
-        """What the caller is shown of this chunk; None for what is no progress, or held back at a seam."""
+    def take(self, chunk: ChatChunk | None) -> ChatChunk | None:
+        """What the caller is shown of this chunk; None for what is no progress, or held back at a seam. A stream that has no
+        next chunk before its last one (None) is broken."""
+        if chunk is None:
+            raise IncompleteAnswer("the stream ended without its last chunk")
         last = chunk.finish_reason is not None
         if chunk.is_content:
             self._progressed(chunk)
@@ -194,22 +197,15 @@ def read(watch: Watch) -> Generator[ChatChunk]:
     chunks: Generator[ChatChunk] = opened.chunks
     chunk: ChatChunk | None = opened.first
     try:
-        while not watch.done:
-            try:
-                if chunk is None:
-                    raise IncompleteAnswer("the stream ended without its last chunk")
-                shown = watch.take(chunk)
-            except Exception as error:
-                watch.broken(error)
-                return
+        while True:
+            shown = watch.take(chunk)
             if shown is not None:
                 yield shown
-            if not watch.done:
-                try:
-                    chunk = next(chunks, None)
-                except Exception as error:
-                    watch.broken(error)
-                    return
+            if watch.done:
+                return
+            chunk = next(chunks, None)
+    except Exception as error:
+        watch.broken(error)
     finally:
         chunks.close()
 
@@ -221,22 +217,15 @@ async def aread(watch: Watch) -> AsyncGenerator[ChatChunk]:
     chunks: AsyncGenerator[ChatChunk] = opened.chunks
     chunk: ChatChunk | None = opened.first
     try:
-        while not watch.done:
-            try:
-                if chunk is None:
-                    raise IncompleteAnswer("the stream ended without its last chunk")
-                shown = watch.take(chunk)
-            except Exception as error:
-                watch.broken(error)
-                return
+        while True:
+            shown = watch.take(chunk)
             if shown is not None:
                 yield shown
-            if not watch.done:
-                try:
-                    chunk = await _next(watch, chunks)
-                except Exception as error:
-                    watch.broken(error)
-                    return
+            if watch.done:
+                return
+            chunk = await _next(watch, chunks)
+    except Exception as error:
+        watch.broken(error)
     finally:
         with anyio.CancelScope(shield=True):
             await chunks.aclose()
