@@ -106,7 +106,7 @@ async def test_recorded_refusals(provider: str, status: str) -> None:
     """Alone, each leaves as LiteLLM's own class."""
     with (
         replay(f"{provider}/error-{status}") as targets,
-        Pool(targets, transport="httpx", verify=TLS, deadline=1.2) as pool,
+        Pool(targets, transport="httpx", verify=TLS, when_all_down="fail") as pool,
     ):
         litellm_hotspare.register(pool)
         with pytest.raises(CLASSES[status]) as caught:
