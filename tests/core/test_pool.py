@@ -1,6 +1,9 @@
 """The pool with scripted targets on a clock moved by hand."""
 
+import os
 import random
+import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hotspare import AllTargetsFailed, ConfigError, Kind, Outcome, Pool, PoolClosed, RequestError, Target
@@ -10,6 +13,7 @@ from hotspare.testing import ManualClock, ScriptedTarget
 
 DOWN = Outcome(Kind.SERVER, "down", 500)
 REFUSED = Outcome(Kind.TRANSPORT, "refused", unconnected=True)
+SLOW = Outcome(Kind.TIMEOUT, "no first token")
 
 
 def pool_of(*scripted: ScriptedTarget, clock: ManualClock | None = None, **policy: object) -> Pool:
@@ -254,3 +258,44 @@ async def test_a_caller_who_leaves_gives_everything_back() -> None:
         await pool.achat("q")
     health = pool.health()
     assert health.attempts == 0 and health["a"].failures == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_process_is_not_locked_out() -> None:
+    """A fork while another thread held the pool's lock leaves the child a lock of its own."""
+    pool = Pool([ScriptedTarget("a").target])
+    with pool._gate._lock:
+        child = os.fork()
+        if not child:
+            signal.alarm(10)  # a deadlock ends the child
+            os._exit(pool.chat("q").text != "ok")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert pool.chat("q").text == "ok"
+
+
+def test_many_threads_share_one_picture() -> None:
+    """Every call of sixteen threads is counted, every permit comes back, whatever fails meanwhile."""
+    rng = random.Random(5)
+    scripted = [ScriptedTarget(name, lambda request: rng.choices(["ok", SLOW], [19, 1])[0]) for name in "abc"]
+    told: list[CallEnded] = []
+    pool = Pool(
+        [s.target for s in scripted], listeners=[lambda e: told.append(e) if isinstance(e, CallEnded) else None]
+    )
+
+    def ask(number: int) -> str:
+        try:
+            return (
+                pool.chat("q", deadline=1.5).text
+                if number % 2
+                else "".join(c.text for c in pool.stream("q", deadline=1.5))
+            )
+        except AllTargetsFailed as error:
+            return str(error)
+
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(ask, range(800)))
+    assert answers.count("ok") > 700
+    assert len({event.call for event in told}) == len(told) == 800
+    assert sum(len(event.attempts) for event in told) > 800
+    health = pool.health()
+    assert (health.attempts, health.waiting) == (0, 0)
