@@ -2,7 +2,7 @@
 
 import random
 
-from hotspare import Kind, Outcome, Pool
+from hotspare import Breaker, Kind, Outcome, Pool
 from hotspare.call import Member
 from hotspare.domains import domains_of
 from hotspare.health import Permit, State
@@ -34,7 +34,8 @@ class DomainsMachine(RuleBasedStateMachine):
             ScriptedTarget(f"t{i}", id=f"p{i % 2}/m", region=f"r{i % 3}", account="x" if i < 3 else "y").target
             for i in range(6)
         ]
-        self.standing = Pool(targets, clock=self.clock, rng=random.Random(0))._gate.standing
+        knobs = Breaker(strikes=2, strikes_span=0.5, ratio_min=4)  # few failures trip: every state is seen
+        self.standing = Pool(targets, clock=self.clock, rng=random.Random(0), breaker=knobs)._gate.standing
         self.running: list[tuple[Member, Permit]] = []
 
     def admitted(self, member: Member) -> bool:
@@ -49,16 +50,35 @@ class DomainsMachine(RuleBasedStateMachine):
         member = self.standing.members[index]
         if not self.admitted(member):
             return
+        rested = {d for d in member.domains if self.standing.domains[d].state in (State.OPEN, State.HALF_OPEN)}
         permit = self.standing.enter(member, self.clock(), watched=True, panic=False)
         self.running.append((member, permit))
-        rested = {d for d in member.domains if self.standing.domains[d].state is State.HALF_OPEN}
+        assert permit.probe or not rested
         for other in self.standing.members:
-            assert not (permit.probe and rested.intersection(other.domains) and self.admitted(other)), "two probes"
+            assert not (rested.intersection(other.domains) and self.admitted(other)), "two probes in one domain"
+
+    @rule(index=st.integers(0, 5), word=st.sampled_from(["refused", "500", "401"]))
+    def an_outage(self, index: int, word: str) -> None:
+        """Calls fail until the target is left alone: without such a rule random walks hardly see a rest."""
+        member = self.standing.members[index]
+        for _ in range(6):
+            if member.health.state is State.CLOSED and self.admitted(member):
+                self.begins(index)
+                self.clock.advance(0.3)
+                self._end(*self.running.pop(), word)
+
+    @precondition(lambda self: not all(map(self.admitted, self.standing.members)))
+    @rule()
+    def the_next_rest_ends(self) -> None:
+        opens = (self.standing.opens_at(member, self.clock()) for member in self.standing.members)
+        self.clock.now = min(at for at in opens if at > self.clock())
 
     @precondition(lambda self: self.running)
     @rule(word=st.sampled_from(sorted(OUTCOMES)), data=st.data())
     def ends(self, word: str, data: st.DataObject) -> None:
-        member, permit = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
+        self._end(*self.running.pop(data.draw(st.integers(0, len(self.running) - 1))), word)
+
+    def _end(self, member: Member, permit: Permit, word: str) -> None:
         before = self.standing.opens_at(member, self.clock())
         fresh = permit.epoch == member.health.epoch
         self.standing.learn(member, permit, OUTCOMES[word], self.clock())

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-KNOBS = Breaker()
+KNOBS = Breaker(strikes=2, strikes_span=0.5, ratio_min=4)
+"""Few failures trip it, so that random walks see every state."""
 
 
 class BreakerMachine(RuleBasedStateMachine):
@@ -25,6 +26,20 @@ class BreakerMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
+    @precondition(lambda self: self.health.state is State.CLOSED and self.health.opens_at(self.now) <= self.now)
+    @rule()
+    def an_outage(self) -> None:
+        """Calls fail one after the other until it opens: without such a rule random walks hardly leave CLOSED."""
+        while self.health.state is State.CLOSED:
+            self.begins()
+            self.now += 0.3
+            self._end(self.running.pop(), "failure")
+
+    @precondition(lambda self: self.health.state is State.OPEN)
+    @rule()
+    def the_rest_ends(self) -> None:
+        self.now = max(self.now, self.health.opens_at(self.now))
+
     @precondition(lambda self: self.health.opens_at(self.now) <= self.now)
     @rule()
     def begins(self) -> None:
@@ -39,23 +54,42 @@ class BreakerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule(ending=st.sampled_from(["ok", "failure", "neutral"]), data=st.data())
     def ends(self, ending: str, data: st.DataObject) -> None:
-        permit = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
-        health = self.health
+        self._end(self.running.pop(data.draw(st.integers(0, len(self.running) - 1))), ending)
+
+    def _end(self, permit: Permit, ending: str) -> None:
+        health, held = self.health, permit.probe and permit is self.health._holder
         if permit.epoch == health.epoch and ending == "ok":
             health.success(permit.started, self.now)
             assert health.state in (State.CLOSED, State.RECOVERING)
         elif permit.epoch == health.epoch and ending == "failure" and health.failure(permit.started, self.now):
             before = health.until
             health.trip(self.now, self.rng)
-            assert health.until >= before and health.until - self.now <= KNOBS.rest_max
+            assert health.until >= before and health.until - self.now <= max(KNOBS.rest_max, before - self.now)
             assert health.until - self.now >= KNOBS.rest / 2
         health.leave(permit)
+        if held and ending == "neutral" and health.state is State.HALF_OPEN:
+            assert health.opens_at(self.now) <= max(self.now, health.throttled_until), "a neutral ending kept the lease"
 
-    @rule(seconds=st.floats(0, 5000))
-    def rests_are_never_shortened(self, seconds: float) -> None:
+    @rule(seconds=st.one_of(st.none(), st.floats(0, 5)))
+    def a_throttle_is_never_shortened(self, seconds: float | None) -> None:
         before = self.health.throttled_until
         self.health.throttle(self.now, self.rng, seconds)
-        assert self.health.throttled_until >= before
+        assert self.health.throttled_until >= max(
+            before, self.now + (KNOBS.throttle_rest / 2 if seconds is None else seconds)
+        )
+
+    @precondition(lambda self: self.health.state is State.OPEN)
+    @rule(seconds=st.floats(0, 60))
+    def a_rest_is_never_shortened(self, seconds: float) -> None:
+        before = self.health.until
+        self.health.trip(self.now, self.rng, at_least=seconds)
+        assert self.health.until >= max(before, self.now + seconds)
+
+    @precondition(lambda self: self.health.state is State.HALF_OPEN)
+    @rule()
+    def a_probe_that_never_comes_back_frees_its_place(self) -> None:
+        self.now += KNOBS.lease
+        assert self.health.opens_at(self.now) <= max(self.now, self.health.throttled_until)
 
     @invariant()
     def comes_back_by_itself(self) -> None:
@@ -95,7 +129,14 @@ class RetryBudgetMachine(RuleBasedStateMachine):
         drawn = self.budget.take(self.now)
         self.drawn += drawn
         assert drawn is not self.budget.exhausted
+        assert not drawn or self.budget.tokens <= self.knobs.cap - 1
         assert drawn or before < 1, "refused although there was one"
+
+    @rule()
+    def all_are_drawn(self) -> None:
+        while self.budget.take(self.now):
+            self.drawn += 1
+            assert self.drawn <= self.put_in + 1e-6
 
     @rule()
     def a_minute_alone_is_enough_to_retry_again(self) -> None:
