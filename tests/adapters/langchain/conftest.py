@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_anthropic import _client_utils as anthropic_clients
+from langchain_openai.chat_models import _client_utils as openai_clients
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mP4z8CAFTEMLQkAKP8/wc53yE8AAAAASUVORK5CYII="
@@ -21,10 +23,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 async def _one_loop(anyio_backend: str) -> AsyncIterator[None]:
-    """All tests share one event loop: clients of LangChain's own models belong to the loop that they first ran on."""
-    yield  # noqa: PT022 - what keeps the loop is that this fixture is not over
+    """A module's tests share one event loop: LangChain's own models keep their HTTP clients, which belong to the loop that
+    they first ran on. It ends with the module, and the clients are forgotten: while it is there, anyio runs every async
+    test on it, also those that are meant for trio."""
+    yield
+    openai_clients._cached_async_httpx_client.cache_clear()
+    anthropic_clients._get_default_async_httpx_client.cache_clear()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
