@@ -1,9 +1,11 @@
 """A pool as a LiteLLM provider, over real HTTP: what goes in, and what comes out where LiteLLM users look."""
 
+import gc
 import json
 import threading
 from typing import Any
 
+import anyio
 import litellm
 import litellm_hotspare
 import pytest
@@ -200,6 +202,23 @@ async def test_streams_carry_the_trail(pool: Pool, provider: Provider) -> None:
     trail = message.provider_specific_fields["hotspare"]
     assert trail["targets"] == ["a", "b"]
     assert len(trail["seams"]) == 1
+
+
+@pytest.mark.anyio
+async def test_a_caller_who_stops_reading(pool: Pool, provider: Provider) -> None:
+    """The upstream connection is closed, and nothing stays behind."""
+    provider.fault("a", "drip", gap=0.05)
+    stream = await litellm.acompletion(model="hotspare/default", messages=ASK, stream=True)
+    assert (await anext(stream)).choices[0].delta.content
+    await stream.aclose()
+    pieces = litellm.completion(model="hotspare/default", messages=ASK, stream=True)
+    assert next(pieces).choices[0].delta.content
+    del pieces
+    gc.collect()
+    assert pool.health().attempts == 0
+    with anyio.fail_after(5):
+        while provider.stats("a").closed_by_client < 2:  # noqa: ASYNC110 - told by another process
+            await anyio.sleep(0.01)
 
 
 @pytest.mark.anyio
