@@ -4,7 +4,7 @@ import asyncio
 import random
 import threading
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
 
@@ -28,6 +28,13 @@ FAULTS = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    """One of their own: every connection that is left is theirs."""
+    with Provider(WIRES) as own:
+        yield own
+
+
 def sick_pool(provider: Provider) -> Pool:
     """Four targets in four regions; three of them fail one call in five, each in every way."""
     for endpoint in "abc":
@@ -37,8 +44,8 @@ def sick_pool(provider: Provider) -> Pool:
         Target(id, region=e, name=e, base_url=provider.base_url(e, id.partition("/")[0]), api_key="test-1")
         for e, id in WIRES.items()
     ]
-    times = Timeouts(first_token=0.1, first_token_min=0.1, stall=0.1, stall_min=0.1)
-    return Pool(targets, timeouts=times, hedge=Hedge(after=0.03), on_slow="race", deadline=20, strategy="weighted")
+    times = Timeouts(first_token=1, first_token_min=1, stall=1, stall_min=1)  # a busy machine takes 100 ms to say hello
+    return Pool(targets, timeouts=times, hedge=Hedge(after=0.1), on_slow="race", deadline=20, strategy="weighted")
 
 
 def leaves_after(rng: random.Random) -> int:
