@@ -6,7 +6,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hotspare import AllTargetsFailed, ConfigError, Kind, Outcome, Pool, PoolClosed, RequestError, Target
+from hotspare import AllTargetsFailed, ConfigError, Kind, Outcome, Pool, PoolClosed, RequestError, RetryBudget, Target
 from hotspare.events import CallEnded, Event, FailedOver, StateChanged
 from hotspare.health import State
 from hotspare.testing import ManualClock, ScriptedTarget
@@ -299,3 +299,27 @@ def test_many_threads_share_one_picture() -> None:
     assert sum(len(event.attempts) for event in told) > 800
     health = pool.health()
     assert (health.attempts, health.waiting) == (0, 0)
+
+
+def test_an_exhausted_budget_ends_a_call_at_once() -> None:
+    """A fourth target of one region would cost a retry that the budget does not have: no waiting, no hammering."""
+    clock = ManualClock()
+    sick = [ScriptedTarget(name, [DOWN], id="p/m", region="r", account="x", clock=clock, seconds=0.1) for name in "abc"]
+    well = ScriptedTarget("d", id="p/m", region="r", account="x", clock=clock)
+    pool = pool_of(*sick, well, clock=clock, retry_budget=RetryBudget(per_call=0, floor=0, cap=0))
+    with pytest.raises(AllTargetsFailed, match="retry budget is exhausted") as caught:
+        pool.chat("q")
+    assert [attempt.target for attempt in caught.value.attempts] == ["a", "b", "c"]
+    assert clock() == pytest.approx(1000.3)
+
+
+def test_who_waits_is_told_before_the_answer_is_read() -> None:
+    """A stream that has just begun calls the waiting back at once, however long it takes to be read."""
+    pool = pool_of(ScriptedTarget("a", ["one two three"]))
+    rung: list[str] = []
+    ticket = pool._gate.waiting.enter(pool._call("w", {}, streaming=True), 2000.0)
+    ticket.wake = lambda: rung.append("woken")
+    chunks = pool.stream("q")
+    assert next(chunks).text == "one"
+    assert rung == ["woken"]
+    chunks.close()

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
 
 import pytest
-from hotspare import Hedge, HotspareError, Pool, Target, Timeouts
+from hotspare import Breaker, Hedge, HotspareError, Pool, RetryBudget, Target, Timeouts
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
 from hotspare.messages import ChatChunk
@@ -30,9 +30,9 @@ FAULTS = {
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    """One of their own: every connection that is left is theirs."""
-    with Provider(WIRES) as own:
-        yield own
+    """One of its own: whatever other tests left open is not ours."""
+    with Provider(WIRES) as running:
+        yield running
 
 
 def sick_pool(provider: Provider) -> Pool:
@@ -44,8 +44,12 @@ def sick_pool(provider: Provider) -> Pool:
         Target(id, region=e, name=e, base_url=provider.base_url(e, id.partition("/")[0]), api_key="test-1")
         for e, id in WIRES.items()
     ]
-    times = Timeouts(first_token=1, first_token_min=1, stall=1, stall_min=1)  # a busy machine takes 100 ms to say hello
-    return Pool(targets, timeouts=times, hedge=Hedge(after=0.1), on_slow="race", deadline=20, strategy="weighted")
+    never = 1_000_000  # every call is to meet the faults
+    return Pool(
+        targets, deadline=20, strategy="weighted", on_slow="race", hedge=Hedge(after=0.03, share=0.2),
+        timeouts=Timeouts(first_token=0.3, first_token_min=0.3, stall=0.3, stall_min=0.3),
+        breaker=Breaker(strikes=never, ratio_min=never, stall_calls=never), retry_budget=RetryBudget(per_call=9, cap=never),
+    )  # fmt: skip
 
 
 def leaves_after(rng: random.Random) -> int:

@@ -107,6 +107,7 @@ class Gate:
             self._second_try(call, now)
             or self._first_visit(call, plan, now)
             or self._return_visit(call, plan, now)
+            or self._refused(call, plan, now)
             or self._wait(call, plan, now)
             or self._panic(call, plan, now)
         )
@@ -174,6 +175,12 @@ class Gate:
             if not call.returned and outcome.kind in routing.RETURNABLE and self._draw(call, now):
                 call.returned = True
                 return self._start(call, member, plan, now, "return")
+        return None
+
+    def _refused(self, call: Call, plan: list[Member], now: float) -> GiveUp | None:
+        """The end of a call that nothing but the retry budget keeps from asking somebody: waiting would not change that."""
+        if any(member not in call.asked and self._admits(call, member, plan, now) for member in plan):
+            return self._give_up(call, "the retry budget is exhausted", now)
         return None
 
     def _wait(self, call: Call, plan: list[Member], now: float) -> Pause | None:

@@ -47,6 +47,7 @@ async def drive(flow: Flow, tell: Callable[[], object], wait: Callable[[Wait], A
         return winner
     finally:
         flow.close()
+        tell()
 
 
 async def _race(flow: Flow, first: Attempt, command: Wait, tell: Callable[[], object]) -> Attempt:

@@ -41,6 +41,7 @@ def drive(
         return winner
     finally:
         flow.close()
+        tell()
 
 
 def _race(flow: Flow, first: Attempt, command: Wait, tell: Callable[[], object], clock: Callable[[], float]) -> Attempt:
