@@ -1,6 +1,7 @@
 """Fixtures of the LangChain adapter's tests."""
 
 import base64
+import gc
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -31,6 +32,9 @@ async def _one_loop(anyio_backend: str) -> AsyncIterator[None]:
     yield
     openai_clients._cached_async_httpx_client.cache_clear()
     anthropic_clients._get_default_async_httpx_client.cache_clear()
+    for client in gc.get_objects():  # the SDKs close theirs when they are collected, in whatever loop runs then
+        if type(client).__name__.endswith("AsyncHttpxClientWrapper") and not client.is_closed:
+            await client.aclose()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
