@@ -236,14 +236,11 @@ async def until(holds: Callable[[], bool]) -> None:
 @pytest.mark.anyio
 async def test_the_loser_is_hung_up_on(face: str, provider: Provider) -> None:
     """A hedge wins: the first one's connection is closed at once, though it had not said a word, and its prompt counts."""
-    async with pool_of(
-        provider
-    ) as warm:  # what is loaded at the first call must not make the first attempt late to arrive
-        await ask(warm, face, "q tokens=5")
-    provider.reset()
-    provider.fault("a", "blackhole")
     before = set(threading.enumerate())
     async with pool_of(provider, hedge=Hedge(after=0.2, share=1)) as pool:
+        await ask(pool, face, "warm")  # a client that is still being made has nobody to hang up on
+        provider.reset()
+        provider.fault("a", "blackhole")
         text, attempts, cost = await ask(pool, face, "q tokens=5")
         assert text == answer("q tokens=5")
         assert attempts == ["a first abandoned", "b hedge ok"]
@@ -267,8 +264,10 @@ async def test_a_slow_one_is_raced(face: str, provider: Provider) -> None:
         assert text == answer("q tokens=5")
         assert attempts == ["a first ok", "b failover abandoned"]
     provider.clear()
-    provider.fault("a", "blackhole")
     async with pool_of(provider, on_slow="race", timeouts=times) as pool:
+        await ask(pool, face, "warm")
+        provider.reset()
+        provider.fault("a", "blackhole")
         text, attempts, _ = await ask(pool, face, "q tokens=5")
         assert attempts == ["a first timeout", "b failover ok"]
         await until(lambda: provider.stats("a").closed_by_client == 1)
@@ -278,8 +277,10 @@ async def test_a_slow_one_is_raced(face: str, provider: Provider) -> None:
 @pytest.mark.anyio
 async def test_a_cancelled_race_leaves_nothing(provider: Provider) -> None:
     """The caller leaves while two attempts run: both connections are closed, both permits are back."""
-    provider.fault(["a", "b"], "blackhole")
     async with pool_of(provider, hedge=Hedge(after=0.02, share=1)) as pool:
+        await pool.achat("warm")
+        provider.reset()
+        provider.fault(["a", "b"], "blackhole")
         with anyio.move_on_after(0.3):
             await pool.achat("q")
         assert pool.health().attempts == 0
