@@ -323,3 +323,18 @@ def test_who_waits_is_told_before_the_answer_is_read() -> None:
     assert next(chunks).text == "one"
     assert rung == ["woken"]
     chunks.close()
+
+
+def test_a_failed_probe_tells_its_own_reason() -> None:
+    """What keeps a target away now is what its probe met, not what once opened it."""
+    clock = ManualClock()
+    sick = ScriptedTarget("a", lambda request: SLOW if clock() > 1100 else DOWN, clock=clock, seconds=0.5)
+    pool = pool_of(sick, clock=clock, when_all_down="fail")
+    for _ in range(3):
+        with pytest.raises(AllTargetsFailed):
+            pool.chat("q")
+    assert "failures in a row" in pool.health()["a"].why
+    clock.advance(200)
+    with pytest.raises(AllTargetsFailed):
+        pool.chat("q")
+    assert pool.health()["a"].why == "timeout: no first token"

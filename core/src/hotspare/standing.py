@@ -167,7 +167,7 @@ class Standing:
     def _trip(self, member: Member, now: float, outcome: Outcome | None = None) -> None:
         moved = self._states(member)
         health = member.health
-        if outcome is not None and not health.why:
+        if outcome is not None and (health.state is not State.CLOSED or not health.why):
             health.why = f"{outcome.kind}: {outcome.message[:80]}"
         health.trip(now, self._rng, at_least=(outcome.retry_after or 0.0) if outcome else 0.0)
         self._tell(moved, now)

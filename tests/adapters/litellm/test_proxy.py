@@ -15,7 +15,7 @@ from hotspare.drill.provider import KEY, Provider, after_tools
 from openai import AsyncOpenAI, OpenAI
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "litellm_proxy"
-MASTER = "sk-made-up-for-tests-only"
+MASTER = "sk-made-up"
 ASK: list[Any] = [{"role": "user", "content": "hello there"}]
 TOOLS: list[Any] = [
     {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
