@@ -11,7 +11,7 @@ runs in a fresh process. Columns:
 * `surge`: open loop, 400 calls/s for 3 s from one async process; share answered within 5 s, and the latency's p50 / p99
 
 `via` says how the transport is driven: `client` through httpx.Client.send(stream=True), `direct` by calling
-transport.handle_request itself, `hotspare` through hotspare.http.
+transport.handle_request itself, `hotspare` through hotspare._http.
 """
 
 import argparse
@@ -106,7 +106,7 @@ def async_work(name: str, via: str) -> tuple[Work, Callable[[], Awaitable[None]]
     import httpx
 
     if via == "hotspare":
-        from hotspare.http import Http
+        from hotspare._http import Http
 
         http = Http(transport=name)
 
@@ -142,7 +142,7 @@ def sync_work(name: str, via: str) -> tuple[Work, Callable[[], None]]:
     import httpx
 
     if via == "hotspare":
-        from hotspare.http import Http
+        from hotspare._http import Http
 
         http = Http(transport=name)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from hotspare.classification import classify
+from hotspare._classify.rules import classify
 from hotspare.drill.provider import KEY
 
 from tests.support.refusals import NOW

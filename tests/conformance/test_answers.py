@@ -6,11 +6,11 @@ import re
 from itertools import pairwise
 
 import pytest
-from hotspare.classification import classify
+from hotspare._classify.rules import classify
 from hotspare.errors import BackendError, InBandError, MalformedAnswer
 from hotspare.outcome import Kind
-from hotspare.providers.assemble import reply_of
-from hotspare.providers.incoming import Incoming, read_whole
+from hotspare.providers.folding import reply_of
+from hotspare.providers.response import Incoming, read_whole
 
 from tests.conformance.traffic import (
     ALL,

@@ -11,7 +11,7 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.config import Config
-from hotspare.classification import classify
+from hotspare._classify.rules import classify
 from hotspare.outcome import Kind
 
 from tests.conformance.test_native_exceptions import closed_port

@@ -7,10 +7,10 @@ the error that their framework would hand over: a status and a body.
 import json
 
 import pytest
-from hotspare.classification import classify
+from hotspare._classify.rules import classify
 from hotspare.errors import InBandError, StatusError
 from hotspare.outcome import Kind
-from hotspare.providers.incoming import Incoming, read_whole
+from hotspare.providers.response import Incoming, read_whole
 
 from tests.conformance.traffic import ERRORS, FOREIGN_ERRORS, Recorded, named, needs_recordings
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hotspare.classification import classify
+from hotspare._classify.rules import classify
 from hotspare.drill.provider import Provider
 from hotspare.outcome import Kind, Outcome
 

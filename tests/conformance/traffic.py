@@ -15,6 +15,8 @@ from hotspare.messages import ChatRequest
 from hotspare.providers.base import Wire
 from hotspare.providers.presets import PRESETS, Preset
 
+from tests.support.request_readers import read_request
+
 WIRE = os.environ.get("HOTSPARE_WIRE", "")
 needs_recordings = pytest.mark.skipif(
     not WIRE, reason="set HOTSPARE_WIRE to a directory of recorded provider traffic (see cassettes/README.md)"
@@ -93,7 +95,7 @@ class Recorded:
     @cached_property
     def asked(self) -> ChatRequest:
         """The request, as hotspare reads it."""
-        return self.wire.parse_request(self.request)
+        return read_request(self.wire, self.request)
 
     @property
     def is_answer(self) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import anyio
 import pytest
 from hotspare import ConfigError, Hedge, Kind, Outcome, Policy, Pool, Price, Target, Timeouts
-from hotspare.budget import Hedges
-from hotspare.call import Attempt, Call
+from hotspare._engine.budgets import Hedges
+from hotspare._engine.call import Attempt, Call
+from hotspare._engine.flow import WOKE, Event, Finished, Start, Wait, flow
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
-from hotspare.engine import WOKE, Event, Finished, Start, Wait, flow
 from hotspare.errors import AllTargetsFailed
 from hotspare.outcome import OK
 from hotspare.testing import ManualClock, ScriptedTarget

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hotspare.classification import classify
+from hotspare._classify.rules import classify
 from hotspare.errors import (
     AttemptTimeout,
     BodyTooLarge,

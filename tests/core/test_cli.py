@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hotspare.cli import main
+from hotspare._cli.entry import main
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
 from hotspare.drill.scenarios import SCENARIOS
@@ -43,22 +43,22 @@ def test_help_and_version() -> None:
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Without typer and rich the command says how to get them; any other broken import is shown as it is."""
-    monkeypatch.delitem(sys.modules, "hotspare.cli_app", raising=False)
+    monkeypatch.delitem(sys.modules, "hotspare._cli.app", raising=False)
     monkeypatch.setitem(sys.modules, "typer", None)
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 2
     assert "pip install 'hotspare[cli]'" in capsys.readouterr().err
-    monkeypatch.setitem(sys.modules, "hotspare.cli_app", None)
-    with pytest.raises(ImportError, match="cli_app"):
+    monkeypatch.setitem(sys.modules, "hotspare._cli.app", None)
+    with pytest.raises(ImportError, match=r"_cli\.app"):
         main()
 
 
 def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends with the shell's own code."""
-    import hotspare.cli_app
+    import hotspare._cli.app
 
-    monkeypatch.setattr(hotspare.cli_app, "app", lambda: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(hotspare._cli.app, "app", lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 130

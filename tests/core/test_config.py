@@ -6,7 +6,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from hotspare.config import Config, load
+from hotspare._config.loader import Config, load
 from hotspare.errors import ConfigError
 from hotspare.outcome import Kind
 from hotspare.policy import Policy

@@ -3,9 +3,9 @@
 import random
 
 from hotspare import Breaker, Kind, Outcome, Pool
-from hotspare.call import Member
-from hotspare.domains import domains_of
-from hotspare.health import Permit, State
+from hotspare._engine.call import Member
+from hotspare._health.breaker import Permit, State
+from hotspare._health.domains import domains_of
 from hotspare.target import Target
 from hotspare.testing import ManualClock, ScriptedTarget
 from hypothesis import settings

@@ -6,9 +6,9 @@ import anyio
 import anyio.to_thread
 import pytest
 from hotspare import Pool, StreamInterrupted, Target
+from hotspare._health.breaker import State
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
-from hotspare.health import State
 
 WIRES = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}
 

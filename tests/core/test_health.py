@@ -2,8 +2,8 @@
 
 import random
 
-from hotspare.budget import ClientThrottle, Retries
-from hotspare.health import Health, Permit, State
+from hotspare._engine.budgets import ClientThrottle, Retries
+from hotspare._health.breaker import Health, Permit, State
 from hotspare.policy import Breaker, RetryBudget
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -12,9 +12,9 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from hotspare.classification import classify
+from hotspare._classify.rules import classify
+from hotspare._http import Http, client
 from hotspare.errors import AttemptTimeout, BodyTooLarge, ConfigError
-from hotspare.http import Http, client
 from hotspare.outcome import Kind
 
 Script = Callable[[socket.socket], None]

@@ -10,8 +10,8 @@ import httpx
 import pytest
 import trustme
 from hotspare import Kind, classify
-from hotspare.http import Http
-from hotspare.http.line import Line
+from hotspare._http import Http
+from hotspare._http.abort import Line
 
 
 class Mute:

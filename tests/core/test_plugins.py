@@ -4,7 +4,8 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
-from hotspare import ConfigError, Pool, Target, plugins
+from hotspare import ConfigError, Pool, Target
+from hotspare.providers import entry_points as plugins
 from hotspare.testing import ScriptedTarget
 
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hotspare import AllTargetsFailed, ConfigError, Kind, Outcome, Pool, PoolClosed, RequestError, RetryBudget, Target
+from hotspare._health.breaker import State
 from hotspare.events import CallEnded, Event, FailedOver, StateChanged
-from hotspare.health import State
 from hotspare.testing import ManualClock, ScriptedTarget
 
 DOWN = Outcome(Kind.SERVER, "down", 500)

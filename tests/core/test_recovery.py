@@ -2,9 +2,9 @@
 
 import pytest
 from hotspare import AllTargetsFailed, Pool, StreamInterrupted, Target, Timeouts
+from hotspare._engine.continuation import Seam, SeamError
 from hotspare.drill.answers import answer, tokenize
 from hotspare.drill.provider import Provider
-from hotspare.recovery import Seam, SeamError
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 from hotspare import AllTargetsFailed, ConfigError, Kind, Lease, Outcome, Selector, Target
+from hotspare._health.breaker import State
 from hotspare.events import AttemptEnded, Event, FailedOver, StateChanged
-from hotspare.health import State
 from hotspare.testing import ManualClock
 
 DOWN = Outcome(Kind.SERVER, "down", 500)

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+from hotspare._requests.validation import check, request_of
 from hotspare.errors import RequestError
 from hotspare.messages import ChatRequest
-from hotspare.validate import check, request_of
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
+from hotspare._http import Http
 from hotspare.errors import (
     AttemptTimeout,
     BackendError,
@@ -22,12 +23,11 @@ from hotspare.errors import (
     RequestError,
     StatusError,
 )
-from hotspare.http import Http
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import Kind
-from hotspare.providers.assemble import reply_of
+from hotspare.providers.folding import reply_of
+from hotspare.providers.http_backend import WireBackend, backend_for
 from hotspare.target import Target
-from hotspare.wire_backend import WireBackend, backend_for
 
 ASK = ChatRequest(messages=[{"role": "user", "content": "hi"}])
 Script = Callable[["Connection"], None]

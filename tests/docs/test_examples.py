@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from _pytest.mark import ParameterSet
 from hotspare import Pool
-from hotspare.cli_app import app
+from hotspare._cli.app import app
 from hotspare.drill.provider import KEY, Provider
 from hotspare.providers import presets
 from pytest_examples import CodeExample, EvalExample, find_examples

@@ -4,9 +4,9 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from hotspare._engine.continuation import INSTRUCTION
 from hotspare.drill.scenarios import SCENARIOS
 from hotspare.messages import Receipt
-from hotspare.recovery import INSTRUCTION
 
 PAGE = (Path(__file__).parents[2] / "docs" / "streams.md").read_text(encoding="utf-8")
 CHAPTERS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.S | re.M))

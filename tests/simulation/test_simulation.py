@@ -6,8 +6,8 @@ from itertools import count
 
 import pytest
 from hotspare import AllTargetsFailed, Kind, Outcome, Pool
-from hotspare.call import Call
-from hotspare.engine import WOKE, Finished, Flow, Start, flow
+from hotspare._engine.call import Call
+from hotspare._engine.flow import WOKE, Finished, Flow, Start, flow
 from hotspare.outcome import OK
 from hotspare.testing import ManualClock, ScriptedTarget
 

@@ -25,10 +25,10 @@ from hotspare import (
     Usage,
     classify,
 )
+from hotspare._health.breaker import State
+from hotspare._routing.candidates import Choice, Explanation
 from hotspare.events import Event
-from hotspare.health import State
-from hotspare.routing import Choice, Explanation
-from hotspare.snapshot import PoolHealth, TargetHealth
+from hotspare.status import PoolHealth, TargetHealth
 from hotspare.testing import ManualClock, ScriptedTarget
 
 

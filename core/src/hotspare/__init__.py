@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hotspare._classify.rules import classify as classify
     from hotspare.backend import Backend as Backend
-    from hotspare.classification import classify as classify
     from hotspare.errors import AllTargetsFailed as AllTargetsFailed
     from hotspare.errors import BackendError as BackendError
     from hotspare.errors import CallError as CallError
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hotspare.policy import RetryBudget as RetryBudget
     from hotspare.policy import Timeouts as Timeouts
     from hotspare.pool import Pool as Pool
-    from hotspare.providers.portable import portable as portable
+    from hotspare.providers.history import portable as portable
     from hotspare.secret import SecretStr as SecretStr
     from hotspare.selector import Lease as Lease
     from hotspare.selector import Selector as Selector
@@ -46,7 +46,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "backend": ("Backend",),
-    "classification": ("classify",),
+    "_classify.rules": ("classify",),
     "errors": (
         "AllTargetsFailed", "BackendError", "CallError", "ConfigError", "HotspareError", "MissingExtra", "PoolClosed",
         "RequestError", "StreamInterrupted",
@@ -55,7 +55,7 @@ _HOMES = {
     "outcome": ("AttemptRecord", "Kind", "Outcome", "Scope"),
     "policy": ("Breaker", "Hedge", "Policy", "RetryBudget", "Timeouts"),
     "pool": ("Pool",),
-    "providers.portable": ("portable",),
+    "providers.history": ("portable",),
     "secret": ("SecretStr",),
     "selector": ("Lease", "Selector"),
     "target": ("Price", "Target"),

@@ -1,5 +1,5 @@
 """`python -m hotspare`."""
 
-from hotspare.cli import main
+from hotspare._cli.entry import main
 
 main()

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from hotspare.health import State
+from hotspare._health.breaker import State
 from hotspare.outcome import AttemptRecord, Kind
 
 log = logging.getLogger("hotspare")

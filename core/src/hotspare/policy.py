@@ -159,7 +159,7 @@ class Policy:
     on_break: what follows when a stream breaks after its first content. `resume`: the next target continues plain text,
         joined without a repeated or lost word; `restart`: it begins anew and what was shown is skipped; `raise`:
         StreamInterrupted with the text so far. Whatever is no plain text is never continued.
-    continue_instruction: what a target without prefill is told. None: `hotspare.recovery.INSTRUCTION`.
+    continue_instruction: what a target without prefill is told. None: `hotspare._engine.continuation.INSTRUCTION`.
     panic_cap: highest probability with which a call is turned away when nobody is admissible. 0.8 (SRE book,
         "client-side throttling", capped so that recovery is always noticed).
     """
@@ -186,7 +186,7 @@ class Policy:
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
 
     def __post_init__(self) -> None:
-        from hotspare.config_schema import typed
+        from hotspare._config.coercion import typed
 
         for name, value in typed("policy", self).items():
             object.__setattr__(self, name, value)

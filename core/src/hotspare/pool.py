@@ -12,22 +12,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from hotspare import events, forks, routing
-from hotspare.call import Attempt, Call, Member
-from hotspare.domains import domains_of
-from hotspare.drive import aio, sync
-from hotspare.drive.stream import Watch, aread, cost_of, read
-from hotspare.engine import Wait, flow
+from hotspare import events
+from hotspare._config.routes import check_targets, tiers_of
+from hotspare._drivers import event_loop as aio
+from hotspare._drivers import fork as forks
+from hotspare._drivers import threads as sync
+from hotspare._engine.call import Attempt, Call, Member
+from hotspare._engine.flow import Wait, flow
+from hotspare._engine.scheduler import Gate
+from hotspare._engine.streaming import Watch, aread, cost_of, read
+from hotspare._health.breaker import Health
+from hotspare._health.domains import domains_of
+from hotspare._requests.validation import request_of
+from hotspare._routing import candidates as routing
 from hotspare.errors import AllTargetsFailed, ConfigError, PoolClosed, Problem, RequestError
-from hotspare.gate import Gate
-from hotspare.health import Health
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Message
 from hotspare.policy import Policy, policy_of
-from hotspare.providers.assemble import reply_of
-from hotspare.routes import check_targets, tiers_of
-from hotspare.snapshot import PoolHealth, snapshot
+from hotspare.providers.folding import reply_of
+from hotspare.status import PoolHealth, snapshot
 from hotspare.target import Target
-from hotspare.validate import request_of
 
 
 class Pool:
@@ -65,8 +68,8 @@ class Pool:
         self.policy = policy_of(policy, policy_fields)
         check_targets(self.targets)
         tiers = tiers_of(self.targets, routes)
-        from hotspare.http import Http
-        from hotspare.wire_backend import backend_for
+        from hotspare._http import Http
+        from hotspare.providers.http_backend import backend_for
 
         self._http = Http(transport=transport, verify=verify)
         members = {
@@ -92,7 +95,7 @@ class Pool:
 
         Raises ConfigError naming every mistake with its place.
         """
-        from hotspare.config import load
+        from hotspare._config.loader import load
 
         config = load(source, env)
         return cls(

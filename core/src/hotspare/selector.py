@@ -17,19 +17,20 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from hotspare import events, forks
-from hotspare.call import Attempt, Call, Member
-from hotspare.classification import classify
-from hotspare.domains import domains_of
-from hotspare.engine import failed
+from hotspare import events
+from hotspare._classify.rules import classify
+from hotspare._config.routes import target_problems
+from hotspare._drivers import fork as forks
+from hotspare._engine.call import Attempt, Call, Member
+from hotspare._engine.flow import failed
+from hotspare._engine.scheduler import Gate, GiveUp, Pause
+from hotspare._health.breaker import Health
+from hotspare._health.domains import domains_of
 from hotspare.errors import ConfigError, Problem
-from hotspare.gate import Gate, GiveUp, Pause
-from hotspare.health import Health
 from hotspare.messages import ChatRequest
 from hotspare.outcome import ABANDONED, OK, Kind, Outcome
 from hotspare.policy import Policy, policy_of
-from hotspare.routes import target_problems
-from hotspare.snapshot import PoolHealth, snapshot
+from hotspare.status import PoolHealth, snapshot
 from hotspare.target import Target
 
 if TYPE_CHECKING:

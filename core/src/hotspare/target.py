@@ -93,7 +93,7 @@ class Target:
     backend: Backend | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        from hotspare.config_schema import typed
+        from hotspare._config.coercion import typed
 
         for name, value in typed("target", self).items():
             object.__setattr__(self, name, value)

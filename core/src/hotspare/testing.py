@@ -98,7 +98,7 @@ class ScriptedTarget:
         """What the script said; an error of hotspare's own is classified as everywhere."""
         if isinstance(error, ScriptedError):
             return error.outcome
-        from hotspare.classification import classify
+        from hotspare._classify.rules import classify
 
         return classify(error)
 

@@ -9,7 +9,7 @@ import litellm
 import litellm_hotspare
 import pytest
 from hotspare import Pool, Target
-from hotspare.health import State
+from hotspare._health.breaker import State
 
 from tests.adapters.litellm.asking import ask
 from tests.adapters.litellm.routers import told as all_told

@@ -10,9 +10,9 @@ import litellm_hotspare
 import pytest
 from anyio import to_thread
 from hotspare import Policy
+from hotspare._health.breaker import State
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import KEY, Provider
-from hotspare.health import State
 from litellm.types.router import RouterRateLimitError
 
 from tests.adapters.litellm.asking import ASK, FACES, ask

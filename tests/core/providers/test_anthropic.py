@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hotspare import errors
 from hotspare.messages import ChatRequest
-from hotspare.providers.anthropic import AnthropicWire
+from hotspare.providers.anthropic.wire import AnthropicWire
 from hotspare.target import Target
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -8,14 +8,14 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hotspare.classification import classify
+from hotspare._classify.rules import classify
 from hotspare.errors import BackendError
 from hotspare.messages import ChatReply
 from hotspare.outcome import Kind, Outcome
-from hotspare.providers.assemble import reply_of
 from hotspare.providers.base import Wire
-from hotspare.providers.incoming import Incoming, read_whole
+from hotspare.providers.folding import reply_of
 from hotspare.providers.presets import PRESETS
+from hotspare.providers.response import Incoming, read_whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from hotspare.messages import ChatRequest
-from hotspare.providers.openai import OpenAIWire
-from hotspare.providers.openai_flavor import FLAVORS
+from hotspare.providers.openai.flavors import FLAVORS
+from hotspare.providers.openai.wire import OpenAIWire
 from hotspare.target import Target
 from hypothesis import given
 
 from tests.core.providers.histories import HISTORIES
+from tests.support.request_readers import read_request
 
 HI = [{"role": "user", "content": "hi"}]
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
@@ -281,17 +282,17 @@ def test_authentication() -> None:
 
 
 def test_a_request_read_in_is_the_same() -> None:
-    """`parse_request` is the reverse of `write`; what has no field rides in `extra`."""
+    """`read_request` is the reverse of `write`; what has no field rides in `extra`."""
     body = {
         "model": "m", "messages": HI, "max_completion_tokens": 5, "stop": "END", "stream": True, "logprobs": True,
         "tools": [TOOL], "tool_choice": "required", "reasoning_effort": "low", "random_seed": 3,
     }  # fmt: skip
-    request = wire("mistral").parse_request(body)
+    request = read_request(wire("mistral"), body)
     assert request == ChatRequest(
         messages=HI, model="m", max_tokens=5, stop=("END",), tools=[TOOL], tool_choice="required",
         reasoning_effort="low", seed=3, extra={"openai": {"logprobs": True}},
     )  # fmt: skip
-    assert wire("mistral").parse_request(body, model="other").model == "other"
+    assert read_request(wire("mistral"), body, model="other").model == "other"
 
 
 def test_files_by_url_are_not_taken() -> None:

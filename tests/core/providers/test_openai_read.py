@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hotspare.errors import BackendError, EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatReply, ChatRequest, Usage
-from hotspare.providers.assemble import chunks_of, reply_of
-from hotspare.providers.openai import OpenAIWire
-from hotspare.providers.openai_flavor import FLAVORS
+from hotspare.providers.folding import chunks_of, reply_of
+from hotspare.providers.openai.flavors import FLAVORS
+from hotspare.providers.openai.wire import OpenAIWire
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from hotspare.messages import ChatRequest
-from hotspare.providers.anthropic import AnthropicWire
-from hotspare.providers.gemini import GeminiWire
-from hotspare.providers.portable import ID_RULES, portable
+from hotspare.providers.anthropic.wire import AnthropicWire
+from hotspare.providers.gemini.wire import GeminiWire
+from hotspare.providers.history import ID_RULES, portable
 from hotspare.target import Target
 from hypothesis import given, settings
 
 from tests.core.providers.histories import HISTORIES
+from tests.support.request_readers import read_request
 
 CLAUDE = Target("anthropic/claude-sonnet-4-5")
 GEMINI_2, GEMINI_3 = Target("gemini/gemini-2.5-flash"), Target("gemini/gemini-3-flash-preview")
@@ -121,8 +122,8 @@ def test_what_one_dialect_wrote_is_valid_in_the_others(history: list[dict[str, A
     """Written for one provider, read back and written for another: still valid, in every pairing."""
     anthropic, gemini = AnthropicWire(), GeminiWire()
     request = ChatRequest(messages=history)
-    from_anthropic = anthropic.parse_request(anthropic.write(request, CLAUDE, stream=False))
-    from_gemini = gemini.parse_request(gemini.write(request, GEMINI_3, stream=False))
+    from_anthropic = read_request(anthropic, anthropic.write(request, CLAUDE, stream=False))
+    from_gemini = read_request(gemini, gemini.write(request, GEMINI_3, stream=False))
     for other in (from_anthropic, from_gemini):
         plain = ChatRequest(messages=other.messages, tools=other.tools)
         check_openai(portable(plain.messages, "openai"))

@@ -15,7 +15,7 @@ from typing import Any
 
 from hotspare import AllTargetsFailed, ChatRequest, Kind, Lease, Outcome, Policy, Selector, classify
 from hotspare.events import Listener
-from hotspare.snapshot import PoolHealth
+from hotspare.status import PoolHealth
 from litellm.router_strategy.lowest_latency import (  # pyright: ignore[reportMissingTypeStubs] - its own types are loose
     LowestLatencyLoggingHandler,
 )

@@ -11,18 +11,18 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from hotspare._http import Http
 from hotspare.drill.answers import answer
 from hotspare.drill.figures import Asked, Result, Tried, by_phase, overall
 from hotspare.drill.provider import KEY, Provider
 from hotspare.drill.scenarios import ENDPOINTS, SCENARIOS, Phase, Scenario
 from hotspare.events import AttemptEnded, Event, StreamBroke
-from hotspare.http import Http
 from hotspare.messages import ChatChunk, ChatRequest, Receipt
 from hotspare.outcome import OK
 from hotspare.policy import Policy
 from hotspare.pool import Pool
+from hotspare.providers.http_backend import backend_for
 from hotspare.target import Target
-from hotspare.wire_backend import backend_for
 
 TICK = 0.25
 PLAIN = "one provider, no failover"

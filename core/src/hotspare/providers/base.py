@@ -66,7 +66,3 @@ class Wire(Protocol):
     def reader(self, request: ChatRequest) -> StreamReader:
         """A fresh reader for one streamed answer."""
         ...
-
-    def parse_request(self, body: Mapping[str, Any], *, model: str | None = None) -> ChatRequest:
-        """The reverse of `write`: a provider-shaped body as a ChatRequest."""
-        ...

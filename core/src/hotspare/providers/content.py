@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from hotspare.messages import ChatRequest, Message
-from hotspare.providers.shape import Json, as_list, as_map, as_maps, as_text, load_map
+from hotspare.providers.json_access import Json, as_list, as_map, as_maps, as_text, load_map
 from hotspare.target import Target
 
 SYSTEM_ROLES = frozenset({"system", "developer"})

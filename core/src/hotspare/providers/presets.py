@@ -9,9 +9,9 @@ from functools import cache
 from types import MappingProxyType
 
 from hotspare.errors import ConfigError, Problem
-from hotspare.plugins import BROUGHT_BY
 from hotspare.providers.base import Wire
-from hotspare.providers.openai_flavor import FLAVORS
+from hotspare.providers.entry_points import BROUGHT_BY
+from hotspare.providers.openai.flavors import FLAVORS
 from hotspare.target import Target
 
 _NATIVE = {"anthropic": "AnthropicWire", "gemini": "GeminiWire"}
@@ -73,10 +73,10 @@ class Preset:
 @cache
 def _wire(name: str) -> Wire:
     if name in _NATIVE:
-        module = importlib.import_module(f"hotspare.providers.{name}")
+        module = importlib.import_module(f"hotspare.providers.{name}.wire")
         wire: Wire = getattr(module, _NATIVE[name])()
         return wire
-    from hotspare.providers.openai import OpenAIWire
+    from hotspare.providers.openai.wire import OpenAIWire
 
     return OpenAIWire(FLAVORS[name])
 

@@ -1,0 +1,1 @@
+"""From an exception or a response to an Outcome."""

@@ -1,0 +1,230 @@
+"""A pool from a file or a dict: TOML, YAML or JSON, with `${ENV}`, and every mistake named with its place.
+
+::
+
+    deadline = 30                          # any field of Policy, here or under [policy]
+
+    [policy.breaker]
+    rest = 5
+
+    [[targets]]
+    id = "openai/gpt-4.1"
+    region = "us"
+    api_key = "${OPENAI_API_KEY}"          # ${NAME:-default} for a default, $${ for a plain ${
+
+    [routes]
+    default = [["openai/gpt-4.1@us"]]      # tiers of target names
+"""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hotspare._config.coercion import BROKEN, FromEnv, Reader, is_list, is_table
+from hotspare._config.routes import target_problems, tiers_of
+from hotspare.errors import ConfigError, MissingExtra, Problem
+from hotspare.policy import Policy
+from hotspare.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What `Pool.from_config` builds a pool from.
+
+    routes: name -> tiers -> names of targets; empty: one default route by the targets' `tier`.
+    transport: `auto`, or the name of an HTTP transport (see `hotspare._http`).
+    verify: whether certificates are checked, or the path of a CA bundle.
+    """
+
+    targets: tuple[Target, ...]
+    policy: Policy = field(default_factory=Policy)
+    routes: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict[str, tuple[tuple[str, ...], ...]])
+    transport: str = "auto"
+    verify: bool | str = True
+
+
+def load(source: str | Path | Mapping[str, Any], env: Mapping[str, str] | None = None) -> Config:
+    """Read and check a configuration.
+
+    Args:
+        source: the path of a `.toml`, `.yaml`, `.yml` or `.json` file, or its content as a dict.
+        env: where `${NAME}` is looked up. Default: the process's environment.
+
+    Raises:
+        ConfigError: with every mistake found, not only the first. No variable's value is shown.
+        MissingExtra: a YAML file without the `yaml` extra.
+    """
+    if isinstance(source, Mapping):
+        return _checked(source, os.environ if env is None else env)
+    if not isinstance(source, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+        raise ConfigError(Problem.at("config", source, "must be the path of a file, or its content as a dict"))
+    try:
+        return _checked(_read(Path(source)), os.environ if env is None else env)
+    except ConfigError as error:
+        error.add_note(f"in {source}")
+        raise
+
+
+def _checked(raw: Mapping[str, Any], env: Mapping[str, str]) -> Config:
+    reader = Reader()
+    table: dict[str, Any] = {
+        key: _expanded(key, value, env, reader.problems) for key, value in reader.table("", raw).items()
+    }
+    targets = _targets(table.pop("targets", []), reader)
+    routes = table.pop("routes", None)
+    transport = reader.value("transport", str, table.pop("transport", "auto"))
+    verify = reader.value("verify", bool | str, table.pop("verify", True))
+    policy = _policy(table, reader)
+    named = _routes(targets, routes, reader)
+    if reader.problems or policy is None:
+        raise ConfigError(reader.problems)
+    return Config(
+        targets=tuple(target for target in targets if target),
+        policy=policy,
+        routes=named,
+        transport=transport,
+        verify=verify,
+    )
+
+
+def _targets(raw: object, reader: Reader) -> list[Target | None]:
+    """The targets; None where one has a mistake."""
+    if not is_list(raw):
+        reader.note("targets", raw, "must be a list of tables, in TOML [[targets]]")
+        return [None]
+    if not raw:
+        reader.problems.append(Problem("targets: a pool needs at least one target, in TOML a [[targets]] table"))
+        return [None]
+    found: list[Target | None] = []
+    for index, item in enumerate(raw):
+        before = len(reader.problems)
+        target = item if isinstance(item, Target) else reader.build(f"targets[{index}]", Target, item, called="target")
+        found.append(target if len(reader.problems) == before and not _has_broken(item) else None)
+    reader.problems += target_problems((index, target) for index, target in enumerate(found) if target)
+    return found
+
+
+def _has_broken(item: object) -> bool:
+    return is_table(item) and any(value is BROKEN for value in item.values())
+
+
+def _policy(table: dict[str, Any], reader: Reader) -> Policy | None:
+    """The policy, of the fields at the top level and of those under `policy`."""
+    known = [knob.name for knob in fields(Policy)]
+    nested = reader.table("policy", table.pop("policy", {}))
+    for key in [key for key in table if key not in known]:
+        reader.unknown("", key, ["targets", "routes", "policy", "transport", "verify", *known])
+        del table[key]
+    for key in table.keys() & nested.keys():
+        reader.note(f"policy.{key}", nested[key], "is given at the top level too: keep one of them")
+    given = {**reader.values("policy", Policy, nested), **reader.values("", Policy, table)}
+    try:
+        return Policy(**given)
+    except ConfigError as error:
+        for problem in error.problems:
+            knob = problem.removeprefix("policy.").partition(":")[0].partition(".")[0]
+            reader.problems.append(Problem(problem).moved("policy", "" if knob in table else "policy"))
+        return None
+
+
+def _routes(targets: list[Target | None], raw: Any, reader: Reader) -> dict[str, tuple[tuple[str, ...], ...]]:
+    if raw is None or not all(targets):
+        return {}
+    try:
+        tiers = tiers_of([target for target in targets if target], raw)
+    except ConfigError as error:
+        reader.problems += [Problem(problem) for problem in error.problems]
+        return {}
+    return {name: tuple(tuple(t.name for t in tier) for tier in route) for name, route in tiers.items() if name in raw}
+
+
+_VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[^}:]*)(?P<default>:-[^}]*)?(?P<end>[^}]*\}?)")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _expanded(place: str, value: Any, env: Mapping[str, str], problems: list[Problem]) -> Any:
+    """`value` with `${NAME}` and `${NAME:-default}` filled in, wherever text stands in it."""
+    if is_table(value):
+        return {key: _expanded(f"{place}.{key}", item, env, problems) for key, item in value.items()}
+    if is_list(value):
+        return [_expanded(f"{place}[{n}]", item, env, problems) for n, item in enumerate(value)]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    before = len(problems)
+    filled = _VARIABLE.sub(lambda match: _looked_up(place, match, env, problems), value)
+    return FromEnv(filled, value) if len(problems) == before else BROKEN
+
+
+def _looked_up(place: str, match: re.Match[str], env: Mapping[str, str], problems: list[Problem]) -> str:
+    if match[0] == "$${":
+        return "${"
+    name, default = match["name"], match["default"]
+    if match["end"] != "}" or not _NAME.fullmatch(name):
+        problems.append(
+            Problem(f"{place}: '${{' begins no variable; write ${{NAME}}, ${{NAME:-default}}, or $${{ for itself")
+        )
+        return ""
+    # As in the shell's own ${NAME:-default}, an empty variable counts as not set: an empty key helps nobody.
+    if env.get(name):
+        return env[name]
+    if default is not None:
+        return default.removeprefix(":-")
+    state = "is empty" if name in env else "is not set"
+    problems.append(Problem(f"{place}: the environment variable {name} {state}; set it, or write ${{{name}:-default}}"))
+    return ""
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    parse = _PARSERS.get(path.suffix.lower())
+    if parse is None:
+        raise ConfigError(Problem.at("config", str(path), f"must end in one of {', '.join(_PARSERS)}"))
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(Problem.at("config", str(path), "does not exist; give the path of a config file")) from None
+    except UnicodeDecodeError:
+        raise ConfigError(Problem.at("config", str(path), "is not UTF-8 text")) from None
+    except OSError as error:
+        raise ConfigError(Problem.at("config", str(path), f"cannot be read: {error.strerror}")) from None
+    raw = parse(text, path)
+    if not is_table(raw):
+        raise ConfigError(Problem(f"{path}: must hold a table with `targets`, not a {type(raw).__name__}"))
+    return raw
+
+
+def _toml(text: str, path: Path) -> Any:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(Problem(f"{path}: no TOML: {error}")) from None
+
+
+def _json(text: str, path: Path) -> Any:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ConfigError(Problem(f"{path}: {twice!r} stands twice in one table: keep one of them"))
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        raise ConfigError(Problem(f"{path}: line {error.lineno}, column {error.colno}: no JSON: {error.msg}")) from None
+
+
+def _yaml(text: str, path: Path) -> Any:
+    try:
+        from hotspare._config.yaml_reader import parse
+    except ImportError:
+        raise MissingExtra(f"{path}: reading YAML", "yaml") from None
+    return parse(text, path)
+
+
+_PARSERS: dict[str, Callable[[str, Path], Any]] = {".toml": _toml, ".yaml": _yaml, ".yml": _yaml, ".json": _json}

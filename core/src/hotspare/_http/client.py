@@ -1,0 +1,274 @@
+"""POSTs a request through an httpx transport, for threads and for event loops, and bounds what comes back.
+
+`benchmarks/transport.py` measures the candidates. `auto` is aiohttp under asyncio, and httpx's own transport for sync
+callers, trio, and custom TLS verification. (pyreqwest is faster still, but answers a cancel scope with a cancellation that
+anyio does not know as its own, and calls every early end of a connection a connect error.) vcrpy replays httpx's own: record and replay with ``transport="httpx"``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakKeyDictionary
+
+from hotspare._http.abort import HELD, Line
+from hotspare.errors import AttemptTimeout, BodyTooLarge, ConfigError, Problem
+
+if TYPE_CHECKING:
+    import httpx
+
+MAX_BODY = 32 * 1024 * 1024
+"""Bytes of a whole decoded body; no chat answer comes near."""
+
+TRANSPORTS = ("auto", "httpx", "aiohttp")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Http:
+    """Connections of one pool. Safe between threads, event loops and forks; a child process gets its own.
+
+    Args:
+        transport: `auto`, `httpx`, `aiohttp`, or an instance of an httpx transport.
+        verify: TLS verification: True, a CA bundle's path, or an `ssl.SSLContext`.
+
+    Raises ConfigError for an unknown transport.
+    """
+
+    def __init__(self, transport: Any = "auto", verify: Any = True) -> None:
+        if isinstance(transport, str) and transport not in TRANSPORTS:
+            raise ConfigError(Problem.at("transport", transport, f"must be one of {', '.join(TRANSPORTS)}"))
+        if isinstance(verify, str) and not os.path.exists(verify):
+            raise ConfigError(Problem.at("verify", verify, "does not exist: name a CA bundle, or leave it out"))
+        self._transport = transport
+        self._verify = verify
+        self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._pid = os.getpid()
+        self._sync: httpx.Client | None = None
+        self._async: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+    # --- sync ----------------------------------------------------------------------------------------------------
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Response:
+        """The whole answer within `timeout` seconds. Raises AttemptTimeout, BodyTooLarge, or httpx's transport errors."""
+        until = time.monotonic() + timeout
+        with self.open(method, url, headers, body, timeout=timeout, read_timeout=timeout) as stream:
+            parts: list[bytes] = []
+            for part in stream.iter_bytes():
+                parts.append(part)
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise AttemptTimeout(f"no whole answer within {timeout:.1f} s")
+                stream.line.read_timeout = left
+            return Response(stream.status, stream.headers, b"".join(parts))
+
+    def open(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float, read_timeout: float
+    ) -> Stream:
+        """An answer whose headers came within `timeout` seconds; `read_timeout` bounds the first read of its body."""
+        import httpx
+
+        client = self._client()
+        request = client.build_request(method, url, headers=headers, content=body, timeout=timeout)
+        line = HELD.get() or Line()
+        with line.held():
+            response = client.send(request, stream=True, follow_redirects=False)
+        assert isinstance(response, httpx.Response)
+        line.read_timeout = read_timeout
+        return Stream(response, line)
+
+    def _client(self) -> httpx.Client:
+        if self._sync is None or self._pid != os.getpid():
+            with self._lock:
+                if self._pid != os.getpid():
+                    self._forget()
+                if self._sync is None:
+                    self._sync = self._make_client()
+        return self._sync
+
+    def _make_client(self) -> httpx.Client:
+        import httpx
+
+        from hotspare._http.network import lay
+
+        if isinstance(self._transport, str):
+            limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+            client = httpx.Client(limits=limits, verify=self._verify)
+        else:
+            client = httpx.Client(transport=self._transport)
+        lay(client)
+        return client
+
+    def close(self) -> None:
+        """Close the connections of sync callers, and those of event loops that have ended."""
+        with self._lock:
+            client, self._sync = self._sync, None
+        if client is not None:
+            client.close()
+        self._bury()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- async ---------------------------------------------------------------------------------------------------
+
+    async def asend(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float
+    ) -> Response:
+        """`send`, for asyncio and trio. The caller's cancel scope bounds it too."""
+        async with await self.aopen(method, url, headers, body, timeout=timeout, read_timeout=timeout) as stream:
+            parts = [part async for part in stream.aiter_bytes()]
+            return Response(stream.status, stream.headers, b"".join(parts))
+
+    async def aopen(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float, read_timeout: float
+    ) -> AsyncStream:
+        """`open`, for asyncio and trio. The caller's cancel scope bounds it."""
+        client = self._aclient()
+        request = client.build_request(method, url, headers=headers, content=body, timeout=read_timeout)
+        return AsyncStream(await client.send(request, stream=True, follow_redirects=False))
+
+    def _aclient(self) -> Any:
+        loop = _running_loop()
+        if self._pid != os.getpid():
+            with self._lock:
+                self._forget()
+        client = self._async.get(loop)
+        if client is None:
+            self._bury()
+            client = self._async[loop] = self._make_aclient(trio=not hasattr(loop, "call_soon"))
+        return client
+
+    def _bury(self) -> None:
+        """Close the clients of event loops that have ended, as each `asyncio.run` leaves one behind.
+
+        Nothing in such a client can wait any more: its closing runs through at once, or fails at the loop's end, and its
+        sockets go with it.
+        """
+        with self._lock:
+            ended = [loop for loop in list(self._async) if hasattr(loop, "is_closed") and loop.is_closed()]
+            clients = [self._async.pop(loop) for loop in ended]
+        for client in clients:
+            closing = client.aclose()
+            with suppress(StopIteration, RuntimeError):
+                closing.send(None)
+            closing.close()
+
+    def _make_aclient(self, *, trio: bool) -> Any:
+        import httpx
+
+        given = self._transport
+        limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+        if not isinstance(given, str):
+            return httpx.AsyncClient(transport=given)
+        if not trio and (given == "aiohttp" or (given == "auto" and self._verify is True)):
+            from httpx_aiohttp import AiohttpTransport
+
+            return httpx.AsyncClient(transport=AiohttpTransport(limits=limits), limits=limits)
+        return httpx.AsyncClient(limits=limits, verify=self._verify)
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop, and those of sync callers."""
+        client = self._async.pop(_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+        self.close()
+
+
+class Stream:
+    """A streamed answer in sync code. Its line's `read_timeout` (seconds) bounds the reads that follow."""
+
+    def __init__(self, response: httpx.Response, line: Line) -> None:
+        self._response = response
+        self.status = response.status_code
+        self.headers = response.headers
+        self.line = line
+
+    def iter_bytes(self) -> Generator[bytes]:
+        """The decoded body, piece by piece."""
+        size = 0
+        for part in self._response.iter_bytes():
+            size += len(part)
+            if size > MAX_BODY:
+                raise BodyTooLarge(f"more than {MAX_BODY} bytes", status=self.status)
+            yield part
+
+    def close(self) -> None:
+        """Give the connection back, or close it if the answer was not read to its end."""
+        self.line.off()
+        self._response.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncStream:
+    """A streamed answer in async code."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self.status = response.status_code
+        self.headers = response.headers
+
+    async def aiter_bytes(self) -> AsyncGenerator[bytes]:
+        """The decoded body, piece by piece."""
+        size = 0
+        async for part in self._response.aiter_bytes():
+            size += len(part)
+            if size > MAX_BODY:
+                raise BodyTooLarge(f"more than {MAX_BODY} bytes", status=self.status)
+            yield part
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it if the answer was not read to its end."""
+        await self._response.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _running_loop() -> Any:
+    """What identifies the running event loop: asyncio's loop, or trio's token."""
+    import sys
+
+    if "trio" in sys.modules:
+        from trio.lowlevel import current_trio_token
+
+        try:
+            return current_trio_token()
+        except RuntimeError:  # no trio loop runs here: asyncio's does
+            pass
+    import asyncio
+
+    return asyncio.get_running_loop()

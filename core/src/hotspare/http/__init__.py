@@ -1,5 +1,0 @@
-"""The transport seam: httpx's transport interface, and behind it what was measured to be fastest."""
-
-from hotspare.http.client import Http, Response
-
-__all__ = ["Http", "Response"]

@@ -1,0 +1,105 @@
+"""Anthropic's Messages API (docs: platform.claude.com/docs/en/api/messages), version 2023-06-01."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hotspare.messages import ChatReply, ChatRequest
+from hotspare.providers.anthropic.models import traits_of
+from hotspare.providers.anthropic.request import (
+    block_of,
+    forces_tool,
+    thinking_budget,
+    write_body,
+)
+from hotspare.providers.anthropic.response import AnthropicReader, read_message
+from hotspare.providers.base import StreamReader
+from hotspare.providers.content import lacking, parts_of
+from hotspare.providers.json_access import Json, as_map, must_map
+from hotspare.target import Target
+
+
+class AnthropicWire:
+    """The Wire of dialect `anthropic`: pure functions, no I/O."""
+
+    dialect: str = "anthropic"
+
+    def prefills(self, target: Target) -> bool:
+        """Whether the model continues an assistant message that ends the request."""
+        return traits_of(target.model).prefill
+
+    def unsupported(self, request: ChatRequest, target: Target) -> tuple[str, ...]:
+        """Names of the request's fields that this wire cannot carry for this target.
+
+        `seed`, the penalties, JSON mode (`response_format` of type `json_object`) and tool choices over several tools
+        have no counterpart; temperatures end at 1; what a model's generation cannot do is in `claude.traits_of`.
+        """
+        own = request.extra.get("anthropic", {})
+        thinking = request.reasoning_effort not in (None, "none") and "thinking" not in own
+        found = {
+            "seed": request.seed is not None,
+            "frequency_penalty": bool(request.frequency_penalty),
+            "presence_penalty": bool(request.presence_penalty),
+            "response_format": _no_format(request, target),
+            "tool_choice": as_map(request.tool_choice).get("type") not in (None, "function"),
+            "stop": any(not text.strip() for text in request.stop),
+            "reasoning_effort": _no_effort(request, target, thinking=thinking),
+            "messages": any(block_of(p) is None for m in request.messages for p in _media(m)),
+            **_sampling(request, target, thinking=thinking),
+        }
+        return tuple(dict.fromkeys([name for name, missing in found.items() if missing] + lacking(request, target)))
+
+    def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
+        """The JSON body of a request."""
+        return write_body(request, target, stream=stream)
+
+    def url(self, base_url: str, target: Target, *, stream: bool) -> str:
+        """Where to post it: `…/v1/messages`, whether or not the base URL ends with the version."""
+        base = base_url.rstrip("/")
+        return f"{base}/messages" if base.endswith("/v1") else f"{base}/v1/messages"
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """Authentication and version headers. An OAuth token goes as a bearer, a key as `x-api-key`."""
+        version = {"anthropic-version": "2023-06-01"}
+        if not key:
+            return version
+        if key.startswith("sk-ant-oat"):
+            return {**version, "authorization": f"Bearer {key}"}
+        return {**version, "x-api-key": key}
+
+    def read(self, body: Mapping[str, Any], request: ChatRequest) -> ChatReply:
+        """A whole answer. Raises InBandError, MalformedAnswer, EmptyAnswer or IncompleteAnswer."""
+        return read_message(must_map(body, "the answer"))
+
+    def reader(self, request: ChatRequest) -> StreamReader:
+        """A fresh reader for one streamed answer."""
+        return AnthropicReader()
+
+
+def _media(message: Mapping[str, Any]) -> list[Json]:
+    return [part for part in parts_of(message.get("content")) if part.get("type") not in ("text", "refusal")]
+
+
+def _no_format(request: ChatRequest, target: Target) -> bool:
+    kind = as_map(request.response_format).get("type")
+    return kind == "json_object" or (kind == "json_schema" and not traits_of(target.model).schema)
+
+
+def _no_effort(request: ChatRequest, target: Target, *, thinking: bool) -> bool:
+    traits = traits_of(target.model)
+    if not thinking:
+        return request.reasoning_effort == "none" and traits.always_thinks
+    if not traits.thinks:
+        return True
+    return not traits.adaptive and (forces_tool(request) or not thinking_budget(request))
+
+
+def _sampling(request: ChatRequest, target: Target, *, thinking: bool) -> dict[str, bool]:
+    """Temperature, top_p and top_k: not for the newest models, and not beside thinking."""
+    traits = traits_of(target.model)
+    fixed = not traits.sampling or (thinking and traits.thinks)
+    return {
+        "temperature": request.temperature is not None
+        and (request.temperature > 1 or (fixed and request.temperature != 1)),
+        "top_p": request.top_p not in (None, 1) and fixed,
+        "top_k": request.top_k is not None and fixed,
+    }

@@ -1,0 +1,80 @@
+"""Gemini's generateContent, as the Gemini API and Vertex AI speak it (docs: ai.google.dev/api/generate-content)."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hotspare.messages import ChatReply, ChatRequest
+from hotspare.providers.base import StreamReader
+from hotspare.providers.content import lacking, parts_of
+from hotspare.providers.gemini.request import generation, part_of, write_body
+from hotspare.providers.gemini.response import GeminiReader, read_answer
+from hotspare.providers.json_access import as_map, must_map
+from hotspare.target import Target
+
+_VERSIONED = re.compile(r"/v\d\w*(/|$)")
+
+
+class GeminiWire:
+    """The Wire of dialect `gemini`: pure functions, no I/O."""
+
+    dialect: str = "gemini"
+
+    def unsupported(self, request: ChatRequest, target: Target) -> tuple[str, ...]:
+        """Names of the request's fields that this wire cannot carry for this target.
+
+        `user` and `parallel_tool_calls=False` have no counterpart, there are at most five `stop` texts, models before
+        2.5 do not reason, and those from 3 on, as 2.5 Pro, cannot be told not to.
+        """
+        found = {
+            "user": request.user is not None,
+            "parallel_tool_calls": request.parallel_tool_calls is False and bool(request.tools),
+            "stop": len(request.stop) > 5,
+            "reasoning_effort": _no_effort(request.reasoning_effort, target.model),
+            "messages": any(part_of(p, target) is None for m in request.messages for p in parts_of(m.get("content"))),
+            "response_format": as_map(request.response_format).get("type")
+            not in (None, "text", "json_object", "json_schema"),
+        }
+        return tuple(dict.fromkeys([name for name, missing in found.items() if missing] + lacking(request, target)))
+
+    def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
+        """The JSON body of a request; streaming is said in the URL."""
+        return write_body(request, target)
+
+    def url(self, base_url: str, target: Target, *, stream: bool) -> str:
+        """Where to post it.
+
+        `base_url` is the Gemini API's (``…/v1beta``, added where no version is named) or, on Vertex AI,
+        ``…/projects/P/locations/L``.
+        """
+        base = base_url.rstrip("/")
+        if not _VERSIONED.search(base):
+            base += "/v1beta"
+        if re.search(r"/locations/[^/]+$", base):
+            base += "/publishers/google"
+        model = target.model.removeprefix("models/")
+        return f"{base}/models/{model}:" + ("streamGenerateContent?alt=sse" if stream else "generateContent")
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """Authentication: an OAuth access token (Vertex AI) as a bearer, an API key as `x-goog-api-key`."""
+        if not key:
+            return {}
+        is_token = key.startswith("ya29.") or key.count(".") == 2
+        return {"authorization": f"Bearer {key}"} if is_token else {"x-goog-api-key": key}
+
+    def read(self, body: Mapping[str, Any], request: ChatRequest) -> ChatReply:
+        """A whole answer. Raises InBandError, MalformedAnswer, EmptyAnswer or IncompleteAnswer."""
+        return read_answer(must_map(body, "the answer"))
+
+    def reader(self, request: ChatRequest) -> StreamReader:
+        """A fresh reader for one streamed answer."""
+        return GeminiReader()
+
+
+def _no_effort(effort: str | None, model: str) -> bool:
+    if effort is None:
+        return False
+    version = generation(model)
+    if effort == "none":
+        return version >= (3, 0) or (version == (2, 5) and "pro" in model)
+    return version < (2, 5)
