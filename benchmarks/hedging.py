@@ -60,7 +60,7 @@ def main() -> None:
     table = Table("", "p50", "p95", "p99", "extra attempts", title=f"time to first token of {calls} streams")
     tails: list[float] = []
     with Provider("ab") as provider, Progress(transient=True) as progress:
-        for name, hedge in (("without hedging", None), ("Hedge(share=0.05)", Hedge(share=0.05))):
+        for name, hedge in (("without hedging", None), ("Hedge(share=0.05)", Hedge(max_extra_calls=0.05))):
             times = asyncio.run(measure(pool_of(provider, hedge, calls), calls, progress, name))
             extra = sum(provider.stats(e).requests for e in "ab") / calls - 1
             shown = [f"{quantile(times, share) or 0:.2f} s" for share in (0.5, 0.95, 0.99)]

@@ -13,7 +13,7 @@ primary is dead, so that whatever slows this machine slows both. Columns, in mil
 
 Two ways to be dead: `refused` (nobody listens) and `503` (an answer after 200 ms, as an overloaded gateway gives it). One
 503 is no outage: with hotspare's default policy five of them in a row over a second, or half of the last ten calls, are.
-`strikes=1` is a pool whose user would rather leave at once.
+`consecutive_failures=1` is a pool whose user would rather leave at once.
 """
 
 import argparse
@@ -77,10 +77,10 @@ def set_ups(provider: Provider) -> list[tuple[str, Callable[[str, str], Model], 
     def target(endpoint: str) -> Target:
         return Target("openai/gpt-4.1", name=endpoint, base_url=provider.base_url(endpoint), api_key=KEY)
 
-    leaves_at_once = Policy(breaker=Breaker(strikes=1, strikes_span=0))
+    leaves_at_once = Policy(breaker=Breaker(consecutive_failures=1, failure_span=0))
     return [
         ("ChatHotspare(targets=[…])", lambda p, s: ChatHotspare(targets=[target(p), target(s)]), True),
-        ("ChatHotspare(targets=[…]), strikes=1", lambda p, s: ChatHotspare(targets=[target(p), target(s)], policy=leaves_at_once), True),
+        ("ChatHotspare(targets=[…]), consecutive_failures=1", lambda p, s: ChatHotspare(targets=[target(p), target(s)], policy=leaves_at_once), True),
         ("ChatHotspare(models=[ChatOpenAI, ChatOpenAI])", lambda p, s: ChatHotspare(models=[native(p), native(s)]), True),
         ("with_fallbacks, max_retries=0", lambda p, s: native(p, max_retries=0).with_fallbacks([native(s, max_retries=0)]), True),
         ("with_fallbacks, the SDK's own retries", lambda p, s: native(p).with_fallbacks([native(s)]), False),

@@ -113,7 +113,7 @@ def test_a_blocked_answer_is_refused_in_the_providers_words(item: Recorded) -> N
     with pytest.raises(InBandError) as caught:
         read_whole(item.wire, item.asked, 200, {}, item.text.encode())
     assert json.loads(caught.value.body) == json.loads(item.text)
-    assert classify(caught.value, dialect=item.preset.dialect).kind is Kind.REFUSED
+    assert classify(caught.value, dialect=item.preset.dialect).kind is Kind.CONTENT_FILTER
 
 
 @named([item for item in ALL if MALFORMED in item.text])

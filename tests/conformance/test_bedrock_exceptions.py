@@ -18,25 +18,25 @@ from tests.conformance.test_native_exceptions import closed_port
 from tests.support.refusals import BLAME
 
 ROWS = [
-    ("ThrottlingException", "Too many requests, please wait before trying again.", Kind.THROTTLED),
-    ("ServiceQuotaExceededException", "Your request exceeds the service quota for your account.", Kind.EXHAUSTED),
+    ("ThrottlingException", "Too many requests, please wait before trying again.", Kind.RATE_LIMITED),
+    ("ServiceQuotaExceededException", "Your request exceeds the service quota for your account.", Kind.QUOTA),
     ("ModelNotReadyException", "Model is not ready for inference.", Kind.SERVER),
     ("ModelTimeoutException", "Model has timed out in processing the request.", Kind.SERVER),
     ("InternalServerException", "The system encountered an unexpected error.", Kind.SERVER),
     ("ServiceUnavailableException", "Bedrock is unable to process your request.", Kind.SERVER),
-    ("AccessDeniedException", "You don't have access to the model with the specified model ID.", Kind.DENIED),
+    ("AccessDeniedException", "You don't have access to the model with the specified model ID.", Kind.AUTH),
     (
         "ResourceNotFoundException",
         "Could not resolve the foundation model from the provided model identifier.",
-        Kind.GONE,
+        Kind.NOT_FOUND,
     ),
-    ("ValidationException", "Invocation of model ID m with on-demand throughput isn’t supported.", Kind.GONE),
-    ("ValidationException", "Input is too long for requested model.", Kind.TOO_LONG),
+    ("ValidationException", "Invocation of model ID m with on-demand throughput isn’t supported.", Kind.NOT_FOUND),
+    ("ValidationException", "Input is too long for requested model.", Kind.CONTEXT_LENGTH),
     ("ValidationException", "The model returned the following errors: field required", Kind.INVALID),
 ]
 IN_STREAM = [
     ("modelStreamErrorException", Kind.SERVER),
-    ("throttlingException", Kind.THROTTLED),
+    ("throttlingException", Kind.RATE_LIMITED),
     ("internalServerException", Kind.SERVER),
     ("serviceUnavailableException", Kind.SERVER),
 ]
@@ -112,7 +112,7 @@ def test_exceptions(code: str, message: str, kind: Kind, bedrock: Bedrock) -> No
     with pytest.raises(getattr(asking.exceptions, code)) as caught:
         asking.converse(**ASK)
     found = classify(caught.value)
-    assert (found.kind, found.status, found.blame) == (kind, status, BLAME[kind])
+    assert (found.kind, found.status, found.fault_scope) == (kind, status, BLAME[kind])
     assert (found.message, found.code) == (message, code)
 
 
@@ -131,4 +131,4 @@ def test_no_connection() -> None:
     with pytest.raises(botocore.exceptions.EndpointConnectionError) as caught:
         client(f"http://127.0.0.1:{closed_port()}").converse(**ASK)
     found = classify(caught.value)
-    assert (found.kind, found.unconnected) == (Kind.TRANSPORT, True)
+    assert (found.kind, found.before_connect) == (Kind.TRANSPORT, True)

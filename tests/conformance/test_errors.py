@@ -16,15 +16,15 @@ from tests.conformance.traffic import ERRORS, FOREIGN_ERRORS, Recorded, named, n
 
 pytestmark = needs_recordings
 
-BY_STATUS = {400: Kind.INVALID, 401: Kind.DENIED, 403: Kind.DENIED, 404: Kind.GONE, 413: Kind.INVALID, 422: Kind.INVALID,
-             429: Kind.THROTTLED, 500: Kind.SERVER, 503: Kind.SERVER, 529: Kind.SERVER}  # fmt: skip
+BY_STATUS = {400: Kind.INVALID, 401: Kind.AUTH, 403: Kind.AUTH, 404: Kind.NOT_FOUND, 413: Kind.INVALID, 422: Kind.INVALID,
+             429: Kind.RATE_LIMITED, 500: Kind.SERVER, 503: Kind.SERVER, 529: Kind.SERVER}  # fmt: skip
 """The kind that each recorded status means, where no word in the body says otherwise."""
 BY_WORDS = {
-    "insufficient_quota": Kind.EXHAUSTED,
-    "API_KEY_INVALID": Kind.DENIED,
-    "model_not_found": Kind.GONE,
+    "insufficient_quota": Kind.QUOTA,
+    "API_KEY_INVALID": Kind.AUTH,
+    "model_not_found": Kind.NOT_FOUND,
     "tool_use_failed": Kind.SERVER,
-    "content_filter": Kind.REFUSED,
+    "content_filter": Kind.CONTENT_FILTER,
 }
 
 

@@ -93,7 +93,7 @@ EVERYBODY = [*ASKED, *(("litellm", f"{wire}/{model}") for wire, model in ASKED)]
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # LiteLLM's own, of pydantic, when it reads a stream
 @pytest.mark.parametrize(("status", "message", "kind"), [
-    (401, None, Kind.DENIED), (429, None, Kind.THROTTLED), (500, None, Kind.SERVER), (529, None, Kind.SERVER),
+    (401, None, Kind.AUTH), (429, None, Kind.RATE_LIMITED), (500, None, Kind.SERVER), (529, None, Kind.SERVER),
     (500, "words that nobody knows", Kind.SERVER),
 ])  # fmt: skip
 @pytest.mark.parametrize(("sdk", "model"), EVERYBODY)
@@ -118,7 +118,7 @@ def closed_port() -> int:
 def test_refused_connections(sdk: str, model: str) -> None:
     """A transport failure of the region, before anything was sent; LiteLLM makes a 500 of it that nobody sent."""
     found = classify(raised(sdk, f"http://127.0.0.1:{closed_port()}", model))
-    assert (found.kind, found.unconnected) == (Kind.TRANSPORT, True)
+    assert (found.kind, found.before_connect) == (Kind.TRANSPORT, True)
 
 
 @pytest.mark.parametrize(("sdk", "model"), EVERYBODY)

@@ -14,10 +14,10 @@ POOLS: list[tuple[Callable[[], Any], str]] = [
     (lambda: Pool([]), "a pool needs at least one target"),
     (lambda: Pool(["openai/x"]), r"targets\[0\]: 'openai/x' must be a Target"),  # type: ignore[list-item]
     (lambda: pool(more=1), r"targets\[1\].name: 'a' is the name of targets\[0\] too"),
-    (lambda: pool(retry_budget=RetryBudget(per_call=-1)), "policy.retry_budget.per_call: -1.0 must not be negative"),
-    (lambda: pool(breaker=Breaker(ratio=7)), "policy.breaker.ratio: 7.0 must be a share between 0 and 1"),
+    (lambda: pool(retry_budget=RetryBudget(tokens_per_call=-1)), "policy.retry_budget.tokens_per_call: -1.0 must not be negative"),
+    (lambda: pool(breaker=Breaker(failure_ratio=7)), "policy.breaker.failure_ratio: 7.0 must be between 0 and 1"),
     (lambda: pool(breaker={"rest": "long"}), "policy.breaker.rest: 'long' must be a number"),
-    (lambda: pool(breaker=Breaker(ratio="half")), "policy.breaker.ratio: 'half' must be a number"),  # type: ignore[arg-type]
+    (lambda: pool(breaker=Breaker(failure_ratio="half")), "policy.breaker.ratio: 'half' must be a number"),  # type: ignore[arg-type]
     (lambda: pool(breaker={"rset": 1}), "policy.breaker.rset: unknown field; did you mean 'rest'"),
     (lambda: pool(timeouts=Timeouts(stall=-1)), "policy.timeouts.stall"),
     (lambda: pool(deadline="30"), "policy.deadline: '30' must be a number"),
@@ -50,8 +50,8 @@ TARGETS: list[tuple[dict[str, Any], str]] = [
     ({"base_url": "localhost"}, "target.base_url: 'localhost' must begin with http"),
     ({"price": (-1, 2)}, r"target.price: \(-1.0, 2.0, None\) must not be negative"),
     ({"price": (1,)}, r"target.price: \(1,\) must be a list or a table of input, output, \[cached\]"),
-    ({"lacks": {"flying"}}, r"target.lacks\[0\]: 'flying' must be one of tools"),
-    ({"may_drop": {"sed"}}, "target.may_drop: 'sed' is no field of a request; known: .*seed"),
+    ({"lacks": {"flying"}}, r"target.missing\[0\]: 'flying' must be one of tools"),
+    ({"droppable": {"sed"}}, "target.droppable: 'sed' is no field of a request; known: .*seed"),
     ({"backend": "openai"}, "target.backend: is given in code only"),
 ]
 
@@ -135,7 +135,7 @@ def test_every_mistake_is_told_at_once() -> None:
 def test_what_is_right_is_kept_in_its_own_types() -> None:
     """Numbers become what the field says, tables their dataclasses, texts sets of one."""
     policy = Policy(deadline=30, breaker={"rest": 3}, failover_on={"refused"})  # type: ignore[arg-type]
-    assert (policy.deadline, policy.breaker) == (30.0, Breaker(rest=3.0))
+    assert (policy.deadline, policy.breaker) == (30.0, Breaker(break_duration=3.0))
     target = Target("openai/x", aliases="smart", price=(1, 2))  # type: ignore[arg-type]
     assert target.aliases == {"smart"}
     assert target.price is not None and target.price.output == 2.0

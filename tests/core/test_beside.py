@@ -6,7 +6,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 from hotspare import ConfigError, Hedge, Kind, Outcome, Policy, Pool, Price, Target, Timeouts
-from hotspare._engine.budgets import Hedges
+from hotspare._engine.budgets import HedgeTokens
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.flow import WOKE, Event, Finished, Start, Wait, flow
 from hotspare.drill.answers import answer
@@ -35,7 +35,7 @@ class Script:
         member = next(m for m in self.pool._gate.members if m.name == name)
         for _ in range(times):
             member.first_token.add(seconds)
-            self.pool._gate.open(0.0)
+            self.pool._gate.call_started(0.0)
 
     def call(self) -> Call:
         return self.pool._call("q", {}, streaming=True)
@@ -52,14 +52,14 @@ class Script:
                 event = None
                 if isinstance(command, Start):
                     attempt = command.attempt
-                    seconds, _ = self.plan[attempt.member.name]
+                    seconds, _ = self.plan[attempt.target_state.name]
                     ends.append((self.clock() + min(seconds, attempt.timeout), attempt))
-                    self.log.append(f"{self.clock():.2f} {attempt.member.name} {attempt.why}")
+                    self.log.append(f"{self.clock():.2f} {attempt.target_state.name} {attempt.reason}")
                 else:
                     event = self._wait(command, ends)
         except StopIteration as end:
             winner: Attempt = end.value
-            return winner.member.name
+            return winner.target_state.name
         except AllTargetsFailed as error:
             return str(error).splitlines()[0]
         finally:
@@ -70,7 +70,7 @@ class Script:
         wakes = None if command.seconds is None else self.clock() + command.seconds
         if ends and (wakes is None or ends[0][0] <= wakes):
             self.clock.now, attempt = ends.pop(0)
-            seconds, outcome = self.plan[attempt.member.name]
+            seconds, outcome = self.plan[attempt.target_state.name]
             return Finished(attempt, outcome if seconds <= attempt.timeout else Outcome(Kind.TIMEOUT, "late"))
         assert wakes is not None
         self.clock.now = wakes
@@ -83,7 +83,7 @@ def test_a_slow_attempt_races_on() -> None:
     call = slow.call()
     assert slow.run(call) == "a"
     assert slow.log == ["0.00 a first", "10.00 b failover"]
-    assert [(r.target, r.kind) for r in call.records] == [("a", Kind.OK), ("b", Kind.ABANDONED)]
+    assert [(r.target, r.kind) for r in call.records] == [("a", Kind.OK), ("b", Kind.CANCELLED)]
     hung = Script({"a": (99.0, OK), "b": (1.0, OK)}, on_slow="race")
     call = hung.call()
     assert hung.run(call) == "b"
@@ -114,7 +114,7 @@ def test_abandon_is_the_default() -> None:
     assert story.clock() == 15
 
 
-HEDGE = Hedge(after=0.5, share=1.0)
+HEDGE = Hedge(min_delay=0.5, max_extra_calls=1.0)
 
 
 def test_a_late_attempt_is_hedged() -> None:
@@ -124,7 +124,7 @@ def test_a_late_attempt_is_hedged() -> None:
     call = story.call()
     assert story.run(call) == "b"
     assert story.log == ["0.00 a first", "1.25 b hedge"]
-    assert [(r.target, r.kind) for r in call.records] == [("a", Kind.ABANDONED), ("b", Kind.OK)]
+    assert [(r.target, r.kind) for r in call.records] == [("a", Kind.CANCELLED), ("b", Kind.OK)]
     assert story.pool.health()["a"].failures == 0
     assert [target.name for target in call.lost] == ["a"]
 
@@ -157,7 +157,7 @@ def test_a_hedge_is_neither_dear_nor_a_probe() -> None:
         if spoil == "price":
             object.__setattr__(other.target, "price", Price(1, 3))
         else:
-            other.health.trip(-100.0, story.pool._gate.rng)
+            other.breaker.open(-100.0, story.pool._gate.rng)
         assert story.run() == "a"
         assert story.log == ["0.00 a first"]
 
@@ -165,7 +165,7 @@ def test_a_hedge_is_neither_dear_nor_a_probe() -> None:
 def test_a_hedge_and_its_first_fail() -> None:
     """Both fail: the call goes on with the next target."""
     bad = Outcome(Kind.TRANSPORT, "reset")
-    story = Script({"a": (3.0, bad), "b": (1.0, bad), "c": (0.1, OK)}, hedge=HEDGE, second_try="other")
+    story = Script({"a": (3.0, bad), "b": (1.0, bad), "c": (0.1, OK)}, hedge=HEDGE, retry_same_target="never")
     story.learn("a", 0.1)
     assert story.run() == "c"
     assert story.log == ["0.00 a first", "0.50 b hedge", "3.00 c failover"]
@@ -176,16 +176,16 @@ def test_a_hedge_and_its_first_fail() -> None:
 )
 def test_hedges_stay_within_their_share(steps: list[bool], share: float, saved: float) -> None:
     """Under any order of arrivals and late attempts: never more hedges than their share of the calls so far."""
-    budget = Hedges(Hedge(share=share, saved=saved))
+    budget = HedgeTokens(Hedge(max_extra_calls=share, max_saved=saved))
     calls = hedges = 0
     for late in steps:
         if late:
-            hedges += budget.take()
+            hedges += budget.withdraw()
         else:
-            budget.call()
+            budget.deposit()
             calls += 1
         assert hedges <= share * calls + 1e-6
-    assert not Hedges(None).take()
+    assert not HedgeTokens(None).withdraw()
 
 
 @pytest.mark.parametrize("bad", [{"share": -1}, {"factor": -0.1}])
@@ -209,8 +209,8 @@ def pool_of(provider: Provider, **policy: object) -> Pool:
     )
     for _ in range(8):
         pool._gate.members[0].first_token.add(0.02)
-        pool._gate.members[0].whole.add(0.02)
-        pool._gate.open(0.0)
+        pool._gate.members[0].completion.add(0.02)
+        pool._gate.call_started(0.0)
     return pool
 
 
@@ -218,11 +218,11 @@ async def ask(pool: Pool, face: str, prompt: str) -> tuple[str, list[str], float
     """The text, who was asked with what end, and the cost."""
     if face in ("chat", "achat"):
         reply = pool.chat(prompt) if face == "chat" else await pool.achat(prompt)
-        return reply.text, [f"{a.target} {a.why} {a.kind}" for a in reply.attempts], reply.cost
+        return reply.text, [f"{a.target} {a.reason} {a.kind}" for a in reply.attempts], reply.cost
     chunks = list(pool.stream(prompt)) if face == "stream" else [chunk async for chunk in pool.astream(prompt)]
-    receipt = chunks[-1].receipt
+    receipt = chunks[-1].summary
     assert receipt is not None
-    return "".join(c.text for c in chunks), [f"{a.target} {a.why} {a.kind}" for a in receipt.attempts], receipt.cost
+    return "".join(c.text for c in chunks), [f"{a.target} {a.reason} {a.kind}" for a in receipt.attempts], receipt.cost
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -237,7 +237,7 @@ async def until(holds: Callable[[], bool]) -> None:
 async def test_the_loser_is_hung_up_on(face: str, provider: Provider) -> None:
     """A hedge wins: the first one's connection is closed at once, though it had not said a word, and its prompt counts."""
     before = set(threading.enumerate())
-    async with pool_of(provider, hedge=Hedge(after=0.2, share=1)) as pool:
+    async with pool_of(provider, hedge=Hedge(min_delay=0.2, max_extra_calls=1)) as pool:
         await ask(pool, face, "warm")  # a client that is still being made has nobody to hang up on
         provider.reset()
         provider.fault("a", "blackhole")
@@ -256,7 +256,7 @@ async def test_the_loser_is_hung_up_on(face: str, provider: Provider) -> None:
 @pytest.mark.anyio
 async def test_a_slow_one_is_raced(face: str, provider: Provider) -> None:
     """The slow one is not thrown away: here it wins against a black hole, there it loses."""
-    times = Timeouts(first_token_min=0.05, whole_min=0.05)
+    times = Timeouts(first_token_min=0.05, completion_min=0.05)
     provider.fault("a", "slow", seconds=0.3)
     provider.fault("b", "blackhole")
     async with pool_of(provider, on_slow="race", timeouts=times) as pool:
@@ -277,7 +277,7 @@ async def test_a_slow_one_is_raced(face: str, provider: Provider) -> None:
 @pytest.mark.anyio
 async def test_a_cancelled_race_leaves_nothing(provider: Provider) -> None:
     """The caller leaves while two attempts run: both connections are closed, both permits are back."""
-    async with pool_of(provider, hedge=Hedge(after=0.02, share=1)) as pool:
+    async with pool_of(provider, hedge=Hedge(min_delay=0.02, max_extra_calls=1)) as pool:
         await pool.achat("warm")
         provider.reset()
         provider.fault(["a", "b"], "blackhole")
@@ -294,7 +294,7 @@ async def test_a_race_that_everybody_loses(face: str, provider: Provider) -> Non
     """Errors come out of a race as they do elsewhere: one AllTargetsFailed, no group."""
     provider.fault(["a", "b"], "slow", seconds=0.1)
     provider.fault(["a", "b"], "status", status=401)
-    async with pool_of(provider, hedge=Hedge(after=0.02, share=1)) as pool:
+    async with pool_of(provider, hedge=Hedge(min_delay=0.02, max_extra_calls=1)) as pool:
         with pytest.raises(AllTargetsFailed) as caught:
             await ask(pool, face, "q")
-        assert [(a.target, a.kind) for a in caught.value.attempts] == [("a", Kind.DENIED), ("b", Kind.DENIED)]
+        assert [(a.target, a.kind) for a in caught.value.attempts] == [("a", Kind.AUTH), ("b", Kind.AUTH)]

@@ -31,13 +31,13 @@ def ask(targets: list[Target], case: Case, mode: str) -> ChatReply:
     """The answer in sync code or on an event loop, however the case wants it; a stream's pieces put together."""
     if mode != "sync":
         return anyio.run(aask, targets, case, backend=mode)
-    with Pool(targets, transport="httpx", verify=TLS, second_try="other", when_all_down="fail") as pool:
+    with Pool(targets, transport="httpx", verify=TLS, retry_same_target="never", when_all_down="fail") as pool:
         return reply_of(list(pool.stream(case.request))) if case.stream else pool.chat(case.request)
 
 
 async def aask(targets: list[Target], case: Case) -> ChatReply:
     """The same for async code."""
-    async with Pool(targets, transport="httpx", verify=TLS, second_try="other", when_all_down="fail") as pool:
+    async with Pool(targets, transport="httpx", verify=TLS, retry_same_target="never", when_all_down="fail") as pool:
         if case.stream:
             return reply_of([chunk async for chunk in pool.astream(case.request)])
         return await pool.achat(case.request)
@@ -87,8 +87,8 @@ def test_a_refusing_server_refuses_again() -> None:
     """A fast failure is asked a second time, and an error cassette is not used up."""
     with replay("gemini/error-500", "deepseek/plain") as targets, Pool(targets, transport="httpx") as pool:
         reply = pool.chat(CASES["plain"].request)
-    assert [(attempt.why, attempt.status) for attempt in reply.attempts] == [
-        ("first", 500), ("return", 500), ("failover", None),
+    assert [(attempt.reason, attempt.status) for attempt in reply.attempts] == [
+        ("first", 500), ("retry", 500), ("failover", None),
     ]  # fmt: skip
 
 

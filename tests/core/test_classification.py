@@ -34,12 +34,12 @@ def test_rows(row: Row) -> None:
 
 IN_BAND: list[tuple[object, Kind]] = [
     ({"error": {"code": 502, "message": "Provider disconnected"}}, Kind.SERVER),
-    ({"error": {"code": 429, "message": "Rate limited"}}, Kind.THROTTLED),
+    ({"error": {"code": 429, "message": "Rate limited"}}, Kind.RATE_LIMITED),
     (claude("overloaded_error", "Overloaded"), Kind.SERVER),
-    (claude("rate_limit_error", "slow"), Kind.THROTTLED),
-    ({"promptFeedback": {"blockReason": "SAFETY"}}, Kind.REFUSED),
-    ({"candidates": [{"finishReason": "SAFETY"}]}, Kind.REFUSED),
-    ({"type": "message", "stop_reason": "refusal"}, Kind.REFUSED),
+    (claude("rate_limit_error", "slow"), Kind.RATE_LIMITED),
+    ({"promptFeedback": {"blockReason": "SAFETY"}}, Kind.CONTENT_FILTER),
+    ({"candidates": [{"finishReason": "SAFETY"}]}, Kind.CONTENT_FILTER),
+    ({"type": "message", "stop_reason": "refusal"}, Kind.CONTENT_FILTER),
     ({"error": {"message": "something"}}, Kind.SERVER),
 ]
 
@@ -68,7 +68,7 @@ def test_errors_inside_a_200(body: object, kind: Kind) -> None:
 def test_exceptions(error: Exception, kind: Kind, unconnected: bool) -> None:
     """hotspare's own errors and Python's; a bug in a custom backend is nobody's sickness."""
     found = classify(error, now=NOW)
-    assert (found.kind, found.unconnected) == (kind, unconnected)
+    assert (found.kind, found.before_connect) == (kind, unconnected)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_exceptions(error: Exception, kind: Kind, unconnected: bool) -> None:
 def test_every_form_of_retry_after(headers: dict[str, str], body: object, seconds: float | None) -> None:
     """Headers in their order, dates, Gemini's detail, reset headers, and the phrase."""
     found = said(429, body or openai("rate limit"), headers)
-    assert found.kind is Kind.THROTTLED
+    assert found.kind is Kind.RATE_LIMITED
     assert found.retry_after == (None if seconds is None else pytest.approx(seconds, abs=0.01))
 
 

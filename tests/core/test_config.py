@@ -25,7 +25,7 @@ TOML = """
     failover_on = ["refused"]
 
     [policy.breaker]
-    strikes = 3
+    consecutive_failures = 3
 
     [timeouts]
     stall = 12
@@ -81,8 +81,8 @@ def config(tmp_path: Path) -> Config:
 def test_policy_at_the_top_level_and_under_policy_is_one_policy(config: Config) -> None:
     """Fields and groups are found in both places, and everything else keeps its default."""
     assert (config.policy.deadline, config.policy.strategy) == (30.0, "weighted")
-    assert config.policy.failover_on == frozenset({Kind.REFUSED})
-    assert (config.policy.breaker.strikes, config.policy.timeouts.stall) == (3, 12.0)
+    assert config.policy.failover_on == frozenset({Kind.CONTENT_FILTER})
+    assert (config.policy.breaker.consecutive_failures, config.policy.timeouts.stall) == (3, 12.0)
     assert config.policy.max_attempts == Policy().max_attempts
 
 
@@ -116,13 +116,13 @@ def test_no_key_is_shown(config: Config) -> None:
 @pytest.mark.parametrize("suffix", ["json", "yaml", "yml"])
 def test_json_yaml_and_dict_say_the_same(tmp_path: Path, suffix: str) -> None:
     """JSON is YAML too, so one text proves three readers, and the dict they hold is a source itself."""
-    data = {"deadline": 9, "targets": [target(lacks=["vision"], context_window=8192)], "verify": False}
+    data = {"deadline": 9, "targets": [target(missing=["vision"], context_window=8192)], "verify": False}
     from_file = load(written(tmp_path, f"c.{suffix}", json.dumps(data)), {})
     from_dict = load(data, {})
     for config in (from_file, from_dict):
         assert (config.policy, config.verify) == (Policy(deadline=9), False)
         (only,) = config.targets
-        assert (only.id, only.lacks, only.context_window) == ("vllm/qwen3", {"vision"}, 8192)
+        assert (only.id, only.missing, only.context_window) == ("vllm/qwen3", {"vision"}, 8192)
 
 
 def test_yaml_as_people_write_it(tmp_path: Path) -> None:
@@ -161,9 +161,9 @@ def test_a_dict_may_hold_objects() -> None:
 
 def test_numbers_and_truth_may_come_from_variables() -> None:
     """A variable holds text only; text in the file itself is no number."""
-    data: dict[str, Any] = {"deadline": "${D}", "max_attempts": "${N:-4}", "targets": [target(reasons="${R:-TRUE}")]}
+    data: dict[str, Any] = {"deadline": "${D}", "max_attempts": "${N:-4}", "targets": [target(reasoning="${R:-TRUE}")]}
     config = load(data, {"D": "2.5"})
-    assert (config.policy.deadline, config.policy.max_attempts, config.targets[0].reasons) == (2.5, 4, True)
+    assert (config.policy.deadline, config.policy.max_attempts, config.targets[0].reasoning) == (2.5, 4, True)
     assert mistakes({"deadline": "30", "targets": [target()]}) == ["deadline: '30' must be a number"]
     assert mistakes(data, {"D": "soon"}) == ["deadline: '${D}' must be a number"]
 
@@ -198,8 +198,8 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
     ({"targets": [target(price=[1])]}, ["targets[0].price: [1] must be a list or a table of input, output, [cached]"]),
     ({"targets": [target(price={"input": 1, "output": 2, "cost": 3})]}, ["targets[0].price: "]),
     ({"targets": [target(price=[1, "x"])]}, ["targets[0].price.output: 'x' must be a number"]),
-    ({"targets": [target(lacks=["sight"])]}, ["targets[0].lacks[0]: 'sight' must be one of tools, vision"]),
-    ({"targets": [target(lacks=3)]}, ["targets[0].lacks: 3 must be a list of one of tools"]),
+    ({"targets": [target(missing=["sight"])]}, ["targets[0].missing[0]: 'sight' must be one of tools, vision"]),
+    ({"targets": [target(missing=3)]}, ["targets[0].missing: 3 must be a list of one of tools"]),
     ({"targets": [target(backend="mine")]}, ["targets[0].backend: is given in code only, as an object: Target("]),
     ({"targets": [{"region": "us"}]}, ["targets[0].id: is missing"]),
     ({"targets": [3]}, ["targets[0]: 3 must be a table"]),

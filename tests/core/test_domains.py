@@ -3,7 +3,7 @@
 import random
 
 from hotspare import Breaker, Kind, Outcome, Pool
-from hotspare._engine.call import Member
+from hotspare._engine.call import TargetState
 from hotspare._health.breaker import Permit, State
 from hotspare._health.domains import domains_of
 from hotspare.target import Target
@@ -14,11 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 OUTCOMES = {
     "ok": Outcome(Kind.OK),
-    "refused": Outcome(Kind.TRANSPORT, "refused", unconnected=True),
+    "refused": Outcome(Kind.TRANSPORT, "refused", before_connect=True),
     "500": Outcome(Kind.SERVER, "500", 500),
-    "401": Outcome(Kind.DENIED, "key", 401),
-    "429": Outcome(Kind.THROTTLED, "slow", 429, retry_after=3),
-    "neutral": Outcome(Kind.ABANDONED),
+    "401": Outcome(Kind.AUTH, "key", 401),
+    "429": Outcome(Kind.RATE_LIMITED, "slow", 429, retry_after=3),
+    "neutral": Outcome(Kind.CANCELLED),
 }
 LONGEST = 3600.0
 """Seconds: the longest rest that anything named here may earn."""
@@ -34,12 +34,14 @@ class DomainsMachine(RuleBasedStateMachine):
             ScriptedTarget(f"t{i}", id=f"p{i % 2}/m", region=f"r{i % 3}", account="x" if i < 3 else "y").target
             for i in range(6)
         ]
-        knobs = Breaker(strikes=2, strikes_span=0.5, ratio_min=4)  # few failures trip: every state is seen
-        self.standing = Pool(targets, clock=self.clock, rng=random.Random(0), breaker=knobs)._gate.standing
-        self.running: list[tuple[Member, Permit]] = []
+        knobs = Breaker(
+            consecutive_failures=2, failure_span=0.5, minimum_throughput=4
+        )  # few failures trip: every state is seen
+        self.standing = Pool(targets, clock=self.clock, rng=random.Random(0), breaker=knobs)._gate.tracker
+        self.running: list[tuple[TargetState, Permit]] = []
 
-    def admitted(self, member: Member) -> bool:
-        return self.standing.opens_at(member, self.clock()) <= self.clock()
+    def admitted(self, member: TargetState) -> bool:
+        return self.standing.available_at(member, self.clock()) <= self.clock()
 
     @rule(seconds=st.floats(0, 8))
     def time_passes(self, seconds: float) -> None:
@@ -51,7 +53,7 @@ class DomainsMachine(RuleBasedStateMachine):
         if not self.admitted(member):
             return
         rested = {d for d in member.domains if self.standing.domains[d].state in (State.OPEN, State.HALF_OPEN)}
-        permit = self.standing.enter(member, self.clock(), watched=True, panic=False)
+        permit = self.standing.acquire(member, self.clock(), watched=True, panic=False)
         self.running.append((member, permit))
         assert permit.probe or not rested
         for other in self.standing.members:
@@ -62,7 +64,7 @@ class DomainsMachine(RuleBasedStateMachine):
         """Calls fail until the target is left alone: without such a rule random walks hardly see a rest."""
         member = self.standing.members[index]
         for _ in range(6):
-            if member.health.state is State.CLOSED and self.admitted(member):
+            if member.breaker.state is State.CLOSED and self.admitted(member):
                 self.begins(index)
                 self.clock.advance(0.3)
                 self._end(*self.running.pop(), word)
@@ -70,7 +72,7 @@ class DomainsMachine(RuleBasedStateMachine):
     @precondition(lambda self: not all(map(self.admitted, self.standing.members)))
     @rule()
     def the_next_rest_ends(self) -> None:
-        opens = (self.standing.opens_at(member, self.clock()) for member in self.standing.members)
+        opens = (self.standing.available_at(member, self.clock()) for member in self.standing.members)
         self.clock.now = min(at for at in opens if at > self.clock())
 
     @precondition(lambda self: self.running)
@@ -78,27 +80,27 @@ class DomainsMachine(RuleBasedStateMachine):
     def ends(self, word: str, data: st.DataObject) -> None:
         self._end(*self.running.pop(data.draw(st.integers(0, len(self.running) - 1))), word)
 
-    def _end(self, member: Member, permit: Permit, word: str) -> None:
-        before = self.standing.opens_at(member, self.clock())
-        fresh = permit.epoch == member.health.epoch
-        self.standing.learn(member, permit, OUTCOMES[word], self.clock())
-        self.standing.leave(member, permit)
-        assert permit not in member.health.waiting
+    def _end(self, member: TargetState, permit: Permit, word: str) -> None:
+        before = self.standing.available_at(member, self.clock())
+        fresh = permit.epoch == member.breaker.epoch
+        self.standing.record_outcome(member, permit, OUTCOMES[word], self.clock())
+        self.standing.release(member, permit)
+        assert permit not in member.breaker.in_flight
         if word == "ok" and fresh:
-            assert member.health.state in (State.CLOSED, State.RECOVERING)
+            assert member.breaker.state in (State.CLOSED, State.RECOVERING)
             assert all(self.standing.domains[d].state is State.CLOSED for d in member.domains)
         elif word != "neutral" and not permit.probe and word != "ok":
-            assert self.standing.opens_at(member, self.clock()) >= before, "a failure shortened a rest"
+            assert self.standing.available_at(member, self.clock()) >= before, "a failure shortened a rest"
 
     @invariant()
     def everything_comes_back_by_itself(self) -> None:
-        assert all(self.standing.opens_at(m, self.clock()) <= self.clock() + LONGEST for m in self.standing.members)
+        assert all(self.standing.available_at(m, self.clock()) <= self.clock() + LONGEST for m in self.standing.members)
 
     def teardown(self) -> None:
         for member, permit in self.running:
-            self.standing.learn(member, permit, OUTCOMES["neutral"], self.clock())
-            self.standing.leave(member, permit)
-        assert not any(member.health.waiting for member in self.standing.members), "a permit was lost"
+            self.standing.record_outcome(member, permit, OUTCOMES["neutral"], self.clock())
+            self.standing.release(member, permit)
+        assert not any(member.breaker.in_flight for member in self.standing.members), "a permit was lost"
         self.clock.advance(LONGEST)
         assert all(map(self.admitted, self.standing.members))
 

@@ -53,7 +53,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def positions(fault: str) -> range:
-    """Where a fault strikes: at each token. A stall before the first one is a silence, which has no place."""
+    """Where a fault consecutive_failures: at each token. A stall before the first one is a silence, which has no place."""
     return POSITIONS[1:] if fault == "stall" else POSITIONS
 
 
@@ -86,7 +86,7 @@ def told(chunks: list[Any], error: StreamInterrupted | None) -> tuple[str, str]:
     if error is not None:
         assert error.text == text
         return text, "interrupted"
-    assert chunks[-1].finish_reason and chunks[-1].receipt and chunks[-1].usage
+    assert chunks[-1].finish_reason and chunks[-1].summary and chunks[-1].usage
     return text, "whole"
 
 
@@ -155,7 +155,7 @@ def test_what_has_no_place(fault: str, wire: str, face: str, provider: Provider,
         Target(f"{w}/{WIRES[w]}", name=f"at-{at:02}", region=e, base_url=provider.base_url(e, w), api_key="test-1")
         for at, e, w in ((0, "a", wire), (1, "b", "openai"))
     ]
-    times = Timeouts(first_token=0.3, drip_window=0.3, drip_rate=500)
+    times = Timeouts(first_token=0.3, throughput_window=0.3, min_throughput=500)
     found = everywhere(Pool(targets, deadline=30, timeouts=times), face, range(1))
     assert found == {0: (TEXT, "whole")}
     note_cell(record_property, wire, fault, f"resume, {face}", "1 of 1")
@@ -226,8 +226,8 @@ def test_breaks_after_breaks(data: st.DataObject, provider: Provider) -> None:
             Target(f"{wire}/{WIRES[wire]}", name=endpoint, region=endpoint, base_url=provider.base_url(endpoint, wire), api_key="test-1")
         )  # fmt: skip
     prompt = f"answer {data.draw(st.integers(0, 10_000))}"
-    times = replace(IMPATIENT, first_token=1, whole=1)
-    with Pool(targets, deadline=30, timeouts=times, whole=data.draw(st.sampled_from(["wait", "stream"]))) as pool:
+    times = replace(IMPATIENT, first_token=1, completion=1)
+    with Pool(targets, deadline=30, timeouts=times, completion=data.draw(st.sampled_from(["wait", "stream"]))) as pool:
         assert "".join(chunk.text for chunk in pool.stream(prompt)) == answer(prompt)
         assert pool.chat(prompt).text == answer(prompt)
         assert pool.health().attempts == 0

@@ -125,11 +125,11 @@ async def test_broken_connections_are_classified(face: str, transport: str, serv
         port = free.getsockname()[1]
     with pytest.raises(Exception) as refused:
         await send(http, face, f"http://127.0.0.1:{port}/")
-    assert (classify(refused.value).kind, classify(refused.value).unconnected) == (Kind.TRANSPORT, True)
+    assert (classify(refused.value).kind, classify(refused.value).before_connect) == (Kind.TRANSPORT, True)
     server.script = lambda c: c.shutdown(socket.SHUT_RDWR)
     with pytest.raises(Exception) as reset:
         await send(http, face, server.url)
-    assert (classify(reset.value).kind, classify(reset.value).unconnected) == (Kind.TRANSPORT, False)
+    assert (classify(reset.value).kind, classify(reset.value).before_connect) == (Kind.TRANSPORT, False)
 
     def early(c: socket.socket) -> None:
         c.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhello")

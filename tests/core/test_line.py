@@ -11,7 +11,7 @@ import pytest
 import trustme
 from hotspare import Kind, classify
 from hotspare._http import Http
-from hotspare._http.abort import Line
+from hotspare._http.abort import AbortHandle
 
 
 class Mute:
@@ -70,10 +70,10 @@ def mute(contexts: tuple[ssl.SSLContext | None, ssl.SSLContext | bool]) -> Itera
 
 def test_a_cut_ends_the_wait_for_an_answer(mute: Mute, contexts: tuple[object, ssl.SSLContext | bool]) -> None:
     """Before any header came: the waiting thread fails at once, and the server sees the end."""
-    line, errors = Line(), queue.SimpleQueue[BaseException]()
+    line, errors = AbortHandle(), queue.SimpleQueue[BaseException]()
 
     def ask() -> None:
-        with line.held():
+        with line.bind():
             try:
                 http.send("POST", mute.url, {}, b"{}", timeout=60)
             except Exception as error:
@@ -83,7 +83,7 @@ def test_a_cut_ends_the_wait_for_an_answer(mute: Mute, contexts: tuple[object, s
         thread = threading.Thread(target=ask)
         thread.start()
         assert mute.heard.get(timeout=10) == "request"
-        line.cut()
+        line.abort()
         assert classify(errors.get(timeout=10)).kind is Kind.TRANSPORT
         assert mute.heard.get(timeout=10) == "hung up"
         thread.join(10)
@@ -92,9 +92,9 @@ def test_a_cut_ends_the_wait_for_an_answer(mute: Mute, contexts: tuple[object, s
 
 def test_what_was_cut_stays_cut(mute: Mute, contexts: tuple[object, ssl.SSLContext | bool]) -> None:
     """An attempt that was given up while it connected sends nothing any more."""
-    line = Line()
-    line.cut()
-    with Http(verify=contexts[1]) as http, line.held(), pytest.raises(ConnectionAbortedError):
+    line = AbortHandle()
+    line.abort()
+    with Http(verify=contexts[1]) as http, line.bind(), pytest.raises(ConnectionAbortedError):
         http.send("POST", mute.url, {}, b"{}", timeout=60)
     assert mute.heard.get(timeout=10) == "hung up"
 
@@ -102,10 +102,10 @@ def test_what_was_cut_stays_cut(mute: Mute, contexts: tuple[object, ssl.SSLConte
 def test_a_connection_that_went_back_is_not_cut() -> None:
     """The line of an attempt that is over does not reach the next one's socket."""
     one, other = socket.socketpair()
-    line = Line()
-    line.on(one)
-    line.off()
-    line.cut()
+    line = AbortHandle()
+    line.attach(one)
+    line.detach()
+    line.abort()
     other.sendall(b"x")
     assert one.recv(1) == b"x"
     one.close()

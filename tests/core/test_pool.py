@@ -12,7 +12,7 @@ from hotspare.events import CallEnded, Event, FailedOver, StateChanged
 from hotspare.testing import ManualClock, ScriptedTarget
 
 DOWN = Outcome(Kind.SERVER, "down", 500)
-REFUSED = Outcome(Kind.TRANSPORT, "refused", unconnected=True)
+REFUSED = Outcome(Kind.TRANSPORT, "refused", before_connect=True)
 SLOW = Outcome(Kind.TIMEOUT, "no first token")
 
 
@@ -36,7 +36,7 @@ def test_failover_is_told_and_listed() -> None:
     pool.subscribe(told.append)
     reply = pool.chat("hello")
     assert (reply.text, reply.target) == ("ok", "b")
-    assert [(a.target, a.kind, a.why) for a in reply.attempts] == [
+    assert [(a.target, a.kind, a.reason) for a in reply.attempts] == [
         ("a", Kind.TRANSPORT, "first"),
         ("b", Kind.OK, "failover"),
     ]
@@ -68,7 +68,7 @@ def test_five_strikes_open_a_target_and_a_probe_closes_it() -> None:
     dead[0] = False
     clock.advance(6)
     reply = pool.chat("q")
-    assert reply.target == "a" and reply.attempts[0].why == "probe"
+    assert reply.target == "a" and reply.attempts[0].reason == "probe"
     assert pool.health()["a"].state is State.RECOVERING
     clock.advance(31)
     pool.chat("q")
@@ -80,15 +80,15 @@ def test_an_expired_probe_gives_its_place_back() -> None:
     clock = ManualClock()
     pool = pool_of(ScriptedTarget("a"), ScriptedTarget("b"), clock=clock)
     member = pool._gate.members[0]
-    member.health.trip(clock(), random.Random(0))
+    member.breaker.open(clock(), random.Random(0))
     clock.advance(6)
-    first = pool._gate.next(pool._call("q", {}, streaming=False), clock())
-    assert first.member is member and first.permit.probe  # type: ignore[union-attr]
-    second = pool._gate.next(pool._call("q", {}, streaming=False), clock())
-    assert second.member is not member  # type: ignore[union-attr]
+    first = pool._gate.next_step(pool._call("q", {}, streaming=False), clock())
+    assert first.target_state is member and first.permit.probe  # type: ignore[union-attr]
+    second = pool._gate.next_step(pool._call("q", {}, streaming=False), clock())
+    assert second.target_state is not member  # type: ignore[union-attr]
     clock.advance(61)
-    third = pool._gate.next(pool._call("q", {}, streaming=False), clock())
-    assert third.member is member  # type: ignore[union-attr]
+    third = pool._gate.next_step(pool._call("q", {}, streaming=False), clock())
+    assert third.target_state is member  # type: ignore[union-attr]
 
 
 def test_fifty_concurrent_callers_send_one_probe() -> None:
@@ -96,13 +96,13 @@ def test_fifty_concurrent_callers_send_one_probe() -> None:
     clock = ManualClock()
     pool = pool_of(ScriptedTarget("a"), ScriptedTarget("b"), clock=clock)
     member = pool._gate.members[0]
-    member.health.trip(clock(), random.Random(0))
+    member.breaker.open(clock(), random.Random(0))
     clock.advance(6)
-    chosen = [pool._gate.next(pool._call("q", {}, streaming=False), clock()) for _ in range(50)]
-    assert sum(step.member is member for step in chosen) == 1  # type: ignore[union-attr]
+    chosen = [pool._gate.next_step(pool._call("q", {}, streaming=False), clock()) for _ in range(50)]
+    assert sum(step.target_state is member for step in chosen) == 1  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.INVALID])
+@pytest.mark.parametrize("kind", [Kind.CONTENT_FILTER, Kind.INVALID])
 def test_the_requests_own_fault_is_not_asked_elsewhere(kind: Kind) -> None:
     """A refusal or a bad request is raised at once, unless the policy says otherwise."""
     a, b = ScriptedTarget("a", [Outcome(kind, "no")]), ScriptedTarget("b")
@@ -114,7 +114,7 @@ def test_the_requests_own_fault_is_not_asked_elsewhere(kind: Kind) -> None:
 
 def test_too_long_goes_only_to_a_larger_window() -> None:
     """A prompt over one window is tried where the window is larger or unknown."""
-    small = ScriptedTarget("small", [Outcome(Kind.TOO_LONG, "long")], context_window=1000)
+    small = ScriptedTarget("small", [Outcome(Kind.CONTEXT_LENGTH, "long")], context_window=1000)
     same = ScriptedTarget("same", context_window=1000)
     big = ScriptedTarget("big", context_window=9000)
     assert pool_of(small, same, big).chat("q").target == "big"
@@ -124,7 +124,7 @@ def test_too_long_goes_only_to_a_larger_window() -> None:
 def test_a_throttled_target_rests_as_long_as_it_said() -> None:
     """A 429 is no sickness: the target is left alone for its Retry-After, and comes back without a probe."""
     clock = ManualClock()
-    a = ScriptedTarget("a", [Outcome(Kind.THROTTLED, "slow", 429, retry_after=7), "ok"])
+    a = ScriptedTarget("a", [Outcome(Kind.RATE_LIMITED, "slow", 429, retry_after=7), "ok"])
     pool = pool_of(a, ScriptedTarget("b"), clock=clock)
     assert pool.chat("q").target == "b"
     clock.advance(6.9)
@@ -135,9 +135,9 @@ def test_a_throttled_target_rests_as_long_as_it_said() -> None:
 
 
 def test_a_refused_key_rests_the_account() -> None:
-    """Two models on one key: one DENIED keeps both from being asked for five minutes."""
+    """Two models on one key: one AUTH keeps both from being asked for five minutes."""
     clock = ManualClock()
-    a = ScriptedTarget("a", [Outcome(Kind.DENIED, "key", 401)], id="p/m1", account="x")
+    a = ScriptedTarget("a", [Outcome(Kind.AUTH, "key", 401)], id="p/m1", account="x")
     b = ScriptedTarget("b", id="p/m2", account="x")
     c = ScriptedTarget("c", id="q/m")
     pool = pool_of(a, b, c, clock=clock)
@@ -149,7 +149,7 @@ def test_a_refused_key_rests_the_account() -> None:
 
 def test_a_gone_model_is_disabled() -> None:
     """A model that does not exist is not asked again."""
-    a = ScriptedTarget("a", [Outcome(Kind.GONE, "no such model", 404)])
+    a = ScriptedTarget("a", [Outcome(Kind.NOT_FOUND, "no such model", 404)])
     pool = pool_of(a, ScriptedTarget("b"))
     pool.chat("q")
     pool.chat("q")
@@ -187,7 +187,7 @@ def test_all_down_and_fail_says_everything() -> None:
     """With `fail` the error lists each attempt with the provider's words."""
     a, b = ScriptedTarget("a", [REFUSED]), ScriptedTarget("b", [DOWN])
     with pytest.raises(AllTargetsFailed) as caught:
-        pool_of(a, b, when_all_down="fail", second_try="other").chat("q")
+        pool_of(a, b, when_all_down="fail", retry_same_target="never").chat("q")
     assert {r.target for r in caught.value.attempts} == {"a", "b"}
     assert "refused" in str(caught.value) and "500" in str(caught.value)
 
@@ -198,7 +198,7 @@ def test_tenacity_stops_the_call() -> None:
 
     scripted = [ScriptedTarget(name, [REFUSED]) for name in "abcd"]
     with pytest.raises(AllTargetsFailed, match="stop condition"):
-        pool_of(*scripted, stop=stop_after_attempt(2), second_try="other").chat("q")
+        pool_of(*scripted, stop=stop_after_attempt(2), retry_same_target="never").chat("q")
     assert [s.calls for s in scripted] == [1, 1, 0, 0]
 
 
@@ -306,7 +306,9 @@ def test_an_exhausted_budget_ends_a_call_at_once() -> None:
     clock = ManualClock()
     sick = [ScriptedTarget(name, [DOWN], id="p/m", region="r", account="x", clock=clock, seconds=0.1) for name in "abc"]
     well = ScriptedTarget("d", id="p/m", region="r", account="x", clock=clock)
-    pool = pool_of(*sick, well, clock=clock, retry_budget=RetryBudget(per_call=0, floor=0, cap=0))
+    pool = pool_of(
+        *sick, well, clock=clock, retry_budget=RetryBudget(tokens_per_call=0, tokens_per_minute=0, max_tokens=0)
+    )
     with pytest.raises(AllTargetsFailed, match="retry budget is exhausted") as caught:
         pool.chat("q")
     assert [attempt.target for attempt in caught.value.attempts] == ["a", "b", "c"]
@@ -333,8 +335,8 @@ def test_a_failed_probe_tells_its_own_reason() -> None:
     for _ in range(3):
         with pytest.raises(AllTargetsFailed):
             pool.chat("q")
-    assert "failures in a row" in pool.health()["a"].why
+    assert "failures in a row" in pool.health()["a"].reason
     clock.advance(200)
     with pytest.raises(AllTargetsFailed):
         pool.chat("q")
-    assert pool.health()["a"].why == "timeout: no first token"
+    assert pool.health()["a"].reason == "timeout: no first token"

@@ -2,7 +2,7 @@
 
 import pytest
 from hotspare import AllTargetsFailed, Pool, StreamInterrupted, Target, Timeouts
-from hotspare._engine.continuation import Seam, SeamError
+from hotspare._engine.continuation import SpliceError, Splicer
 from hotspare.drill.answers import answer, tokenize
 from hotspare.drill.provider import Provider
 from hypothesis import given
@@ -15,7 +15,7 @@ PIECES = tokenize(TEXT)
 
 def joined(shown: str, continuation: str, size: int, *, restart: bool = False) -> str:
     """`shown`, and what the seam lets through of a continuation that comes in pieces."""
-    seam = Seam(shown, restart=restart)
+    seam = Splicer(shown, restart=restart)
     pieces = [continuation[i : i + size] for i in range(0, len(continuation), size)]
     return shown + "".join(map(seam.feed, pieces)) + seam.finish()
 
@@ -44,11 +44,11 @@ def test_an_overlap_is_taken_off(cut: int, back: int, size: int) -> None:
 
 def test_what_cannot_be_joined_is_an_error() -> None:
     """A restart in other words, and chatter around the continuation, are seen."""
-    with pytest.raises(SeamError):
+    with pytest.raises(SpliceError):
         joined("The quick brown fox jumps over", "The quick brown cat sleeps", 4)
-    with pytest.raises(SeamError):
+    with pytest.raises(SpliceError):
         joined("The quick brown fox", "Sure, here is the rest of the answer:\n\njumps", 4)
-    with pytest.raises(SeamError):
+    with pytest.raises(SpliceError):
         joined("abc", "something else", 4, restart=True)
 
 
@@ -66,7 +66,7 @@ def pool_of(provider: Provider, *wires: str, **policy: object) -> Pool:
 async def text_of(pool: Pool, face: str, prompt: str) -> tuple[str, object]:
     """A streamed answer and its receipt."""
     chunks = list(pool.stream(prompt)) if face == "stream" else [c async for c in pool.astream(prompt)]
-    return "".join(chunk.text for chunk in chunks), chunks[-1].receipt
+    return "".join(chunk.text for chunk in chunks), chunks[-1].summary
 
 
 @pytest.mark.anyio
@@ -92,7 +92,7 @@ def test_a_refused_prefill_is_asked_again_with_words(provider: Provider) -> None
     with pool_of(provider, "openai", "anthropic") as pool:
         chunks = list(pool.stream("a long one"))
         assert "".join(chunk.text for chunk in chunks) == TEXT
-        assert [a.target for a in chunks[-1].receipt.attempts] == ["a", "b", "b"]  # type: ignore[union-attr]
+        assert [a.target for a in chunks[-1].summary.attempts] == ["a", "b", "b"]  # type: ignore[union-attr]
 
 
 def test_prose_around_the_continuation_is_not_passed_on(provider: Provider) -> None:
@@ -111,7 +111,7 @@ def test_a_recovery_is_recovered(provider: Provider) -> None:
     with pool_of(provider, "openai", "anthropic", "gemini") as pool:
         chunks = list(pool.stream("a long one"))
         assert "".join(chunk.text for chunk in chunks) == TEXT
-        assert chunks[-1].receipt.targets == ("a", "b", "c")  # type: ignore[union-attr]
+        assert chunks[-1].summary.targets == ("a", "b", "c")  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("more", [{"on_break": "raise"}, {"response_format": {"type": "json_object"}}])
@@ -144,7 +144,7 @@ def test_a_handed_out_tool_call_is_never_continued(provider: Provider) -> None:
 async def test_a_drip_is_left(face: str, provider: Provider) -> None:
     """Tokens that come too slowly are continued by a target that is free."""
     provider.fault("a", "drip", gap=0.1)
-    policy = {"timeouts": Timeouts(drip_window=0.3, drip_rate=500)}
+    policy = {"timeouts": Timeouts(throughput_window=0.3, min_throughput=500)}
     with pool_of(provider, "openai", "anthropic", **policy) as pool:
         text, receipt = await text_of(pool, face, "a long one")
         assert text == TEXT
@@ -158,7 +158,7 @@ async def test_a_whole_answer_may_be_streamed_underneath(face: str, provider: Pr
     """`whole="stream"` gives the same reply, and a break or a refusal to stream does not show."""
     provider.fault("a", "cut", at=20)
     provider.configure("b", streams=False)
-    with pool_of(provider, "openai", "openai", "anthropic", whole="stream") as pool:
+    with pool_of(provider, "openai", "openai", "anthropic", completion="stream") as pool:
         reply = pool.chat("a long one") if face == "chat" else await pool.achat("a long one")
         assert reply.text == TEXT
         assert reply.usage.output_tokens
@@ -177,7 +177,7 @@ async def test_a_whole_answer_is_begun_anew(face: str, more: dict[str, object], 
         calm = pool.chat("a long one, in json", **request).text
     provider.fault("a", "cut", at=6)
     provider.configure("b", continuation="prose")
-    with pool_of(provider, "openai", "openai", whole="stream", **policy) as pool:
+    with pool_of(provider, "openai", "openai", completion="stream", **policy) as pool:
         ask = {"chat": pool.chat, "achat": pool.achat}[face]
         reply = ask("a long one, in json", **request)
         reply = await reply if face == "achat" else reply  # type: ignore[misc]
@@ -189,7 +189,7 @@ async def test_a_whole_answer_is_begun_anew(face: str, more: dict[str, object], 
 def test_a_whole_answer_keeps_its_deadline(provider: Provider) -> None:
     """A stall underneath ends with the call's own deadline, as the failure that it is."""
     provider.fault("a", "stall", at=6)
-    with pool_of(provider, "openai", whole="stream") as pool, pytest.raises(AllTargetsFailed) as caught:
+    with pool_of(provider, "openai", completion="stream") as pool, pytest.raises(AllTargetsFailed) as caught:
         pool.chat("a long one", deadline=0.4)
     assert [(a.target, a.kind) for a in caught.value.attempts] == [("a", "timeout")]
 
@@ -204,14 +204,14 @@ def test_who_streams_underneath_is_for_the_call_the_target_and_the_policy(provid
         return [body.get("stream", False) for body in bodies]
 
     targets = [
-        Target("openai/m", name=e, base_url=provider.base_url(e), api_key="test-1", whole=how)
+        Target("openai/m", name=e, base_url=provider.base_url(e), api_key="test-1", completion=how)
         for e, how in (("a", "stream"), ("b", None))
     ]
     with Pool(targets) as pool:
         assert asked() == [True, False]
-        assert asked(whole="wait") == [False, False]
-        assert asked(whole="stream") == [True, True]
-    with Pool(targets, whole="stream") as pool:
+        assert asked(completion="wait") == [False, False]
+        assert asked(completion="stream") == [True, True]
+    with Pool(targets, completion="stream") as pool:
         assert asked() == [True, True]
         assert pool.chat("q tokens=3").usage.output_tokens == 3
 
@@ -221,14 +221,14 @@ def test_who_streams_underneath_is_for_the_call_the_target_and_the_policy(provid
 async def test_a_drip_is_known_by_the_targets_own_rate(face: str, provider: Provider) -> None:
     """A tenth of its usual rate is a drip, though it is above the fixed bound."""
     provider.fault("a", "drip", gap=0.05)
-    with pool_of(provider, "openai", "anthropic", timeouts=Timeouts(drip_window=0.3)) as pool:
+    with pool_of(provider, "openai", "anthropic", timeouts=Timeouts(throughput_window=0.3)) as pool:
         for _ in range(8):
             pool._gate.members[0].rates.add(20_000.0)
         text, receipt = await text_of(pool, face, "a long one")
         assert text == TEXT
         assert receipt.targets == ("a", "b")  # type: ignore[attr-defined]
         await pool.aclose()
-    with pool_of(provider, "openai", "anthropic", timeouts=Timeouts(drip_window=0.3)) as pool:
+    with pool_of(provider, "openai", "anthropic", timeouts=Timeouts(throughput_window=0.3)) as pool:
         text, receipt = await text_of(pool, face, "a long one tokens=12")
         assert receipt.targets == ("a",)  # type: ignore[attr-defined]
         assert len(pool._gate.members[0].rates) == 1
@@ -243,5 +243,5 @@ def test_an_empty_rest_ends_the_answer(provider: Provider) -> None:
         with pool_of(provider, "openai", second) as pool:
             chunks = list(pool.stream("a long one"))
             assert "".join(chunk.text for chunk in chunks) == TEXT
-            assert chunks[-1].receipt.targets == ("a", "b")  # type: ignore[union-attr]
-            assert [a.kind for a in chunks[-1].receipt.attempts] == ["ok", "ok"]  # type: ignore[union-attr]
+            assert chunks[-1].summary.targets == ("a", "b")  # type: ignore[union-attr]
+            assert [a.kind for a in chunks[-1].summary.attempts] == ["ok", "ok"]  # type: ignore[union-attr]

@@ -10,7 +10,7 @@ from hotspare.events import AttemptEnded, Event, FailedOver, StateChanged
 from hotspare.testing import ManualClock
 
 DOWN = Outcome(Kind.SERVER, "down", 500)
-REFUSED = Outcome(Kind.TRANSPORT, "refused", unconnected=True)
+REFUSED = Outcome(Kind.TRANSPORT, "refused", before_connect=True)
 
 
 def selector_of(*names: str, clock: ManualClock | None = None, **options: object) -> Selector:
@@ -112,7 +112,7 @@ def test_nobody_admissible_says_when_to_come_back() -> None:
     """A throttled target is left alone for as long as it said."""
     clock = ManualClock()
     selector = selector_of("a", clock=clock)
-    throttled = Outcome(Kind.THROTTLED, "slow down", 429, retry_after=7)
+    throttled = Outcome(Kind.RATE_LIMITED, "slow down", 429, retry_after=7)
     first = selector.pick()
     first.settle(throttled)
     with pytest.raises(AllTargetsFailed, match="nobody is admissible") as caught:
@@ -128,10 +128,10 @@ def test_a_recovery_is_always_noticed() -> None:
     selector = selector_of("a", clock=clock)
     for _ in range(20):
         selector.pick().settle()
-    selector.pick().settle(Outcome(Kind.THROTTLED, "slow down", 429, retry_after=7))
+    selector.pick().settle(Outcome(Kind.RATE_LIMITED, "slow down", 429, retry_after=7))
     with pytest.raises(AllTargetsFailed):
         selector.pick(last_resort=False)
-    assert selector.pick().why == "panic"
+    assert selector.pick().why == "last_resort"
 
 
 def test_a_lease_settles_itself() -> None:

@@ -17,21 +17,21 @@ STEPS: list[str | Outcome] = [
     "a whole answer",
     BROKEN,
     Outcome(Kind.SERVER, "down", 500),
-    Outcome(Kind.TRANSPORT, "refused", unconnected=True),
+    Outcome(Kind.TRANSPORT, "refused", before_connect=True),
     Outcome(Kind.TIMEOUT, "no first token"),
-    Outcome(Kind.THROTTLED, "slow down", 429, retry_after=2),
-    Outcome(Kind.DENIED, "no such key", 401),
-    Outcome(Kind.GONE, "no such model", 404),
-    Outcome(Kind.TOO_LONG, "too long", 400),
+    Outcome(Kind.RATE_LIMITED, "slow down", 429, retry_after=2),
+    Outcome(Kind.AUTH, "no such key", 401),
+    Outcome(Kind.NOT_FOUND, "no such model", 404),
+    Outcome(Kind.CONTEXT_LENGTH, "too long", 400),
     Outcome(Kind.INVALID, "bad", 400),
-    Outcome(Kind.REFUSED, "no", 400),
+    Outcome(Kind.CONTENT_FILTER, "no", 400),
 ]
 SCRIPTS = st.lists(st.sampled_from(STEPS), min_size=1, max_size=8)
 CALLS = st.lists(st.tuples(st.booleans(), st.floats(0, 8)), min_size=1, max_size=25)
 POLICIES = st.fixed_dictionaries({
     "deadline": st.sampled_from([0.5, 8, 40]), "max_attempts": st.integers(1, 6), "when_all_down": st.sampled_from(["wait", "fail"]),
-    "second_try": st.sampled_from(["auto", "same", "other"]), "on_break": st.sampled_from(["resume", "restart", "raise"]),
-    "whole": st.sampled_from(["wait", "stream"]), "strategy": st.sampled_from(["ordered", "weighted"]), "patience": st.sampled_from([0, 3]),
+    "retry_same_target": st.sampled_from(["auto", "always", "never"]), "on_break": st.sampled_from(["resume", "restart", "raise"]),
+    "completion": st.sampled_from(["wait", "stream"]), "strategy": st.sampled_from(["ordered", "weighted"]), "max_retry_after_wait": st.sampled_from([0, 3]),
 })  # fmt: skip
 
 

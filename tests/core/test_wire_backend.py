@@ -322,7 +322,7 @@ async def test_leaving_a_stream_closes_its_connection(mode: str, server: Server,
 
 
 def test_fields_that_may_be_dropped_are(server: Server, http: Http) -> None:
-    """`may_drop` lets a target leave out what its wire cannot carry, and only that."""
+    """`droppable` lets a target leave out what its wire cannot carry, and only that."""
     request = ChatRequest(
         messages=[
             {
@@ -334,8 +334,8 @@ def test_fields_that_may_be_dropped_are(server: Server, http: Http) -> None:
         seed=7,
         temperature=1,
     )
-    strict, lenient = backend(server, http, lacks={"vision", "seed"}), backend(
-        server, http, lacks={"vision", "seed"}, may_drop={"top_k", "seed", "messages", "temperature"}
+    strict, lenient = backend(server, http, missing={"vision", "seed"}), backend(
+        server, http, missing={"vision", "seed"}, droppable={"top_k", "seed", "messages", "temperature"}
     )  # fmt: skip
     assert set(strict.unsupported(request)) == {"top_k", "messages", "seed"}
     assert lenient.unsupported(request) == ()
@@ -372,4 +372,4 @@ def test_errors_are_classified_in_the_targets_dialect(server: Server, http: Http
     member = backend(server, http, "deepseek")
     with pytest.raises(StatusError) as caught:
         member.send(ASK, timeout=20)
-    assert member.classify(caught.value).kind is Kind.EXHAUSTED
+    assert member.classify(caught.value).kind is Kind.QUOTA

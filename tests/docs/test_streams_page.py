@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hotspare._engine.continuation import INSTRUCTION
 from hotspare.drill.scenarios import SCENARIOS
-from hotspare.messages import Receipt
+from hotspare.messages import StreamSummary
 
 PAGE = (Path(__file__).parents[2] / "docs" / "streams.md").read_text(encoding="utf-8")
 CHAPTERS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.S | re.M))
@@ -15,7 +15,7 @@ CHAPTERS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.S | re.M)
 def test_the_receipt_is_shown_whole() -> None:
     """Every field, and none that there is not."""
     heads = re.findall(r"^\| (`[^|]+`) \|", CHAPTERS["The receipt"], re.M)
-    assert set(re.findall(r"`([^`]+)`", "".join(heads))) == {field.name for field in fields(Receipt)}
+    assert set(re.findall(r"`([^`]+)`", "".join(heads))) == {field.name for field in fields(StreamSummary)}
 
 
 def test_the_instruction_is_quoted_word_for_word() -> None:

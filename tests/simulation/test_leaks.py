@@ -46,9 +46,9 @@ def sick_pool(provider: Provider) -> Pool:
     ]
     never = 1_000_000  # every call is to meet the faults
     return Pool(
-        targets, deadline=20, strategy="weighted", on_slow="race", hedge=Hedge(after=0.03, share=0.2),
+        targets, deadline=20, strategy="weighted", on_slow="race", hedge=Hedge(min_delay=0.03, max_extra_calls=0.2),
         timeouts=Timeouts(first_token=0.3, first_token_min=0.3, stall=0.3, stall_min=0.3),
-        breaker=Breaker(strikes=never, ratio_min=never, stall_calls=never), retry_budget=RetryBudget(per_call=9, cap=never),
+        breaker=Breaker(consecutive_failures=never, minimum_throughput=never, stalled_calls=never), retry_budget=RetryBudget(tokens_per_call=9, max_tokens=never),
     )  # fmt: skip
 
 

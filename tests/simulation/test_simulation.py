@@ -54,9 +54,9 @@ class World:
             self.ring()
 
     def ring(self) -> None:
-        _, rings = self.pool._gate.drain()
+        _, rings = self.pool._gate.take_pending()
         for ticket in rings:
-            ticket.ring()
+            ticket.wake_up()
 
     def later(self, seconds: float, call: Call, story: Flow, event: object, token: object = None) -> None:
         heapq.heappush(self.queue, (self.clock() + seconds, next(self.ids), (call, story, event, token)))
@@ -67,9 +67,9 @@ class World:
             if isinstance(command, Start):
                 attempt = command.attempt
                 story.send(None)
-                self.starts.append((self.clock(), attempt.member.name, self.dead(attempt.member.name)))
-                if self.dead(attempt.member.name):
-                    outcome, took = Outcome(Kind.TRANSPORT, "refused", unconnected=True), 0.01
+                self.starts.append((self.clock(), attempt.target_state.name, self.dead(attempt.target_state.name)))
+                if self.dead(attempt.target_state.name):
+                    outcome, took = Outcome(Kind.TRANSPORT, "refused", before_connect=True), 0.01
                 else:
                     outcome, took = OK, self.rng.uniform(0.05, 0.4)
                 assert attempt.timeout > 0

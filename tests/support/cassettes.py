@@ -13,7 +13,7 @@ Any test, of the core or of an adapter, replays one or several of them in one ca
   its bodies in its own way: replay with ``bodies=False``, and only the address must be the recorded one.
 * Every answer is played exactly once, and all of them must be: a call that is not recorded, or a cassette that was not
   asked for, fails the test. An error cassette (`error-429`…) refuses any question at its provider, streamed or not, and as
-  often as it is asked: a pool asks a target twice that fails fast (``second_try="other"`` makes it ask once).
+  often as it is asked: a pool asks a target twice that fails fast (``retry_same_target="never"`` makes it ask once).
 * Agent loops take `tools` and `tool-result` (or `tools-stream` and `tool-result-stream`) of one provider together.
 * `recording(name)` gives the raw exchange, to be read without hotspare.
 """

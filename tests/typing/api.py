@@ -15,10 +15,10 @@ from hotspare import (
     Policy,
     Pool,
     Price,
-    Receipt,
     Scope,
     SecretStr,
     StreamInterrupted,
+    StreamSummary,
     Target,
     ToolCall,
     ToolCallDelta,
@@ -35,7 +35,7 @@ from hotspare.testing import ManualClock, ScriptedTarget
 def pools() -> None:
     """How pools come into being, and what one can look at."""
     target = Target(
-        "openai/gpt-4.1", region="us", api_key=SecretStr("k"), price=Price(2.0, 8.0), lacks=frozenset({"vision"})
+        "openai/gpt-4.1", region="us", api_key=SecretStr("k"), price=Price(2.0, 8.0), missing=frozenset({"vision"})
     )
     assert_type(target.model, str)
     assert_type(target.region, str | None)
@@ -82,7 +82,7 @@ def calls(pool: Pool) -> None:
     for chunk in chunks:
         assert_type(chunk.text, str)
         assert_type(chunk.tool_calls, tuple[ToolCallDelta, ...])
-        assert_type(chunk.receipt, Receipt | None)
+        assert_type(chunk.summary, StreamSummary | None)
 
 
 async def acalls(pool: Pool) -> None:
@@ -111,7 +111,7 @@ def errors(pool: Pool) -> None:
         assert_type(error.problems, tuple[str, ...])
     outcome = classify(ConnectionError())
     assert_type(outcome, Outcome)
-    assert_type(outcome.blame, Scope)
+    assert_type(outcome.fault_scope, Scope)
 
 
 def listening(event: Event) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hotspare.messages import ChatChunk as ChatChunk
     from hotspare.messages import ChatReply as ChatReply
     from hotspare.messages import ChatRequest as ChatRequest
-    from hotspare.messages import Receipt as Receipt
+    from hotspare.messages import StreamSummary as StreamSummary
     from hotspare.messages import ToolCall as ToolCall
     from hotspare.messages import ToolCallDelta as ToolCallDelta
     from hotspare.messages import Usage as Usage
@@ -51,7 +51,7 @@ _HOMES = {
         "AllTargetsFailed", "BackendError", "CallError", "ConfigError", "HotspareError", "MissingExtra", "PoolClosed",
         "RequestError", "StreamInterrupted",
     ),
-    "messages": ("ChatChunk", "ChatReply", "ChatRequest", "Receipt", "ToolCall", "ToolCallDelta", "Usage"),
+    "messages": ("ChatChunk", "ChatReply", "ChatRequest", "StreamSummary", "ToolCall", "ToolCallDelta", "Usage"),
     "outcome": ("AttemptRecord", "Kind", "Outcome", "Scope"),
     "policy": ("Breaker", "Hedge", "Policy", "RetryBudget", "Timeouts"),
     "pool": ("Pool",),

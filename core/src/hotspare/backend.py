@@ -1,4 +1,5 @@
-"""Backend: who makes one attempt's call. Built-in ones speak provider wires; adapters bring a framework's own models."""
+"""Backend: what makes the calls to one target. The built-in ones speak provider wire formats over HTTP; adapters bring
+backends that wrap a framework's own models."""
 
 from __future__ import annotations
 
@@ -10,19 +11,28 @@ from hotspare.outcome import Outcome
 
 
 class Backend(Protocol):
-    """Makes calls at one target. It never retries and keeps no health: the engine does.
+    """Makes calls to one target. It never retries and keeps no health: the engine does both.
 
     `timeout` is in seconds. For `send` it bounds the whole answer; for `stream` it bounds the wait for the first
-    content, and `stall` the wait between pieces of content after that. Async callers enforce both from outside as well
-    (a cancel scope), so an async backend only has to be cancellable; a sync backend should keep them as nearly as its
-    transport permits and yield `IDLE` whenever something came that is no progress, so that its caller can look at the clock.
+    content, and `stall` the wait between pieces of content after that. The drivers enforce both from outside as well:
+    in async code by cancelling, in sync code by closing the attempt's socket. A backend that does its own I/O in sync
+    code should therefore keep them as nearly as it can.
 
-    A stream yields chunks as they come and, as its last, exactly one chunk with `finish_reason` and `usage`, and only
-    when the wire's own proof of completion was seen; otherwise it raises.
+    A stream yields chunks as they come and, as its last, exactly one chunk with `finish_reason` and `usage`, and that only
+    after the wire format's own proof of completion; otherwise it raises. It yields `IDLE` for what arrives without being
+    content (keep-alive comments, empty role chunks), so that its reader can look at the clock.
     """
 
+    prefill: bool = False
+    """Whether a trailing assistant message is continued; where not, a broken answer is continued by instruction."""
+    streaming: bool = True
+    """Whether it can stream; where not, whole answers are waited for."""
+
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
-        """Names of the request's fields that this target cannot carry; empty when it can carry all."""
+        """Names of the request's fields that it cannot send; empty when it can send all of them.
+
+        What the *model* cannot do (`Target.missing`) is judged by the pool, for every backend alike.
+        """
         ...
 
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:

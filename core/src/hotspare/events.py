@@ -48,8 +48,8 @@ class StateChanged:
     subject: str
     before: State
     after: State
-    why: str
-    rest: float
+    reason: str
+    open_for: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def emit(events: Iterable[Event], listeners: Iterable[Listener]) -> None:
 def _log(event: Event) -> None:
     if isinstance(event, StateChanged):
         level = logging.WARNING if event.after is State.OPEN else logging.INFO
-        log.log(level, "%s: %s -> %s %s", event.subject, event.before, event.after, event.why)
+        log.log(level, "%s: %s -> %s %s", event.subject, event.before, event.after, event.reason)
     elif isinstance(event, NeedsAttention):
         log.error("%s needs attention: %s: %s", event.target, event.kind, event.message)
     elif isinstance(event, BudgetExhausted):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 from hotspare.outcome import AttemptRecord
@@ -113,8 +114,31 @@ class Usage:
         )
 
 
+class _WithAttempts:
+    """What a whole answer and a stream's summary have in common: where the answer came from, and at what price."""
+
+    __slots__ = ()
+    target: str
+    attempts: tuple[AttemptRecord, ...]
+    cost: float | None
+
+    @property
+    def failovers(self) -> int:
+        """How often the call went from one target to another."""
+        return sum(one.target != following.target for one, following in pairwise(self.attempts))
+
+    def as_metadata(self) -> dict[str, Any]:
+        """Where the answer came from, as plain values: target, failovers, cost (USD), attempts."""
+        return {
+            "target": self.target,
+            "failovers": self.failovers,
+            "cost": self.cost,
+            "attempts": [attempt.as_dict() for attempt in self.attempts],
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatReply:
+class ChatReply(_WithAttempts):
     """A whole answer.
 
     `text` and `reasoning` are "" where there is none; `refusal` is the model's own refusal text. `thinking` holds
@@ -154,27 +178,39 @@ class ChatReply:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a stream took.
+class StreamSummary(_WithAttempts):
+    """How a stream was made.
 
-    `target` spoke last, `targets` all spoke in this order; `seams` are the places in the text, in characters, where one
-    took over from another. `attempts` is everything tried. `cost`: USD, broken parts estimated, None where no price is
-    known. `repaid_tokens`: estimated tokens that were paid more than once because of breaks.
+    `target`: where its end came from. `targets`: all that contributed, in order. `splice_points`: the places in the
+    text, in characters, where one took over from another. `attempts`: everything that was tried. `cost`: USD, broken
+    parts estimated; None where a price is not known. `duplicate_tokens`: estimated tokens that were paid more than once
+    because of breaks.
     """
 
     target: str
     attempts: tuple[AttemptRecord, ...] = ()
     cost: float | None = None
     targets: tuple[str, ...] = ()
-    seams: tuple[int, ...] = ()
-    repaid_tokens: int = 0
+    splice_points: tuple[int, ...] = ()
+    duplicate_tokens: int = 0
+
+    def as_metadata(self) -> dict[str, Any]:
+        """As of a whole answer; a spliced stream also has targets, splice points and duplicate tokens."""
+        values = _WithAttempts.as_metadata(self)
+        if self.splice_points:
+            values |= {
+                "targets": list(self.targets),
+                "splice_points": list(self.splice_points),
+                "duplicate_tokens": self.duplicate_tokens,
+            }
+        return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatChunk:
     """A piece of a streamed answer: what is new since the last one.
 
-    Only the last chunk has `finish_reason`, `usage` and `receipt`. A backend may yield a chunk with nothing in it (a
+    Only the last chunk has `finish_reason`, `usage` and `summary`. A backend may yield a chunk with nothing in it (a
     keep-alive came): it is no progress and is never shown to callers. `native`: the framework's own chunk, where a
     framework's model stands behind the target and the text was not changed at a seam.
     """
@@ -188,7 +224,7 @@ class ChatChunk:
     usage: Usage | None = None
     model: str = ""
     id: str = ""
-    receipt: Receipt | None = None
+    summary: StreamSummary | None = None
     native: Any = field(default=None, repr=False, compare=False)
 
     @property

@@ -1,30 +1,31 @@
-"""How an attempt ended: one classification that health, failover and reports key on (docs: how a call flows)."""
+"""How an attempt ended: one classification that health, failover and reports key on (docs: "Outcomes")."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Kind(StrEnum):
-    """What happened. The table of what follows from each kind is in the documentation, "Outcomes"."""
+    """What happened. What follows from each kind is a table in the documentation, "Outcomes"."""
 
     OK = "ok"
-    SERVER = "server"  # 5xx, error in a stream, malformed or empty answer, no proof of completion
-    TRANSPORT = "transport"  # DNS, connect, TLS, reset
-    TIMEOUT = "timeout"  # no first token, stall, drip
-    THROTTLED = "throttled"  # 429: a limit of ours that refills soon
-    EXHAUSTED = "exhausted"  # a daily quota, credit, billing: refills late or never
-    DENIED = "denied"  # 401, 403, a revoked key
-    GONE = "gone"  # the model does not exist here (any more)
-    TOO_LONG = "too_long"  # the prompt is over the context window
-    REFUSED = "refused"  # content filter, safety block
+    SERVER = "server"  # 5xx, an error event, a malformed or empty answer, no proof of completion
+    TRANSPORT = "transport"  # DNS, connect, TLS, reset, broken HTTP
+    TIMEOUT = "timeout"  # no first token, a stall, too low a throughput
+    RATE_LIMITED = "rate_limited"  # 429: a limit that refills soon
+    QUOTA = "quota"  # a daily quota, credit, billing: refills late or never
+    AUTH = "auth"  # 401 and 403 about the key
+    NOT_FOUND = "not_found"  # no such model or deployment
+    CONTEXT_LENGTH = "context_length"  # the prompt is longer than the context window
+    CONTENT_FILTER = "content_filter"  # a content filter, a safety block, a refusal
     INVALID = "invalid"  # the request is wrong
-    ABANDONED = "abandoned"  # the caller left, or a hedge lost
+    CANCELLED = "cancelled"  # the caller left, or another attempt of the call won
 
 
-class Ending(StrEnum):
-    """What an outcome says about the target's health. A neutral ending only gives the place back."""
+class HealthEffect(StrEnum):
+    """What an outcome says about the target's health. A neutral one only gives the permit back."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -32,7 +33,7 @@ class Ending(StrEnum):
 
 
 class Scope(StrEnum):
-    """Whose fault it was: what else to stay away from."""
+    """Whose fault an outcome is: what else the call stays away from."""
 
     TARGET = "target"
     REGION = "region"
@@ -41,17 +42,29 @@ class Scope(StrEnum):
     NONE = "none"
 
 
+class AttemptReason(StrEnum):
+    """Why an attempt was made on its target."""
+
+    FIRST = "first"  # the first attempt of the call
+    FAILOVER = "failover"  # another target failed before
+    RETRY = "retry"  # the same target failed before
+    PROBE = "probe"  # the one attempt that a half-open breaker admits
+    AFTER_WAIT = "after_wait"  # the call had waited for a recovery
+    LAST_RESORT = "last_resort"  # no target was available
+    HEDGE = "hedge"  # beside an attempt that was still running
+
+
 _FAILURES = frozenset({Kind.SERVER, Kind.TRANSPORT, Kind.TIMEOUT})
 _SCOPES = {
     Kind.SERVER: Scope.REGION,
     Kind.TRANSPORT: Scope.REGION,
     Kind.TIMEOUT: Scope.TARGET,
-    Kind.THROTTLED: Scope.TARGET,
-    Kind.EXHAUSTED: Scope.ACCOUNT,
-    Kind.DENIED: Scope.ACCOUNT,
-    Kind.GONE: Scope.TARGET,
-    Kind.TOO_LONG: Scope.REQUEST,
-    Kind.REFUSED: Scope.REQUEST,
+    Kind.RATE_LIMITED: Scope.TARGET,
+    Kind.QUOTA: Scope.ACCOUNT,
+    Kind.AUTH: Scope.ACCOUNT,
+    Kind.NOT_FOUND: Scope.TARGET,
+    Kind.CONTEXT_LENGTH: Scope.REQUEST,
+    Kind.CONTENT_FILTER: Scope.REQUEST,
     Kind.INVALID: Scope.REQUEST,
 }
 
@@ -60,10 +73,11 @@ _SCOPES = {
 class Outcome:
     """How one attempt ended.
 
-    `retry_after` is in seconds from the moment the answer came (None: the provider named no time).
-    `message` is the provider's own words, at most 500 characters. `scope` None means the kind's usual one.
-    `unconnected` marks a TRANSPORT failure before a connection stood (DNS, refused, TLS).
-    `should_retry` is the provider's own `x-should-retry`, which overrules a guess from the status.
+    `message`: the provider's own message, at most 500 characters. `status`, `code`: its HTTP status and error code.
+    `retry_after`: seconds, counted from the response (None: the provider named no time).
+    `scope`: whose fault it is, where that differs from the kind's usual scope.
+    `before_connect`: a TRANSPORT failure without a connection (DNS, refused, TLS).
+    `should_retry`: the provider's own `x-should-retry`, which takes precedence over the status.
     """
 
     kind: Kind
@@ -72,7 +86,7 @@ class Outcome:
     code: str | None = None
     retry_after: float | None = None
     scope: Scope | None = None
-    unconnected: bool = False
+    before_connect: bool = False
     should_retry: bool | None = None
 
     @property
@@ -81,42 +95,50 @@ class Outcome:
         return self.kind is Kind.OK
 
     @property
-    def ending(self) -> Ending:
+    def health_effect(self) -> HealthEffect:
         """Success, failure or neutral, for the breaker."""
         if self.kind is Kind.OK:
-            return Ending.SUCCESS
-        return Ending.FAILURE if self.kind in _FAILURES else Ending.NEUTRAL
+            return HealthEffect.SUCCESS
+        return HealthEffect.FAILURE if self.kind in _FAILURES else HealthEffect.NEUTRAL
 
     @property
-    def blame(self) -> Scope:
-        """Whose fault it was: `scope` if the classifier knew better, else the kind's usual one."""
+    def fault_scope(self) -> Scope:
+        """`scope`, or the usual scope of the kind."""
         return self.scope or _SCOPES.get(self.kind, Scope.NONE)
 
 
 OK = Outcome(Kind.OK)
-ABANDONED = Outcome(Kind.ABANDONED)
+CANCELLED = Outcome(Kind.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One try of a call on one target, as it is shown to users: in replies, errors, events and the ledger.
+    """One attempt, as replies, errors, events and the ledger show it.
 
-    `seconds` is the attempt's duration, `ttft` the time to its first token (streams), both in seconds.
-    `why` says how the engine came to it: first, failover, return, probe, panic, waited or hedge.
+    `seconds`: how long it took. `ttft`: seconds to its first token (streams). `retry_after`: seconds.
     """
 
     number: int
     target: str
     kind: Kind
     seconds: float
-    why: str = "first"
+    reason: AttemptReason = AttemptReason.FIRST
     status: int | None = None
     code: str | None = None
     message: str = ""
     ttft: float | None = None
     retry_after: float | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, logs and the metadata of frameworks; fields without a value are left out."""
+        values: dict[str, Any] = {
+            "number": self.number, "target": self.target, "kind": str(self.kind), "seconds": round(self.seconds, 4),
+            "reason": str(self.reason), "status": self.status, "code": self.code, "message": self.message or None,
+            "ttft": None if self.ttft is None else round(self.ttft, 4), "retry_after": self.retry_after,
+        }  # fmt: skip
+        return {name: value for name, value in values.items() if value is not None}
+
     def __str__(self) -> str:
         status = f" {self.status}" if self.status else ""
-        words = f": {self.message}" if self.message else ""
-        return f"{self.target} [{self.why}] {self.kind.upper()}{status} after {self.seconds:.2f} s{words}"
+        message = f": {self.message}" if self.message else ""
+        return f"{self.target} [{self.reason}] {self.kind.upper()}{status} after {self.seconds:.2f} s{message}"

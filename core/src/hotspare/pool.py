@@ -17,11 +17,11 @@ from hotspare._config.routes import check_targets, tiers_of
 from hotspare._drivers import event_loop as aio
 from hotspare._drivers import fork as forks
 from hotspare._drivers import threads as sync
-from hotspare._engine.call import Attempt, Call, Member
+from hotspare._engine.call import Attempt, Call, TargetState
 from hotspare._engine.flow import Wait, flow
-from hotspare._engine.scheduler import Gate
+from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.streaming import Watch, aread, cost_of, read
-from hotspare._health.breaker import Health
+from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.domains import domains_of
 from hotspare._requests.validation import request_of
 from hotspare._routing import candidates as routing
@@ -73,8 +73,12 @@ class Pool:
 
         self._http = Http(transport=transport, verify=verify)
         members = {
-            target.name: Member(
-                target, backend_for(target, self._http), Health(self.policy.breaker), domains_of(target), position
+            target.name: TargetState(
+                target,
+                backend_for(target, self._http),
+                CircuitBreaker(self.policy.breaker),
+                domains_of(target),
+                position,
             )
             for position, target in enumerate(self.targets)
         }
@@ -82,7 +86,7 @@ class Pool:
             name: tuple(tuple(members[target.name] for target in tier) for tier in route)
             for name, route in tiers.items()
         }
-        self._gate = Gate(tuple(members.values()), self.policy, rng or random.Random())
+        self._gate = Scheduler(tuple(members.values()), self.policy, rng or random.Random())
         self._listeners = [_heard(listener) for listener in listeners]
         self._clock = clock
         self._ids = itertools.count(1)
@@ -145,7 +149,7 @@ class Pool:
                 watch.follow(await self._adrive(call))
 
     def stream(self, request: str | Sequence[Message] | ChatRequest, **options: Any) -> Generator[ChatChunk]:
-        """The answer piece by piece; the last chunk has `finish_reason`, `usage` and `receipt`. Options as in `chat`.
+        """The answer piece by piece; the last chunk has `finish_reason`, `usage` and `summary`. Options as in `chat`.
 
         Failover before the first content shows nothing to the caller. Closing the generator closes the connection.
 
@@ -292,12 +296,12 @@ class Pool:
         try:
             yield
         finally:
-            self._gate.ended(call, self._clock())
+            self._gate.record_call_end(call, self._clock())
             self._tell()
 
     def _reply(self, call: Call, winner: Attempt) -> ChatReply:
         reply: ChatReply = winner.result
-        target = winner.member.target
+        target = winner.target_state.target
         cost = cost_of(call, [(target, reply.usage)])
         return dataclasses.replace(reply, target=target.name, attempts=tuple(call.records), cost=cost)
 
@@ -314,9 +318,9 @@ class Pool:
         await aio.rest(command)
 
     def _tell(self) -> None:
-        told, rings = self._gate.drain()
+        told, rings = self._gate.take_pending()
         for ticket in rings:
-            ticket.ring()
+            ticket.wake_up()
         if told:
             events.emit(told, tuple(self._listeners))
 
@@ -329,7 +333,7 @@ def _heard(listener: events.Listener) -> events.Listener:
 
 def _folded(chunks: list[ChatChunk]) -> ChatReply:
     """The whole answer that a stream made, with its trail."""
-    reply, receipt = reply_of(chunks), chunks[-1].receipt
+    reply, receipt = reply_of(chunks), chunks[-1].summary
     if receipt is None:
         raise AssertionError("a stream ends with a receipt")
     return dataclasses.replace(reply, target=receipt.target, attempts=receipt.attempts, cost=receipt.cost)

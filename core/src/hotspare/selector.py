@@ -21,14 +21,14 @@ from hotspare import events
 from hotspare._classify.rules import classify
 from hotspare._config.routes import target_problems
 from hotspare._drivers import fork as forks
-from hotspare._engine.call import Attempt, Call, Member
+from hotspare._engine.call import Attempt, Call, TargetState
 from hotspare._engine.flow import failed
-from hotspare._engine.scheduler import Gate, GiveUp, Pause
-from hotspare._health.breaker import Health
+from hotspare._engine.scheduler import GiveUp, Pause, Scheduler
+from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.domains import domains_of
 from hotspare.errors import ConfigError, Problem
 from hotspare.messages import ChatRequest
-from hotspare.outcome import ABANDONED, OK, Kind, Outcome
+from hotspare.outcome import CANCELLED, OK, AttemptReason, Kind, Outcome
 from hotspare.policy import Policy, policy_of
 from hotspare.status import PoolHealth, snapshot
 from hotspare.target import Target
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 class _ByCaller:
     """Stands where a pool has a backend: the caller makes the calls, and knows what it may ask."""
+
+    prefill = False
+    streaming = True
 
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
         return ()
@@ -51,7 +54,7 @@ _NOTHING = ChatRequest(messages=())
 class Selector:
     """Picks among targets by the health, the failure domains and the strategy of a pool, and makes no call.
 
-    It never waits: of its policy, `second_try`, `patience` and `when_all_down` are `other`, 0 and `fail`, and nothing runs side by side. It keeps no time:
+    It never waits: of its policy, `retry_same_target`, `patience` and `when_all_down` are `never`, 0 and `fail`, and nothing runs side by side. It keeps no time:
     a timeout is the caller's, who settles it as `Outcome(Kind.TIMEOUT)`, or raises it inside the lease. And whether a call
     goes on after a failure is the caller's as well: whoever picks again wants another try.
 
@@ -79,15 +82,15 @@ class Selector:
         given = policy_of(policy, policy_fields)
         self.policy = replace(
             given,
-            second_try="other",
-            patience=0.0,
+            retry_same_target="never",
+            max_retry_after_wait=0.0,
             when_all_down="fail",
             on_slow="abandon",
             hedge=None,
-            failover_on=frozenset({Kind.REFUSED, Kind.INVALID}),
+            failover_on=frozenset({Kind.CONTENT_FILTER, Kind.INVALID}),
         )
-        self._gate = Gate((), self.policy, rng or random.Random())
-        self._members: dict[str, Member] = {}
+        self._gate = Scheduler((), self.policy, rng or random.Random())
+        self._members: dict[str, TargetState] = {}
         self._open: dict[Lease, None] = {}
         self._listeners = tuple(listeners)
         self._clock = clock
@@ -101,11 +104,11 @@ class Selector:
         if problems:
             raise ConfigError(problems)
         members = [
-            Member(target, _BY_CALLER, Health(self.policy.breaker), domains_of(target), position)
+            TargetState(target, _BY_CALLER, CircuitBreaker(self.policy.breaker), domains_of(target), position)
             for position, target in enumerate(targets, len(self._members))
         ]
         self._members |= {member.name: member for member in members}
-        self._gate.enroll(members)
+        self._gate.add(members)
 
     def pick(
         self,
@@ -137,9 +140,9 @@ class Selector:
                 f"pick-{next(self._ids)}", request, tiers, streaming, now, now + self.policy.deadline,
                 self.policy.max_attempts, watched=False,
             )  # fmt: skip
-            self._gate.open(now)
+            self._gate.call_started(now)
         else:
-            after.settle(ABANDONED)
+            after.settle(CANCELLED)
             call = after.call
             call.tiers, call.deadline = tiers, now + self.policy.deadline
         call.panics = last_resort
@@ -158,18 +161,20 @@ class Selector:
 
     def _next(self, call: Call) -> Attempt:
         now = self._clock()
-        step = self._gate.next(call, now)
-        if isinstance(step, GiveUp) and any(self._gate.standing.opens_at(member, now) <= now for member in call.asked):
+        step = self._gate.next_step(call, now)
+        if isinstance(step, GiveUp) and any(
+            self._gate.tracker.available_at(member, now) <= now for member in call.asked
+        ):
             call.asked.clear()  # everybody was asked, and some are none the worse for it: begin anew
-            step = self._gate.next(call, now)
+            step = self._gate.next_step(call, now)
         while isinstance(step, Pause):  # a Retry-After of nothing at all: the same target again, at once
-            step = self._gate.next(call, self._clock())
+            step = self._gate.next_step(call, self._clock())
         if isinstance(step, GiveUp):
             self._tell()
             raise failed(call, step)
         return step
 
-    def _tiers(self, among: Collection[str] | None) -> tuple[tuple[Member, ...], ...]:
+    def _tiers(self, among: Collection[str] | None) -> tuple[tuple[TargetState, ...], ...]:
         members = list(self._members.values())
         if among is not None:
             missing = [name for name in among if name not in self._members]
@@ -189,11 +194,11 @@ class Selector:
         return True
 
     def _broke(self, lease: Lease, outcome: Outcome) -> None:
-        self._gate.broke(lease.call, lease.attempt, outcome, "", self._clock())
+        self._gate.record_stream_break(lease.call, lease.attempt, outcome, "", self._clock())
         self._tell()
 
     def _tell(self) -> None:
-        told, _ = self._gate.drain()
+        told, _ = self._gate.take_pending()
         if told:
             events.emit(told, self._listeners)
 
@@ -213,12 +218,12 @@ class Lease:
     @property
     def target(self) -> Target:
         """Who is to be asked."""
-        return self.attempt.member.target
+        return self.attempt.target_state.target
 
     @property
-    def why(self) -> str:
+    def why(self) -> AttemptReason:
         """How it came to this target: first, failover, probe, return or panic."""
-        return self.attempt.why
+        return self.attempt.reason
 
     @property
     def timeout(self) -> float:
@@ -245,7 +250,7 @@ class Lease:
         if error is None:
             self.settle(OK)
         else:
-            self.settle(classify(error) if isinstance(error, Exception) else ABANDONED)
+            self.settle(classify(error) if isinstance(error, Exception) else CANCELLED)
 
     def __repr__(self) -> str:
         return f"Lease({self.target.name!r}, {self.why!r})"

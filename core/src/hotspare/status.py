@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from hotspare._engine.scheduler import Gate
+from hotspare._engine.scheduler import Scheduler
 from hotspare._health.breaker import State
 
 
 @dataclass(frozen=True, slots=True)
 class TargetHealth:
-    """One target now. `reopens_in`, `throttled_for` and percentiles are in seconds; None: unknown, or not by itself."""
+    """One target now. `reopens_in`, `rate_limited_for` and percentiles are in seconds; None: unknown, or not by itself."""
 
     target: str
     state: State
-    why: str
+    reason: str
     reopens_in: float | None
-    throttled_for: float
+    rate_limited_for: float
     disabled: str
     calls: int
     failures: int
     trips: int
-    share: float
+    traffic_share: float
     ttft_p50: float | None
     ttft_p95: float | None
     answer_p50: float | None
@@ -36,7 +36,7 @@ class DomainHealth:
     domain: str
     level: str
     state: State
-    why: str
+    reason: str
     reopens_in: float
 
 
@@ -58,21 +58,21 @@ class PoolHealth:
         raise KeyError(name)
 
 
-def snapshot(gate: Gate, now: float) -> PoolHealth:
+def snapshot(gate: Scheduler, now: float) -> PoolHealth:
     """Copy what is known; takes no lock (values may be a call apart)."""
     targets: list[TargetHealth] = []
     for member in gate.members:
-        health = member.health
-        share = health.share(now)
-        opens = health.opens_at(now)
+        health = member.breaker
+        share = health.traffic_share(now)
+        opens = health.available_at(now)
         calls, failures = health.recent
         targets.append(
             TargetHealth(
                 member.name,
                 health.state,
-                health.why,
+                health.reason,
                 None if opens == inf else max(0.0, opens - now),
-                max(0.0, health.throttled_until - now),
+                max(0.0, health.rate_limited_until - now),
                 health.disabled,
                 calls,
                 failures,
@@ -80,12 +80,12 @@ def snapshot(gate: Gate, now: float) -> PoolHealth:
                 share,
                 member.first_token.quantile(0.5),
                 member.first_token.quantile(0.95),
-                member.whole.quantile(0.5),
-                member.whole.quantile(0.95),
+                member.completion.quantile(0.5),
+                member.completion.quantile(0.95),
             )
         )
     domains = tuple(
-        DomainHealth(str(domain), domain.level, health.state, health.why, max(0.0, health.opens_at(now) - now))
+        DomainHealth(str(domain), domain.level, health.state, health.reason, max(0.0, health.available_at(now) - now))
         for domain, health in tuple(gate.domains.items())
     )
-    return PoolHealth(tuple(targets), domains, gate.outstanding, len(gate.waiting), gate.retries.tokens)
+    return PoolHealth(tuple(targets), domains, gate.in_flight, len(gate.waiting), gate.retries.tokens)

@@ -60,7 +60,7 @@ class Target:
         context_window: tokens; None means unknown, which never keeps a target from being asked.
         max_output_tokens: sent where a provider requires a bound and the request names none (Anthropic). Default 4096.
         lacks: what this model cannot do, e.g. ``{"vision"}``; a request that needs it goes elsewhere.
-        may_drop: request fields that this target may leave out when its wire cannot carry them, e.g. ``{"seed"}``.
+        droppable: request fields that this target may leave out when its wire cannot carry them, e.g. ``{"seed"}``.
         extra: body fields sent with every request to this target, merged over what hotspare writes.
         headers: sent with every request to this target.
         price: USD per million tokens.
@@ -83,19 +83,19 @@ class Target:
     aliases: frozenset[str] = frozenset()
     context_window: int | None = None
     max_output_tokens: int = 4096
-    lacks: frozenset[Capability] = frozenset()
-    may_drop: frozenset[str] = frozenset()
+    missing: frozenset[Capability] = frozenset()
+    droppable: frozenset[str] = frozenset()
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     price: Price | None = None
-    whole: Literal["wait", "stream"] | None = None
-    reasons: bool = False
+    completion: Literal["wait", "stream"] | None = None
+    reasoning: bool = False
     backend: Backend | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        from hotspare._config.coercion import typed
+        from hotspare._config.coercion import coerce
 
-        for name, value in typed("target", self).items():
+        for name, value in coerce("target", self).items():
             object.__setattr__(self, name, value)
         problems = self._problems()
         if problems:
@@ -115,16 +115,16 @@ class Target:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 found.append(Problem.at(f"target.{name}", value, "must be above 0 tokens"))
-        if self.whole not in (None, "wait", "stream"):
-            found.append(Problem.at("target.whole", self.whole, "must be wait or stream"))
+        if self.completion not in (None, "wait", "stream"):
+            found.append(Problem.at("target.whole", self.completion, "must be wait or stream"))
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
             found.append(Problem.at("target.base_url", self.base_url, "must begin with http:// or https://"))
         if self.price is not None and min(p for p in self.price if p is not None) < 0:
             found.append(Problem.at("target.price", tuple(self.price), "must not be negative: USD per million tokens"))
         known = {knob.name for knob in fields(ChatRequest)}
-        for name in sorted(self.may_drop - known):
+        for name in sorted(self.droppable - known):
             found.append(
-                Problem.at("target.may_drop", name, f"is no field of a request; known: {', '.join(sorted(known))}")
+                Problem.at("target.droppable", name, f"is no field of a request; known: {', '.join(sorted(known))}")
             )
         for name, value in self.headers.items():
             if not (name.isascii() and name.isprintable() and value.isascii() and value.isprintable()):

@@ -61,6 +61,8 @@ class ScriptedTarget:
         **target: Any,
     ) -> None:
         self.calls = 0
+        self.prefill = False
+        self.streaming = True
         self._seconds = seconds
         self._clock = clock
         if callable(script):

@@ -63,7 +63,7 @@ def pool_in(state: State, kind: Kind, provider: Provider, **policy: Any) -> Iter
         provider.fault(
             endpoint, "refused" if endpoint == "a" else "status", **({} if endpoint == "a" else {"status": 503})
         )
-    with Pool(targets, second_try="other", **policy) as pool:
+    with Pool(targets, retry_same_target="never", **policy) as pool:
         for _ in range(12 if _DEAD[state] else 0):
             pool.chat("tokens=1")
         yield pool

@@ -22,7 +22,7 @@ FACES = ["sync", "async"]
 
 def ask(targets: list[Target], case: Case, face: str) -> AIMessage:
     """The recorded question through LangChain: the messages as its own, the tools bound, streamed if it was a stream."""
-    with Pool(targets, transport="httpx", verify=TLS, second_try="other") as pool:
+    with Pool(targets, transport="httpx", verify=TLS, retry_same_target="never") as pool:
         return through(ChatHotspare(pool=pool), case, face)
 
 

@@ -308,10 +308,10 @@ def test_a_call_that_is_no_json_is_kept_apart() -> None:
 
 CLASSES: list[tuple[tuple[Kind, ...], type[ModelError]]] = [
     ((Kind.SERVER,), ModelAPIError), ((Kind.TRANSPORT,), ModelConnectionError), ((Kind.TIMEOUT,), ModelTimeoutError),
-    ((Kind.THROTTLED,), ModelRateLimitError), ((Kind.EXHAUSTED,), ModelAuthenticationError), ((Kind.DENIED,), ModelAuthenticationError),
-    ((Kind.GONE,), ModelNotFoundError), ((Kind.TOO_LONG,), ContextOverflowError), ((Kind.REFUSED,), ModelInvalidRequestError),
-    ((Kind.INVALID,), ModelInvalidRequestError), ((), ModelAPIError), ((Kind.DENIED, Kind.SERVER), ModelAPIError),
-    ((Kind.DENIED, Kind.GONE), ModelAuthenticationError), ((Kind.SERVER, Kind.TOO_LONG), ContextOverflowError),
+    ((Kind.RATE_LIMITED,), ModelRateLimitError), ((Kind.QUOTA,), ModelAuthenticationError), ((Kind.AUTH,), ModelAuthenticationError),
+    ((Kind.NOT_FOUND,), ModelNotFoundError), ((Kind.CONTEXT_LENGTH,), ContextOverflowError), ((Kind.CONTENT_FILTER,), ModelInvalidRequestError),
+    ((Kind.INVALID,), ModelInvalidRequestError), ((), ModelAPIError), ((Kind.AUTH, Kind.SERVER), ModelAPIError),
+    ((Kind.AUTH, Kind.NOT_FOUND), ModelAuthenticationError), ((Kind.SERVER, Kind.CONTEXT_LENGTH), ContextOverflowError),
 ]  # fmt: skip
 
 
@@ -371,7 +371,7 @@ def test_a_profile_is_what_all_can_do() -> None:
 
 def test_a_pools_profile(provider: Provider) -> None:
     """Of wires by what they could carry, of native members by LangChain's data, of both together by what both can."""
-    plain_target = Target("openai/gpt-4.1", api_key=KEY, context_window=4096, lacks=frozenset({"vision"}))
+    plain_target = Target("openai/gpt-4.1", api_key=KEY, context_window=4096, missing=frozenset({"vision"}))
     wires = ChatHotspare(targets=[plain_target, *wire_targets(provider)]).profile
     assert wires == {
         "tool_calling": True, "tool_choice": True, "structured_output": True, "image_inputs": False, "max_input_tokens": 4096,

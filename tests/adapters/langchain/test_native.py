@@ -103,12 +103,12 @@ def test_a_model_that_may_retry_unseen_is_told_of() -> None:
 FAULTS: list[tuple[str, dict[str, Any], Kind]] = [
     ("status", {"status": 500}, Kind.SERVER),
     ("status", {"status": 529}, Kind.SERVER),
-    ("status", {"status": 401}, Kind.DENIED),
-    ("status", {"status": 404}, Kind.GONE),
+    ("status", {"status": 401}, Kind.AUTH),
+    ("status", {"status": 404}, Kind.NOT_FOUND),
     ("status", {"status": 400}, Kind.INVALID),
     ("status", {"status": 502}, Kind.SERVER),
-    ("throttled", {"after": 7}, Kind.THROTTLED),
-    ("quota", {"form": "balance"}, Kind.EXHAUSTED),
+    ("throttled", {"after": 7}, Kind.RATE_LIMITED),
+    ("quota", {"form": "balance"}, Kind.QUOTA),
     ("refused", {}, Kind.TRANSPORT),
     ("reset", {}, Kind.TRANSPORT),
     ("close", {}, Kind.TRANSPORT),
@@ -168,7 +168,7 @@ def test_a_prompt_that_is_too_long(make: Make, provider: Provider, pools: Callab
     pool = pools(target_of(make(provider, "a")), when_all_down="fail")
     with pytest.raises(AllTargetsFailed) as caught:
         pool.chat("toolong")
-    assert caught.value.attempts[0].kind is Kind.TOO_LONG
+    assert caught.value.attempts[0].kind is Kind.CONTEXT_LENGTH
 
 
 def test_a_graphs_own_signal_is_no_failure(pools: Callable[..., Pool]) -> None:
@@ -234,7 +234,7 @@ def test_a_spent_rate_limiter_sends_the_call_elsewhere(provider: Provider) -> No
     llm = ChatHotspare(models=[openai(provider, "a", rate_limiter=limiter), anthropic(provider, "b")])
     told = [llm.invoke("hello").response_metadata["hotspare"] for _ in range(3)]
     assert [trail["target"].split("/")[0] for trail in told] == ["openai", "anthropic", "anthropic"]
-    assert told[1]["attempts"][0]["outcome"] == "throttled"
+    assert told[1]["attempts"][0]["outcome"] == "rate_limited"
     assert provider.stats("a").requests == 1
 
 
@@ -249,7 +249,7 @@ async def test_a_spent_rate_limiter_in_every_face(face: str, provider: Provider)
         chunks = list(llm.stream("hello")) if face == "stream" else [chunk async for chunk in llm.astream("hello")]
         told = chunks[-1]
     trail = told.response_metadata["hotspare"]
-    assert [attempt["outcome"] for attempt in trail["attempts"]] == ["throttled", "ok"]
+    assert [attempt["outcome"] for attempt in trail["attempts"]] == ["rate_limited", "ok"]
     assert provider.stats("a").requests == 0
 
 

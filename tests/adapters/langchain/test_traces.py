@@ -50,7 +50,7 @@ def llm(request: pytest.FixtureRequest, provider: Provider) -> Iterator[ChatHots
     """A model with a new pool whose first two targets are dead."""
     targets = wire_targets(provider) if request.param == "wire" else targets_of(native_models(provider))
     provider.fault(["a", "b"], "status", status=503)
-    with Pool(targets, second_try="other") as pool:
+    with Pool(targets, retry_same_target="never") as pool:
         yield ChatHotspare(pool=pool)
 
 

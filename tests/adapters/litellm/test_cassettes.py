@@ -87,7 +87,7 @@ async def test_failover_across_two_recordings(error: str, which: str, asynchrono
     """OpenAI refuses, Anthropic answers, in one call of LiteLLM's."""
     case = CASES[which]
     names = f"openai/{error}", f"anthropic/{which}"
-    with replay(*names) as targets, Pool(targets, transport="httpx", verify=TLS, second_try="other") as pool:
+    with replay(*names) as targets, Pool(targets, transport="httpx", verify=TLS, retry_same_target="never") as pool:
         litellm_hotspare.register(pool)
         _, answers = await ask(face_of(case, asynchronous=asynchronous), **asked(case))
     check(whole(answers), recorded(names[1]))

@@ -84,20 +84,20 @@ async def test_what_is_no_answer_fails_over(wire: str, face: str, fault: str, pr
     """To a wire of hotspare's own; LiteLLM's retries are switched off, and an empty 200 is no success."""
     provider.fault("a", fault)
     spare = Target("openai/gpt-4.1", name="b", base_url=provider.base_url("b"), api_key=KEY)
-    async with Pool([member(provider, wire), spare], second_try="other") as pool:
+    async with Pool([member(provider, wire), spare], retry_same_target="never") as pool:
         reply = await ask(pool, face, "hello there")
     assert reply.text == answer("hello there")
     assert provider.stats("a").requests <= 1
 
 
 KINDS: dict[str, tuple[str, dict[str, Any], Kind]] = {
-    "limit": ("hello", {"kind": "throttled", "after": 3}, Kind.THROTTLED),
-    "quota": ("hello", {"kind": "quota"}, Kind.EXHAUSTED),
-    "key": ("hello", {"kind": "status", "status": 401}, Kind.DENIED),
+    "limit": ("hello", {"kind": "throttled", "after": 3}, Kind.RATE_LIMITED),
+    "quota": ("hello", {"kind": "quota"}, Kind.QUOTA),
+    "key": ("hello", {"kind": "status", "status": 401}, Kind.AUTH),
     "down": ("hello", {"kind": "status", "status": 503}, Kind.SERVER),
     "refused": ("hello", {"kind": "refused"}, Kind.TRANSPORT),
     "silence": ("hello", {"kind": "blackhole"}, Kind.TIMEOUT),
-    "window": ("toolong", {}, Kind.TOO_LONG),
+    "window": ("toolong", {}, Kind.CONTEXT_LENGTH),
 }
 
 
@@ -111,12 +111,14 @@ async def test_what_its_errors_mean(wire: str, face: str, case: str, provider: P
     if fault:
         provider.fault("a", **fault)
     deadline = 1.2 if kind is Kind.TIMEOUT else 30
-    async with Pool([member(provider, wire)], deadline=deadline, when_all_down="fail", second_try="other") as pool:
+    async with Pool(
+        [member(provider, wire)], deadline=deadline, when_all_down="fail", retry_same_target="never"
+    ) as pool:
         with pytest.raises(AllTargetsFailed) as caught:
             await ask(pool, face, words)
     record = caught.value.attempts[0]
     assert record.kind is kind
-    if kind is Kind.THROTTLED:
+    if kind is Kind.RATE_LIMITED:
         assert record.retry_after == 3
 
 
@@ -158,7 +160,7 @@ def test_what_litellm_does_not_translate_is_asked_elsewhere(provider: Provider) 
     assert LiteLLMBackend(member(provider, "anthropic")).unsupported(request) == ("seed",)
     with Pool([member(provider, "anthropic"), member(provider, "openai", "b")]) as pool:
         assert pool.chat("q", seed=7).target == "b"
-    with Pool([member(provider, "anthropic", may_drop={"seed"})]) as pool:
+    with Pool([member(provider, "anthropic", droppable={"seed"})]) as pool:
         assert pool.chat("q", seed=7).target == "a"
     assert LiteLLMBackend(Target("litellm/nobody-knows/m")).unsupported(request) == ()
     assert "claude" in repr(LiteLLMBackend(member(provider, "anthropic")))

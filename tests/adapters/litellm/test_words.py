@@ -5,7 +5,7 @@ from typing import Any
 import litellm
 import litellm_hotspare
 import pytest
-from hotspare import ChatChunk, ChatReply, Price, Receipt, ToolCall, ToolCallDelta, Usage
+from hotspare import ChatChunk, ChatReply, Price, StreamSummary, ToolCall, ToolCallDelta, Usage
 from hotspare.errors import EmptyAnswer
 from litellm_hotspare.answered import Speaker, response_of
 from litellm_hotspare.asked import request_of
@@ -58,7 +58,7 @@ def test_the_last_piece() -> None:
         text="!",
         finish_reason="stop",
         usage=Usage(1, 2),
-        receipt=Receipt("b", cost=0.5, targets=("a", "b"), seams=(7,)),
+        summary=StreamSummary("b", cost=0.5, targets=("a", "b"), splice_points=(7,)),
     )
     text, end = Speaker("m").say(last)
     assert text.choices[0].delta.content == "!"

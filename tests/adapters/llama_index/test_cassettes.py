@@ -33,7 +33,7 @@ FACES = ["sync", "async"]
 
 def ask(targets: list[Target], case: Case, face: str) -> ChatResponse:
     """The recorded question through LlamaIndex: its own messages, whole or streamed as it was recorded."""
-    with Pool(targets, transport="httpx", verify=TLS, second_try="other") as pool:
+    with Pool(targets, transport="httpx", verify=TLS, retry_same_target="never") as pool:
         return through(Hotspare(pool=pool), case, face)
 
 
@@ -148,7 +148,7 @@ def test_structured_prediction_from_a_recording() -> None:
 
     with (
         replay("gemini/error-503", "openai/tools", bodies=False) as targets,
-        Pool(targets, transport="httpx", verify=TLS, second_try="other") as pool,
+        Pool(targets, transport="httpx", verify=TLS, retry_same_target="never") as pool,
     ):
         prompt = PromptTemplate("What is the weather in {city}?")
         assert Hotspare(pool=pool).structured_predict(GetWeather, prompt, city="Seoul") == GetWeather(city="Seoul")

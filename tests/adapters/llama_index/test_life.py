@@ -88,7 +88,7 @@ def test_metadata_tells_the_truth_of_the_route(provider: Provider) -> None:
     """The smallest window of what may answer, function calling only if all can; everything can be overruled."""
     targets = [
         Target("openai/gpt-4.1", name="large", context_window=100_000, api_key=KEY),
-        Target("openai/gpt-4.1-mini", name="small", context_window=20_000, api_key=KEY, lacks=frozenset({"tools"})),
+        Target("openai/gpt-4.1-mini", name="small", context_window=20_000, api_key=KEY, missing=frozenset({"tools"})),
         Target("openai/gpt-4.1", name="unknown", region="eu", api_key=KEY),
     ]
     with Pool(targets, routes={"big": [["large", "unknown"]]}) as pool:

@@ -169,7 +169,7 @@ def test_reasoning_comes_and_goes_back(provider: Provider) -> None:
                 name="gpt",
                 base_url=provider.base_url("a"),
                 api_key=KEY,
-                may_drop={"reasoning_effort"},
+                droppable={"reasoning_effort"},
             ),
         ]
     ) as pool:

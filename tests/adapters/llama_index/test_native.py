@@ -419,7 +419,7 @@ def test_native_members_race(provider: Provider, kind: str, face: str) -> None:
     """With `on_slow="race"` a slow member keeps its chance while the next one starts beside it."""
     members = [target_of(native(provider, kind, name), name, region=name) for name in "ab"]
     provider.fault("a", "slow", seconds=30)
-    pool = Pool(members, on_slow="race", timeouts=Timeouts(whole=0.3, first_token=0.3))
+    pool = Pool(members, on_slow="race", timeouts=Timeouts(completion=0.3, first_token=0.3))
     _KEPT.append(Hotspare(pool=pool))
     llm = _KEPT[-1]
     response = llm.complete(QUESTION) if face == "sync" else asyncio.run(llm.acomplete(QUESTION))

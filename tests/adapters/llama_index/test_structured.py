@@ -112,7 +112,7 @@ def test_a_call_that_breaks_mid_stream_is_raised(provider: Provider, llm: Hotspa
 def test_text_mode_without_tools(provider: Provider) -> None:
     """A pool that cannot call functions falls back to text and parsing, as LlamaIndex does by metadata."""
     targets = [
-        Target("openai/gpt-4.1", name=name, base_url=provider.base_url(name), api_key=KEY, lacks=frozenset({"tools"}))
+        Target("openai/gpt-4.1", name=name, base_url=provider.base_url(name), api_key=KEY, missing=frozenset({"tools"}))
         for name in "ab"
     ]
     with Pool(targets) as pool:

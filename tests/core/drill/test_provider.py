@@ -28,7 +28,7 @@ def test_a_429_tells_its_time_in_every_form(wire: str, form: str, provider: Prov
     """hotspare reads the same seconds out of each form."""
     provider.fault("a", "throttled", after=7, form=form)
     found = outcome(ask(provider, wire), wire)
-    assert found.kind is Kind.THROTTLED
+    assert found.kind is Kind.RATE_LIMITED
     assert found.retry_after is None if form == "none" else 5 <= (found.retry_after or 0) <= 8, found
 
 
@@ -38,7 +38,7 @@ def test_a_used_up_quota_is_no_throttle(wire: str, form: str, provider: Provider
     """It does not come back in seconds, whatever the body claims."""
     provider.fault("a", "quota", form=form)
     found = outcome(ask(provider, wire), wire)
-    assert found.kind is Kind.EXHAUSTED
+    assert found.kind is Kind.QUOTA
     assert found.retry_after is None or found.retry_after > 300
 
 
@@ -59,7 +59,7 @@ def test_windows_and_streams_have_limits(wire: str, provider: Provider) -> None:
     """Too long a prompt, and an account that may not stream."""
     provider.configure("a", window=5, streams=False)
     stream = {"path": "/v1beta/models/m:streamGenerateContent?alt=sse"} if wire == "gemini" else {}
-    assert outcome(ask(provider, wire, long_prompt(wire)), wire).kind is Kind.TOO_LONG
+    assert outcome(ask(provider, wire, long_prompt(wire)), wire).kind is Kind.CONTEXT_LENGTH
     refused = ask(provider, wire, {} if wire == "gemini" else {"stream": True}, **stream)
     assert outcome(refused, wire).kind is Kind.INVALID
     assert "stream" in refused.text
@@ -81,7 +81,7 @@ def test_statuses_come_in_the_providers_own_bodies(wire: str, status: int, provi
     assert refused.status_code == (402 if (wire, status) == ("gemini", 402) else status)
     assert (refused.headers["retry-after"], refused.headers["x-more"]) == ("2", "1")
     assert refused.text.startswith("<!DOCTYPE" if status == 502 else "{")
-    expected = {400: {Kind.INVALID}, 402: {Kind.EXHAUSTED}, 403: {Kind.DENIED}, 408: {Kind.TIMEOUT, Kind.SERVER}}
+    expected = {400: {Kind.INVALID}, 402: {Kind.QUOTA}, 403: {Kind.AUTH}, 408: {Kind.TIMEOUT, Kind.SERVER}}
     found = outcome(refused, wire).kind
     assert found in expected.get(status, {Kind.INVALID} if status < 500 else {Kind.SERVER}), found
 

@@ -191,18 +191,18 @@ def test_keys_and_models(provider: Provider) -> None:
     """A missing key, a wrong one and an unknown model are told as each provider tells them."""
     path = "/v1beta/models/gone-1:generateContent"
     for refused, wire, kind in (
-        (ask(provider, "openai", headers={}), "openai", Kind.DENIED),
-        (ask(provider, "azure", headers={"api-key": "wrong"}), "azure", Kind.DENIED),
-        (ask(provider, "anthropic", headers={}), "anthropic", Kind.DENIED),
-        (ask(provider, "anthropic", headers={"x-api-key": "wrong"}), "anthropic", Kind.DENIED),
+        (ask(provider, "openai", headers={}), "openai", Kind.AUTH),
+        (ask(provider, "azure", headers={"api-key": "wrong"}), "azure", Kind.AUTH),
+        (ask(provider, "anthropic", headers={}), "anthropic", Kind.AUTH),
+        (ask(provider, "anthropic", headers={"x-api-key": "wrong"}), "anthropic", Kind.AUTH),
         (ask(provider, "anthropic", headers={"x-api-key": "test-1"}), "anthropic", Kind.INVALID),
-        (ask(provider, "gemini", headers={}), "gemini", Kind.DENIED),
-        (ask(provider, "gemini", headers={"x-goog-api-key": "wrong"}), "gemini", Kind.DENIED),
-        (ask(provider, "openai", {"model": "gone-1"}), "openai", Kind.GONE),
-        (ask(provider, "azure", path="/openai/deployments/gone/chat/completions?api-version=1"), "azure", Kind.GONE),
-        (ask(provider, "anthropic", {"model": "gone-1"}), "anthropic", Kind.GONE),
-        (ask(provider, "gemini", path=path), "gemini", Kind.GONE),
-        (ask(provider, "openai", path="/v1/nothing"), "openai", Kind.GONE),
+        (ask(provider, "gemini", headers={}), "gemini", Kind.AUTH),
+        (ask(provider, "gemini", headers={"x-goog-api-key": "wrong"}), "gemini", Kind.AUTH),
+        (ask(provider, "openai", {"model": "gone-1"}), "openai", Kind.NOT_FOUND),
+        (ask(provider, "azure", path="/openai/deployments/gone/chat/completions?api-version=1"), "azure", Kind.NOT_FOUND),
+        (ask(provider, "anthropic", {"model": "gone-1"}), "anthropic", Kind.NOT_FOUND),
+        (ask(provider, "gemini", path=path), "gemini", Kind.NOT_FOUND),
+        (ask(provider, "openai", path="/v1/nothing"), "openai", Kind.NOT_FOUND),
     ):  # fmt: skip
         assert outcome(refused, wire).kind is kind, refused.text
 
@@ -216,4 +216,4 @@ def test_what_is_no_json_is_refused(wire: str, provider: Provider) -> None:
 def test_azure_filters_prompts(provider: Provider) -> None:
     """Azure's content filter is a 400 with a code of its own."""
     refused = ask(provider, "azure", {"messages": [user("refuse me")]})
-    assert outcome(refused, "azure").kind is Kind.REFUSED
+    assert outcome(refused, "azure").kind is Kind.CONTENT_FILTER

@@ -98,7 +98,7 @@ def test_what_the_target_lacks_is_named() -> None:
     """`Target.lacks` holds whatever the wire could do."""
     image = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a/b.png"}}]}]
     request = ChatRequest(messages=image, tools=[TOOL], response_format=SCHEMA, reasoning_effort="high")
-    target = claude(lacks={"tools", "vision", "json_schema", "reasoning"})
+    target = claude(missing={"tools", "vision", "json_schema", "reasoning"})
     assert WIRE.unsupported(request, target) == ("tools", "messages", "response_format", "reasoning_effort")
     assert WIRE.unsupported(request, claude()) == ()
 

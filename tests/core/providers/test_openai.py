@@ -126,7 +126,7 @@ def test_what_a_provider_cannot_carry_is_named(name: str, fields: dict[str, Any]
 
 def test_what_a_target_lacks_is_named() -> None:
     """`Target.lacks` names the fields that need what the model cannot do."""
-    poor = target("vllm", lacks={"tools", "vision", "json_mode", "json_schema", "seed", "reasoning"})
+    poor = target("vllm", missing={"tools", "vision", "json_mode", "json_schema", "seed", "reasoning"})
     rich = ChatRequest(
         messages=[{"role": "user", "content": [IMAGE]}],
         tools=[TOOL],

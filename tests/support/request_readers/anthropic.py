@@ -7,7 +7,7 @@ from hotspare.messages import ChatRequest, ReasoningEffort
 from hotspare.providers.anthropic.request import TOOL_FIELDS
 from hotspare.providers.anthropic.response import signed
 from hotspare.providers.content import as_data_url, compact
-from hotspare.providers.json_access import Json, as_map, as_maps, as_text, present, without
+from hotspare.providers.json_access import Json, as_map, as_maps, as_text, drop_empty, without
 
 _READ = frozenset(
     [
@@ -104,7 +104,7 @@ def _choice(choice: Json) -> Any:
 
 
 def _tool(tool: Json) -> Json:
-    function = present(
+    function = drop_empty(
         name=tool.get("name"),
         description=tool.get("description"),
         parameters=tool.get("input_schema"),
@@ -113,7 +113,7 @@ def _tool(tool: Json) -> Json:
     return {
         "type": "function",
         "function": function,
-        **present(**{name: tool.get(name) for name in TOOL_FIELDS}),
+        **drop_empty(**{name: tool.get(name) for name in TOOL_FIELDS}),
     }
 
 
@@ -171,7 +171,7 @@ def _assistant(blocks: Sequence[Json]) -> Json:
     return {
         "role": "assistant",
         "content": parts or None,
-        **present(
+        **drop_empty(
             tool_calls=calls,
             thinking_blocks=thinking,
             reasoning_content=reasoning or None,
@@ -185,7 +185,7 @@ def _result(block: Json) -> Json:
         "role": "tool",
         "tool_call_id": as_text(block.get("tool_use_id")),
         "content": content if isinstance(content, str) else _parts(as_maps(content)),
-        **present(
+        **drop_empty(
             is_error=True if block.get("is_error") else None,
             cache_control=block.get("cache_control"),
         ),
@@ -197,7 +197,7 @@ def _parts(blocks: Sequence[Json]) -> list[Json]:
     for block in blocks:
         part = {"type": "text", "text": block.get("text")} if block.get("type") == "text" else _part(block)
         if part is not None:
-            parts.append({**part, **present(cache_control=block.get("cache_control"))})
+            parts.append({**part, **drop_empty(cache_control=block.get("cache_control"))})
     return parts
 
 
@@ -210,7 +210,7 @@ def _part(block: Json) -> Json | None:
         return {"type": "image_url", "image_url": {"url": url}}
     if block.get("type") != "document":
         return None
-    name = present(filename=block.get("title"))
+    name = drop_empty(filename=block.get("title"))
     if source.get("type") == "base64" and source.get("media_type") == "application/pdf":
         return {"type": "file", "file": {"file_data": url, **name}}
     if source.get("type") in ("file", "url"):

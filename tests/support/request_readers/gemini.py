@@ -9,7 +9,7 @@ from typing import Any, cast
 from hotspare.messages import ChatRequest, ReasoningEffort
 from hotspare.providers.content import as_data_url, compact
 from hotspare.providers.gemini.response import made_up_id, signed
-from hotspare.providers.json_access import Json, as_list, as_map, as_maps, as_text, present, without
+from hotspare.providers.json_access import Json, as_list, as_map, as_maps, as_text, drop_empty, without
 
 _SCHEMA_WORDS = {"any_of": "anyOf", "property_ordering": None, "propertyOrdering": None, "nullable": None}
 _CONFIG = {
@@ -54,7 +54,7 @@ def parse_body(body: Mapping[str, Any], model: str | None = None) -> ChatRequest
         response_format=_format(config),
         reasoning_effort=_effort(as_map(config.get("thinkingConfig"))),
         **{ours: config[theirs] for theirs, ours in _CONFIG.items() if config.get(theirs) is not None},
-        extra={"gemini": extra | present(toolConfig=other or None, generationConfig=own or None)}
+        extra={"gemini": extra | drop_empty(toolConfig=other or None, generationConfig=own or None)}
         if extra or other or own
         else {},
     )
@@ -148,7 +148,9 @@ def _tool(function: Json) -> Json:
     parameters = function.get("parametersJsonSchema") or json_schema(function.get("parameters"))
     return {
         "type": "function",
-        "function": present(name=function.get("name"), description=function.get("description"), parameters=parameters),
+        "function": drop_empty(
+            name=function.get("name"), description=function.get("description"), parameters=parameters
+        ),
     }
 
 
@@ -199,7 +201,7 @@ class _History:
         return {
             "role": "assistant",
             "content": _parts(said) or None,
-            **present(
+            **drop_empty(
                 tool_calls=calls,
                 thinking_blocks=blocks,
                 reasoning_content="".join(as_text(p.get("text")) for p in thoughts) or None,
@@ -244,4 +246,4 @@ def _media(part: Json) -> Json | None:
         return {"type": "file", "file": {"file_data": url}}
     if not file:
         return None
-    return {"type": "file", "file": present(file_id=file.get("fileUri"), format=file.get("mimeType"))}
+    return {"type": "file", "file": drop_empty(file_id=file.get("fileUri"), format=file.get("mimeType"))}

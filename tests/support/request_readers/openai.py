@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hotspare.messages import ChatRequest, ReasoningEffort
-from hotspare.providers.json_access import Json, as_list, as_map, as_maps, as_text, present, without
+from hotspare.providers.json_access import Json, as_list, as_map, as_maps, as_text, drop_empty, without
 from hotspare.providers.openai.flavors import Flavor
 
 _READ = frozenset(
@@ -99,6 +99,6 @@ def _message(message: Json, flavor: Flavor) -> Json:
     reasoning = as_text(message.get("reasoning_content")) or as_text(message.get("reasoning"))
     signer = flavor.signer or "openai"
     signed = [{**block, "dialect": signer} for block in as_maps(message.get("reasoning_details"))]
-    return without(message, _DETAILS | {"reasoning_content"}) | present(
+    return without(message, _DETAILS | {"reasoning_content"}) | drop_empty(
         reasoning_content=reasoning or None, thinking_blocks=signed
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hotspare import ChatChunk, ChatReply, Receipt, Target, Usage
+from hotspare import ChatChunk, ChatReply, StreamSummary, Target, Usage
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
@@ -71,7 +71,7 @@ def _extra(answer: ChatReply | ChatChunk, signatures: dict[str, str]) -> dict[st
 
 def _metadata(answer: ChatReply | ChatChunk, target: Target, known: dict[str, Any]) -> dict[str, Any]:
     """What is said once of an answer; of a native one only what its own model did not say."""
-    trail = answer if isinstance(answer, ChatReply) else answer.receipt or Receipt(target.name)
+    trail = answer if isinstance(answer, ChatReply) else answer.summary or StreamSummary(target.name)
     found: dict[str, Any] = {"model_name": answer.model or target.model, "id": answer.id}
     if not known.get("stop_reason"):
         found["finish_reason"] = answer.finish_reason

@@ -153,9 +153,9 @@ class ChatHotspare(BaseChatModel):
             try:
                 with closing(self.pool.stream(request, **options)) as chunks:
                     for chunk in chunks:
-                        if chunk.receipt is not None:
-                            tell(run_manager, chunk.receipt.attempts)
-                        yield writer.write(chunk, self._target(chunk.receipt.target) if chunk.receipt else None)
+                        if chunk.summary is not None:
+                            tell(run_manager, chunk.summary.attempts)
+                        yield writer.write(chunk, self._target(chunk.summary.target) if chunk.summary else None)
             except CallError as error:
                 tell(run_manager, error.attempts)
                 raise
@@ -174,9 +174,9 @@ class ChatHotspare(BaseChatModel):
             try:
                 async with aclosing(self.pool.astream(request, **options)) as chunks:
                     async for chunk in chunks:
-                        if chunk.receipt is not None:
-                            await atell(run_manager, chunk.receipt.attempts)
-                        yield writer.write(chunk, self._target(chunk.receipt.target) if chunk.receipt else None)
+                        if chunk.summary is not None:
+                            await atell(run_manager, chunk.summary.attempts)
+                        yield writer.write(chunk, self._target(chunk.summary.target) if chunk.summary else None)
             except CallError as error:
                 await atell(run_manager, error.attempts)
                 raise

@@ -77,15 +77,15 @@ _BY_KIND: dict[Kind, type[AllTargetsFailed]] = {
     Kind.SERVER: TargetsUnavailable,
     Kind.TRANSPORT: TargetsUnreachable,
     Kind.TIMEOUT: TargetsTimedOut,
-    Kind.THROTTLED: TargetsThrottled,
-    Kind.EXHAUSTED: TargetsDenied,
-    Kind.DENIED: TargetsDenied,
-    Kind.GONE: TargetsGone,
-    Kind.TOO_LONG: PromptTooLong,
-    Kind.REFUSED: RequestRefused,
+    Kind.RATE_LIMITED: TargetsThrottled,
+    Kind.QUOTA: TargetsDenied,
+    Kind.AUTH: TargetsDenied,
+    Kind.NOT_FOUND: TargetsGone,
+    Kind.CONTEXT_LENGTH: PromptTooLong,
+    Kind.CONTENT_FILTER: RequestRefused,
     Kind.INVALID: RequestRefused,
 }
-_FINAL = (Kind.TOO_LONG, Kind.REFUSED, Kind.INVALID)
+_FINAL = (Kind.CONTEXT_LENGTH, Kind.CONTENT_FILTER, Kind.INVALID)
 """Kinds that end a call whatever came before."""
 _PASSING = (TargetsUnavailable, TargetsUnreachable, TargetsTimedOut, TargetsThrottled)
 

@@ -56,6 +56,9 @@ class NativeBackend:
         name: the target's.
     """
 
+    prefill = False
+    streaming = True
+
     def __init__(self, model: BaseChatModel, kwargs: dict[str, Any], name: str) -> None:
         self.model, self.kwargs, self.name, self.family = model, kwargs, name, family_of(model)
         own = (getattr(model, field, None) for field in _TIMEOUTS)

@@ -37,7 +37,8 @@ def profile_of(pool: Pool, model: str | None) -> ModelProfile:
     names = [choice.target for choice in pool.explain(model=model).choices]
     carried = {
         need: {
-            c.target: not c.why.startswith("cannot carry") for c in pool.explain(_request(probe), model=model).choices
+            c.target: not c.reason.startswith("cannot carry")
+            for c in pool.explain(_request(probe), model=model).choices
         }
         for need, probe in _PROBES.items()
     }

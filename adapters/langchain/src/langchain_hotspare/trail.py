@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from hotspare import AttemptRecord, ChatReply, Kind, Receipt
+from hotspare import AttemptRecord, ChatReply, Kind, StreamSummary
 from langchain_core.callbacks import (
     AsyncCallbackManager,
     AsyncCallbackManagerForLLMRun,
@@ -24,7 +24,7 @@ FAILOVER = "hotspare_failover"
 """Name of the custom event that callbacks get for each failover of a call (`on_custom_event`)."""
 
 
-def trail_of(answer: ChatReply | Receipt) -> dict[str, Any]:
+def trail_of(answer: ChatReply | StreamSummary) -> dict[str, Any]:
     """The trail of an answer: target, attempts, failovers, cost in USD; of a continued stream also its seams."""
     trail: dict[str, Any] = {
         "target": answer.target,
@@ -32,8 +32,12 @@ def trail_of(answer: ChatReply | Receipt) -> dict[str, Any]:
         "cost": answer.cost,
         "attempts": [_attempt(record) for record in answer.attempts],
     }
-    if isinstance(answer, Receipt) and answer.seams:
-        trail |= {"targets": list(answer.targets), "seams": list(answer.seams), "repaid_tokens": answer.repaid_tokens}
+    if isinstance(answer, StreamSummary) and answer.splice_points:
+        trail |= {
+            "targets": list(answer.targets),
+            "seams": list(answer.splice_points),
+            "duplicate_tokens": answer.duplicate_tokens,
+        }
     return trail
 
 
@@ -89,7 +93,7 @@ def _attempt(record: AttemptRecord) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "target": record.target,
         "outcome": str(record.kind),
-        "why": record.why,
+        "why": record.reason,
         "seconds": round(record.seconds, 6),
     }
     others: Iterable[tuple[str, Any]] = (("status", record.status), ("code", record.code), ("message", record.message))

@@ -90,7 +90,7 @@ class Speaker:
         if chunk.is_content:
             said.append(self._delta(chunk))
         if chunk.finish_reason is not None:
-            cost = chunk.receipt.cost if chunk.receipt else None
+            cost = chunk.summary.cost if chunk.summary else None
             said.append(
                 types.GenericStreamingChunk(
                     text="",
@@ -105,11 +105,11 @@ class Speaker:
         return said
 
     def _trail(self, chunk: ChatChunk) -> dict[str, Any] | None:
-        receipt = chunk.receipt
+        receipt = chunk.summary
         if receipt is None:
             return None
         trail = hidden(receipt.target, receipt.attempts, receipt.cost)["hotspare"]
-        return {"hotspare": {**trail, "targets": list(receipt.targets), "seams": list(receipt.seams)}}
+        return {"hotspare": {**trail, "targets": list(receipt.targets), "seams": list(receipt.splice_points)}}
 
     def _delta(self, chunk: ChatChunk) -> Any:
         delta: dict[str, Any] = {"role": self._role, "content": chunk.text or None}

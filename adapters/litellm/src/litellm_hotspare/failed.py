@@ -21,16 +21,16 @@ _STATUS = {
     "ServiceUnavailableError": 503,
 }
 _OWN_FAULT = {
-    Kind.TOO_LONG: "ContextWindowExceededError",
-    Kind.REFUSED: "ContentPolicyViolationError",
+    Kind.CONTEXT_LENGTH: "ContextWindowExceededError",
+    Kind.CONTENT_FILTER: "ContentPolicyViolationError",
     Kind.INVALID: "BadRequestError",
 }
 """The request's own fault: it decides, whatever else happened before."""
 _UNANIMOUS = {
-    Kind.THROTTLED: "RateLimitError",
-    Kind.EXHAUSTED: "RateLimitError",
-    Kind.DENIED: "AuthenticationError",
-    Kind.GONE: "NotFoundError",
+    Kind.RATE_LIMITED: "RateLimitError",
+    Kind.QUOTA: "RateLimitError",
+    Kind.AUTH: "AuthenticationError",
+    Kind.NOT_FOUND: "NotFoundError",
     Kind.TIMEOUT: "Timeout",
 }
 """What every target said alike has its own class; a mixture is an unavailable service."""

@@ -29,6 +29,9 @@ class LiteLLMBackend:
     the call, e.g. ``{"aws_region_name": "us-east-1"}``; its `headers` are `extra_headers`.
     """
 
+    prefill = False
+    streaming = True
+
     def __init__(self, target: Target) -> None:
         litellm.suppress_debug_info = True  # it prints an appeal to stdout for each failure, which a pool expects
         self._target = target

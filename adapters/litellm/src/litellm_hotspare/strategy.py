@@ -28,7 +28,7 @@ _REMEMBERED = 16_384
 """Leases kept: open ones wait for their callback, failed ones for the same call's next try. A call that was cancelled
 is told to nobody: its lease goes when so many others have come."""
 _OK = Outcome(Kind.OK)
-_ABANDONED = Outcome(Kind.ABANDONED)
+_ABANDONED = Outcome(Kind.CANCELLED)
 _ids = itertools.count(1)
 
 

@@ -39,27 +39,27 @@ def _rule(kind: Kind, pattern: str, scope: Scope | None = None) -> tuple[Kind, r
 
 # First match wins. Words before status: relays and some providers put everything into 400, 429 or 200.
 _WORDS = (
-    _rule(Kind.EXHAUSTED, r"insufficient_quota|credit_balance_exhausted|credit balance is too low|insufficient balance|billing_hard_limit|billing_error"
+    _rule(Kind.QUOTA, r"insufficient_quota|credit_balance_exhausted|credit balance is too low|insufficient balance|billing_hard_limit|billing_error"
           r"|enforced_spend_limit|(?:organi[sz]ation|workspace)\S* .{0,40}(?:spend|usage) limit|PerDay|requests per day|tokens per day|\((?:RPD|TPD)\)|insufficient credits"
           r"|ServiceQuotaExceeded|exceeded your current quota, please check your plan"),
-    _rule(Kind.TOO_LONG, r"context_length_exceeded|maximum context length|prompt is too long|exceed context limit|input token count .{0,40}exceeds"
+    _rule(Kind.CONTEXT_LENGTH, r"context_length_exceeded|maximum context length|prompt is too long|exceed context limit|input token count .{0,40}exceeds"
           r"|input is too long|context window"),
-    _rule(Kind.TOO_LONG, r"Request too large for (?:model|.{0,80}tokens per min)", Scope.TARGET),  # for the limit there
-    _rule(Kind.REFUSED, r"content_policy_violation|content_filter|ResponsibleAIPolicyViolation|\"blockReason\"|\"stop_reason\":\s*\"refusal\""
+    _rule(Kind.CONTEXT_LENGTH, r"Request too large for (?:model|.{0,80}tokens per min)", Scope.TARGET),  # for the limit there
+    _rule(Kind.CONTENT_FILTER, r"content_policy_violation|content_filter|ResponsibleAIPolicyViolation|\"blockReason\"|\"stop_reason\":\s*\"refusal\""
           r"|\"finishReason\":\s*\"(?:SAFETY|RECITATION|PROHIBITED_CONTENT|BLOCKLIST|SPII|IMAGE_SAFETY)\"|ContentPolicyViolation|moderation"),
-    _rule(Kind.DENIED, r"user location is not supported|unsupported_country|region, or territory not supported", Scope.REGION),  # not the key
-    _rule(Kind.DENIED, r"invalid_api_key|invalid x-api-key|API_KEY_INVALID|API key not valid|authentication_error|permission_error|Incorrect API key|AccessDenied"
+    _rule(Kind.AUTH, r"user location is not supported|unsupported_country|region, or territory not supported", Scope.REGION),  # not the key
+    _rule(Kind.AUTH, r"invalid_api_key|invalid x-api-key|API_KEY_INVALID|API key not valid|authentication_error|permission_error|Incorrect API key|AccessDenied"
           r"|UnrecognizedClient|PERMISSION_DENIED"),
-    _rule(Kind.GONE, r"model_not_found|DeploymentNotFound|not_found_error|ResourceNotFound|on-demand throughput isn.t supported|no longer available"
+    _rule(Kind.NOT_FOUND, r"model_not_found|DeploymentNotFound|not_found_error|ResourceNotFound|on-demand throughput isn.t supported|no longer available"
           r"|model .{0,80}(?:not found|does not exist)|is not found for API version"),
     _rule(Kind.SERVER, r"overloaded|slow_down|capacity exceeded|\"3505\"|high demand|temporarily unable|tool_use_failed|Loading model|server_error"
           r"|ModelNotReady|ModelTimeout|InternalServerException|ServiceUnavailable|modelStreamError|insufficient_system_resource"
           r"|Error converting to valid response block"),  # LiteLLM of an answer it cannot read; it calls that a bad request
-    _rule(Kind.THROTTLED, r"rate_limit|rate limit|rate_limited|RESOURCE_EXHAUSTED|ThrottlingException|too many requests|RateLimitReached"),
+    _rule(Kind.RATE_LIMITED, r"rate_limit|rate limit|rate_limited|RESOURCE_EXHAUSTED|ThrottlingException|too many requests|RateLimitReached"),
 )  # fmt: skip
 
 _STATUSES = {
-    401: Kind.DENIED, 402: Kind.EXHAUSTED, 403: Kind.DENIED, 404: Kind.GONE, 408: Kind.TIMEOUT, 429: Kind.THROTTLED,
+    401: Kind.AUTH, 402: Kind.QUOTA, 403: Kind.AUTH, 404: Kind.NOT_FOUND, 408: Kind.TIMEOUT, 429: Kind.RATE_LIMITED,
     498: Kind.SERVER,
 }  # fmt: skip
 
@@ -101,9 +101,9 @@ _CLASSES: dict[str, tuple[Kind, bool]] = {
     "JSONDecodeError": (Kind.SERVER, False),
     "OSError": (Kind.TRANSPORT, False),
     # LiteLLM's own classes, for errors that carry no more than their name
-    "AuthenticationError": (Kind.DENIED, False),
-    "PermissionDeniedError": (Kind.DENIED, False),
-    "RateLimitError": (Kind.THROTTLED, False),
+    "AuthenticationError": (Kind.AUTH, False),
+    "PermissionDeniedError": (Kind.AUTH, False),
+    "RateLimitError": (Kind.RATE_LIMITED, False),
     "ServiceUnavailableError": (Kind.SERVER, False),
     "InternalServerError": (Kind.SERVER, False),
 }
@@ -120,8 +120,8 @@ _CONNECTED = frozenset({"ServerDisconnectedError", "ConnectionResetError", "Brok
 
 # Classes that know more than the status they carry (LiteLLM's).
 _NAMED = {
-    "ContextWindowExceededError": Kind.TOO_LONG,
-    "ContentPolicyViolationError": Kind.REFUSED,
+    "ContextWindowExceededError": Kind.CONTEXT_LENGTH,
+    "ContentPolicyViolationError": Kind.CONTENT_FILTER,
 }
 
 
@@ -186,31 +186,31 @@ def _unconnected(names: tuple[str, ...]) -> bool:
 def _adjusted(kind: Kind, seen: Evidence) -> Kind:
     """Where words and status disagree: a 404 is about the model, a 401 about the key."""
     if seen.status == 401:
-        return Kind.DENIED
+        return Kind.AUTH
     if seen.status == 402:
-        return Kind.EXHAUSTED
+        return Kind.QUOTA
     if seen.status == 404:
-        return Kind.GONE
-    if kind is Kind.REFUSED and seen.status == 429:
-        return Kind.THROTTLED
+        return Kind.NOT_FOUND
+    if kind is Kind.CONTENT_FILTER and seen.status == 429:
+        return Kind.RATE_LIMITED
     if (
-        kind is Kind.EXHAUSTED
+        kind is Kind.QUOTA
         and "exceeded your current quota" in seen.text
         and "PerMinute" in seen.text
         and "PerDay" not in seen.text
     ):
-        return Kind.THROTTLED
-    if kind in (Kind.THROTTLED, Kind.GONE) and seen.status in (400, 422) and "model" not in seen.text.lower():
+        return Kind.RATE_LIMITED
+    if kind in (Kind.RATE_LIMITED, Kind.NOT_FOUND) and seen.status in (400, 422) and "model" not in seen.text.lower():
         return Kind.INVALID
     return kind
 
 
 def _wait(kind: Kind, seen: Evidence, now: float) -> float | None:
-    if kind is Kind.EXHAUSTED and "PerDay" in seen.text:
+    if kind is Kind.QUOTA and "PerDay" in seen.text:
         return next_midnight_pacific(now)
-    if kind is Kind.EXHAUSTED and "enforced_spend_limit" in seen.text:
+    if kind is Kind.QUOTA and "enforced_spend_limit" in seen.text:
         return next_month(now)
-    if kind in (Kind.THROTTLED, Kind.SERVER, Kind.EXHAUSTED):
+    if kind in (Kind.RATE_LIMITED, Kind.SERVER, Kind.QUOTA):
         return retry_after(seen.headers, seen.text, now)
     return None
 

@@ -119,7 +119,7 @@ def chat(
             for chunk in pool.stream(text, **options):
                 sys.stdout.write(chunk.text)
                 sys.stdout.flush()
-                trail = chunk.receipt.attempts if chunk.receipt else trail
+                trail = chunk.summary.attempts if chunk.summary else trail
             print()
     for attempt in trail:
         print(f"{attempt.number}. {attempt}", file=sys.stderr)

@@ -20,9 +20,9 @@ from hotspare.target import Secret
 T = TypeVar("T")
 
 
-def typed(place: str, instance: Any) -> dict[str, Any]:
+def coerce(place: str, instance: Any) -> dict[str, Any]:
     """The fields of a dataclass's `instance`, each as its annotation wants it. Raises ConfigError naming every mistake."""
-    reader = Reader()
+    reader = Coercer()
     found = reader.values(place, cast("type[object]", type(instance)), _fields(instance))
     if reader.problems:
         raise ConfigError(reader.problems)
@@ -66,7 +66,7 @@ def is_list(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, list | tuple)
 
 
-class Reader:
+class Coercer:
     """Reads plain data by annotations and keeps every mistake in `problems`."""
 
     def __init__(self) -> None:
@@ -148,7 +148,7 @@ class Reader:
 
     def _either(self, place: str, arms: Sequence[Any], raw: Any, hidden: bool) -> Any:
         for arm in arms:
-            attempt = Reader()
+            attempt = Coercer()
             read = attempt.value(place, arm, raw, hidden=hidden)
             if not attempt.problems:
                 return read

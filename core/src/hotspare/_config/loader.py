@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from hotspare._config.coercion import BROKEN, FromEnv, Reader, is_list, is_table
+from hotspare._config.coercion import BROKEN, Coercer, FromEnv, is_list, is_table
 from hotspare._config.routes import target_problems, tiers_of
 from hotspare.errors import ConfigError, MissingExtra, Problem
 from hotspare.policy import Policy
@@ -71,7 +71,7 @@ def load(source: str | Path | Mapping[str, Any], env: Mapping[str, str] | None =
 
 
 def _checked(raw: Mapping[str, Any], env: Mapping[str, str]) -> Config:
-    reader = Reader()
+    reader = Coercer()
     table: dict[str, Any] = {
         key: _expanded(key, value, env, reader.problems) for key, value in reader.table("", raw).items()
     }
@@ -92,7 +92,7 @@ def _checked(raw: Mapping[str, Any], env: Mapping[str, str]) -> Config:
     )
 
 
-def _targets(raw: object, reader: Reader) -> list[Target | None]:
+def _targets(raw: object, reader: Coercer) -> list[Target | None]:
     """The targets; None where one has a mistake."""
     if not is_list(raw):
         reader.note("targets", raw, "must be a list of tables, in TOML [[targets]]")
@@ -113,7 +113,7 @@ def _has_broken(item: object) -> bool:
     return is_table(item) and any(value is BROKEN for value in item.values())
 
 
-def _policy(table: dict[str, Any], reader: Reader) -> Policy | None:
+def _policy(table: dict[str, Any], reader: Coercer) -> Policy | None:
     """The policy, of the fields at the top level and of those under `policy`."""
     known = [knob.name for knob in fields(Policy)]
     nested = reader.table("policy", table.pop("policy", {}))
@@ -132,7 +132,7 @@ def _policy(table: dict[str, Any], reader: Reader) -> Policy | None:
         return None
 
 
-def _routes(targets: list[Target | None], raw: Any, reader: Reader) -> dict[str, tuple[tuple[str, ...], ...]]:
+def _routes(targets: list[Target | None], raw: Any, reader: Coercer) -> dict[str, tuple[tuple[str, ...], ...]]:
     if raw is None or not all(targets):
         return {}
     try:

@@ -49,10 +49,10 @@ def _provider_problems(place: str, target: Target) -> list[Problem]:
     """An unknown provider; else no address and no key, each in the words of the presets."""
     if target.backend is not None:
         return []
-    from hotspare.providers.entry_points import is_brought
+    from hotspare.providers.entry_points import has_entry_point
     from hotspare.providers.presets import PRESETS, preset_of
 
-    if target.provider not in PRESETS and is_brought(target.provider):
+    if target.provider not in PRESETS and has_entry_point(target.provider):
         return []
     problems: list[Problem] = []
     try:

@@ -157,12 +157,12 @@ def _from_any_thread(wake: Callable[[], object]) -> Callable[[], object]:
 
 async def launch(attempt: Attempt) -> Outcome:
     """Make an attempt: to its whole answer, or to its stream's first content."""
-    return await (_send(attempt) if attempt.whole else _open_stream(attempt))
+    return await (_send(attempt) if attempt.unary else _open_stream(attempt))
 
 
 async def _send(attempt: Attempt) -> Outcome:
     """Ask for a whole answer."""
-    backend = attempt.member.backend
+    backend = attempt.target_state.backend
     try:
         with anyio.move_on_after(attempt.timeout) as scope:
             attempt.result = await backend.asend(attempt.request, timeout=attempt.timeout)
@@ -175,7 +175,7 @@ async def _send(attempt: Attempt) -> Outcome:
 
 async def _open_stream(attempt: Attempt) -> Outcome:
     """Ask for a stream and read it up to its first content."""
-    backend = attempt.member.backend
+    backend = attempt.target_state.backend
     chunks = backend.astream(attempt.request, timeout=attempt.timeout, stall=attempt.stall)
     opened = False
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import weakref
 
-from hotspare._engine.scheduler import Gate
+from hotspare._engine.scheduler import Scheduler
 
-_gates: weakref.WeakSet[Gate] = weakref.WeakSet()
+_gates: weakref.WeakSet[Scheduler] = weakref.WeakSet()
 
 
-def watch(gate: Gate) -> None:
+def watch(gate: Scheduler) -> None:
     """Make this gate usable in children of this process."""
     _gates.add(gate)
 

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from hotspare._engine.call import Attempt
 from hotspare._engine.flow import WOKE, Event, Finished, Flow, Start, Wait
 from hotspare._engine.streaming import Opened, first_of, outcome_of
-from hotspare._http.abort import Line
+from hotspare._http.abort import AbortHandle
 from hotspare.errors import AttemptTimeout, IncompleteAnswer
 from hotspare.outcome import OK, Outcome
 
@@ -71,17 +71,17 @@ class _Field:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._events: SimpleQueue[Event] = SimpleQueue()
-        self._lines: dict[Attempt, Line] = {}
+        self._lines: dict[Attempt, AbortHandle] = {}
         self._lock = threading.Lock()
 
     def enter(self, attempt: Attempt) -> None:
-        line = self._lines[attempt] = Line()
+        line = self._lines[attempt] = AbortHandle()
         context = contextvars.copy_context()
-        name = f"hotspare-{attempt.member.name}"
+        name = f"hotspare-{attempt.target_state.name}"
         threading.Thread(target=context.run, args=(self._run, attempt, line), name=name, daemon=True).start()
 
-    def _run(self, attempt: Attempt, line: Line) -> None:
-        with line.held():
+    def _run(self, attempt: Attempt, line: AbortHandle) -> None:
+        with line.bind():
             outcome = launch(attempt, self._clock)
         with self._lock:
             heard = attempt in self._lines
@@ -111,7 +111,7 @@ class _Field:
         with self._lock:
             left, self._lines = self._lines, {}
         for line in left.values():
-            line.cut()
+            line.abort()
         while not self._events.empty():
             event = self._events.get()
             if isinstance(event, Finished) and event.attempt in left:
@@ -135,12 +135,12 @@ def rest(command: Wait) -> None:
 
 def launch(attempt: Attempt, clock: Callable[[], float]) -> Outcome:
     """Make an attempt: to its whole answer, or to its stream's first content."""
-    return _send(attempt) if attempt.whole else _open_stream(attempt, clock)
+    return _send(attempt) if attempt.unary else _open_stream(attempt, clock)
 
 
 def _send(attempt: Attempt) -> Outcome:
     """Ask for a whole answer."""
-    backend = attempt.member.backend
+    backend = attempt.target_state.backend
     try:
         attempt.result = backend.send(attempt.request, timeout=attempt.timeout)
     except Exception as error:
@@ -150,7 +150,7 @@ def _send(attempt: Attempt) -> Outcome:
 
 def _open_stream(attempt: Attempt, clock: Callable[[], float]) -> Outcome:
     """Ask for a stream and read it up to its first content."""
-    backend = attempt.member.backend
+    backend = attempt.target_state.backend
     chunks = backend.stream(attempt.request, timeout=attempt.timeout, stall=attempt.stall)
     limit = clock() + attempt.timeout
     try:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
-from hotspare._health.breaker import Health, Permit
-from hotspare._health.percentiles import Latency
+from hotspare._health.breaker import CircuitBreaker, Permit
+from hotspare._health.percentiles import Percentiles
 from hotspare.messages import ChatRequest
-from hotspare.outcome import AttemptRecord, Outcome
+from hotspare.outcome import AttemptReason, AttemptRecord, Outcome
 from hotspare.policy import Policy
 from hotspare.target import Domain, Target
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
-class Member:
+class TargetState:
     """A target in a pool: who makes its calls, how it fares, what it shares."""
 
     target: Target
     backend: Backend
-    health: Health
+    breaker: CircuitBreaker
     domains: tuple[Domain, ...]
     position: int
-    first_token: Latency = field(default_factory=Latency)
-    whole: Latency = field(default_factory=Latency)
+    first_token: Percentiles = field(default_factory=Percentiles)
+    completion: Percentiles = field(default_factory=Percentiles)
     invalid: int = 0
     denied: bool = False
     prefill: bool = True
     streams: bool = True
-    gaps: Latency = field(default_factory=Latency)
-    rates: Latency = field(default_factory=Latency)
+    gaps: Percentiles = field(default_factory=Percentiles)
+    rates: Percentiles = field(default_factory=Percentiles)
 
     @property
     def name(self) -> str:
@@ -46,21 +46,21 @@ class Attempt:
     """One try of a call on one target.
 
     `timeout` bounds the first content of a stream or a whole answer, `stall` the silences inside a stream (seconds).
-    `whole`: a whole answer is asked for, not a stream.
+    `completion`: a whole answer is asked for, not a stream.
     `continues`: it asks for the rest of an answer whose stream broke.
-    `patience`: seconds after which the call goes on beside it (`on_slow = race`); None: it is waited for.
+    `max_retry_after_wait`: seconds after which the call goes on beside it (`on_slow = race`); None: it is waited for.
     `overdue`: what it is settled as when it lost after that.
     `result` is the backend's answer, put there by the driver: a reply, or an opened stream with its first chunk.
     """
 
     number: int
-    member: Member
+    target_state: TargetState
     permit: Permit
     request: ChatRequest
-    why: str
+    reason: AttemptReason
     timeout: float
     stall: float
-    whole: bool
+    unary: bool
     continues: bool = False
     patience: float | None = None
     overdue: Outcome | None = None
@@ -78,19 +78,19 @@ class Call:
 
     id: str
     request: ChatRequest
-    tiers: tuple[tuple[Member, ...], ...]
+    tiers: tuple[tuple[TargetState, ...], ...]
     streaming: bool
     started: float
     deadline: float
     max_attempts: int
     records: list[AttemptRecord] = field(default_factory=list[AttemptRecord])
-    asked: dict[Member, Outcome] = field(default_factory=dict[Member, Outcome])
-    failed_at: dict[Member, float] = field(default_factory=dict[Member, float])
-    last: tuple[Member, Outcome, float] | None = None
+    asked: dict[TargetState, Outcome] = field(default_factory=dict[TargetState, Outcome])
+    failed_at: dict[TargetState, float] = field(default_factory=dict[TargetState, float])
+    last: tuple[TargetState, Outcome, float] | None = None
     blamed: set[Domain] = field(default_factory=set[Domain])
     visits: dict[Domain, int] = field(default_factory=dict[Domain, int])
-    unfit: dict[Member, str] = field(default_factory=dict[Member, str])
-    go_back: Member | None = None
+    unfit: dict[TargetState, str] = field(default_factory=dict[TargetState, str])
+    go_back: TargetState | None = None
     returned: bool = False
     waited: bool = False
     turn: float = -inf
@@ -117,24 +117,24 @@ class Call:
         """Seconds until its deadline."""
         return self.deadline - now
 
-    def runs_at(self, member: Member) -> bool:
+    def runs_at(self, member: TargetState) -> bool:
         """Whether one of its attempts is under way there."""
-        return any(attempt.member is member for attempt in self.running)
+        return any(attempt.target_state is member for attempt in self.running)
 
-    def note(self, member: Member, outcome: Outcome, seconds: float, now: float) -> None:
+    def note(self, member: TargetState, outcome: Outcome, seconds: float, now: float) -> None:
         """Keep what an attempt of this call showed, and which domains it blames."""
         self.asked[member] = outcome
         self.last = (member, outcome, seconds)
         if outcome.ok:
             return
         self.failed_at[member] = now
-        if outcome.blame in ("region", "account"):
-            self.blamed.update(domain for domain in member.domains if domain.level == outcome.blame)
+        if outcome.fault_scope in ("region", "account"):
+            self.blamed.update(domain for domain in member.domains if domain.level == outcome.fault_scope)
 
     def broke(self, attempt: Attempt, outcome: Outcome, shown: str, now: float) -> None:
         """Its stream broke after `shown`. The winner counts as failed. What follows asks for the rest, and has its time
         anew; of a whole answer nobody has seen anything, so that it is asked for anew, in the time that is left."""
-        member = attempt.member
+        member = attempt.target_state
         self.asked[member], self.failed_at[member] = outcome, now
         self.last = (member, outcome, inf)  # not quick: another target first
         self.returned = self.waited = False
@@ -146,21 +146,21 @@ class Call:
             for r in self.records
         ]
 
-    def members(self) -> list[Member]:
+    def members(self) -> list[TargetState]:
         """Every member of its route, by tier."""
         return [member for tier in self.tiers for member in tier]
 
 
-def asks_whole(call: Call, member: Member, policy: Policy) -> bool:
+def wants_unary(call: Call, member: TargetState, policy: Policy) -> bool:
     """Whether this member is asked for a whole answer: by the caller's word, the target's, or the policy's. A call that
     streams does so everywhere; a target that refused to stream is waited for."""
     if call.streaming:
         return False
-    mode = call.mode or member.target.whole or policy.whole
+    mode = call.mode or member.target.completion or policy.completion
     return mode == "wait" or not member.streams
 
 
-def allowance(call: Call, member: Member, policy: Policy, now: float, *, whole: bool, others: bool) -> float:
+def attempt_timeout(call: Call, member: TargetState, policy: Policy, now: float, *, whole: bool, others: bool) -> float:
     """Seconds that an attempt gets: to its first token (streams) or to a whole answer.
 
     While `others` are left to be asked, it follows the target's own record and never takes over half of what remains;
@@ -170,33 +170,33 @@ def allowance(call: Call, member: Member, policy: Policy, now: float, *, whole: 
     if not others:
         return left
     knobs = policy.timeouts
-    latency = member.whole if whole else member.first_token
-    p95 = latency.quantile(0.95) if len(latency) >= knobs.record else None
-    reasons = member.target.reasons or call.request.reasoning_effort not in (None, "none", "minimal")
+    latency = member.completion if whole else member.first_token
+    p95 = latency.quantile(0.95) if len(latency) >= knobs.min_samples else None
+    reasons = member.target.reasoning or call.request.reasoning_effort not in (None, "none", "minimal")
     if whole:
-        bound = knobs.whole if p95 is None else max(knobs.factor * p95, knobs.whole_min)
+        bound = knobs.completion if p95 is None else max(knobs.factor * p95, knobs.completion_min)
     elif p95 is None:
         bound = knobs.first_token_reasoning if reasons else knobs.first_token
     else:
         bound = min(max(knobs.factor * p95, knobs.first_token_min), knobs.first_token_max)
-    return min(bound, knobs.share * left)
+    return min(bound, knobs.max_deadline_fraction * left)
 
 
-def stall_bound(member: Member, policy: Policy) -> float:
+def stall_bound(member: TargetState, policy: Policy) -> float:
     """Seconds of silence after which a running stream counts as stalled: by the target's own gaps, once they are known."""
     knobs = policy.timeouts
-    p95 = member.gaps.quantile(0.95) if len(member.gaps) >= knobs.record else None
+    p95 = member.gaps.quantile(0.95) if len(member.gaps) >= knobs.min_samples else None
     return knobs.stall if p95 is None else min(max(knobs.stall_factor * p95, knobs.stall_min), knobs.stall)
 
 
-def drip_bound(member: Member, policy: Policy) -> float:
+def min_throughput(member: TargetState, policy: Policy) -> float:
     """Bytes a second below which a stream counts as dripping: by the target's own rate, once that is known."""
     knobs = policy.timeouts
-    p50 = member.rates.quantile(0.5) if len(member.rates) >= knobs.record else None
-    return max(knobs.drip_rate, knobs.drip_share * (p50 or 0.0))
+    p50 = member.rates.quantile(0.5) if len(member.rates) >= knobs.min_samples else None
+    return max(knobs.min_throughput, knobs.min_throughput_ratio * (p50 or 0.0))
 
 
-def least(call: Call, member: Member, policy: Policy) -> float:
+def min_useful_time(call: Call, member: TargetState, policy: Policy) -> float:
     """Seconds below which an attempt is not worth starting: 1 s, or what the target usually takes."""
-    p50 = (member.whole if asks_whole(call, member, policy) else member.first_token).quantile(0.5)
+    p50 = (member.completion if wants_unary(call, member, policy) else member.first_token).quantile(0.5)
     return max(policy.timeouts.start_min, p50 or 0.0)

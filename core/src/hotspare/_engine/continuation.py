@@ -14,7 +14,7 @@ from hotspare.errors import HotspareError
 from hotspare.messages import ChatChunk, ChatRequest, Message, Usage
 
 if TYPE_CHECKING:
-    from hotspare._engine.call import Call, Member
+    from hotspare._engine.call import Call, TargetState
     from hotspare.policy import Policy
 
 INSTRUCTION = (
@@ -33,11 +33,11 @@ _LEAST_RESTART = 16
 _WINDOW = 600
 
 
-class SeamError(HotspareError):
+class SpliceError(HotspareError):
     """What the next target wrote cannot be joined to what was already shown."""
 
 
-class Shown:
+class EmittedText:
     """What the caller has seen of a stream, and whether it may be continued."""
 
     def __init__(self) -> None:
@@ -57,30 +57,30 @@ class Shown:
         return "".join(self.parts)
 
 
-def may_recover(call: Call, shown: Shown, policy: Policy) -> bool:
+def may_recover(call: Call, shown: EmittedText, policy: Policy) -> bool:
     """Whether the ladder allows to go on: policy, plain text only, no JSON mode, attempts left."""
     mode = (call.request.response_format or {}).get("type", "text")
     return policy.on_break != "raise" and shown.plain and mode == "text" and call.attempts_left > 0
 
 
-def request_for(call: Call, member: Member, policy: Policy) -> ChatRequest:
+def request_for(call: Call, member: TargetState, policy: Policy) -> ChatRequest:
     """The request that one member gets: the caller's own, or after a break one that asks for the rest."""
     if call.shown is None or policy.on_break == "restart" or not call.shown.strip():
         return call.request
     partial: Message = {"role": "assistant", "content": call.shown.rstrip()}
     messages = [*call.request.messages, partial]
-    if not (member.prefill and getattr(member.backend, "prefills", False)):
+    if not (member.prefill and member.backend.prefill):
         messages.append({"role": "user", "content": policy.continue_instruction or INSTRUCTION})
     return replace(call.request, messages=messages)
 
 
-def lost_usage(call: Call, pieces: int) -> Usage:
+def estimate_usage(call: Call, pieces: int) -> Usage:
     """Tokens of a part that broke before its usage came: one a piece of text, and the prompt at four characters each."""
     prompt = sum(len(str(message.get("content") or "")) for message in call.request.messages) // 4
     return Usage(input_tokens=prompt, output_tokens=pieces)
 
 
-class Seam:
+class Splicer:
     """Joins a continuation to the text already shown: nothing twice, nothing lost.
 
     A continuation may go on exactly, repeat the last words, or start over from the beginning; it is held back until it is
@@ -143,9 +143,9 @@ class Seam:
             return body[len(start) :]
         same = _common(body, start)
         if self._restart or (same >= _LEAST_RESTART and same < len(start)):
-            raise SeamError(f"the restarted answer differs from what was shown after {same} characters")
+            raise SpliceError(f"the restarted answer differs from what was shown after {same} characters")
         if _PROSE.match(held):
-            raise SeamError("the continuation begins with words about itself")
+            raise SpliceError("the continuation begins with words about itself")
         said = shown.rstrip()
         for size in range(min(len(body), _WINDOW, len(said)), 0, -1):
             tail = said[-size:].lstrip()

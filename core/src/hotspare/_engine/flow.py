@@ -16,10 +16,10 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from hotspare._engine.call import Attempt, Call
-from hotspare._engine.scheduler import Gate, GiveUp
-from hotspare._engine.waiters import Ticket
+from hotspare._engine.scheduler import GiveUp, Scheduler
+from hotspare._engine.waiters import Waiter
 from hotspare.errors import AllTargetsFailed
-from hotspare.outcome import ABANDONED, Outcome
+from hotspare.outcome import CANCELLED, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Wait:
     """Wait `seconds`, until the ticket is rung, or until a running attempt has ended; None: without limit."""
 
     seconds: float | None
-    ticket: Ticket | None = None
+    ticket: Waiter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +56,17 @@ Flow = Generator[Command, Event | None, Attempt]
 WOKE = Woke()
 
 
-def flow(call: Call, gate: Gate, clock: Callable[[], float]) -> Flow:
+def flow(call: Call, gate: Scheduler, clock: Callable[[], float]) -> Flow:
     """One call, from its first attempt to the winner; or, after a broken stream, from there to who continues it.
 
     Raises AllTargetsFailed with every attempt inside.
     """
     if not call.started_attempts:
-        gate.open(call.started)
-    ticket: Ticket | None = None
+        gate.call_started(call.started)
+    ticket: Waiter | None = None
     try:
         while True:
-            step = gate.next(call, clock())
+            step = gate.next_step(call, clock())
             if isinstance(step, Attempt):
                 yield Start(step)
                 continue
@@ -77,7 +77,7 @@ def flow(call: Call, gate: Gate, clock: Callable[[], float]) -> Flow:
             if idle:
                 call.idle += clock() - before
             if ticket is not None:
-                gate.unpark(ticket)
+                gate.leave_queue(ticket)
                 ticket = None
             if isinstance(event, Finished):
                 gate.settle(call, event.attempt, event.outcome, clock())
@@ -85,9 +85,9 @@ def flow(call: Call, gate: Gate, clock: Callable[[], float]) -> Flow:
                     return event.attempt
     finally:
         for attempt in tuple(call.running):
-            gate.settle(call, attempt, attempt.overdue or ABANDONED, clock())
+            gate.settle(call, attempt, attempt.overdue or CANCELLED, clock())
         if ticket is not None:
-            gate.unpark(ticket)
+            gate.leave_queue(ticket)
 
 
 def failed(call: Call, step: GiveUp) -> AllTargetsFailed:

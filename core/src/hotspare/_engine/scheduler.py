@@ -18,13 +18,13 @@ from hotspare import events
 from hotspare._engine import backoff
 from hotspare._engine import continuation as recovery
 from hotspare._engine import hedging as beside
-from hotspare._engine.budgets import ClientThrottle, Hedges, Retries
-from hotspare._engine.call import Attempt, Call, Member, allowance, asks_whole, least, stall_bound
-from hotspare._engine.waiters import Ticket, WaitingRoom
+from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
+from hotspare._engine.call import Attempt, Call, TargetState, attempt_timeout, min_useful_time, stall_bound, wants_unary
+from hotspare._engine.waiters import Waiter, WaitQueue
 from hotspare._health.breaker import State
-from hotspare._health.tracker import Standing
+from hotspare._health.tracker import HealthTracker
 from hotspare._routing import candidates as routing
-from hotspare.outcome import AttemptRecord, Ending, Kind, Outcome
+from hotspare.outcome import AttemptReason, AttemptRecord, HealthEffect, Kind, Outcome
 from hotspare.policy import Policy
 
 
@@ -33,7 +33,7 @@ class Pause:
     """Do nothing for `seconds` (None: without limit), until the ticket is rung, or until a running attempt ends."""
 
     seconds: float | None
-    ticket: Ticket | None = None
+    ticket: Waiter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +45,19 @@ class GiveUp:
     retry_after: float | None = None
 
 
-class Gate:
+class Scheduler:
     """Every call passes here: the standing of members and domains, the budgets and the waiting room of one pool."""
 
-    def __init__(self, members: Sequence[Member], policy: Policy, rng: random.Random) -> None:
-        self.standing = Standing(members, policy, rng)
-        self.members, self.domains = self.standing.members, self.standing.domains
+    def __init__(self, members: Sequence[TargetState], policy: Policy, rng: random.Random) -> None:
+        self.tracker = HealthTracker(members, policy, rng)
+        self.members, self.domains = self.tracker.members, self.tracker.domains
         self.policy = policy
         self.rng = rng
-        self.retries = Retries(policy.retry_budget)
-        self.hedges = Hedges(policy.hedge)
-        self.throttle = ClientThrottle(policy.panic_cap)
-        self.outstanding = 0
-        self.waiting = WaitingRoom()
+        self.retries = RetryTokens(policy.retry_budget)
+        self.hedges = HedgeTokens(policy.hedge)
+        self.client_throttle = ClientThrottle(policy.max_rejection)
+        self.in_flight = 0
+        self.waiting = WaitQueue()
         self._lock = threading.Lock()
 
     def after_fork(self) -> None:
@@ -65,34 +65,34 @@ class Gate:
         self._lock = threading.Lock()
         self.waiting.clear()
 
-    def enroll(self, members: Sequence[Member]) -> None:
+    def add(self, members: Sequence[TargetState]) -> None:
         """Take on further members."""
         with self._lock:
-            self.standing.enroll(members)
-            self.members = self.standing.members
+            self.tracker.add(members)
+            self.members = self.tracker.members
 
-    def drain(self) -> tuple[list[events.Event], list[Ticket]]:
+    def take_pending(self) -> tuple[list[events.Event], list[Waiter]]:
         """Events to tell and waiters to wake, outside the lock."""
-        if not (self.standing.told or self.waiting.rings):
+        if not (self.tracker.pending_events or self.waiting.to_wake):
             return [], []
         with self._lock:
-            told, rings = self.standing.told, self.waiting.rings
-            self.standing.told, self.waiting.rings = [], []
+            told, rings = self.tracker.pending_events, self.waiting.to_wake
+            self.tracker.pending_events, self.waiting.to_wake = [], []
         return told, rings
 
     # --- what a call does next -----------------------------------------------------------------------------------
 
-    def open(self, now: float) -> None:
+    def call_started(self, now: float) -> None:
         """A call came in."""
         with self._lock:
-            self.retries.call(now)
-            self.hedges.call()
+            self.retries.deposit(now)
+            self.hedges.deposit()
 
-    def next(self, call: Call, now: float) -> Attempt | Pause | GiveUp:
+    def next_step(self, call: Call, now: float) -> Attempt | Pause | GiveUp:
         """Start an attempt, pause, or give up."""
         with self._lock:
             if call.running and not beside.note_overdue(call, now):
-                return self._hedge(call, now) or Pause(beside.next_decision(call, self.policy, now))
+                return self._hedge(call, now) or Pause(beside.next_timer(call, self.policy, now))
             step = self._go_on(call, now)
             return Pause(None) if call.running and isinstance(step, GiveUp) else step
 
@@ -116,23 +116,23 @@ class Gate:
             or self._panic(call, plan, now)
         )
 
-    def _plan(self, call: Call, now: float) -> list[Member]:
+    def _plan(self, call: Call, now: float) -> list[TargetState]:
         return [m for m in routing.ordered(call, self.policy, now, self.rng) if routing.fits(call, m)]
 
     def _hedge(self, call: Call, now: float) -> Attempt | None:
         """A second attempt beside the first, if it is due, somebody is there for it, and the budget has one."""
-        knobs, due = self.policy.hedge, beside.hedge_in(call, self.policy, now)
+        knobs, due = self.policy.hedge, beside.hedge_delay(call, self.policy, now)
         if knobs is None or due is None or due > 0:
             return None
         call.hedged = True
-        first, plan = call.running[0].member, self._plan(call, now)
+        first, plan = call.running[0].target_state, self._plan(call, now)
         for member in plan:
             if (
                 member not in call.asked
                 and beside.may_hedge(first, member, knobs)
                 and self._admits(call, member, plan, now)
             ):
-                return self._start(call, member, plan, now, "hedge") if self.hedges.take() else None
+                return self._start(call, member, plan, now, AttemptReason.HEDGE) if self.hedges.withdraw() else None
         return None
 
     def _second_try(self, call: Call, now: float) -> Pause | None:
@@ -141,115 +141,122 @@ class Gate:
             return None
         member, outcome, seconds = call.last
         policy = self.policy
-        if outcome.kind is Kind.THROTTLED:
+        if outcome.kind is Kind.RATE_LIMITED:
             wait = outcome.retry_after
-            if wait is None or wait > policy.patience:
+            if wait is None or wait > policy.max_retry_after_wait:
                 return None
-        elif member.health.state is State.CLOSED and routing.same_again(outcome, seconds, member, policy):
+        elif member.breaker.state is State.CLOSED and routing.same_again(outcome, seconds, member, policy):
             wait = backoff.pause(call, policy, self.rng, now)
         else:
             return None
-        if wait + least(call, member, policy) >= call.left(now) or not self._draw(call, now):
+        if wait + min_useful_time(call, member, policy) >= call.left(now) or not self._draw(call, now):
             return None
         call.go_back = member
         return Pause(wait)
 
-    def _first_visit(self, call: Call, plan: list[Member], now: float) -> Attempt | None:
+    def _first_visit(self, call: Call, plan: list[TargetState], now: float) -> Attempt | None:
         """Whoever pauses for a return visit goes back; else the first admissible member that was not asked yet."""
         back, call.go_back = call.go_back, None
-        if back is not None and self.standing.opens_at(back, now) <= now:
+        if back is not None and self.tracker.available_at(back, now) <= now:
             call.returned = True
-            return self._start(call, back, plan, now, "return")
+            return self._start(call, back, plan, now, AttemptReason.RETRY)
         for member in plan:
             if member in call.asked or not self._admits(call, member, plan, now):
                 continue
             if self._crowded(call, member) and not self._draw(call, now):
                 continue
-            return self._start(call, member, plan, now, "failover" if call.last else "first")
+            return self._start(call, member, plan, now, AttemptReason.FAILOVER if call.last else AttemptReason.FIRST)
         return None
 
-    def _return_visit(self, call: Call, plan: list[Member], now: float) -> Attempt | None:
+    def _return_visit(self, call: Call, plan: list[TargetState], now: float) -> Attempt | None:
         """Go back to somebody who was asked: once, after all others; and again when a wait has changed something."""
         for member in plan:
             outcome = call.asked.get(member)
             if outcome is None or call.runs_at(member) or not self._admits(call, member, plan, now):
                 continue
-            if call.waited and outcome.kind in routing.WAITABLE and self.standing.ripe(call, member, now):
-                return self._start(call, member, plan, now, "waited")
+            if call.waited and outcome.kind in routing.WAITABLE and self.tracker.may_retry(call, member, now):
+                return self._start(call, member, plan, now, AttemptReason.AFTER_WAIT)
             if not call.returned and outcome.kind in routing.RETURNABLE and self._draw(call, now):
                 call.returned = True
-                return self._start(call, member, plan, now, "return")
+                return self._start(call, member, plan, now, AttemptReason.RETRY)
         return None
 
-    def _refused(self, call: Call, plan: list[Member], now: float) -> GiveUp | None:
+    def _refused(self, call: Call, plan: list[TargetState], now: float) -> GiveUp | None:
         """The end of a call that nothing but the retry budget keeps from asking somebody: waiting would not change that."""
         if any(member not in call.asked and self._admits(call, member, plan, now) for member in plan):
             return self._give_up(call, "the retry budget is exhausted", now)
         return None
 
-    def _wait(self, call: Call, plan: list[Member], now: float) -> Pause | None:
+    def _wait(self, call: Call, plan: list[TargetState], now: float) -> Pause | None:
         """Nobody is admissible, or everybody was asked in vain: wait for a recovery while the deadline lasts."""
         if self.policy.when_all_down != "wait" or len(self.waiting) >= self.policy.max_waiters:
             return None
         soonest, opens = self._soonest(call, plan, now)
         if soonest is None:
             return None
-        latest = call.deadline - least(call, soonest, self.policy)
+        latest = call.deadline - min_useful_time(call, soonest, self.policy)
         if opens > latest or now >= latest:
             return None
         call.waited = True
         ticket = self.waiting.enter(call, latest)
-        until = opens if self.waiting.timekeeper is ticket else latest
+        until = opens if self.waiting.leader is ticket else latest
         return Pause(max(0.001, until - now), ticket)
 
-    def _panic(self, call: Call, plan: list[Member], now: float) -> Attempt | GiveUp:
+    def _panic(self, call: Call, plan: list[TargetState], now: float) -> Attempt | GiveUp:
         """One attempt although nobody is admissible, so that a recovery is always noticed; else the end."""
         soonest, opens = self._soonest(call, plan, now)
         if soonest is None:
             return self._give_up(call, "nobody is left to be asked", now)
-        fresh = [m for m in plan if m not in call.asked and not m.denied and not m.health.disabled]
-        if call.panics and fresh and self.rng.random() >= self.throttle.rejection(now):
-            member = min(fresh, key=lambda one: self.standing.opens_at(one, now))
-            return self._start(call, member, plan, now, "panic", panic=True)
+        fresh = [m for m in plan if m not in call.asked and not m.denied and not m.breaker.disabled]
+        if call.panics and fresh and self.rng.random() >= self.client_throttle.rejection_probability(now):
+            member = min(fresh, key=lambda one: self.tracker.available_at(one, now))
+            return self._start(call, member, plan, now, AttemptReason.LAST_RESORT, panic=True)
         return self._give_up(call, "nobody is admissible now", now, max(0.0, opens - now))
 
-    def _soonest(self, call: Call, plan: list[Member], now: float) -> tuple[Member | None, float]:
+    def _soonest(self, call: Call, plan: list[TargetState], now: float) -> tuple[TargetState | None, float]:
         """Which member this call may hope for first, and when."""
         best, when = None, inf
         for member in plan:
             outcome = call.asked.get(member)
             hopeful = outcome is None or (outcome.kind in routing.WAITABLE and not call.runs_at(member))
             if hopeful and routing.window_allows(call, member):
-                opens = self.standing.worth_asking_at(call, member, now)
+                opens = self.tracker.retry_at(call, member, now)
                 if opens < when:
                     best, when = member, opens
         return best, when
 
     def _start(
-        self, call: Call, member: Member, plan: list[Member], now: float, why: str, *, panic: bool = False
+        self,
+        call: Call,
+        member: TargetState,
+        plan: list[TargetState],
+        now: float,
+        why: AttemptReason,
+        *,
+        panic: bool = False,
     ) -> Attempt:
-        whole = asks_whole(call, member, self.policy)
-        permit = self.standing.enter(member, now, watched=call.watched and not whole, panic=panic)
+        whole = wants_unary(call, member, self.policy)
+        permit = self.tracker.acquire(member, now, watched=call.watched and not whole, panic=panic)
         others = call.attempts_left > 1 and any(
-            other is not member and other not in call.asked and self.standing.opens_at(other, now) <= now
+            other is not member and other not in call.asked and self.tracker.available_at(other, now) <= now
             for other in plan
         )
-        timeout = allowance(call, member, self.policy, now, whole=whole, others=others)
+        timeout = attempt_timeout(call, member, self.policy, now, whole=whole, others=others)
         if permit.probe and others:
             # A probe has a backup: it must not make its caller wait as long as a healthy target may.
             knobs = self.policy.timeouts
-            timeout = min(timeout, knobs.whole_min if whole else knobs.first_token_min)
+            timeout = min(timeout, knobs.completion_min if whole else knobs.first_token_min)
         patience = None
         if others and self.policy.on_slow == "race":
             patience, timeout = timeout, call.left(now)
         if call.last is not None and call.last[0] is not member:
             source, outcome, _ = call.last
-            self.standing.told.append(events.FailedOver(call.id, source.name, member.name, outcome.kind))
+            self.tracker.pending_events.append(events.FailedOver(call.id, source.name, member.name, outcome.kind))
         for domain in member.domains:
             call.visits[domain] = call.visits.get(domain, 0) + 1
         call.started_attempts += 1
-        self.outstanding += 1
-        why = "probe" if permit.probe and why in ("first", "failover") else why
+        self.in_flight += 1
+        why = AttemptReason.PROBE if permit.probe and why in (AttemptReason.FIRST, AttemptReason.FAILOVER) else why
         request = recovery.request_for(call, member, self.policy)
         stall = stall_bound(member, self.policy)
         attempt = Attempt(
@@ -265,31 +272,31 @@ class Gate:
         for member in call.members():
             if member not in call.asked:
                 row = self._choice(call, member, 0, now)
-                skipped[member.name] = row.why or why
+                skipped[member.name] = row.reason or why
         return GiveUp(why, skipped, retry_after)
 
-    def _admits(self, call: Call, member: Member, plan: list[Member], now: float) -> bool:
+    def _admits(self, call: Call, member: TargetState, plan: list[TargetState], now: float) -> bool:
         """Whether the member may be asked now by this call, with time enough. A last attempt is no probe while others may
         make one: it leaves a rest's end to them for a second."""
         if not routing.window_allows(call, member):
             return False
-        if not asks_whole(call, member, self.policy):
-            self.standing.check_stall(member, now)
-        if call.last and call.left(now) < least(call, member, self.policy):
+        if not wants_unary(call, member, self.policy):
+            self.tracker.trip_if_stalled(member, now)
+        if call.last and call.left(now) < min_useful_time(call, member, self.policy):
             return False
-        shy = call.attempts_left <= 1 and len(plan) > 1 and member.health.state is not State.CLOSED
-        return self.standing.opens_at(member, now) <= (now - 1.0 if shy else now)
+        shy = call.attempts_left <= 1 and len(plan) > 1 and member.breaker.state is not State.CLOSED
+        return self.tracker.available_at(member, now) <= (now - 1.0 if shy else now)
 
-    def _crowded(self, call: Call, member: Member) -> bool:
+    def _crowded(self, call: Call, member: TargetState) -> bool:
         """Whether this visit would not be free: a fourth or later one inside one failure domain."""
-        return any(call.visits.get(d, 0) >= self.policy.retry_budget.domain_visits for d in member.domains)
+        return any(call.visits.get(d, 0) >= self.policy.retry_budget.free_attempts_per_domain for d in member.domains)
 
     def _draw(self, call: Call, now: float) -> bool:
         told = self.retries.exhausted
-        if self.retries.take(now):
+        if self.retries.withdraw(now):
             return True
         if not told:
-            self.standing.told.append(events.BudgetExhausted(call.id))
+            self.tracker.pending_events.append(events.BudgetExhausted(call.id))
         return False
 
     # --- what is learnt ------------------------------------------------------------------------------------------
@@ -297,28 +304,28 @@ class Gate:
     def settle(self, call: Call, attempt: Attempt, outcome: Outcome, now: float) -> AttemptRecord:
         """Take a permit back, with what its attempt showed. Exactly once."""
         with self._lock:
-            permit, member = attempt.permit, attempt.member
+            permit, member = attempt.permit, attempt.target_state
             if permit.settled:
                 raise AssertionError("a permit is settled once")
             permit.settled = True
-            self.outstanding -= 1
+            self.in_flight -= 1
             call.running.remove(attempt)
             seconds = now - permit.started
             record = AttemptRecord(
-                attempt.number, member.name, outcome.kind, seconds, attempt.why, outcome.status, outcome.code,
-                outcome.message, seconds if outcome.ok and not attempt.whole else None, outcome.retry_after,
+                attempt.number, member.name, outcome.kind, seconds, attempt.reason, outcome.status, outcome.code,
+                outcome.message, seconds if outcome.ok and not attempt.unary else None, outcome.retry_after,
             )  # fmt: skip
             insort(call.records, record, key=attrgetter("number"))
-            self.standing.told.append(events.AttemptEnded(call.id, record))
-            self.standing.learn(member, permit, outcome, now)
-            self.standing.leave(member, permit)
+            self.tracker.pending_events.append(events.AttemptEnded(call.id, record))
+            self.tracker.record_outcome(member, permit, outcome, now)
+            self.tracker.release(member, permit)
             if outcome.ok:
-                (member.whole if attempt.whole else member.first_token).add(seconds)
-                self.standing.doubt(call, now)
-            if outcome.kind is Kind.ABANDONED or outcome is attempt.overdue:
+                (member.completion if attempt.unary else member.first_token).add(seconds)
+                self.tracker.record_contradicted_invalid(call, now)
+            if outcome.kind is Kind.CANCELLED or outcome is attempt.overdue:
                 call.lost.append(member.target)
-            if outcome.kind is not Kind.ABANDONED:
-                self.throttle.note(now, accepted=outcome.ok)
+            if outcome.kind is not Kind.CANCELLED:
+                self.client_throttle.record(now, accepted=outcome.ok)
                 call.note(member, outcome, seconds, now)
                 if outcome.kind is Kind.INVALID and self._learnt_manners(attempt, outcome, streaming=call.streaming):
                     del call.asked[member]
@@ -331,39 +338,41 @@ class Gate:
     def _learnt_manners(self, attempt: Attempt, outcome: Outcome, *, streaming: bool) -> bool:
         """Whether a 400 told how this member wants to be asked: with an instruction instead of a prefill, or without
         streaming. Then the same call may ask it again."""
-        member = attempt.member
+        member = attempt.target_state
         if attempt.continues and attempt.request.messages[-1].get("role") == "assistant":
             member.prefill = False
             return True
-        if not streaming and not attempt.whole and "stream" in outcome.message.lower():
+        if not streaming and not attempt.unary and "stream" in outcome.message.lower():
             member.streams = False
             return True
         return False
 
-    def elsewhere(self, call: Call, member: Member, now: float) -> bool:
+    def has_free_alternative(self, call: Call, member: TargetState, now: float) -> bool:
         """Whether another member that this call has not asked is free now."""
         with self._lock:
             return any(
-                other is not member and other not in call.asked and self.standing.opens_at(other, now) <= now
+                other is not member and other not in call.asked and self.tracker.available_at(other, now) <= now
                 for other in call.members()
             )
 
-    def broke(self, call: Call, attempt: Attempt, outcome: Outcome, shown: str, now: float) -> None:
+    def record_stream_break(self, call: Call, attempt: Attempt, outcome: Outcome, shown: str, now: float) -> None:
         """A second observation of a stream that was answered: it broke after its first content, `shown`."""
         with self._lock:
             call.broke(attempt, outcome, shown, now)
-            if outcome.ending is Ending.FAILURE:
-                self.standing.fail(attempt.member, attempt.permit, outcome, now)
-            self.standing.told.append(events.StreamBroke(call.id, attempt.member.name, outcome.kind, outcome.message))
+            if outcome.health_effect is HealthEffect.FAILURE:
+                self.tracker.fail(attempt.target_state, attempt.permit, outcome, now)
+            self.tracker.pending_events.append(
+                events.StreamBroke(call.id, attempt.target_state.name, outcome.kind, outcome.message)
+            )
 
-    def ended(self, call: Call, now: float) -> None:
+    def record_call_end(self, call: Call, now: float) -> None:
         """A call is over."""
         records = tuple(call.records)
         target = next((record.target for record in reversed(records) if record.kind is Kind.OK), None)
         with self._lock:
-            self.standing.told.append(events.CallEnded(call.id, target, records, now - call.started))
+            self.tracker.pending_events.append(events.CallEnded(call.id, target, records, now - call.started))
 
-    def unpark(self, ticket: Ticket) -> None:
+    def leave_queue(self, ticket: Waiter) -> None:
         """Leave the waiting room."""
         with self._lock:
             self.waiting.leave(ticket)
@@ -378,8 +387,8 @@ class Gate:
             rows = [self._choice(call, member, tiers[member], now) for member in plan]
             return routing.Explanation(route, tuple(sorted(rows, key=lambda row: not row.admissible)))
 
-    def _choice(self, call: Call, member: Member, tier: int, now: float) -> routing.Choice:
-        standing = self.standing
+    def _choice(self, call: Call, member: TargetState, tier: int, now: float) -> routing.Choice:
+        standing = self.tracker
         return routing.choice(
-            call, member, standing.opens_at(member, now), standing.why_resting(member, now), tier, now
+            call, member, standing.available_at(member, now), standing.unavailable_reason(member, now), tier, now
         )

@@ -8,11 +8,11 @@ from typing import Any
 
 import anyio
 
-from hotspare._engine.call import Attempt, Call, drip_bound
-from hotspare._engine.continuation import Seam, SeamError, Shown, lost_usage, may_recover
-from hotspare._engine.scheduler import Gate
+from hotspare._engine.call import Attempt, Call, min_throughput
+from hotspare._engine.continuation import EmittedText, SpliceError, Splicer, estimate_usage, may_recover
+from hotspare._engine.scheduler import Scheduler
 from hotspare.errors import AllTargetsFailed, AttemptTimeout, EmptyAnswer, IncompleteAnswer, StreamInterrupted
-from hotspare.messages import ChatChunk, ChatReply, Receipt, Usage
+from hotspare.messages import ChatChunk, ChatReply, StreamSummary, Usage
 from hotspare.outcome import OK, Outcome
 from hotspare.providers.folding import chunks_of
 from hotspare.target import Price, Target
@@ -57,17 +57,17 @@ def outcome_of(error: Exception, attempt: Attempt) -> Outcome:
     if attempt.continues and isinstance(error, EmptyAnswer) and error.proven:
         attempt.result = ChatReply()
         return OK
-    return attempt.member.backend.classify(error)
+    return attempt.target_state.backend.classify(error)
 
 
 class Watch:
     """What both faces do with a running stream: keep the text, watch the clock, close seams, write the receipt."""
 
     def __init__(
-        self, call: Call, attempt: Attempt, gate: Gate, clock: Callable[[], float], until: float | None
+        self, call: Call, attempt: Attempt, gate: Scheduler, clock: Callable[[], float], until: float | None
     ) -> None:
         self.call, self.gate, self.clock, self.until = call, gate, clock, until
-        self.shown = Shown()
+        self.shown = EmittedText()
         self.done = False
         self.seams: list[int] = []
         self.targets: list[Target] = []
@@ -81,13 +81,13 @@ class Watch:
         self.progress = self.window = self.clock()
         self.pieces = self.bytes = self.all_bytes = 0
         self.gap = 0.0
-        self.drip = drip_bound(attempt.member, self.gate.policy)
+        self.drip = min_throughput(attempt.target_state, self.gate.policy)
         self.begun = self.progress
-        self.targets.append(attempt.member.target)
+        self.targets.append(attempt.target_state.target)
         if not self.call.streaming:
-            self.shown = Shown()  # a whole answer is begun anew
+            self.shown = EmittedText()  # a whole answer is begun anew
         text = self.shown.text
-        self.seam = Seam(text, restart=self.gate.policy.on_break == "restart") if text else None
+        self.seam = Splicer(text, restart=self.gate.policy.on_break == "restart") if text else None
         if len(self.targets) > 1:
             self.seams.append(len(text))
 
@@ -115,7 +115,7 @@ class Watch:
         if last:
             self.done = True
             self._record()
-            chunk = replace(chunk, receipt=self._receipt(chunk.usage or Usage()))
+            chunk = replace(chunk, summary=self._receipt(chunk.usage or Usage()))
         elif not chunk.is_content:
             return None
         self.shown.add(chunk)
@@ -125,8 +125,8 @@ class Watch:
         """Keep what this target's streams are like: the longest gap, and the rate behind the first piece."""
         seconds = self.clock() - self.begun
         if self.pieces > 1 and seconds > 0:
-            self.attempt.member.gaps.add(self.gap)
-            self.attempt.member.rates.add((self.all_bytes + self.bytes) / seconds)
+            self.attempt.target_state.gaps.add(self.gap)
+            self.attempt.target_state.rates.add((self.all_bytes + self.bytes) / seconds)
 
     def _progressed(self, chunk: ChatChunk) -> None:
         """Keep the longest gap, and look at the throughput once a window."""
@@ -138,18 +138,18 @@ class Watch:
         self.bytes += len((chunk.text or chunk.reasoning).encode()) + sum(len(d.arguments) for d in chunk.tool_calls)
         knobs = self.gate.policy.timeouts
         seconds = now - self.window
-        if seconds >= knobs.drip_window > 0:
+        if seconds >= knobs.throughput_window > 0:
             slow = self.bytes < self.drip * seconds
             self.all_bytes += self.bytes
             self.window, self.bytes = now, 0
             free = not self.call.streaming or may_recover(self.call, self.shown, self.gate.policy)
-            if slow and free and self.gate.elsewhere(self.call, self.attempt.member, now):
+            if slow and free and self.gate.has_free_alternative(self.call, self.attempt.target_state, now):
                 raise AttemptTimeout(f"the stream drips: under {self.drip:.0f} bytes a second")
 
-    def _receipt(self, usage: Usage) -> Receipt:
+    def _receipt(self, usage: Usage) -> StreamSummary:
         parts = zip(self.targets, [*self.lost, usage], strict=True)
         repaid = sum(lost.input_tokens for lost in self.lost) + (self.lost[-1].output_tokens if self.lost else 0)
-        return Receipt(
+        return StreamSummary(
             self.targets[-1].name,
             tuple(self.call.records),
             cost_of(self.call, parts),
@@ -168,16 +168,16 @@ class Watch:
         """Settle a break as a second observation. Returns if the stream may be continued, or its answer begun anew; else
         raises."""
         self.error = error
-        if isinstance(error, SeamError):
+        if isinstance(error, SpliceError):
             raise self.interrupted(str(error)) from error
-        outcome: Outcome = self.attempt.member.backend.classify(error)
-        self.gate.broke(self.call, self.attempt, outcome, self.shown.text, self.clock())
-        self.lost.append(lost_usage(self.call, self.pieces))
+        outcome: Outcome = self.attempt.target_state.backend.classify(error)
+        self.gate.record_stream_break(self.call, self.attempt, outcome, self.shown.text, self.clock())
+        self.lost.append(estimate_usage(self.call, self.pieces))
         if not self.call.streaming:
             return
         over = self.until is not None and self.clock() >= self.until
         if over or not may_recover(self.call, self.shown, self.gate.policy):
-            name = self.attempt.member.name
+            name = self.attempt.target_state.name
             why = f"the stream of {name} broke after its first content: {outcome.kind}: {outcome.message or error}"
             raise self.interrupted(why) from error
 
@@ -240,7 +240,7 @@ async def _next(watch: Watch, chunks: AsyncGenerator[ChatChunk]) -> ChatChunk | 
 def cost_of(call: Call, parts: Iterable[tuple[Target, Usage]]) -> float | None:
     """USD of a call: of each part of its answer, and of the prompts of attempts that lost against another. None where a
     price is not known. Prices are per million tokens."""
-    prompt = lost_usage(call, 0)
+    prompt = estimate_usage(call, 0)
     costs = [_cost(target.price, usage) for target, usage in (*parts, *((target, prompt) for target in call.lost))]
     known = [cost for cost in costs if cost is not None]
     return sum(known) if len(known) == len(costs) else None

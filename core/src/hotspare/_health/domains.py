@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import sha256
 
-from hotspare._engine.call import Member
+from hotspare._engine.call import TargetState
 from hotspare._health.breaker import State
 from hotspare.target import Domain, Target
 
@@ -28,7 +28,7 @@ def domains_of(target: Target) -> tuple[Domain, ...]:
     return tuple(found)
 
 
-def should_rest(domain: Domain, members: Iterable[Member], now: float, recent: float) -> bool:
+def should_rest(domain: Domain, members: Iterable[TargetState], now: float, recent: float) -> bool:
     """Whether a domain's members say that the domain itself is down.
 
     At least 2 open, and at least half of those with traffic in the last `recent` seconds; for a provider they must
@@ -36,8 +36,8 @@ def should_rest(domain: Domain, members: Iterable[Member], now: float, recent: f
     """
     if domain.level == "account":
         return False
-    used = [member for member in members if member.health.last_used > now - recent]
-    down = [member for member in used if member.health.state is State.OPEN]
+    used = [member for member in members if member.breaker.last_used > now - recent]
+    down = [member for member in used if member.breaker.state is State.OPEN]
     if len(down) < 2 or len(down) < 0.5 * len(used):
         return False
     return domain.level == "region" or len({member.domains[0] for member in down}) >= 2

@@ -6,7 +6,7 @@ from bisect import bisect_left, insort
 from collections import deque
 
 
-class Latency:
+class Percentiles:
     """Percentiles over the last `size` samples, in seconds. 64: a minute of calm traffic, one slow hour forgotten."""
 
     def __init__(self, size: int = 64) -> None:

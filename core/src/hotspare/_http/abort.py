@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 
-class Line:
+class AbortHandle:
     """What one attempt's I/O runs over. `read_timeout`, if set, bounds every read that follows, in seconds.
 
     A thread that waits for a socket cannot be ended, but the socket can: `cut` does, from any thread.
@@ -22,27 +22,27 @@ class Line:
         self._lock = threading.Lock()
 
     @contextmanager
-    def held(self) -> Generator[None]:
+    def bind(self) -> Generator[None]:
         """The requests that this thread makes meanwhile go over this line."""
-        token = HELD.set(self)
+        token = CURRENT.set(self)
         try:
             yield
         finally:
-            HELD.reset(token)
+            CURRENT.reset(token)
 
-    def on(self, found: socket.socket | None) -> None:
+    def attach(self, found: socket.socket | None) -> None:
         """The socket that is about to be waited for. Raises ConnectionAbortedError once the line is cut."""
         with self._lock:
             self._socket = found
             if self._cut:
                 raise ConnectionAbortedError("the attempt was given up")
 
-    def off(self) -> None:
+    def detach(self) -> None:
         """The connection goes back to its pool: it is another's from now on."""
         with self._lock:
             self._socket = None
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """End whatever is waited for, at once and for good."""
         with self._lock:
             self._cut = True
@@ -54,5 +54,5 @@ class Line:
                     self._socket = None
 
 
-HELD: ContextVar[Line | None] = ContextVar("hotspare_line", default=None)
+CURRENT: ContextVar[AbortHandle | None] = ContextVar("hotspare_line", default=None)
 """The line that this thread's requests go over."""

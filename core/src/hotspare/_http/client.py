@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakKeyDictionary
 
-from hotspare._http.abort import HELD, Line
+from hotspare._http.abort import CURRENT, AbortHandle
 from hotspare.errors import AttemptTimeout, BodyTooLarge, ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ class Http:
 
         client = self._client()
         request = client.build_request(method, url, headers=headers, content=body, timeout=timeout)
-        line = HELD.get() or Line()
-        with line.held():
+        line = CURRENT.get() or AbortHandle()
+        with line.bind():
             response = client.send(request, stream=True, follow_redirects=False)
         assert isinstance(response, httpx.Response)
         line.read_timeout = read_timeout
@@ -105,14 +105,14 @@ class Http:
     def _make_client(self) -> httpx.Client:
         import httpx
 
-        from hotspare._http.network import lay
+        from hotspare._http.network import install_backend
 
         if isinstance(self._transport, str):
             limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
             client = httpx.Client(limits=limits, verify=self._verify)
         else:
             client = httpx.Client(transport=self._transport)
-        lay(client)
+        install_backend(client)
         return client
 
     def close(self) -> None:
@@ -121,7 +121,7 @@ class Http:
             client, self._sync = self._sync, None
         if client is not None:
             client.close()
-        self._bury()
+        self._close_dead_loops()
 
     def __enter__(self) -> Self:
         return self
@@ -156,11 +156,11 @@ class Http:
                 self._forget()
         client = self._async.get(loop)
         if client is None:
-            self._bury()
+            self._close_dead_loops()
             client = self._async[loop] = self._make_aclient(trio=not hasattr(loop, "call_soon"))
         return client
 
-    def _bury(self) -> None:
+    def _close_dead_loops(self) -> None:
         """Close the clients of event loops that have ended, as each `asyncio.run` leaves one behind.
 
         Nothing in such a client can wait any more: its closing runs through at once, or fails at the loop's end, and its
@@ -199,7 +199,7 @@ class Http:
 class Stream:
     """A streamed answer in sync code. Its line's `read_timeout` (seconds) bounds the reads that follow."""
 
-    def __init__(self, response: httpx.Response, line: Line) -> None:
+    def __init__(self, response: httpx.Response, line: AbortHandle) -> None:
         self._response = response
         self.status = response.status_code
         self.headers = response.headers
@@ -216,7 +216,7 @@ class Stream:
 
     def close(self) -> None:
         """Give the connection back, or close it if the answer was not read to its end."""
-        self.line.off()
+        self.line.detach()
         self._response.close()
 
     def __enter__(self) -> Self:

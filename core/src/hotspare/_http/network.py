@@ -11,10 +11,10 @@ from typing import Any
 import httpcore
 import httpx
 
-from hotspare._http.abort import HELD, Line
+from hotspare._http.abort import CURRENT, AbortHandle
 
 
-def lay(client: httpx.Client) -> None:
+def install_backend(client: httpx.Client) -> None:
     """Put a client's connections on lines.
 
     Where httpx keeps its pools is not public: should it move them, reads keep the timeout of their request, and what is
@@ -31,12 +31,12 @@ class _Stream(httpcore.NetworkStream):
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
-        self._line: Line | None = None
+        self._line: AbortHandle | None = None
 
-    def _take(self) -> Line | None:
-        line = self._line = HELD.get() or self._line
+    def _take(self) -> AbortHandle | None:
+        line = self._line = CURRENT.get() or self._line
         if line is not None:
-            line.on(self._stream.get_extra_info("socket"))
+            line.attach(self._stream.get_extra_info("socket"))
         return line
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -50,7 +50,7 @@ class _Stream(httpcore.NetworkStream):
 
     def close(self) -> None:
         if self._line is not None:
-            self._line.off()
+            self._line.detach()
         self._stream.close()
 
     def start_tls(self, *args: Any, **options: Any) -> httpcore.NetworkStream:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
-from hotspare._engine.call import Call, Member
+from hotspare._engine.call import Call, TargetState
 from hotspare.errors import RequestError
 from hotspare.outcome import Kind, Outcome
 from hotspare.policy import Policy
@@ -18,7 +18,7 @@ RETURNABLE = frozenset({Kind.SERVER, Kind.TRANSPORT})
 SUSPICIOUS = 3
 """INVALID answers in a row after which a target's word is doubted, and another one is asked."""
 
-WAITABLE = frozenset({Kind.SERVER, Kind.TRANSPORT, Kind.TIMEOUT, Kind.THROTTLED})
+WAITABLE = frozenset({Kind.SERVER, Kind.TRANSPORT, Kind.TIMEOUT, Kind.RATE_LIMITED})
 """Kinds that pass by themselves: a call that met only these may wait for a recovery."""
 
 
@@ -32,13 +32,13 @@ class Choice:
     target: str
     tier: int
     state: str
-    why: str = ""
+    reason: str = ""
     reopens_in: float | None = 0.0
 
     @property
     def admissible(self) -> bool:
         """Whether it would be asked now."""
-        return not self.why
+        return not self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +52,21 @@ class Explanation:
         width = max((len(choice.target) for choice in self.choices), default=0)
         lines = [f"route {self.route}"]
         for place, choice in enumerate(self.choices, 1):
-            note = f"skipped: {choice.why}" if choice.why else "would be asked"
+            note = f"skipped: {choice.reason}" if choice.reason else "would be asked"
             lines.append(f"{place:>3}. {choice.target:<{width}}  tier {choice.tier}  {choice.state:<10}  {note}")
         return "\n".join(lines)
 
 
-def ordered(call: Call, policy: Policy, now: float, rng: random.Random) -> list[Member]:
+def ordered(call: Call, policy: Policy, now: float, rng: random.Random) -> list[TargetState]:
     """The route's members in the order in which they are asked now.
 
     Tiers in order; inside a tier the strategy's order. A recovering target keeps its place with the probability of its
     ramp and stands behind all others else; members that share a domain with a failure of this call come later.
     """
-    ranked: list[tuple[bool, int, bool, float, int, Member]] = []
+    ranked: list[tuple[bool, int, bool, float, int, TargetState]] = []
     for level, tier in enumerate(call.tiers):
         for place, member in enumerate(tier):
-            share = member.health.share(now)
+            share = member.breaker.traffic_share(now)
             late = share < 1 and rng.random() >= share
             rank = 0.0
             if policy.strategy == "weighted":
@@ -78,11 +78,11 @@ def ordered(call: Call, policy: Policy, now: float, rng: random.Random) -> list[
     return [row[5] for row in ranked]
 
 
-def fits(call: Call, member: Member) -> bool:
+def fits(call: Call, member: TargetState) -> bool:
     """Whether the member can take the request at all; the reason why not is kept in `call.unfit`."""
     if member in call.unfit:
         return not call.unfit[member]
-    lacking = tuple(name for name in member.backend.unsupported(call.request) if name not in member.target.may_drop)
+    lacking = tuple(name for name in member.backend.unsupported(call.request) if name not in member.target.droppable)
     call.unfit[member] = f"cannot carry {', '.join(lacking)}" if lacking else ""
     return not lacking
 
@@ -94,7 +94,7 @@ def check_fit(call: Call) -> None:
         return
     reasons = "; ".join(f"{member.name} {call.unfit[member]}" for member in members)
     raise RequestError(
-        f"no target can take this request: {reasons}. Leave the field out, or let a target drop it (may_drop)"
+        f"no target can take this request: {reasons}. Leave the field out, or let a target drop it (droppable)"
     )
 
 
@@ -107,23 +107,23 @@ def goes_on(call: Call, policy: Policy) -> bool:
         if member not in call.asked:  # it refused a prefill, and is asked again without one
             return True
         return outcome.kind in policy.failover_on or member.invalid >= SUSPICIOUS
-    return outcome.kind is not Kind.REFUSED or outcome.kind in policy.failover_on
+    return outcome.kind is not Kind.CONTENT_FILTER or outcome.kind in policy.failover_on
 
 
-def same_again(outcome: Outcome, seconds: float, member: Member, policy: Policy) -> bool:
-    """Whether the return visit comes at once, to the target that failed: `Policy.second_try`."""
-    if policy.second_try == "same":
+def same_again(outcome: Outcome, seconds: float, member: TargetState, policy: Policy) -> bool:
+    """Whether the return visit comes at once, to the target that failed: `Policy.retry_same_target`."""
+    if policy.retry_same_target == "always":
         return outcome.kind in RETURNABLE
-    if policy.second_try == "other" or outcome.should_retry is False or outcome.retry_after is not None:
+    if policy.retry_same_target == "never" or outcome.should_retry is False or outcome.retry_after is not None:
         return False
-    quick = outcome.kind is Kind.SERVER or (outcome.kind is Kind.TRANSPORT and not outcome.unconnected)
-    return quick and seconds < 1 and member.health.good_record()
+    quick = outcome.kind is Kind.SERVER or (outcome.kind is Kind.TRANSPORT and not outcome.before_connect)
+    return quick and seconds < 1 and member.breaker.mostly_successful()
 
 
-def window_allows(call: Call, member: Member) -> bool:
-    """After TOO_LONG: only a target whose context window is larger, or unknown."""
+def window_allows(call: Call, member: TargetState) -> bool:
+    """After CONTEXT_LENGTH: only a target whose context window is larger, or unknown."""
     for asked, outcome in call.asked.items():
-        if outcome.kind is Kind.TOO_LONG:
+        if outcome.kind is Kind.CONTEXT_LENGTH:
             mine, theirs = member.target.context_window, asked.target.context_window
             if mine is not None and theirs is not None and mine <= theirs:
                 return False
@@ -131,8 +131,8 @@ def window_allows(call: Call, member: Member) -> bool:
 
 
 def tiers_for(
-    model: str | None, routes: dict[str, tuple[tuple[Member, ...], ...]], members: Iterable[Member]
-) -> tuple[str, tuple[tuple[Member, ...], ...]]:
+    model: str | None, routes: dict[str, tuple[tuple[TargetState, ...], ...]], members: Iterable[TargetState]
+) -> tuple[str, tuple[tuple[TargetState, ...], ...]]:
     """The tiers of a route, or of a model alias: every target that serves it, then the default route's others.
 
     Raises RequestError for a name that is neither.
@@ -147,7 +147,7 @@ def tiers_for(
         raise RequestError(
             f"model: {model!r} is no route, target, model or alias of this pool; known: {', '.join(known)}"
         )
-    tiers: dict[int, list[Member]] = {}
+    tiers: dict[int, list[TargetState]] = {}
     for member in serving:
         tiers.setdefault(member.target.tier, []).append(member)
     backups = [tuple(m for m in tier if m not in serving) for tier in routes["default"]]
@@ -155,9 +155,9 @@ def tiers_for(
     return model, tuple(tier for tier in (*first, *backups) if tier)
 
 
-def choice(call: Call, member: Member, opens_at: float, resting: str, tier: int, now: float) -> Choice:
+def choice(call: Call, member: TargetState, opens_at: float, resting: str, tier: int, now: float) -> Choice:
     """How `explain` shows one member."""
-    health = member.health
+    health = member.breaker
     reopens = None if opens_at == inf else max(0.0, opens_at - now)
     if not fits(call, member):
         return Choice(member.name, tier, health.state, call.unfit[member], None)

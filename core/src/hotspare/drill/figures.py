@@ -10,7 +10,7 @@ from hotspare.drill.scenarios import ENDPOINTS, Phase, Scenario
 from hotspare.outcome import Kind
 
 EVIDENCE = 2.0
-"""Seconds into an outage after which the breakers have their evidence (five strikes spanning one second)."""
+"""Seconds into an outage after which the breakers have their evidence (five consecutive_failures spanning one second)."""
 PROMPT = 5.0
 """Seconds within which a call of the surge has to be answered."""
 HERD = 0.1
@@ -61,7 +61,7 @@ class Tried:
     @property
     def failed(self) -> bool:
         """Whether it failed; one that lost against another attempt did not."""
-        return self.kind not in (Kind.OK, Kind.ABANDONED)
+        return self.kind not in (Kind.OK, Kind.CANCELLED)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from hotspare.drill.figures import Asked, Result, Tried, by_phase, overall
 from hotspare.drill.provider import KEY, Provider
 from hotspare.drill.scenarios import ENDPOINTS, SCENARIOS, Phase, Scenario
 from hotspare.events import AttemptEnded, Event, StreamBroke
-from hotspare.messages import ChatChunk, ChatRequest, Receipt
+from hotspare.messages import ChatChunk, ChatRequest, StreamSummary
 from hotspare.outcome import OK
 from hotspare.policy import Policy
 from hotspare.pool import Pool
@@ -109,7 +109,7 @@ def through(pool: Pool, storm: Storm) -> Client:
         now = storm.now()
         if isinstance(event, AttemptEnded):
             one = event.attempt
-            storm.result.tried.append(Tried(now - one.seconds, now, one.target, one.kind, one.why))
+            storm.result.tried.append(Tried(now - one.seconds, now, one.target, one.kind, one.reason))
         elif isinstance(event, StreamBroke):
             storm.result.tried.append(Tried(now, now, event.target, event.kind, "broke"))
 
@@ -120,7 +120,7 @@ def through(pool: Pool, storm: Storm) -> Client:
             return reply.text
         text, receipt = await _read(pool.astream(prompt), storm, asked)
         if receipt is not None:
-            asked.attempts, asked.seams = len(receipt.attempts), len(receipt.seams)
+            asked.attempts, asked.seams = len(receipt.attempts), len(receipt.splice_points)
         return text
 
     pool.subscribe(listen)
@@ -150,16 +150,16 @@ def plain(target: Target, http: Http, storm: Storm) -> Client:
     return ask
 
 
-async def _read(chunks: AsyncGenerator[ChatChunk], storm: Storm, asked: Asked) -> tuple[str, Receipt | None]:
+async def _read(chunks: AsyncGenerator[ChatChunk], storm: Storm, asked: Asked) -> tuple[str, StreamSummary | None]:
     parts: list[str] = []
-    receipt: Receipt | None = None
+    receipt: StreamSummary | None = None
     async with aclosing(chunks):
         async for chunk in chunks:
             if chunk.is_content:
                 asked.hear(storm.now() - asked.at)
                 asked.ttft = asked.heard if asked.ttft is None else asked.ttft
             parts.append(chunk.text)
-            receipt = chunk.receipt
+            receipt = chunk.summary
     return "".join(parts), receipt
 
 
@@ -176,7 +176,7 @@ async def weather(
         while True:
             await asyncio.sleep(TICK)
             rows = pool.health().targets if pool else ()
-            states = {row.target: "throttled" if row.throttled_for else str(row.state) for row in rows}
+            states = {row.target: "throttled" if row.rate_limited_for else str(row.state) for row in rows}
             storm.result.states.append((storm.now(), states))
             tell(storm.result)
 

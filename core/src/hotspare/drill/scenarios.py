@@ -79,7 +79,7 @@ def _ill(name: str, kind: str, **options: Any) -> Phase:
     return Phase(name, 3, 12, "fault", ((US, kind, options),))
 
 
-_SHUT = Breaker(strikes=10**9, ratio_min=10**9, stall_calls=10**9)
+_SHUT = Breaker(consecutive_failures=10**9, minimum_throughput=10**9, stalled_calls=10**9)
 
 STREAMS = Scenario(
     about="Answers break while they are written: silence, stalls, drips, bad data, false ends. No breaker opens: each call meets them.",
@@ -100,10 +100,10 @@ STREAMS = Scenario(
     pools={
         "hotspare": Policy(
             deadline=8,
-            whole="stream",
+            completion="stream",
             breaker=_SHUT,
             timeouts=Timeouts(
-                first_token=0.4, first_token_min=0.4, first_token_max=0.4, stall=1.2, stall_min=0.5, drip_window=1, drip_rate=40
+                first_token=0.4, first_token_min=0.4, first_token_max=0.4, stall=1.2, stall_min=0.5, throughput_window=1, min_throughput=40
             ),
         )
     },
@@ -122,8 +122,8 @@ SLOW = Scenario(
         Phase("one in twenty is slow", 10, 40, "fault", ((US, "slow", {"seconds": 0.9, "probability": 0.05}),)),
     ),
     pools={
-        "hedging": Policy(deadline=10, hedge=Hedge(after=0.15)),
-        "racing": Policy(deadline=10, on_slow="race", timeouts=Timeouts(first_token_min=0.3, whole_min=0.3)),
+        "hedging": Policy(deadline=10, hedge=Hedge(min_delay=0.15)),
+        "racing": Policy(deadline=10, on_slow="race", timeouts=Timeouts(first_token_min=0.3, completion_min=0.3)),
         "neither": Policy(deadline=10),
     },
     first=0.1,

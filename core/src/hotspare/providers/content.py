@@ -99,16 +99,16 @@ def compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def lacking(request: ChatRequest, target: Target) -> list[str]:
+def missing_capabilities(request: ChatRequest, target: Target) -> list[str]:
     """The request's fields that this target's model cannot serve, by `Target.lacks`."""
     shape = as_text(as_map(request.response_format).get("type"))
     vision = "image_url" in part_kinds(request.messages)
     found = {
-        "tools": "tools" in target.lacks and bool(request.tools),
-        "messages": "vision" in target.lacks and vision,
-        "response_format": (shape == "json_object" and "json_mode" in target.lacks)
-        or (shape == "json_schema" and "json_schema" in target.lacks),
-        "seed": "seed" in target.lacks and request.seed is not None,
-        "reasoning_effort": "reasoning" in target.lacks and request.reasoning_effort not in (None, "none"),
+        "tools": "tools" in target.missing and bool(request.tools),
+        "messages": "vision" in target.missing and vision,
+        "response_format": (shape == "json_object" and "json_mode" in target.missing)
+        or (shape == "json_schema" and "json_schema" in target.missing),
+        "seed": "seed" in target.missing and request.seed is not None,
+        "reasoning_effort": "reasoning" in target.missing and request.reasoning_effort not in (None, "none"),
     }
     return [name for name, missing in found.items() if missing]

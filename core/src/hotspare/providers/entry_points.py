@@ -22,7 +22,7 @@ BROUGHT_BY: Mapping[str, str] = {"litellm": "litellm-hotspare"}
 """Known names, and the distribution to install for each."""
 
 
-def is_brought(provider: str) -> bool:
+def has_entry_point(provider: str) -> bool:
     """Whether an installed distribution makes the calls of this provider's targets."""
     return bool(entry_points(group=GROUP, name=provider))
 

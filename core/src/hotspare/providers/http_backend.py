@@ -14,7 +14,7 @@ from hotspare.errors import AttemptTimeout, RequestError
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.providers.base import Wire
 from hotspare.providers.content import parts_of
-from hotspare.providers.entry_points import backend_maker, is_brought
+from hotspare.providers.entry_points import backend_maker, has_entry_point
 from hotspare.providers.presets import PRESETS, Preset, preset_of
 from hotspare.providers.response import Incoming, read_whole
 from hotspare.target import Target
@@ -43,7 +43,7 @@ def backend_for(target: Target, http: "Http", env: Mapping[str, str] = os.enviro
     """
     if target.backend is not None:
         return target.backend
-    if target.provider not in PRESETS and is_brought(target.provider):
+    if target.provider not in PRESETS and has_entry_point(target.provider):
         return backend_maker(target.provider)(target)
     preset = preset_of(target)
     return WireBackend(target, preset.wire(), preset, http, key=preset.key_of(target, env))
@@ -62,7 +62,8 @@ class WireBackend:
         self._stream_url = wire.url(base_url, target, stream=True)
         common = {"content-type": "application/json", "user-agent": "hotspare", **wire.headers(key)}
         common |= {name.lower(): value for name, value in target.headers.items()}
-        self.prefills: bool = getattr(wire, "prefills", _never)(target)
+        self.streaming = True
+        self.prefill: bool = getattr(wire, "prefills", _never)(target)
         self._headers = {"accept": "application/json", **common}
         self._stream_headers = {"accept": "text/event-stream", **common}
 
@@ -72,14 +73,14 @@ class WireBackend:
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
         """Names of the request's fields that this target cannot carry and may not leave out."""
         found = self._wire.unsupported(request, self._target)
-        return tuple(name for name in found if name not in self._target.may_drop) if found else ()
+        return tuple(name for name in found if name not in self._target.droppable) if found else ()
 
     def body(self, request: ChatRequest, *, stream: bool) -> bytes:
         """The request's JSON. Fields that the target may drop and its wire cannot carry are left out.
 
         Raises RequestError for what JSON has no words for.
         """
-        if self._target.may_drop:
+        if self._target.droppable:
             request = self._without_dropped(request)
         try:
             return json.dumps(self._wire.write(request, self._target, stream=stream), allow_nan=False).encode()
@@ -87,7 +88,7 @@ class WireBackend:
             raise RequestError(f"request: cannot be sent as JSON: {error}") from error
 
     def _without_dropped(self, request: ChatRequest) -> ChatRequest:
-        names = self._target.may_drop.intersection(self._wire.unsupported(request, self._target))
+        names = self._target.droppable.intersection(self._wire.unsupported(request, self._target))
         if not names:
             return request
         values: dict[str, Any] = {name: getattr(_UNSET, name) for name in names if name != "messages"}

@@ -70,12 +70,12 @@ def load_map(data: str) -> Json | None:
     return as_map(value) if is_map(value) else None
 
 
-def present(**fields: Any) -> Json:
+def drop_empty(**fields: Any) -> Json:
     """The fields that have a value: None and empty sequences are left out."""
     return {name: value for name, value in fields.items() if value is not None and value != () and value != []}
 
 
-def overlay(base: Mapping[str, Any], *layers: Mapping[str, Any]) -> Json:
+def deep_merge(base: Mapping[str, Any], *layers: Mapping[str, Any]) -> Json:
     """`base` with the layers laid over it, later ones winning.
 
     Objects are merged field by field, except those with a `type`: a tagged object is one of several shapes, and half
@@ -86,7 +86,7 @@ def overlay(base: Mapping[str, Any], *layers: Mapping[str, Any]) -> Json:
         for name, value in layer.items():
             old = result.get(name)
             mergeable = is_map(old) and is_map(value) and "type" not in value
-            result[name] = overlay(as_map(old), as_map(value)) if mergeable else value
+            result[name] = deep_merge(as_map(old), as_map(value)) if mergeable else value
     return result
 
 

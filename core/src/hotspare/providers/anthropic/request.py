@@ -22,8 +22,8 @@ from hotspare.providers.json_access import (
     as_map,
     as_maps,
     as_text,
-    overlay,
-    present,
+    deep_merge,
+    drop_empty,
     without,
 )
 from hotspare.target import Target
@@ -50,7 +50,7 @@ def write_body(request: ChatRequest, target: Target, *, stream: bool) -> Json:
         system = []
     thinking = _thinking(request, target, messages, own)
     budget = as_map(thinking.get("thinking")).get("budget_tokens", 0)
-    body = present(
+    body = drop_empty(
         model=target.model,
         max_tokens=request.max_tokens or target.max_output_tokens + budget,
         system=_system(system),
@@ -64,7 +64,7 @@ def write_body(request: ChatRequest, target: Target, *, stream: bool) -> Json:
         metadata={"user_id": request.user} if request.user else None,
         stream=True if stream else None,
     )
-    return overlay(body, thinking, _output_format(request), target.extra, own)
+    return deep_merge(body, thinking, _output_format(request), target.extra, own)
 
 
 def thinking_budget(request: ChatRequest) -> int:
@@ -178,7 +178,7 @@ def _call(call: Json) -> Json:
 
 def _result(message: Message) -> Json:
     content = message.get("content")
-    return present(
+    return drop_empty(
         type="tool_result",
         tool_use_id=message.get("tool_call_id"),
         content=content if isinstance(content, str) else _blocks(parts_of(content)),
@@ -193,7 +193,7 @@ def _blocks(parts: Sequence[Json]) -> list[Json]:
     for part in parts:
         block = block_of(part)
         if block is not None:
-            cache = present(cache_control=part.get("cache_control"))
+            cache = drop_empty(cache_control=part.get("cache_control"))
             blocks.append({**block, **cache})
     return blocks
 
@@ -231,7 +231,7 @@ def _image(url: str) -> Json | None:
 
 def _document(file: Json) -> Json | None:
     """A file: PDF or plain text as data, a PDF's URL, or the id that Anthropic's own Files API gave (`file_…`)."""
-    title = present(title=file.get("filename"))
+    title = drop_empty(title=file.get("filename"))
     file_id = as_text(file.get("file_id"))
     if file_id.startswith("file_"):
         return {
@@ -258,7 +258,7 @@ def _tools(request: ChatRequest, messages: Sequence[Message]) -> list[Json]:
 
 def _tool(tool: Mapping[str, Any]) -> Json:
     function = as_map(tool.get("function"))
-    return present(
+    return drop_empty(
         name=function.get("name"),
         description=function.get("description"),
         input_schema=function.get("parameters") or {"type": "object"},

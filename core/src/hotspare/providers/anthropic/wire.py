@@ -13,7 +13,7 @@ from hotspare.providers.anthropic.request import (
 )
 from hotspare.providers.anthropic.response import AnthropicReader, read_message
 from hotspare.providers.base import StreamReader
-from hotspare.providers.content import lacking, parts_of
+from hotspare.providers.content import missing_capabilities, parts_of
 from hotspare.providers.json_access import Json, as_map, must_map
 from hotspare.target import Target
 
@@ -46,7 +46,9 @@ class AnthropicWire:
             "messages": any(block_of(p) is None for m in request.messages for p in _media(m)),
             **_sampling(request, target, thinking=thinking),
         }
-        return tuple(dict.fromkeys([name for name, missing in found.items() if missing] + lacking(request, target)))
+        return tuple(
+            dict.fromkeys([name for name, missing in found.items() if missing] + missing_capabilities(request, target))
+        )
 
     def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
         """The JSON body of a request."""

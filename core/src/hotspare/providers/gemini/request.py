@@ -19,7 +19,7 @@ from hotspare.providers.content import (
 )
 from hotspare.providers.gemini.response import MADE_UP
 from hotspare.providers.history import OPENING, merge_turns, portable
-from hotspare.providers.json_access import Json, as_map, as_maps, as_text, load_map, overlay, present
+from hotspare.providers.json_access import Json, as_map, as_maps, as_text, deep_merge, drop_empty, load_map
 from hotspare.target import Target
 
 UNSIGNED = "skip_thought_signature_validator"
@@ -48,20 +48,20 @@ def write_body(request: ChatRequest, target: Target) -> Json:
     turns = _turns(messages, target)
     if not turns:  # nothing but a system prompt: Gemini wants a user's turn, so it becomes one
         turns, system = [("user", system or [{"text": OPENING}])], []
-    body = present(
+    body = drop_empty(
         systemInstruction={"role": "user", "parts": system} if system else None,
         contents=[{"role": role, "parts": parts} for role, parts in turns],
         tools=[{"functionDeclarations": [_tool(tool) for tool in request.tools]}] if request.tools else None,
         toolConfig=_tool_config(request),
         generationConfig=_config(request, target) or None,
     )
-    return overlay(body, target.extra, request.extra.get("gemini", {}))
+    return deep_merge(body, target.extra, request.extra.get("gemini", {}))
 
 
 def _config(request: ChatRequest, target: Target) -> Json:
     wanted = as_map(request.response_format)
     json_kind = wanted.get("type") in ("json_object", "json_schema")
-    return present(
+    return drop_empty(
         temperature=request.temperature,
         topP=request.top_p,
         topK=request.top_k,
@@ -128,13 +128,13 @@ def _said(message: Message, target: Target) -> list[Json]:
 
 
 def _thought(block: Json) -> Json:
-    return present(text=as_text(block.get("thinking")), thought=True, thoughtSignature=block.get("signature"))
+    return drop_empty(text=as_text(block.get("thinking")), thought=True, thoughtSignature=block.get("signature"))
 
 
 def _call(call: Json) -> Json:
     signature = as_map(as_map(call.get("extra_content")).get("google")).get("thought_signature")
-    function = present(id=sent_id(call["id"]), name=call_name(call), args=call_arguments(call))
-    return present(functionCall=function, thoughtSignature=signature)
+    function = drop_empty(id=sent_id(call["id"]), name=call_name(call), args=call_arguments(call))
+    return drop_empty(functionCall=function, thoughtSignature=signature)
 
 
 def sent_id(call_id: object) -> str | None:
@@ -149,7 +149,7 @@ def _result(message: Message, names: Mapping[str, str], target: Target) -> list[
     media = [part for part in parts_of(content) if part.get("type") != "text"]
     blobs = [part for part in (part_of(p, target) for p in media) if part]
     inside = [blob for blob in blobs if generation(target.model) >= (3, 0) and _fits_a_result(blob)]
-    response = present(
+    response = drop_empty(
         id=sent_id(call_id),
         name=names[call_id],
         response=_response(plain_text(content), failed=bool(message.get("is_error")), media=bool(media)),
@@ -206,12 +206,12 @@ def _media(url: str, media_type: str | None, target: Target) -> Json | None:
     public = url.startswith("https://") and (on_vertex(target) or generation(target.model) >= (2, 5))
     if not own_file and not (media_type and (public or (url.startswith("gs://") and on_vertex(target)))):
         return None
-    return {"fileData": present(mimeType=media_type, fileUri=url)}
+    return {"fileData": drop_empty(mimeType=media_type, fileUri=url)}
 
 
 def _tool(tool: Mapping[str, Any]) -> Json:
     function = as_map(tool.get("function"))
-    return present(
+    return drop_empty(
         name=function.get("name"),
         description=function.get("description"),
         parametersJsonSchema=function.get("parameters"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from hotspare.messages import ChatReply, ChatRequest
 from hotspare.providers.base import StreamReader
-from hotspare.providers.content import lacking, parts_of
+from hotspare.providers.content import missing_capabilities, parts_of
 from hotspare.providers.gemini.request import generation, part_of, write_body
 from hotspare.providers.gemini.response import GeminiReader, read_answer
 from hotspare.providers.json_access import as_map, must_map
@@ -35,7 +35,9 @@ class GeminiWire:
             "response_format": as_map(request.response_format).get("type")
             not in (None, "text", "json_object", "json_schema"),
         }
-        return tuple(dict.fromkeys([name for name, missing in found.items() if missing] + lacking(request, target)))
+        return tuple(
+            dict.fromkeys([name for name, missing in found.items() if missing] + missing_capabilities(request, target))
+        )
 
     def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
         """The JSON body of a request; streaming is said in the URL."""

@@ -23,7 +23,7 @@ class Flavor:
 
     name: str = "openai-compatible"
     ids: str = "openai"
-    refuses: frozenset[str] = frozenset()
+    unsupported: frozenset[str] = frozenset()
     parts: frozenset[str] | None = None
     openai_models: bool = False
     developer: bool = False
@@ -33,11 +33,11 @@ class Flavor:
     forced_tools: bool = True
     effort: Literal["reasoning_effort", "reasoning", "thinking"] = "reasoning_effort"
     efforts: tuple[str, ...] = ("none", "minimal", "low", "medium", "high", "xhigh")
-    replays: str | None = None
+    reasoning_field: str | None = None
     signer: str | None = None
     usage_option: bool = True
     done_proves: bool = False
-    flat: bool = False
+    text_only: bool = False
     seed: str = "seed"
     required: str = "required"
     message_fields: frozenset[str] = frozenset()
@@ -45,7 +45,7 @@ class Flavor:
 
 _OPENAI = Flavor(
     "openai",
-    refuses=frozenset({"top_k"}),
+    unsupported=frozenset({"top_k"}),
     parts=OPENAI_PARTS,
     openai_models=True,
     developer=True,
@@ -61,20 +61,20 @@ FLAVORS = {
         replace(_OPENAI, name="azure"),
         Flavor(
             "deepseek",
-            refuses=frozenset({"top_k", "seed", "user", "parallel_tool_calls"}),
+            unsupported=frozenset({"top_k", "seed", "user", "parallel_tool_calls"}),
             parts=frozenset({"text", "image_url", "refusal"}),
             json_schema=False,
             effort="thinking",
-            replays="reasoning_content",
-            flat=True,
+            reasoning_field="reasoning_content",
+            text_only=True,
         ),
-        Flavor("holysheep", refuses=frozenset({"top_k"})),
-        Flavor("openrouter", effort="reasoning", signer="openrouter", replays="reasoning"),
-        Flavor("groq", refuses=frozenset({"top_k", "frequency_penalty", "presence_penalty"})),
+        Flavor("holysheep", unsupported=frozenset({"top_k"})),
+        Flavor("openrouter", effort="reasoning", signer="openrouter", reasoning_field="reasoning"),
+        Flavor("groq", unsupported=frozenset({"top_k", "frequency_penalty", "presence_penalty"})),
         Flavor(
             "mistral",
             ids="mistral",
-            refuses=frozenset({"top_k", "user"}),
+            unsupported=frozenset({"top_k", "user"}),
             parts=frozenset({"text", "refusal", "image_url", "input_audio", "document_url", "file"}),
             efforts=("none", "high"),
             usage_option=False,
@@ -82,16 +82,16 @@ FLAVORS = {
             required="any",
             message_fields=frozenset({"prefix"}),
         ),
-        Flavor("xai", refuses=frozenset({"top_k"}), efforts=("none", *_THREE)),
+        Flavor("xai", unsupported=frozenset({"top_k"}), efforts=("none", *_THREE)),
         Flavor("together"),
         Flavor("fireworks"),
         Flavor(
             "ollama",
-            refuses=frozenset({"top_k", "parallel_tool_calls", "user"}),
+            unsupported=frozenset({"top_k", "parallel_tool_calls", "user"}),
             forced_tools=False,
-            replays="reasoning",
+            reasoning_field="reasoning",
         ),
-        Flavor("vllm", replays="reasoning"),
+        Flavor("vllm", reasoning_field="reasoning"),
         Flavor("openai-compatible", done_proves=True),
     )
 }

@@ -6,7 +6,7 @@ from typing import Any
 from hotspare.messages import ChatRequest
 from hotspare.providers.content import call_arguments, call_name, compact, parts_of, tool_calls
 from hotspare.providers.history import portable
-from hotspare.providers.json_access import Json, as_map, as_maps, as_text, overlay, present, without
+from hotspare.providers.json_access import Json, as_map, as_maps, as_text, deep_merge, drop_empty, without
 from hotspare.providers.openai.flavors import Flavor, nearest_effort, openai_efforts, reasons
 from hotspare.target import Target
 
@@ -16,7 +16,7 @@ _FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "a
 
 def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: bool) -> Json:
     """The JSON body. `extra` of the target and then of the request is laid over what hotspare writes."""
-    fields = present(
+    fields = drop_empty(
         tools=list(request.tools),
         tool_choice=_tool_choice(request, flavor),
         parallel_tool_calls=request.parallel_tool_calls if request.tools else None,
@@ -37,7 +37,7 @@ def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: 
         },
     )
     body = {"model": target.model, "messages": write_messages(request, target, flavor), **fields}
-    return overlay(body, target.extra, request.extra.get("openai", {}))
+    return deep_merge(body, target.extra, request.extra.get("openai", {}))
 
 
 def bounds_reasoning(target: Target, flavor: Flavor) -> bool:
@@ -109,11 +109,11 @@ def _assistant(message: Mapping[str, Any], flavor: Flavor) -> Json:
     blocks = as_maps(message.get("thinking_blocks")) if flavor.signer else []
     if blocks:
         result["reasoning_details"] = [without(block, ["dialect"]) for block in blocks]
-    elif flavor.replays:
+    elif flavor.reasoning_field:
         reasoning = as_text(message.get("reasoning_content"))
         # DeepSeek, in thinking mode: "The reasoning_content … must be passed back", of a call's message at least ""
         if reasoning or (flavor.name == "deepseek" and "tool_calls" in message):
-            result[flavor.replays] = reasoning
+            result[flavor.reasoning_field] = reasoning
     return result
 
 
@@ -143,7 +143,7 @@ def _content(content: Any, flavor: Flavor) -> Any:
     parts = parts_of(content)
     if not flavor.keeps_refusal:
         parts = [_as_text(part) for part in parts]
-    if flavor.flat and all(part.get("type") == "text" for part in parts):
+    if flavor.text_only and all(part.get("type") == "text" for part in parts):
         return "".join(as_text(part.get("text")) for part in parts)
     return [_image(part) for part in parts]
 

@@ -73,7 +73,7 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
     )
 
 
-def said(content: object) -> tuple[str, str]:
+def split_content(content: object) -> tuple[str, str]:
     """Text and reasoning of a message's content: a string, or parts as Mistral's reasoning models give them."""
     if isinstance(content, str):
         return content, ""
@@ -85,13 +85,13 @@ def said(content: object) -> tuple[str, str]:
         block = as_map(part)
         if block.get("type") == "thinking":
             inner = block.get("thinking")
-            reasoning += inner if isinstance(inner, str) else said(inner)[0]
+            reasoning += inner if isinstance(inner, str) else split_content(inner)[0]
         else:
             text += as_text(block.get("text"))
     return text, reasoning
 
 
-def thought(message: Mapping[str, Any]) -> str:
+def reasoning_text(message: Mapping[str, Any]) -> str:
     """The reasoning text of a message or delta, wherever this provider puts it."""
     for field in ("reasoning_content", "reasoning"):  # DeepSeek, xAI, Z.ai; OpenRouter, Groq, vLLM, Ollama
         if as_text(message.get(field)):
@@ -123,8 +123,8 @@ def read_answer(body: Json, request: ChatRequest, signer: str | None) -> ChatRep
         _no_choices(body)
     choice = next((item for item in choices if not item.get("index")), choices[0])
     message = must_map(choice.get("message"), "choices[0].message")
-    text, inline = said(message.get("content"))
-    reasoning = thought(message) or inline
+    text, inline = split_content(message.get("content"))
+    reasoning = reasoning_text(message) or inline
     response_id = as_text(body.get("id"))
     calls = _calls(message, response_id)
     refusal = as_text(message.get("refusal")) or None

@@ -13,10 +13,10 @@ from hotspare.providers.openai.response import (
     made_up_id,
     raise_broken,
     raise_in_band,
-    said,
+    reasoning_text,
     signature_of,
     signed,
-    thought,
+    split_content,
     usage_of,
 )
 
@@ -169,10 +169,10 @@ class OpenAIReader:
         if raw and not is_map(raw):
             self._malformed = MalformedAnswer("a delta that is no JSON object", body=_bytes(data))
         delta = as_map(raw)
-        text, inline = said(delta.get("content"))
+        text, inline = split_content(delta.get("content"))
         chunk = ChatChunk(
             text=text,
-            reasoning=thought(delta) or inline,
+            reasoning=reasoning_text(delta) or inline,
             refusal=as_text(delta.get("refusal")),
             tool_calls=self._pieces(delta) if "tool_calls" in delta or "function_call" in delta else (),
         )

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from hotspare.messages import ChatReply, ChatRequest
 from hotspare.providers.base import StreamReader
-from hotspare.providers.content import lacking, part_kinds, parts_of
+from hotspare.providers.content import missing_capabilities, part_kinds, parts_of
 from hotspare.providers.json_access import as_map, as_text, must_map
 from hotspare.providers.openai.flavors import FLAVORS, Flavor, nearest_effort, openai_efforts, reasons
 from hotspare.providers.openai.request import efforts_of, write_body
@@ -33,7 +33,7 @@ class OpenAIWire:
         flavor = self.flavor
         choice = request.tool_choice if request.tools else None
         found = {
-            **{name: _is_set(request, name) for name in flavor.refuses},
+            **{name: _is_set(request, name) for name in flavor.unsupported},
             "response_format": not flavor.json_schema and as_map(request.response_format).get("type") == "json_schema",
             "tool_choice": (not flavor.allowed_tools and as_map(choice).get("type") == "allowed_tools")
             or (not flavor.forced_tools and choice not in (None, "auto")),
@@ -43,7 +43,9 @@ class OpenAIWire:
         }
         if flavor.openai_models and reasons(target.model):
             found |= _thinking_takes_no(request, target)
-        return tuple(dict.fromkeys([name for name, missing in found.items() if missing] + lacking(request, target)))
+        return tuple(
+            dict.fromkeys([name for name, missing in found.items() if missing] + missing_capabilities(request, target))
+        )
 
     def _no_effort(self, effort: str | None, target: Target) -> bool:
         if effort is None or self.flavor.effort == "thinking":

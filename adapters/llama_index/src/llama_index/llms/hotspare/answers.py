@@ -22,7 +22,7 @@ from llama_index.core.base.llms.types import (
 )
 from pydantic_core import from_json
 
-from hotspare.messages import ChatChunk, ChatReply, Receipt, ToolCall, ToolCallDelta, Usage
+from hotspare.messages import ChatChunk, ChatReply, StreamSummary, ToolCall, ToolCallDelta, Usage
 from hotspare.outcome import AttemptRecord
 
 Json = dict[str, Any]
@@ -97,7 +97,7 @@ def trail_of(
     tried = [
         {
             "target": a.target,
-            "why": a.why,
+            "why": a.reason,
             "kind": str(a.kind),
             "seconds": a.seconds,
             "status": a.status,
@@ -150,8 +150,8 @@ class Collector:
             usage = chunk.usage or Usage()
             kwargs |= _counts(usage)
             raw = _raw(usage, chunk.finish_reason, chunk.model, chunk.id)
-            if chunk.receipt is not None:
-                kwargs[TRAIL] = raw[TRAIL] = _trail(chunk.receipt)
+            if chunk.summary is not None:
+                kwargs[TRAIL] = raw[TRAIL] = _trail(chunk.summary)
         message = message_of(self._text, tuple(self._calls.values()), self._reasoning, self._thinking)
         return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=kwargs)
 
@@ -168,5 +168,5 @@ class Collector:
             )
 
 
-def _trail(receipt: Receipt) -> Json:
-    return trail_of(receipt.target, receipt.attempts, receipt.cost, receipt.targets, receipt.seams)
+def _trail(receipt: StreamSummary) -> Json:
+    return trail_of(receipt.target, receipt.attempts, receipt.cost, receipt.targets, receipt.splice_points)

@@ -30,7 +30,7 @@ def metadata_of(
     targets = [target for target in pool.targets if target.name in names]
     window = context_window or min(_windows(targets), default=DEFAULT_CONTEXT_WINDOW)
     output = num_output or min(_outputs(targets), default=-1)
-    calls = all("tools" not in target.lacks for target in targets)
+    calls = all("tools" not in target.missing for target in targets)
     return LLMMetadata(
         context_window=window,
         num_output=min(output, window // 2) if output > 0 else -1,

@@ -26,6 +26,9 @@ _END = object()
 class NativeBackend:
     """Makes one attempt's call through a native LLM. `max_tokens`: the LLM's own bound, sent if the request has none."""
 
+    prefill = False
+    streaming = True
+
     def __init__(self, llm: LLM, metadata: LLMMetadata, *, max_tokens: int | None = None) -> None:
         self.metadata = metadata
         self._llm = llm
@@ -91,7 +94,7 @@ class NativeBackend:
         """What an exception of this LLM means."""
         early = _EARLY.search(str(error))
         if early is not None:  # GoogleGenAI raises for every finish reason but STOP
-            kind = Kind.INVALID if early[1] == "MAX_TOKENS" else Kind.REFUSED
+            kind = Kind.INVALID if early[1] == "MAX_TOKENS" else Kind.CONTENT_FILTER
             return Outcome(kind, str(error)[:500], code=early[1])
         return classify(error, dialect=self._family.dialect)
 
