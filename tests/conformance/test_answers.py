@@ -9,7 +9,7 @@ import pytest
 from hotspare._classify.rules import classify
 from hotspare.errors import BackendError, InBandError, MalformedAnswer
 from hotspare.outcome import Kind
-from hotspare.providers.folding import reply_of
+from hotspare._engine.folding import reply_of
 from hotspare.providers.response import Incoming, read_whole
 
 from tests.conformance.traffic import (

@@ -6,7 +6,7 @@ import ssl
 import anyio
 import pytest
 from hotspare import AllTargetsFailed, ChatReply, Pool, Target
-from hotspare.providers.folding import reply_of
+from hotspare._engine.folding import reply_of
 
 from tests.support.cases import CASES, PROVIDERS, Case
 from tests.support.cassettes import expected, recording, replay

@@ -25,7 +25,7 @@ from hotspare.errors import (
 )
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import Kind
-from hotspare.providers.folding import reply_of
+from hotspare._engine.folding import reply_of
 from hotspare.providers.http_backend import WireBackend, backend_for
 from hotspare.target import Target
 

@@ -6,8 +6,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator
 from typing import Protocol
 
+from hotspare._http.abort import CURRENT
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import Outcome
+
+
+def remaining_time() -> float | None:
+    """In sync code, inside a backend's call: the seconds that the pool will still wait for it (0: none). None: without
+    limit, or outside of a pool's call. After that the backend should raise `hotspare.errors.AttemptTimeout`."""
+    handle = CURRENT.get()
+    return None if handle is None else handle.remaining()
 
 
 class Backend(Protocol):

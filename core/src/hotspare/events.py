@@ -1,4 +1,4 @@
-"""What happened, typed, for listeners (`Pool.subscribe`). No event holds a key or the text of a prompt or an answer."""
+"""What happened in a pool, typed, for listeners (`Pool.subscribe`). No event holds a key or the text of a prompt or an answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("hotspare")
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """One attempt is over. `call` is the call's id."""
+    """An attempt has ended. `call`: the id of its call."""
 
     call: str
     attempt: AttemptRecord
@@ -22,7 +22,7 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class FailedOver:
-    """A call left `source` for `target` because of `kind`."""
+    """A call went from target `source` to `target` because of `kind`."""
 
     call: str
     source: str
@@ -32,8 +32,8 @@ class FailedOver:
 
 @dataclass(frozen=True, slots=True)
 class CallEnded:
-    """A call is over: `target` answered it last, or nobody did (None). `seconds` count to the end of its answer; how long
-    the first token took stands in its attempts."""
+    """A call is over. `target`: where the end of its answer came from (None: it was not answered). `seconds`: to the end of
+    the answer; the time to the first token stands in its attempts."""
 
     call: str
     target: str | None
@@ -43,7 +43,8 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """A target's or a domain's breaker moved. `rest`: seconds until it may be asked again (0: at once)."""
+    """The circuit breaker of a target or a domain has moved. `subject`: its name. `open_for`: seconds until it admits a
+    probe (0: at once)."""
 
     subject: str
     before: State
@@ -54,7 +55,7 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True)
 class NeedsAttention:
-    """A human has to act: a key was refused, a quota or credit is used up, a model is gone."""
+    """A human has to act: a key was rejected, a quota or credit is used up, a model does not exist."""
 
     target: str
     kind: Kind
@@ -63,14 +64,14 @@ class NeedsAttention:
 
 @dataclass(frozen=True, slots=True)
 class BudgetExhausted:
-    """The retry budget refused a return visit. Told once, until the budget has recovered."""
+    """The retry budget refused a retry of this call. Emitted once until the budget has recovered."""
 
     call: str
 
 
 @dataclass(frozen=True, slots=True)
 class StreamBroke:
-    """A stream ended badly after its first content had been handed out."""
+    """A stream broke after its first content had been handed out."""
 
     call: str
     target: str
@@ -83,9 +84,9 @@ Listener = Callable[[Event], object]
 
 
 def emit(events: Iterable[Event], listeners: Iterable[Listener]) -> None:
-    """Hand events to every listener, and what a human should see to the `hotspare` logger.
+    """Hand events to every listener, and those for humans to the logger `hotspare`.
 
-    A listener that raises is logged and does not harm the call.
+    A listener that raises is logged, and does not harm the call.
     """
     for event in events:
         _log(event)
@@ -99,8 +100,9 @@ def emit(events: Iterable[Event], listeners: Iterable[Listener]) -> None:
 def _log(event: Event) -> None:
     if isinstance(event, StateChanged):
         level = logging.WARNING if event.after is State.OPEN else logging.INFO
-        log.log(level, "%s: %s -> %s %s", event.subject, event.before, event.after, event.reason)
+        why = f": {event.reason}, retry after {event.open_for:.1f} s" if event.after is State.OPEN else ""
+        log.log(level, "circuit breaker of %s: %s -> %s%s", event.subject, event.before, event.after, why)
     elif isinstance(event, NeedsAttention):
-        log.error("%s needs attention: %s: %s", event.target, event.kind, event.message)
+        log.error("target %s needs attention: %s: %s", event.target, event.kind, event.message)
     elif isinstance(event, BudgetExhausted):
-        log.warning("the retry budget is exhausted: calls go on to targets they may visit free")
+        log.warning("retry budget exhausted: calls fail over, but are not retried")

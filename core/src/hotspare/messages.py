@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from hotspare.outcome import AttemptRecord
 
@@ -49,6 +49,36 @@ class ChatRequest:
     user: str | None = None
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     native: Any = field(default=None, repr=False, compare=False)
+
+
+class RequestFields(TypedDict, total=False):
+    """The fields of ChatRequest except `messages` as keywords, so that type checkers know those of a call."""
+
+    model: str | None
+    tools: Sequence[Mapping[str, Any]] | None
+    tool_choice: str | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
+    response_format: Mapping[str, Any] | None
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    max_tokens: int | None
+    stop: str | Sequence[str] | None
+    seed: int | None
+    frequency_penalty: float | None
+    presence_penalty: float | None
+    reasoning_effort: ReasoningEffort | None
+    user: str | None
+    extra: Mapping[str, Mapping[str, Any]] | None
+    native: Any
+
+
+class CallOptions(RequestFields, total=False):
+    """What a call takes beside its messages. `deadline`: seconds. `completion`: as in Policy."""
+
+    deadline: float | None
+    max_attempts: int | None
+    completion: Literal["wait", "stream"] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from hotspare.errors import ConfigError, Problem
 from hotspare.outcome import Kind
@@ -153,6 +153,9 @@ class Policy:
     retry_same_target: where the one retry of a call goes. `always`: to the target that failed, at once; `never`: there
         only after all other targets; `auto`: at once if the failure was fast, of kind SERVER or a reset, and the target
         mostly answers.
+    fast_failure: a failure within so many seconds is fast. 1: a retry that follows a slow failure doubles a long wait.
+    doubt_invalid_after: INVALID outcomes in a row after which a target is doubted, and another one is tried. 3: two bad
+        requests in a row are common while a program is written.
     max_retry_after_wait: longest Retry-After of a 429 that a call waits out on the same target before it fails over. 0:
         another target answers sooner.
     wait: the pause before a retry, any of tenacity's `wait_*`. None: 50-250 ms at random.
@@ -160,6 +163,8 @@ class Policy:
         bound.
     when_all_down: `wait` for the earliest recovery while the deadline lasts, or `fail` at once.
     max_waiters: calls that may wait in a pool; further ones fail at once, with a `retry_after`. 1000.
+    wake_interval, wake_spread: seconds between two waiting calls that go on after a recovery, so that what has just
+        recovered is not overloaded; and seconds within which all of them go on, however many they are. 0.01 and 3.
     failover_on: kinds that fail over although the request itself is at fault (CONTENT_FILTER, INVALID). None of them.
     completion: how `chat` gets its answer: `wait` for it, or `stream` it underneath, so that a dead or stalled target is
         noticed after the time of a first token. A target that refuses to stream is remembered, and waited for.
@@ -180,11 +185,15 @@ class Policy:
     max_attempts: int = 6
     strategy: Literal["ordered", "weighted"] = "ordered"
     retry_same_target: Literal["auto", "always", "never"] = "auto"
+    fast_failure: float = 1.0
+    doubt_invalid_after: int = 3
     max_retry_after_wait: float = 0.0
     wait: wait_base | None = None
     stop: stop_base | None = None
     when_all_down: Literal["wait", "fail"] = "wait"
     max_waiters: int = 1000
+    wake_interval: float = 0.01
+    wake_spread: float = 3.0
     failover_on: frozenset[Kind] = frozenset()
     completion: Literal["wait", "stream"] = "wait"
     on_slow: Literal["abandon", "race"] = "abandon"
@@ -211,6 +220,35 @@ class Policy:
             problems.append(Problem.at("policy.deadline", self.deadline, "must be above 0 seconds"))
         if problems:
             raise ConfigError(problems)
+
+
+class PolicyFields(TypedDict, total=False):
+    """The fields of Policy as keywords, so that type checkers know those of `Pool(...)` and `Selector(...)`."""
+
+    deadline: float
+    total_deadline: float | None
+    max_attempts: int
+    strategy: Literal["ordered", "weighted"]
+    retry_same_target: Literal["auto", "always", "never"]
+    fast_failure: float
+    doubt_invalid_after: int
+    max_retry_after_wait: float
+    wait: wait_base | None
+    stop: stop_base | None
+    when_all_down: Literal["wait", "fail"]
+    max_waiters: int
+    wake_interval: float
+    wake_spread: float
+    failover_on: Collection[Kind]
+    completion: Literal["wait", "stream"]
+    on_slow: Literal["abandon", "race"]
+    hedge: Hedge | None
+    on_break: Literal["resume", "restart", "raise"]
+    continue_instruction: str | None
+    max_rejection: float
+    breaker: Breaker
+    timeouts: Timeouts
+    retry_budget: RetryBudget
 
 
 def policy_of(policy: Policy | None, given: Mapping[str, Any]) -> Policy:

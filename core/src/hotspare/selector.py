@@ -1,9 +1,9 @@
-"""A pool's choice and memory, for callers who make the calls themselves: pick a target, say later how it ended.
+"""A pool's choice and memory, for callers who make the calls themselves: pick a target, report later how the call ended.
 
 ::
 
     selector = Selector([Target("openai/whisper-1"), Target("groq/whisper-large-v3")])
-    with selector.pick() as lease:  # what is raised inside is classified and settled, else it was answered
+    with selector.pick() as lease:  # an exception inside is classified and settled; without one it was answered
         text = transcribe(lease.target.model)
 """
 
@@ -12,33 +12,34 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Self, Unpack
 
 from hotspare import events
 from hotspare._classify.rules import classify
 from hotspare._config.routes import target_problems
-from hotspare._drivers import fork as forks
-from hotspare._engine.call import Attempt, Call, TargetState
-from hotspare._engine.flow import failed
-from hotspare._engine.scheduler import GiveUp, Pause, Scheduler
+from hotspare._drivers import fork
+from hotspare._engine.call import Attempt, Call
+from hotspare._engine.commands import Wait
+from hotspare._engine.decide import GiveUp
+from hotspare._engine.flow import all_targets_failed
+from hotspare._engine.scheduler import Scheduler
 from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.domains import domains_of
+from hotspare._health.target_state import TargetState
+from hotspare._routing.candidates import Tiers
 from hotspare.errors import ConfigError, Problem
-from hotspare.messages import ChatRequest
+from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import CANCELLED, OK, AttemptReason, Kind, Outcome
-from hotspare.policy import Policy, policy_of
-from hotspare.status import PoolHealth, snapshot
+from hotspare.policy import Policy, PolicyFields, policy_of
+from hotspare.status import PoolHealth
 from hotspare.target import Target
 
-if TYPE_CHECKING:
-    from hotspare.backend import Backend
 
-
-class _ByCaller:
-    """Stands where a pool has a backend: the caller makes the calls, and knows what it may ask."""
+class _CallerMakesTheCall:
+    """The backend of a selector's targets: only what it can be sent is ever asked of it, and that is everything."""
 
     prefill = False
     streaming = True
@@ -46,24 +47,39 @@ class _ByCaller:
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
         return ()
 
+    def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
+        raise NotImplementedError("a selector makes no call")
 
-_BY_CALLER = cast("Backend", _ByCaller())
+    async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
+        raise NotImplementedError("a selector makes no call")
+
+    def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
+        raise NotImplementedError("a selector makes no call")
+
+    def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
+        raise NotImplementedError("a selector makes no call")
+
+    def classify(self, error: Exception) -> Outcome:
+        return classify(error)
+
+
 _NOTHING = ChatRequest(messages=())
 
 
 class Selector:
     """Picks among targets by the health, the failure domains and the strategy of a pool, and makes no call.
 
-    It never waits: of its policy, `retry_same_target`, `patience` and `when_all_down` are `never`, 0 and `fail`, and nothing runs side by side. It keeps no time:
-    a timeout is the caller's, who settles it as `Outcome(Kind.TIMEOUT)`, or raises it inside the lease. And whether a call
-    goes on after a failure is the caller's as well: whoever picks again wants another try.
+    It never waits: its policy has ``retry_same_target="never"``, ``max_retry_after_wait=0``, ``when_all_down="fail"``, and
+    neither races nor hedges. It keeps no time: a timeout is the caller's to report, as `Outcome(Kind.TIMEOUT)` or by
+    raising it inside the lease. Whether a call goes on after a failure is also up to the caller: to pick again is to try
+    again.
 
     Args:
-        targets: who may be picked; `add` takes more later. They need no key and no known provider.
-        policy: as for a Pool; its fields may be given directly instead.
+        targets: may be picked; `add` adds more later. They need no key and no known provider.
+        policy: as for a Pool; its fields may be given as keywords instead.
         listeners: called with every event; see `hotspare.events`.
-        clock: seconds, monotonic. For tests.
-        rng: for tests.
+        clock: monotonic seconds; for tests.
+        rng: the source of jitter and of weighted choices; for tests.
 
     Raises:
         ConfigError: naming every mistake.
@@ -77,11 +93,10 @@ class Selector:
         listeners: Iterable[events.Listener] = (),
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
-        **policy_fields: Any,
+        **policy_fields: Unpack[PolicyFields],
     ) -> None:
-        given = policy_of(policy, policy_fields)
         self.policy = replace(
-            given,
+            policy_of(policy, policy_fields),
             retry_same_target="never",
             max_retry_after_wait=0.0,
             when_all_down="fail",
@@ -89,26 +104,29 @@ class Selector:
             hedge=None,
             failover_on=frozenset({Kind.CONTENT_FILTER, Kind.INVALID}),
         )
-        self._gate = Scheduler((), self.policy, rng or random.Random())
-        self._members: dict[str, TargetState] = {}
+        self._scheduler = Scheduler((), self.policy, rng or random.Random())
+        self._states: dict[str, TargetState] = {}
         self._open: dict[Lease, None] = {}
         self._listeners = tuple(listeners)
         self._clock = clock
         self._ids = itertools.count(1)
-        forks.watch(self._gate)
+        fork.watch(self._scheduler)
         self.add(*targets)
 
     def add(self, *targets: Target) -> None:
-        """Take on further targets. Raises ConfigError for a name that is taken."""
-        problems = target_problems(enumerate([*(m.target for m in self._members.values()), *targets]), called=False)
+        """Add targets. Raises ConfigError for a name that is taken."""
+        known = [state.target for state in self._states.values()]
+        problems = target_problems(enumerate([*known, *targets]), called=False)
         if problems:
             raise ConfigError(problems)
-        members = [
-            TargetState(target, _BY_CALLER, CircuitBreaker(self.policy.breaker), domains_of(target), position)
-            for position, target in enumerate(targets, len(self._members))
+        states = [
+            TargetState(
+                target, _CallerMakesTheCall(), CircuitBreaker(self.policy.breaker), domains_of(target), position
+            )
+            for position, target in enumerate(targets, len(self._states))
         ]
-        self._members |= {member.name: member for member in members}
-        self._gate.add(members)
+        self._states |= {state.name: state for state in states}
+        self._scheduler.add(states)
 
     def pick(
         self,
@@ -119,95 +137,102 @@ class Selector:
         after: Lease | None = None,
         last_resort: bool = True,
     ) -> Lease:
-        """Who is to be asked now.
+        """The target to call now.
 
         Args:
             among: names of the targets that may be picked. None: all.
-            request: what will be asked, as far as it is known.
+            request: what will be sent, as far as it is known.
             streaming: whether the answer will be streamed.
-            after: the lease that the same call had before, and that failed: another target comes first, best one that
-                shares no blamed domain with it, and `max_attempts` counts on. One that is still open is given back.
-            last_resort: whether, with nobody admissible, somebody may be asked all the same, now and then, so that a
-                recovery is always noticed. False where the caller has others to turn to.
+            after: the lease that the same call had before, and that failed: another target comes first, if possible one
+                that shares no failure domain at fault with it, and `max_attempts` counts on. One that is still open is
+                given back.
+            last_resort: whether one attempt may be made, now and then, when no target is available, so that a recovery is
+                always noticed. False where the caller can turn elsewhere.
 
         Raises:
-            AllTargetsFailed: nobody may be asked now. `.skipped` says why, `.retry_after` when to come back.
+            AllTargetsFailed: no target is available. `.skipped` says why, `.retry_after` when to try again.
         """
         now = self._clock()
         tiers = self._tiers(among)
         if after is None:
             call = Call(
-                f"pick-{next(self._ids)}", request, tiers, streaming, now, now + self.policy.deadline,
-                self.policy.max_attempts, watched=False,
-            )  # fmt: skip
-            self._gate.call_started(now)
+                f"pick-{next(self._ids)}",
+                request,
+                tiers,
+                streaming,
+                now,
+                now + self.policy.deadline,
+                self.policy.max_attempts,
+                tracks_ttft=False,
+            )
+            self._scheduler.call_started(now)
         else:
             after.settle(CANCELLED)
             call = after.call
             call.tiers, call.deadline = tiers, now + self.policy.deadline
-        call.panics = last_resort
-        attempt = self._next(call)
-        lease = Lease(self, call, attempt)
+        call.allow_last_resort = last_resort
+        lease = Lease(self, call, self._next(call))
         self._open[lease] = None
-        self._tell()
+        self._notify()
         return lease
 
     def health(self) -> PoolHealth:
-        """A typed snapshot of every target's and domain's state; `attempts` counts open leases."""
-        return snapshot(self._gate, self._clock())
+        """A typed snapshot of the state of every target and domain; `in_flight` counts open leases."""
+        return self._scheduler.health(self._clock())
 
     def __repr__(self) -> str:
-        return f"Selector({', '.join(self._members)})"
+        return f"Selector({', '.join(self._states)})"
 
     def _next(self, call: Call) -> Attempt:
         now = self._clock()
-        step = self._gate.next_step(call, now)
-        if isinstance(step, GiveUp) and any(
-            self._gate.tracker.available_at(member, now) <= now for member in call.asked
-        ):
-            call.asked.clear()  # everybody was asked, and some are none the worse for it: begin anew
-            step = self._gate.next_step(call, now)
-        while isinstance(step, Pause):  # a Retry-After of nothing at all: the same target again, at once
-            step = self._gate.next_step(call, self._clock())
+        step = self._scheduler.next_step(call, now)
+        if isinstance(step, GiveUp) and any(self._scheduler.is_available(state, now) for state in call.results):
+            # All were tried, and some are available nevertheless: start again with all of them.
+            for attempt in call.attempts:
+                attempt.superseded = True
+            step = self._scheduler.next_step(call, now)
+        while isinstance(step, Wait):  # a Retry-After of 0: the same target again, at once
+            step = self._scheduler.next_step(call, self._clock())
         if isinstance(step, GiveUp):
-            self._tell()
-            raise failed(call, step)
+            self._notify()
+            raise all_targets_failed(call, step)
         return step
 
-    def _tiers(self, among: Collection[str] | None) -> tuple[tuple[TargetState, ...], ...]:
-        members = list(self._members.values())
+    def _tiers(self, among: Collection[str] | None) -> Tiers:
+        states = list(self._states.values())
         if among is not None:
-            missing = [name for name in among if name not in self._members]
+            missing = [name for name in among if name not in self._states]
             if missing:
-                known = ", ".join(self._members) or "none yet"
+                known = ", ".join(self._states) or "none yet"
                 raise ConfigError([Problem.at("among", name, f"names no target; known: {known}") for name in missing])
-            members = [member for member in members if member.name in among]
-        levels = sorted({member.target.tier for member in members})
-        return tuple(tuple(member for member in members if member.target.tier == level) for level in levels)
+            states = [state for state in states if state.name in among]
+        levels = sorted({state.target.tier for state in states})
+        return tuple(tuple(state for state in states if state.target.tier == level) for level in levels)
 
     def _settle(self, lease: Lease, outcome: Outcome, seconds: float | None) -> bool:
         if self._open.pop(lease, lease) is lease:  # popped already: settled by another thread, or before
             return False
         now, started = self._clock(), lease.attempt.permit.started
-        self._gate.settle(lease.call, lease.attempt, outcome, now if seconds is None else min(now, started + seconds))
-        self._tell()
+        ended = now if seconds is None else min(now, started + seconds)
+        self._scheduler.settle(lease.call, lease.attempt, outcome, ended)
+        self._notify()
         return True
 
-    def _broke(self, lease: Lease, outcome: Outcome) -> None:
-        self._gate.record_stream_break(lease.call, lease.attempt, outcome, "", self._clock())
-        self._tell()
+    def _record_break(self, lease: Lease, outcome: Outcome) -> None:
+        self._scheduler.record_stream_break(lease.call, lease.attempt, outcome, "", self._clock())
+        self._notify()
 
-    def _tell(self) -> None:
-        told, _ = self._gate.take_pending()
-        if told:
-            events.emit(told, self._listeners)
+    def _notify(self) -> None:
+        pending, _ = self._scheduler.take_pending()
+        if pending:
+            events.emit(pending, self._listeners)
 
 
 class Lease:
-    """The right to ask one target once. Settled exactly once; the first word counts.
+    """The right to call one target once. Settled exactly once; the first report counts.
 
-    As a context manager it settles itself: OK, or what the raised exception is classified as; given back as abandoned
-    when the caller was cancelled. A probe that is never settled frees its place after `Breaker.lease` seconds.
+    As a context manager it settles itself: OK, or what the exception is classified as; given back as cancelled when the
+    caller was cancelled. A probe that is never settled frees its place after `Breaker.probe_lease` seconds.
     """
 
     __slots__ = ("_selector", "attempt", "call")
@@ -217,12 +242,12 @@ class Lease:
 
     @property
     def target(self) -> Target:
-        """Who is to be asked."""
-        return self.attempt.target_state.target
+        """The target to call."""
+        return self.attempt.target
 
     @property
-    def why(self) -> AttemptReason:
-        """How it came to this target: first, failover, probe, return or panic."""
+    def reason(self) -> AttemptReason:
+        """Why this target was picked."""
         return self.attempt.reason
 
     @property
@@ -231,15 +256,15 @@ class Lease:
         return self.attempt.timeout
 
     def settle(self, outcome: Outcome = OK, *, seconds: float | None = None) -> bool:
-        """Say how it ended: for a stream at its first content, otherwise at the end of the answer.
+        """Report how it ended: of a stream at its first content, else at the end of the answer.
 
-        `seconds` is how long that took; give it if it is told later than it happened. Returns whether this word counted.
+        `seconds`: how long it took; give it if it is reported later than it happened. Returns whether this report counted.
         """
         return self._selector._settle(self, outcome, seconds)  # pyright: ignore[reportPrivateUsage] - one module, two halves
 
-    def broke(self, outcome: Outcome) -> None:
-        """A second observation: the stream that had been settled OK broke afterwards."""
-        self._selector._broke(self, outcome)  # pyright: ignore[reportPrivateUsage]
+    def record_break(self, outcome: Outcome) -> None:
+        """Report that the stream, settled as OK before, broke afterwards."""
+        self._selector._record_break(self, outcome)  # pyright: ignore[reportPrivateUsage]
 
     def __enter__(self) -> Self:
         return self
@@ -253,4 +278,4 @@ class Lease:
             self.settle(classify(error) if isinstance(error, Exception) else CANCELLED)
 
     def __repr__(self) -> str:
-        return f"Lease({self.target.name!r}, {self.why!r})"
+        return f"Lease({self.target.name!r}, {str(self.reason)!r})"

@@ -5,18 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from hotspare._engine.scheduler import Scheduler
 from hotspare._health.breaker import State
+from hotspare._health.target_state import TargetState
+from hotspare._health.tracker import HealthTracker
 
 
 @dataclass(frozen=True, slots=True)
 class TargetHealth:
-    """One target now. `reopens_in`, `rate_limited_for` and percentiles are in seconds; None: unknown, or not by itself."""
+    """The health of one target.
+
+    `state`: of its circuit breaker; `reason`: why that is open. `available_in`: seconds until it admits an attempt (0: now;
+    None: not by itself). `rate_limited_for`: seconds. `disabled`: why it is out of use ("" if it is not).
+    `calls`, `failures`: in the recent window. `trips`: how often the breaker opened, less those that were forgiven.
+    `traffic_share`: below 1 during a slow start. `ttft_*`, `completion_*`: percentiles of its successful attempts, seconds
+    to the first token and to a whole answer (None: none yet).
+    """
 
     target: str
     state: State
     reason: str
-    reopens_in: float | None
+    available_in: float | None
     rate_limited_for: float
     disabled: str
     calls: int
@@ -25,30 +33,31 @@ class TargetHealth:
     traffic_share: float
     ttft_p50: float | None
     ttft_p95: float | None
-    answer_p50: float | None
-    answer_p95: float | None
+    completion_p50: float | None
+    completion_p95: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class DomainHealth:
-    """One failure domain now."""
+    """The health of one failure domain. `available_in`: seconds until it admits an attempt."""
 
     domain: str
     level: str
     state: State
     reason: str
-    reopens_in: float
+    available_in: float
 
 
 @dataclass(frozen=True, slots=True)
 class PoolHealth:
-    """The whole pool now. `attempts` are running, `waiting` calls wait for a recovery, `retries` are left to draw."""
+    """The health of a pool. `in_flight`: attempts under way. `waiting`: calls that wait for a recovery. `retry_tokens`: what
+    is left of the retry budget."""
 
     targets: tuple[TargetHealth, ...]
     domains: tuple[DomainHealth, ...]
-    attempts: int
+    in_flight: int
     waiting: int
-    retries: float
+    retry_tokens: float
 
     def __getitem__(self, name: str) -> TargetHealth:
         """One target by name. Raises KeyError."""
@@ -58,34 +67,33 @@ class PoolHealth:
         raise KeyError(name)
 
 
-def snapshot(gate: Scheduler, now: float) -> PoolHealth:
-    """Copy what is known; takes no lock (values may be a call apart)."""
-    targets: list[TargetHealth] = []
-    for member in gate.members:
-        health = member.breaker
-        share = health.traffic_share(now)
-        opens = health.available_at(now)
-        calls, failures = health.recent
-        targets.append(
-            TargetHealth(
-                member.name,
-                health.state,
-                health.reason,
-                None if opens == inf else max(0.0, opens - now),
-                max(0.0, health.rate_limited_until - now),
-                health.disabled,
-                calls,
-                failures,
-                health.trips,
-                share,
-                member.first_token.quantile(0.5),
-                member.first_token.quantile(0.95),
-                member.completion.quantile(0.5),
-                member.completion.quantile(0.95),
-            )
-        )
+def snapshot(tracker: HealthTracker, now: float, in_flight: int, waiting: int, retry_tokens: float) -> PoolHealth:
+    """A copy of what is known. The scheduler holds the lock, so that all values are of one moment."""
     domains = tuple(
-        DomainHealth(str(domain), domain.level, health.state, health.reason, max(0.0, health.available_at(now) - now))
-        for domain, health in tuple(gate.domains.items())
+        DomainHealth(
+            str(domain), domain.level, breaker.state_at(now), breaker.reason, max(0.0, breaker.available_at(now) - now)
+        )
+        for domain, breaker in tracker.domains.items()
     )
-    return PoolHealth(tuple(targets), domains, gate.in_flight, len(gate.waiting), gate.retries.tokens)
+    return PoolHealth(tuple(_target(state, now) for state in tracker.states), domains, in_flight, waiting, retry_tokens)
+
+
+def _target(state: TargetState, now: float) -> TargetHealth:
+    breaker = state.breaker
+    available, (calls, failures) = breaker.available_at(now), breaker.recent
+    return TargetHealth(
+        state.name,
+        breaker.state_at(now),
+        breaker.reason,
+        None if available == inf else max(0.0, available - now),
+        max(0.0, breaker.rate_limited_until - now),
+        breaker.disabled,
+        calls,
+        failures,
+        breaker.trips,
+        breaker.traffic_share(now),
+        state.first_token.quantile(0.5),
+        state.first_token.quantile(0.95),
+        state.completion.quantile(0.5),
+        state.completion.quantile(0.95),
+    )

@@ -32,7 +32,7 @@ def member(provider: Provider, wire: str, name: str = "a", **options: Any) -> Ta
 
 async def ask(pool: Pool, face: str, question: Any, **options: Any) -> Any:
     """The whole answer, through one of four faces."""
-    from hotspare.providers.folding import reply_of
+    from hotspare._engine.folding import reply_of
 
     if face == "chat":
         return pool.chat(question, **options)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hotspare.errors import BackendError, EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatReply, ChatRequest, Usage
-from hotspare.providers.folding import chunks_of, reply_of
+from hotspare._engine.folding import chunks_of, reply_of
 from hotspare.providers.openai.flavors import FLAVORS
 from hotspare.providers.openai.wire import OpenAIWire
 from hypothesis import given

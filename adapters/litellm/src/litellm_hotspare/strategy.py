@@ -158,7 +158,7 @@ class HealthRouting(LowestLatencyLoggingHandler):
         if first is None:
             lease.settle(outcome, seconds=_between(start, end))
         elif lease.settle(_OK, seconds=_between(start, first)):
-            lease.broke(outcome)
+            lease.record_break(outcome)
 
     def _enroll(self, by_id: Mapping[str, Any]) -> None:
         with self._lock:

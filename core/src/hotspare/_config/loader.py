@@ -23,13 +23,15 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hotspare._config.coercion import BROKEN, Coercer, FromEnv, is_list, is_table
 from hotspare._config.routes import target_problems, tiers_of
 from hotspare.errors import ConfigError, MissingExtra, Problem
 from hotspare.policy import Policy
 from hotspare.target import Target
+
+Transport = Literal["auto", "httpx", "aiohttp"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class Config:
     targets: tuple[Target, ...]
     policy: Policy = field(default_factory=Policy)
     routes: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict[str, tuple[tuple[str, ...], ...]])
-    transport: str = "auto"
+    transport: Transport = "auto"
     verify: bool | str = True
 
 
@@ -77,7 +79,7 @@ def _checked(raw: Mapping[str, Any], env: Mapping[str, str]) -> Config:
     }
     targets = _targets(table.pop("targets", []), reader)
     routes = table.pop("routes", None)
-    transport = reader.value("transport", str, table.pop("transport", "auto"))
+    transport = reader.value("transport", Transport, table.pop("transport", "auto"))
     verify = reader.value("verify", bool | str, table.pop("verify", True))
     policy = _policy(table, reader)
     named = _routes(targets, routes, reader)

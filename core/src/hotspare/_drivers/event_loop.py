@@ -4,193 +4,265 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
-from hotspare._engine.call import Attempt
-from hotspare._engine.flow import WOKE, Event, Finished, Flow, Start, Wait
-from hotspare._engine.streaming import Opened, first_of, outcome_of
-from hotspare.errors import AttemptTimeout, IncompleteAnswer
+from hotspare._drivers.clock import Clock
+from hotspare._drivers.common import (
+    Ended,
+    advance,
+    completion_timeout,
+    first_token_timeout,
+    is_first_content,
+    outcome_of,
+)
+from hotspare._engine.call import Attempt, OpenStream
+from hotspare._engine.commands import LATE, WOKE, Broke, Command, Event, Finished, Flow, Read, Start, Wait
+from hotspare._engine.waiters import Waiter
+from hotspare.errors import IncompleteAnswer
+from hotspare.messages import ChatChunk, ChatReply
 from hotspare.outcome import OK, Outcome
 
+Notify = Callable[[], object]
+_Chunks = AsyncGenerator[ChatChunk]
 
-async def drive(flow: Flow, tell: Callable[[], object], wait: Callable[[Wait], Awaitable[object]]) -> Attempt:
-    """Run a flow to its winner. `tell` is called when the flow may have changed something, `wait` where nothing runs.
+
+async def complete(flow: Flow, notify: Notify, clock: Clock) -> ChatReply:
+    """Run the flow of a call that does not stream. `notify` is called whenever shared state may have changed."""
+    execution = _Execution(flow, notify, clock)
+    try:
+        command = advance(flow, None)
+        while not isinstance(command, Ended):
+            assert not isinstance(command, ChatChunk), "a call that does not stream yields no chunk"
+            command = await execution.next(command)
+        await execution.close()
+        return cast("ChatReply", command.result())
+    finally:
+        await execution.finish()
+
+
+async def stream(flow: Flow, notify: Notify, clock: Clock) -> AsyncGenerator[ChatChunk]:
+    """Run a flow, and hand out its chunks. `aclose()` closes the connection."""
+    execution = _Execution(flow, notify, clock)
+    try:
+        command = advance(flow, None)
+        while not isinstance(command, Ended):
+            if isinstance(command, ChatChunk):
+                yield command
+                command = advance(flow, None)
+            else:
+                command = await execution.next(command)
+        await execution.close()
+        command.result()
+    finally:
+        await execution.finish()
+
+
+class _Execution:
+    """One flow on its way: the attempt that was started last, and the stream that is open.
 
     An attempt that is waited for without limit runs in the caller's own task; only where the flow wants to decide
     something meanwhile do attempts get tasks of their own.
     """
-    attempt: Attempt | None = None
-    event: Event | None = None
-    try:
-        while True:
-            command = flow.send(event)
-            event = None
-            tell()
-            if isinstance(command, Start):
-                attempt = command.attempt
-            elif attempt is None:
-                await wait(command)
-                event = WOKE
-            elif command.seconds is None and command.ticket is None:
-                event = Finished(attempt, await launch(attempt))
-                attempt = None
-            else:
-                return await _race(flow, attempt, command, tell)
-    except StopIteration as end:
-        winner: Attempt = end.value
-        return winner
-    finally:
-        flow.close()
-        tell()
+
+    def __init__(self, flow: Flow, notify: Notify, clock: Clock) -> None:
+        self._flow = flow
+        self._notify = notify
+        self._clock = clock
+        self._started: Attempt | None = None
+        self._open: Attempt | None = None
+        self._read: Read | None = None
+
+    async def next(self, command: Start | Wait | Read) -> Command | Ended:
+        """Do what the command says. Returns the flow's next one."""
+        if isinstance(command, Read):
+            if command is not self._read:  # once a stream: others may go on while it is read
+                self._read = command
+                self._notify()
+            return advance(self._flow, await self._read_chunk(command))
+        await self.close()
+        self._notify()
+        if isinstance(command, Start):
+            self._started = command.attempt
+            return advance(self._flow, None)
+        attempt, self._started = self._started, None
+        if attempt is None:
+            return advance(self._flow, await self._idle(command))
+        if command.seconds is None and command.waiter is None:
+            return advance(self._flow, await self._run_here(attempt))
+        return await self._run_side_by_side(attempt, command)
+
+    async def _idle(self, command: Wait) -> Event:
+        """Wait while no attempt is running."""
+        ready = anyio.Event()
+        if _sets_when_woken(command.waiter, ready):
+            return WOKE
+        with self._clock.move_on_after(command.seconds):
+            await ready.wait()
+        return WOKE
+
+    async def _run_here(self, attempt: Attempt) -> Event:
+        outcome = await run_attempt(attempt, self._clock)
+        self._take(attempt, outcome)
+        return Finished(attempt, outcome)
+
+    async def _run_side_by_side(self, attempt: Attempt, command: Command | Ended) -> Command | Ended:
+        """Until one attempt has won or all have ended. The others are cancelled and awaited."""
+        async with _AttemptGroup(self._clock) as group:
+            group.start(attempt)
+            while isinstance(command, Start | Wait):
+                if isinstance(command, Start):
+                    group.start(command.attempt)
+                    command = advance(self._flow, None)
+                else:
+                    event = await group.next(command)
+                    if isinstance(event, Finished):
+                        group.remove(event.attempt)
+                        self._take(event.attempt, event.outcome)
+                    command = advance(self._flow, event)
+                self._notify()
+        return command
+
+    def _take(self, attempt: Attempt, outcome: Outcome) -> None:
+        if outcome.ok:
+            self._open = attempt
+
+    async def _read_chunk(self, command: Read) -> Event:
+        assert isinstance(command.attempt.result, OpenStream)
+        chunks = cast("_Chunks", command.attempt.result.chunks)
+        with self._clock.move_on_after(command.within):
+            try:
+                return await anext(chunks, None)
+            except Exception as error:
+                return Broke(error)
+        return LATE
+
+    async def close(self) -> None:
+        """Close the stream that is open."""
+        attempt, self._open = self._open, None
+        if attempt is not None:
+            await _close(attempt)
+
+    async def finish(self) -> None:
+        """The end of the flow, however it came: nothing stays open, and nothing unsettled."""
+        await self.close()
+        self._flow.close()
+        self._notify()
 
 
-async def _race(flow: Flow, first: Attempt, command: Wait, tell: Callable[[], object]) -> Attempt:
-    """The rest of a flow whose attempts run side by side, to its winner. The others are cancelled and awaited."""
-    winner: Attempt | None = None
-    failure: Exception | None = None
-    async with _Field() as field:
-        field.enter(first)
-        try:
-            while winner is None:
-                step: Start | Wait = flow.send(await field.next(command))
-                tell()
-                while isinstance(step, Start):
-                    field.enter(step.attempt)
-                    step = flow.send(None)
-                command = step
-        except StopIteration as end:
-            winner = field.winner = end.value
-        except Exception as error:  # a group would wrap it
-            failure = error
-    if winner is None:
-        raise failure or AssertionError("a flow ends with a winner or an error")
-    return winner
+class _AttemptGroup:
+    """Attempts in tasks of their own. At the end those that still run are cancelled, and their streams are closed."""
 
-
-class _Field:
-    """Attempts in tasks of their own. At its end whoever is not the winner is cancelled, and its stream is closed."""
-
-    def __init__(self) -> None:
-        self.winner: Attempt | None = None
-        self._entered: list[Attempt] = []
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._attempts: dict[Attempt, None] = {}
         self._ended: deque[Finished] = deque()
-        self._bell = anyio.Event()
-        self._group: TaskGroup = anyio.create_task_group()
+        self._ready = anyio.Event()
+        self._tasks: TaskGroup = anyio.create_task_group()
 
-    def enter(self, attempt: Attempt) -> None:
-        self._entered.append(attempt)
-        self._group.start_soon(self._run, attempt)
+    def start(self, attempt: Attempt) -> None:
+        self._attempts[attempt] = None
+        self._tasks.start_soon(self._run, attempt)
 
     async def _run(self, attempt: Attempt) -> None:
-        self._ended.append(Finished(attempt, await launch(attempt)))
-        self._bell.set()
+        self._ended.append(Finished(attempt, await run_attempt(attempt, self._clock)))
+        self._ready.set()
 
     async def next(self, command: Wait) -> Event:
-        """What comes first: the end of an attempt, the ticket's ring, the time."""
+        """What comes first: the end of an attempt, the waiter's wake-up, the time."""
         if not self._ended:
-            self._bell = anyio.Event()
-            if command.ticket is not None:
-                command.ticket.wake = _from_any_thread(self._bell.set)
-            if command.ticket is None or not command.ticket.woken:
-                with anyio.move_on_after(command.seconds):
-                    await self._bell.wait()
+            self._ready = anyio.Event()
+            if not _sets_when_woken(command.waiter, self._ready):
+                with self._clock.move_on_after(command.seconds):
+                    await self._ready.wait()
         return self._ended.popleft() if self._ended else WOKE
 
+    def remove(self, attempt: Attempt) -> None:
+        """An attempt has ended: it is no longer the group's to close."""
+        del self._attempts[attempt]
+
     async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
+        await self._tasks.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._group.cancel_scope.cancel()
+        self._tasks.cancel_scope.cancel()
         try:
-            await self._group.__aexit__(kind, error, trace)
+            await self._tasks.__aexit__(kind, error, trace)
         finally:
-            for attempt in self._entered:
-                if attempt is not self.winner and isinstance(attempt.result, Opened):
-                    with anyio.CancelScope(shield=True):
-                        await attempt.result.chunks.aclose()
+            for attempt in self._attempts:
+                await _close(attempt)
 
 
-async def rest(command: Wait) -> None:
-    """Sleep, or until the ticket is rung, from whatever thread."""
-    if command.ticket is None:
-        await anyio.sleep(command.seconds or 0)
-        return
-    ready = anyio.Event()
-    command.ticket.wake = _from_any_thread(ready.set)
-    if not command.ticket.woken:
-        with anyio.move_on_after(command.seconds):
-            await ready.wait()
+async def _close(attempt: Attempt) -> None:
+    if isinstance(attempt.result, OpenStream):
+        with anyio.CancelScope(shield=True):
+            await cast("_Chunks", attempt.result.chunks).aclose()
+
+
+def _sets_when_woken(waiter: Waiter | None, ready: anyio.Event) -> bool:
+    """Have the waiter's wake-up set the event. Returns whether it was woken already."""
+    if waiter is None:
+        return False
+    waiter.wake = _from_any_thread(ready.set)
+    return waiter.woken
 
 
 def _from_any_thread(wake: Callable[[], object]) -> Callable[[], object]:
-    """`wake`, to be called from any thread; a loop that has ended meanwhile has nobody left to be woken."""
+    """`wake`, to be called from any thread. If the loop has ended meanwhile, nothing is left to be woken."""
     if "trio" in sys.modules and anyio.get_cancelled_exc_class().__module__.startswith("trio"):
         from trio import RunFinishedError
         from trio.lowlevel import current_trio_token
 
         token = current_trio_token()
 
-        def ring_trio() -> None:
+        def wake_in_trio() -> None:
             with suppress(RunFinishedError):
                 token.run_sync_soon(wake)  # pyright: ignore[reportUnknownMemberType] - trio leaves it open
 
-        return ring_trio
+        return wake_in_trio
     import asyncio
 
     loop = asyncio.get_running_loop()
 
-    def ring() -> None:
+    def wake_in_asyncio() -> None:
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(wake)
 
-    return ring
+    return wake_in_asyncio
 
 
-async def launch(attempt: Attempt) -> Outcome:
-    """Make an attempt: to its whole answer, or to its stream's first content."""
-    return await (_send(attempt) if attempt.unary else _open_stream(attempt))
-
-
-async def _send(attempt: Attempt) -> Outcome:
-    """Ask for a whole answer."""
-    backend = attempt.target_state.backend
+async def run_attempt(attempt: Attempt, clock: Clock) -> Outcome:
+    """Make an attempt: to its whole answer, or to the first content of its stream."""
     try:
-        with anyio.move_on_after(attempt.timeout) as scope:
-            attempt.result = await backend.asend(attempt.request, timeout=attempt.timeout)
-        if scope.cancelled_caught:
-            raise AttemptTimeout(f"no whole answer within {attempt.timeout:.1f} s")
+        with clock.move_on_after(attempt.timeout):
+            if attempt.unary:
+                attempt.result = await attempt.state.backend.asend(attempt.request, timeout=attempt.timeout)
+            else:
+                await _open_stream(attempt)
+        if attempt.result is None:
+            raise completion_timeout(attempt) if attempt.unary else first_token_timeout(attempt)
     except Exception as error:
         return outcome_of(error, attempt)
     return OK
 
 
-async def _open_stream(attempt: Attempt) -> Outcome:
-    """Ask for a stream and read it up to its first content."""
-    backend = attempt.target_state.backend
-    chunks = backend.astream(attempt.request, timeout=attempt.timeout, stall=attempt.stall)
-    opened = False
+async def _open_stream(attempt: Attempt) -> None:
+    chunks = attempt.state.backend.astream(attempt.request, timeout=attempt.timeout, stall=attempt.stall)
     try:
-        with anyio.move_on_after(attempt.timeout) as scope:
-            async for chunk in chunks:
-                if first_of(chunk):
-                    attempt.result = Opened(chunks, chunk)
-                    opened = True
-                    return OK
-        if scope.cancelled_caught:
-            raise AttemptTimeout(f"no first token within {attempt.timeout:.1f} s")
-        raise IncompleteAnswer("the stream ended with nothing in it")
-    except Exception as error:
-        return outcome_of(error, attempt)
+        async for chunk in chunks:
+            if is_first_content(chunk):
+                attempt.result = OpenStream(chunk, chunks)
+                return
+        raise IncompleteAnswer("the stream ended without any content")
     finally:
-        if not opened:
+        if attempt.result is None:
             with anyio.CancelScope(shield=True):
                 await chunks.aclose()

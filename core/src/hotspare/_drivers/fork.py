@@ -1,4 +1,4 @@
-"""After a fork: a gate's lock may have been held by a thread that does not exist in the child."""
+"""After a fork: a thread that does not exist in the child may have held a scheduler's lock."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import weakref
 
 from hotspare._engine.scheduler import Scheduler
 
-_gates: weakref.WeakSet[Scheduler] = weakref.WeakSet()
+_schedulers: weakref.WeakSet[Scheduler] = weakref.WeakSet()
 
 
-def watch(gate: Scheduler) -> None:
-    """Make this gate usable in children of this process."""
-    _gates.add(gate)
+def watch(scheduler: Scheduler) -> None:
+    """Make this scheduler usable in children of this process."""
+    _schedulers.add(scheduler)
 
 
 def _in_child() -> None:
-    for gate in list(_gates):
-        gate.after_fork()
+    for scheduler in list(_schedulers):
+        scheduler.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork

@@ -1,169 +1,247 @@
-"""The driver for ordinary threads: makes a lone attempt in the caller's own, and attempts side by side in theirs."""
+"""The driver for threads: a single attempt runs in the caller's own thread, attempts side by side in threads of their own."""
 
 from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from collections import deque
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Self, cast
 
-from hotspare._engine.call import Attempt
-from hotspare._engine.flow import WOKE, Event, Finished, Flow, Start, Wait
-from hotspare._engine.streaming import Opened, first_of, outcome_of
-from hotspare._http.abort import AbortHandle
-from hotspare.errors import AttemptTimeout, IncompleteAnswer
+from hotspare._drivers.clock import Clock
+from hotspare._drivers.common import (
+    Ended,
+    advance,
+    completion_timeout,
+    first_token_timeout,
+    is_first_content,
+    outcome_of,
+)
+from hotspare._engine.call import Attempt, OpenStream
+from hotspare._engine.commands import LATE, WOKE, Broke, Command, Event, Finished, Flow, Read, Start, Wait
+from hotspare._http.abort import CURRENT, AbortHandle
+from hotspare.errors import IncompleteAnswer
+from hotspare.messages import ChatChunk, ChatReply
 from hotspare.outcome import OK, Outcome
 
+Notify = Callable[[], object]
+_Chunks = Generator[ChatChunk]
 
-def drive(
-    flow: Flow, tell: Callable[[], object], wait: Callable[[Wait], object], clock: Callable[[], float]
-) -> Attempt:
-    """Run a flow to its winner. `tell` is called when the flow may have changed something, `wait` where nothing runs."""
-    attempt: Attempt | None = None
-    event: Event | None = None
+
+def complete(flow: Flow, notify: Notify, clock: Clock) -> ChatReply:
+    """Run the flow of a call that does not stream. `notify` is called whenever shared state may have changed."""
+    chunks = stream(flow, notify, clock)
     try:
-        while True:
-            command = flow.send(event)
-            event = None
-            tell()
-            if isinstance(command, Start):
-                attempt = command.attempt
-            elif attempt is None:
-                wait(command)
-                event = WOKE
-            elif command.seconds is None and command.ticket is None:
-                event = Finished(attempt, launch(attempt, clock))
-                attempt = None
+        next(chunks)
+    except StopIteration as end:
+        return cast("ChatReply", end.value)
+    raise AssertionError("a call that does not stream yields no chunk")
+
+
+def stream(flow: Flow, notify: Notify, clock: Clock) -> Generator[ChatChunk, None, ChatReply | None]:
+    """Run a flow, and hand out its chunks. Closing the generator closes the connection."""
+    execution = _Execution(flow, notify, clock)
+    try:
+        command = advance(flow, None)
+        while not isinstance(command, Ended):
+            if isinstance(command, ChatChunk):
+                yield command
+                command = advance(flow, None)
             else:
-                return _race(flow, attempt, command, tell, clock)
-    except StopIteration as end:
-        winner: Attempt = end.value
-        return winner
+                command = execution.next(command)
+        execution.close()  # before the error is raised: its traceback must not keep a connection open
+        return command.result()
     finally:
+        execution.close()
         flow.close()
-        tell()
+        notify()
 
 
-def _race(flow: Flow, first: Attempt, command: Wait, tell: Callable[[], object], clock: Callable[[], float]) -> Attempt:
-    """The rest of a flow whose attempts run side by side, to its winner. The others' connections are cut."""
-    field = _Field(clock)
-    field.enter(first)
-    try:
-        while True:
-            step: Start | Wait = flow.send(field.next(command))
-            tell()
-            while isinstance(step, Start):
-                field.enter(step.attempt)
-                step = flow.send(None)
-            command = step
-    except StopIteration as end:
-        winner: Attempt = end.value
-        field.leave(winner)
-        return winner
-    finally:
-        field.close()
+class _Execution:
+    """One flow on its way: the attempt that was started last, and the stream that is open."""
 
-
-class _Field:
-    """Attempts in threads of their own. A thread cannot be ended from outside, but what it waits for can: at the end the
-    lines of all that still run are cut. A backend without a line (a framework's own model) ends by itself, unheard."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, flow: Flow, notify: Notify, clock: Clock) -> None:
+        self._flow = flow
+        self._notify = notify
         self._clock = clock
-        self._events: SimpleQueue[Event] = SimpleQueue()
-        self._lines: dict[Attempt, AbortHandle] = {}
-        self._lock = threading.Lock()
+        self._started: Attempt | None = None
+        self._open: Attempt | None = None
+        self._read: Read | None = None
+        self._handles: dict[Attempt, AbortHandle] = {}
 
-    def enter(self, attempt: Attempt) -> None:
-        line = self._lines[attempt] = AbortHandle()
-        context = contextvars.copy_context()
-        name = f"hotspare-{attempt.target_state.name}"
-        threading.Thread(target=context.run, args=(self._run, attempt, line), name=name, daemon=True).start()
+    def next(self, command: Start | Wait | Read) -> Command | Ended:
+        """Do what the command says. Returns the flow's next one."""
+        if isinstance(command, Read):
+            if command is not self._read:  # once a stream: others may go on while it is read
+                self._read = command
+                self._notify()
+            return advance(self._flow, self._read_chunk(command))
+        self.close()
+        self._notify()
+        if isinstance(command, Start):
+            self._started = command.attempt
+            return advance(self._flow, None)
+        attempt, self._started = self._started, None
+        if attempt is None:
+            return advance(self._flow, self._idle(command))
+        if command.seconds is None and command.waiter is None:
+            return advance(self._flow, self._run_here(attempt))
+        return self._run_side_by_side(attempt, command)
 
-    def _run(self, attempt: Attempt, line: AbortHandle) -> None:
-        with line.bind():
-            outcome = launch(attempt, self._clock)
-        with self._lock:
-            heard = attempt in self._lines
-            if heard:
-                self._events.put(Finished(attempt, outcome))
-        if not heard:
-            _close(attempt)
-
-    def next(self, command: Wait) -> Event:
-        """What comes first: the end of an attempt, the ticket's ring, the time."""
-        if command.ticket is not None:
-            command.ticket.wake = lambda: self._events.put(WOKE)
-            if command.ticket.woken:
+    def _idle(self, command: Wait) -> Event:
+        """Wait while no attempt is running."""
+        ready = threading.Event()
+        if command.waiter is not None:
+            command.waiter.wake = ready.set
+            if command.waiter.woken:
                 return WOKE
-        try:
-            return self._events.get(timeout=command.seconds)
-        except Empty:
-            return WOKE
+        self._clock.wait(ready, command.seconds)
+        return WOKE
 
-    def leave(self, winner: Attempt) -> None:
-        """Take the winner out: it stays open."""
-        with self._lock:
-            del self._lines[winner]
+    def _run_here(self, attempt: Attempt) -> Event:
+        handle = AbortHandle(self._clock)
+        with handle.bind():
+            outcome = run_attempt(attempt, handle)
+        self._take(attempt, handle, outcome)
+        return Finished(attempt, outcome)
+
+    def _run_side_by_side(self, attempt: Attempt, command: Command | Ended) -> Command | Ended:
+        """Until one attempt has won or all have ended. The others are aborted."""
+        with _AttemptGroup(self._clock) as group:
+            group.start(attempt)
+            while isinstance(command, Start | Wait):
+                if isinstance(command, Start):
+                    group.start(command.attempt)
+                    command = advance(self._flow, None)
+                else:
+                    event = group.next(command)
+                    if isinstance(event, Finished):
+                        self._take(event.attempt, group.remove(event.attempt), event.outcome)
+                    command = advance(self._flow, event)
+                self._notify()
+            return command
+
+    def _take(self, attempt: Attempt, handle: AbortHandle, outcome: Outcome) -> None:
+        if outcome.ok:
+            self._open = attempt
+            self._handles[attempt] = handle
+
+    def _read_chunk(self, command: Read) -> Event:
+        attempt = command.attempt
+        assert isinstance(attempt.result, OpenStream)
+        handle = self._handles[attempt]
+        handle.limit(command.within)
+        token = CURRENT.set(handle)
+        try:
+            return next(cast("_Chunks", attempt.result.chunks), None)
+        except Exception as error:
+            return LATE if handle.expired else Broke(error)
+        finally:
+            CURRENT.reset(token)
 
     def close(self) -> None:
-        """Cut off whoever is left."""
+        """Close the stream that is open."""
+        attempt, self._open = self._open, None
+        if attempt is not None:
+            _close(attempt)
+
+
+class _AttemptGroup:
+    """Attempts in threads of their own. A thread cannot be ended from outside, but what it waits for can: at the end the
+    handles of all that still run are aborted. A backend without a handle (a framework's own model) ends by itself."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ended: deque[Finished] = deque()
+        self._ready = threading.Event()
+        self._handles: dict[Attempt, AbortHandle] = {}
+        self._lock = threading.Lock()  # between a thread that ends and the group that closes
+
+    def start(self, attempt: Attempt) -> None:
+        handle = self._handles[attempt] = AbortHandle(self._clock)
+        context = contextvars.copy_context()
+        name = f"hotspare-{attempt.state.name}"
+        threading.Thread(target=context.run, args=(self._run, attempt, handle), name=name, daemon=True).start()
+
+    def _run(self, attempt: Attempt, handle: AbortHandle) -> None:
+        with handle.bind():
+            outcome = run_attempt(attempt, handle)
         with self._lock:
-            left, self._lines = self._lines, {}
-        for line in left.values():
-            line.abort()
-        while not self._events.empty():
-            event = self._events.get()
-            if isinstance(event, Finished) and event.attempt in left:
-                _close(event.attempt)
+            wanted = attempt in self._handles
+            if wanted:
+                self._ended.append(Finished(attempt, outcome))
+                self._ready.set()
+        if not wanted:
+            _close(attempt)
+
+    def next(self, command: Wait) -> Finished | Event:
+        """What comes first: the end of an attempt, the waiter's wake-up, the time."""
+        if command.waiter is not None:
+            command.waiter.wake = self._ready.set
+        if not (self._ended or (command.waiter is not None and command.waiter.woken)):
+            self._clock.wait(self._ready, command.seconds)
+        with self._lock:
+            self._ready.clear()
+            if not self._ended:
+                return WOKE
+            event = self._ended.popleft()
+            if self._ended:
+                self._ready.set()
+            return event
+
+    def remove(self, attempt: Attempt) -> AbortHandle:
+        """An attempt has ended: it is no longer the group's to close."""
+        with self._lock:
+            return self._handles.pop(attempt)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            left, self._handles = self._handles, {}
+            ended, self._ended = self._ended, deque()
+        for handle in left.values():
+            handle.abort()
+        for event in ended:
+            _close(event.attempt)
 
 
 def _close(attempt: Attempt) -> None:
-    if isinstance(attempt.result, Opened):
-        attempt.result.chunks.close()
+    if isinstance(attempt.result, OpenStream):
+        cast("_Chunks", attempt.result.chunks).close()
 
 
-def rest(command: Wait) -> None:
-    """Sleep, or until the ticket is rung."""
-    ready = threading.Event()
-    if command.ticket is not None:
-        command.ticket.wake = ready.set
-        if command.ticket.woken:
-            return
-    ready.wait(command.seconds)
-
-
-def launch(attempt: Attempt, clock: Callable[[], float]) -> Outcome:
-    """Make an attempt: to its whole answer, or to its stream's first content."""
-    return _send(attempt) if attempt.unary else _open_stream(attempt, clock)
-
-
-def _send(attempt: Attempt) -> Outcome:
-    """Ask for a whole answer."""
-    backend = attempt.target_state.backend
+def run_attempt(attempt: Attempt, handle: AbortHandle) -> Outcome:
+    """Make an attempt: to its whole answer, or to the first content of its stream."""
+    handle.limit(attempt.timeout)
     try:
-        attempt.result = backend.send(attempt.request, timeout=attempt.timeout)
+        if attempt.unary:
+            attempt.result = attempt.state.backend.send(attempt.request, timeout=attempt.timeout)
+        else:
+            _open_stream(attempt, handle)
     except Exception as error:
+        if handle.expired and attempt.result is None:
+            late = completion_timeout(attempt) if attempt.unary else first_token_timeout(attempt)
+            late.__cause__ = error
+            return outcome_of(late, attempt)
         return outcome_of(error, attempt)
     return OK
 
 
-def _open_stream(attempt: Attempt, clock: Callable[[], float]) -> Outcome:
-    """Ask for a stream and read it up to its first content."""
-    backend = attempt.target_state.backend
-    chunks = backend.stream(attempt.request, timeout=attempt.timeout, stall=attempt.stall)
-    limit = clock() + attempt.timeout
+def _open_stream(attempt: Attempt, handle: AbortHandle) -> None:
+    chunks = attempt.state.backend.stream(attempt.request, timeout=attempt.timeout, stall=attempt.stall)
     try:
         for chunk in chunks:
-            if first_of(chunk):
-                attempt.result = Opened(chunks, chunk)
-                return OK
-            if clock() > limit:
-                raise AttemptTimeout(f"no first token within {attempt.timeout:.1f} s")
-        raise IncompleteAnswer("the stream ended with nothing in it")
-    except Exception as error:
-        chunks.close()
-        return outcome_of(error, attempt)
-    except BaseException:
-        chunks.close()
-        raise
+            if is_first_content(chunk):
+                attempt.result = OpenStream(chunk, chunks)
+                return
+            if handle.expired:
+                raise first_token_timeout(attempt)
+        raise IncompleteAnswer("the stream ended without any content")
+    finally:
+        if attempt.result is None:
+            chunks.close()

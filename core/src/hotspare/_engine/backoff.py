@@ -1,7 +1,7 @@
-"""tenacity's `wait_*` and `stop_*` objects, asked on our clock.
+"""tenacity's `wait_*` and `stop_*` objects, asked on the pool's clock.
 
-tenacity is the policy language: whoever knows it writes ``Pool(..., stop=stop_after_delay(10) | stop_after_attempt(4))``.
-It never sleeps here, nor looks at a clock: it is handed a `RetryCallState` built from the call's own times.
+tenacity is the policy language: ``Pool(..., stop=stop_after_delay(10) | stop_after_attempt(4))``. It neither sleeps nor
+reads a clock here: it is passed a `RetryCallState` built from the call's own times.
 """
 
 from __future__ import annotations
@@ -9,23 +9,27 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from hotspare._engine.call import Call
+from hotspare.policy import Policy
+
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
-    from hotspare._engine.call import Call
-    from hotspare.policy import Policy
+DEFAULT_PAUSE = (0.05, 0.25)
+"""Seconds before a retry without `Policy.wait`, uniformly at random: long enough for a restarted connection, and spread so
+that concurrent calls do not retry at the same moment."""
 
 
 def pause(call: Call, policy: Policy, rng: random.Random, now: float) -> float:
-    """Seconds to wait before a return visit: what `policy.wait` says, else 50 to 250 ms at random."""
+    """Seconds to wait before a retry."""
     if policy.wait is None:
-        return rng.uniform(0.05, 0.25)
+        return rng.uniform(*DEFAULT_PAUSE)
     return max(0.0, float(policy.wait(_state(call, now))))
 
 
 def stopped(call: Call, policy: Policy, now: float) -> bool:
     """Whether `policy.stop` ends the call before its next attempt."""
-    return policy.stop is not None and call.started_attempts > 0 and bool(policy.stop(_state(call, now)))
+    return policy.stop is not None and bool(call.attempts) and bool(policy.stop(_state(call, now)))
 
 
 def _state(call: Call, now: float) -> RetryCallState:
@@ -33,12 +37,13 @@ def _state(call: Call, now: float) -> RetryCallState:
 
     from tenacity import RetryCallState, Retrying
 
+    records = call.records
     state = RetryCallState(Retrying(), None, (), {})
-    state.attempt_number = max(1, call.started_attempts)
+    state.attempt_number = max(1, len(call.attempts))
     state.start_time = call.started
     state.outcome_timestamp = now
-    state.idle_for = call.idle
+    state.idle_for = call.idle_seconds
     future: Future[object] = Future()
-    future.set_exception(ConnectionError(call.records[-1].message if call.records else ""))
+    future.set_exception(ConnectionError(records[-1].message if records else ""))
     state.outcome = future  # type: ignore[assignment]
     return state

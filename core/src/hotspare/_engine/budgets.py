@@ -1,4 +1,4 @@
-"""Budgets of extra attempts: what keeps a sick provider from being hit twice as hard by its own clients."""
+"""Budgets of extra attempts: they keep clients from doubling the load of a provider that is failing."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from hotspare.policy import Hedge, RetryBudget
 
 
 class RetryTokens:
-    """A bucket of return visits: filled by calls and slowly by time, emptied by visits that are not free."""
+    """A token bucket for retries: filled by calls and slowly by time, emptied by attempts that are not free."""
 
-    def __init__(self, knobs: RetryBudget) -> None:
-        self._knobs = knobs
-        self._tokens = min(knobs.tokens_per_minute, knobs.max_tokens)
+    def __init__(self, config: RetryBudget) -> None:
+        self._config = config
+        self._tokens = min(config.tokens_per_minute, config.max_tokens)
         self._at: float | None = None
         self.exhausted = False
 
     def deposit(self, now: float) -> None:
-        """A call came in."""
+        """A call has started."""
         self._refill(now)
-        self._tokens = min(self._knobs.max_tokens, self._tokens + self._knobs.tokens_per_call)
+        self._tokens = min(self._config.max_tokens, self._tokens + self._config.tokens_per_call)
 
     def withdraw(self, now: float) -> bool:
-        """Draw one return visit, if there is one."""
+        """Take one token. Returns False, and marks the budget as exhausted, if there is none."""
         self._refill(now)
         self.exhausted = self._tokens < 1
         if self.exhausted:
@@ -32,30 +32,29 @@ class RetryTokens:
 
     @property
     def tokens(self) -> float:
-        """What is left."""
+        """What was left after the last deposit or withdrawal."""
         return self._tokens
 
     def _refill(self, now: float) -> None:
         if self._at is not None and now > self._at:
-            self._tokens = min(
-                self._knobs.max_tokens, self._tokens + (now - self._at) * self._knobs.tokens_per_minute / 60
-            )
+            gained = (now - self._at) * self._config.tokens_per_minute / 60
+            self._tokens = min(self._config.max_tokens, self._tokens + gained)
         self._at = now if self._at is None else max(self._at, now)
 
 
 class HedgeTokens:
-    """A bucket of hedges that only calls fill: at no moment have there been more than `share` hedges a call."""
+    """A token bucket for hedges, filled by calls only: never more than `Hedge.max_extra_calls` hedges a call."""
 
-    def __init__(self, knobs: Hedge | None) -> None:
-        self._share, self._saved = (knobs.max_extra_calls, knobs.max_saved) if knobs is not None else (0.0, 0.0)
+    def __init__(self, config: Hedge | None) -> None:
+        self._per_call, self._max = (config.max_extra_calls, config.max_saved) if config is not None else (0.0, 0.0)
         self._tokens = 0.0
 
     def deposit(self) -> None:
-        """A call came in."""
-        self._tokens = min(self._saved, self._tokens + self._share)
+        """A call has started."""
+        self._tokens = min(self._max, self._tokens + self._per_call)
 
     def withdraw(self) -> bool:
-        """Draw one hedge, if there is one. A sum of shares may miss a whole one by a rounding error."""
+        """Take one token, if there is one. A sum of fractions may miss 1 by a rounding error."""
         if self._tokens < 1 - 1e-9:
             return False
         self._tokens -= 1
@@ -63,26 +62,27 @@ class HedgeTokens:
 
 
 class ClientThrottle:
-    """How likely a call should be turned away when nobody is admissible: SRE book, "Handling Overload", client-side
-    throttling, `max(0, (requests - 2 x accepts) / (requests + 1))`, counts fading over two minutes."""
+    """How likely a call is rejected when no target is available: SRE book, "Handling Overload", client-side throttling,
+    `max(0, (requests - 2 x accepts) / (requests + 1))`, with counts that decay over two minutes (as there)."""
 
-    def __init__(self, cap: float, seconds: float = 120.0) -> None:
-        self._cap = cap
+    def __init__(self, max_rejection: float, seconds: float = 120.0) -> None:
+        self._max_rejection = max_rejection
         self._seconds = seconds
         self._requests = 0.0
         self._accepts = 0.0
         self._at = -inf
 
     def record(self, now: float, *, accepted: bool) -> None:
-        """An attempt ended: by an answer or not."""
+        """An attempt ended, with an answer or without."""
         self._decay(now)
         self._requests += 1
         self._accepts += accepted
 
     def rejection_probability(self, now: float) -> float:
-        """Probability of turning the next one away."""
+        """Probability of rejecting the next attempt of last resort."""
         self._decay(now)
-        return min(self._cap, max(0.0, (self._requests - 2 * self._accepts) / (self._requests + 1)))
+        probability = (self._requests - 2 * self._accepts) / (self._requests + 1)
+        return min(self._max_rejection, max(0.0, probability))
 
     def _decay(self, now: float) -> None:
         if now > self._at > -inf:

@@ -1,154 +1,145 @@
-"""Mid-stream recovery: how the next target goes on where a stream broke, and how the seam is closed. Pure functions.
+"""Recovery of a broken stream: how the next target continues it, and how the two parts are joined. Pure functions.
 
-The safety ladder: only plain text is ever continued. Once a tool call, a reasoning block, a refusal or a piece of a
-JSON-mode answer has been handed out, the break is raised with the text so far.
+Safety rule: only plain text is ever continued. Once a tool call, reasoning, a refusal or a part of a JSON answer has been
+handed out, the break is raised with the text so far.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from hotspare._engine.call import Call
+from hotspare._health.target_state import TargetState
 from hotspare.errors import HotspareError
 from hotspare.messages import ChatChunk, ChatRequest, Message, Usage
-
-if TYPE_CHECKING:
-    from hotspare._engine.call import Call, TargetState
-    from hotspare.policy import Policy
+from hotspare.policy import Policy
 
 INSTRUCTION = (
     "Your last answer was cut off by a technical fault. Continue it from exactly where it stops, even in the middle of a "
     "word. Write only the continuation: repeat nothing, explain nothing, apologise for nothing. If nothing is missing, write "
     "nothing."
 )
-"""What a target without prefill is told; `Policy.continue_instruction` replaces it. System prompts stay untouched."""
+"""The message that asks a target without prefill to continue; `Policy.continue_instruction` replaces it. System prompts are
+left as they are."""
 
-_PROSE = re.compile(
+_CHATTER = (
+    "sure", "certainl", "of cours", "absolute", "okay", "ok", "here", "continui", "i apolog", "sorry", "apologie",
+)  # fmt: skip
+"""How models begin when they talk about the continuation instead of writing it."""
+_CHATTER_LINE = re.compile(
     r"\s*(?:sure|certainly|of course|absolutely|okay|ok|here(?:'s| is| are)|continuing|i apologi[sz]e|sorry|apologies)\b"
     r"[^\n]{0,120}(?::\s*\n|\.\s*\n|:$)",
     re.I,
 )
+_LONGEST_CHATTER = 140
+"""Characters after which a beginning without a line break is taken for the answer itself."""
 _LEAST_RESTART = 16
+"""Characters in common from which a continuation counts as a new start of the whole answer."""
 _WINDOW = 600
+"""Characters at the end of the emitted text in which a repetition is looked for."""
 
 
 class SpliceError(HotspareError):
-    """What the next target wrote cannot be joined to what was already shown."""
+    """What the next target wrote cannot be joined to what was already handed out."""
 
 
 class EmittedText:
-    """What the caller has seen of a stream, and whether it may be continued."""
+    """What the caller has been given of a stream, and whether it may be continued."""
 
     def __init__(self) -> None:
-        self.parts: list[str] = []
+        self._parts: list[str] = []
         self.plain = True
 
     def add(self, chunk: ChatChunk) -> None:
-        """Keep a chunk that is handed out."""
+        """Add a chunk that is handed out."""
         if chunk.text:
-            self.parts.append(chunk.text)
+            self._parts.append(chunk.text)
         if chunk.tool_calls or chunk.reasoning or chunk.thinking or chunk.refusal:
             self.plain = False
 
     @property
     def text(self) -> str:
         """The text so far."""
-        return "".join(self.parts)
+        return "".join(self._parts)
 
 
-def may_recover(call: Call, shown: EmittedText, policy: Policy) -> bool:
-    """Whether the ladder allows to go on: policy, plain text only, no JSON mode, attempts left."""
+def may_continue(call: Call, emitted: EmittedText, policy: Policy) -> bool:
+    """Whether another target may continue: by the policy, for plain text without JSON mode, with an attempt left."""
     mode = (call.request.response_format or {}).get("type", "text")
-    return policy.on_break != "raise" and shown.plain and mode == "text" and call.attempts_left > 0
+    return policy.on_break != "raise" and emitted.plain and mode == "text" and call.attempts_left > 0
 
 
-def request_for(call: Call, member: TargetState, policy: Policy) -> ChatRequest:
-    """The request that one member gets: the caller's own, or after a break one that asks for the rest."""
-    if call.shown is None or policy.on_break == "restart" or not call.shown.strip():
+def request_for(call: Call, state: TargetState, policy: Policy) -> ChatRequest:
+    """The request for one target: the caller's own, or after a break one that asks for the rest."""
+    if call.emitted is None or policy.on_break == "restart" or not call.emitted.strip():
         return call.request
-    partial: Message = {"role": "assistant", "content": call.shown.rstrip()}
+    partial: Message = {"role": "assistant", "content": call.emitted.rstrip()}
     messages = [*call.request.messages, partial]
-    if not (member.prefill and member.backend.prefill):
+    if not state.prefill:
         messages.append({"role": "user", "content": policy.continue_instruction or INSTRUCTION})
     return replace(call.request, messages=messages)
 
 
 def estimate_usage(call: Call, pieces: int) -> Usage:
-    """Tokens of a part that broke before its usage came: one a piece of text, and the prompt at four characters each."""
+    """Tokens of a part whose usage never came: one per piece of text, and the prompt at four characters each."""
     prompt = sum(len(str(message.get("content") or "")) for message in call.request.messages) // 4
     return Usage(input_tokens=prompt, output_tokens=pieces)
 
 
 class Splicer:
-    """Joins a continuation to the text already shown: nothing twice, nothing lost.
+    """Joins a continuation to the text already handed out: nothing twice, nothing lost.
 
-    A continuation may go on exactly, repeat the last words, or start over from the beginning; it is held back until it is
-    clear which. White space that ends the shown text is not sent to the next target (providers drop or refuse it), so it
-    is taken off the continuation's beginning.
+    A continuation may go on exactly, repeat the last words, or start again from the beginning; it is held back until that
+    is clear. White space at the end of the emitted text is not sent to the next target (providers drop or reject it), so
+    it is removed from the beginning of the continuation.
     """
 
-    def __init__(self, shown: str, *, restart: bool) -> None:
-        self._shown = shown
+    def __init__(self, emitted: str, *, restart: bool) -> None:
+        self._emitted = emitted
         self._restart = restart
-        self._blank = shown[len(shown.rstrip()) :]
+        self._blank = emitted[len(emitted.rstrip()) :]
         self._held = ""
-        self._open = bool(shown)
+        self._open = bool(emitted)
 
     def feed(self, text: str) -> str:
-        """What may be shown now. Raises SeamError when it cannot be joined."""
+        """What may be handed out now. Raises SpliceError when it cannot be joined."""
         if not self._open:
             return text
         self._held += text
         return "" if self._undecided() else self._join()
 
     def finish(self) -> str:
-        """What is left at the end."""
+        """What is left at the end. Raises SpliceError."""
         return self._join() if self._open and self._held else ""
 
     def _undecided(self) -> bool:
         bare = self._held.strip()
         if len(self._held) <= len(self._blank) or not bare:
             return True
-        if self._shown.lstrip().startswith(self._held.lstrip()):
+        if self._emitted.lstrip().startswith(self._held.lstrip()):
             return True
         if self._restart:
             return False
-        if bare in self._shown[-_WINDOW:]:
+        if bare in self._emitted[-_WINDOW:]:
             return True
-        opening = self._held.lstrip()[:8].lower()
-        chatty = opening.startswith(
-            (
-                "sure",
-                "certainl",
-                "of cours",
-                "absolute",
-                "okay",
-                "ok",
-                "here",
-                "continui",
-                "i apolog",
-                "sorry",
-                "apologie",
-            )
-        )
-        return chatty and len(self._held) < 140 and "\n" not in self._held
+        chatty = self._held.lstrip()[:8].lower().startswith(_CHATTER)
+        return chatty and len(self._held) < _LONGEST_CHATTER and "\n" not in self._held
 
     def _join(self) -> str:
         self._open = False
-        held, shown = self._held, self._shown
-        lead = len(held) - len(held.lstrip())
-        body, start = held[lead:], shown.lstrip()
-        if _is_whole(body, start):
+        held, emitted = self._held, self._emitted
+        body, start = held.lstrip(), emitted.lstrip()
+        if _starts_again(body, start):
             return body[len(start) :]
-        same = _common(body, start)
-        if self._restart or (same >= _LEAST_RESTART and same < len(start)):
-            raise SpliceError(f"the restarted answer differs from what was shown after {same} characters")
-        if _PROSE.match(held):
+        same = _common_prefix(body, start)
+        if self._restart or _LEAST_RESTART <= same < len(start):
+            raise SpliceError(f"the restarted answer differs from the emitted text after {same} characters")
+        if _CHATTER_LINE.match(held):
             raise SpliceError("the continuation begins with words about itself")
-        said = shown.rstrip()
-        for size in range(min(len(body), _WINDOW, len(said)), 0, -1):
-            tail = said[-size:].lstrip()
+        end = emitted.rstrip()
+        for size in range(min(len(body), _WINDOW, len(end)), 0, -1):
+            tail = end[-size:].lstrip()
             if not _is_repetition(tail):
                 break
             if body.startswith(tail):
@@ -156,13 +147,13 @@ class Splicer:
         return self._without_blank(held)
 
     def _without_blank(self, text: str) -> str:
-        """Take the shown text's closing white space off the beginning of what follows it."""
-        return text[_common(text, self._blank) :]
+        """Remove the white space that ends the emitted text from the beginning of what follows it."""
+        return text[_common_prefix(text, self._blank) :]
 
 
-def _is_whole(body: str, start: str) -> bool:
-    """Whether `body` begins with all that was shown. Two letters prove nothing ("ha" goes on as "haha") unless they end with
-    their word."""
+def _starts_again(body: str, start: str) -> bool:
+    """Whether `body` begins with all of the emitted text. Two letters prove nothing ("ha" continues as "haha") unless they
+    are a whole word."""
     if not start or not body.startswith(start):
         return False
     following = body[len(start) : len(start) + 1]
@@ -170,12 +161,12 @@ def _is_whole(body: str, start: str) -> bool:
 
 
 def _is_repetition(tail: str) -> bool:
-    """Whether a repeated tail is too long to be meant: one word said twice is common in good texts."""
+    """Whether a repeated tail is too long to be meant: a single word often occurs twice in good texts."""
     words = len(tail.split())
     return words >= 4 or (len(tail) >= 12 and words >= 2) or len(tail) >= 24
 
 
-def _common(one: str, other: str) -> int:
+def _common_prefix(one: str, other: str) -> int:
     """Length of the common beginning."""
     count = 0
     for a, b in zip(one, other, strict=False):

@@ -1,98 +1,121 @@
-"""The flow of one call: a generator that says what to do and is told what happened. No I/O, no sleeping.
+"""The flow of one call: one generator from the first attempt to the last chunk, breaks and continuations included.
 
-::
-
-    Command = Start(attempt) | Wait(seconds | None)
-    Event   = Finished(attempt, outcome) | Woke()
-
-A driver begins the attempt at `Start`, and at `Wait` sends back what comes first: the end of an attempt, the ticket's ring,
-or the time. Nothing runs: it sleeps. Several run: the first answer wins, and the driver ends the others. Whatever still
-runs when the flow ends is settled as abandoned, or as what it was overdue for.
+It yields commands and is sent events (`commands`); it does no I/O and does not sleep. The drivers for threads and for event
+loops run the same flow, so that both faces share every decision.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import replace
 
-from hotspare._engine.call import Attempt, Call
-from hotspare._engine.scheduler import GiveUp, Scheduler
+from hotspare._engine.call import Attempt, Call, OpenStream
+from hotspare._engine.commands import LATE, Broke, Command, Event, Finished, Flow, Read, Start
+from hotspare._engine.decide import GiveUp
+from hotspare._engine.folding import chunks_of
+from hotspare._engine.scheduler import Scheduler
+from hotspare._engine.streaming import StreamMonitor, call_cost
 from hotspare._engine.waiters import Waiter
 from hotspare.errors import AllTargetsFailed
-from hotspare.outcome import CANCELLED, Outcome
+from hotspare.messages import ChatChunk, ChatReply
+from hotspare.outcome import CANCELLED
+from hotspare.policy import Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Begin this attempt. The driver sends back None."""
+def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], float]) -> Flow:
+    """One call. Yields the chunks of a stream; returns the whole answer of a call that does not stream.
 
-    attempt: Attempt
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Wait `seconds`, until the ticket is rung, or until a running attempt has ended; None: without limit."""
-
-    seconds: float | None
-    ticket: Waiter | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The attempt ended, or its stream's first content came."""
-
-    attempt: Attempt
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Woke:
-    """The wait is over."""
-
-
-Command = Start | Wait
-Event = Finished | Woke
-Flow = Generator[Command, Event | None, Attempt]
-WOKE = Woke()
-
-
-def flow(call: Call, gate: Scheduler, clock: Callable[[], float]) -> Flow:
-    """One call, from its first attempt to the winner; or, after a broken stream, from there to who continues it.
-
-    Raises AllTargetsFailed with every attempt inside.
+    Raises AllTargetsFailed with every attempt inside, or StreamInterrupted once content was handed out.
     """
-    if not call.started_attempts:
-        gate.call_started(call.started)
-    ticket: Waiter | None = None
+    scheduler.call_started(call.started)
+    try:
+        attempt = yield from _answer(call, scheduler, clock)
+        if attempt.unary and isinstance(attempt.result, ChatReply):
+            return _with_attempts(call, attempt, attempt.result)
+        monitor = StreamMonitor(call, scheduler, policy, clock)
+        while not (yield from _read(monitor, attempt, emit=call.streaming)):
+            try:
+                attempt = yield from _answer(call, scheduler, clock)
+            except AllTargetsFailed as error:
+                if not call.streaming:
+                    raise
+                raise monitor.not_continued(error) from monitor.error
+        return None if call.streaming else monitor.reply()
+    finally:
+        scheduler.record_call_end(call, clock())
+
+
+def _answer(call: Call, scheduler: Scheduler, clock: Callable[[], float]) -> Generator[Command, Event, Attempt]:
+    """Attempts until one of them has an answer: whole, or the first content of a stream."""
+    waiter: Waiter | None = None
     try:
         while True:
-            step = gate.next_step(call, clock())
+            step = scheduler.next_step(call, clock())
             if isinstance(step, Attempt):
                 yield Start(step)
                 continue
             if isinstance(step, GiveUp):
-                raise failed(call, step)
-            ticket, idle, before = step.ticket, not call.running, clock()
-            event = yield Wait(step.seconds, ticket)
-            if idle:
-                call.idle += clock() - before
-            if ticket is not None:
-                gate.leave_queue(ticket)
-                ticket = None
+                raise all_targets_failed(call, step)
+            waiter, idle_from = step.waiter, None if call.running else clock()
+            event = yield step
+            if idle_from is not None:
+                call.idle_seconds += clock() - idle_from
+            if waiter is not None:
+                scheduler.leave_queue(waiter)
+                waiter = None
             if isinstance(event, Finished):
-                gate.settle(call, event.attempt, event.outcome, clock())
+                scheduler.settle(call, event.attempt, event.outcome, clock())
                 if event.outcome.ok:
                     return event.attempt
     finally:
-        for attempt in tuple(call.running):
-            gate.settle(call, attempt, attempt.overdue or CANCELLED, clock())
-        if ticket is not None:
-            gate.leave_queue(ticket)
+        for attempt in call.running:  # it lost against another attempt, or the caller left
+            scheduler.settle(call, attempt, attempt.outcome or CANCELLED, clock())
+        if waiter is not None:
+            scheduler.leave_queue(waiter)
 
 
-def failed(call: Call, step: GiveUp) -> AllTargetsFailed:
-    """What the caller is told when nobody answered."""
-    asked = len(call.records)
-    said = f"{asked} attempt{'s' * (asked != 1)} failed" if asked else "no target could be asked"
-    message = f"{said}: {step.why}"
-    return AllTargetsFailed(message, call.records, skipped=step.skipped, retry_after=step.retry_after)
+def _read(monitor: StreamMonitor, attempt: Attempt, *, emit: bool) -> Generator[Command, Event, bool]:
+    """The stream of one attempt, to its end (True) or to a break that can be recovered from (False)."""
+    monitor.attach(attempt)
+    try:
+        if isinstance(attempt.result, OpenStream):
+            yield from _read_stream(monitor, attempt, attempt.result.first, emit)
+        elif attempt.result is not None:  # a whole answer where a stream was requested
+            for chunk in map(monitor.process, chunks_of(attempt.result)):
+                if emit and chunk is not None:
+                    yield chunk
+    except Exception as error:
+        monitor.record_break(error)
+    return monitor.done
+
+
+def _read_stream(
+    monitor: StreamMonitor, attempt: Attempt, first: ChatChunk, emit: bool
+) -> Generator[Command, Event, None]:
+    read = Read(attempt)
+    event: Event = first
+    while True:
+        if isinstance(event, Broke):
+            raise event.error
+        if event is LATE:
+            raise monitor.timeout_error()
+        assert event is None or isinstance(event, ChatChunk)
+        chunk = monitor.process(event)
+        if emit and chunk is not None:
+            yield chunk
+        if monitor.done:
+            return
+        read.within = monitor.time_left()
+        event = yield read
+
+
+def _with_attempts(call: Call, attempt: Attempt, reply: ChatReply) -> ChatReply:
+    cost = call_cost(call, [(attempt.target, reply.usage)])
+    return replace(reply, target=attempt.state.name, attempts=call.records, cost=cost)
+
+
+def all_targets_failed(call: Call, step: GiveUp) -> AllTargetsFailed:
+    """The error of a call that no target answered."""
+    records = call.records
+    count = f"{len(records)} attempt{'s' * (len(records) != 1)} failed" if records else "no attempt was possible"
+    return AllTargetsFailed(f"{count}: {step.reason}", records, skipped=step.skipped, retry_after=step.retry_after)

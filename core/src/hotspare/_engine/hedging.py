@@ -1,4 +1,4 @@
-"""Attempts side by side: when a slow one is no longer waited for, and when the first one is hedged. No lock, no I/O.
+"""Attempts side by side: when a slow one is no longer waited for, and when the first one is hedged. Pure.
 
 *Racing* (`on_slow = race`): an attempt whose time is up stays under way, and the call goes on as if it had failed.
 *Hedging* (`hedge`): a second attempt starts before the first has failed, within a budget of extra calls.
@@ -6,33 +6,43 @@
 
 from __future__ import annotations
 
-from hotspare._engine.call import Attempt, Call, TargetState
+from hotspare._engine.call import Attempt, Call
 from hotspare._health.breaker import State
+from hotspare._health.target_state import TargetState
 from hotspare.outcome import Kind, Outcome
 from hotspare.policy import Hedge, Policy
 
 
-def note_overdue(call: Call, now: float) -> bool:
-    """Mark the running attempts whose time is up, as failures of this call. Returns whether all of them are."""
-    for attempt in call.running:
-        if attempt.overdue is None and attempt.patience is not None and _due_in(attempt, attempt.patience, now) <= 0:
-            seconds = now - attempt.permit.started
-            what = "whole answer" if attempt.unary else "first token"
-            attempt.overdue = Outcome(Kind.TIMEOUT, f"no {what} within {seconds:.1f} s")
-            call.note(attempt.target_state, attempt.overdue, seconds, now)
-    return all(attempt.overdue is not None for attempt in call.running)
+def mark_overdue(call: Call, now: float) -> bool:
+    """Mark the running attempts whose time is up as failures of this call. Returns whether that are all of them."""
+    running = call.running
+    for attempt in running:
+        if (
+            attempt.outcome is None
+            and attempt.race_after is not None
+            and _due_in(attempt, attempt.race_after, now) <= 0
+        ):
+            attempt.end(timeout_outcome(attempt, now), now)
+            call.last = attempt
+    return all(attempt.outcome is not None for attempt in running)
+
+
+def timeout_outcome(attempt: Attempt, now: float) -> Outcome:
+    """The outcome of an attempt whose time is up."""
+    what = "whole answer" if attempt.unary else "first token"
+    return Outcome(Kind.TIMEOUT, f"no {what} within {now - attempt.permit.started:.1f} s")
 
 
 def next_timer(call: Call, policy: Policy, now: float) -> float | None:
-    """Seconds until a running attempt is overdue or to be hedged; None: nothing is decided before one of them ends."""
+    """Seconds until a running attempt is overdue or is to be hedged; None: nothing is decided before one of them ends."""
     times = [
-        _due_in(attempt, attempt.patience, now)
+        _due_in(attempt, attempt.race_after, now)
         for attempt in call.running
-        if attempt.overdue is None and attempt.patience is not None
+        if attempt.outcome is None and attempt.race_after is not None
     ]
-    hedge = hedge_delay(call, policy, now)
-    if hedge is not None:
-        times.append(hedge)
+    delay = hedge_delay(call, policy, now)
+    if delay is not None:
+        times.append(delay)
     return max(0.0, min(times)) if times else None
 
 
@@ -41,25 +51,27 @@ def hedge_delay(call: Call, policy: Policy, now: float) -> float | None:
 
     Only before the first content, once, and only where the target's own record says what is late.
     """
-    knobs = policy.hedge
-    if knobs is None or call.hedged or call.shown is not None or len(call.running) != 1 or call.attempts_left <= 0:
+    hedge = policy.hedge
+    if hedge is None or call.hedged or call.emitted is not None or call.attempts_left <= 0:
         return None
-    attempt = call.running[0]
-    record = attempt.target_state.completion if attempt.unary else attempt.target_state.first_token
-    p95 = record.quantile(0.95)
-    if attempt.overdue is not None or p95 is None or len(record) < policy.timeouts.min_samples:
+    running = call.running
+    if len(running) != 1 or running[0].outcome is not None:
         return None
-    return _due_in(attempt, max(knobs.min_delay, knobs.p95_factor * p95), now)
+    attempt = running[0]
+    samples = attempt.state.completion if attempt.unary else attempt.state.first_token
+    p95 = samples.quantile(0.95, min_samples=policy.timeouts.min_samples)
+    return None if p95 is None else _due_in(attempt, max(hedge.min_delay, hedge.p95_factor * p95), now)
 
 
-def may_hedge(first: TargetState, other: TargetState, knobs: Hedge) -> bool:
-    """Whether `other` may run beside `first`: well, of another region, and not too dear."""
+def may_hedge(first: TargetState, other: TargetState, hedge: Hedge) -> bool:
+    """Whether `other` may run beside `first`: its breaker is closed, its region another one, its price not too high."""
     if other is first or other.breaker.state is not State.CLOSED or other.domains[0] == first.domains[0]:
         return False
     mine, theirs = first.target.price, other.target.price
     if mine is None or theirs is None:
         return True
-    return theirs.input <= knobs.max_price_ratio * mine.input and theirs.output <= knobs.max_price_ratio * mine.output
+    limit = hedge.max_price_ratio
+    return theirs.input <= limit * mine.input and theirs.output <= limit * mine.output
 
 
 def _due_in(attempt: Attempt, seconds: float, now: float) -> float:

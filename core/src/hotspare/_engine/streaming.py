@@ -1,254 +1,183 @@
-"""A stream after its first content: watched for stalls, handed out, and ended with a receipt or an honest error."""
+"""A stream after its first content: what is done with each chunk, and what with a break.
+
+One monitor serves a call: it goes from one attempt's stream to the next one's, and keeps what was handed out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
-import anyio
-
-from hotspare._engine.call import Attempt, Call, min_throughput
-from hotspare._engine.continuation import EmittedText, SpliceError, Splicer, estimate_usage, may_recover
+from hotspare._cost.prices import cost_of
+from hotspare._engine.call import Attempt, Call
+from hotspare._engine.continuation import EmittedText, SpliceError, Splicer, estimate_usage, may_continue
+from hotspare._engine.folding import reply_of
 from hotspare._engine.scheduler import Scheduler
-from hotspare.errors import AllTargetsFailed, AttemptTimeout, EmptyAnswer, IncompleteAnswer, StreamInterrupted
+from hotspare._engine.timeouts import min_throughput
+from hotspare.errors import AllTargetsFailed, AttemptTimeout, IncompleteAnswer, StreamInterrupted
 from hotspare.messages import ChatChunk, ChatReply, StreamSummary, Usage
-from hotspare.outcome import OK, Outcome
-from hotspare.providers.folding import chunks_of
-from hotspare.target import Price, Target
+from hotspare.policy import Policy
+from hotspare.target import Target
 
 
-@dataclass(slots=True)
-class Opened:
-    """A backend's stream and the first chunk that came out of it."""
+class StreamMonitor:
+    """Watches the streams of one call: time, throughput, what was handed out, where parts were joined.
 
-    chunks: Any
-    first: ChatChunk
+    `done`: the answer is complete. `error`: the latest break.
+    """
 
-    @classmethod
-    def of(cls, reply: ChatReply) -> Opened:
-        """A whole answer as a stream, for sync code."""
-        first, last = chunks_of(reply)
-
-        def rest() -> Generator[ChatChunk]:
-            yield last
-
-        return cls(rest(), first)
-
-    @classmethod
-    def aof(cls, reply: ChatReply) -> Opened:
-        """A whole answer as a stream, for async code."""
-        first, last = chunks_of(reply)
-
-        async def rest() -> AsyncGenerator[ChatChunk]:
-            yield last
-
-        return cls(rest(), first)
-
-
-def first_of(chunk: ChatChunk) -> bool:
-    """Whether this chunk is the verdict: content, or a proven end without any."""
-    return chunk.is_content or chunk.finish_reason is not None
-
-
-def outcome_of(error: Exception, attempt: Attempt) -> Outcome:
-    """What an error means for its attempt. One that was asked for the rest of an answer, and proves that there is none,
-    has answered."""
-    if attempt.continues and isinstance(error, EmptyAnswer) and error.proven:
-        attempt.result = ChatReply()
-        return OK
-    return attempt.target_state.backend.classify(error)
-
-
-class Watch:
-    """What both faces do with a running stream: keep the text, watch the clock, close seams, write the receipt."""
-
-    def __init__(
-        self, call: Call, attempt: Attempt, gate: Scheduler, clock: Callable[[], float], until: float | None
-    ) -> None:
-        self.call, self.gate, self.clock, self.until = call, gate, clock, until
-        self.shown = EmittedText()
+    def __init__(self, call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], float]) -> None:
         self.done = False
-        self.seams: list[int] = []
-        self.targets: list[Target] = []
-        self.lost: list[Usage] = []
         self.error: Exception | None = None
-        self.follow(attempt)
+        self._call = call
+        self._scheduler = scheduler
+        self._policy = policy
+        self._clock = clock
+        # Of a whole answer the deadline bounds the content too; of a stream only the total deadline does.
+        self._ends_at = call.total_deadline if call.streaming else call.deadline
+        self._emitted = EmittedText()
+        self._chunks: list[ChatChunk] = []  # of a whole answer that is streamed underneath
+        self._targets: list[Target] = []
+        self._splice_points: list[int] = []
+        self._broken_usage: list[Usage] = []
 
-    def follow(self, attempt: Attempt) -> None:
-        """Read on from here: the first target, or whoever continues a broken stream."""
-        self.attempt = attempt
-        self.progress = self.window = self.clock()
-        self.pieces = self.bytes = self.all_bytes = 0
-        self.gap = 0.0
-        self.drip = min_throughput(attempt.target_state, self.gate.policy)
-        self.begun = self.progress
-        self.targets.append(attempt.target_state.target)
-        if not self.call.streaming:
-            self.shown = EmittedText()  # a whole answer is begun anew
-        text = self.shown.text
-        self.seam = Splicer(text, restart=self.gate.policy.on_break == "restart") if text else None
-        if len(self.targets) > 1:
-            self.seams.append(len(text))
+    def attach(self, attempt: Attempt) -> None:
+        """Go on with this attempt's stream: the first one, or one that continues a broken answer."""
+        self._attempt = attempt
+        self._started = self._last_progress = self._window_start = self._clock()
+        self._pieces = self._window_bytes = self._bytes = 0
+        self._longest_gap = 0.0
+        self._min_throughput = min_throughput(attempt.state, self._policy)
+        self._targets.append(attempt.target)
+        if not self._call.streaming:
+            self._emitted, self._chunks = EmittedText(), []  # a whole answer starts again
+        text = self._emitted.text
+        self._splicer = Splicer(text, restart=self._policy.on_break == "restart") if text else None
+        if len(self._targets) > 1:
+            self._splice_points.append(len(text))
 
-    def left(self) -> float:
-        """Seconds until the stream counts as stalled, or its total deadline is over."""
-        now = self.clock()
-        bound = self.progress + self.attempt.stall - now
-        return bound if self.until is None else min(bound, self.until - now)
+    def time_left(self) -> float:
+        """Seconds until the stream counts as stalled, or its time is over."""
+        now = self._clock()
+        left = self._last_progress + self._attempt.stall - now
+        return max(0.0, left if self._ends_at is None else min(left, self._ends_at - now))
 
-    def take(self, chunk: ChatChunk | None) -> ChatChunk | None:
-        """What the caller is shown of this chunk; None for what is no progress, or held back at a seam. A stream that has no
-        next chunk before its last one (None) is broken."""
+    def process(self, chunk: ChatChunk | None) -> ChatChunk | None:
+        """What the caller is given of this chunk; None for what is no content, or is held back until it can be joined.
+
+        None as the chunk is the end of the stream. Raises IncompleteAnswer if that comes before the last chunk,
+        AttemptTimeout if time is over or the stream too slow, SpliceError if a continuation cannot be joined.
+        """
         if chunk is None:
             raise IncompleteAnswer("the stream ended without its last chunk")
-        last = chunk.finish_reason is not None
+        self.done = chunk.finish_reason is not None
         if chunk.is_content:
-            self._progressed(chunk)
-        elif not last:
-            if self.left() <= 0:
-                raise self.late()
+            self._record_progress(chunk)
+        elif not self.done:
+            if self.time_left() <= 0:
+                raise self.timeout_error()
             return None
-        if self.seam is not None:
-            text = self.seam.feed(chunk.text) + (self.seam.finish() if last else "")
+        if self._splicer is not None:
+            text = self._splicer.feed(chunk.text) + (self._splicer.finish() if self.done else "")
             chunk = replace(chunk, text=text, reasoning="", thinking=(), native=None)
-        if last:
-            self.done = True
-            self._record()
-            chunk = replace(chunk, summary=self._receipt(chunk.usage or Usage()))
+        if self.done:
+            self._record_stream()
+            chunk = replace(chunk, summary=self._summary(chunk.usage or Usage()))
         elif not chunk.is_content:
             return None
-        self.shown.add(chunk)
+        self._emitted.add(chunk)
+        if not self._call.streaming:
+            self._chunks.append(chunk)
         return chunk
 
-    def _record(self) -> None:
-        """Keep what this target's streams are like: the longest gap, and the rate behind the first piece."""
-        seconds = self.clock() - self.begun
-        if self.pieces > 1 and seconds > 0:
-            self.attempt.target_state.gaps.add(self.gap)
-            self.attempt.target_state.rates.add((self.all_bytes + self.bytes) / seconds)
+    def reply(self) -> ChatReply:
+        """The whole answer that the stream has made."""
+        summary = self._chunks[-1].summary
+        assert summary is not None
+        return replace(reply_of(self._chunks), target=summary.target, attempts=summary.attempts, cost=summary.cost)
 
-    def _progressed(self, chunk: ChatChunk) -> None:
-        """Keep the longest gap, and look at the throughput once a window."""
-        now = self.clock()
-        if self.pieces:
-            self.gap = max(self.gap, now - self.progress)
-        self.progress = now
-        self.pieces += 1
-        self.bytes += len((chunk.text or chunk.reasoning).encode()) + sum(len(d.arguments) for d in chunk.tool_calls)
-        knobs = self.gate.policy.timeouts
-        seconds = now - self.window
-        if seconds >= knobs.throughput_window > 0:
-            slow = self.bytes < self.drip * seconds
-            self.all_bytes += self.bytes
-            self.window, self.bytes = now, 0
-            free = not self.call.streaming or may_recover(self.call, self.shown, self.gate.policy)
-            if slow and free and self.gate.has_free_alternative(self.call, self.attempt.target_state, now):
-                raise AttemptTimeout(f"the stream drips: under {self.drip:.0f} bytes a second")
+    # --- time and throughput -------------------------------------------------------------------------------------
 
-    def _receipt(self, usage: Usage) -> StreamSummary:
-        parts = zip(self.targets, [*self.lost, usage], strict=True)
-        repaid = sum(lost.input_tokens for lost in self.lost) + (self.lost[-1].output_tokens if self.lost else 0)
-        return StreamSummary(
-            self.targets[-1].name,
-            tuple(self.call.records),
-            cost_of(self.call, parts),
-            tuple(target.name for target in self.targets),
-            tuple(self.seams),
-            repaid,
-        )
+    def _record_progress(self, chunk: ChatChunk) -> None:
+        now = self._clock()
+        if self._ends_at is not None and now >= self._ends_at:
+            raise self.timeout_error()
+        if self._pieces:
+            self._longest_gap = max(self._longest_gap, now - self._last_progress)
+        self._last_progress = now
+        self._pieces += 1
+        self._window_bytes += len((chunk.text or chunk.reasoning).encode())
+        self._window_bytes += sum(len(delta.arguments) for delta in chunk.tool_calls)
+        if now - self._window_start >= self._policy.timeouts.throughput_window > 0:
+            self._check_throughput(now)
 
-    def late(self) -> AttemptTimeout:
-        """The error of a stream that stopped."""
-        if self.until is not None and self.clock() >= self.until:
-            return AttemptTimeout("the stream's total deadline is over")
-        return AttemptTimeout(f"the stream stalled for {self.attempt.stall:.0f} s")
+    def _check_throughput(self, now: float) -> None:
+        """Once per window: leave a stream that is too slow, if its answer can go on elsewhere."""
+        too_slow = self._window_bytes < self._min_throughput * (now - self._window_start)
+        self._bytes += self._window_bytes
+        self._window_start, self._window_bytes = now, 0
+        call = self._call
+        movable = not call.streaming or may_continue(call, self._emitted, self._policy)
+        if too_slow and movable and self._scheduler.has_free_alternative(call, self._attempt.state, now):
+            raise AttemptTimeout(f"the stream is too slow: under {self._min_throughput:.0f} bytes a second")
 
-    def broken(self, error: Exception) -> None:
-        """Settle a break as a second observation. Returns if the stream may be continued, or its answer begun anew; else
-        raises."""
+    def timeout_error(self) -> AttemptTimeout:
+        """The error of a stream that stalled, or whose time is over."""
+        if self._ends_at is not None and self._clock() >= self._ends_at:
+            return AttemptTimeout(
+                "the total deadline of the stream is over" if self._call.streaming else "deadline over"
+            )
+        return AttemptTimeout(f"the stream stalled for {self._attempt.stall:.0f} s")
+
+    # --- breaks and the end --------------------------------------------------------------------------------------
+
+    def record_break(self, error: Exception) -> None:
+        """Record a break. Returns if the answer can be continued or started again elsewhere.
+
+        Raises StreamInterrupted otherwise.
+        """
         self.error = error
+        self.done = False
         if isinstance(error, SpliceError):
             raise self.interrupted(str(error)) from error
-        outcome: Outcome = self.attempt.target_state.backend.classify(error)
-        self.gate.record_stream_break(self.call, self.attempt, outcome, self.shown.text, self.clock())
-        self.lost.append(estimate_usage(self.call, self.pieces))
-        if not self.call.streaming:
-            return
-        over = self.until is not None and self.clock() >= self.until
-        if over or not may_recover(self.call, self.shown, self.gate.policy):
-            name = self.attempt.target_state.name
-            why = f"the stream of {name} broke after its first content: {outcome.kind}: {outcome.message or error}"
-            raise self.interrupted(why) from error
+        call, attempt = self._call, self._attempt
+        outcome = attempt.state.backend.classify(error)
+        now = self._clock()
+        self._scheduler.record_stream_break(call, attempt, outcome, self._emitted.text, now)
+        self._broken_usage.append(estimate_usage(call, self._pieces))
+        over = self._ends_at is not None and now >= self._ends_at
+        if call.streaming and (over or not may_continue(call, self._emitted, self._policy)):
+            message = f"the stream of {attempt.state.name} broke after its first content"
+            raise self.interrupted(f"{message}: {outcome.kind}: {outcome.message or error}") from error
 
-    def unfinished(self, error: AllTargetsFailed) -> StreamInterrupted:
-        """The end of a stream that nobody was there to continue."""
-        return self.interrupted(f"a stream broke, and nobody could continue it: {error}")
+    def not_continued(self, error: AllTargetsFailed) -> StreamInterrupted:
+        """The error of a stream that no other target continued."""
+        return self.interrupted(f"a stream broke, and no other target continued it: {error}")
 
-    def interrupted(self, why: str) -> StreamInterrupted:
-        """The honest end of a stream that nobody could continue."""
-        return StreamInterrupted(why, self.call.records, text=self.shown.text)
+    def interrupted(self, message: str) -> StreamInterrupted:
+        """The error of a stream that ends after its first content."""
+        return StreamInterrupted(message, self._call.records, text=self._emitted.text)
 
+    def _record_stream(self) -> None:
+        seconds = self._clock() - self._started
+        if self._pieces > 1 and seconds > 0:
+            throughput = (self._bytes + self._window_bytes) / seconds
+            self._scheduler.record_stream(self._attempt, self._longest_gap, throughput)
 
-def read(watch: Watch) -> Generator[ChatChunk]:
-    """Hand out a stream until it is done or breaks, in sync code. Closing it closes the connection."""
-    result: Opened | ChatReply = watch.attempt.result
-    opened = Opened.of(result) if isinstance(result, ChatReply) else result
-    chunks: Generator[ChatChunk] = opened.chunks
-    chunk: ChatChunk | None = opened.first
-    try:
-        while True:
-            shown = watch.take(chunk)
-            if shown is not None:
-                yield shown
-            if watch.done:
-                return
-            chunk = next(chunks, None)
-    except Exception as error:
-        watch.broken(error)
-    finally:
-        chunks.close()
+    def _summary(self, usage: Usage) -> StreamSummary:
+        broken = self._broken_usage
+        parts = zip(self._targets, [*broken, usage], strict=True)
+        return StreamSummary(
+            target=self._targets[-1].name,
+            attempts=self._call.records,
+            cost=call_cost(self._call, list(parts)),
+            targets=tuple(target.name for target in self._targets),
+            splice_points=tuple(self._splice_points),
+            duplicate_tokens=sum(part.input_tokens for part in broken) + (broken[-1].output_tokens if broken else 0),
+        )
 
 
-async def aread(watch: Watch) -> AsyncGenerator[ChatChunk]:
-    """Hand out a stream until it is done or breaks, in async code. `aclose()` closes the connection."""
-    result: Opened | ChatReply = watch.attempt.result
-    opened = Opened.aof(result) if isinstance(result, ChatReply) else result
-    chunks: AsyncGenerator[ChatChunk] = opened.chunks
-    chunk: ChatChunk | None = opened.first
-    try:
-        while True:
-            shown = watch.take(chunk)
-            if shown is not None:
-                yield shown
-            if watch.done:
-                return
-            chunk = await _next(watch, chunks)
-    except Exception as error:
-        watch.broken(error)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await chunks.aclose()
-
-
-async def _next(watch: Watch, chunks: AsyncGenerator[ChatChunk]) -> ChatChunk | None:
-    with anyio.move_on_after(max(0.0, watch.left())):
-        return await anext(chunks, None)
-    raise watch.late()
-
-
-def cost_of(call: Call, parts: Iterable[tuple[Target, Usage]]) -> float | None:
-    """USD of a call: of each part of its answer, and of the prompts of attempts that lost against another. None where a
-    price is not known. Prices are per million tokens."""
+def call_cost(call: Call, parts: list[tuple[Target, Usage]]) -> float | None:
+    """USD of the parts of a call's answer, and of the prompts of the attempts that lost against another one."""
     prompt = estimate_usage(call, 0)
-    costs = [_cost(target.price, usage) for target, usage in (*parts, *((target, prompt) for target in call.lost))]
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if len(known) == len(costs) else None
-
-
-def _cost(price: Price | None, usage: Usage) -> float | None:
-    if price is None:
-        return None
-    fresh = usage.input_tokens - usage.cached_tokens
-    cached = usage.cached_tokens * (price.input if price.cached is None else price.cached)
-    return (fresh * price.input + cached + usage.output_tokens * price.output) / 1e6
+    return cost_of([*parts, *((attempt.target, prompt) for attempt in call.attempts if attempt.lost)])

@@ -1,4 +1,4 @@
-"""The waiting room: calls that found nobody to ask, and how they come back when somebody answers. `gate` holds the lock."""
+"""The queue of calls that wait for a target to become available. The scheduler holds the lock for every method."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from math import inf
 
 from hotspare._engine.call import Call
 
-WAKE_INTERVAL = 0.01
-"""Seconds between two calls that come back: what has just recovered is not met by a herd."""
-WAKE_SPREAD = 3.0
-"""Seconds within which all of them come back, however many they are: their deadlines run."""
-
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """A place in the waiting room. The driver puts in `wake` how it is woken.
+    """A call in the queue. `latest`: when it has to start its last attempt, to be answered before its deadline.
 
-    `latest`: when the call has to begin its last attempt, to be answered before its deadline.
+    The driver sets `wake`, and calls `wake_up` outside the lock.
     """
 
     call: Call
@@ -27,57 +22,62 @@ class Waiter:
     wake: Callable[[], object] | None = None
 
     def wake_up(self) -> None:
-        """Wake whoever waits."""
+        """Wake the call. `woken` is set first: a driver that sets `wake` afterwards looks at it."""
         self.woken = True
         if self.wake is not None:
             self.wake()
 
 
 class WaitQueue:
-    """Those who wait. `rings` collects whom to wake, which is done outside the lock.
+    """Calls that wait, and in `to_wake` those that are to be woken once the lock is released.
 
-    One of them keeps the time of the next reopening; the others are called back by an answer, so that a recovery is met by
-    one probe and then by one call after the other. Whenever the timekeeper leaves, another one is woken to take over.
+    One of them, the leader, wakes at the next time when a target becomes available. The others are woken by a success, so
+    that a recovery is met by one probe and then by one call after the other. When the leader leaves, another call is woken
+    to take its place.
+
+    `interval`, `spread`: `Policy.wake_interval` and `Policy.wake_spread`, in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, interval: float, spread: float) -> None:
         self.to_wake: list[Waiter] = []
         self.leader: Waiter | None = None
+        self._interval = interval
+        self._spread = spread
         self._waiting: dict[Waiter, None] = {}
-        self._turn = -inf
+        self._last_resume = -inf
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def enter(self, call: Call, latest: float) -> Waiter:
-        """Take a place; whoever finds no timekeeper is it."""
-        ticket = Waiter(call, latest)
-        self._waiting[ticket] = None
-        self.leader = self.leader or ticket
-        return ticket
+        """Join the queue; without a leader, as its leader."""
+        waiter = Waiter(call, latest)
+        self._waiting[waiter] = None
+        self.leader = self.leader or waiter
+        return waiter
 
-    def leave(self, ticket: Waiter) -> None:
-        """Give the place back. If nobody keeps the time then, the first one is rung to do so."""
-        self._waiting.pop(ticket, None)
-        if self.leader is ticket:
+    def leave(self, waiter: Waiter) -> None:
+        """Leave the queue. Without a leader, the first of the others is woken to become it."""
+        self._waiting.pop(waiter, None)
+        if self.leader is waiter:
             self.leader = None
         if self.leader is None and self._waiting:
             self.to_wake.append(next(iter(self._waiting)))
 
-    def answered(self, now: float) -> None:
-        """Somebody was answered: all come back, one after the other, those who came first at first."""
-        for ticket in sorted(self._waiting, key=lambda one: one.call.started):
-            self._turn = max(now, self._turn + min(WAKE_INTERVAL, WAKE_SPREAD / len(self._waiting)))
-            ticket.call.turn = min(self._turn, ticket.latest)
+    def record_success(self, now: float) -> None:
+        """A call was answered: all go on, one after the other, in the order in which they were started."""
+        for waiter in sorted(self._waiting, key=lambda one: one.call.started):
+            self._last_resume = max(now, self._last_resume + min(self._interval, self._spread / len(self._waiting)))
+            waiter.call.resume_at = min(self._last_resume, waiter.latest)
         self.to_wake += self._waiting
         self.clear()
 
-    def failed(self) -> None:
-        """Somebody was asked in vain: the timekeeper looks again when the next reopening is."""
+    def record_failure(self) -> None:
+        """An attempt failed: the leader looks again when the next target becomes available."""
         if self.leader is not None:
             self.to_wake.append(self.leader)
 
     def clear(self) -> None:
-        """Forget everybody."""
+        """Forget all of them."""
         self._waiting.clear()
         self.leader = None

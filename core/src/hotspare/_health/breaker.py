@@ -1,15 +1,9 @@
-"""The breaker of one target or one domain. It is told the time, does no I/O and takes no lock: `gate` holds that.
+"""The circuit breaker of one target or one failure domain: its states, its transitions, and the evidence for them.
 
-::
+Pure: it is passed the time, does no I/O and takes no lock (the scheduler holds it).
 
-    CLOSED ──consecutive_failures | ratio | stall | denied──► OPEN ──rest over, one caller takes the lease──► HALF_OPEN
-      ▲                                          ▲ ▲                                              │   │
-      │                                          │ └──────────────── failure ─────────────────────┘   │
-      │ ramp over                     failure    │                                                    │ success
-      └──────────── RECOVERING ──────────────────┘◄───────────────────────────────────────────────────┘
-
-*Throttled* (a 429 named a time) and *disabled* (the model is gone) stand beside the state: they are not sickness.
-Results of calls begun before the trip are old news and change nothing: each trip starts a new epoch.
+*Rate-limited* (a 429 named a time) and *disabled* (the model does not exist) stand beside the state: they are no failures.
+The result of an attempt that began before the breaker opened is stale and changes nothing: each opening starts a new epoch.
 """
 
 from __future__ import annotations
@@ -24,7 +18,7 @@ from hotspare.policy import Breaker
 
 
 class State(StrEnum):
-    """Where a breaker stands."""
+    """The state of a circuit breaker."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -32,12 +26,24 @@ class State(StrEnum):
     RECOVERING = "recovering"
 
 
+TRANSITIONS: tuple[tuple[State, str, State], ...] = (
+    (State.CLOSED, "consecutive failures, failure ratio, stall, or a rejected key", State.OPEN),
+    (State.OPEN, "break over: one attempt takes the probe lease", State.HALF_OPEN),
+    (State.HALF_OPEN, "probe succeeds", State.RECOVERING),
+    (State.HALF_OPEN, "probe fails", State.OPEN),
+    (State.RECOVERING, "slow start over", State.CLOSED),
+    (State.RECOVERING, "failure", State.OPEN),
+)
+"""Every transition of a target's breaker: from, because, to. (A domain's breaker closes without a slow start, and an
+attempt of last resort that succeeds takes an open breaker to recovering.)"""
+
+
 @dataclass(slots=True, eq=False)
 class Permit:
     """The right to make one attempt. Settled exactly once.
 
-    `epoch` is the breaker's when the permit was given; `probe` marks the one caller who holds the half-open lease,
-    `panic` an attempt made although the target rests. `started` is on the pool's clock, in seconds.
+    `started`: when it was given, on the pool's clock. `epoch`: the breaker's at that moment. `probe`: it holds the
+    half-open lease. `last_resort`: it was given although the target was not available.
     """
 
     started: float
@@ -48,10 +54,10 @@ class Permit:
 
 
 class CircuitBreaker:
-    """A breaker: its state, and the evidence it is judged on."""
+    """A circuit breaker. `config` is the policy's; all times are in seconds on the pool's clock."""
 
     def __init__(self, config: Breaker) -> None:
-        self.knobs = config
+        self.config = config
         self.state = State.CLOSED
         self.epoch = 0
         self.trips = 0
@@ -64,150 +70,163 @@ class CircuitBreaker:
         self.last_used = -inf
         self.last_success_start = -inf
         self.in_flight: dict[Permit, None] = {}
-        self._lease = -inf
-        self._holder: Permit | None = None
+        self._probe: Permit | None = None
+        self._probe_lease_until = -inf
         self._window: deque[tuple[float, bool]] = deque()
-        self._failures = 0
-        self._strikes = 0
-        self._first_strike = inf
-        self._last_strike = -inf
+        self._window_failures = 0
+        self._consecutive_failures = 0
+        self._first_failure_start = inf
+        self._last_failure = -inf
 
-    # --- who may come in ---------------------------------------------------------------------------------------
+    # --- what can be read; nothing here changes the breaker ------------------------------------------------------
 
     def available_at(self, now: float) -> float:
-        """When the next caller may come in; `now` or earlier: at once. `inf`: never (disabled)."""
+        """When the next attempt is admitted; `now` or earlier: at once. `inf`: never by itself (disabled)."""
         if self.disabled:
             return inf
         if self.state is State.OPEN:
             return max(self.open_until, self.rate_limited_until)
         if self.state is State.HALF_OPEN:
-            return max(self._lease, self.rate_limited_until)
+            return max(self._probe_lease_until, self.rate_limited_until)
         return self.rate_limited_until
 
-    def acquire(self, permit: Permit, now: float) -> None:
-        """Take a place. Whoever comes in after a rest is the probe and holds the lease."""
-        self.last_used = now
-        if self.state in (State.OPEN, State.HALF_OPEN) and not permit.last_resort:
-            self.state, self._holder, self._lease = State.HALF_OPEN, permit, now + self.knobs.probe_lease
-            permit.probe = True
-
-    def release(self, permit: Permit) -> None:
-        """Give the place back with nothing learnt."""
-        self.in_flight.pop(permit, None)
-        if self._holder is permit:
-            self._holder, self._lease = None, -inf
+    def state_at(self, now: float) -> State:
+        """The state at `now`: a slow start that is over counts as closed, also before `advance` was called."""
+        if self.state is State.RECOVERING and self.traffic_share(now) >= 1:
+            return State.CLOSED
+        return self.state
 
     def traffic_share(self, now: float) -> float:
-        """Share of its traffic that it gets: below 1 while it recovers, growing with time."""
-        if self.state is not State.RECOVERING:
+        """The share of its traffic that it gets: below 1 during a slow start."""
+        if self.state is not State.RECOVERING or not self.config.slow_start:
             return 1.0
-        share = (now - self.recovering_since) / self.knobs.slow_start if self.knobs.slow_start else 1.0
-        if share >= 1:
-            self.state = State.CLOSED
-            return 1.0
-        return max(self.knobs.slow_start_min_share, share)
-
-    # --- what is learnt ----------------------------------------------------------------------------------------
-
-    def success(self, started: float, now: float) -> None:
-        """A call that began at `started` was answered."""
-        self.last_success_start = max(self.last_success_start, started)
-        self.rate_limits = 0
-        self._record(now, failed=False)
-        if started > self._first_strike:
-            self._clear_strikes()
-        if self.state in (State.OPEN, State.HALF_OPEN):
-            self.recover(now)
-
-    def failure(self, started: float, now: float) -> bool:
-        """A call that began at `started` failed. Returns whether that is evidence enough to trip."""
-        self._record(now, failed=True)
-        self._strikes += 1
-        self._first_strike = min(self._first_strike, started)
-        self._last_strike = max(self._last_strike, now)
-        if self.state is not State.CLOSED:
-            return True
-        knobs = self.knobs
-        if self._strikes >= knobs.consecutive_failures and self._last_strike - self._first_strike >= knobs.failure_span:
-            self.reason = f"{self._strikes} failures in a row"
-            return True
-        if len(self._window) >= knobs.minimum_throughput and self._failures >= knobs.failure_ratio * len(self._window):
-            self.reason = f"{self._failures} of the last {len(self._window)} calls failed"
-            return True
-        return False
-
-    def stalled(self, now: float, bound: float) -> bool:
-        """Whether several calls wait longer than `bound` seconds, and no later one was answered meanwhile."""
-        stuck = 0
-        for permit in self.in_flight:
-            if permit.started > now - bound:
-                return False
-            if permit.started > self.last_success_start:
-                stuck += 1
-                if stuck >= self.knobs.stalled_calls:
-                    self.reason = f"{stuck} calls without an answer for over {bound:.0f} s"
-                    return True
-        return False
-
-    def open(self, now: float, rng: random.Random, *, at_least: float = 0.0) -> None:
-        """Open, or stay open longer: a rest is never shortened. `at_least` is in seconds.
-
-        Rest: equal jitter (half fixed, half random: AWS Architecture Blog, "Exponential Backoff And Jitter").
-        """
-        knobs = self.knobs
-        if self.state is not State.OPEN:
-            forgiven = (
-                int((now - self.recovering_since) / knobs.backoff_reset)
-                if self.recovering_since > -inf and knobs.backoff_reset
-                else 0
-            )
-            self.trips = max(0, self.trips - forgiven) + 1
-        ceiling = min(knobs.break_duration * 2 ** min(self.trips - 1, 30), knobs.max_break_duration)
-        rest = max(ceiling * (0.5 + rng.random() / 2), min(at_least, knobs.max_retry_after))
-        self.state = State.OPEN
-        self.open_until = max(self.open_until, now + rest)
-        self.epoch += 1
-        self._holder, self._lease = None, -inf
-        self._window.clear()
-        self._failures = 0
-        self._clear_strikes()
-
-    def recover(self, now: float, *, ramp: bool = True) -> None:
-        """It answered again: let traffic back, by a ramp or (a domain) at once."""
-        self.state = State.RECOVERING if ramp else State.CLOSED
-        self.recovering_since, self.reason = now, ""
-        self.open_until = -inf
-        self._holder, self._lease = None, -inf
-
-    def rate_limit(self, now: float, rng: random.Random, retry_after: float | None) -> None:
-        """Stay away because a limit said so. Without a named time: 1 s, doubling to 30 s, jittered."""
-        knobs = self.knobs
-        if retry_after is None:
-            ceiling = min(knobs.rate_limit_backoff * 2.0 ** min(self.rate_limits, 30), knobs.max_rate_limit_backoff)
-            rest = ceiling * (0.5 + rng.random() / 2)
-        else:
-            rest = retry_after
-        self.rate_limits += 1
-        self.rate_limited_until = max(self.rate_limited_until, now + min(rest, knobs.max_retry_after))
+        share = (now - self.recovering_since) / self.config.slow_start
+        return 1.0 if share >= 1 else max(self.config.slow_start_min_share, share)
 
     def mostly_successful(self) -> bool:
-        """Whether at least 80 % of the calls before the last failure were answered, or none was made."""
-        return self._failures - 1 <= 0.2 * (len(self._window) - 1)
+        """Whether at least 80 % of the attempts before the latest failure succeeded, or there were none."""
+        return self._window_failures - 1 <= 0.2 * (len(self._window) - 1)
+
+    def stall_reason(self, now: float, bound: float) -> str:
+        """Why this breaker should open for a stall: several attempts wait longer than `bound` seconds, and no attempt
+        that started later than they did succeeded. "" if it should not."""
+        stalled = 0
+        for permit in self.in_flight:  # in the order of their start
+            if permit.started > now - bound:
+                break
+            stalled += permit.started > self.last_success_start
+        return (
+            f"{stalled} calls without an answer for over {bound:.0f} s" if stalled >= self.config.stalled_calls else ""
+        )
 
     @property
     def recent(self) -> tuple[int, int]:
-        """Calls and failures in the recent window."""
-        return len(self._window), self._failures
+        """Attempts and failures in the recent window."""
+        return len(self._window), self._window_failures
+
+    # --- permits -------------------------------------------------------------------------------------------------
+
+    def acquire(self, permit: Permit, now: float) -> None:
+        """Admit an attempt. The first one after a break becomes the probe and takes the lease."""
+        self.last_used = now
+        if self.state in (State.OPEN, State.HALF_OPEN) and not permit.last_resort:
+            self.state = State.HALF_OPEN
+            self._probe, self._probe_lease_until = permit, now + self.config.probe_lease
+            permit.probe = True
+
+    def release(self, permit: Permit) -> None:
+        """Take a permit back. A probe that ends without a verdict frees the lease for the next one."""
+        self.in_flight.pop(permit, None)
+        if self._probe is permit:
+            self._release_probe()
+
+    # --- transitions ---------------------------------------------------------------------------------------------
+
+    def advance(self, now: float) -> None:
+        """Close after a slow start that is over."""
+        self.state = self.state_at(now)
+
+    def record_success(self, started: float, now: float) -> None:
+        """An attempt that began at `started` succeeded."""
+        self.last_success_start = max(self.last_success_start, started)
+        self.rate_limits = 0
+        self._record(now, failed=False)
+        if started > self._first_failure_start:  # ordered by start: an older attempt says nothing about later failures
+            self._clear_consecutive_failures()
+        if self.state in (State.OPEN, State.HALF_OPEN):
+            self.recover(now)
+
+    def record_failure(self, started: float, now: float) -> bool:
+        """An attempt that began at `started` failed. Returns whether the breaker should open."""
+        self._record(now, failed=True)
+        self._consecutive_failures += 1
+        self._first_failure_start = min(self._first_failure_start, started)
+        self._last_failure = max(self._last_failure, now)
+        if self.state is not State.CLOSED:
+            return True
+        config = self.config
+        span = self._last_failure - self._first_failure_start
+        if self._consecutive_failures >= config.consecutive_failures and span >= config.failure_span:
+            self.reason = f"{self._consecutive_failures} consecutive failures"
+            return True
+        size, failures = self.recent
+        if size >= config.minimum_throughput and failures >= config.failure_ratio * size:
+            self.reason = f"{failures} of the last {size} attempts failed"
+            return True
+        return False
+
+    def open(self, now: float, rng: random.Random, *, at_least: float = 0.0) -> None:
+        """Open, or stay open longer; a break is never shortened. `at_least`: seconds.
+
+        The duration has equal jitter: half fixed, half random (AWS Architecture Blog, "Exponential Backoff And Jitter").
+        """
+        config = self.config
+        if self.state is not State.OPEN:
+            closed_for = now - self.recovering_since if self.recovering_since > -inf else 0.0
+            forgiven = int(closed_for / config.backoff_reset) if config.backoff_reset else 0
+            self.trips = max(0, self.trips - forgiven) + 1
+        longest = min(config.break_duration * 2 ** min(self.trips - 1, 30), config.max_break_duration)
+        duration = max(longest * (0.5 + rng.random() / 2), min(at_least, config.max_retry_after))
+        self.state = State.OPEN
+        self.open_until = max(self.open_until, now + duration)
+        self.epoch += 1
+        self._release_probe()
+        self._window.clear()
+        self._window_failures = 0
+        self._clear_consecutive_failures()
+
+    def recover(self, now: float, *, slow_start: bool = True) -> None:
+        """Let traffic back: gradually, or (a domain) at once."""
+        self.state = State.RECOVERING if slow_start else State.CLOSED
+        self.recovering_since, self.reason = now, ""
+        self.open_until = -inf
+        self._release_probe()
+
+    def probe_from(self, now: float) -> None:
+        """Allow a probe from `now` on: what it shares with others was found to work."""
+        self.open_until = min(self.open_until, now)
+
+    def rate_limit(self, now: float, rng: random.Random, retry_after: float | None) -> None:
+        """Stay away for `retry_after` seconds; without one, with exponential backoff and equal jitter."""
+        config = self.config
+        if retry_after is None:
+            longest = min(config.rate_limit_backoff * 2.0 ** min(self.rate_limits, 30), config.max_rate_limit_backoff)
+            retry_after = longest * (0.5 + rng.random() / 2)
+        self.rate_limits += 1
+        self.rate_limited_until = max(self.rate_limited_until, now + min(retry_after, config.max_retry_after))
+
+    def _release_probe(self) -> None:
+        self._probe, self._probe_lease_until = None, -inf
 
     def _record(self, now: float, *, failed: bool) -> None:
-        window, knobs = self._window, self.knobs
+        window, config = self._window, self.config
         window.append((now, failed))
-        self._failures += failed
+        self._window_failures += failed
         while window and (
-            window[0][0] < now - knobs.window_max
-            or (len(window) > knobs.window_calls and window[0][0] < now - knobs.window_seconds)
+            window[0][0] < now - config.window_max
+            or (len(window) > config.window_calls and window[0][0] < now - config.window_seconds)
         ):
-            self._failures -= window.popleft()[1]
+            self._window_failures -= window.popleft()[1]
 
-    def _clear_strikes(self) -> None:
-        self._strikes, self._first_strike, self._last_strike = 0, inf, -inf
+    def _clear_consecutive_failures(self) -> None:
+        self._consecutive_failures, self._first_failure_start, self._last_failure = 0, inf, -inf

@@ -1,7 +1,7 @@
-"""Failure domains: what targets share, and when a shared thing rests.
+"""Failure domains: what targets share, and when a whole domain is down.
 
-A region rests on connect and DNS failures of its members, or when most of its targets are open; a provider when its
-open targets span regions; an account on a refused key or a used-up quota. One probe serves the whole domain.
+A region is down on connect and DNS failures of its targets, or when most of them are open; a provider when its open
+targets span regions; an account on a rejected key or a used-up quota. One probe serves the whole domain.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import sha256
 
-from hotspare._engine.call import TargetState
 from hotspare._health.breaker import State
+from hotspare._health.target_state import TargetState
 from hotspare.target import Domain, Target
 
 NO_PROVIDER = frozenset({"openai-compatible", "litellm"})
-"""Prefixes that say how a target is spoken to, not who runs it: their targets share no provider."""
+"""Prefixes that name a way of calling a target, not its provider: such targets share no provider."""
 
 
 def domains_of(target: Target) -> tuple[Domain, ...]:
-    """The region, account and provider of a target. An unnamed region is the provider's one default region."""
+    """The region, account and provider of a target. A target without a region is in its provider's default region."""
     provider = _provider(target)
     account = target.account or _account(target)
     region = target.region or ("" if provider not in NO_PROVIDER else target.name)
@@ -28,24 +28,24 @@ def domains_of(target: Target) -> tuple[Domain, ...]:
     return tuple(found)
 
 
-def should_rest(domain: Domain, members: Iterable[TargetState], now: float, recent: float) -> bool:
-    """Whether a domain's members say that the domain itself is down.
+def is_down(domain: Domain, states: Iterable[TargetState], now: float, recent: float) -> bool:
+    """Whether the targets of a domain show that the domain itself is down.
 
-    At least 2 open, and at least half of those with traffic in the last `recent` seconds; for a provider they must
-    span at least two regions, else it is one region's trouble.
+    At least 2 of them are open, and at least half of those that were used in the last `recent` seconds. Those of a
+    provider must also span two regions, else it is the trouble of one region.
     """
     if domain.level == "account":
         return False
-    used = [member for member in members if member.breaker.last_used > now - recent]
-    down = [member for member in used if member.breaker.state is State.OPEN]
+    used = [state for state in states if state.breaker.last_used > now - recent]
+    down = [state for state in used if state.breaker.state is State.OPEN]
     if len(down) < 2 or len(down) < 0.5 * len(used):
         return False
-    return domain.level == "region" or len({member.domains[0] for member in down}) >= 2
+    return domain.level == "region" or len({state.domains[0] for state in down}) >= 2
 
 
 def _provider(target: Target) -> str:
-    """Who runs it. Behind ``litellm/`` stands the provider's own name, unless ``openai/`` is only how an address of one's
-    own is spoken to."""
+    """The provider's name. For ``litellm/…`` it is the name behind the prefix, except for ``openai/`` with a `base_url`,
+    which only names the format."""
     inner, _, model = target.model.partition("/")
     if target.provider != "litellm" or not model or (inner == "openai" and target.base_url):
         return target.provider
@@ -53,7 +53,7 @@ def _provider(target: Target) -> str:
 
 
 def _account(target: Target) -> str:
-    """One account a key: a short digest tells keys apart and says nothing about them."""
+    """One account per key. A short digest tells keys apart without revealing them."""
     key = target.api_key
     if key is None:
         return "default"

@@ -1,4 +1,4 @@
-"""How long a target takes: the last answers' times, kept sorted so that a percentile is one look-up."""
+"""Percentiles over the latest samples, kept sorted so that a quantile is one look-up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections import deque
 
 
 class Percentiles:
-    """Percentiles over the last `size` samples, in seconds. 64: a minute of calm traffic, one slow hour forgotten."""
+    """Percentiles over the last `size` samples: seconds, or bytes a second. 64: recent enough to follow a change of an hour,
+    enough for a p95. Not thread-safe: samples are added under the scheduler's lock only."""
 
     def __init__(self, size: int = 64) -> None:
         self._size = size
@@ -17,15 +18,15 @@ class Percentiles:
     def __len__(self) -> int:
         return len(self._recent)
 
-    def add(self, seconds: float) -> None:
-        """Learn one sample, forget the oldest."""
+    def add(self, sample: float) -> None:
+        """Add a sample; the oldest one beyond `size` is dropped."""
         if len(self._recent) == self._size:
             del self._sorted[bisect_left(self._sorted, self._recent.popleft())]
-        self._recent.append(seconds)
-        insort(self._sorted, seconds)
+        self._recent.append(sample)
+        insort(self._sorted, sample)
 
-    def quantile(self, share: float) -> float | None:
-        """The time that `share` of the samples stayed under (nearest rank); None without samples."""
-        if not self._sorted:
+    def quantile(self, q: float, *, min_samples: int = 1) -> float | None:
+        """The nearest-rank quantile; None with fewer than `min_samples` samples."""
+        if len(self._sorted) < max(1, min_samples):
             return None
-        return self._sorted[min(int(share * len(self._sorted)), len(self._sorted) - 1)]
+        return self._sorted[min(int(q * len(self._sorted)), len(self._sorted) - 1)]

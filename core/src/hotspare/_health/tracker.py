@@ -1,217 +1,230 @@
-"""How every member and every domain of a pool stands, and what outcomes teach. No lock, no I/O: `gate` holds the lock."""
+"""The health of a pool's targets and of the domains that they share, and what each outcome changes in it.
+
+No I/O and no lock: the scheduler holds the lock for every method of this class.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from math import inf
 
 from hotspare import events
-from hotspare._engine.call import Call, TargetState
 from hotspare._health.breaker import CircuitBreaker, Permit, State
-from hotspare._health.domains import should_rest
+from hotspare._health.domains import is_down
+from hotspare._health.target_state import TargetState
 from hotspare.outcome import HealthEffect, Kind, Outcome
 from hotspare.policy import Policy
 from hotspare.target import Domain
 
-_Moved = list[tuple[str, CircuitBreaker, State]]
-
 
 class HealthTracker:
-    """The health of a pool's members and of the domains they share. `told` collects events for listeners."""
+    """Breakers of targets and domains. `pending_events` collects what listeners are to be sent."""
 
-    def __init__(self, members: Sequence[TargetState], policy: Policy, rng: random.Random) -> None:
-        self.members: tuple[TargetState, ...] = ()
+    def __init__(self, states: Sequence[TargetState], policy: Policy, rng: random.Random) -> None:
+        self.states: tuple[TargetState, ...] = ()
         self.domains: dict[Domain, CircuitBreaker] = {}
         self.pending_events: list[events.Event] = []
-        self._sharing: dict[Domain, list[TargetState]] = {}
+        self._members: dict[Domain, list[TargetState]] = {}
         self._policy = policy
         self._rng = rng
-        self.add(members)
+        self.add(states)
 
-    def add(self, members: Sequence[TargetState]) -> None:
-        """Take on further members; what is known of the others, and of the domains they share, stays."""
-        self.members += tuple(members)
-        for member in members:
-            for domain in member.domains:
+    def add(self, states: Sequence[TargetState]) -> None:
+        """Add targets; what is known of the others, and of the domains they share, stays."""
+        self.states += tuple(states)
+        for state in states:
+            for domain in state.domains:
                 self.domains.setdefault(domain, CircuitBreaker(self._policy.breaker))
-                self._sharing.setdefault(domain, []).append(member)
+                self._members.setdefault(domain, []).append(state)
 
-    # --- who may be asked ----------------------------------------------------------------------------------------
+    # --- what can be read ----------------------------------------------------------------------------------------
 
-    def available_at(self, member: TargetState, now: float) -> float:
-        """When the member may be asked next, its domains considered; `now` or earlier: at once. `inf`: never."""
-        opens = member.breaker.available_at(now)
-        for domain in member.domains:
-            opens = max(opens, self.domains[domain].available_at(now))
-        return opens
+    def available_at(self, state: TargetState, now: float) -> float:
+        """When the target admits the next attempt, its domains considered; `now` or earlier: at once. `inf`: never."""
+        at = state.breaker.available_at(now)
+        for domain in state.domains:
+            at = max(at, self.domains[domain].available_at(now))
+        return at
 
-    def retry_at(self, call: Call, member: TargetState, now: float) -> float:
-        """When this call has reason to hope for this member: the end of its rest, or of the rest that its failure in
-        this call would have earned. A probe that is out answers long before its lease ends, and rings who waits."""
-        opens = self.available_at(member, now)
-        failed = call.failed_at.get(member)
-        if opens <= now and failed is not None and not self.may_retry(call, member, now):
-            return failed + self._policy.breaker.break_duration
-        breakers = (member.breaker, *(self.domains[domain] for domain in member.domains))
-        if opens < inf and any(breaker.state is State.HALF_OPEN for breaker in breakers):
-            return min(opens, now + self._policy.breaker.break_duration)
-        return opens
+    def retry_at(self, state: TargetState, failure: tuple[Kind, float] | None, now: float) -> float:
+        """When a call has reason to try this target: once it is available, and if it failed this call (`failure`: kind
+        and time), once it may be retried. While a probe is out, not later than one break from now: a probe ends long
+        before its lease does, and wakes the calls that wait."""
+        at = self.available_at(state, now)
+        if at <= now and failure is not None and not self.may_retry(state, failure, now):
+            return failure[1] + self._policy.breaker.break_duration
+        if at < inf and any(breaker.state is State.HALF_OPEN for breaker in self._breakers(state)):
+            return min(at, now + self._policy.breaker.break_duration)
+        return at
 
-    def may_retry(self, call: Call, member: TargetState, now: float) -> bool:
-        """Whether something has changed since the member failed this call: somebody was answered, its rest is over, or
-        as much time has passed as a rest takes."""
-        failed, health = call.failed_at.get(member, -inf), member.breaker
+    def may_retry(self, state: TargetState, failure: tuple[Kind, float], now: float) -> bool:
+        """Whether something has changed since the target failed a call: another call succeeded there, its breaker has
+        moved, its rate limit is over, or one break has passed."""
+        kind, failed_at = failure
         return (
-            health.last_success_start > failed
-            or health.state is not State.CLOSED
-            or call.asked[member].kind is Kind.RATE_LIMITED
-            or now >= failed + self._policy.breaker.break_duration
+            state.breaker.last_success_start > failed_at
+            or state.breaker.state is not State.CLOSED
+            or kind is Kind.RATE_LIMITED
+            or now >= failed_at + self._policy.breaker.break_duration
         )
 
-    def unavailable_reason(self, member: TargetState, now: float) -> str:
-        """What keeps a member from being asked, in words."""
-        for domain in member.domains:
-            if self.domains[domain].available_at(now) > now:
-                return f"{domain.level} {domain} rests ({self.domains[domain].reason or 'failing'})"
-        if member.breaker.rate_limited_until > now:
-            return "throttled"
-        return f"rests ({member.breaker.reason or 'failing'})"
+    def unavailable_reason(self, state: TargetState, now: float) -> str:
+        """Why the target admits no attempt."""
+        for domain in state.domains:
+            breaker = self.domains[domain]
+            if breaker.available_at(now) > now:
+                return f"{domain.level} {domain} is open ({breaker.reason or 'failing'})"
+        if state.breaker.rate_limited_until > now:
+            return "rate limited"
+        return f"circuit breaker open ({state.breaker.reason or 'failing'})"
 
-    def trip_if_stalled(self, member: TargetState, now: float) -> None:
-        """Trip a member on which streams wait too long for their first token, before any of them has failed."""
-        health, knobs = member.breaker, self._policy.timeouts
-        if health.state is State.CLOSED and health.in_flight:
-            p95 = member.first_token.quantile(0.95) or 0.0
-            if health.stalled(now, min(max(knobs.factor * p95, knobs.first_token), knobs.first_token_max)):
-                self._trip(member, now)
+    def _breakers(self, state: TargetState) -> Iterator[CircuitBreaker]:
+        yield state.breaker
+        for domain in state.domains:
+            yield self.domains[domain]
 
-    # --- permits -------------------------------------------------------------------------------------------------
+    # --- permits and time ----------------------------------------------------------------------------------------
 
-    def acquire(self, member: TargetState, now: float, *, watched: bool, panic: bool) -> Permit:
-        """Take a place at a member and its domains. `watched`: waiting long for its first token is evidence."""
-        permit = Permit(now, member.breaker.epoch, last_resort=panic)
-        moved = self._states(member)
-        member.breaker.acquire(permit, now)
-        for domain in member.domains:
-            self.domains[domain].acquire(permit, now)
-        self._emit_transitions(moved, now)
-        if watched:
-            member.breaker.in_flight[permit] = None
+    def acquire(self, state: TargetState, now: float, *, tracks_ttft: bool, last_resort: bool) -> Permit:
+        """Admit an attempt at a target and its domains. `tracks_ttft`: waiting long for its first token is evidence."""
+        permit = Permit(now, state.breaker.epoch, last_resort=last_resort)
+        with self._transitions(state, now):
+            for breaker in self._breakers(state):
+                breaker.acquire(permit, now)
+        if tracks_ttft:
+            state.breaker.in_flight[permit] = None
         return permit
 
-    def release(self, member: TargetState, permit: Permit) -> None:
-        """Give the places back."""
-        member.breaker.release(permit)
-        for domain in member.domains:
-            self.domains[domain].release(permit)
+    def release(self, state: TargetState, permit: Permit) -> None:
+        """Take a permit back."""
+        for breaker in self._breakers(state):
+            breaker.release(permit)
 
-    # --- what is learnt ------------------------------------------------------------------------------------------
+    def advance(self, states: Iterable[TargetState], now: float) -> None:
+        """Make the transitions that time alone brings."""
+        for state in states:
+            if state.breaker.state is State.RECOVERING:
+                with self._transitions(state, now):
+                    state.breaker.advance(now)
 
-    def record_outcome(self, member: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
-        """What one outcome says about the member and its domains."""
+    def open_if_stalled(self, state: TargetState, now: float) -> None:
+        """Open the breaker of a target whose streams wait too long for their first token, before any of them has failed."""
+        breaker, timeouts = state.breaker, self._policy.timeouts
+        if breaker.state is State.CLOSED and breaker.in_flight:
+            p95 = state.first_token.quantile(0.95) or 0.0
+            reason = breaker.stall_reason(
+                now, min(max(timeouts.factor * p95, timeouts.first_token), timeouts.first_token_max)
+            )
+            if reason:
+                breaker.reason = reason
+                self._open(state, now)
+
+    # --- what outcomes change ------------------------------------------------------------------------------------
+
+    def record_outcome(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
+        """What one outcome says about the target and its domains."""
         kind = outcome.kind
         if kind is Kind.OK:
-            self._succeed(member, permit, now)
+            self._record_success(state, permit, now)
         elif outcome.health_effect is HealthEffect.FAILURE:
-            self.fail(member, permit, outcome, now)
+            self.record_failure(state, permit, outcome, now)
         elif kind is Kind.RATE_LIMITED:
-            member.breaker.rate_limit(now, self._rng, outcome.retry_after)
+            state.breaker.rate_limit(now, self._rng, outcome.retry_after)
         elif kind in (Kind.QUOTA, Kind.AUTH):
-            self._block_account(member, outcome, now)
+            self._block_account(state, outcome, now)
         elif kind is Kind.NOT_FOUND:
-            member.breaker.disabled = outcome.message or "the model is gone"
-            self.pending_events.append(events.NeedsAttention(member.name, kind, outcome.message))
+            state.breaker.disabled = outcome.message or "the model was not found"
+            self.pending_events.append(events.NeedsAttention(state.name, kind, outcome.message))
         elif kind is Kind.INVALID:
-            member.invalid += 1
+            state.invalid_streak += 1
 
-    def _succeed(self, member: TargetState, permit: Permit, now: float) -> None:
-        member.invalid = 0
-        member.denied = False
-        if permit.epoch != member.breaker.epoch:
+    def _record_success(self, state: TargetState, permit: Permit, now: float) -> None:
+        state.invalid_streak = 0
+        state.key_rejected = False
+        if permit.epoch != state.breaker.epoch:
             return
-        moved = self._states(member)
-        member.breaker.success(permit.started, now)
-        for domain in member.domains:
-            shared = self.domains[domain]
-            rested = shared.state in (State.OPEN, State.HALF_OPEN)
-            shared.success(permit.started, now)
-            if rested:
-                # One probe serves the domain: its other members may be probed now, one caller each.
-                shared.recover(now, ramp=False)
-                for other in self._sharing[domain]:
-                    if other.breaker.state is State.OPEN and not other.denied:
-                        other.breaker.open_until = min(other.breaker.open_until, now)
-        self._emit_transitions(moved, now)
+        with self._transitions(state, now):
+            state.breaker.record_success(permit.started, now)
+            for domain in state.domains:
+                breaker = self.domains[domain]
+                was_open = breaker.state in (State.OPEN, State.HALF_OPEN)
+                breaker.record_success(permit.started, now)
+                if was_open:
+                    # One probe serves the domain: its other targets may be probed now, one attempt each.
+                    breaker.recover(now, slow_start=False)
+                    for other in self._members[domain]:
+                        if other.breaker.state is State.OPEN and not other.key_rejected:
+                            other.breaker.probe_from(now)
 
-    def fail(self, member: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
-        """A failure: a strike at the member, and at the region if it could not even be connected to."""
-        health = member.breaker
-        if permit.epoch != health.epoch:
+    def record_failure(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
+        """A failure counts against the target, and without a connection against its region too."""
+        if permit.epoch != state.breaker.epoch:
             return
-        if health.failure(permit.started, now):
-            self._trip(member, now, outcome)
-        region = member.domains[0]
+        if state.breaker.record_failure(permit.started, now):
+            self._open(state, now, outcome)
+        region = state.domains[0]
         if (
             outcome.before_connect
-            and self.domains[region].failure(permit.started, now)
-            and len(self._sharing[region]) > 1
+            and self.domains[region].record_failure(permit.started, now)
+            and len(self._members[region]) > 1
         ):
-            self._trip_domain(region, now, "cannot be connected to")
-        for domain in member.domains:
+            self._open_domain(region, now, "cannot be connected to")
+        for domain in state.domains:
             if self.domains[domain].state is State.HALF_OPEN and permit.probe and outcome.fault_scope != "target":
-                self._trip_domain(domain, now, "its probe failed")
+                self._open_domain(domain, now, "its probe failed")
 
-    def record_contradicted_invalid(self, call: Call, now: float) -> None:
-        """A member called a request invalid that another one took: that is its failure, not the request's."""
-        for member, outcome in call.asked.items():
-            if outcome.kind is Kind.INVALID and member.breaker.failure(call.started, now):
-                self._trip(member, now, outcome)
+    def record_contradicted_invalid(self, state: TargetState, outcome: Outcome, started: float, now: float) -> None:
+        """A target called a request invalid that another one accepted: that is a failure of the target."""
+        if state.breaker.record_failure(started, now):
+            self._open(state, now, outcome)
 
-    def _trip(self, member: TargetState, now: float, outcome: Outcome | None = None) -> None:
-        moved = self._states(member)
-        health = member.breaker
-        if outcome is not None and (health.state is not State.CLOSED or not health.reason):
-            health.reason = f"{outcome.kind}: {outcome.message[:80]}"
-        health.open(now, self._rng, at_least=(outcome.retry_after or 0.0) if outcome else 0.0)
-        self._emit_transitions(moved, now)
-        for domain in member.domains:
-            if self.domains[domain].state in (State.CLOSED, State.RECOVERING) and should_rest(
-                domain, self._sharing[domain], now, self._policy.breaker.window_max
-            ):
-                self._trip_domain(domain, now, "most of its targets are down")
-
-    def _trip_domain(self, domain: Domain, now: float, why: str, at_least: float = 0.0) -> None:
-        health = self.domains[domain]
-        before, health.reason = health.state, why
-        health.open(now, self._rng, at_least=at_least)
-        if before is not health.state:
-            self.pending_events.append(
-                events.StateChanged(str(domain), before, health.state, why, health.open_until - now)
-            )
-
-    def _block_account(self, member: TargetState, outcome: Outcome, now: float) -> None:
-        """A refused key or a used-up quota: the target rests, and everything on the same account with it."""
-        named = outcome.retry_after if outcome.kind is Kind.QUOTA else None
-        at_least = named or self._policy.breaker.auth_break_duration
-        moved = self._states(member)
-        member.denied = outcome.kind is Kind.AUTH
-        member.breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
-        member.breaker.open(now, self._rng, at_least=at_least)
-        self._emit_transitions(moved, now)
+    def _block_account(self, state: TargetState, outcome: Outcome, now: float) -> None:
+        """A rejected key or a used-up quota: the target opens, and everything on the same account with it."""
+        reset = outcome.retry_after if outcome.kind is Kind.QUOTA else None
+        at_least = reset or self._policy.breaker.auth_break_duration
+        with self._transitions(state, now):
+            state.key_rejected = outcome.kind is Kind.AUTH
+            state.breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
+            state.breaker.open(now, self._rng, at_least=at_least)
         if outcome.fault_scope == "account":
-            for domain in member.domains:
-                if domain.level == "account" and len(self._sharing[domain]) > 1:
-                    self._trip_domain(domain, now, f"{outcome.kind} at {member.name}", at_least)
-        self.pending_events.append(events.NeedsAttention(member.name, outcome.kind, outcome.message))
+            for domain in state.domains:
+                if domain.level == "account" and len(self._members[domain]) > 1:
+                    self._open_domain(domain, now, f"{outcome.kind} at {state.name}", at_least)
+        self.pending_events.append(events.NeedsAttention(state.name, outcome.kind, outcome.message))
 
-    def _states(self, member: TargetState) -> _Moved:
-        found: _Moved = [(member.name, member.breaker, member.breaker.state)]
-        found += [(str(domain), self.domains[domain], self.domains[domain].state) for domain in member.domains]
-        return found
+    def _open(self, state: TargetState, now: float, outcome: Outcome | None = None) -> None:
+        breaker = state.breaker
+        with self._transitions(state, now):
+            if outcome is not None and (breaker.state is not State.CLOSED or not breaker.reason):
+                breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
+            breaker.open(now, self._rng, at_least=(outcome.retry_after or 0.0) if outcome else 0.0)
+        for domain in state.domains:
+            if self.domains[domain].state in (State.CLOSED, State.RECOVERING) and is_down(
+                domain, self._members[domain], now, self._policy.breaker.window_max
+            ):
+                self._open_domain(domain, now, "most of its targets are down")
 
-    def _emit_transitions(self, moved: _Moved, now: float) -> None:
-        for name, health, before in moved:
-            if health.state is not before:
-                rest = max(0.0, health.open_until - now) if health.state is State.OPEN else 0.0
-                self.pending_events.append(events.StateChanged(name, before, health.state, health.reason, rest))
+    def _open_domain(self, domain: Domain, now: float, reason: str, at_least: float = 0.0) -> None:
+        breaker = self.domains[domain]
+        before, breaker.reason = breaker.state, reason
+        breaker.open(now, self._rng, at_least=at_least)
+        if before is not breaker.state:
+            self._emit(str(domain), before, breaker, now)
+
+    # --- events --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transitions(self, state: TargetState, now: float) -> Iterator[None]:
+        """An event for each breaker of the target and its domains that has moved at the end of the block."""
+        before = [(breaker, breaker.state) for breaker in self._breakers(state)]
+        yield
+        names = (state.name, *map(str, state.domains))
+        for name, (breaker, was) in zip(names, before, strict=True):
+            if breaker.state is not was:
+                self._emit(name, was, breaker, now)
+
+    def _emit(self, name: str, before: State, breaker: CircuitBreaker, now: float) -> None:
+        open_for = max(0.0, breaker.open_until - now) if breaker.state is State.OPEN else 0.0
+        self.pending_events.append(events.StateChanged(name, before, breaker.state, breaker.reason, open_for))

@@ -1,29 +1,57 @@
-"""The line that one attempt of a sync caller waits on: its time can be bounded anew, and it can be cut from outside."""
+"""The handle of one attempt in sync code: it bounds the attempt's I/O anew for each wait, and can end it from outside.
+
+A thread that waits for a socket cannot be interrupted, but the socket can be shut down, and its reads can be given a timeout.
+"""
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+MIN_TIMEOUT = 0.001
+"""Seconds of the shortest socket timeout: 0 would make a socket non-blocking."""
+
 
 class AbortHandle:
-    """What one attempt's I/O runs over. `read_timeout`, if set, bounds every read that follows, in seconds.
+    """What bounds and ends the I/O of one attempt. `clock`: seconds, monotonic."""
 
-    A thread that waits for a socket cannot be ended, but the socket can: `cut` does, from any thread.
-    """
-
-    def __init__(self) -> None:
-        self.read_timeout: float | None = None
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._deadline: float | None = None
         self._socket: socket.socket | None = None
-        self._cut = False
-        self._lock = threading.Lock()
+        self._aborted = False
+        self._lock = threading.Lock()  # attach and abort race: a socket attached after an abort must not be waited for
+
+    # --- time ----------------------------------------------------------------------------------------------------
+
+    def limit(self, seconds: float | None) -> None:
+        """Bound all that is waited for from now on, together, to so many seconds (None: unbounded)."""
+        self._deadline = None if seconds is None else self._clock() + seconds
+
+    def remaining(self) -> float | None:
+        """Seconds until the bound (0 once it is over); None: unbounded."""
+        return None if self._deadline is None else max(0.0, self._deadline - self._clock())
+
+    @property
+    def expired(self) -> bool:
+        """Whether the bound is over. Socket timeouts are rounded, hence the tolerance of one of the shortest."""
+        left = self.remaining()
+        return left is not None and left <= MIN_TIMEOUT
+
+    def timeout(self, default: float | None) -> float | None:
+        """The timeout of one socket operation: what is left, or `default` where it is unbounded."""
+        left = self.remaining()
+        return default if left is None else max(MIN_TIMEOUT, left)
+
+    # --- the socket ----------------------------------------------------------------------------------------------
 
     @contextmanager
     def bind(self) -> Generator[None]:
-        """The requests that this thread makes meanwhile go over this line."""
+        """The requests that this thread makes inside the block belong to this handle."""
         token = CURRENT.set(self)
         try:
             yield
@@ -31,28 +59,28 @@ class AbortHandle:
             CURRENT.reset(token)
 
     def attach(self, found: socket.socket | None) -> None:
-        """The socket that is about to be waited for. Raises ConnectionAbortedError once the line is cut."""
+        """The socket that is about to be waited for. Raises ConnectionAbortedError after `abort`."""
         with self._lock:
             self._socket = found
-            if self._cut:
-                raise ConnectionAbortedError("the attempt was given up")
+            if self._aborted:
+                raise ConnectionAbortedError("the attempt was cancelled")
 
     def detach(self) -> None:
-        """The connection goes back to its pool: it is another's from now on."""
+        """The connection goes back to its pool: it no longer belongs to this attempt."""
         with self._lock:
             self._socket = None
 
     def abort(self) -> None:
-        """End whatever is waited for, at once and for good."""
+        """End whatever is waited for, at once and for good. May be called from any thread."""
         with self._lock:
-            self._cut = True
+            self._aborted = True
             if self._socket is not None:
                 try:
                     # Not the TLS socket's own `shutdown`, which would take its state away under the reading thread.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-                except OSError:  # closed meanwhile, as was wanted
+                except OSError:  # closed meanwhile, which is what was wanted
                     self._socket = None
 
 
-CURRENT: ContextVar[AbortHandle | None] = ContextVar("hotspare_line", default=None)
-"""The line that this thread's requests go over."""
+CURRENT: ContextVar[AbortHandle | None] = ContextVar("hotspare_abort_handle", default=None)
+"""The handle that this thread's requests belong to."""

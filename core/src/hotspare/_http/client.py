@@ -1,15 +1,15 @@
-"""POSTs a request through an httpx transport, for threads and for event loops, and bounds what comes back.
+"""Sends a request through an httpx transport, for threads and for event loops, and bounds what comes back.
 
 `benchmarks/transport.py` measures the candidates. `auto` is aiohttp under asyncio, and httpx's own transport for sync
-callers, trio, and custom TLS verification. (pyreqwest is faster still, but answers a cancel scope with a cancellation that
-anyio does not know as its own, and calls every early end of a connection a connect error.) vcrpy replays httpx's own: record and replay with ``transport="httpx"``.
+callers, trio, and custom TLS verification. (pyreqwest is faster still, but it answers a cancel scope with a cancellation
+that anyio does not recognise, and reports every early end of a connection as a connect error.) vcrpy replays httpx's own
+transport: record and replay with ``transport="httpx"``.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -67,31 +67,28 @@ class Http:
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Response:
         """The whole answer within `timeout` seconds. Raises AttemptTimeout, BodyTooLarge, or httpx's transport errors."""
-        until = time.monotonic() + timeout
-        with self.open(method, url, headers, body, timeout=timeout, read_timeout=timeout) as stream:
+        with self.open(method, url, headers, body, timeout=timeout) as stream:
             parts: list[bytes] = []
             for part in stream.iter_bytes():
                 parts.append(part)
-                left = until - time.monotonic()
-                if left <= 0:
+                if stream.handle.expired:
                     raise AttemptTimeout(f"no whole answer within {timeout:.1f} s")
-                stream.line.read_timeout = left
             return Response(stream.status, stream.headers, b"".join(parts))
 
-    def open(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float, read_timeout: float
-    ) -> Stream:
-        """An answer whose headers came within `timeout` seconds; `read_timeout` bounds the first read of its body."""
+    def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Stream:
+        """An answer whose headers have come. The current attempt's handle bounds it; without one, `timeout` seconds do."""
         import httpx
 
         client = self._client()
         request = client.build_request(method, url, headers=headers, content=body, timeout=timeout)
-        line = CURRENT.get() or AbortHandle()
-        with line.bind():
+        handle = CURRENT.get()
+        if handle is None:
+            handle = AbortHandle()
+            handle.limit(timeout)
+        with handle.bind():
             response = client.send(request, stream=True, follow_redirects=False)
         assert isinstance(response, httpx.Response)
-        line.read_timeout = read_timeout
-        return Stream(response, line)
+        return Stream(response, handle)
 
     def _client(self) -> httpx.Client:
         if self._sync is None or self._pid != os.getpid():
@@ -137,14 +134,14 @@ class Http:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float
     ) -> Response:
         """`send`, for asyncio and trio. The caller's cancel scope bounds it too."""
-        async with await self.aopen(method, url, headers, body, timeout=timeout, read_timeout=timeout) as stream:
+        async with await self.aopen(method, url, headers, body, read_timeout=timeout) as stream:
             parts = [part async for part in stream.aiter_bytes()]
             return Response(stream.status, stream.headers, b"".join(parts))
 
     async def aopen(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float, read_timeout: float
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, read_timeout: float
     ) -> AsyncStream:
-        """`open`, for asyncio and trio. The caller's cancel scope bounds it."""
+        """`open`, for asyncio and trio. The caller's cancel scope bounds it; `read_timeout` (seconds) is an upper bound."""
         client = self._aclient()
         request = client.build_request(method, url, headers=headers, content=body, timeout=read_timeout)
         return AsyncStream(await client.send(request, stream=True, follow_redirects=False))
@@ -161,10 +158,10 @@ class Http:
         return client
 
     def _close_dead_loops(self) -> None:
-        """Close the clients of event loops that have ended, as each `asyncio.run` leaves one behind.
+        """Close the clients of event loops that have ended: each `asyncio.run` leaves one behind.
 
-        Nothing in such a client can wait any more: its closing runs through at once, or fails at the loop's end, and its
-        sockets go with it.
+        Nothing in such a client can wait any more: closing it ends at once, or fails because the loop has ended, and its
+        sockets are closed either way.
         """
         with self._lock:
             ended = [loop for loop in list(self._async) if hasattr(loop, "is_closed") and loop.is_closed()]
@@ -197,13 +194,13 @@ class Http:
 
 
 class Stream:
-    """A streamed answer in sync code. Its line's `read_timeout` (seconds) bounds the reads that follow."""
+    """A streamed answer in sync code. Its handle bounds the reads that follow."""
 
-    def __init__(self, response: httpx.Response, line: AbortHandle) -> None:
+    def __init__(self, response: httpx.Response, handle: AbortHandle) -> None:
         self._response = response
         self.status = response.status_code
         self.headers = response.headers
-        self.line = line
+        self.handle = handle
 
     def iter_bytes(self) -> Generator[bytes]:
         """The decoded body, piece by piece."""
@@ -216,7 +213,7 @@ class Stream:
 
     def close(self) -> None:
         """Give the connection back, or close it if the answer was not read to its end."""
-        self.line.detach()
+        self.handle.detach()
         self._response.close()
 
     def __enter__(self) -> Self:

@@ -1,11 +1,12 @@
-"""httpcore's network backend, with every read and write on the line that the request was made over.
+"""httpcore's network backend, with every operation bounded and abortable through the attempt's handle.
 
-httpcore fixes a body's read timeout when the request is made, and a socket is known to nobody before the headers are
-there. A network backend is httpcore's documented way below both.
+httpcore fixes the timeouts of a request when it is made, and its socket is known to nobody else before the headers are
+there. A network backend is httpcore's documented way to both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import httpcore
@@ -15,10 +16,10 @@ from hotspare._http.abort import CURRENT, AbortHandle
 
 
 def install_backend(client: httpx.Client) -> None:
-    """Put a client's connections on lines.
+    """Give a client's connection pools this network backend.
 
-    Where httpx keeps its pools is not public: should it move them, reads keep the timeout of their request, and what is
-    cut ends when its wait is over.
+    Where httpx keeps its pools is not public: should that change, reads keep the timeout of their request, and an aborted
+    attempt ends when its wait is over.
     """
     for transport in (client._transport, *client._mounts.values()):  # pyright: ignore[reportPrivateUsage]
         pool: Any = getattr(transport, "_pool", None)
@@ -26,35 +27,40 @@ def install_backend(client: httpx.Client) -> None:
             pool._network_backend = _Backend()  # pyright: ignore[reportPrivateUsage]
 
 
+def _bounded(timeout: float | None) -> float | None:
+    handle = CURRENT.get()
+    return timeout if handle is None else handle.timeout(timeout)
+
+
 class _Stream(httpcore.NetworkStream):
-    """A connection. It stays on the line of its last request until that one is over, whichever thread reads on."""
+    """A connection. It belongs to the handle of its latest request, whichever thread reads on."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
-        self._line: AbortHandle | None = None
+        self._handle: AbortHandle | None = None
 
-    def _take(self) -> AbortHandle | None:
-        line = self._line = CURRENT.get() or self._line
-        if line is not None:
-            line.attach(self._stream.get_extra_info("socket"))
-        return line
+    def _timeout(self, timeout: float | None) -> float | None:
+        handle = self._handle = CURRENT.get() or self._handle
+        if handle is None:
+            return timeout
+        handle.attach(self._stream.get_extra_info("socket"))
+        return handle.timeout(timeout)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        line = self._take()
-        bounded = None if line is None else line.read_timeout
-        return self._stream.read(max_bytes, timeout if bounded is None else max(0.001, bounded))
+        return self._stream.read(max_bytes, self._timeout(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._take()
-        self._stream.write(buffer, timeout)
+        self._stream.write(buffer, self._timeout(timeout))
 
     def close(self) -> None:
-        if self._line is not None:
-            self._line.detach()
+        if self._handle is not None:
+            self._handle.detach()
         self._stream.close()
 
-    def start_tls(self, *args: Any, **options: Any) -> httpcore.NetworkStream:
-        return _Stream(self._stream.start_tls(*args, **options))
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _bounded(timeout)))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -64,11 +70,20 @@ class _Backend(httpcore.NetworkBackend):
     def __init__(self) -> None:
         self._backend = httpcore.SyncBackend()
 
-    def connect_tcp(self, *args: Any, **options: Any) -> httpcore.NetworkStream:
-        return _Stream(self._backend.connect_tcp(*args, **options))
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._backend.connect_tcp(host, port, _bounded(timeout), local_address, socket_options))
 
-    def connect_unix_socket(self, *args: Any, **options: Any) -> httpcore.NetworkStream:
-        return _Stream(self._backend.connect_unix_socket(*args, **options))
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._backend.connect_unix_socket(path, _bounded(timeout), socket_options))
 
     def sleep(self, seconds: float) -> None:
         self._backend.sleep(seconds)

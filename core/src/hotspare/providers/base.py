@@ -43,6 +43,10 @@ class Wire(Protocol):
     dialect: str
     """`openai`, `anthropic` or `gemini`: the key of `ChatRequest.extra` that this wire takes."""
 
+    def prefill(self, target: Target) -> bool:
+        """Whether the target continues an assistant message that ends the request."""
+        ...
+
     def unsupported(self, request: ChatRequest, target: Target) -> tuple[str, ...]:
         """Names of the request's fields that this wire cannot carry for this target."""
         ...

@@ -6,10 +6,10 @@ Knows no I/O: it is fed bytes. Every error it raises carries the answer's header
 import json
 from collections.abc import Iterator, Mapping
 
+from hotspare._engine.folding import chunks_of, reply_of
 from hotspare.errors import BackendError, BodyTooLarge, EmptyAnswer, MalformedAnswer, StatusError
 from hotspare.messages import IDLE, ChatChunk, ChatReply, ChatRequest
 from hotspare.providers.base import Wire
-from hotspare.providers.folding import chunks_of, reply_of
 from hotspare.providers.json_access import as_list, as_map, is_map
 from hotspare.providers.sse import SSEDecoder
 

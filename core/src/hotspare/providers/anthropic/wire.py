@@ -23,7 +23,7 @@ class AnthropicWire:
 
     dialect: str = "anthropic"
 
-    def prefills(self, target: Target) -> bool:
+    def prefill(self, target: Target) -> bool:
         """Whether the model continues an assistant message that ends the request."""
         return traits_of(target.model).prefill
 

@@ -20,6 +20,10 @@ class GeminiWire:
 
     dialect: str = "gemini"
 
+    def prefill(self, target: Target) -> bool:
+        """Whether the model continues an assistant message that ends the request: no."""
+        return False
+
     def unsupported(self, request: ChatRequest, target: Target) -> tuple[str, ...]:
         """Names of the request's fields that this wire cannot carry for this target.
 

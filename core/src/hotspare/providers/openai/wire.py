@@ -25,6 +25,10 @@ class OpenAIWire:
     def __init__(self, flavor: Flavor = FLAVORS["openai"]) -> None:
         self.flavor = flavor
 
+    def prefill(self, target: Target) -> bool:
+        """Whether the model continues an assistant message that ends the request: no."""
+        return False
+
     def unsupported(self, request: ChatRequest, target: Target) -> tuple[str, ...]:
         """Names of the request's fields that this wire cannot carry for this target.
 

@@ -1,0 +1,126 @@
+"""The beginning and the end of an attempt: its permit, its bounds, its record. The scheduler holds the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from hotspare import events
+from hotspare._engine import continuation, timeouts
+from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
+from hotspare._engine.call import Attempt, Call
+from hotspare._engine.waiters import WaitQueue
+from hotspare._health.target_state import TargetState
+from hotspare._health.tracker import HealthTracker
+from hotspare._routing.capabilities import unsupported_fields, without_fields
+from hotspare.messages import ChatRequest
+from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome
+from hotspare.policy import Policy
+
+
+@dataclass(slots=True)
+class SharedState:
+    """Everything that the calls of one pool share. Changed under the scheduler's lock only."""
+
+    policy: Policy
+    rng: Random
+    tracker: HealthTracker
+    retry_tokens: RetryTokens
+    hedge_tokens: HedgeTokens
+    client_throttle: ClientThrottle
+    queue: WaitQueue
+    in_flight: int = 0
+
+
+def start(
+    call: Call, state: TargetState, shared: SharedState, now: float, reason: AttemptReason, *, others: bool
+) -> Attempt:
+    """Take a permit and set the bounds of a new attempt. `others`: another target can still be tried after it."""
+    policy = shared.policy
+    unary = timeouts.wants_unary(call, state, policy)
+    permit = shared.tracker.acquire(
+        state, now, tracks_ttft=call.tracks_ttft and not unary, last_resort=reason is AttemptReason.LAST_RESORT
+    )
+    timeout = timeouts.attempt_timeout(
+        call, state, policy, now, unary=unary, others=others, probe=permit.probe and others
+    )
+    race_after = None
+    if others and policy.on_slow == "race":
+        race_after, timeout = timeout, call.time_left(now)
+    if call.last is not None and call.last.outcome is not None and call.last.state is not state:
+        shared.tracker.pending_events.append(
+            events.FailedOver(call.id, call.last.state.name, state.name, call.last.outcome.kind)
+        )
+    if permit.probe and reason in (AttemptReason.FIRST, AttemptReason.FAILOVER):
+        reason = AttemptReason.PROBE
+    request = continuation.request_for(call, state, policy)
+    attempt = Attempt(
+        len(call.attempts) + 1, state, permit, _sendable(request, state), reason, timeout,
+        timeouts.stall_timeout(state, policy), unary, is_continuation=request is not call.request, race_after=race_after,
+    )  # fmt: skip
+    call.attempts.append(attempt)
+    shared.in_flight += 1
+    return attempt
+
+
+def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:
+    """Take a permit back, with what its attempt showed. Exactly once."""
+    permit, state, tracker = attempt.permit, attempt.state, shared.tracker
+    if permit.settled:
+        raise AssertionError("a permit is settled once")
+    permit.settled = True
+    shared.in_flight -= 1
+    seconds = now - permit.started
+    attempt.record = AttemptRecord(
+        attempt.number, state.name, outcome.kind, seconds, attempt.reason, outcome.status, outcome.code,
+        outcome.message, seconds if outcome.ok and not attempt.unary else None, outcome.retry_after,
+    )  # fmt: skip
+    tracker.pending_events.append(events.AttemptEnded(call.id, attempt.record))
+    tracker.record_outcome(state, permit, outcome, now)
+    tracker.release(state, permit)
+    attempt.lost = outcome.kind is Kind.CANCELLED or outcome is attempt.outcome  # overdue, and never answered
+    if outcome.ok:
+        (state.completion if attempt.unary else state.first_token).add(seconds)
+        for other, result in call.results.items():
+            if result.outcome is not None and result.outcome.kind is Kind.INVALID:
+                tracker.record_contradicted_invalid(other, result.outcome, call.started, now)
+    if outcome.kind is not Kind.CANCELLED:
+        shared.client_throttle.record(now, accepted=outcome.ok)
+        attempt.end(outcome, now)
+        call.last = attempt
+        attempt.superseded = outcome.kind is Kind.INVALID and _learn_capability(call, attempt, outcome)
+    if outcome.ok:
+        shared.queue.record_success(now)
+    else:
+        shared.queue.record_failure()
+
+
+def _learn_capability(call: Call, attempt: Attempt, outcome: Outcome) -> bool:
+    """Whether a 400 showed that the target takes no prefill, or does not stream. Then the same call may try it again."""
+    state = attempt.state
+    if attempt.is_continuation and attempt.request.messages[-1].get("role") == "assistant":
+        state.prefill = False
+        return True
+    if not call.streaming and not attempt.unary and "stream" in outcome.message.lower():
+        state.streaming = False
+        return True
+    return False
+
+
+def unsupported_by(request: ChatRequest, states: Sequence[TargetState]) -> dict[TargetState, tuple[str, ...]]:
+    """The fields of a request that each target cannot be sent and may not drop, for those that have any."""
+    found: dict[TargetState, tuple[str, ...]] = {}
+    for state in states:
+        names = unsupported_fields(request, state.target, state.backend)
+        if names and not state.target.droppable.issuperset(names):
+            found[state] = tuple(name for name in names if name not in state.target.droppable)
+    return found
+
+
+def _sendable(request: ChatRequest, state: TargetState) -> ChatRequest:
+    """The request without what the target cannot be sent and may drop (`Target.droppable`)."""
+    if not state.target.droppable:
+        return request
+    names = state.target.droppable.intersection(unsupported_fields(request, state.target, state.backend))
+    return without_fields(request, names) if names else request

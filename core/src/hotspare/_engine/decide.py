@@ -1,0 +1,313 @@
+"""What a call does next: the rules, in their order. The scheduler holds the lock; no I/O, no clock.
+
+A call of which an attempt is still running (and in time) only looks at its timers: rule 0. Otherwise the first rule that has
+an answer decides:
+
+1. resume later: after a recovery of all targets, waiting calls go on one after the other;
+2. give up: the outcome leaves nothing to try, the attempts are used up, or `Policy.stop` says so;
+3. retry the same target, after a pause;
+4. start the retry whose pause is over, or else fail over to the next target that was not tried;
+5. retry an earlier target: once, when all have been tried, and again when waiting has changed something;
+6. give up if only the retry budget stands in the way: waiting would not change that;
+7. wait in the queue until a target becomes available, while the deadline lasts;
+8. one attempt of last resort although no target is available, so that a recovery is always noticed; else give up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+from hotspare import events
+from hotspare._engine import attempts, backoff, hedging
+from hotspare._engine.attempts import SharedState
+from hotspare._engine.call import Attempt, Call
+from hotspare._engine.commands import Wait
+from hotspare._engine.timeouts import min_useful_time, wants_unary
+from hotspare._health.breaker import State
+from hotspare._health.target_state import TargetState
+from hotspare._routing.candidates import RETRYABLE, TRANSIENT, retries_at_once, window_allows
+from hotspare._routing.explain import Choice, SkipReason
+from hotspare._routing.strategies import ordered
+from hotspare.outcome import AttemptReason, Kind, Outcome
+
+MIN_WAIT = 0.001
+"""Seconds of the shortest wait in the queue: a time that has just come must not make a call spin."""
+LAST_ATTEMPT_DELAY = 1.0
+"""Seconds for which a call with one attempt left leaves a target whose break is over to calls that can still fail over."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """No attempt is left to be made. `skipped`: why each target was not tried. `retry_after`: seconds (None: unknown)."""
+
+    reason: str
+    skipped: dict[str, str] = field(default_factory=dict[str, str])
+    retry_after: float | None = None
+
+
+Step = Attempt | Wait | GiveUp
+
+
+@dataclass(slots=True)
+class _Decision:
+    """What the rules look at: the call's candidates in their order, and its latest result on each target."""
+
+    call: Call
+    shared: SharedState
+    now: float
+    candidates: list[TargetState]
+    results: Mapping[TargetState, Attempt]
+    outcomes: Mapping[TargetState, Outcome]
+
+    def is_admissible(self, state: TargetState) -> bool:
+        """Whether the target may be tried now, with enough time left.
+
+        A last attempt is no probe while other calls may make one: it leaves a target whose break has just ended to them.
+        """
+        call, now = self.call, self.now
+        if not window_allows(state, self.outcomes):
+            return False
+        if call.last and call.time_left(now) < min_useful_time(call, state, self.shared.policy):
+            return False
+        patient = (
+            call.attempts_left <= 1 and len(self.candidates) > 1 and state.breaker.state_at(now) is not State.CLOSED
+        )
+        return self.shared.tracker.available_at(state, now) <= (now - LAST_ATTEMPT_DELAY if patient else now)
+
+    def needs_retry_token(self, state: TargetState) -> bool:
+        """Whether the call has used up its free attempts in one of the target's failure domains."""
+        free = self.shared.policy.retry_budget.free_attempts_per_domain
+        return any(self.call.attempts_in(domain) >= free for domain in state.domains)
+
+    def failure_of(self, state: TargetState) -> tuple[Kind, float] | None:
+        """The kind and the time of the target's failure in this call."""
+        result = self.results.get(state)
+        return None if result is None or result.outcome is None else (result.outcome.kind, result.ended)
+
+    def earliest(self) -> tuple[TargetState | None, float]:
+        """The target that this call may try first, and when."""
+        best, when = None, inf
+        for state in self.candidates:
+            failure = self.failure_of(state)
+            hopeful = failure is None or (failure[0] in TRANSIENT and not self.call.is_running_at(state))
+            if hopeful and window_allows(state, self.outcomes):
+                at = self.shared.tracker.retry_at(state, failure, self.now)
+                if at < when:
+                    best, when = state, at
+        return best, when
+
+    def start(self, state: TargetState, reason: AttemptReason) -> Attempt:
+        """A new attempt. It is bounded more tightly while another target can still be tried after it."""
+        others = self.call.attempts_left > 1 and any(
+            other is not state
+            and other not in self.results
+            and self.shared.tracker.available_at(other, self.now) <= self.now
+            for other in self.candidates
+        )
+        return attempts.start(self.call, state, self.shared, self.now, reason, others=others)
+
+
+def next_step(call: Call, shared: SharedState, now: float) -> Step:
+    """What the call does now."""
+    if call.attempts and call.running and not hedging.mark_overdue(call, now):
+        return _hedge(call, shared, now) or Wait(hedging.next_timer(call, shared.policy, now))  # rule 0
+    step = _first_answer(call, shared, now)
+    return Wait(None) if isinstance(step, GiveUp) and call.running else step
+
+
+def _first_answer(call: Call, shared: SharedState, now: float) -> Step:
+    if call.resume_at > now:  # rule 1
+        return Wait(call.resume_at - now)
+    reason = _stop_reason(call, shared, now)
+    if reason:  # rule 2
+        return give_up(call, shared, reason, now)
+    decision = _decision(call, shared, now)
+    return (
+        _retry_same_target(decision)
+        or _failover(decision)
+        or _retry_earlier(decision)
+        or _budget_exhausted(decision)
+        or _enqueue(decision)
+        or _last_resort(decision)
+    )
+
+
+def _decision(call: Call, shared: SharedState, now: float) -> _Decision:
+    states = call.states()
+    shared.tracker.advance(states, now)
+    candidates = call.supporting(ordered(call.tiers, shared.policy, call.avoided_domains, now, shared.rng))
+    for state in candidates:
+        if state.breaker.in_flight and not wants_unary(call, state, shared.policy):
+            shared.tracker.open_if_stalled(state, now)
+    results = call.results if call.attempts else {}
+    outcomes = {state: result.outcome for state, result in results.items() if result.outcome is not None}
+    return _Decision(call, shared, now, candidates, results, outcomes)
+
+
+def _stop_reason(call: Call, shared: SharedState, now: float) -> str:
+    """Rule 2: why the call ends here, or ""."""
+    if call.last is not None and not _may_continue(call.last, shared):
+        return "no other target is tried after this outcome"
+    if call.attempts_left <= 0:
+        return f"all {call.max_attempts} attempts are used"
+    if (call.attempts or call.was_queued) and call.time_left(now) <= 0:
+        return "the deadline is over"
+    return "the policy's stop condition holds" if backoff.stopped(call, shared.policy, now) else ""
+
+
+def _may_continue(last: Attempt, shared: SharedState) -> bool:
+    """Whether the latest outcome leaves anything to be tried elsewhere."""
+    assert last.outcome is not None
+    kind = last.outcome.kind
+    if kind in shared.policy.failover_on:
+        return True
+    if kind is Kind.INVALID:
+        return last.superseded or last.state.invalid_streak >= shared.policy.doubt_invalid_after
+    return kind is not Kind.CONTENT_FILTER
+
+
+def _retry_same_target(decision: _Decision) -> Wait | None:
+    """Rule 3: the pause before the one retry that goes to the target that has just failed, or its short Retry-After."""
+    call, policy, now = decision.call, decision.shared.policy, decision.now
+    last = call.last
+    if last is None or last.outcome is None or call.retry_used or call.retry_target is not None or call.running:
+        return None
+    if last.outcome.kind is Kind.RATE_LIMITED:
+        if last.outcome.retry_after is None or last.outcome.retry_after > policy.max_retry_after_wait:
+            return None
+        seconds = last.outcome.retry_after
+    elif last.state.breaker.state_at(now) is State.CLOSED and retries_at_once(
+        last.outcome, last.seconds, last.state, policy
+    ):
+        seconds = backoff.pause(call, policy, decision.shared.rng, now)
+    else:
+        return None
+    if seconds + min_useful_time(call, last.state, policy) >= call.time_left(now):
+        return None
+    if not _take_retry_token(call, decision.shared, now):
+        return None
+    call.retry_target = last.state
+    return Wait(seconds)
+
+
+def _failover(decision: _Decision) -> Attempt | None:
+    """Rule 4: the retry whose pause is over, or else the first admissible target that was not tried."""
+    call, now = decision.call, decision.now
+    retry, call.retry_target = call.retry_target, None
+    if retry is not None and decision.shared.tracker.available_at(retry, now) <= now:
+        call.retry_used = True
+        return decision.start(retry, AttemptReason.RETRY)
+    for state in decision.candidates:
+        if state in decision.results or not decision.is_admissible(state):
+            continue
+        if decision.needs_retry_token(state) and not _take_retry_token(call, decision.shared, now):
+            continue
+        return decision.start(state, AttemptReason.FAILOVER if call.last else AttemptReason.FIRST)
+    return None
+
+
+def _retry_earlier(decision: _Decision) -> Attempt | None:
+    """Rule 5: a target that failed this call before."""
+    call, now = decision.call, decision.now
+    for state in decision.candidates:
+        failure = decision.failure_of(state)
+        if failure is None or call.is_running_at(state) or not decision.is_admissible(state):
+            continue
+        if call.was_queued and failure[0] in TRANSIENT and decision.shared.tracker.may_retry(state, failure, now):
+            return decision.start(state, AttemptReason.AFTER_WAIT)
+        if not call.retry_used and failure[0] in RETRYABLE and _take_retry_token(call, decision.shared, now):
+            call.retry_used = True
+            return decision.start(state, AttemptReason.RETRY)
+    return None
+
+
+def _budget_exhausted(decision: _Decision) -> GiveUp | None:
+    """Rule 6: a target is admissible, and only the retry budget keeps the call from trying it."""
+    if any(state not in decision.results and decision.is_admissible(state) for state in decision.candidates):
+        return give_up(decision.call, decision.shared, "the retry budget is exhausted", decision.now)
+    return None
+
+
+def _enqueue(decision: _Decision) -> Wait | None:
+    """Rule 7: wait for a recovery, up to the latest moment at which an attempt can still be answered in time."""
+    call, shared, now = decision.call, decision.shared, decision.now
+    if shared.policy.when_all_down != "wait" or len(shared.queue) >= shared.policy.max_waiters:
+        return None
+    state, available = decision.earliest()
+    if state is None:
+        return None
+    latest = call.deadline - min_useful_time(call, state, shared.policy)
+    if available > latest or now >= latest:
+        return None
+    call.was_queued = True
+    waiter = shared.queue.enter(call, latest)
+    until = available if shared.queue.leader is waiter else latest
+    return Wait(max(MIN_WAIT, until - now), waiter)
+
+
+def _last_resort(decision: _Decision) -> Attempt | GiveUp:
+    """Rule 8: one attempt although no target is available, unless the client throttle rejects it."""
+    call, shared, now = decision.call, decision.shared, decision.now
+    state, available = decision.earliest()
+    if state is None:
+        return give_up(call, shared, "no target is left to try", now)
+    untried = [
+        state
+        for state in decision.candidates
+        if state not in decision.results and not state.key_rejected and not state.breaker.disabled
+    ]
+    if call.allow_last_resort and untried and shared.rng.random() >= shared.client_throttle.rejection_probability(now):
+        state = min(untried, key=lambda one: shared.tracker.available_at(one, now))
+        return decision.start(state, AttemptReason.LAST_RESORT)
+    return give_up(call, shared, "no target is available", now, max(0.0, available - now))
+
+
+def _hedge(call: Call, shared: SharedState, now: float) -> Attempt | None:
+    """Rule 0: a second attempt beside the first, if it is due, a target is there for it, and the budget allows it."""
+    hedge, delay = shared.policy.hedge, hedging.hedge_delay(call, shared.policy, now)
+    if hedge is None or delay is None or delay > 0:
+        return None
+    call.hedged = True
+    decision, first = _decision(call, shared, now), call.running[0].state
+    for state in decision.candidates:
+        if state not in decision.results and hedging.may_hedge(first, state, hedge) and decision.is_admissible(state):
+            return decision.start(state, AttemptReason.HEDGE) if shared.hedge_tokens.withdraw() else None
+    return None
+
+
+def _take_retry_token(call: Call, shared: SharedState, now: float) -> bool:
+    """Take one retry token. The first refusal after a success is an event."""
+    was_exhausted = shared.retry_tokens.exhausted
+    if shared.retry_tokens.withdraw(now):
+        return True
+    if not was_exhausted:
+        shared.tracker.pending_events.append(events.BudgetExhausted(call.id))
+    return False
+
+
+def give_up(call: Call, shared: SharedState, reason: str, now: float, retry_after: float | None = None) -> GiveUp:
+    """The end of a call, with the reason for each target that was not tried."""
+    results = call.results
+    skipped = {
+        state.name: choice(call, state, shared, 0, now).reason or reason
+        for state in call.states()
+        if state not in results
+    }
+    return GiveUp(reason, skipped, retry_after)
+
+
+def choice(call: Call, state: TargetState, shared: SharedState, tier: int, now: float) -> Choice:
+    """One target's place in the plan of a call, for `Pool.explain`."""
+    at, now_state = shared.tracker.available_at(state, now), state.breaker.state_at(now)
+    missing = call.unsupported.get(state, ())
+    if missing:
+        reason = f"cannot be sent {', '.join(missing)}"
+        return Choice(state.name, tier, now_state, SkipReason.UNSUPPORTED, reason, missing, None)
+    if state.breaker.disabled:
+        return Choice(state.name, tier, now_state, SkipReason.DISABLED, f"disabled: {state.breaker.disabled}", (), None)
+    if at <= now:
+        return Choice(state.name, tier, now_state)
+    reason = f"{shared.tracker.unavailable_reason(state, now)}, retry after {at - now:.1f} s"
+    return Choice(state.name, tier, now_state, SkipReason.UNAVAILABLE, reason, (), None if at == inf else at - now)

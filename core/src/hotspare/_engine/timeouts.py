@@ -1,0 +1,61 @@
+"""How long an attempt may take. Pure functions of a call, a target's record and the policy; all times in seconds."""
+
+from __future__ import annotations
+
+from hotspare._engine.call import Call
+from hotspare._health.target_state import TargetState
+from hotspare.policy import Policy
+
+
+def wants_unary(call: Call, state: TargetState, policy: Policy) -> bool:
+    """Whether the target is asked for a whole answer: as the caller says, the target, or the policy, in this order. A call
+    that streams never is; a target that cannot stream always is."""
+    if call.streaming:
+        return False
+    return (call.completion or state.target.completion or policy.completion) == "wait" or not state.streaming
+
+
+def attempt_timeout(
+    call: Call, state: TargetState, policy: Policy, now: float, *, unary: bool, others: bool, probe: bool
+) -> float:
+    """The bound of an attempt: to its first token, or (unary) to a whole answer.
+
+    While `others` can still be tried, it follows the target's own record and never exceeds a fraction of the time left;
+    the last target gets all of it. A `probe` gets the least bound, since another target could answer instead.
+    """
+    left = call.time_left(now)
+    if not others:
+        return left
+    timeouts = policy.timeouts
+    samples = state.completion if unary else state.first_token
+    p95 = samples.quantile(0.95, min_samples=timeouts.min_samples)
+    reasoning = state.target.reasoning or call.request.reasoning_effort not in (None, "none", "minimal")
+    if unary:
+        bound = timeouts.completion if p95 is None else max(timeouts.factor * p95, timeouts.completion_min)
+    elif p95 is None:
+        bound = timeouts.first_token_reasoning if reasoning else timeouts.first_token
+    else:
+        bound = min(max(timeouts.factor * p95, timeouts.first_token_min), timeouts.first_token_max)
+    if probe:
+        bound = min(bound, timeouts.completion_min if unary else timeouts.first_token_min)
+    return min(bound, timeouts.max_deadline_fraction * left)
+
+
+def stall_timeout(state: TargetState, policy: Policy) -> float:
+    """The silence after which a running stream counts as stalled: by the target's own gaps, once they are known."""
+    timeouts = policy.timeouts
+    p95 = state.gaps.quantile(0.95, min_samples=timeouts.min_samples)
+    return timeouts.stall if p95 is None else min(max(timeouts.stall_factor * p95, timeouts.stall_min), timeouts.stall)
+
+
+def min_throughput(state: TargetState, policy: Policy) -> float:
+    """Bytes a second below which a stream is too slow: by the target's own throughput, once that is known."""
+    timeouts = policy.timeouts
+    p50 = state.throughput.quantile(0.5, min_samples=timeouts.min_samples)
+    return max(timeouts.min_throughput, timeouts.min_throughput_ratio * (p50 or 0.0))
+
+
+def min_useful_time(call: Call, state: TargetState, policy: Policy) -> float:
+    """The time below which an attempt is not worth starting: 1 s, or the target's median."""
+    samples = state.completion if wants_unary(call, state, policy) else state.first_token
+    return max(policy.timeouts.start_min, samples.quantile(0.5) or 0.0)

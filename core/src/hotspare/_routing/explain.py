@@ -1,0 +1,53 @@
+"""How `Pool.explain` shows a call's plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SkipReason(StrEnum):
+    """Why a target would not be tried now."""
+
+    UNSUPPORTED = "unsupported"  # it cannot be sent the request
+    DISABLED = "disabled"  # its model does not exist
+    UNAVAILABLE = "unavailable"  # its circuit breaker or a domain's is open, or a rate limit holds
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One target's place in a call's plan.
+
+    `skipped`: None if it would be tried now. `reason`: the same in words ("" if it would be tried). `unsupported`: the
+    fields of the request that it cannot be sent. `available_in`: seconds until it may be tried (0: now; None: not by
+    itself).
+    """
+
+    target: str
+    tier: int
+    state: str
+    skipped: SkipReason | None = None
+    reason: str = ""
+    unsupported: tuple[str, ...] = ()
+    available_in: float | None = 0.0
+
+    @property
+    def admissible(self) -> bool:
+        """Whether it would be tried now."""
+        return self.skipped is None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Which targets would be tried, in what order, and why the others are skipped. `str()` gives a table."""
+
+    route: str
+    choices: tuple[Choice, ...]
+
+    def __str__(self) -> str:
+        width = max((len(choice.target) for choice in self.choices), default=0)
+        lines = [f"route {self.route}"]
+        for place, choice in enumerate(self.choices, 1):
+            note = f"skipped: {choice.reason}" if choice.skipped else "would be tried"
+            lines.append(f"{place:>3}. {choice.target:<{width}}  tier {choice.tier}  {choice.state:<10}  {note}")
+        return "\n".join(lines)
