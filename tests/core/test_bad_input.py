@@ -16,9 +16,9 @@ POOLS: list[tuple[Callable[[], Any], str]] = [
     (lambda: pool(more=1), r"targets\[1\].name: 'a' is the name of targets\[0\] too"),
     (lambda: pool(retry_budget=RetryBudget(tokens_per_call=-1)), "policy.retry_budget.tokens_per_call: -1.0 must not be negative"),
     (lambda: pool(breaker=Breaker(failure_ratio=7)), "policy.breaker.failure_ratio: 7.0 must be between 0 and 1"),
-    (lambda: pool(breaker={"rest": "long"}), "policy.breaker.rest: 'long' must be a number"),
-    (lambda: pool(breaker=Breaker(failure_ratio="half")), "policy.breaker.ratio: 'half' must be a number"),  # type: ignore[arg-type]
-    (lambda: pool(breaker={"rset": 1}), "policy.breaker.rset: unknown field; did you mean 'rest'"),
+    (lambda: pool(breaker={"rest": "long"}), "policy.breaker.break_duration: 'long' must be a number"),
+    (lambda: pool(breaker=Breaker(failure_ratio="half")), "policy.breaker.failure_ratio: 'half' must be a number"),  # type: ignore[arg-type]
+    (lambda: pool(breaker={"rset": 1}), "policy.breaker.rset: unknown field; did you mean 'break_duration'"),
     (lambda: pool(timeouts=Timeouts(stall=-1)), "policy.timeouts.stall"),
     (lambda: pool(deadline="30"), "policy.deadline: '30' must be a number"),
     (lambda: pool(deadline=math.nan), "policy.deadline: nan must be a number"),

@@ -179,7 +179,7 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
         ["deadline: -3.0 must not be negative", "deadline: -3.0 must be above 0 s"],
     ),
     ({"policy": {"deadline": 0}, "targets": [target()]}, ["policy.deadline: 0.0 must be above 0 seconds"]),
-    ({"breaker": {"rest": -1}, "targets": [target()]}, ["breaker.rest: -1.0 must not be negative"]),
+    ({"breaker": {"rest": -1}, "targets": [target()]}, ["breaker.break_duration: -1.0 must not be negative"]),
     ({"policy": {"breaker": {"rset": 1}}, "targets": [target()]}, ["policy.breaker.rset: unknown field; did you mean"]),
     (
         {"policy": {"deadline": 1}, "deadline": 2, "targets": [target()]},

@@ -79,15 +79,15 @@ def test_an_expired_probe_gives_its_place_back() -> None:
     """A probe that never came back frees the lease after 60 s."""
     clock = ManualClock()
     pool = pool_of(ScriptedTarget("a"), ScriptedTarget("b"), clock=clock)
-    member = pool._gate.members[0]
+    member = pool._scheduler.members[0]
     member.breaker.open(clock(), random.Random(0))
     clock.advance(6)
-    first = pool._gate.next_step(pool._call("q", {}, streaming=False), clock())
+    first = pool._scheduler.next_step(pool._call("q", {}, streaming=False), clock())
     assert first.target_state is member and first.permit.probe  # type: ignore[union-attr]
-    second = pool._gate.next_step(pool._call("q", {}, streaming=False), clock())
+    second = pool._scheduler.next_step(pool._call("q", {}, streaming=False), clock())
     assert second.target_state is not member  # type: ignore[union-attr]
     clock.advance(61)
-    third = pool._gate.next_step(pool._call("q", {}, streaming=False), clock())
+    third = pool._scheduler.next_step(pool._call("q", {}, streaming=False), clock())
     assert third.target_state is member  # type: ignore[union-attr]
 
 
@@ -95,10 +95,10 @@ def test_fifty_concurrent_callers_send_one_probe() -> None:
     """At the moment a rest ends exactly one of fifty calls reaches the dead primary."""
     clock = ManualClock()
     pool = pool_of(ScriptedTarget("a"), ScriptedTarget("b"), clock=clock)
-    member = pool._gate.members[0]
+    member = pool._scheduler.members[0]
     member.breaker.open(clock(), random.Random(0))
     clock.advance(6)
-    chosen = [pool._gate.next_step(pool._call("q", {}, streaming=False), clock()) for _ in range(50)]
+    chosen = [pool._scheduler.next_step(pool._call("q", {}, streaming=False), clock()) for _ in range(50)]
     assert sum(step.target_state is member for step in chosen) == 1  # type: ignore[union-attr]
 
 
@@ -264,7 +264,7 @@ async def test_a_caller_who_leaves_gives_everything_back() -> None:
 def test_a_child_process_is_not_locked_out() -> None:
     """A fork while another thread held the pool's lock leaves the child a lock of its own."""
     pool = Pool([ScriptedTarget("a").target])
-    with pool._gate._lock:
+    with pool._scheduler._lock:
         child = os.fork()
         if not child:
             signal.alarm(10)  # a deadlock ends the child
@@ -319,7 +319,7 @@ def test_who_waits_is_told_before_the_answer_is_read() -> None:
     """A stream that has just begun calls the waiting back at once, however long it takes to be read."""
     pool = pool_of(ScriptedTarget("a", ["one two three"]))
     rung: list[str] = []
-    ticket = pool._gate.waiting.enter(pool._call("w", {}, streaming=True), 2000.0)
+    ticket = pool._scheduler.waiting.enter(pool._call("w", {}, streaming=True), 2000.0)
     ticket.wake = lambda: rung.append("woken")
     chunks = pool.stream("q")
     assert next(chunks).text == "one"

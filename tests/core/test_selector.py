@@ -37,7 +37,7 @@ def test_a_dead_target_is_left_probed_once_and_comes_back_by_a_ramp() -> None:
     clock.advance(6)
     leases = [selector.pick() for _ in range(50)]
     probes = [lease for lease in leases if lease.target.name == "a"]
-    assert [lease.why for lease in probes] == ["probe"]
+    assert [lease.reason for lease in probes] == ["probe"]
     probes[0].settle()
     assert selector.health()["a"].state is State.RECOVERING
     shares = []
@@ -73,11 +73,11 @@ def test_a_probe_that_is_never_settled_frees_its_place() -> None:
     selector = selector_of("a", "b", clock=clock)
     kill(selector, "a", clock)
     clock.advance(6)
-    assert selector.pick().why == "probe"
+    assert selector.pick().reason == "probe"
     clock.advance(59)
     assert selector.pick().target.name == "b"
     clock.advance(2)
-    assert selector.pick().why == "probe"
+    assert selector.pick().reason == "probe"
 
 
 def test_the_next_pick_of_a_call_goes_elsewhere() -> None:
@@ -93,7 +93,7 @@ def test_the_next_pick_of_a_call_goes_elsewhere() -> None:
     assert [lease.target.name for lease in seen[:3]] == ["a", "c", "b"]
     assert seen[3].target.name in "abc"
     assert [type(event) for event in told[:3]] == [AttemptEnded, FailedOver, AttemptEnded]
-    assert selector.health().attempts == 0
+    assert selector.health().in_flight == 0
 
 
 def test_the_attempts_of_one_call_are_bounded() -> None:
@@ -119,7 +119,7 @@ def test_nobody_admissible_says_when_to_come_back() -> None:
         selector.pick(after=first)
     assert caught.value.retry_after == pytest.approx(7)
     clock.advance(7.1)
-    assert selector.pick().why == "first"
+    assert selector.pick().reason == "first"
 
 
 def test_a_recovery_is_always_noticed() -> None:
@@ -131,7 +131,7 @@ def test_a_recovery_is_always_noticed() -> None:
     selector.pick().settle(Outcome(Kind.RATE_LIMITED, "slow down", 429, retry_after=7))
     with pytest.raises(AllTargetsFailed):
         selector.pick(last_resort=False)
-    assert selector.pick().why == "last_resort"
+    assert selector.pick().reason == "last_resort"
 
 
 def test_a_lease_settles_itself() -> None:
@@ -165,7 +165,7 @@ def test_a_stream_is_dated_to_its_first_token_and_may_break_later() -> None:
     lease.settle(seconds=0.5)
     lease.broke(DOWN)
     health = selector.health()["a"]
-    assert (health.ttft_p50, health.answer_p50) == (0.5, None)
+    assert (health.ttft_p50, health.completion_p50) == (0.5, None)
     assert (health.calls, health.failures) == (2, 1)
 
 

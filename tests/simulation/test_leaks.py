@@ -110,7 +110,7 @@ async def crowd(pool: Pool) -> Counter[str]:
         async with asyncio.TaskGroup() as group:
             for _ in range(50):
                 group.create_task(caller())
-        assert pool.health().attempts == pool.health().waiting == 0
+        assert pool.health().in_flight == pool.health().waiting == 0
     await asyncio.sleep(0.05)  # httpx leaves its inner generators to be closed by the loop, in its next turns
     assert asyncio.all_tasks() == {asyncio.current_task()}
     return ends
@@ -154,7 +154,7 @@ def test_nothing_is_left_of_sync_streams(provider: Provider) -> None:
 
     with sick_pool(provider) as pool, ThreadPoolExecutor(16) as threads:
         ends = Counter(threads.map(caller, range(SYNC)))
-        assert pool.health().attempts == pool.health().waiting == 0
+        assert pool.health().in_flight == pool.health().waiting == 0
     print(dict(ends))
     assert ends["whole"] > SYNC / 2 and ends["left"] > 100
     assert ends["whole"] + ends["left"] >= 0.999 * SYNC

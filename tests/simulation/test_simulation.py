@@ -45,7 +45,7 @@ class World:
             self.clock.now = max(self.clock.now, at)
             if what == "arrive":
                 call = self.pool._call("q", {}, streaming=self.rng.random() < 0.5)
-                story = flow(call, self.pool._gate, self.clock)
+                story = flow(call, self.pool._scheduler, self.clock)
                 self.step(call, story, None)
             else:
                 call, story, event, token = what  # type: ignore[misc]
@@ -54,7 +54,7 @@ class World:
             self.ring()
 
     def ring(self) -> None:
-        _, rings = self.pool._gate.take_pending()
+        _, rings = self.pool._scheduler.take_pending()
         for ticket in rings:
             ticket.wake_up()
 
@@ -94,7 +94,7 @@ def test_one_region_dies(seed: int) -> None:
     for number in range(int(100 * rate)):
         world.arrive(number / rate)
     world.run()
-    assert world.pool.health().attempts == 0 and world.pool.health().waiting == 0
+    assert world.pool.health().in_flight == 0 and world.pool.health().waiting == 0
     assert all(won for _, _, won in world.calls), f"seed {seed}"
     assert all(end - call.started <= DEADLINE for call, end, _ in world.calls)
     assert all(len(call.records) <= 6 for call, _, _ in world.calls)
@@ -115,7 +115,7 @@ def test_everything_dies_for_three_seconds(seed: int) -> None:
     lost = [call for call, _, won in world.calls if not won]
     assert not lost, f"seed {seed}: {len(lost)} lost"
     assert max(len(call.records) for call, _, _ in world.calls) <= 6
-    assert world.pool.health().attempts == 0
+    assert world.pool.health().in_flight == 0
     # Once the breakers have their evidence only probes reach the dead.
     wasted = sum(dead for at, _, dead in world.starts if at > 4)
     assert wasted <= 2 * len(world.outages), f"seed {seed}: {wasted} calls to dead targets"

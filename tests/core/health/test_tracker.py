@@ -37,7 +37,7 @@ class DomainsMachine(RuleBasedStateMachine):
         knobs = Breaker(
             consecutive_failures=2, failure_span=0.5, minimum_throughput=4
         )  # few failures trip: every state is seen
-        self.standing = Pool(targets, clock=self.clock, rng=random.Random(0), breaker=knobs)._gate.tracker
+        self.standing = Pool(targets, clock=self.clock, rng=random.Random(0), breaker=knobs)._scheduler.tracker
         self.running: list[tuple[TargetState, Permit]] = []
 
     def admitted(self, member: TargetState) -> bool:

@@ -32,10 +32,10 @@ class Script:
 
     def learn(self, name: str, seconds: float, times: int = 8) -> None:
         """Give a target a record."""
-        member = next(m for m in self.pool._gate.members if m.name == name)
+        member = next(m for m in self.pool._scheduler.members if m.name == name)
         for _ in range(times):
             member.first_token.add(seconds)
-            self.pool._gate.call_started(0.0)
+            self.pool._scheduler.call_started(0.0)
 
     def call(self) -> Call:
         return self.pool._call("q", {}, streaming=True)
@@ -43,7 +43,7 @@ class Script:
     def run(self, call: Call | None = None) -> str:
         """Play one call to its end: the winner's name, or the error's first line."""
         call = call or self.call()
-        story = flow(call, self.pool._gate, self.clock)
+        story = flow(call, self.pool._scheduler, self.clock)
         ends: list[tuple[float, Attempt]] = []
         event: Event | None = None
         try:
@@ -63,7 +63,7 @@ class Script:
         except AllTargetsFailed as error:
             return str(error).splitlines()[0]
         finally:
-            assert not call.running and self.pool.health().attempts == 0
+            assert not call.running and self.pool.health().in_flight == 0
 
     def _wait(self, command: Wait, ends: list[tuple[float, Attempt]]) -> Event:
         ends.sort(key=lambda pair: pair[0])
@@ -143,7 +143,7 @@ def test_no_hedge_without_need() -> None:
         assert story.log == log
     story = Script({"a": (4.0, OK), "b": (0.1, OK)}, hedge=HEDGE)
     story.learn("a", 0.1)
-    first, other = story.pool._gate.members
+    first, other = story.pool._scheduler.members
     other.domains = first.domains
     assert story.run() == "a" and len(story.log) == 1
 
@@ -153,11 +153,11 @@ def test_a_hedge_is_neither_dear_nor_a_probe() -> None:
     for spoil in ("price", "state"):
         story = Script({"a": (4.0, OK), "b": (0.1, OK)}, hedge=HEDGE)
         story.learn("a", 0.1)
-        other = story.pool._gate.members[1]
+        other = story.pool._scheduler.members[1]
         if spoil == "price":
             object.__setattr__(other.target, "price", Price(1, 3))
         else:
-            other.breaker.open(-100.0, story.pool._gate.rng)
+            other.breaker.open(-100.0, story.pool._scheduler.rng)
         assert story.run() == "a"
         assert story.log == ["0.00 a first"]
 
@@ -208,9 +208,9 @@ def pool_of(provider: Provider, **policy: object) -> Pool:
         **policy,  # type: ignore[arg-type]
     )
     for _ in range(8):
-        pool._gate.members[0].first_token.add(0.02)
-        pool._gate.members[0].completion.add(0.02)
-        pool._gate.call_started(0.0)
+        pool._scheduler.members[0].first_token.add(0.02)
+        pool._scheduler.members[0].completion.add(0.02)
+        pool._scheduler.call_started(0.0)
     return pool
 
 
@@ -245,7 +245,7 @@ async def test_the_loser_is_hung_up_on(face: str, provider: Provider) -> None:
         assert text == answer("q tokens=5")
         assert attempts == ["a first abandoned", "b hedge ok"]
         await until(lambda: provider.stats("a").closed_by_client == 1)
-        assert pool.health().attempts == 0
+        assert pool.health().in_flight == 0
         provider.clear("a")
         alone = (await ask(pool, face, "q tokens=5"))[2]
         assert cost is not None and alone is not None and cost > alone
@@ -283,7 +283,7 @@ async def test_a_cancelled_race_leaves_nothing(provider: Provider) -> None:
         provider.fault(["a", "b"], "blackhole")
         with anyio.move_on_after(0.3):
             await pool.achat("q")
-        assert pool.health().attempts == 0
+        assert pool.health().in_flight == 0
         for endpoint in "ab":
             await until(lambda endpoint=endpoint: provider.stats(endpoint).closed_by_client == 1)  # type: ignore[misc]
 

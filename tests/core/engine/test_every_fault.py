@@ -140,7 +140,7 @@ def test_plain_text_is_whole(fault: str, wire: str, face: str, provider: Provide
     pool = broken_pool(provider, wire, fault)
     found = everywhere(pool, face, positions(fault))
     assert {at: end for at, end in found.items() if end != (TEXT, "whole")} == {}
-    assert pool.health().attempts == 0
+    assert pool.health().in_flight == 0
     note_cell(record_property, wire, fault, f"resume, {face}", str(len(found)))
 
 
@@ -230,4 +230,4 @@ def test_breaks_after_breaks(data: st.DataObject, provider: Provider) -> None:
     with Pool(targets, deadline=30, timeouts=times, completion=data.draw(st.sampled_from(["wait", "stream"]))) as pool:
         assert "".join(chunk.text for chunk in pool.stream(prompt)) == answer(prompt)
         assert pool.chat(prompt).text == answer(prompt)
-        assert pool.health().attempts == 0
+        assert pool.health().in_flight == 0

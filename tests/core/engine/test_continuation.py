@@ -81,7 +81,7 @@ async def test_the_next_target_continues(face: str, fault: str, first: str, seco
         text, receipt = await text_of(pool, face, "a long one")
         assert text == TEXT
         assert receipt.targets == ("a", "b")  # type: ignore[attr-defined]
-        assert receipt.seams[0] <= len("".join(PIECES[:21]))  # type: ignore[attr-defined]
+        assert receipt.splice_points[0] <= len("".join(PIECES[:21]))  # type: ignore[attr-defined]
         await pool.aclose()
 
 
@@ -162,7 +162,7 @@ async def test_a_whole_answer_may_be_streamed_underneath(face: str, provider: Pr
         reply = pool.chat("a long one") if face == "chat" else await pool.achat("a long one")
         assert reply.text == TEXT
         assert reply.usage.output_tokens
-        assert not pool._gate.members[1].streams
+        assert not pool._scheduler.members[1].streams
         await pool.aclose()
 
 
@@ -223,7 +223,7 @@ async def test_a_drip_is_known_by_the_targets_own_rate(face: str, provider: Prov
     provider.fault("a", "drip", gap=0.05)
     with pool_of(provider, "openai", "anthropic", timeouts=Timeouts(throughput_window=0.3)) as pool:
         for _ in range(8):
-            pool._gate.members[0].rates.add(20_000.0)
+            pool._scheduler.members[0].rates.add(20_000.0)
         text, receipt = await text_of(pool, face, "a long one")
         assert text == TEXT
         assert receipt.targets == ("a", "b")  # type: ignore[attr-defined]
@@ -231,7 +231,7 @@ async def test_a_drip_is_known_by_the_targets_own_rate(face: str, provider: Prov
     with pool_of(provider, "openai", "anthropic", timeouts=Timeouts(throughput_window=0.3)) as pool:
         text, receipt = await text_of(pool, face, "a long one tokens=12")
         assert receipt.targets == ("a",)  # type: ignore[attr-defined]
-        assert len(pool._gate.members[0].rates) == 1
+        assert len(pool._scheduler.members[0].rates) == 1
         await pool.aclose()
 
 

@@ -26,7 +26,7 @@ from hotspare.errors import (
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import Kind
 from hotspare._engine.folding import reply_of
-from hotspare.providers.http_backend import WireBackend, backend_for
+from hotspare.providers.http_backend import HttpBackend, backend_for
 from hotspare.target import Target
 
 ASK = ChatRequest(messages=[{"role": "user", "content": "hi"}])
@@ -129,14 +129,14 @@ def event(text: str = "", reason: str | None = None) -> bytes:
 END, DONE = event(reason="stop"), b"data: [DONE]\n\n"
 
 
-def backend(server: Server, http: Http, provider: str = "openai", **fields: Any) -> WireBackend:
+def backend(server: Server, http: Http, provider: str = "openai", **fields: Any) -> HttpBackend:
     target = Target(f"{provider}/m", base_url=server.url, api_key="k", **fields)
     found = backend_for(target, http, {})
-    assert isinstance(found, WireBackend)
+    assert isinstance(found, HttpBackend)
     return found
 
 
-async def everything(mode: str, member: WireBackend, *, timeout: float = 20, stall: float = 20) -> ChatReply:
+async def everything(mode: str, member: HttpBackend, *, timeout: float = 20, stall: float = 20) -> ChatReply:
     """The answer in one of the four ways of asking."""
     chunks: list[ChatChunk] = []
     if mode == "send":
@@ -354,7 +354,7 @@ def test_what_json_has_no_words_for_never_leaves(server: Server, http: Http) -> 
 
 def test_no_key_in_sight(server: Server, http: Http) -> None:
     """Neither a backend's repr nor an error of its construction shows the key."""
-    assert "k" not in repr(backend(server, http, name="eu")).replace("WireBackend", "")
+    assert "k" not in repr(backend(server, http, name="eu")).replace("HttpBackend", "")
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
         backend_for(Target("openai/m"), http, {})
 
