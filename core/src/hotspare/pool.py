@@ -94,6 +94,7 @@ class Pool:
         self._scheduler = Scheduler(self._states, self.policy, rng or random.Random())
         self._listeners = [_checked(listener) for listener in listeners]
         self._clock = clock_of(clock)
+        self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
         self._ids = itertools.count(1)
         self._closed = False
         fork.watch(self._scheduler)
@@ -160,11 +161,11 @@ class Pool:
     ) -> Explanation:
         """Which targets would be tried, in what order, and why the others are skipped. No call is made."""
         call = self._call(request, {"model": model} if model else {}, streaming=False)
-        return self._scheduler.explain(call, call.request.model or "default", self._clock())
+        return self._scheduler.explain(call, call.request.model or "default", self._now())
 
     def health(self) -> PoolHealth:
         """A typed snapshot of the state of every target and domain. It changes nothing."""
-        return self._scheduler.health(self._clock())
+        return self._scheduler.health(self._now())
 
     def subscribe(self, listener: events.Listener) -> Callable[[], None]:
         """Have `listener` called with every event; returns a function that ends that. It should return quickly."""
@@ -213,7 +214,7 @@ class Pool:
                 f"no target can be sent this request. Fields that each target cannot be sent: {reasons}. "
                 "Leave the field out, or let a target drop it (Target.droppable)"
             )
-        return flow(call, self._scheduler, self.policy, self._clock)
+        return flow(call, self._scheduler, self.policy, self._now)
 
     def _call(self, request: str | Sequence[Message] | ChatRequest, options: CallOptions, *, streaming: bool) -> Call:
         if self._closed:
@@ -224,7 +225,7 @@ class Pool:
         _check_options(deadline, max_attempts, completion)
         checked = request_of(request, **fields)
         _, tiers = tiers_for(checked.model, self._routes, self._states)
-        now, policy = self._clock(), self.policy
+        now, policy = self._now(), self.policy
         return Call(
             f"call-{next(self._ids)}",
             checked,

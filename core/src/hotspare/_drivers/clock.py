@@ -37,7 +37,7 @@ class Clock(Protocol):
 
 
 class RealClock:
-    """Real time. `now` may be replaced, as older tests do; waiting is always real."""
+    """Real time: a function of the time, and real waiting."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now

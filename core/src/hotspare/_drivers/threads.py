@@ -217,7 +217,7 @@ def _close(attempt: Attempt) -> None:
 
 def run_attempt(attempt: Attempt, handle: AbortHandle) -> Outcome:
     """Make an attempt: to its whole answer, or to the first content of its stream."""
-    handle.limit(attempt.timeout)
+    handle.limit(attempt.timeout, from_now=True)
     try:
         if attempt.unary:
             attempt.result = attempt.state.backend.send(attempt.request, timeout=attempt.timeout)

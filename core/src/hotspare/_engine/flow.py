@@ -95,17 +95,17 @@ def _read_stream(
     read = Read(attempt)
     event: Event = first
     while True:
-        if isinstance(event, Broke):
-            raise event.error
         if event is LATE:
             raise monitor.timeout_error()
+        if isinstance(event, Broke):
+            raise event.error
         assert event is None or isinstance(event, ChatChunk)
         chunk = monitor.process(event)
         if emit and chunk is not None:
             yield chunk
         if monitor.done:
             return
-        read.within = monitor.time_left()
+        read.within = monitor.time_left
         event = yield read
 
 

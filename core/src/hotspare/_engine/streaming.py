@@ -23,11 +23,12 @@ from hotspare.target import Target
 class StreamMonitor:
     """Watches the streams of one call: time, throughput, what was handed out, where parts were joined.
 
-    `done`: the answer is complete. `error`: the latest break.
+    `done`: the answer is complete. `time_left`: seconds to wait for the next chunk. `error`: the latest break.
     """
 
     def __init__(self, call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], float]) -> None:
         self.done = False
+        self.time_left = 0.0
         self.error: Exception | None = None
         self._call = call
         self._scheduler = scheduler
@@ -56,12 +57,6 @@ class StreamMonitor:
         if len(self._targets) > 1:
             self._splice_points.append(len(text))
 
-    def time_left(self) -> float:
-        """Seconds until the stream counts as stalled, or its time is over."""
-        now = self._clock()
-        left = self._last_progress + self._attempt.stall - now
-        return max(0.0, left if self._ends_at is None else min(left, self._ends_at - now))
-
     def process(self, chunk: ChatChunk | None) -> ChatChunk | None:
         """What the caller is given of this chunk; None for what is no content, or is held back until it can be joined.
 
@@ -74,8 +69,7 @@ class StreamMonitor:
         if chunk.is_content:
             self._record_progress(chunk)
         elif not self.done:
-            if self.time_left() <= 0:
-                raise self.timeout_error()
+            self._update_time_left(self._clock())
             return None
         if self._splicer is not None:
             text = self._splicer.feed(chunk.text) + (self._splicer.finish() if self.done else "")
@@ -100,16 +94,22 @@ class StreamMonitor:
 
     def _record_progress(self, chunk: ChatChunk) -> None:
         now = self._clock()
-        if self._ends_at is not None and now >= self._ends_at:
-            raise self.timeout_error()
         if self._pieces:
             self._longest_gap = max(self._longest_gap, now - self._last_progress)
         self._last_progress = now
+        self._update_time_left(now)
         self._pieces += 1
         self._window_bytes += len((chunk.text or chunk.reasoning).encode())
         self._window_bytes += sum(len(delta.arguments) for delta in chunk.tool_calls)
         if now - self._window_start >= self._policy.timeouts.throughput_window > 0:
             self._check_throughput(now)
+
+    def _update_time_left(self, now: float) -> None:
+        """Raises AttemptTimeout if the stream has stalled, or its time is over."""
+        left = self._last_progress + self._attempt.stall - now
+        self.time_left = left if self._ends_at is None else min(left, self._ends_at - now)
+        if self.time_left <= 0:
+            raise self.timeout_error()
 
     def _check_throughput(self, now: float) -> None:
         """Once per window: leave a stream that is too slow, if its answer can go on elsewhere."""

@@ -6,8 +6,7 @@ No I/O and no lock: the scheduler holds the lock for every method of this class.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from math import inf
 
 from hotspare import events
@@ -27,6 +26,7 @@ class HealthTracker:
         self.domains: dict[Domain, CircuitBreaker] = {}
         self.pending_events: list[events.Event] = []
         self._members: dict[Domain, list[TargetState]] = {}
+        self._breakers: dict[TargetState, tuple[CircuitBreaker, ...]] = {}  # its own, and those of its domains
         self._policy = policy
         self._rng = rng
         self.add(states)
@@ -38,15 +38,13 @@ class HealthTracker:
             for domain in state.domains:
                 self.domains.setdefault(domain, CircuitBreaker(self._policy.breaker))
                 self._members.setdefault(domain, []).append(state)
+            self._breakers[state] = (state.breaker, *(self.domains[domain] for domain in state.domains))
 
     # --- what can be read ----------------------------------------------------------------------------------------
 
     def available_at(self, state: TargetState, now: float) -> float:
         """When the target admits the next attempt, its domains considered; `now` or earlier: at once. `inf`: never."""
-        at = state.breaker.available_at(now)
-        for domain in state.domains:
-            at = max(at, self.domains[domain].available_at(now))
-        return at
+        return max([breaker.available_at(now) for breaker in self._breakers[state]])
 
     def retry_at(self, state: TargetState, failure: tuple[Kind, float] | None, now: float) -> float:
         """When a call has reason to try this target: once it is available, and if it failed this call (`failure`: kind
@@ -55,7 +53,7 @@ class HealthTracker:
         at = self.available_at(state, now)
         if at <= now and failure is not None and not self.may_retry(state, failure, now):
             return failure[1] + self._policy.breaker.break_duration
-        if at < inf and any(breaker.state is State.HALF_OPEN for breaker in self._breakers(state)):
+        if at < inf and any(breaker.state is State.HALF_OPEN for breaker in self._breakers[state]):
             return min(at, now + self._policy.breaker.break_duration)
         return at
 
@@ -80,34 +78,31 @@ class HealthTracker:
             return "rate limited"
         return f"circuit breaker open ({state.breaker.reason or 'failing'})"
 
-    def _breakers(self, state: TargetState) -> Iterator[CircuitBreaker]:
-        yield state.breaker
-        for domain in state.domains:
-            yield self.domains[domain]
-
     # --- permits and time ----------------------------------------------------------------------------------------
 
     def acquire(self, state: TargetState, now: float, *, tracks_ttft: bool, last_resort: bool) -> Permit:
         """Admit an attempt at a target and its domains. `tracks_ttft`: waiting long for its first token is evidence."""
         permit = Permit(now, state.breaker.epoch, last_resort=last_resort)
-        with self._transitions(state, now):
-            for breaker in self._breakers(state):
-                breaker.acquire(permit, now)
+        before = self._current_states(state)
+        for breaker in self._breakers[state]:
+            breaker.acquire(permit, now)
+        self._emit_transitions(state, before, now)
         if tracks_ttft:
             state.breaker.in_flight[permit] = None
         return permit
 
     def release(self, state: TargetState, permit: Permit) -> None:
         """Take a permit back."""
-        for breaker in self._breakers(state):
+        for breaker in self._breakers[state]:
             breaker.release(permit)
 
     def advance(self, states: Iterable[TargetState], now: float) -> None:
         """Make the transitions that time alone brings."""
         for state in states:
             if state.breaker.state is State.RECOVERING:
-                with self._transitions(state, now):
-                    state.breaker.advance(now)
+                before = self._current_states(state)
+                state.breaker.advance(now)
+                self._emit_transitions(state, before, now)
 
     def open_if_stalled(self, state: TargetState, now: float) -> None:
         """Open the breaker of a target whose streams wait too long for their first token, before any of them has failed."""
@@ -145,18 +140,19 @@ class HealthTracker:
         state.key_rejected = False
         if permit.epoch != state.breaker.epoch:
             return
-        with self._transitions(state, now):
-            state.breaker.record_success(permit.started, now)
-            for domain in state.domains:
-                breaker = self.domains[domain]
-                was_open = breaker.state in (State.OPEN, State.HALF_OPEN)
-                breaker.record_success(permit.started, now)
-                if was_open:
-                    # One probe serves the domain: its other targets may be probed now, one attempt each.
-                    breaker.recover(now, slow_start=False)
-                    for other in self._members[domain]:
-                        if other.breaker.state is State.OPEN and not other.key_rejected:
-                            other.breaker.probe_from(now)
+        before = self._current_states(state)
+        state.breaker.record_success(permit.started, now)
+        for domain in state.domains:
+            breaker = self.domains[domain]
+            was_open = breaker.state in (State.OPEN, State.HALF_OPEN)
+            breaker.record_success(permit.started, now)
+            if was_open:
+                # One probe serves the domain: its other targets may be probed now, one attempt each.
+                breaker.recover(now, slow_start=False)
+                for other in self._members[domain]:
+                    if other.breaker.state is State.OPEN and not other.key_rejected:
+                        other.breaker.probe_from(now)
+        self._emit_transitions(state, before, now)
 
     def record_failure(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
         """A failure counts against the target, and without a connection against its region too."""
@@ -184,10 +180,11 @@ class HealthTracker:
         """A rejected key or a used-up quota: the target opens, and everything on the same account with it."""
         reset = outcome.retry_after if outcome.kind is Kind.QUOTA else None
         at_least = reset or self._policy.breaker.auth_break_duration
-        with self._transitions(state, now):
-            state.key_rejected = outcome.kind is Kind.AUTH
-            state.breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
-            state.breaker.open(now, self._rng, at_least=at_least)
+        before = self._current_states(state)
+        state.key_rejected = outcome.kind is Kind.AUTH
+        state.breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
+        state.breaker.open(now, self._rng, at_least=at_least)
+        self._emit_transitions(state, before, now)
         if outcome.fault_scope == "account":
             for domain in state.domains:
                 if domain.level == "account" and len(self._members[domain]) > 1:
@@ -195,11 +192,11 @@ class HealthTracker:
         self.pending_events.append(events.NeedsAttention(state.name, outcome.kind, outcome.message))
 
     def _open(self, state: TargetState, now: float, outcome: Outcome | None = None) -> None:
-        breaker = state.breaker
-        with self._transitions(state, now):
-            if outcome is not None and (breaker.state is not State.CLOSED or not breaker.reason):
-                breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
-            breaker.open(now, self._rng, at_least=(outcome.retry_after or 0.0) if outcome else 0.0)
+        breaker, before = state.breaker, self._current_states(state)
+        if outcome is not None and (breaker.state is not State.CLOSED or not breaker.reason):
+            breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
+        breaker.open(now, self._rng, at_least=(outcome.retry_after or 0.0) if outcome else 0.0)
+        self._emit_transitions(state, before, now)
         for domain in state.domains:
             if self.domains[domain].state in (State.CLOSED, State.RECOVERING) and is_down(
                 domain, self._members[domain], now, self._policy.breaker.window_max
@@ -215,14 +212,14 @@ class HealthTracker:
 
     # --- events --------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _transitions(self, state: TargetState, now: float) -> Iterator[None]:
-        """An event for each breaker of the target and its domains that has moved at the end of the block."""
-        before = [(breaker, breaker.state) for breaker in self._breakers(state)]
-        yield
-        names = (state.name, *map(str, state.domains))
-        for name, (breaker, was) in zip(names, before, strict=True):
+    def _current_states(self, state: TargetState) -> list[State]:
+        return [breaker.state for breaker in self._breakers[state]]
+
+    def _emit_transitions(self, state: TargetState, before: list[State], now: float) -> None:
+        """An event for each breaker of the target and its domains that is in another state than `before`."""
+        for place, (breaker, was) in enumerate(zip(self._breakers[state], before, strict=True)):
             if breaker.state is not was:
+                name = str(state.domains[place - 1]) if place else state.name
                 self._emit(name, was, breaker, now)
 
     def _emit(self, name: str, before: State, breaker: CircuitBreaker, now: float) -> None:

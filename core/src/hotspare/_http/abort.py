@@ -21,6 +21,7 @@ class AbortHandle:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._limit: float | None = None
         self._deadline: float | None = None
         self._socket: socket.socket | None = None
         self._aborted = False
@@ -28,18 +29,26 @@ class AbortHandle:
 
     # --- time ----------------------------------------------------------------------------------------------------
 
-    def limit(self, seconds: float | None) -> None:
-        """Bound all that is waited for from now on, together, to so many seconds (None: unbounded)."""
-        self._deadline = None if seconds is None else self._clock() + seconds
+    def limit(self, seconds: float | None, *, from_now: bool = False) -> None:
+        """Bound all that is waited for, together, to so many seconds (None: unbounded). They count from the first wait, so
+        that reading what is there already costs no look at the clock, or from now."""
+        self._limit, self._deadline = seconds, None
+        if from_now:
+            self.remaining()
 
     def remaining(self) -> float | None:
         """Seconds until the bound (0 once it is over); None: unbounded."""
-        return None if self._deadline is None else max(0.0, self._deadline - self._clock())
+        if self._limit is None:
+            return None
+        now = self._clock()
+        if self._deadline is None:
+            self._deadline = now + self._limit
+        return max(0.0, self._deadline - now)
 
     @property
     def expired(self) -> bool:
         """Whether the bound is over. Socket timeouts are rounded, hence the tolerance of one of the shortest."""
-        left = self.remaining()
+        left = None if self._deadline is None else self.remaining()
         return left is not None and left <= MIN_TIMEOUT
 
     def timeout(self, default: float | None) -> float | None:
