@@ -22,23 +22,24 @@ class Breaker:
     failure_span: seconds that those failures must span, so that a burst of concurrent calls is one observation. 1.
     failure_ratio: fraction of failures in the recent window that opens it. 0.5: a target that fails every second call
         costs more latency than it saves.
-    minimum_throughput: outcomes that the window must hold before the ratio counts. 10: fewer say little (as in Polly).
+    minimum_throughput: outcomes that the window must hold before the ratio counts. 10: a ratio of fewer outcomes is not
+        reliable (Polly has the same setting).
     window_calls, window_seconds: the window is the last 20 outcomes or the last 10 s, whichever holds more.
     window_max: outcomes older than this are forgotten. 120.
-    stalled_calls: calls that wait beyond their bound, with none answered meanwhile, that open it before any has failed.
-        3: one slow answer is an accident.
+    stalled_calls: calls waiting longer than their timeout, with no later call answered meanwhile, that open it before any
+        of them has failed. 3: one slow answer proves nothing.
     break_duration: how long it stays open the first time; doubles with each trip. 5, jittered to 2.5-5 so that many
         processes do not probe at the same moment.
-    max_break_duration: upper bound of that. 30: a recovery is noticed within half a minute.
+    max_break_duration: upper bound of the doubled `break_duration`. 30: a recovery is noticed within half a minute.
     max_retry_after: longest Retry-After that is honoured. 3600.
     auth_break_duration: how long it stays open after a 401 or 403, or after a used-up quota whose reset is unknown. 300:
         a human has to act.
     rate_limit_backoff, max_rate_limit_backoff: how long a target is avoided after a 429 without Retry-After. 1, doubling
         to 30.
-    backoff_reset: seconds in the closed state that take back one trip. 60.
+    backoff_reset: seconds in the closed state after which one doubling of `break_duration` is taken back. 60.
     probe_lease: seconds after which a probe that never reported back is given up. 60.
     slow_start: seconds over which the traffic of a recovered target grows back to its full share. 30.
-    slow_start_min_share: the share that it begins with. 0.1: enough to learn from, little to lose.
+    slow_start_min_share: share of its traffic at the beginning of a slow start. 0.1: enough to see whether it has recovered.
     """
 
     consecutive_failures: int = 5
@@ -65,20 +66,21 @@ class Breaker:
 class Timeouts:
     """How long one attempt may take while other targets are left; the last one gets the rest of the deadline.
 
-    factor: an attempt gets this many times the target's own p95. 3: beyond that, another target is the better bet.
-    first_token_min, first_token_max: bounds of that for the first token of a stream. 5 and 30.
-    first_token: for the first token, while the target has no record yet. 10.
-    first_token_reasoning: the same where the model or the request reasons before it answers. 45.
-    completion_min: lower bound for a whole answer. 15.
-    completion: for a whole answer, while the target has no record yet. 60.
+    factor: an attempt's timeout is this many times the target's own p95. 3: beyond that, another target is likely to be
+        faster.
+    first_token_min, first_token_max: bounds of the timeout to the first token of a stream. 5 and 30.
+    first_token: timeout to the first token, while the target has no record yet. 10.
+    first_token_reasoning: used instead of `first_token` if the model or the request reasons before it answers. 45.
+    completion_min: lower bound of the timeout for a whole answer. 15.
+    completion: timeout for a whole answer, while the target has no record yet. 60.
     stall, stall_factor, stall_min: longest silence inside a stream once it has begun. 30 s until the target's own gaps
         are known; then `stall_factor` (5) times the p95 of the longest gaps of its streams, between `stall_min` (5) and
         `stall`.
     min_throughput, throughput_window: a plain-text stream that delivers fewer bytes a second than this over so many
         seconds is left for another target, if one is free. 8 and 15: a token a second is below reading speed. A window
         of 0 switches this off.
-    min_throughput_ratio: the same for a stream below this fraction of the target's own median rate. 0.1: ten times
-        slower than usual is a fault.
+    min_throughput_ratio: a stream below this fraction of the target's own median rate is left in the same way. 0.1: ten
+        times slower than usual is a fault.
     max_deadline_fraction: an attempt never gets more than this fraction of the remaining deadline. 0.5, so that another
         target can still be tried.
     start_min: no attempt starts with less time left than this, or than the target's p50. 1.
@@ -127,9 +129,9 @@ class Hedge:
     At most one a call, to another failure domain, to a target whose breaker is closed, and only before the first content
     (of a whole answer: before it is complete). The loser's connection is closed at once; its prompt counts into the cost.
 
-    min_delay: seconds that the first attempt has in any case. 0.5: nobody notices less.
-    p95_factor: times the first target's own p95, which it has as well. 1.25: at the p95 itself one call in twenty would be
-        hedged in normal operation. Nothing is hedged before the target has a record (`Timeouts.min_samples`).
+    min_delay: seconds after which a hedge may start at the earliest. 0.5: users hardly notice a shorter wait.
+    p95_factor: a hedge also waits this many times the first target's own p95. 1.25: at the p95 itself one call in twenty
+        would be hedged in normal operation. Nothing is hedged before the target has a record (`Timeouts.min_samples`).
     max_extra_calls: hedges per call, at most. 0.05 (Dean and Barroso, "The Tail at Scale", 2013: 5 % extra load).
     max_saved: most hedges that may be saved up while none is needed. 10.
     max_price_ratio: a hedge never goes to a target whose known prices are over this many times the first one's. 2.
@@ -147,15 +149,15 @@ class Policy:
     """What a call may do. Every field can be given to `Pool(...)` as a keyword; some of them to a single call too.
 
     deadline: seconds to the first content of a stream, or to a whole answer. 120: the longest wait of common gateways.
-    total_deadline: seconds to the end of a stream. None: only a stall ends it.
+    total_deadline: seconds to the end of a stream. None: no limit, as long as the stream makes progress.
     max_attempts: attempts of one call in all. 6.
     strategy: which target of a tier is tried first. `ordered`: as written; `weighted`: at random, by weight.
-    retry_same_target: where the one retry of a call goes. `always`: to the target that failed, at once; `never`: there
-        only after all other targets; `auto`: at once if the failure was fast, of kind SERVER or a reset, and the target
-        mostly answers.
-    fast_failure: a failure within so many seconds is fast. 1: a retry that follows a slow failure doubles a long wait.
+    retry_same_target: when a call retries a target that failed; it does so once. `always`: before any other target is
+        tried; `never`: only after all other targets; `auto`: before any other target if the failure was fast, of kind
+        SERVER or a reset, and the target mostly answers, otherwise after all others.
+    fast_failure: a failure within this many seconds is fast. 1: a retry after a slow failure would double a long wait.
     doubt_invalid_after: INVALID outcomes in a row after which a target is doubted, and another one is tried. 3: two bad
-        requests in a row are common while a program is written.
+        requests in a row are common during development.
     max_retry_after_wait: longest Retry-After of a 429 that a call waits out on the same target before it fails over. 0:
         another target answers sooner.
     wait: the pause before a retry, any of tenacity's `wait_*`. None: 50-250 ms at random.
@@ -163,14 +165,15 @@ class Policy:
         bound.
     when_all_down: `wait` for the earliest recovery while the deadline lasts, or `fail` at once.
     max_waiters: calls that may wait in a pool; further ones fail at once, with a `retry_after`. 1000.
-    wake_interval, wake_spread: seconds between two waiting calls that go on after a recovery, so that what has just
-        recovered is not overloaded; and seconds within which all of them go on, however many they are. 0.01 and 3.
+    wake_interval, wake_spread: after a recovery, waiting calls continue this many seconds apart (0.01), so that the
+        recovered target is not overloaded, but all of them within `wake_spread` (3), because their deadlines run.
     failover_on: kinds that fail over although the request itself is at fault (CONTENT_FILTER, INVALID). None of them.
-    completion: how `chat` gets its answer: `wait` for it, or `stream` it underneath, so that a dead or stalled target is
-        noticed after the time of a first token. A target that refuses to stream is remembered, and waited for.
-        `Target.completion` and the `completion` of a call take precedence.
-    on_slow: what happens when an attempt's time is up while other targets are left. `abandon`: it is cancelled; `race`:
-        it continues beside the next one, and the first answer wins. Sync callers race in threads.
+    completion: how `chat` gets its answer. `wait`: it waits for the whole answer; `stream`: it reads the answer from a
+        stream, so that a dead or stalled target is noticed within the timeouts of streams. If a target refuses to stream,
+        this is remembered, and its whole answers are waited for. `Target.completion` and the `completion` of a call take
+        precedence.
+    on_slow: what happens when an attempt's timeout is over while other targets are left. `abandon`: it is cancelled;
+        `race`: it continues beside the next one, and the first answer wins. Sync callers race in threads.
     hedge: a `Hedge`, to start a second attempt before the first has failed. None: never.
     on_break: what happens when a stream breaks after its first content. `resume`: the next target continues plain text,
         without a repeated or lost word; `restart`: it answers from the beginning, and what was already handed out is

@@ -1,4 +1,4 @@
-"""Target: one model at one provider, in one region, on one account. Domain: what targets can lose together."""
+"""Target: one model at one provider, in one region, on one account. Domain: what several targets share and can lose at once."""
 
 from __future__ import annotations
 
@@ -45,31 +45,35 @@ class Domain(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """The smallest thing that can be called.
+    """One model at one provider, in one region, on one account: the smallest thing that can be called.
 
     Args:
-        id: ``provider/model``, e.g. ``openai/gpt-4.1``; the provider is a preset (see `hotspare.providers.presets`).
-        region: where it runs; two regions of one provider fail apart. Default: the host of `base_url`, if that is given.
-        account: whose quota and key it uses; two accounts are exhausted apart. Default: one a key.
-        base_url: default: the preset's own.
+        id: ``provider/model``, e.g. ``openai/gpt-4.1``. The provider is a preset (`hotspare.providers.presets`).
+        region: where it runs. Targets in two regions of one provider fail independently of each other. Default: the host
+            of `base_url`, if one is given.
+        account: the account whose key and quota it uses. Default: one account per key.
+        base_url: the provider's address. Default: the preset's own.
         api_key: a `SecretStr` (hotspare's or pydantic's) or a plain string. Default: the preset's environment variable.
-        name: how reports and errors call it; unique in a pool. Default: ``id@region``.
-        tier: lower tiers are asked first; targets of one tier are of equal standing. Default 0.
-        weight: share of the traffic under the `weighted` strategy. Must be above 0. Default 1.
+        name: its name in reports and errors, unique in a pool. Default: ``id@region``.
+        tier: lower tiers are tried first; targets of one tier are of equal standing. Default 0.
+        weight: relative share of the traffic under the strategy `weighted`. Must be above 0. Default 1.
         aliases: further model names that this target serves.
-        context_window: tokens; None means unknown, which never keeps a target from being asked.
-        max_output_tokens: sent where a provider requires a bound and the request names none (Anthropic). Default 4096.
-        lacks: what this model cannot do, e.g. ``{"vision"}``; a request that needs it goes elsewhere.
-        droppable: request fields that this target may leave out when its wire cannot carry them, e.g. ``{"seed"}``.
-        extra: body fields sent with every request to this target, merged over what hotspare writes.
-        headers: sent with every request to this target.
+        context_window: in tokens. None: unknown, which never excludes a target.
+        max_output_tokens: sent if the provider requires a limit and the request has none (Anthropic). Default 4096.
+        missing: capabilities that the model does not have, e.g. ``{"vision"}``. A request that needs one of them goes to
+            another target.
+        droppable: request fields that may be left out for this target if its wire format cannot carry them, e.g.
+            ``{"seed"}``.
+        extra: body fields sent with every request to this target, merged over the fields that hotspare writes.
+        headers: HTTP headers sent with every request to this target.
         price: USD per million tokens.
-        whole: how `chat` gets this target's answers, as `Policy.whole`. Default: the policy's.
-        reasons: whether the model thinks before its first token, which makes an unknown target's patience longer.
-        backend: an object that makes the call itself (a framework's own model); then `id` is only a label.
+        completion: how `chat` gets this target's answers, as `Policy.completion`. Default: the policy's.
+        reasoning: whether the model reasons before its first token. If so, `Timeouts.first_token_reasoning` applies to it
+            until it has a record.
+        backend: an object that makes the calls itself (a framework's own model). Then `id` is only a label.
 
     Raises:
-        ConfigError: naming the field, its value and the way out.
+        ConfigError: naming the field, its value and what to write instead.
     """
 
     id: str
@@ -116,7 +120,7 @@ class Target:
             if value is not None and not value > 0:
                 found.append(Problem.at(f"target.{name}", value, "must be above 0 tokens"))
         if self.completion not in (None, "wait", "stream"):
-            found.append(Problem.at("target.whole", self.completion, "must be wait or stream"))
+            found.append(Problem.at("target.completion", self.completion, "must be wait or stream"))
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
             found.append(Problem.at("target.base_url", self.base_url, "must begin with http:// or https://"))
         if self.price is not None and min(p for p in self.price if p is not None) < 0:
