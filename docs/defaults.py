@@ -1,8 +1,9 @@
-"""Writes the tables of defaults into the pages, from the docstrings in which each default stands beside its reason.
+"""Writes the tables of defaults into the documentation, from the docstrings of the classes that hold the settings.
 
-`<!-- table: Policy -->` begins a table of all fields, `<!-- table: Policy on_break hedge -->` one of these.
+`<!-- table: Policy -->` begins a table of all fields of a class, `<!-- table: Policy on_break hedge -->` one of the named
+fields. `<!-- end -->` ends it.
 
-python docs/defaults.py      # tests/docs checks that it was run
+    python docs/defaults.py      # a test in tests/docs fails if the tables are not up to date
 """
 
 import inspect
@@ -18,39 +19,44 @@ from hotspare.target import Target
 PAGES = [Path(__file__).with_name(name) for name in ("configuration.md", "streams.md")]
 CLASSES: dict[str, type] = {cls.__name__: cls for cls in (Target, Policy, Breaker, Timeouts, RetryBudget, Hedge)}
 MARK = re.compile(r"(<!-- table: (\w+)((?: \w+)*) -->\n).*?(\n<!-- end -->)", re.S)
+NAMES = r"[a-z][a-z0-9_]*(?:, [a-z][a-z0-9_]*)*"
+ENTRY = re.compile(rf"^ *({NAMES}): (.*?)(?=^ *{NAMES}: |^\w|^$|\Z)", re.M | re.S)
 
 
 def table(cls: type, only: Collection[str]) -> str:
-    """A row for each entry of a class's docstring: its fields (`only` these, if any are named), their defaults, what they
-    are and why so."""
-    known: dict[str, Field[Any]] = {knob.name: knob for knob in fields(cls)}
-    rows = ["| field | default | what it is, and why so |", "|---|---|---|"]
-    told: set[str] = set()
-    for names, words in re.findall(
-        r"^ *([a-z_]+(?:, [a-z_]+)*): (.*?)(?=^ *[a-z_]+(?:, [a-z_]+)*: |^\w|^$|\Z)",
-        inspect.getdoc(cls) or "",
-        re.M | re.S,
-    ):
-        found = [name for name in names.split(", ") if name in known]
-        if not found or told.intersection(found):
+    """One row per docstring entry of `cls`: field names, defaults, meaning. `only`: these fields; empty: all of them.
+
+    Raises ValueError for a field that the docstring does not describe, and for a name in `only` that is no field.
+    """
+    settings: dict[str, Field[Any]] = {setting.name: setting for setting in fields(cls)}
+    rows = ["| field | default | meaning, and the reason for the default |", "|---|---|---|"]
+    described: set[str] = set()
+    for names, words in ENTRY.findall(inspect.getdoc(cls) or ""):
+        found = [name for name in names.split(", ") if name in settings]
+        if not found or described.intersection(found):
             continue
-        told.update(found)
+        described.update(found)
         if only and not set(only).intersection(found):
             continue
         text = " ".join(words.replace("``", "`").split()).replace("|", "\\|")
-        rows.append(f"| {', '.join(f'`{n}`' for n in found)} | {', '.join(_shown(known[n]) for n in found)} | {text} |")
-    missing = [name for name in known if name not in told and not is_dataclass(_value(known[name]))]
+        defaults = ", ".join(_default(settings[name]) for name in found)
+        rows.append(f"| {', '.join(f'`{name}`' for name in found)} | {defaults} | {text} |")
+    missing = [name for name in settings if name not in described and not is_dataclass(_value(settings[name]))]
     if missing:
-        raise SystemExit(f"{cls.__name__}: its docstring does not tell {', '.join(missing)}")
+        raise ValueError(f"{cls.__name__}: the docstring does not describe {', '.join(missing)}")
+    unknown = sorted(set(only).difference(described))
+    if unknown:
+        raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}: correct the page's `<!-- table: … -->`")
     return "\n".join(rows)
 
 
-def _value(knob: Field[Any]) -> Any:
-    return knob.default if knob.default_factory is MISSING else knob.default_factory()
+def _value(setting: Field[Any]) -> Any:
+    return setting.default if setting.default_factory is MISSING else setting.default_factory()
 
 
-def _shown(knob: Field[Any]) -> str:
-    value = _value(knob)
+def _default(setting: Field[Any]) -> str:
+    """A field's default as the table shows it."""
+    value = _value(setting)
     if value is MISSING:
         return "required"
     if isinstance(value, frozenset | dict):
@@ -60,8 +66,8 @@ def _shown(knob: Field[Any]) -> str:
     return "none" if value in (None, "") else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def written(page: str) -> str:
-    """The page with every table as the code has it."""
+def updated(page: str) -> str:
+    """The page with every table as the code has it now."""
 
     def fill(found: re.Match[str]) -> str:
         begin, name, only, end = found.groups()
@@ -71,5 +77,5 @@ def written(page: str) -> str:
 
 
 if __name__ == "__main__":
-    for page in PAGES:
-        page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in PAGES:
+        path.write_text(updated(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,9 +1,10 @@
-"""What README and docs show is run: Python blocks against the embedded provider, configurations and commands by parsing.
+"""The examples of the README and of `docs/` work: Python blocks run, configurations are loaded, commands are parsed.
 
-The blocks of a page are one story and share their names, from top to bottom. They are what a reader would paste: providers'
-default addresses, the official SDKs' address variables and the usual key variables lead to the embedded provider, and
-`hotspare.toml` lies in the working directory. `async def` functions without parameters that a block defines and nobody
-calls are run. A block after `<!-- no-run: the reason -->` is only compiled. `#>` comments are checked against what is printed.
+The blocks of a page run from top to bottom and share their names. They run against the embedded provider: the providers'
+default addresses, the address variables of the official SDKs and the usual key variables all lead to it, and
+`hotspare.toml` is in the working directory. An `async def` function without parameters that is defined in a block and never
+called is run, too. A block after `<!-- no-run: the reason -->` is only compiled. Comments after `#>` are compared with the
+output.
 """
 
 import ast
@@ -16,6 +17,7 @@ import sys
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import pytest
@@ -30,13 +32,13 @@ from typer.main import get_command
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("core/*.md")), *sorted(ROOT.glob("adapters/*/*.md"))]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
-STORIES = {
+BLOCKS = {
     str(path.relative_to(ROOT)): list(blocks)
     for path, blocks in groupby(find_examples(*PAGES), key=lambda example: example.path)
 }
 ENDPOINTS = {"openai": "a", "anthropic": "b", "gemini": "c", "deepseek": "d", "azure": "e"}
 WIRES = {"anthropic": "anthropic", "gemini": "gemini"}
-ADDRESSES = {  # which variable tells an official SDK or a framework where its provider is
+ADDRESSES = {  # variables from which official SDKs and frameworks read the address of a provider
     "OPENAI_BASE_URL": "openai", "OPENAI_API_BASE": "openai", "ANTHROPIC_BASE_URL": "anthropic", "ANTHROPIC_API_BASE": "anthropic",
     "ANTHROPIC_API_URL": "anthropic", "GOOGLE_GEMINI_BASE_URL": "gemini", "GEMINI_API_BASE": "gemini", "DEEPSEEK_API_BASE": "deepseek",
     "AZURE_OPENAI_ENDPOINT": "azure",
@@ -46,7 +48,7 @@ NO_RUN = re.compile(r"<!-- no-run: \S.* -->\s*$")
 
 @pytest.fixture
 def reader(provider: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The machine of a reader who has a key for every provider; each provider is an endpoint of the embedded one."""
+    """An environment with a key for every provider, in which each provider is an endpoint of the embedded one."""
     base = {}
     for name, preset in presets.PRESETS.items():
         base[name] = provider.base_url(ENDPOINTS.get(name, "f"), WIRES.get(name, "openai")) + (
@@ -62,14 +64,28 @@ def reader(provider: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
-def runs(example: CodeExample) -> bool:
-    """Whether no `no-run` stands above the block."""
+def is_runnable(example: CodeExample) -> bool:
+    """Whether the block is run: there is no `no-run` comment above it."""
     above = "\n".join(example.path.read_text(encoding="utf-8").splitlines()[: example.start_line - 1])
     return NO_RUN.search(above) is None
 
 
+def run(example: CodeExample, names: dict[str, object], eval_example: EvalExample) -> dict[str, Any]:
+    """Run a block with these names and return its names. A block that raises fails the test, with its page and line."""
+    run_block = eval_example.run_print_check if "#> " in example.source else eval_example.run
+    try:
+        return run_block(example, module_globals=names)
+    except Exception as error:
+        frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+        line = next((line for name, line in reversed(frames) if name == str(example.path)), example.start_line)
+        message = f"{example.path}:{line}: {type(error).__name__}: {error}"
+    # Outside of the `except` block: Python 3.11 cannot format the traceback that pytest-examples builds, and pytest would end
+    # the whole session with an internal error.
+    pytest.fail(message, pytrace=False)
+
+
 def uncalled(source: str) -> list[str]:
-    """Async functions without parameters that a block defines and never names again."""
+    """Names of the async functions without parameters that a block defines and does not call."""
     tree = ast.parse(source)
     named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     return [
@@ -80,24 +96,23 @@ def uncalled(source: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("reader")
-@pytest.mark.parametrize("page", STORIES)
+@pytest.mark.parametrize("page", BLOCKS)
 def test_python(page: str, eval_example: EvalExample) -> None:
-    """Every block runs, in the order in which the page tells it."""
+    """Every block of the page runs, in the order of the page."""
     names: dict[str, object] = {}
-    for example in STORIES[page]:
+    for example in BLOCKS[page]:
         compile(example.source, str(example.path), "exec")
-        if not runs(example):
+        if not is_runnable(example):
             continue
-        run = eval_example.run_print_check if "#> " in example.source else eval_example.run
-        names |= run(example, module_globals=names)
+        names |= run(example, names, eval_example)
         for name in uncalled(example.source):
-            story = names[name]
-            assert inspect.iscoroutinefunction(story)
-            asyncio.run(story())
+            function = names[name]
+            assert inspect.iscoroutinefunction(function)
+            asyncio.run(function())
 
 
 def blocks(*languages: str, about: str = "") -> list[ParameterSet]:
-    """Fenced blocks of these languages that hold the word `about`, by page and line."""
+    """Fenced blocks of these languages that contain the text `about`, identified by page and line."""
     fence = re.compile(rf"^```(?:{'|'.join(languages)})\b[^\n]*\n(.*?)^```", re.S | re.M)
     return [
         pytest.param(found[1], id=f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, found.start()) + 1}")
@@ -111,22 +126,22 @@ def blocks(*languages: str, about: str = "") -> list[ParameterSet]:
 @pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("text", blocks("toml", about="targets"))
 def test_toml(text: str) -> None:
-    """A shown configuration builds a pool."""
-    Path("shown.toml").write_text(text, encoding="utf-8")
-    Pool.from_config("shown.toml").close()
+    """A TOML configuration in the documentation builds a pool."""
+    Path("example.toml").write_text(text, encoding="utf-8")
+    Pool.from_config("example.toml").close()
 
 
 @pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("text", blocks("yaml", about="targets"))
 def test_yaml(text: str) -> None:
-    """A shown configuration builds a pool."""
-    Path("shown.yaml").write_text(text, encoding="utf-8")
-    Pool.from_config("shown.yaml").close()
+    """A YAML configuration in the documentation builds a pool."""
+    Path("example.yaml").write_text(text, encoding="utf-8")
+    Pool.from_config("example.yaml").close()
 
 
 @pytest.mark.parametrize("text", blocks("bash", "sh", "shell", "console"))
 def test_commands(text: str) -> None:
-    """A shown `hotspare …` has these options, a shown `make …` this target."""
+    """Each `hotspare …` command in the documentation has these options, and each `make …` command exists."""
     commands: Any = get_command(app)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for line in text.splitlines():
