@@ -1,11 +1,11 @@
-"""Ask a LiteLLM proxy that has a hotspare pool behind it, with the official openai client.
+"""Send requests to a LiteLLM proxy with a hotspare pool behind it, using the official openai client.
 
     export LITELLM_MASTER_KEY=… OPENAI_API_KEY=… ANTHROPIC_API_KEY=…
     litellm --config config.yaml --port 4000 &
     python ask.py http://127.0.0.1:4000
 
-`python ask.py --rehearse` needs no key: it starts the proxy itself, with an embedded provider behind it whose primary is
-dead.
+`python ask.py --rehearse` needs no key: it starts the proxy itself, with an embedded provider behind it whose primary
+target answers 503.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 
 
 def ask(base_url: str, key: str) -> None:
-    """A whole answer, a stream, and who gave it."""
+    """Print a whole answer with the target that gave it, and a stream."""
     client = OpenAI(base_url=base_url, api_key=key)
     reply = client.chat.completions.with_raw_response.create(
         model="gpt-4.1", messages=[{"role": "user", "content": "What's the weather in Seoul?"}]
@@ -44,7 +44,7 @@ def ask(base_url: str, key: str) -> None:
 
 @contextlib.contextmanager
 def proxy(key: str, config: Path = HERE / "config.yaml", **environment: str) -> Iterator[str]:
-    """A LiteLLM proxy of our own, until the block ends; its address."""
+    """Start a LiteLLM proxy, yield its address, and stop it at the end of the block."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -65,7 +65,7 @@ def proxy(key: str, config: Path = HERE / "config.yaml", **environment: str) -> 
 
 
 def wait_for(url: str, running: "subprocess.Popen[bytes]") -> None:
-    """Until the proxy answers. Raises RuntimeError if it ends instead."""
+    """Return when the proxy answers. Raises RuntimeError if its process ends first."""
     while running.poll() is None:
         with contextlib.suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(url, timeout=5):
             return
@@ -74,7 +74,7 @@ def wait_for(url: str, running: "subprocess.Popen[bytes]") -> None:
 
 
 def rehearse() -> None:
-    """The same without keys: the primary is dead, the other target answers."""
+    """The same without keys: the primary target fails, the other one answers."""
     from hotspare.drill.provider import KEY, Provider
 
     key = f"sk-{secrets.token_hex(16)}"
