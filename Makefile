@@ -1,13 +1,13 @@
-# Everything needed: Python 3.11 or newer with pip and venv, git, make. `make help` lists the targets.
+# Needs Python 3.11 or newer with pip and venv, git, and make. `make help` lists the commands.
 PYTHON ?= python3
 BIN := .venv/bin
-# uv does not read pip's configuration: hand pip's own package index on to it, whatever it is.
+# uv does not read pip's configuration: pass the package index that pip uses on to uv.
 INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || echo)}"; \
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
 .PHONY: help venv demo test natives lint types docs bench record clean
-help:  ## this list
+help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 .venv/bin/uv:
@@ -23,13 +23,13 @@ help:  ## this list
 	@$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e 'core[all]' -e adapters/langchain -e adapters/llama_index -e adapters/litellm
 	@touch $@ .venv/demo
 
-.venv/openai3: .venv/dev  # the next major version, beside the one that LiteLLM allows
+.venv/openai3: .venv/dev  # the next major version; LiteLLM needs the older one, so this one is installed apart from it
 	@$(UV) pip install --quiet --python $(BIN)/python --target $@ --no-deps openai==3.57.0
 
-venv: .venv/dev .venv/openai3  ## the development environment in .venv
-demo: .venv/demo  ## a rehearsed regional outage: no key, no network
+venv: .venv/dev .venv/openai3  ## set up the development environment in .venv
+demo: .venv/demo  ## rehearse a regional outage with real HTTP calls; needs no key and no network
 	@$(BIN)/hotspare drill
-test: .venv/dev .venv/openai3  ## all tests
+test: .venv/dev .venv/openai3  ## run all tests; ARGS="…" is passed to pytest
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -q -n auto --dist worksteal $(ARGS)
 	@$(BIN)/coverage combine -q
@@ -45,24 +45,24 @@ test: .venv/dev .venv/openai3  ## all tests
 	@$(UV) pip install --quiet --python .venv-google/bin/python -c adapters/langchain/constraints.txt -e core -e adapters/langchain \
 		langchain langchain-openai langchain-anthropic langchain-google-genai langchain-tests langgraph pytest hypothesis trio
 	@touch $@
-natives: .venv-natives/done .venv-google/done  ## frameworks' own models as members, whose SDKs cannot live beside each other
+natives: .venv-natives/done .venv-google/done  ## test frameworks' own models as targets, in environments for SDKs that cannot be installed together
 	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_native.py
 	@.venv-google/bin/python -m pytest -q tests/adapters/langchain/test_native.py tests/adapters/langchain/test_portability.py -k "google or gemini-native"
-lint: .venv/dev  ## ruff and the import contracts
+lint: .venv/dev  ## check with ruff, and check the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
-types: .venv/dev  ## mypy --strict and pyright strict
+types: .venv/dev  ## check the types: mypy --strict and pyright strict
 	@$(BIN)/mypy && $(BIN)/mypy tests/typing && $(BIN)/pyright
 docs: .venv/dev  ## build the documentation
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-bench: .venv/dev  ## measure hotspare beside its peers, the transports, what hedging does, and what a dead primary costs in LangChain
+bench: .venv/dev  ## run the benchmarks: other clients, HTTP transports, hedging, a failed primary in LangChain
 	@LITELLM_LOCAL_MODEL_COST_MAP=True $(BIN)/python benchmarks/peers.py
 	@$(BIN)/python benchmarks/transport.py
 	@$(BIN)/python benchmarks/hedging.py
 	@$(BIN)/python benchmarks/langchain_dead_primary.py
-record: .venv/dev .record/aimock  ## record the cassettes anew from local servers, or PROVIDER=openai with its real key
+record: .venv/dev .record/aimock  ## record the cassettes again from local servers; PROVIDER=openai records from the provider itself, with its key
 	@$(BIN)/python -m tests.support.record $(PROVIDER)
 .record/aimock: tests/support/servers/package.json
-	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && npm --version >/dev/null 2>&1 || { echo "make record needs Node.js 20 or newer with npm: the server it records from is an npm package"; exit 1; }
+	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && npm --version >/dev/null 2>&1 || { echo "make record needs Node.js 20 or newer with npm: the server that it records from is an npm package"; exit 1; }
 	@mkdir -p .record && cp $< .record/ && npm install --prefix .record --no-package-lock --no-fund --no-audit --silent && touch $@
-clean:  ## remove what was built
+clean:  ## remove virtual environments, caches and built files
 	rm -rf .venv .venv-natives .venv-google .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
