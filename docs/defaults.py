@@ -20,6 +20,8 @@ PAGES = [Path(__file__).with_name(name) for name in ("configuration.md", "stream
 CLASSES: dict[str, type] = {cls.__name__: cls for cls in (Target, Policy, Breaker, Timeouts, RetryBudget, Hedge)}
 MARK = re.compile(r"(<!-- table: (\w+)((?: \w+)*) -->\n).*?(\n<!-- end -->)", re.S)
 NAMES = r"[a-z][a-z0-9_]*(?:, [a-z][a-z0-9_]*)*"
+ONLY_THE_DEFAULT = re.compile(r"(?<=\.) (?:Default )?\d[\d.]*(?: and \d[\d.]*)?\.$")
+"""A last sentence that only repeats the default, which has a column of its own."""
 ENTRY = re.compile(rf"^ *({NAMES}): (.*?)(?=^ *{NAMES}: |^\w|^$|\Z)", re.M | re.S)
 
 
@@ -38,7 +40,7 @@ def table(cls: type, only: Collection[str]) -> str:
         described.update(found)
         if only and not set(only).intersection(found):
             continue
-        text = " ".join(words.replace("``", "`").split()).replace("|", "\\|")
+        text = ONLY_THE_DEFAULT.sub("", " ".join(words.replace("``", "`").split())).replace("|", "\\|")
         defaults = ", ".join(_default(settings[name]) for name in found)
         rows.append(f"| {', '.join(f'`{name}`' for name in found)} | {defaults} | {text} |")
     missing = [name for name in settings if name not in described and not is_dataclass(_value(settings[name]))]
