@@ -1,10 +1,10 @@
-"""What hedging does to the tail: the time to first token with and without it, side by side, in about a minute.
+"""Measures what hedging does to tail latency: time to first token with and without it, in about a minute.
 
-    python benchmarks/hedging.py            # 2,000 streams each, forty at a time
+    python benchmarks/hedging.py            # 2,000 streams each, 40 at a time
     python benchmarks/hedging.py --calls 400
 
-The primary answers after 0.4 s, every twentieth call after ten times that; the spare in another region after 0.15 s.
-`extra` is what a second attempt beside the first costs: attempts above one a call, counted at the providers.
+The primary target answers after 0.4 s, and every twentieth call after ten times that. The second target, in another region,
+answers after 0.15 s. `extra attempts` is the cost of hedging: attempts above one per call, counted at the providers.
 """
 
 import argparse
@@ -18,16 +18,16 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-USUAL, SLOWER, SPARE, EVERY, CALLERS = 0.4, 10, 0.15, 20, 40
+USUAL, SLOWER, SECOND, EVERY, CALLERS = 0.4, 10, 0.15, 20, 40
 
 
 def pool_of(provider: Provider, hedge: Hedge | None, calls: int) -> Pool:
-    """A primary and a spare, as the provider is told to be."""
+    """A pool of a primary and a second target, with their latencies set at the provider."""
     provider.reset()
     for number in range(EVERY - 1, calls, EVERY):
         provider.fault("a", "slow", seconds=USUAL * (SLOWER - 1), start=number, count=1)
     provider.fault("a", "latency", seconds=USUAL, gap=0.0)
-    provider.fault("b", "latency", seconds=SPARE, gap=0.0)
+    provider.fault("b", "latency", seconds=SECOND, gap=0.0)
     targets = [Target("openai/m", name=e, region=e, base_url=provider.base_url(e), api_key="test-key") for e in "ab"]
     return Pool(targets, hedge=hedge, deadline=30)
 
@@ -53,14 +53,14 @@ async def measure(pool: Pool, calls: int, progress: Progress, name: str) -> list
 
 
 def main() -> None:
-    """Measure both, print one table."""
+    """Measure both pools and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=2_000, help="streams with and without hedging (default 2000)")
+    parser.add_argument("--calls", type=int, default=2_000, help="number of streams for each pool (default 2000)")
     calls = parser.parse_args().calls
     table = Table("", "p50", "p95", "p99", "extra attempts", title=f"time to first token of {calls} streams")
     tails: list[float] = []
     with Provider("ab") as provider, Progress(transient=True) as progress:
-        for name, hedge in (("without hedging", None), ("Hedge(share=0.05)", Hedge(max_extra_calls=0.05))):
+        for name, hedge in (("without hedging", None), ("Hedge(max_extra_calls=0.05)", Hedge(max_extra_calls=0.05))):
             times = asyncio.run(measure(pool_of(provider, hedge, calls), calls, progress, name))
             extra = sum(provider.stats(e).requests for e in "ab") / calls - 1
             shown = [f"{quantile(times, share) or 0:.2f} s" for share in (0.5, 0.95, 0.99)]
@@ -68,7 +68,7 @@ def main() -> None:
             tails.append(quantile(times, 0.99) or 0.0)
     console = Console()
     console.print(table)
-    console.print(f"p99 falls {tails[0] / tails[1]:.1f} times")
+    console.print(f"p99 without hedging / p99 with hedging: {tails[0] / tails[1]:.1f}")
 
 
 if __name__ == "__main__":

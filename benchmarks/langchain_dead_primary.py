@@ -1,19 +1,19 @@
-"""What a dead primary costs each call in LangChain: a hotspare pool beside `with_fallbacks`, on loopback, in a minute.
+"""Measures what a primary target that is down adds to each call in LangChain: hotspare and `with_fallbacks`, in a minute.
 
-    python benchmarks/langchain_dead_primary.py            # the table
+    python benchmarks/langchain_dead_primary.py            # print the table
     python benchmarks/langchain_dead_primary.py --calls 500
 
-All set-ups talk to the embedded provider over real HTTP. A healthy twin of each set-up is called in turn with the one whose
-primary is dead, so that whatever slows this machine slows both. Columns, in milliseconds:
+All set-ups call the embedded provider over HTTP on loopback. Each set-up exists twice, with a working primary and with one
+that is down, and the two are called alternately, so that other load on the machine slows both. Columns, in milliseconds:
 
-* `healthy`: median of a call while the primary lives
-* `call 1`, `call 2`: what these two calls took with a dead primary
-* `later`: the median of the second call and every later one; `added`: how much that is over healthy
-* `hits`: requests that the dead primary still got, of so many calls
+* `healthy`: median latency of a call with a working primary
+* `call 1`, `call 2`: latency of the first two calls with the primary down
+* `later`: median of the second and all later calls with the primary down; `added`: `later` minus `healthy`
+* `hits`: requests that still reached the primary that is down, of how many calls
 
-Two ways to be dead: `refused` (nobody listens) and `503` (an answer after 200 ms, as an overloaded gateway gives it). One
-503 is no outage: with hotspare's default policy five of them in a row over a second, or half of the last ten calls, are.
-`consecutive_failures=1` is a pool whose user would rather leave at once.
+The primary is down in one of two ways: `refused` (no process listens) and `503` (a response after 200 ms, like an overloaded
+gateway's). With hotspare's default policy the breaker opens after five consecutive failures over a second, or when half of
+the last ten calls failed. `consecutive_failures=1` is a pool whose breaker opens at the first failure.
 """
 
 import argparse
@@ -30,11 +30,11 @@ from langchain_openai import ChatOpenAI
 
 Model = Runnable[Any, Any]
 SLOW = 12
-"""Calls of a set-up that waits for seconds each time: enough to see that it does not learn."""
+"""Number of calls for a set-up whose every call takes seconds."""
 
 
 class Row(NamedTuple):
-    """One set-up's figures, in milliseconds."""
+    """The figures of one set-up, in milliseconds."""
 
     name: str
     healthy: float
@@ -45,7 +45,7 @@ class Row(NamedTuple):
 
     @property
     def added(self) -> float:
-        """What a dead primary adds to the second call and every later one."""
+        """What the primary that is down adds to the second and all later calls."""
         return self.later - self.healthy
 
     def __str__(self) -> str:
@@ -56,20 +56,20 @@ class Row(NamedTuple):
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=200, help="calls of each set-up (default 200)")
+    parser.add_argument("--calls", type=int, default=200, help="number of calls for each set-up (default 200)")
     calls = parser.parse_args().calls
     with Provider() as provider:
-        for dead in ("refused", "503"):
+        for failure in ("refused", "503"):
             print(
-                f"\nprimary {dead}\n{'':<44}"
+                f"\nprimary: {failure}\n{'':<44}"
                 + "".join(f"{h:>10}" for h in ("healthy", "call 1", "call 2", "later", "added", "hits"))
             )
             for name, make, many in set_ups(provider):
-                print(measured(provider, name, make, dead, calls if many else min(calls, SLOW)), flush=True)
+                print(measured(provider, name, make, failure, calls if many else min(calls, SLOW)), flush=True)
 
 
 def set_ups(provider: Provider) -> list[tuple[str, Callable[[str, str], Model], bool]]:
-    """Name, how it is made of a primary and a spare endpoint, and whether its calls are quick enough for many."""
+    """Name, factory (taking the endpoints of the primary and the second target), and whether its calls are fast enough for many."""
 
     def native(endpoint: str, **fields: Any) -> ChatOpenAI:
         return ChatOpenAI(model="gpt-4.1", base_url=provider.base_url(endpoint), api_key=KEY, **fields)
@@ -77,41 +77,41 @@ def set_ups(provider: Provider) -> list[tuple[str, Callable[[str, str], Model], 
     def target(endpoint: str) -> Target:
         return Target("openai/gpt-4.1", name=endpoint, base_url=provider.base_url(endpoint), api_key=KEY)
 
-    leaves_at_once = Policy(breaker=Breaker(consecutive_failures=1, failure_span=0))
+    opens_at_once = Policy(breaker=Breaker(consecutive_failures=1, failure_span=0))
     return [
         ("ChatHotspare(targets=[…])", lambda p, s: ChatHotspare(targets=[target(p), target(s)]), True),
-        ("ChatHotspare(targets=[…]), consecutive_failures=1", lambda p, s: ChatHotspare(targets=[target(p), target(s)], policy=leaves_at_once), True),
+        ("ChatHotspare(targets=[…]), consecutive_failures=1", lambda p, s: ChatHotspare(targets=[target(p), target(s)], policy=opens_at_once), True),
         ("ChatHotspare(models=[ChatOpenAI, ChatOpenAI])", lambda p, s: ChatHotspare(models=[native(p), native(s)]), True),
         ("with_fallbacks, max_retries=0", lambda p, s: native(p, max_retries=0).with_fallbacks([native(s, max_retries=0)]), True),
         ("with_fallbacks, the SDK's own retries", lambda p, s: native(p).with_fallbacks([native(s)]), False),
     ]  # fmt: skip
 
 
-def measured(provider: Provider, name: str, make: Callable[[str, str], Model], dead: str, calls: int) -> Row:
-    """Call the healthy and the bereaved twin in turn."""
+def measured(provider: Provider, name: str, make: Callable[[str, str], Model], failure: str, calls: int) -> Row:
+    """Call the set-up with a working primary and the one whose primary is down alternately."""
     provider.reset()
-    healthy, bereaved = make("a", "b"), make("c", "d")
-    for warm in (healthy, bereaved):  # connections and imports are nobody's failover
+    healthy, degraded = make("a", "b"), make("c", "d")
+    for warm in (healthy, degraded):  # connections and imports are not part of the failover
         for _ in range(5):
             warm.invoke("tokens=5")
     make("d", "c").invoke("tokens=5")
-    if dead == "refused":
+    if failure == "refused":
         provider.fault("c", "refused")
     else:
         provider.fault("c", "slow", seconds=0.2)
         provider.fault("c", "status", status=503)
     before = provider.stats("c").requests
-    well: list[float] = []
-    ill: list[float] = []
+    with_primary: list[float] = []
+    without: list[float] = []
     for _ in range(calls):
-        well.append(timed(healthy))
-        ill.append(timed(bereaved))
-    hits = "-" if dead == "refused" else f"{provider.stats('c').requests - before}/{calls}"
-    return Row(name, statistics.median(well), ill[0], ill[1], statistics.median(ill[1:]), hits)
+        with_primary.append(timed(healthy))
+        without.append(timed(degraded))
+    hits = "-" if failure == "refused" else f"{provider.stats('c').requests - before}/{calls}"
+    return Row(name, statistics.median(with_primary), without[0], without[1], statistics.median(without[1:]), hits)
 
 
 def timed(model: Model) -> float:
-    """Milliseconds of one call."""
+    """Latency of one call, in milliseconds."""
     start = time.perf_counter()
     model.invoke("tokens=5")
     return (time.perf_counter() - start) * 1000

@@ -1,15 +1,15 @@
-"""The same storm for hotspare and for what people use instead, side by side, on loopback, in about two minutes.
+"""Measures hotspare and other clients under the same load and the same faults, on loopback, in about two minutes.
 
-    python benchmarks/peers.py             # the table
+    python benchmarks/peers.py             # print the table
     python benchmarks/peers.py --json
 
-Four targets in two regions at the embedded provider, 50 ms an answer, every text compared word for word. Two storms:
+Four targets in two regions at the embedded provider, 50 ms per answer, every text compared word for word. Two runs each:
 
-* outage: 20 calls/s for 10 s, the first region answers 503. `p99` is the callers', `upstream` counts the requests that
-  reached the provider, a call; both from the fourth second on, when whoever learns has learnt.
-* surge: 400 calls/s for 3 s, nothing fails. `answered` counts what came within 5 s.
+* outage: 20 calls/s for 10 s while the first region answers 503. `p99` is the latency of the answered calls. `upstream` is
+  the number of requests per call that reach the provider from the fourth second on, when clients may have learnt of it.
+* surge: 400 calls/s for 3 s without faults. `answered` counts answers within 5 s.
 
-Each client is set up as its documentation shows for failover, with retries inside a target off where it has fallbacks.
+Each client is set up as its documentation shows for failover. Retries inside a target are off for clients with fallbacks.
 """
 
 import argparse
@@ -23,26 +23,27 @@ from typing import Any
 
 import litellm
 import openai
-from hotspare import Pool
+from hotspare import Policy, Pool
 from hotspare.drill.figures import PROMPT, Asked, quantile, share
 from hotspare.drill.provider import KEY, Provider
-from hotspare.drill.run import DEADLINE, Client, Storm, targets_of, through
-from hotspare.drill.scenarios import ENDPOINTS, US, Phase
+from hotspare.drill.run import Client, Storm, targets_of, through
+from hotspare.drill.scenarios import ENDPOINTS, US, Phase, Scenario
 from hotspare.drill.words import percent, ratio, seconds
 from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 
-LEARNT = 3.0
-STORMS = {
-    "outage": (Phase("calm", 2, 20), Phase("dead", 10, 20, "outage", ((US, "status", {"status": 503}),))),
+DEADLINE = 10.0
+DETECTED_AFTER = 3.0
+RUNS = {
+    "outage": (Phase("calm", 2, 20), Phase("outage", 10, 20, "outage", ((US, "status", {"status": 503}),))),
     "surge": (Phase("surge", 3, 400, "surge"),),
 }
 MODELS = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-20250514"}
 
 
 def whole(ask: Callable[[str], Awaitable[str]]) -> Client:
-    """A client that answers whole, whatever is wanted: not every peer fails over in streams."""
+    """A client that always returns whole answers: not every client can fail over in streams."""
 
     async def client(prompt: str, streaming: bool, asked: Asked) -> str:
         return await ask(prompt)
@@ -60,7 +61,7 @@ async def hotspare(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def sdk(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
-    """The official SDK alone, with its two retries."""
+    """The official SDK with one target and its default of two retries."""
     async with openai.AsyncOpenAI(base_url=provider.base_url(ENDPOINTS[0]), api_key=KEY, timeout=DEADLINE) as client:
 
         async def ask(prompt: str) -> str:
@@ -74,7 +75,7 @@ async def sdk(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def with_fallbacks(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
-    """LangChain's own list of fallbacks."""
+    """LangChain's `with_fallbacks`."""
     common: dict[str, Any] = {"api_key": KEY, "max_retries": 0, "timeout": DEADLINE / 2}
     models: list[BaseChatModel] = [
         ChatOpenAI(model=MODELS["openai"], base_url=provider.base_url(endpoint), **common)
@@ -91,7 +92,7 @@ async def with_fallbacks(provider: Provider, storm: Storm) -> AsyncIterator[Clie
 
 
 def router(*, groups: bool) -> Callable[[Provider, Storm], AbstractAsyncContextManager[Client]]:
-    """LiteLLM's Router: the targets as `groups` that fall back on each other, or as one group with cooldowns and retries."""
+    """LiteLLM's Router: each target as a group of its own with fallbacks, or all in one group with cooldowns and retries."""
 
     @asynccontextmanager
     async def open_router(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
@@ -128,17 +129,18 @@ CLIENTS = {
 
 
 async def measure(name: str, provider: Provider) -> dict[str, str]:
-    """One client through both storms."""
+    """Run one client through the outage and the surge."""
     row = {"client": name}
-    for weather, phases in STORMS.items():
-        storm = Storm(name, provider, phases)
+    for kind, phases in RUNS.items():
+        scenario = Scenario(about=kind, phases=phases, pools={"all": Policy(deadline=DEADLINE)}, columns=(), cards=())
+        storm = Storm(name, provider, scenario)
         async with CLIENTS[name](provider, storm) as client, asyncio.TaskGroup() as tasks:
-            learnt = tasks.create_task(_learnt(storm, provider)) if weather == "outage" else None
+            detected = tasks.create_task(_detected(storm, provider)) if kind == "outage" else None
             await storm.play(client)
         calls = storm.result.of(phases[-1].role)
         right = [call.seconds for call in calls if call.right]
-        if learnt is not None:
-            begun, before = learnt.result()
+        if detected is not None:
+            begun, before = detected.result()
             late = sum(call.at >= begun for call in storm.result.calls)
             row |= {
                 "outage: answered": percent(share(call.right for call in calls)),
@@ -151,9 +153,9 @@ async def measure(name: str, provider: Provider) -> dict[str, str]:
     return row
 
 
-async def _learnt(storm: Storm, provider: Provider) -> tuple[float, int]:
-    """When the outage has lasted long enough to be known, and how many requests had been made by then."""
-    await asyncio.sleep(STORMS["outage"][0].seconds + LEARNT - storm.now())
+async def _detected(storm: Storm, provider: Provider) -> tuple[float, int]:
+    """Wait until the outage has lasted `DETECTED_AFTER` seconds; return the time, and the requests made until then."""
+    await asyncio.sleep(RUNS["outage"][0].seconds + DETECTED_AFTER - storm.now())
     return storm.now(), _requests(provider)
 
 
@@ -162,7 +164,7 @@ def _requests(provider: Provider) -> int:
 
 
 def main() -> None:
-    """Print the table."""
+    """Run all clients and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
     as_json = parser.parse_args().json

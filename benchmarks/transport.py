@@ -1,17 +1,17 @@
-"""Which transport stands behind httpx's face? Measures the candidates on this machine, on loopback, in about a minute.
+"""Compares HTTP transports behind httpx's transport interface, on loopback, in about a minute.
 
-    python benchmarks/transport.py                 # every candidate that is installed
-    python benchmarks/transport.py --only aiohttp  # one of httpx, aiohttp, pyreqwest
+    python benchmarks/transport.py                 # all transports that are installed
+    python benchmarks/transport.py --only aiohttp  # one of httpx, aiohttp, pyreqwest, auto
 
-A server in a process of its own answers `/json` after 50 ms with about 1 kB, and `/sse` with 60 events. Every candidate
-runs in a fresh process. Columns:
+A server in a process of its own answers `/json` after 50 ms with about 1 kB, and `/sse` with 60 events. Each transport
+runs in a new process. Columns:
 
-* `calls/s`: closed loop, 100 calls at a time, whole bodies (sync: 100 threads)
-* `streams/s`: closed loop, 50 streams at a time, read to the end
-* `surge`: open loop, 400 calls/s for 3 s from one async process; share answered within 5 s, and the latency's p50 / p99
+* `calls/s`: closed loop, 100 concurrent calls, whole bodies (sync: 100 threads)
+* `streams/s`: closed loop, 50 concurrent streams, read to the end
+* `surge`: open loop, 400 calls/s for 3 s from one async process; calls answered within 5 s, and their latency, p50 / p99
 
-`via` says how the transport is driven: `client` through httpx.Client.send(stream=True), `direct` by calling
-transport.handle_request itself, `hotspare` through hotspare._http.
+`via` is how the transport is used: `client` through httpx.Client.send(stream=True), `direct` by calling
+transport.handle_request, `hotspare` through hotspare._http.
 """
 
 import argparse
@@ -35,7 +35,7 @@ Work = Callable[[str], Any]
 
 
 class Server(asyncio.Protocol):
-    """A keep-alive HTTP/1.1 server with nothing in it but what the benchmark needs."""
+    """A minimal keep-alive HTTP/1.1 server."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -72,7 +72,7 @@ class Server(asyncio.Protocol):
 
 
 def serve(port: Any) -> None:
-    """Run the server until the process is ended; the port goes into `port`."""
+    """Run the server until its process ends. Its port is sent through the pipe `port`."""
 
     async def main() -> None:
         server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0, backlog=2048)
@@ -84,7 +84,7 @@ def serve(port: Any) -> None:
 
 
 def make_transport(name: str, is_async: bool) -> Any:
-    """The candidate's transport, or ImportError if it is not installed."""
+    """The transport of this name. Raises ImportError if it is not installed."""
     import httpx
 
     limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
@@ -102,7 +102,7 @@ def make_transport(name: str, is_async: bool) -> Any:
 
 
 def async_work(name: str, via: str) -> tuple[Work, Callable[[], Awaitable[None]]]:
-    """A coroutine function that makes one call and returns the body's length, and how to close."""
+    """A coroutine function that makes one call and returns the length of the body, and a function that closes the client."""
     import httpx
 
     if via == "hotspare":
@@ -138,7 +138,7 @@ def async_work(name: str, via: str) -> tuple[Work, Callable[[], Awaitable[None]]
 
 
 def sync_work(name: str, via: str) -> tuple[Work, Callable[[], None]]:
-    """A function that makes one call and returns the body's length, and how to close."""
+    """A function that makes one call and returns the length of the body, and a function that closes the client."""
     import httpx
 
     if via == "hotspare":
@@ -170,14 +170,14 @@ def sync_work(name: str, via: str) -> tuple[Work, Callable[[], None]]:
 
 
 def check(url: str, length: int) -> None:
-    """Every answer is whole, or the benchmark is void."""
+    """Raise AssertionError if the body is not complete."""
     expected = len(BODY) if url.endswith("/json") else len(EVENT) * EVENTS
     if length != expected:
         raise AssertionError(f"{url}: {length} bytes instead of {expected}")
 
 
 async def async_rate(work: Work, url: str, concurrency: int, seconds: float) -> float:
-    """Calls per second of `concurrency` loops of calls."""
+    """Calls per second of `concurrency` concurrent loops."""
     end = time.perf_counter() + seconds
 
     async def loop() -> int:
@@ -193,7 +193,7 @@ async def async_rate(work: Work, url: str, concurrency: int, seconds: float) -> 
 
 
 def sync_rate(work: Work, url: str, concurrency: int, seconds: float) -> float:
-    """Calls per second of `concurrency` threads of calls."""
+    """Calls per second of `concurrency` threads."""
     end = time.perf_counter() + seconds
 
     def loop(_: int) -> int:
@@ -210,7 +210,7 @@ def sync_rate(work: Work, url: str, concurrency: int, seconds: float) -> float:
 
 
 async def surge(work: Work, url: str, rate: int = 400, seconds: float = 3, limit: float = 5) -> str:
-    """Offer `rate` calls a second whatever comes back: an open loop, as callers are."""
+    """Start `rate` calls per second whether or not earlier ones have been answered (open loop)."""
     loop, latencies = asyncio.get_running_loop(), list[float]()
 
     async def one(due: float) -> None:
@@ -231,9 +231,9 @@ async def surge(work: Work, url: str, rate: int = 400, seconds: float = 3, limit
     return f"{100 * len(latencies) / count:.0f} %  {p50 * 1e3:.0f} / {p99 * 1e3:.0f} ms"
 
 
-def measure(face: str, name: str, via: str, base: str, seconds: float) -> list[str]:
-    """One row of the table, in this process."""
-    if face == "sync":
+def measure(mode: str, name: str, via: str, base: str, seconds: float) -> list[str]:
+    """Measure one row of the table in this process."""
+    if mode == "sync":
         work, close = sync_work(name, via)
         rates = [sync_rate(work, base + "/json", 100, seconds), sync_rate(work, base + "/sse", 50, seconds)]
         close()
@@ -252,7 +252,7 @@ def measure(face: str, name: str, via: str, base: str, seconds: float) -> list[s
 
 @contextlib.contextmanager
 def server() -> Iterator[str]:
-    """The server in a process of its own; yields its base URL."""
+    """Run the server in a process of its own; yields its base URL."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=serve, args=(sender,), daemon=True)
@@ -264,9 +264,9 @@ def server() -> Iterator[str]:
         process.join(5)
 
 
-def child(face: str, name: str, via: str, base: str, seconds: float) -> list[str]:
-    """`measure` in a fresh interpreter, bounded; a candidate that is not installed says so."""
-    command = [sys.executable, __file__, "--measure", face, name, via, base, "--seconds", str(seconds)]
+def child(mode: str, name: str, via: str, base: str, seconds: float) -> list[str]:
+    """Run `measure` in a new interpreter, with a time limit. On failure the row holds the last line of the error."""
+    command = [sys.executable, __file__, "--measure", mode, name, via, base, "--seconds", str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60 + 4 * seconds, check=False)
     if done.returncode:
         return [(done.stderr.strip().splitlines() or ["failed"])[-1][:60], "", ""]
@@ -275,8 +275,8 @@ def child(face: str, name: str, via: str, base: str, seconds: float) -> list[str
 
 
 def show(rows: list[list[str]]) -> None:
-    """The table, through rich if it is installed."""
-    head = ["face", "transport", "via", "calls/s", "streams/s", "surge (within 5 s, p50 / p99)"]
+    """Print the table, with rich if it is installed."""
+    head = ["mode", "transport", "via", "calls/s", "streams/s", "surge (within 5 s, p50 / p99)"]
     try:
         from rich.console import Console
         from rich.table import Table
@@ -291,30 +291,30 @@ def show(rows: list[list[str]]) -> None:
 
 
 def main() -> None:
-    """Measure what was asked for and print the table."""
+    """Measure the selected combinations and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=3, help="length of each closed loop (default 3)")
-    parser.add_argument("--only", choices=["httpx", "aiohttp", "pyreqwest", "auto"], help="one candidate")
-    parser.add_argument("--face", choices=["async", "sync"], help="one face")
-    parser.add_argument("--via", choices=["client", "direct", "hotspare"], help="one way of driving it")
+    parser.add_argument("--seconds", type=float, default=3, help="seconds for each closed loop (default 3)")
+    parser.add_argument("--only", choices=["httpx", "aiohttp", "pyreqwest", "auto"], help="only this transport")
+    parser.add_argument("--mode", choices=["async", "sync"], help="only sync or only async")
+    parser.add_argument("--via", choices=["client", "direct", "hotspare"], help="only this way of using it")
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        face, name, via, base = options.measure
-        print(json.dumps(measure(face, name, via, base, options.seconds)))
+        mode, name, via, base = options.measure
+        print(json.dumps(measure(mode, name, via, base, options.seconds)))
         return
     plans = [
-        (face, name, via)
-        for face in ("async", "sync")
+        (mode, name, via)
+        for mode in ("async", "sync")
         for name in ("httpx", "aiohttp", "pyreqwest", "auto")
         for via in ("client", "direct", "hotspare")
-        if (face, name) != ("sync", "aiohttp")
+        if (mode, name) != ("sync", "aiohttp")
         and (name, via) != ("pyreqwest", "hotspare")
         and (name != "auto" or via == "hotspare")
-        if options.only in (None, name) and options.face in (None, face) and options.via in (None, via)
+        if options.only in (None, name) and options.mode in (None, mode) and options.via in (None, via)
     ]
     with server() as base:
-        show([[face, name, via, *child(face, name, via, base, options.seconds)] for face, name, via in plans])
+        show([[mode, name, via, *child(mode, name, via, base, options.seconds)] for mode, name, via in plans])
 
 
 if __name__ == "__main__":
