@@ -27,6 +27,7 @@ from hotspare.drill.provider import KEY, Provider
 from langchain_core.runnables import Runnable
 from langchain_hotspare import ChatHotspare
 from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 
 Model = Runnable[Any, Any]
 SLOW = 12
@@ -72,7 +73,7 @@ def set_ups(provider: Provider) -> list[tuple[str, Callable[[str, str], Model], 
     """Name, factory (taking the endpoints of the primary and the second target), and whether its calls are fast enough for many."""
 
     def native(endpoint: str, **fields: Any) -> ChatOpenAI:
-        return ChatOpenAI(model="gpt-4.1", base_url=provider.base_url(endpoint), api_key=KEY, **fields)
+        return ChatOpenAI(model="gpt-4.1", base_url=provider.base_url(endpoint), api_key=SecretStr(KEY), **fields)
 
     def target(endpoint: str) -> Target:
         return Target("openai/gpt-4.1", name=endpoint, base_url=provider.base_url(endpoint), api_key=KEY)

@@ -17,7 +17,7 @@ import asyncio
 import json
 import logging
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -32,6 +32,7 @@ from hotspare.drill.words import percent, ratio, seconds
 from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
+from litellm.router import Router
 
 DEADLINE = 10.0
 DETECTED_AFTER = 3.0
@@ -52,7 +53,7 @@ def whole(ask: Callable[[str], Awaitable[str]]) -> Client:
 
 
 @asynccontextmanager
-async def hotspare(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
+async def hotspare(provider: Provider, storm: Storm) -> AsyncGenerator[Client]:
     """A pool with its defaults."""
     async with Pool(targets_of(provider), deadline=DEADLINE) as pool:
         client = through(pool, storm)
@@ -60,7 +61,7 @@ async def hotspare(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def sdk(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
+async def sdk(provider: Provider, storm: Storm) -> AsyncGenerator[Client]:
     """The official SDK with one target and its default of two retries."""
     async with openai.AsyncOpenAI(base_url=provider.base_url(ENDPOINTS[0]), api_key=KEY, timeout=DEADLINE) as client:
 
@@ -74,13 +75,13 @@ async def sdk(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def with_fallbacks(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
+async def with_fallbacks(provider: Provider, storm: Storm) -> AsyncGenerator[Client]:
     """LangChain's `with_fallbacks`."""
     common: dict[str, Any] = {"api_key": KEY, "max_retries": 0, "timeout": DEADLINE / 2}
     models: list[BaseChatModel] = [
         ChatOpenAI(model=MODELS["openai"], base_url=provider.base_url(endpoint), **common)
         if endpoint.endswith("openai")
-        else ChatAnthropic(model=MODELS["anthropic"], base_url=provider.url(endpoint), **common)
+        else ChatAnthropic(model_name=MODELS["anthropic"], base_url=provider.url(endpoint), **common)
         for endpoint in ENDPOINTS
     ]
     chain = models[0].with_fallbacks(models[1:])
@@ -95,7 +96,7 @@ def router(*, groups: bool) -> Callable[[Provider, Storm], AbstractAsyncContextM
     """LiteLLM's Router: each target as a group of its own with fallbacks, or all in one group with cooldowns and retries."""
 
     @asynccontextmanager
-    async def open_router(provider: Provider, storm: Storm) -> AsyncIterator[Client]:
+    async def open_router(provider: Provider, storm: Storm) -> AsyncGenerator[Client]:
         wires = {endpoint: endpoint.split("-")[1] for endpoint in ENDPOINTS}
         deployments = [
             {
@@ -109,7 +110,7 @@ def router(*, groups: bool) -> Callable[[Provider, Storm], AbstractAsyncContextM
         ]  # fmt: skip
         first, *rest = ENDPOINTS
         fallbacks: list[Any] = [{first: rest}] if groups else []
-        found = litellm.Router(model_list=deployments, fallbacks=fallbacks, num_retries=0 if groups else 3)
+        found: Any = Router(model_list=deployments, fallbacks=fallbacks, num_retries=0 if groups else 3)
 
         async def ask(prompt: str) -> str:
             model = first if groups else "chat"

@@ -22,7 +22,7 @@ import multiprocessing
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -113,7 +113,7 @@ def async_work(name: str, via: str) -> tuple[Work, Callable[[], Awaitable[None]]
         async def through_hotspare(url: str) -> int:
             if url.endswith("/json"):
                 return len((await http.asend("POST", url, HEADERS, PAYLOAD, timeout=30)).body)
-            async with await http.aopen("POST", url, HEADERS, PAYLOAD, timeout=30, read_timeout=30) as stream:
+            async with await http.aopen("POST", url, HEADERS, PAYLOAD, read_timeout=30) as stream:
                 return sum([len(part) async for part in stream.aiter_bytes()])
 
         return through_hotspare, http.aclose
@@ -149,7 +149,7 @@ def sync_work(name: str, via: str) -> tuple[Work, Callable[[], None]]:
         def through_hotspare(url: str) -> int:
             if url.endswith("/json"):
                 return len(http.send("POST", url, HEADERS, PAYLOAD, timeout=30).body)
-            with http.open("POST", url, HEADERS, PAYLOAD, timeout=30, read_timeout=30) as stream:
+            with http.open("POST", url, HEADERS, PAYLOAD, timeout=30) as stream:
                 return sum(map(len, stream.iter_bytes()))
 
         return through_hotspare, http.close
@@ -251,7 +251,7 @@ def measure(mode: str, name: str, via: str, base: str, seconds: float) -> list[s
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
+def server() -> Generator[str]:
     """Run the server in a process of its own; yields its base URL."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)

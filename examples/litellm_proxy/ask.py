@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from openai import OpenAI
@@ -43,7 +43,7 @@ def ask(base_url: str, key: str) -> None:
 
 
 @contextlib.contextmanager
-def proxy(key: str, config: Path = HERE / "config.yaml", **environment: str) -> Iterator[str]:
+def proxy(key: str, config: Path = HERE / "config.yaml", **environment: str) -> Generator[str]:
     """Start a LiteLLM proxy, yield its address, and stop it at the end of the block."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -84,7 +84,7 @@ def rehearse() -> None:
             "OPENAI_BASE_URL": provider.base_url("a"),
             "ANTHROPIC_BASE_URL": provider.base_url("b", "anthropic"),
         }
-        with proxy(key, OPENAI_API_KEY=KEY, ANTHROPIC_API_KEY=KEY, **addresses) as url:
+        with proxy(key, HERE / "config.yaml", OPENAI_API_KEY=KEY, ANTHROPIC_API_KEY=KEY, **addresses) as url:
             ask(url, key)
 
 

@@ -30,8 +30,12 @@ from pytest_examples import CodeExample, EvalExample, find_examples
 from typer.main import get_command
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("core/*.md")), *sorted(ROOT.glob("adapters/*/*.md"))]
-PAGES += sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("core/*.md")),
+    *sorted(ROOT.glob("adapters/*/*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 BLOCKS = {
     str(path.relative_to(ROOT)): list(blocks)
     for path, blocks in groupby(find_examples(*PAGES), key=lambda example: example.path)
@@ -49,7 +53,7 @@ NO_RUN = re.compile(r"<!-- no-run: \S.* -->\s*$")
 @pytest.fixture
 def reader(provider: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An environment with a key for every provider, in which each provider is an endpoint of the embedded one."""
-    base = {}
+    base: dict[str, str] = {}
     for name, preset in presets.PRESETS.items():
         base[name] = provider.base_url(ENDPOINTS.get(name, "f"), WIRES.get(name, "openai")) + (
             "/v1beta" if name == "gemini" else ""
