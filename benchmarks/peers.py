@@ -43,7 +43,7 @@ RUNS = {
 MODELS = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-20250514"}
 
 
-def whole(ask: Callable[[str], Awaitable[str]]) -> Client:
+def whole_answers(ask: Callable[[str], Awaitable[str]]) -> Client:
     """A client that always returns whole answers: not every client can fail over in streams."""
 
     async def client(prompt: str, streaming: bool, asked: Asked) -> str:
@@ -71,7 +71,7 @@ async def sdk(provider: Provider, storm: Storm) -> AsyncGenerator[Client]:
             )
             return found.choices[0].message.content or ""
 
-        yield whole(ask)
+        yield whole_answers(ask)
 
 
 @asynccontextmanager
@@ -89,7 +89,7 @@ async def with_fallbacks(provider: Provider, storm: Storm) -> AsyncGenerator[Cli
     async def ask(prompt: str) -> str:
         return str((await chain.ainvoke(prompt)).text)
 
-    yield whole(ask)
+    yield whole_answers(ask)
 
 
 def router(*, groups: bool) -> Callable[[Provider, Storm], AbstractAsyncContextManager[Client]]:
@@ -117,7 +117,7 @@ def router(*, groups: bool) -> Callable[[Provider, Storm], AbstractAsyncContextM
             answer = await found.acompletion(model=model, messages=[{"role": "user", "content": prompt}])
             return str(answer.choices[0].message.content)
 
-        yield whole(ask)
+        yield whole_answers(ask)
 
     return open_router
 

@@ -161,13 +161,13 @@ class Policy:
     max_retry_after_wait: longest Retry-After of a 429 that a call waits out on the same target before it fails over. 0:
         another target answers sooner.
     wait: the pause before a retry, any of tenacity's `wait_*`. None: 50-250 ms at random.
-    stop: when to stop trying, any of tenacity's `stop_*`, asked before each attempt after the first. None: no further
+    stop: when to stop trying, any of tenacity's `stop_*`, checked before each attempt after the first. None: no further
         bound.
     when_all_down: `wait` for the earliest recovery while the deadline lasts, or `fail` at once.
     max_waiters: calls that may wait in a pool; further ones fail at once, with a `retry_after`. 1000.
     wake_interval, wake_spread: after a recovery, waiting calls continue this many seconds apart (0.01), so that the
         recovered target is not overloaded, but all of them within `wake_spread` (3), because their deadlines run.
-    failover_on: kinds that fail over although the request itself is at fault (CONTENT_FILTER, INVALID). None of them.
+    failover_on: kinds that fail over although the request itself is at fault (CONTENT_FILTER, INVALID). By default none.
     completion: how `chat` gets its answer. `wait`: it waits for the whole answer; `stream`: it reads the answer from a
         stream, so that a dead or stalled target is noticed within the timeouts of streams. If a target refuses to stream,
         this is remembered, and its whole answers are waited for. `Target.completion` and the `completion` of a call take
