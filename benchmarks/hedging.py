@@ -12,7 +12,7 @@ import asyncio
 import time
 
 from hotspare import Hedge, Pool, Target
-from hotspare.drill.figures import quantile
+from hotspare.drill.metrics import quantile
 from hotspare.drill.provider import Provider
 from rich.console import Console
 from rich.progress import Progress

@@ -23,12 +23,12 @@ from typing import Any
 
 import litellm
 import openai
-from hotspare import Policy, Pool
-from hotspare.drill.figures import PROMPT, Asked, quantile, share
+from hotspare import Pool
+from hotspare.drill.labels import percent, ratio, seconds
+from hotspare.drill.metrics import PROMPT, Asked, quantile, share
 from hotspare.drill.provider import KEY, Provider
-from hotspare.drill.run import Client, Storm, targets_of, through
-from hotspare.drill.scenarios import ENDPOINTS, US, Phase, Scenario
-from hotspare.drill.words import percent, ratio, seconds
+from hotspare.drill.run import DEADLINE, Client, Storm, targets_of, through
+from hotspare.drill.scenarios import ENDPOINTS, US, Phase
 from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 from hotspare.drill.answers import answer, estimate, think, tokenize
-from hotspare.drill.dialogue import PROSE_AFTER, PROSE_BEFORE, after_tools, compose, with_images
-from hotspare.drill.wires.base import Ask, Turn
+from hotspare.drill.conversation import PROSE_AFTER, PROSE_BEFORE, after_tools, compose, with_images
+from hotspare.drill.dialects.base import Ask, Turn
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from hotspare import Kind, Pool, Target
-from hotspare.drill import dialogue
+from hotspare.drill import conversation as dialogue
 from hotspare.drill.answers import answer, tokenize
 from hotspare.drill.faults import FORMS, FaultError
 from hotspare.drill.provider import KEY, Provider, after_tools, with_images

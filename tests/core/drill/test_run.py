@@ -10,14 +10,14 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from hotspare.drill import screen
-from hotspare.drill.figures import Asked, Result, Tried, by_phase, overall
-from hotspare.drill.page import html
+from hotspare.drill import terminal as screen
+from hotspare.drill.html import html
+from hotspare.drill.labels import cards, phase_heads, side_by_side
+from hotspare.drill.metrics import Asked, Result, Tried, by_phase, overall
 from hotspare.drill.provider import Provider
 from hotspare.drill.run import run, weather
 from hotspare.drill.scenarios import ENDPOINTS, OUTAGE, SCENARIOS, SLOW, STREAMS, Scenario
-from hotspare.drill.timeline import picture
-from hotspare.drill.words import cards, phase_heads, side_by_side
+from hotspare.drill.svg import picture
 from hotspare.outcome import Kind
 from rich.console import Console
 

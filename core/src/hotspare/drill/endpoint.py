@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from hotspare.drill.dialogue import CONTINUATIONS, PREFILLS, compose
+from hotspare.drill.conversation import CONTINUATIONS, PREFILLS, compose
+from hotspare.drill.dialects.anthropic import AnthropicWire
+from hotspare.drill.dialects.base import Ask, Headers, Rate, Reject, Wire, dumps
+from hotspare.drill.dialects.gemini import GeminiWire
+from hotspare.drill.dialects.openai import OpenAIWire
+from hotspare.drill.dialects.openai_errors import filtered, invalid
 from hotspare.drill.faults import FORMS, Fate, Fault, FaultError, fate
 from hotspare.drill.http1 import Connection, Observer, Request, Step, plain
-from hotspare.drill.play import play, reject
-from hotspare.drill.wires.anthropic import AnthropicWire
-from hotspare.drill.wires.base import Ask, Headers, Rate, Reject, Wire, dumps
-from hotspare.drill.wires.gemini import GeminiWire
-from hotspare.drill.wires.openai import OpenAIWire
-from hotspare.drill.wires.openai_errors import filtered, invalid
+from hotspare.drill.render import play, reject
 
 OPENAI: Final[Wire] = OpenAIWire()
 ANTHROPIC: Final[Wire] = AnthropicWire()

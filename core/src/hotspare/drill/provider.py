@@ -43,7 +43,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from hotspare.drill.answers import answer, tokenize
-from hotspare.drill.dialogue import after_tools, with_images
+from hotspare.drill.conversation import after_tools, with_images
 from hotspare.drill.faults import FaultError
 
 __all__ = ["KEY", "Provider", "Stats", "after_tools", "answer", "tokenize", "with_images"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hotspare._http import Http
 from hotspare.drill.answers import answer
-from hotspare.drill.figures import Asked, Result, Tried, by_phase, overall
+from hotspare.drill.metrics import Asked, Result, Tried, by_phase, overall
 from hotspare.drill.provider import KEY, Provider
 from hotspare.drill.scenarios import ENDPOINTS, SCENARIOS, Phase, Scenario
 from hotspare.events import AttemptEnded, Event, StreamBroke
@@ -203,7 +203,9 @@ def run(
 
     Returns the exit code: 0 if every answer of every pool was right and in time.
     """
-    from hotspare.drill import page, screen, timeline
+    from hotspare.drill import html as page
+    from hotspare.drill import svg as timeline
+    from hotspare.drill import terminal as screen
 
     played = SCENARIOS[scenario]
     played = replace(played, phases=tuple(replace(p, seconds=max(1.0, p.seconds * scale)) for p in played.phases))

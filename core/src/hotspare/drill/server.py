@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from hotspare.drill.dialects.base import dumps
 from hotspare.drill.endpoint import Endpoint
 from hotspare.drill.faults import Fault, FaultError
 from hotspare.drill.http1 import Connection, Observer, Request, Step, plain
-from hotspare.drill.wires.base import dumps
 
 PARENT_CHECK_SECONDS: Final = 1.0
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 
 from hotspare import __version__
-from hotspare.drill.figures import Result, overall
-from hotspare.drill.timeline import picture
-from hotspare.drill.words import cards, phase_cells, phase_heads, side_by_side
+from hotspare.drill.labels import cards, phase_cells, phase_heads, side_by_side
+from hotspare.drill.metrics import Result, overall
+from hotspare.drill.svg import picture
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1f2937;--dim:#6b7280;--line:#e5e7eb;--card:#f6f7f9;--paper:#fff}

@@ -13,9 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hotspare.drill.figures import Result, quantile
-from hotspare.drill.timeline import STATES
-from hotspare.drill.words import phase_cells, phase_heads, seconds, side_by_side
+from hotspare.drill.labels import phase_cells, phase_heads, seconds, side_by_side
+from hotspare.drill.metrics import Result, quantile
+from hotspare.drill.svg import STATES
 from hotspare.outcome import Kind
 
 _LEVELS = " ▁▂▃▄▅▆▇█"

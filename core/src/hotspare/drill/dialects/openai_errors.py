@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from hotspare.drill.wires.base import Headers, Json, Rate, Reject, retry_headers
+from hotspare.drill.dialects.base import Headers, Json, Rate, Reject, retry_headers
 
 _ERRORS: Final[dict[int, tuple[str, str, str | None]]] = {
     400: ("The request was invalid.", "invalid_request_error", None),

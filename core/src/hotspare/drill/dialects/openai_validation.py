@@ -5,8 +5,8 @@
 import re
 from typing import Any, Final
 
-from hotspare.drill.wires.base import Json, unknown_fields
-from hotspare.drill.wires.openai_errors import invalid
+from hotspare.drill.dialects.base import Json, unknown_fields
+from hotspare.drill.dialects.openai_errors import invalid
 
 _KNOWN: Final = frozenset(
     [

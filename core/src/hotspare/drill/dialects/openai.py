@@ -5,9 +5,9 @@
 from typing import Any, Final
 
 from hotspare.drill.answers import opaque
-from hotspare.drill.dialogue import count_prompt
-from hotspare.drill.wires.base import Ask, Frame, Headers, Json, Rate, Reject, Said, Tool, Turn, data_size, dumps
-from hotspare.drill.wires.openai_errors import (
+from hotspare.drill.conversation import count_prompt
+from hotspare.drill.dialects.base import Ask, Frame, Headers, Json, Rate, Reject, Said, Tool, Turn, data_size, dumps
+from hotspare.drill.dialects.openai_errors import (
     error_body,
     invalid,
     quota,
@@ -15,7 +15,7 @@ from hotspare.drill.wires.openai_errors import (
     throttled,
     unknown_model,
 )
-from hotspare.drill.wires.openai_rules import check, hides_thinking
+from hotspare.drill.dialects.openai_validation import check, hides_thinking
 
 CREATED: Final = 1_760_000_000
 _FINISH: Final = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from hotspare.drill.figures import EVIDENCE, HERD, PROMPT, Figure, Result, by_phase, overall
+from hotspare.drill.metrics import EVIDENCE, HERD, PROMPT, Figure, Result, by_phase, overall
 from hotspare.drill.scenarios import Scenario
 
 

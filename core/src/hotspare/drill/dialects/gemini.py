@@ -7,8 +7,8 @@ import re
 from typing import Any, Final
 
 from hotspare.drill.answers import opaque
-from hotspare.drill.dialogue import count_prompt
-from hotspare.drill.wires.base import (
+from hotspare.drill.conversation import count_prompt
+from hotspare.drill.dialects.base import (
     Ask,
     Call,
     Frame,
@@ -23,7 +23,7 @@ from hotspare.drill.wires.base import (
     dumps,
     retry_headers,
 )
-from hotspare.drill.wires.gemini_rules import camel, check, error_body, invalid, signature
+from hotspare.drill.dialects.gemini_validation import camel, check, error_body, invalid, signature
 
 _FINISH: Final = {"stop": "STOP", "stop_sequence": "STOP", "length": "MAX_TOKENS", "tools": "STOP", "refused": "SAFETY"}
 _PATH: Final = re.compile(r"/models/([^:]+):(generateContent|streamGenerateContent)")

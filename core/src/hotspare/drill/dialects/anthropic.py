@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from hotspare.drill.answers import opaque
-from hotspare.drill.dialogue import count_prompt
-from hotspare.drill.wires.anthropic_rules import check, invalid, signature
-from hotspare.drill.wires.base import (
+from hotspare.drill.conversation import count_prompt
+from hotspare.drill.dialects.anthropic_validation import check, invalid, signature
+from hotspare.drill.dialects.base import (
     Ask,
     Call,
     Frame,

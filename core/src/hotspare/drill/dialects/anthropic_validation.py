@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from hotspare.drill.answers import opaque
-from hotspare.drill.wires.base import Json, Reject, unknown_fields
+from hotspare.drill.dialects.base import Json, Reject, unknown_fields
 
 _KNOWN: Final = frozenset(
     [

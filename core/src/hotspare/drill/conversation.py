@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hotspare.drill.answers import answer, estimate, opaque, think, tokenize
+from hotspare.drill.dialects.base import Ask, Call, Json, Said, Tool, Turn
 from hotspare.drill.schema import sample
-from hotspare.drill.wires.base import Ask, Call, Json, Said, Tool, Turn
 
 CONTINUATIONS: Final = ("continue", "strip", "overlap", "restart", "prose")
 """How a continuation is spoken: exactly, without its leading white space, repeating the last words, from the

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
+from hotspare.drill.dialects.base import Ask, Frame, Reject, Said, Wire, dumps
 from hotspare.drill.faults import Fate, Fault
 from hotspare.drill.http1 import LAST_CHUNK, Ending, Step, chunk, head, plain
-from hotspare.drill.wires.base import Ask, Frame, Reject, Said, Wire, dumps
 
 _HTML: Final = (
     b"<!DOCTYPE "

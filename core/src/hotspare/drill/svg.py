@@ -9,9 +9,9 @@ from html import escape
 from itertools import groupby, pairwise
 from math import ceil, floor, sqrt
 
-from hotspare.drill.figures import Result, quantile
+from hotspare.drill.labels import seconds
+from hotspare.drill.metrics import Result, quantile
 from hotspare.drill.scenarios import ENDPOINTS, Phase
-from hotspare.drill.words import seconds
 from hotspare.outcome import Kind
 
 STATES = {
