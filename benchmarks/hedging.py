@@ -25,7 +25,7 @@ def pool_of(provider: Provider, hedge: Hedge | None, calls: int) -> Pool:
     """A pool of a primary and a second target, with their latencies set at the provider."""
     provider.reset()
     for number in range(EVERY - 1, calls, EVERY):
-        provider.fault("a", "slow", seconds=USUAL * (SLOWER - 1), start=number, count=1)
+        provider.fault("a", "delay", seconds=USUAL * (SLOWER - 1), skip=number, count=1)
     provider.fault("a", "latency", seconds=USUAL, gap=0.0)
     provider.fault("b", "latency", seconds=SECOND, gap=0.0)
     targets = [Target("openai/m", name=e, region=e, base_url=provider.base_url(e), api_key="test-key") for e in "ab"]

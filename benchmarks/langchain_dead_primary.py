@@ -99,7 +99,7 @@ def measured(provider: Provider, name: str, make: Callable[[str, str], Model], f
     if failure == "refused":
         provider.fault("c", "refused")
     else:
-        provider.fault("c", "slow", seconds=0.2)
+        provider.fault("c", "delay", seconds=0.2)
         provider.fault("c", "status", status=503)
     before = provider.stats("c").requests
     with_primary: list[float] = []

@@ -60,7 +60,7 @@ async def test_four_dead_in_four_ways(face: str, provider: Provider) -> None:
 
 @FACES
 @pytest.mark.anyio
-@pytest.mark.parametrize("fault", ["empty", "empty_choices", "html", "half_json", "flood", "reset", "close"])
+@pytest.mark.parametrize("fault", ["empty", "empty_choices", "html", "half_json", "oversized", "reset", "close"])
 @pytest.mark.parametrize("wire", WIRES)
 async def test_what_is_no_answer_fails_over(face: str, fault: str, wire: str, provider: Provider) -> None:
     """HTML, half a JSON, ten megabytes of nothing: a classified outcome, and another target's answer."""
@@ -119,7 +119,7 @@ async def test_fifty_callers_send_one_probe(face: str, provider: Provider) -> No
         while pool.health()["a"].state is not State.OPEN:
             assert await ask(pool, face, "q") == answer("q")
             ahead[0] += 0.3
-        provider.fault("a", "slow", seconds=0.3)  # long enough for all of them to be under way
+        provider.fault("a", "delay", seconds=0.3)  # long enough for all of them to be under way
         before, ahead[0] = provider.stats("a").requests, ahead[0] + 31
         texts: list[str] = []
 

@@ -24,7 +24,7 @@ WIRES = {
 FAULTS = {
     "cut": {"at": 3}, "eof": {"at": 4}, "error_event": {"at": 2, "status": 529}, "malformed": {"at": 3, "ends": True},
     "stall": {"at": 3}, "blackhole": {}, "reset": {}, "empty": {}, "status": {"status": 500}, "silence": {},
-    "slow": {"seconds": 0.06},
+    "delay": {"seconds": 0.06},
 }  # fmt: skip
 
 

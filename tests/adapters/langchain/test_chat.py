@@ -122,7 +122,7 @@ def test_fields_may_be_configured_per_call(llm: ChatHotspare, provider: Provider
     )
     told = configurable.with_config(configurable={"temperature": 0.5, "model": "b"}).invoke("hello")
     assert told.response_metadata["hotspare"]["target"] == "b"
-    assert provider.heard("b")[0]["body"]["temperature"] == 0.5
+    assert provider.recorded_requests("b")[0]["body"]["temperature"] == 0.5
 
 
 # --- answers -------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_an_answer_carries_its_trail(provider: Provider) -> None:
     """Target, attempts with reasons, failovers and cost, in plain JSON."""
     first, second, _ = wire_targets(provider)
     priced = Target(second.id, name="b", base_url=second.base_url, api_key=KEY, price=Price(1, 2))
-    provider.fault("a", "throttled", after=9)
+    provider.fault("a", "rate_limited", retry_after=9)
     llm = ChatHotspare(targets=[first, priced])
     told = llm.invoke("hello")
     chunks = list(llm.stream("hello"))
@@ -141,7 +141,7 @@ def test_an_answer_carries_its_trail(provider: Provider) -> None:
     assert trail["target"] == "b"
     assert trail["failovers"] == 1
     assert [(a["target"], a["outcome"], a.get("status")) for a in trail["attempts"]] == [
-        ("a", "throttled", 429),
+        ("a", "rate_limited", 429),
         ("b", "ok", None),
     ]
     assert trail["cost"] == pytest.approx(
@@ -165,12 +165,12 @@ def test_reasoning_comes_and_goes_back(provider: Provider) -> None:
         assert [block["type"] for block in message.content_blocks] == ["reasoning", "text"]
         assert message.text == answer("why")
         llm.invoke([HumanMessage("why"), message, HumanMessage("go on")])
-        sent = provider.heard("b")[-1]["body"]["messages"][1]["content"]
+        sent = provider.recorded_requests("b")[-1]["body"]["messages"][1]["content"]
         assert [block["type"] for block in sent] == ["thinking", "text"]
     v1 = ChatHotspare(pool=llm.pool, reasoning_effort="low", max_tokens=3000, output_version="v1").invoke("why")
     assert [block["type"] for block in v1.content] == ["reasoning", "text"]  # type: ignore[index]
     llm.invoke([HumanMessage("why"), v1, HumanMessage("go on")])
-    assert provider.heard("b")[-1]["body"]["messages"][1]["content"][0]["type"] == "thinking"
+    assert provider.recorded_requests("b")[-1]["body"]["messages"][1]["content"][0]["type"] == "thinking"
 
 
 def test_answers_are_cached_by_what_makes_them(provider: Provider) -> None:
@@ -190,7 +190,7 @@ def test_what_a_call_says_reaches_the_wire(llm: ChatHotspare, provider: Provider
         pool=llm.pool, temperature=0, max_tokens=9, seed=3, model_kwargs={"extra": {"openai": {"store": True}}}
     )
     model.invoke("hello", stop=["x"], top_p=0.5)
-    body = provider.heard("a")[-1]["body"]
+    body = provider.recorded_requests("a")[-1]["body"]
     assert (body["temperature"], body["seed"], body["stop"], body["top_p"], body["store"]) == (0, 3, ["x"], 0.5, True)
     assert body["max_tokens"] == 9
 
@@ -253,12 +253,12 @@ CHOICES: list[tuple[Any, Any]] = [
 def test_every_form_of_tool_choice(choice: Any, sent: Any, llm: ChatHotspare, provider: Provider) -> None:
     """LangChain's, OpenAI's and Anthropic's words, for wires and for native members."""
     llm.bind_tools([plain, get_weather], tool_choice=choice).invoke("hello")
-    assert provider.heard("a")[-1]["body"].get("tool_choice") == sent
+    assert provider.recorded_requests("a")[-1]["body"].get("tool_choice") == sent
     native = ChatHotspare(models=[anthropic(provider, "d")]).bind_tools([plain, get_weather], tool_choice=choice)
     native.invoke("hello")
     kinds = {"required": {"type": "any"}, "auto": {"type": "auto"}, "none": {"type": "none"}}
     wanted = {"type": "tool", "name": "plain"} if isinstance(sent, dict) else kinds.get(sent)
-    assert provider.heard("d")[-1]["body"].get("tool_choice") == wanted
+    assert provider.recorded_requests("d")[-1]["body"].get("tool_choice") == wanted
 
 
 def test_mistakes_with_tools_are_named(llm: ChatHotspare, provider: Provider) -> None:

@@ -107,7 +107,7 @@ FAULTS: list[tuple[str, dict[str, Any], Kind]] = [
     ("status", {"status": 404}, Kind.NOT_FOUND),
     ("status", {"status": 400}, Kind.INVALID),
     ("status", {"status": 502}, Kind.SERVER),
-    ("throttled", {"after": 7}, Kind.RATE_LIMITED),
+    ("rate_limited", {"retry_after": 7}, Kind.RATE_LIMITED),
     ("quota", {"form": "balance"}, Kind.QUOTA),
     ("refused", {}, Kind.TRANSPORT),
     ("reset", {}, Kind.TRANSPORT),
@@ -158,7 +158,7 @@ async def test_what_a_native_error_means(
     pool = pools(target_of(make(provider, "a")), max_attempts=1, when_all_down="fail", deadline=deadline)
     attempt = await first_failure(pool, face)
     assert attempt.kind is kind, attempt
-    if fault == "throttled":
+    if fault == "rate_limited":
         assert attempt.retry_after == pytest.approx(7, abs=1)
 
 
@@ -270,14 +270,14 @@ def test_settings_go_to_members_that_know_them(provider: Provider) -> None:
     """Claude knows no seed, GPT-4.1 no effort; an unknown model is told everything."""
     llm = ChatHotspare(models=[anthropic(provider, "a"), openai(provider, "b"), openai(provider, "c", "gpt-5")])
     llm.invoke("hello", temperature=0.5, max_tokens=7)
-    heard = provider.heard("a")[-1]["body"]
+    heard = provider.recorded_requests("a")[-1]["body"]
     assert (heard["temperature"], heard["max_tokens"]) == (0.5, 7)
     assert llm.invoke("hello", seed=3).response_metadata["model_provider"] == "openai"
-    assert provider.heard("b")[-1]["body"]["seed"] == 3
+    assert provider.recorded_requests("b")[-1]["body"]["seed"] == 3
     llm.invoke("hello", reasoning_effort="low")
-    assert provider.heard("c")[-1]["body"]["reasoning_effort"] == "low"
+    assert provider.recorded_requests("c")[-1]["body"]["reasoning_effort"] == "low"
     llm.invoke("hello", reasoning_effort="none")
-    assert "reasoning_effort" not in provider.heard("a")[-1]["body"]
+    assert "reasoning_effort" not in provider.recorded_requests("a")[-1]["body"]
     with pytest.raises(RequestInvalid, match="cannot carry top_k"):
         ChatHotspare(models=[openai(provider, "b")]).invoke("hello", top_k=3)
 
@@ -287,7 +287,7 @@ def test_bound_keywords_of_a_member_are_kept(provider: Provider) -> None:
     llm = ChatHotspare(models=[openai(provider, "a").bind(temperature=0.3, seed=7)])
     llm.invoke("hello")
     llm.invoke("hello", temperature=0.9)
-    first, second = (heard["body"] for heard in provider.heard("a"))
+    first, second = (heard["body"] for heard in provider.recorded_requests("a"))
     assert (first["temperature"], first["seed"]) == (0.3, 7)
     assert (second["temperature"], second["seed"]) == (0.9, 7)
 
@@ -369,7 +369,7 @@ def test_a_call_may_say_otherwise_than_the_binding(provider: Provider) -> None:
     assert [call["name"] for call in llm.bind(tools=[other]).invoke("hello").tool_calls] == ["stay"]
     schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "properties": {}}}}
     llm.bind(response_format=schema, tool_choice="none").invoke("hello")
-    assert provider.heard("a")[-1]["body"]["response_format"]["json_schema"]["name"] == "x"
+    assert provider.recorded_requests("a")[-1]["body"]["response_format"]["json_schema"]["name"] == "x"
 
 
 async def test_a_members_own_shorter_timeout_stays(provider: Provider) -> None:
@@ -422,8 +422,8 @@ async def test_a_consumer_that_stops_closes_the_connection(make: Make, provider:
     stream: AsyncIterator[Any] = llm.astream("hello")
     assert (await anext(stream)).text
     await stream.aclose()  # type: ignore[attr-defined]
-    assert await comes_true(lambda: provider.stats("a").closed_by_client == 1)
+    assert await comes_true(lambda: provider.stats("a").client_disconnects == 1)
     for _ in llm.stream("hello"):
         break
-    assert await comes_true(lambda: provider.stats("a").closed_by_client == 2)
+    assert await comes_true(lambda: provider.stats("a").client_disconnects == 2)
     assert llm.pool.health().attempts == 0

@@ -40,7 +40,7 @@ def llm(request: pytest.FixtureRequest, provider: Provider) -> Iterator[ChatHots
 
 def dies_after(provider: Provider, requests: int) -> None:
     """The primary answers so many requests, then never again; the second target is dead from the start."""
-    provider.fault("a", "status", status=503, start=requests)
+    provider.fault("a", "status", status=503, skip=requests)
     provider.fault("b", "refused")
 
 
@@ -72,7 +72,7 @@ async def test_an_agents_stream_that_breaks_before_its_first_token(
 ) -> None:
     """The consumer sees each answer once, under one id; nothing of the broken stream."""
     options = {"silence": {}, "cut": {"at": 0}, "status": {"status": 529}}[fault]
-    provider.fault("a", fault, start=1, **options)
+    provider.fault("a", fault, skip=1, **options)
     llm.deadline = 3
     agent = create_agent(llm, [get_weather])
     texts: dict[str | None, str] = {}

@@ -84,10 +84,10 @@ def test_thinking_is_sent_to_whoever_signed_it_and_to_nobody_else(llm: ChatHotsp
     turn(llm, history, "claude", "claude")
     turn(llm, history, "gpt", "gemini")
     turn(llm, history, "claude", "claude")
-    mine = [m for m in provider.heard("a")[-1]["body"]["messages"] if m["role"] == "assistant"]
+    mine = [m for m in provider.recorded_requests("a")[-1]["body"]["messages"] if m["role"] == "assistant"]
     assert mine[0]["content"][0]["type"] == "thinking"
     for endpoint in "bc":
-        for heard in provider.heard(endpoint):
+        for heard in provider.recorded_requests(endpoint):
             assert "thinking" not in str(heard["body"].get("messages", heard["body"].get("contents")))
 
 
@@ -96,7 +96,7 @@ def test_native_claude_does_not_think_inside_anothers_loop(llm: ChatHotspare, pr
     history: list[AnyMessage] = []
     turn(llm, history, "gpt", "claude-native")
     turn(llm, history, "claude-native", "claude-native")
-    assert ["thinking" in heard["body"] for heard in provider.heard("d")] == [False, True, True]
+    assert ["thinking" in heard["body"] for heard in provider.recorded_requests("d")] == [False, True, True]
 
 
 STRANGE = "id with spaces/and:signs" + "x" * 60
@@ -126,7 +126,7 @@ def test_arguments_that_are_no_json_stay_in_the_history(llm: ChatHotspare, provi
         ToolMessage("no JSON", tool_call_id="c1", status="error"),
     ]  # fmt: skip
     assert "no JSON" in llm.bind_tools([get_weather]).invoke(history, model="claude").text
-    result = provider.heard("a")[-1]["body"]["messages"][-1]["content"][0]
+    result = provider.recorded_requests("a")[-1]["body"]["messages"][-1]["content"][0]
     assert (result["type"], result["is_error"]) == ("tool_result", True)
 
 
@@ -139,11 +139,11 @@ def test_cache_marks_reach_claude_only(make: Any, provider: Provider) -> None:
     llm = ChatHotspare(models=[model, wire])
     llm.invoke([marked])
     llm.invoke([marked], model="gpt")
-    assert ("cache_control" in str(provider.heard("a")[-1]["body"])) == (make is anthropic)
-    assert "cache_control" not in str(provider.heard("b")[-1]["body"])
+    assert ("cache_control" in str(provider.recorded_requests("a")[-1]["body"])) == (make is anthropic)
+    assert "cache_control" not in str(provider.recorded_requests("b")[-1]["body"])
     claude = Target("anthropic/claude-sonnet-4-5", base_url=provider.base_url("c", "anthropic"), api_key=KEY)
     ChatHotspare(targets=[claude]).invoke([marked])
-    assert provider.heard("c")[-1]["body"]["messages"][0]["content"][0]["cache_control"] == {"type": "ephemeral"}
+    assert provider.recorded_requests("c")[-1]["body"]["messages"][0]["content"][0]["cache_control"] == {"type": "ephemeral"}
 
 
 def test_results_with_pictures_follow_in_a_user_message(provider: Provider) -> None:
@@ -153,5 +153,5 @@ def test_results_with_pictures_follow_in_a_user_message(provider: Provider) -> N
     history = [HumanMessage("look"), AIMessage("", tool_calls=[call]), ToolMessage([pixel], tool_call_id="c1")]
     llm = ChatHotspare(models=[openai(provider, "a")])
     llm.invoke(history)
-    roles = [message["role"] for message in provider.heard("a")[-1]["body"]["messages"]]
+    roles = [message["role"] for message in provider.recorded_requests("a")[-1]["body"]["messages"]]
     assert roles == ["user", "assistant", "tool", "user"]

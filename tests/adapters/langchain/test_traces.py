@@ -169,5 +169,5 @@ async def test_a_cancelled_call_leaves_its_connection(llm: ChatHotspare, face: s
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await comes_true(lambda: provider.stats("a").closed_by_client == 1)
+    assert await comes_true(lambda: provider.stats("a").client_disconnects == 1)
     assert llm.pool.health().attempts == 0

@@ -13,7 +13,7 @@ from hotspare.drill.provider import KEY, Provider
 from tests.adapters.litellm.asking import FACES, ask
 
 CASES: dict[str, tuple[str, dict[str, Any], type[Exception], int]] = {
-    "rate limit": ("hello", {"kind": "throttled", "after": 7}, litellm.RateLimitError, 429),
+    "rate limit": ("hello", {"kind": "rate_limited", "retry_after": 7}, litellm.RateLimitError, 429),
     "quota": ("hello", {"kind": "quota"}, litellm.RateLimitError, 429),
     "key": ("hello", {"kind": "status", "status": 401}, litellm.AuthenticationError, 401),
     "context window": ("toolong", {}, litellm.ContextWindowExceededError, 400),
@@ -69,7 +69,7 @@ async def test_each_surfaces_as_its_class(case: str, face: str, two: Pool, provi
 @pytest.mark.anyio
 async def test_when_to_come_back(face: str, two: Pool, provider: Provider) -> None:
     """Where LiteLLM's Router reads it, and in the headers that its proxy sends on; the SDKs are told not to multiply."""
-    provider.fault(["a", "b"], "throttled", after=7)
+    provider.fault(["a", "b"], "rate_limited", retry_after=7)
     error = await failure(face)
     assert float(error.response.headers["retry-after"]) == pytest.approx(7, abs=0.5)
     assert error.headers["x-should-retry"] == "false"
@@ -91,7 +91,7 @@ async def test_a_stream_that_cannot_be_continued(face: str, two: Pool, provider:
 
 def test_a_mixture_is_an_unavailable_service(two: Pool, provider: Provider) -> None:
     """One throttled, one dead: neither a limit nor a timeout."""
-    provider.fault("a", "throttled", after=7)
+    provider.fault("a", "rate_limited", retry_after=7)
     provider.fault("b", "status", status=500)
     with pytest.raises(litellm.ServiceUnavailableError):
         litellm.completion(model="hotspare/default", messages=[{"role": "user", "content": "q"}])

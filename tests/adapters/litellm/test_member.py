@@ -91,7 +91,7 @@ async def test_what_is_no_answer_fails_over(wire: str, face: str, fault: str, pr
 
 
 KINDS: dict[str, tuple[str, dict[str, Any], Kind]] = {
-    "limit": ("hello", {"kind": "throttled", "after": 3}, Kind.RATE_LIMITED),
+    "limit": ("hello", {"kind": "rate_limited", "retry_after": 3}, Kind.RATE_LIMITED),
     "quota": ("hello", {"kind": "quota"}, Kind.QUOTA),
     "key": ("hello", {"kind": "status", "status": 401}, Kind.AUTH),
     "down": ("hello", {"kind": "status", "status": 503}, Kind.SERVER),
@@ -148,7 +148,7 @@ def test_parameters(provider: Provider) -> None:
     target = member(provider, "openai", extra={"service_tier": "flex"}, headers={"x-team": "blue"})
     with Pool([target]) as pool:
         pool.chat("q", temperature=0.5, seed=7, stop=["END"], max_tokens=9, extra={"openai": {"user": "u"}})
-    heard = provider.heard("a")[-1]
+    heard = provider.recorded_requests("a")[-1]
     sent = {"temperature": 0.5, "seed": 7, "stop": ["END"], "service_tier": "flex", "user": "u"}
     assert heard["body"].items() >= sent.items()
     assert heard["headers"]["x-team"] == "blue"

@@ -114,7 +114,7 @@ async def test_images(face: str, pool: Pool, provider: Provider) -> None:
     parts = [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": PIXEL}}]
     text, _ = await ask(face, messages=[{"role": "user", "content": parts}])
     assert "1 image" in text
-    sent = provider.heard("a")[-1]["body"]["messages"][0]["content"]
+    sent = provider.recorded_requests("a")[-1]["body"]["messages"][0]["content"]
     assert any(part.get("image_url", {}).get("url") == PIXEL for part in sent)
 
 
@@ -144,11 +144,11 @@ async def test_signed_thoughts_come_back_to_who_signed_them(face: str, pool: Poo
         message = litellm.stream_chunk_builder(answers).choices[0].message
     history = [*ASK, message, {"role": "user", "content": "and now?"}]
     await ask(face, model="hotspare/b", messages=history, **options)
-    blocks = provider.heard("b")[-1]["body"]["messages"][1]["content"]
+    blocks = provider.recorded_requests("b")[-1]["body"]["messages"][1]["content"]
     assert [block["type"] for block in blocks][:1] == ["thinking"]
     assert blocks[0]["signature"]
     await ask(face, model="hotspare/a", messages=history, **options)
-    assert "signature" not in json.dumps(provider.heard("a")[-1]["body"])
+    assert "signature" not in json.dumps(provider.recorded_requests("a")[-1]["body"])
 
 
 class Told(CustomLogger):
@@ -217,7 +217,7 @@ async def test_a_caller_who_stops_reading(pool: Pool, provider: Provider) -> Non
     gc.collect()
     assert pool.health().attempts == 0
     with anyio.fail_after(5):
-        while provider.stats("a").closed_by_client < 2:  # noqa: ASYNC110 - told by another process
+        while provider.stats("a").client_disconnects < 2:  # noqa: ASYNC110 - told by another process
             await anyio.sleep(0.01)
 
 
@@ -230,7 +230,7 @@ async def test_parameters_reach_the_provider(pool: Pool, provider: Provider) -> 
         "service_tier": "auto", "n": 1,
     }  # fmt: skip
     await ask("acompletion", **sent, user="u-1", allowed_openai_params=["user"])
-    body = provider.heard("a")[-1]["body"]
+    body = provider.recorded_requests("a")[-1]["body"]
     for name in sent.keys() - {"n", "max_completion_tokens"}:
         assert body[name] == sent[name], name
     assert 50 in (body.get("max_tokens"), body.get("max_completion_tokens"))

@@ -182,7 +182,7 @@ def test_everything_down_is_bounded(stream: bool, proxy: Proxied, provider: Prov
 @pytest.mark.parametrize(
     ("words", "fault", "expected"),
     [
-        ("hello", {"kind": "throttled", "after": 3}, openai.RateLimitError),
+        ("hello", {"kind": "rate_limited", "retry_after": 3}, openai.RateLimitError),
         ("toolong", None, openai.BadRequestError),
         ("refuse me", None, openai.BadRequestError),
         ("hello", {"kind": "blackhole"}, openai.APIStatusError),

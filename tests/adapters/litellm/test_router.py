@@ -35,11 +35,11 @@ async def test_answers(face: str, pool: Pool, provider: Provider) -> None:
 
 @FACES
 @pytest.mark.anyio
-@pytest.mark.parametrize("fault", ["status", "throttled", "refused"])
+@pytest.mark.parametrize("fault", ["status", "rate_limited", "refused"])
 async def test_one_call_is_one_call(face: str, fault: str, pool: Pool, provider: Provider) -> None:
     """Everything is down, LiteLLM would try three times: the pool's attempts are made once."""
     provider.fault(["a", "b", "c"], fault)
-    with pytest.raises(litellm.RateLimitError if fault == "throttled" else litellm.ServiceUnavailableError):
+    with pytest.raises(litellm.RateLimitError if fault == "rate_limited" else litellm.ServiceUnavailableError):
         await ask(face, router(), model="m")
     assert upstream(provider) <= pool.policy.max_attempts
     if fault != "refused":

@@ -125,7 +125,7 @@ async def test_a_limit_is_no_sickness(provider: Provider) -> None:
     """Left alone for as long as it said, back without a probe."""
     router = router_of(provider)
     strategy, clock = routed(router, strategy="ordered")
-    provider.fault("a", "throttled", after=20, count=1)
+    provider.fault("a", "rate_limited", retry_after=20, count=1)
     await call(router)
     expire(router)
     clock.advance(19)
@@ -193,13 +193,13 @@ async def test_nobody_left(provider: Provider) -> None:
     router = router_of(provider, "a", more=[other])
     strategy, _ = routed(router)
     strategy.selector._gate.rng.random = lambda: 0.0  # type: ignore[method-assign]
-    provider.fault("a", "throttled", after=20)
+    provider.fault("a", "rate_limited", retry_after=20)
     with pytest.raises(litellm.RateLimitError):
         await call(router, num_retries=0)
     with pytest.raises(RouterRateLimitError) as caught:
         await call(router)
     assert caught.value.cooldown_time == pytest.approx(20, abs=0.2)
-    assert "throttled" in str(caught.value.__cause__)
+    assert "rate_limited" in str(caught.value.__cause__)
     reply = await call(router, fallbacks=[{"m": ["spare"]}])
     assert reply.choices[0].message.content == "spare"
     assert provider.stats("a").requests == 1

@@ -62,7 +62,7 @@ def outage(provider: Provider) -> Callable[..., None]:
     """`outage(after=2)`: endpoint `a` answers twice, then 503 for good."""
 
     def begin(endpoint: str = "a", *, after: int = 0, **fault: Any) -> None:
-        provider.fault(endpoint, fault.pop("kind", "status"), **{"status": 503, "start": after, **fault})
+        provider.fault(endpoint, fault.pop("kind", "status"), **{"status": 503, "skip": after, **fault})
 
     return begin
 

@@ -94,7 +94,7 @@ async def test_a_stream_that_breaks_inside_a_turn(provider: Provider, llm: Hotsp
 async def test_a_run_that_nobody_answers_ends_with_our_error(provider: Provider, llm: Hotspare) -> None:
     """LlamaIndex wraps nothing around it, so that its attempts can be read; the agent answers again when they are back."""
     agent = FunctionAgent(tools=[tool(weather)], llm=llm)
-    provider.fault([*"abc"], "throttled", after=0.0)
+    provider.fault([*"abc"], "rate_limited", retry_after=0.0)
     with pytest.raises(AllTargetsFailed) as failed:
         await agent.run(TASK)
     assert {attempt.target for attempt in failed.value.attempts} == {"a", "b", "c"}
@@ -228,7 +228,7 @@ async def test_sub_question_engine(provider: Provider, llm: Hotspare, outage: Ou
     )
     outage("a", after=1)
     response = await engine.aquery("What of all parts?")
-    last = provider.heard("b")[-1]["body"]["messages"][-1]["content"]
+    last = provider.recorded_requests("b")[-1]["body"]["messages"][-1]["content"]
     prompt = last if isinstance(last, str) else last[0]["text"]
     assert "Sub question: What of part 1?" in prompt
     assert str(response) == answer(prompt)

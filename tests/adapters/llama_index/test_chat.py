@@ -122,7 +122,7 @@ def test_fields_and_kwargs_reach_the_wire(provider: Provider, pool: Pool) -> Non
     llm = Hotspare(pool=pool, temperature=0.5, max_tokens=50, additional_kwargs={"seed": 7})
     assert llm.chat(MESSAGES).raw["usage"]["completion_tokens"] == 50
     llm.complete(QUESTION, temperature=0, stop=["."], model="a")
-    first, second = (request["body"] for request in provider.heard("a"))
+    first, second = (request["body"] for request in provider.recorded_requests("a"))
     assert (first["temperature"], first["max_tokens"], first["seed"]) == (0.5, 50, 7)
     assert (second["temperature"], second["stop"]) == (0, ["."])
     assert llm.chat(MESSAGES, model="c", seed=None).additional_kwargs["hotspare"]["target"] == "c"

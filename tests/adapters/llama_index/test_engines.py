@@ -25,7 +25,7 @@ def index() -> VectorStoreIndex:
 
 def asked(provider: Provider, endpoint: str) -> list[str]:
     """The questions that an endpoint has heard, in order."""
-    bodies = [request["body"] for request in provider.heard(endpoint)]
+    bodies = [request["body"] for request in provider.recorded_requests(endpoint)]
     if endpoint == "c":
         return ["".join(part["text"] for part in body["contents"][-1]["parts"]) for body in bodies]
     texts = [body["messages"][-1]["content"] for body in bodies]

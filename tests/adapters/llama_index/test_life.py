@@ -247,7 +247,7 @@ def test_closing_a_sync_stream(provider: Provider, llm: Hotspare) -> None:
     responses = llm.stream_chat([ChatMessage(role="user", content="tokens=2000")])
     next(responses)
     responses.close()
-    anyio.run(provider_sees, provider, "closed_by_client")
+    anyio.run(provider_sees, provider, "client_disconnects")
     _nobody_is_blamed(llm)
 
 
@@ -259,7 +259,7 @@ async def test_leaving_an_async_stream(provider: Provider, llm: Hotspare) -> Non
     async for _ in responses:
         break
     await responses.aclose()
-    await provider_sees(provider, "closed_by_client")  # LlamaIndex closes what it wraps in a task of its own
+    await provider_sees(provider, "client_disconnects")  # LlamaIndex closes what it wraps in a task of its own
     _nobody_is_blamed(llm)
 
 
@@ -272,5 +272,5 @@ async def test_cancelling_an_async_call(provider: Provider, llm: Hotspare) -> No
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await provider_sees(provider, "closed_by_client")
+    await provider_sees(provider, "client_disconnects")
     _nobody_is_blamed(llm)

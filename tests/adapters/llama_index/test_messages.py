@@ -185,6 +185,6 @@ def test_reasoning_comes_and_goes_back(provider: Provider) -> None:
         history = [asked, pieces[-1].message, ChatMessage(role="user", content="And?")]
         llm.chat(history, model="claude")
         llm.chat(history, model="gpt")
-    sent = provider.heard("b")[-1]["body"]["messages"][1]["content"][0]
+    sent = provider.recorded_requests("b")[-1]["body"]["messages"][1]["content"][0]
     assert (sent["type"], sent["thinking"]) == ("thinking", thought)
-    assert "thinking" not in str(provider.heard("a")[-1]["body"])
+    assert "thinking" not in str(provider.recorded_requests("a")[-1]["body"])

@@ -118,7 +118,7 @@ def _grown(responses: list[ChatResponse]) -> ChatResponse:
 def test_one_request_an_attempt(provider: Provider, llm: Hotspare, kind: str) -> None:
     """The SDK's retries and LlamaIndex's are off: attempts and requests are the same number; the original is unchanged."""
     provider.fault("a", "status", status=500)
-    provider.fault("b", "throttled", after=30)
+    provider.fault("b", "rate_limited", retry_after=30)
     tried: Counter[str] = Counter()
     for ask in (lambda: llm.chat(MESSAGES), lambda: list(llm.stream_chat(MESSAGES))):
         with pytest.raises(AllTargetsFailed) as failed:
@@ -135,7 +135,7 @@ def test_one_request_an_attempt(provider: Provider, llm: Hotspare, kind: str) ->
     ("fault", "outcome"),
     [
         ({"kind": "status", "status": 401}, "denied"),
-        ({"kind": "throttled", "after": 60}, "throttled"),
+        ({"kind": "rate_limited", "retry_after": 60}, "rate_limited"),
         ({"kind": "status", "status": 503}, "server"),
         ({"kind": "reset"}, "transport"),
         ({"kind": "quota", "form": "balance"}, "exhausted"),
@@ -212,7 +212,7 @@ def test_settings_reach_the_wire(provider: Provider, kind: str) -> None:
     key = {"google_genai": "candidate_count", "anthropic": "metadata"}.get(kind, "logit_bias")
     value: Any = {"metadata": {"user_id": "u"}, "candidate_count": 1, "logit_bias": {"1": 1}}[key]
     llm.chat(MESSAGES, temperature=0, max_tokens=90, top_p=0.9, stop=["zzz"], extra={dialect: {key: value}})
-    body = provider.heard("a")[0]["body"]
+    body = provider.recorded_requests("a")[0]["body"]
     if kind == "google_genai":
         config = body["generationConfig"]
         assert (config["temperature"], config["maxOutputTokens"], config["stopSequences"]) == (0, 90, ["zzz"])
@@ -267,7 +267,7 @@ def test_reasoning(provider: Provider, kind: str) -> None:
     whole = llm.chat(MESSAGES, **asked).message
     assert [type(b) for b in whole.blocks] == [ThinkingBlock, TextBlock]
     llm.chat([*MESSAGES, whole, ChatMessage(role="user", content="And?")], **asked)
-    sent = provider.heard("a")[-1]["body"]["messages"][1]["content"]
+    sent = provider.recorded_requests("a")[-1]["body"]["messages"][1]["content"]
     returned = [part["thinking"] for part in sent if isinstance(part, dict) and "thinking" in part]
     assert returned == ([thought] if kind == "anthropic" else [])
 
@@ -396,7 +396,7 @@ async def test_leaving_a_stream_ends_its_connection(provider: Provider, llm: Hot
             break
         await coming.aclose()
         del coming
-    await provider_sees(provider, "closed_by_client")
+    await provider_sees(provider, "client_disconnects")
     assert llm.pool.health()["a"].failures == 0
 
 
@@ -409,7 +409,7 @@ async def test_cancelling_a_call_is_the_callers_own(provider: Provider, llm: Hot
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await provider_sees(provider, "closed_by_client")
+    await provider_sees(provider, "client_disconnects")
     assert provider.stats("b").requests == 0
     assert (llm.pool.health().attempts, llm.pool.health()["a"].failures) == (0, 0)
 
@@ -418,7 +418,7 @@ async def test_cancelling_a_call_is_the_callers_own(provider: Provider, llm: Hot
 def test_native_members_race(provider: Provider, kind: str, face: str) -> None:
     """With `on_slow="race"` a slow member keeps its chance while the next one starts beside it."""
     members = [target_of(native(provider, kind, name), name, region=name) for name in "ab"]
-    provider.fault("a", "slow", seconds=30)
+    provider.fault("a", "delay", seconds=30)
     pool = Pool(members, on_slow="race", timeouts=Timeouts(completion=0.3, first_token=0.3))
     _KEPT.append(Hotspare(pool=pool))
     llm = _KEPT[-1]

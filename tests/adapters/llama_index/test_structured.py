@@ -96,10 +96,10 @@ async def test_the_system_prompt_is_kept(provider: Provider, pool: Pool, form: s
         list(llm.stream_structured_predict(City, prompt, topic="harbours"))
     else:
         _ = [one async for one in await llm.astream_structured_predict(City, prompt, topic="harbours")]
-    messages = provider.heard("a")[0]["body"]["messages"]
+    messages = provider.recorded_requests("a")[0]["body"]["messages"]
     assert [m["role"] for m in messages] == ["system", "user"]
     assert messages[0]["content"] == "Answer in {Korean}."
-    assert provider.heard("a")[0]["body"]["tool_choice"] == "required"
+    assert provider.recorded_requests("a")[0]["body"]["tool_choice"] == "required"
 
 
 def test_a_call_that_breaks_mid_stream_is_raised(provider: Provider, llm: Hotspare) -> None:
@@ -120,8 +120,8 @@ def test_text_mode_without_tools(provider: Provider) -> None:
         assert not llm.metadata.is_function_calling_model
         with pytest.raises(ValueError, match=r"(?i)json"):  # the provider answers in prose
             llm.structured_predict(City, about(), topic="harbours")
-        assert "tools" not in provider.heard("a")[0]["body"]
-        assert "Output a valid JSON object" in str(provider.heard("a")[0]["body"])
+        assert "tools" not in provider.recorded_requests("a")[0]["body"]
+        assert "Output a valid JSON object" in str(provider.recorded_requests("a")[0]["body"])
 
 
 def test_function_mode_can_be_forced(provider: Provider, pool: Pool) -> None:
@@ -137,4 +137,4 @@ def test_llm_kwargs_reach_the_wire(provider: Provider, llm: Hotspare) -> None:
     """What LlamaIndex hands through `llm_kwargs` is sent."""
     options: dict[str, Any] = {"temperature": 0.25, "model": "a"}
     llm.structured_predict(City, about(), llm_kwargs=options, topic="harbours")
-    assert provider.heard("a")[0]["body"]["temperature"] == 0.25
+    assert provider.recorded_requests("a")[0]["body"]["temperature"] == 0.25

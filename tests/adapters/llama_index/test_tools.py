@@ -78,13 +78,13 @@ def test_streamed_calls_grow(llm: Hotspare) -> None:
 def test_tool_choice(provider: Provider, llm: Hotspare, given: dict[str, Any], sent: Any) -> None:
     """Required, none and a tool by name, in LlamaIndex's words or the providers'; None never overrules `tool_required`."""
     llm.chat_with_tools([ADD], "hello", **given)
-    assert provider.heard("a")[0]["body"]["tool_choice"] == sent
+    assert provider.recorded_requests("a")[0]["body"]["tool_choice"] == sent
 
 
 def test_no_tools_are_no_tools(provider: Provider, llm: Hotspare) -> None:
     """An agent without tools sends neither tools nor a choice."""
     llm.chat_with_tools([], "hello", tool_choice="auto")
-    assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(provider.heard("a")[0]["body"])
+    assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(provider.recorded_requests("a")[0]["body"])
 
 
 def test_a_missing_call_is_an_error_where_it_is_demanded(llm: Hotspare) -> None:

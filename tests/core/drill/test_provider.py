@@ -1,276 +1,288 @@
-"""The embedded provider's manners: its script, its limits, its ways to continue, its counters, and HTTP itself."""
+"""The embedded provider: its faults, rate limits, continuations, counters, and its HTTP."""
 
 import json
 import socket
-from typing import Any
+from dataclasses import fields
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from hotspare import Kind, Pool, Target
-from hotspare.drill import conversation as dialogue
+from hotspare.drill import conversation
 from hotspare.drill.answers import answer, tokenize
-from hotspare.drill.faults import FORMS, FaultError
+from hotspare.drill.faults import RETRY_AFTER_FORMS, Fault, FaultError, FaultOptions
 from hotspare.drill.provider import KEY, Provider, after_tools, with_images
+from hotspare.drill.settings import Settings, SettingsOptions
 
-from tests.core.drill.asking import BODIES, KEYS, ask, outcome, text_of
+from tests.core.drill.client import BODIES, KEYS, outcome, send, text_of
 
-WIRES = pytest.mark.parametrize("wire", ["openai", "anthropic", "gemini"])
+DIALECTS = pytest.mark.parametrize("dialect", ["openai", "anthropic", "gemini"])
 PIXEL = "aGVsbG8="  # five bytes
 
 
-# --- saying no -----------------------------------------------------------------------------------------------------
+# --- rejections ----------------------------------------------------------------------------------------------------
 
 
-@WIRES
-@pytest.mark.parametrize("form", FORMS)
-def test_a_429_tells_its_time_in_every_form(wire: str, form: str, provider: Provider) -> None:
-    """hotspare reads the same seconds out of each form."""
-    provider.fault("a", "throttled", after=7, form=form)
-    found = outcome(ask(provider, wire), wire)
+@DIALECTS
+@pytest.mark.parametrize("form", RETRY_AFTER_FORMS)
+def test_a_429_states_the_time_to_wait_in_every_form(dialect: str, form: str, provider: Provider) -> None:
+    """hotspare reads the same number of seconds from each form."""
+    provider.fault("a", "rate_limited", retry_after=7, retry_after_form=form)
+    found = outcome(send(provider, dialect), dialect)
     assert found.kind is Kind.RATE_LIMITED
     assert found.retry_after is None if form == "none" else 5 <= (found.retry_after or 0) <= 8, found
 
 
-@WIRES
-@pytest.mark.parametrize("form", ["day", "balance"])
-def test_a_used_up_quota_is_no_throttle(wire: str, form: str, provider: Provider) -> None:
-    """It does not come back in seconds, whatever the body claims."""
-    provider.fault("a", "quota", form=form)
-    found = outcome(ask(provider, wire), wire)
+@DIALECTS
+@pytest.mark.parametrize("limit", ["day", "balance"])
+def test_a_used_up_quota_is_not_a_rate_limit(
+    dialect: str, limit: Literal["day", "balance"], provider: Provider
+) -> None:
+    """It is not available again within seconds, whatever the body states."""
+    provider.fault("a", "quota", limit=limit)
+    found = outcome(send(provider, dialect), dialect)
     assert found.kind is Kind.QUOTA
     assert found.retry_after is None or found.retry_after > 300
 
 
-@WIRES
-def test_a_limiter_tells_and_keeps_its_limit(wire: str, provider: Provider) -> None:
-    """Two at once, then a 429 with the time in the form asked for."""
+@DIALECTS
+def test_the_rate_limiter_states_and_enforces_its_limit(dialect: str, provider: Provider) -> None:
+    """Two requests at once are admitted, the third gets a 429 with the time to wait."""
     provider.configure("a", rpm=6, burst=2)
-    first, second, third = (ask(provider, wire) for _ in range(3))
+    first, second, third = (send(provider, dialect) for _ in range(3))
     assert (first.status_code, second.status_code, third.status_code) == (200, 200, 429)
     assert 0 < float(third.headers["retry-after"]) <= 10
-    told = {"openai": "x-ratelimit-remaining-requests", "anthropic": "anthropic-ratelimit-requests-remaining"}
-    assert wire == "gemini" or first.headers[told[wire]] == "1"
+    header = {"openai": "x-ratelimit-remaining-requests", "anthropic": "anthropic-ratelimit-requests-remaining"}
+    assert dialect == "gemini" or first.headers[header[dialect]] == "1"
     assert provider.stats("a").outcomes["rejected:429"] == 1
 
 
-@WIRES
-def test_windows_and_streams_have_limits(wire: str, provider: Provider) -> None:
-    """Too long a prompt, and an account that may not stream."""
-    provider.configure("a", window=5, streams=False)
-    stream = {"path": "/v1beta/models/m:streamGenerateContent?alt=sse"} if wire == "gemini" else {}
-    assert outcome(ask(provider, wire, long_prompt(wire)), wire).kind is Kind.CONTEXT_LENGTH
-    refused = ask(provider, wire, {} if wire == "gemini" else {"stream": True}, **stream)
-    assert outcome(refused, wire).kind is Kind.INVALID
-    assert "stream" in refused.text
+@DIALECTS
+def test_the_context_window_and_streaming_can_be_limited(dialect: str, provider: Provider) -> None:
+    """A prompt that is too long, and an account that may not stream."""
+    provider.configure("a", context_context_window=5, streaming=False)
+    stream = {"path": "/v1beta/models/m:streamGenerateContent?alt=sse"} if dialect == "gemini" else {}
+    assert outcome(send(provider, dialect, long_prompt(dialect)), dialect).kind is Kind.CONTEXT_LENGTH
+    rejected = send(provider, dialect, {} if dialect == "gemini" else {"stream": True}, **stream)
+    assert outcome(rejected, dialect).kind is Kind.INVALID
+    assert "stream" in rejected.text
 
 
-def long_prompt(wire: str) -> dict[str, Any]:
-    """More than a window of five tokens holds."""
-    if wire == "gemini":
+def long_prompt(dialect: str) -> dict[str, Any]:
+    """A body whose prompt is longer than five tokens."""
+    if dialect == "gemini":
         return {"contents": [{"parts": [{"text": "a long prompt " * 9}]}]}
     return {"messages": [{"role": "user", "content": "a long prompt " * 9}]}
 
 
 @pytest.mark.parametrize("status", [400, 402, 403, 408, 413, 422, 500, 502, 503, 504, 529])
-@WIRES
-def test_statuses_come_in_the_providers_own_bodies(wire: str, status: int, provider: Provider) -> None:
-    """A JSON body of the wire's own shape; a 502 comes from the edge, as HTML. Never an answer, never a crash."""
-    provider.fault("a", "status", status=status, after=2, headers={"x-more": "1"})
-    refused = ask(provider, wire)
-    assert refused.status_code == (402 if (wire, status) == ("gemini", 402) else status)
-    assert (refused.headers["retry-after"], refused.headers["x-more"]) == ("2", "1")
-    assert refused.text.startswith("<!DOCTYPE" if status == 502 else "{")
+@DIALECTS
+def test_statuses_come_with_the_providers_own_bodies(dialect: str, status: int, provider: Provider) -> None:
+    """A JSON body in the provider's shape; a 502 is an HTML page of a gateway."""
+    provider.fault("a", "status", status=status, retry_after=2, headers={"x-more": "1"})
+    failed = send(provider, dialect)
+    assert failed.status_code == status
+    assert (failed.headers["retry-after"], failed.headers["x-more"]) == ("2", "1")
+    assert failed.text.startswith("<!DOCTYPE" if status == 502 else "{")
     expected = {400: {Kind.INVALID}, 402: {Kind.QUOTA}, 403: {Kind.AUTH}, 408: {Kind.TIMEOUT, Kind.SERVER}}
-    found = outcome(refused, wire).kind
+    found = outcome(failed, dialect).kind
     assert found in expected.get(status, {Kind.INVALID} if status < 500 else {Kind.SERVER}), found
 
 
-# --- the script ----------------------------------------------------------------------------------------------------
+# --- faults --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("kind", "options", "words"),
     [
         ("explode", {}, "'explode' is unknown; use one of refused"),
-        ("status", {"code": 500}, "option 'code' is unknown"),
-        ("status", {"status": 99}, "status=99 must be an HTTP status"),
-        ("reset", {"probability": 2}, "a share between 0 and 1"),
+        ("malformd", {}, "did you mean 'malformed'"),
+        ("status", {"code": 500}, "code: 500 is no option"),
+        ("status", {"status": 99}, "fault status: status: 99 must be an HTTP status"),
+        ("reset", {"probability": 2}, "must be between 0 and 1"),
         ("cut", {"at": -1}, "a number of tokens"),
-        ("cut", {"how": "softly"}, "reset or close"),
-        ("slow", {"seconds": -1}, "seconds, 0 or more"),
-        ("throttled", {"form": "smoke"}, "one of retry-after"),
-        ("quota", {"form": "month"}, "day or balance"),
-        ("reset", {"wire": "grpc"}, "openai, anthropic or gemini"),
-        ("refused", {"count": 1}, "whole endpoint"),
+        ("cut", {"how": "softly"}, "one of reset, close"),
+        ("delay", {"seconds": -1}, "seconds, 0 or more"),
+        ("rate_limited", {"retry_after_form": "smoke"}, "one of retry-after"),
+        ("quota", {"limit": "month"}, "one of day, balance"),
+        ("reset", {"dialect": "grpc"}, "one of openai, anthropic, gemini"),
+        ("refused", {"count": 1}, "count: 1 must be left out"),
     ],
 )
-def test_a_fault_that_is_none_is_named(kind: str, options: dict[str, Any], words: str, provider: Provider) -> None:
-    """The option, its value and what may stand there."""
+def test_a_wrong_fault_is_an_error(kind: str, options: dict[str, Any], words: str, provider: Provider) -> None:
+    """The error names the option, its value and what is valid."""
     with pytest.raises(FaultError, match=words):
         provider.fault("a", kind, **options)
 
 
-def test_unknown_endpoints_settings_and_wires_are_named(provider: Provider) -> None:
-    """Each with what there is."""
+def test_a_wrong_endpoint_setting_or_dialect_is_an_error(provider: Provider) -> None:
+    """The error names the value and what is valid."""
     for wrong, words in (
-        (lambda: provider.fault("z", "reset"), "endpoint 'z' is unknown; there are a, b"),
+        (lambda: provider.fault("z", "reset"), "endpoint 'z' is unknown; use one of a, b"),
         (lambda: provider.url("z"), "endpoint 'z' is unknown"),
-        (lambda: provider.base_url("a", "grpc"), "wire 'grpc' is unknown"),
-        (lambda: provider.configure("a", speed=1), "setting 'speed' is unknown"),
+        (lambda: provider.base_url("a", "grpc"), "dialect 'grpc' is unknown"),
+        (lambda: provider.configure("a", speed=1), "setting speed: 1 is unknown"),
         (lambda: provider.configure("a", rpm=0), "must be above 0"),
         (lambda: provider.configure("a", prefill="maybe"), "must be one of"),
-        (lambda: provider._ask("dance", "a"), "'dance' is unknown"),
+        (lambda: provider._send("dance", "a", {}), "'dance' is unknown"),
     ):
         with pytest.raises(FaultError, match=words):
             wrong()
 
 
-def test_faults_meet_whom_they_name(provider: Provider) -> None:
-    """By wire, model, streaming, place and number; the first one that meets a request counts."""
-    provider.fault("a", "status", status=503, wire="anthropic")
+def test_the_options_of_the_public_face_are_those_of_the_faults_and_settings() -> None:
+    """The keywords of `fault` and `configure` are the fields of `Fault` and `Settings`."""
+    assert {"kind", *FaultOptions.__annotations__} == {field.name for field in fields(Fault) if field.init}
+    assert set(SettingsOptions.__annotations__) == {field.name for field in fields(Settings)}
+
+
+def test_faults_apply_to_matching_requests(provider: Provider) -> None:
+    """By dialect, model, streaming, position and count; the first fault that applies to a request wins."""
+    provider.fault("a", "status", status=503, dialect="anthropic")
     provider.fault("a", "status", status=500, model="mini", count=1)
     provider.fault("a", "status", status=502, streaming=True)
-    provider.fault("a", "status", status=529, start=3, count=1)
+    provider.fault("a", "status", status=529, skip=3, count=1)
     mini = {"model": "gpt-4.1-mini"}
-    asked = [("openai", {}), ("anthropic", {}), ("openai", mini), ("openai", mini), ("openai", {"stream": True}), ("openai", {}),
+    sent = [("openai", {}), ("anthropic", {}), ("openai", mini), ("openai", mini), ("openai", {"stream": True}), ("openai", {}),
              ("openai", {}), ("openai", {})]  # fmt: skip
-    assert [ask(provider, *one).status_code for one in asked] == [200, 503, 500, 200, 502, 200, 529, 200]
+    assert [send(provider, *one).status_code for one in sent] == [200, 503, 500, 200, 502, 200, 529, 200]
     assert provider.stats("a").outcomes == {"ok": 4, "status": 4}
 
 
-def test_chance_is_seeded(provider: Provider) -> None:
-    """Half of the requests fail, the same half after every reset."""
+def test_probability_is_seeded(provider: Provider) -> None:
+    """Half of the requests fail, and the same ones after every reset."""
     runs = []
     for _ in range(2):
         provider.reset()
         provider.fault("a", "status", status=500, probability=0.5)
-        runs.append([ask(provider, "openai").status_code for _ in range(12)])
+        runs.append([send(provider, "openai").status_code for _ in range(12)])
     assert runs[0] == runs[1]
     assert set(runs[0]) == {200, 500}
 
 
-def test_a_sick_provider_is_sick_for_bad_requests_too(provider: Provider) -> None:
-    """The fault comes before the judgement, unless it waits for a certain request."""
+def test_a_fault_hits_invalid_requests_too(provider: Provider) -> None:
+    """A fault takes precedence over the validation, unless it is limited to a number of requests."""
     provider.fault("a", "status", status=500)
-    assert ask(provider, "openai", {"messages": []}).status_code == 500
+    assert send(provider, "openai", {"messages": []}).status_code == 500
     provider.clear("a")
     provider.fault("a", "status", status=500, count=1)
-    assert ask(provider, "openai", {"messages": []}).status_code == 400
+    assert send(provider, "openai", {"messages": []}).status_code == 400
 
 
-def test_what_the_answer_wears(provider: Provider) -> None:
-    """Without usage, or under another content type."""
+def test_an_answer_without_usage_or_with_another_content_type(provider: Provider) -> None:
+    """`no_usage` and `content_type` change nothing else, and can be combined."""
     provider.fault("a", "no_usage")
     provider.fault("a", "content_type", message="text/html")
-    told = ask(provider, "openai")
-    assert "usage" not in told.json()
-    assert told.headers["content-type"] == "text/html"
+    answered = send(provider, "openai")
+    assert "usage" not in answered.json()
+    assert answered.headers["content-type"] == "text/html"
+    assert text_of("openai", answered) == answer("hello")
 
 
 @pytest.mark.parametrize("kind", ["malformed", "half_json", "error_event"])
-@WIRES
-def test_an_answer_in_pieces_is_no_answer(wire: str, kind: str, provider: Provider) -> None:
-    """A whole 200 that is broken inside, or an error in its body."""
+@DIALECTS
+def test_a_broken_body_with_status_200(dialect: str, kind: str, provider: Provider) -> None:
+    """Not streamed: a body that is no JSON, or an error body."""
     provider.fault("a", kind, at=5)
-    told = ask(provider, wire)
-    assert told.status_code == 200
+    broken = send(provider, dialect)
+    assert broken.status_code == 200
     if kind == "error_event":
-        assert "error" in told.json()
+        assert "error" in broken.json()
     else:
         with pytest.raises(ValueError):
-            told.json()
+            broken.json()
 
 
-def test_gemini_streams_as_an_array_too(provider: Provider) -> None:
-    """Without `alt=sse` the stream is one JSON array, and so are its errors."""
+def test_gemini_streams_a_json_array_too(provider: Provider) -> None:
+    """Without `alt=sse` the stream is one JSON array, errors included."""
     path = "/v1beta/models/gemini-2.5-flash:streamGenerateContent"
-    pieces = ask(provider, "gemini", path=path).json()
+    pieces = send(provider, "gemini", path=path).json()
     assert "".join(p["text"] for piece in pieces for p in piece["candidates"][0]["content"]["parts"]) == answer("hello")
     provider.fault("a", "error_event", at=3, status=503)
-    assert ask(provider, "gemini", path=path).json()[-1]["error"]["code"] == 503
+    assert send(provider, "gemini", path=path).json()[-1]["error"]["code"] == 503
     provider.clear()
     provider.fault("a", "empty_choices")
-    assert ask(provider, "gemini", path=path).json()[0]["candidates"] == []
+    assert send(provider, "gemini", path=path).json()[0]["candidates"] == []
 
 
 # --- answers -------------------------------------------------------------------------------------------------------
 
 
-def test_pictures_and_results_are_told(provider: Provider) -> None:
-    """The same words over each wire, so that adapters can be checked word for word."""
+def test_images_and_tool_results_are_in_the_answer(provider: Provider) -> None:
+    """In each dialect, so that adapters can be compared exactly."""
     image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
     link = {"type": "image_url", "image_url": "https://example.org/a.png"}
     openai = {"messages": [{"role": "user", "content": [{"type": "text", "text": "see"}, image, link]}]}
-    assert text_of("openai", ask(provider, "openai", openai)) == with_images("see", (5, 0))
+    assert text_of("openai", send(provider, "openai", openai)) == with_images("see", (5, 0))
     source = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
     claude = {"messages": [{"role": "user", "content": [{"type": "text", "text": "see"}, source]}]}
-    assert text_of("anthropic", ask(provider, "anthropic", claude)) == with_images("see", (5,))
+    assert text_of("anthropic", send(provider, "anthropic", claude)) == with_images("see", (5,))
     parts = [{"text": "see"}, {"inline_data": {"mime_type": "image/png", "data": PIXEL}}]
     gemini = {"contents": [{"parts": parts}]}
-    assert text_of("gemini", ask(provider, "gemini", gemini)) == with_images("see", (5,))
+    assert text_of("gemini", send(provider, "gemini", gemini)) == with_images("see", (5,))
 
     call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    told = [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "call_1", "content": "42"}]
-    openai = {"messages": [*BODIES["openai"]["messages"], *told]}
-    assert text_of("openai", ask(provider, "openai", openai)) == after_tools("hello", ("42",))
-    told = [{"role": "model", "parts": [{"functionCall": {"name": "f"}}]},
+    results = [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "call_1", "content": "42"}]
+    openai = {"messages": [*BODIES["openai"]["messages"], *results]}
+    assert text_of("openai", send(provider, "openai", openai)) == after_tools("hello", ("42",))
+    contents = [{"role": "model", "parts": [{"functionCall": {"name": "f"}}]},
             {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"result": "42"}}}]}]  # fmt: skip
-    gemini = {"contents": [*BODIES["gemini"]["contents"], *told]}
-    assert text_of("gemini", ask(provider, "gemini", gemini)) == after_tools("hello", ("42",))
+    gemini = {"contents": [*BODIES["gemini"]["contents"], *contents]}
+    assert text_of("gemini", send(provider, "gemini", gemini)) == after_tools("hello", ("42",))
 
 
 @pytest.mark.parametrize("mode", ["continue", "strip", "overlap", "restart", "prose", "refuse"])
 def test_a_prefill_is_continued_as_configured(mode: str, provider: Provider) -> None:
-    """A beginning of the answer in a trailing assistant message, in each manner."""
+    """A part of the answer in a trailing assistant message is continued in each mode."""
     provider.configure("a", prefill=mode)
     full = answer("hello")
     given = "".join(tokenize(full)[:20])
     messages = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": given}]
-    for wire in ("openai", "anthropic"):
-        told = ask(provider, wire, {"messages": messages})
+    for dialect in ("openai", "anthropic"):
+        response = send(provider, dialect, {"messages": messages})
         if mode == "refuse":
-            assert outcome(told, wire).kind is Kind.INVALID
+            assert outcome(response, dialect).kind is Kind.INVALID
             continue
-        text, rest = text_of(wire, told), full[len(given) :]
+        text, rest = text_of(dialect, response), full[len(given) :]
         assert {
             "continue": text == rest, "strip": text == rest.lstrip(), "restart": text == full,
             "overlap": text.endswith(rest) and given.endswith(text[: -len(rest)]),
-            "prose": text == dialogue.PROSE_BEFORE + rest.lstrip() + dialogue.PROSE_AFTER,
+            "prose": text == conversation.PROSE_BEFORE + rest.lstrip() + conversation.PROSE_AFTER,
         }[mode]  # fmt: skip
 
 
-def test_an_instruction_to_continue_is_known_by_its_place(provider: Provider) -> None:
-    """After a beginning of the answer any user message continues it; after the whole of it a new question is one."""
+def test_an_instruction_to_continue_is_recognised_by_its_position(provider: Provider) -> None:
+    """After a part of the answer any user message asks for the rest; after the whole answer it is a new prompt."""
     full = answer("hello")
     given = "".join(tokenize(full)[:20])
-    for said, then in ((given, full[len(given) :]), (full, answer("go on"))):
+    for sent, then in ((given, full[len(given) :]), (full, answer("go on"))):
         turns = [
             {"role": "user", "content": "hello"},
-            {"role": "assistant", "content": said},
+            {"role": "assistant", "content": sent},
             {"role": "user", "content": "go on"},
         ]
-        assert text_of("openai", ask(provider, "openai", {"messages": turns})) == then
+        assert text_of("openai", send(provider, "openai", {"messages": turns})) == then
 
 
-def test_limits_and_stops_are_obeyed(provider: Provider) -> None:
-    """`max_tokens` and stop sequences end the answer, and say so."""
-    cut = ask(provider, "openai", {"max_tokens": 5}).json()["choices"][0]
+def test_token_limits_and_stop_sequences_are_obeyed(provider: Provider) -> None:
+    """They end the answer with the finish reason of the dialect."""
+    cut = send(provider, "openai", {"max_tokens": 5}).json()["choices"][0]
     assert (cut["finish_reason"], cut["message"]["content"]) == ("length", "".join(tokenize(answer("hello"))[:5]))
     word = tokenize(answer("hello"))[6].strip()
-    stopped = ask(provider, "anthropic", {"stop_sequences": [word]}).json()
+    stopped = send(provider, "anthropic", {"stop_sequences": [word]}).json()
     assert (stopped["stop_reason"], stopped["stop_sequence"]) == ("stop_sequence", word)
-    refused = ask(provider, "gemini", {"contents": [{"parts": [{"text": "refuse me"}]}]}).json()
+    refused = send(provider, "gemini", {"contents": [{"parts": [{"text": "refuse me"}]}]}).json()
     assert refused["promptFeedback"]["blockReason"] == "SAFETY"
 
 
-def test_tools_are_called_as_asked(provider: Provider) -> None:
-    """Twice, in parallel or not, by choice or by the prompt, and with words before."""
+def test_tools_are_called_as_the_request_says(provider: Provider) -> None:
+    """Twice, in parallel or not, because of the prompt or the tool choice, and after text."""
 
     def names(prompt: str, **more: Any) -> list[str]:
         tools = [{"name": name, "input_schema": {"type": "object"}} for name in ("f", "g")]
         content = [{"role": "user", "content": prompt}]
-        found = ask(provider, "anthropic", {"messages": content, "tools": tools, **more}).json()["content"]
+        found = send(provider, "anthropic", {"messages": content, "tools": tools, **more}).json()["content"]
         return [block.get("name", "text") for block in found]
 
     assert names("call f twice and call g") == ["f", "f", "g"]
@@ -281,27 +293,27 @@ def test_tools_are_called_as_asked(provider: Provider) -> None:
     assert names("call f", tool_choice={"type": "none"}) == ["text"]
 
 
-def test_gemini_wants_its_signatures_back(provider: Provider) -> None:
-    """A strict model refuses a history without the seal it gave, and takes Google's documented pass."""
+def test_gemini_requires_its_thought_signatures(provider: Provider) -> None:
+    """A strict model rejects a history without the signature it gave, and accepts Google's documented placeholder."""
     path = "/v1beta/models/gemini-strict:generateContent"
     tools = {"tools": [{"functionDeclarations": [{"name": "f", "parameters": {"type": "OBJECT"}}]}]}
     question = {"role": "user", "parts": [{"text": "call f"}]}
-    part = ask(provider, "gemini", {"contents": [question], **tools}, path=path).json()["candidates"][0]["content"][
+    part = send(provider, "gemini", {"contents": [question], **tools}, path=path).json()["candidates"][0]["content"][
         "parts"
     ][0]
     done = {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"result": "1"}}}]}
-    for seal, status in (("kept", 200), (None, 400), ("skip_thought_signature_validator", 200)):
-        sent = {**part, "thoughtSignature": seal} if seal != "kept" else part
+    for signature, status in (("kept", 200), (None, 400), ("skip_thought_signature_validator", 200)):
+        sent = {**part, "thoughtSignature": signature} if signature != "kept" else part
         sent = {k: v for k, v in sent.items() if v is not None}
         history = [question, {"role": "model", "parts": [sent]}, done]
-        assert ask(provider, "gemini", {"contents": history, **tools}, path=path).status_code == status
+        assert send(provider, "gemini", {"contents": history, **tools}, path=path).status_code == status
 
 
 def test_models_are_listed(provider: Provider) -> None:
-    """Each wire's own shape."""
-    for wire, path in (("openai", "/v1/models"), ("anthropic", "/v1/models"), ("gemini", "/v1beta/models")):
-        found = httpx.get(provider.url("a") + path, headers=KEYS[wire]).json()
-        assert len(found["models" if wire == "gemini" else "data"]) >= 5
+    """In each dialect's own shape."""
+    for dialect, path in (("openai", "/v1/models"), ("anthropic", "/v1/models"), ("gemini", "/v1beta/models")):
+        found = httpx.get(provider.url("a") + path, headers=KEYS[dialect]).json()
+        assert len(found["models" if dialect == "gemini" else "data"]) >= 5
     provider.fault("a", "status", status=500)
     assert httpx.get(provider.url("a") + "/v1/models", headers=KEYS["openai"]).status_code == 500
 
@@ -309,33 +321,33 @@ def test_models_are_listed(provider: Provider) -> None:
 # --- counters, process, HTTP -----------------------------------------------------------------------------------------
 
 
-def test_it_counts_and_remembers_without_keys(provider: Provider) -> None:
-    """What was asked, when, and how it ended; never a key."""
-    ask(provider, "openai", headers={**KEYS["openai"], "x-mine": "1"})
-    ask(provider, "anthropic")
-    ask(provider, "openai", path="/v1/nothing")
-    stats = provider.stats("a", arrivals=True)
-    assert (stats.requests, dict(stats.wires)) == (3, {"openai": 1, "anthropic": 1})
+def test_requests_are_counted_and_recorded_without_keys(provider: Provider) -> None:
+    """Path, headers and body of each request, and how it ended; never an API key."""
+    send(provider, "openai", headers={**KEYS["openai"], "x-mine": "1"})
+    send(provider, "anthropic")
+    send(provider, "openai", path="/v1/nothing")
+    stats = provider.stats("a")
+    assert (stats.requests, dict(stats.dialects)) == (3, {"openai": 1, "anthropic": 1})
     assert stats.outcomes == {"ok": 2, "unknown_path": 1}
-    assert list(stats.arrivals) == sorted(stats.arrivals)
     assert stats.listening and stats.in_flight == 0
-    heard = provider.heard("a")
-    assert heard[0]["headers"]["x-mine"] == "1" and "authorization" not in heard[0]["headers"]
-    assert "x-api-key" not in heard[1]["headers"]
+    first, second = provider.recorded_requests("a")
+    assert first["path"] == "/v1/chat/completions" and first["body"] == BODIES["openai"]
+    assert first["headers"]["x-mine"] == "1" and "authorization" not in first["headers"]
+    assert "x-api-key" not in second["headers"]
 
 
 def test_a_refused_endpoint_comes_back_on_its_port(provider: Provider) -> None:
-    """Closed, then open again, on the same number."""
+    """Its port is closed, then open again under the same number."""
     provider.fault("a", "refused")
     assert not provider.stats("a").listening
     with pytest.raises(httpx.ConnectError):
-        ask(provider, "openai")
+        send(provider, "openai")
     provider.clear("a")
-    assert ask(provider, "openai").status_code == 200
+    assert send(provider, "openai").status_code == 200
 
 
-def test_a_provider_that_is_not_started_says_so() -> None:
-    """And stopping it twice does no harm."""
+def test_a_provider_that_is_not_started_is_an_error() -> None:
+    """Stopping it twice is not."""
     provider = Provider(["a"])
     with pytest.raises(RuntimeError, match="not running"):
         _ = provider.pid
@@ -347,14 +359,14 @@ def test_a_provider_that_is_not_started_says_so() -> None:
     provider.stop()
 
 
-def test_a_provider_that_cannot_start_says_so() -> None:
-    """With its exit code."""
+def test_a_provider_that_cannot_start_is_an_error() -> None:
+    """The error names the exit code."""
     with pytest.raises(RuntimeError, match="did not start"):
         Provider(["a"], seed="x").start()  # type: ignore[arg-type]
 
 
 def raw(provider: Provider, *sent: bytes) -> bytes:
-    """Bytes over a plain socket; each after an answer to the one before."""
+    """Send bytes over a plain socket, each after the response to the one before."""
     address = urlsplit(provider.url("a"))
     assert address.hostname and address.port
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
@@ -365,50 +377,85 @@ def raw(provider: Provider, *sent: bytes) -> bytes:
         return got
 
 
-def test_http_in_all_its_manners(provider: Provider) -> None:
-    """Chunked uploads, 100-continue, two requests in one packet, and what is no HTTP."""
+BODY = b'{"model":"gpt-4.1","messages":[{"role":"user","content":"hello"}]}'
+HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer test-1\r\ncontent-length: %d\r\n" % len(
+    BODY
+)
+
+
+def test_chunked_uploads_are_read(provider: Provider) -> None:
+    """A request body without a content length."""
     url = provider.url("a") + "/v1/chat/completions"
-    body = b'{"model":"gpt-4.1","messages":[{"role":"user","content":"hello"}]}'
-    told = httpx.post(url, content=iter([body[:20], body[20:]]), headers=KEYS["openai"])
-    assert text_of("openai", told) == answer("hello")
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nauthorization: Bearer test-1\r\ncontent-length: %d\r\n" % len(body)
-    assert raw(provider, head + b"expect: 100-continue\r\n\r\n", body).startswith(
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"
-    )
-    last = head + b"connection: close\r\n\r\n" + body
-    both = raw(provider, head + b"\r\n" + body + last, b"")
-    assert both.startswith(b"HTTP/1.1 200")
-    assert raw(provider, b"hello\r\n\r\n").startswith(b"HTTP/1.1 400")
-    assert raw(provider, b"POST / HTTP/1.1\r\ncontent-length: 999999999\r\n\r\n").startswith(b"HTTP/1.1 400")
-    assert raw(provider, b"x" * 70_000).startswith(b"HTTP/1.1 400")
+    response = httpx.post(url, content=iter([BODY[:20], BODY[20:]]), headers=KEYS["openai"])
+    assert text_of("openai", response) == answer("hello")
 
 
-@WIRES
-def test_what_is_written_down_is_called_and_said(wire: str, provider: Provider) -> None:
-    """`replies`: calls with arguments of one's own, and JSON of one's own, for prompts with a phrase in them."""
-    said = {"weather": {"call": {"get_weather": {"city": "서울"}}}, "joke": {"json": {"setup": "Why?"}}}
-    provider.configure("a", replies=said)
-    model = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}[wire]
+def test_a_client_that_waits_for_100_continue_gets_it(provider: Provider) -> None:
+    """Once, before the body is sent."""
+    got = raw(provider, HEAD + b"expect: 100-continue\r\n\r\n", BODY)
+    assert got.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
+
+
+def test_pipelined_requests_are_answered_in_order(provider: Provider) -> None:
+    """Two requests in one packet; the second one asks to close the connection. Also while the first one waits."""
+    last = HEAD + b"connection: close\r\n\r\n" + BODY
+    for seconds in (0.0, 0.05):
+        provider.fault("a", "latency", seconds=seconds, count=1)
+        both = all_of(provider, HEAD + b"\r\n" + BODY + last)
+        assert both.count(b"HTTP/1.1 200") == 2
+    assert provider.stats("a").requests == 4
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"hello\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 999999999\r\n\r\n", 413),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n", 400),
+        (b"x" * 70_000, 431),
+    ],
+    ids=["no HTTP", "body too large", "two lengths", "head too large"],
+)
+def test_broken_http_is_rejected(sent: bytes, status: int, provider: Provider) -> None:
+    """With the status for it, and the connection is closed."""
+    assert all_of(provider, sent).startswith(b"HTTP/1.1 %d " % status)
+
+
+def all_of(provider: Provider, sent: bytes) -> bytes:
+    """Everything that comes until the server closes the connection."""
+    address = urlsplit(provider.url("a"))
+    assert address.hostname and address.port
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(sent)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@DIALECTS
+def test_prepared_replies_are_given(dialect: str, provider: Provider) -> None:
+    """`replies`: prepared tool arguments and prepared JSON for prompts that contain a phrase."""
+    replies = {"weather": {"call": {"get_weather": {"city": "서울"}}}, "joke": {"json": {"setup": "Why?"}}}
+    provider.configure("a", replies=replies)
+    model = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}[dialect]
     tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
     schema = {"type": "json_schema", "json_schema": {"name": "joke", "schema": {"type": "object", "properties": {}}}}
-    with Pool([Target(f"{wire}/{model}", base_url=provider.base_url("a", wire), api_key=KEY)]) as pool:
+    with Pool([Target(f"{dialect}/{model}", base_url=provider.base_url("a", dialect), api_key=KEY)]) as pool:
         called = pool.chat("What is the weather?", tools=[tool]).tool_calls
         assert [(call.name, json.loads(call.arguments)) for call in called] == [("get_weather", {"city": "서울"})]
         assert not pool.chat("What is the time?", tools=[tool]).tool_calls
         assert json.loads(pool.chat("Tell a joke", response_format=schema).text) == {"setup": "Why?"}
 
 
-@WIRES
-def test_what_is_written_down_goes_on_step_by_step(wire: str, provider: Provider) -> None:
-    """A tool that is offered only later is called then, whatever others have answered; each once, and then comes text."""
+@DIALECTS
+def test_prepared_calls_are_made_one_after_the_other(dialect: str, provider: Provider) -> None:
+    """A tool that is offered later is called then, also after the results of others; each once, then comes text."""
     provider.configure("a", replies={"trip": {"call": {"weather": {"city": "Oslo"}, "book": {"seats": 2}}}})
-    model = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}[wire]
+    model = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}[dialect]
     tools = {
         name: {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
         for name in ("weather", "book")
     }
     history: list[dict[str, Any]] = [{"role": "user", "content": "Plan a trip"}]
-    with Pool([Target(f"{wire}/{model}", base_url=provider.base_url("a", wire), api_key=KEY)]) as pool:
+    with Pool([Target(f"{dialect}/{model}", base_url=provider.base_url("a", dialect), api_key=KEY)]) as pool:
         for name, arguments in (("weather", {"city": "Oslo"}), ("book", {"seats": 2})):
             reply = pool.chat(history, tools=[tools[name]])
             assert [(call.name, json.loads(call.arguments)) for call in reply.tool_calls] == [(name, arguments)]
@@ -419,7 +466,7 @@ def test_what_is_written_down_goes_on_step_by_step(wire: str, provider: Provider
         assert pool.chat(history, tools=[*tools.values()]).text.startswith("The tool says: weather done ; book done")
 
 
-def test_a_reply_must_say_something(provider: Provider) -> None:
-    """Neither a call nor JSON is a mistake, and named."""
+def test_a_prepared_reply_needs_a_call_or_json(provider: Provider) -> None:
+    """The error names the phrase."""
     with pytest.raises(FaultError, match=r"replies\['weather'\]"):
         provider.configure("a", replies={"weather": {"text": "fine"}})

@@ -28,7 +28,7 @@ def test_openai(provider: Provider) -> None:
             model="gpt-4.1", messages=[{"role": "user", "content": "call weather"}], tools=tools
         )
         assert called.choices[0].message.tool_calls[0].function.name == "weather"
-        provider.fault(ENDPOINT, "throttled", after=3)
+        provider.fault(ENDPOINT, "rate_limited", retry_after=3)
         with pytest.raises(openai.RateLimitError) as caught:
             client.chat.completions.create(model="gpt-4.1", messages=ask)
         assert caught.value.response.headers["retry-after"] == "3"

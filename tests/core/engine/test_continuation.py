@@ -157,7 +157,7 @@ async def test_a_drip_is_left(face: str, provider: Provider) -> None:
 async def test_a_whole_answer_may_be_streamed_underneath(face: str, provider: Provider) -> None:
     """`whole="stream"` gives the same reply, and a break or a refusal to stream does not show."""
     provider.fault("a", "cut", at=20)
-    provider.configure("b", streams=False)
+    provider.configure("b", streaming=False)
     with pool_of(provider, "openai", "openai", "anthropic", completion="stream") as pool:
         reply = pool.chat("a long one") if face == "chat" else await pool.achat("a long one")
         assert reply.text == TEXT
@@ -200,7 +200,7 @@ def test_who_streams_underneath_is_for_the_call_the_target_and_the_policy(provid
     def asked(**options: object) -> list[bool]:
         pool.chat("q tokens=3", **options)
         pool.chat("q tokens=3", model="b", **options)
-        bodies = [provider.heard(endpoint)[-1]["body"] for endpoint in "ab"]
+        bodies = [provider.recorded_requests(endpoint)[-1]["body"] for endpoint in "ab"]
         return [body.get("stream", False) for body in bodies]
 
     targets = [

@@ -244,7 +244,7 @@ async def test_the_loser_is_hung_up_on(face: str, provider: Provider) -> None:
         text, attempts, cost = await ask(pool, face, "q tokens=5")
         assert text == answer("q tokens=5")
         assert attempts == ["a first abandoned", "b hedge ok"]
-        await until(lambda: provider.stats("a").closed_by_client == 1)
+        await until(lambda: provider.stats("a").client_disconnects == 1)
         assert pool.health().in_flight == 0
         provider.clear("a")
         alone = (await ask(pool, face, "q tokens=5"))[2]
@@ -257,7 +257,7 @@ async def test_the_loser_is_hung_up_on(face: str, provider: Provider) -> None:
 async def test_a_slow_one_is_raced(face: str, provider: Provider) -> None:
     """The slow one is not thrown away: here it wins against a black hole, there it loses."""
     times = Timeouts(first_token_min=0.05, completion_min=0.05)
-    provider.fault("a", "slow", seconds=0.3)
+    provider.fault("a", "delay", seconds=0.3)
     provider.fault("b", "blackhole")
     async with pool_of(provider, on_slow="race", timeouts=times) as pool:
         text, attempts, _ = await ask(pool, face, "q tokens=5")
@@ -270,7 +270,7 @@ async def test_a_slow_one_is_raced(face: str, provider: Provider) -> None:
         provider.fault("a", "blackhole")
         text, attempts, _ = await ask(pool, face, "q tokens=5")
         assert attempts == ["a first timeout", "b failover ok"]
-        await until(lambda: provider.stats("a").closed_by_client == 1)
+        await until(lambda: provider.stats("a").client_disconnects == 1)
         assert pool.health()["a"].failures  # the one that lost, and perhaps one of a slow start
 
 
@@ -285,14 +285,14 @@ async def test_a_cancelled_race_leaves_nothing(provider: Provider) -> None:
             await pool.achat("q")
         assert pool.health().in_flight == 0
         for endpoint in "ab":
-            await until(lambda endpoint=endpoint: provider.stats(endpoint).closed_by_client == 1)  # type: ignore[misc]
+            await until(lambda endpoint=endpoint: provider.stats(endpoint).client_disconnects == 1)  # type: ignore[misc]
 
 
 @FACES
 @pytest.mark.anyio
 async def test_a_race_that_everybody_loses(face: str, provider: Provider) -> None:
     """Errors come out of a race as they do elsewhere: one AllTargetsFailed, no group."""
-    provider.fault(["a", "b"], "slow", seconds=0.1)
+    provider.fault(["a", "b"], "delay", seconds=0.1)
     provider.fault(["a", "b"], "status", status=401)
     async with pool_of(provider, hedge=Hedge(min_delay=0.02, max_extra_calls=1)) as pool:
         with pytest.raises(AllTargetsFailed) as caught:

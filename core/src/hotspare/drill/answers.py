@@ -1,21 +1,19 @@
-"""What the embedded provider says: a pure function of the prompt, so that every answer can be checked word for word."""
+"""The answers of the embedded provider. They depend on the prompt only, so that a test can compare every answer exactly."""
 
 import hashlib
 import re
 from functools import lru_cache
 
 DEFAULT_TOKENS = 60
-"""Tokens in an answer whose prompt does not ask for another length: long enough to be cut anywhere, short enough
-to be cheap.
-"""
+"""Length of an answer whose prompt does not contain `tokens=N`."""
 
 MAX_TOKENS = 20_000
+"""Upper bound of `tokens=N`."""
 
 _CJK = r"\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3"
 _TOKEN = re.compile(rf"\s*(?:[{_CJK}]{{1,2}}|[^\s{_CJK}]+)|\s+")
-_TOKENS_KNOB = re.compile(r"\btokens=(\d{1,6})\b")
+_TOKENS_DIRECTIVE = re.compile(r"\btokens=(\d{1,6})\b")
 
-# (separator, word): Chinese and Japanese pieces stand without blanks, two characters each, as real tokenizers cut them.
 _PROSE = (
     "the a spare engine takes over when its primary fails, and nobody notices. Health is measured at first token; "
     "latency drifts upward before errors arrive. One probe returns, then traffic ramps slowly "
@@ -25,6 +23,7 @@ _PROSE = (
     r"back\slash **bold** `code` #1 100% why? indeed! e.g. i.e. …"
 )
 _LATIN = _PROSE.split()
+# (separator, word); Chinese and Japanese words have no spaces between them
 _OTHER = (
     *((" ", w) for w in ("서울", "장애", "전환", "대기", "응답", "지연")),
     *(("", w) for w in ("热备", "切换", "延迟", "東京", "回復")),
@@ -37,28 +36,22 @@ _FENCE = ("\n\n```python", "\ndef", " probe():", "\n    return", " True", "\n```
 
 
 def tokenize(text: str) -> list[str]:
-    """Cut `text` into the pieces in which it is streamed; their concatenation is the text."""
+    """Split `text` into the tokens in which it is streamed. Joined, they are the text again."""
     return _TOKEN.findall(text)
-
-
-def wanted_tokens(prompt: str, tokens: int = DEFAULT_TOKENS) -> int:
-    """The length asked for by `tokens=N` inside the prompt (at most 20,000), else `tokens`."""
-    found = _TOKENS_KNOB.search(prompt)
-    return min(int(found[1]), MAX_TOKENS) if found else tokens
 
 
 @lru_cache(maxsize=4096)
 def answer(prompt: str, tokens: int = DEFAULT_TOKENS) -> str:
-    """The answer to `prompt`: the same words for the same prompt, in any process, on any machine.
+    """The answer to `prompt`: the same text in every process and on every machine.
 
-    `tokens=N` inside the prompt overrules `tokens`. The text has exactly that many `tokenize` tokens and mixes Latin
-    words,
-    punctuation, Markdown (a code fence now and then), Korean, Chinese, Japanese and multi-byte emoji.
+    It has exactly `tokens` tokens (see `tokenize`), or N if the prompt contains `tokens=N`. It mixes Latin words,
+    punctuation, Markdown (sometimes a code fence), Korean, Chinese, Japanese and multi-byte emoji.
     """
-    count = wanted_tokens(prompt, tokens)
+    found = _TOKENS_DIRECTIVE.search(prompt)
+    count = min(int(found[1]), MAX_TOKENS) if found else tokens
     noise = hashlib.shake_128(prompt.encode("utf-8", "surrogatepass")).digest(2 * count + 2)
     out: list[str] = []
-    # one prompt in four carries a code fence, somewhere in its first forty tokens
+    # one answer in four has a code fence, within its first forty tokens
     fence_at = noise[1] % 40 if noise[0] % 4 == 0 else -1
     position = 2
     while len(out) < count:
@@ -71,16 +64,27 @@ def answer(prompt: str, tokens: int = DEFAULT_TOKENS) -> str:
     return "".join(out).lstrip()
 
 
-def think(prompt: str, tokens: int = 12) -> str:
-    """What the provider thinks before it answers `prompt`: a pure function too."""
-    return answer("thinking about: " + _TOKENS_KNOB.sub("", prompt), tokens)
+def reasoning(prompt: str, tokens: int = 12) -> str:
+    """The reasoning that comes before the answer to `prompt`."""
+    return answer("thinking about: " + _TOKENS_DIRECTIVE.sub("", prompt), tokens)
 
 
-def estimate(text: str) -> int:
-    """Prompt tokens of `text`, as billed: one for every four characters begun."""
+def after_tools(prompt: str, results: tuple[str, ...]) -> str:
+    """The answer to `prompt` after tool calls. It repeats their results."""
+    joined = " ; ".join(results)
+    return f"The tool says: {joined}\n\n{answer(prompt + joined, 20)}"
+
+
+def with_images(prompt: str, sizes: tuple[int, ...]) -> str:
+    """The answer to a prompt with images: their number and total size in bytes (0 for links), then the usual answer."""
+    return f"[{len(sizes)} image(s), {sum(sizes)} bytes] {answer(prompt)}"
+
+
+def estimate_tokens(text: str) -> int:
+    """Prompt tokens of `text`: a quarter of its characters, rounded up."""
     return (len(text) + 3) // 4
 
 
-def opaque(*parts: str, length: int = 24) -> str:
-    """An id-like string of letters and digits (no sign that any wire forbids), a function of `parts`."""
+def opaque_id(*parts: str, length: int = 24) -> str:
+    """An id of letters and digits, which every API accepts. It depends on `parts` only."""
     return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()[:length]

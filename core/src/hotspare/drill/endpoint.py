@@ -1,298 +1,208 @@
-"""One endpoint of the embedded provider: a port, its script of faults, its limiter, its counters."""
+"""One endpoint of the embedded provider: a TCP port with its own faults, settings, rate limiter and counters."""
 
 import asyncio
 import json
 import random
 import socket
-import time
-from array import array
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from hotspare.drill.conversation import CONTINUATIONS, PREFILLS, compose
-from hotspare.drill.dialects.anthropic import AnthropicWire
-from hotspare.drill.dialects.base import Ask, Headers, Rate, Reject, Wire, dumps
-from hotspare.drill.dialects.gemini import GeminiWire
-from hotspare.drill.dialects.openai import OpenAIWire
-from hotspare.drill.dialects.openai_errors import filtered, invalid
-from hotspare.drill.faults import FORMS, Fate, Fault, FaultError, fate
-from hotspare.drill.http1 import Connection, Observer, Request, Step, plain
-from hotspare.drill.render import play, reject
+from hotspare.drill.conversation import compose
+from hotspare.drill.dialects.anthropic import AnthropicDialect
+from hotspare.drill.dialects.base import Dialect, Rejection, dumps
+from hotspare.drill.dialects.gemini import GeminiDialect
+from hotspare.drill.dialects.openai import OpenAIDialect
+from hotspare.drill.faults import Fault, FaultPlan, plan_faults
+from hotspare.drill.http1 import Connection, HttpRequest, Observer, Step, response
+from hotspare.drill.messages import Request
+from hotspare.drill.render import reject, render
+from hotspare.drill.settings import RateLimiter, Settings
 
-OPENAI: Final[Wire] = OpenAIWire()
-ANTHROPIC: Final[Wire] = AnthropicWire()
-GEMINI: Final[Wire] = GeminiWire()
-WIRES: Final[Mapping[str, Wire]] = {w.name: w for w in (OPENAI, ANTHROPIC, GEMINI)}
-MODELS: Final = ("gpt-4.1", "claude-sonnet-4-20250514", "gemini-2.5-flash", "deepseek-chat", "mistral-small-latest")
-
-
-@dataclass(slots=True)
-class Settings:
-    """An endpoint's standing manners.
-
-    `rpm`: requests a minute it admits (None: any number), with `burst` at once (default: `rpm`); `rate_form`: where
-    its 429 tells
-    the time. `prefill`: how a trailing assistant message is met (None: as the wire's own provider does).
-    `continuation`: how an
-    instruction to continue is met. `window`: context window in tokens. `streams`: False refuses to stream with a 400.
-    `replies`: what is said to prompts that hold a phrase: `{"weather": {"call": {"get_weather": {"city": "Seoul"}}}}` calls
-    that tool with these arguments, and of several tools each one once, as soon as it is offered, also after results of
-    others; `{"joke": {"json": {…}}}` is the value where JSON is wanted.
-    """
-
-    rpm: float | None = None
-    burst: float | None = None
-    rate_form: str = "retry-after"
-    prefill: str | None = None
-    continuation: str = "continue"
-    window: int = 128_000
-    streams: bool = True
-    replies: Mapping[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-
-    def __post_init__(self) -> None:
-        choices = (("prefill", (None, *PREFILLS)), ("continuation", CONTINUATIONS), ("rate_form", FORMS))
-        for name, allowed in choices:
-            if (value := getattr(self, name)) not in allowed:
-                raise FaultError(f"setting {name}={value!r} must be one of {', '.join(map(str, allowed))}")
-        if self.rpm is not None and self.rpm <= 0:
-            raise FaultError(f"setting rpm={self.rpm!r} must be above 0 requests a minute, or None")
-        for phrase, reply in self.replies.items():
-            if not reply or not set(reply) <= {"call", "json"}:
-                raise FaultError(f"setting replies[{phrase!r}]={reply!r} must hold call, json or both")
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> "Settings":
-        """From a control message. Raises FaultError for a setting that does not exist."""
-        known = {f.name for f in fields(cls)}
-        for name in options:
-            if name not in known:
-                raise FaultError(f"setting {name!r} is unknown; use one of {', '.join(sorted(known))}")
-        return cls(**options)
-
-
-class _Bucket:
-    """A token bucket: `rpm / 60` requests a second, `burst` at once."""
-
-    def __init__(self, rpm: float, burst: float) -> None:
-        self.rate, self.burst, self.level, self.then = rpm / 60, burst, burst, time.monotonic()
-
-    def take(self) -> tuple[bool, float, Rate]:
-        """Whether one may pass, the seconds until the next may, and the state to tell."""
-        now = time.monotonic()
-        self.level = min(self.burst, self.level + (now - self.then) * self.rate)
-        self.then = now
-        passed = self.level >= 1
-        self.level -= 1 if passed else 0
-        wait = max(0.0, (1 - self.level) / self.rate)
-        return passed, wait, Rate(round(self.rate * 60), int(self.level), (self.burst - self.level) / self.rate)
+OPENAI: Final[Dialect] = OpenAIDialect()
+ANTHROPIC: Final[Dialect] = AnthropicDialect()
+GEMINI: Final[Dialect] = GeminiDialect()
+RECORDED_REQUESTS: Final = 64
+_SECRET_HEADERS: Final = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
+_BACKLOG: Final = 1024
 
 
 class Endpoint(Observer):
-    """A provider's door in one region."""
+    """One provider in one region."""
 
     def __init__(self, name: str, seed: int) -> None:
         self.name = name
         self._seed = seed
-        self.connections: set[Connection] = set()
-        self._holder = _bound(0)
-        self.port: int = self._holder.getsockname()[1]
+        self._connections: set[Connection] = set()
+        self._reservation = _bound_socket(0)  # never listens; keeps the port number while the port is closed
+        self.port: int = self._reservation.getsockname()[1]
         self._listener: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self.faults: list[Fault] = []
         self.reset()
 
     def reset(self) -> None:
-        """Forget settings, faults and counters (not the connections)."""
+        """Forget settings, faults and counters. Connections stay open."""
         self.configure({})
         self.faults.clear()
-        self.random = random.Random(f"{self._seed}/{self.name}")
-        self.wires: Counter[str] = Counter()
-        self.outcomes: Counter[str] = Counter()
-        self.requests = self.in_flight = self.max_in_flight = self.accepted = self.left = 0
-        self.arrivals = array("d")
-        self.heard: deque[dict[str, Any]] = deque(maxlen=64)
+        self._random = random.Random(f"{self._seed}/{self.name}")
+        self._dialects: Counter[str] = Counter()
+        self._outcomes: Counter[str] = Counter()
+        self._requests = self._in_flight = self._client_disconnects = 0
+        self.recorded_requests: deque[dict[str, Any]] = deque(maxlen=RECORDED_REQUESTS)
 
     def configure(self, options: Mapping[str, Any]) -> None:
-        """Set the standing manners. Raises FaultError."""
-        self.settings = Settings.of(options)
-        rpm = self.settings.rpm
-        self._bucket = None if rpm is None else _Bucket(rpm, self.settings.burst or max(1.0, rpm))
+        """Replace the settings. Raises FaultError."""
+        self._settings = Settings.of(options)
+        rpm = self._settings.rpm
+        self._limiter = None if rpm is None else RateLimiter(rpm, self._settings.burst or max(1.0, rpm))
 
-    def listen(self) -> None:
-        """Open the port: clients may connect from now on, and are served as soon as the loop turns."""
+    def open_port(self) -> None:
+        """Accept connections from now on. They are served as soon as the event loop runs."""
         if self._listener is None:
-            self._listener = _bound(self.port)
-            self._listener.listen(1024)
+            self._listener = _bound_socket(self.port)
+            self._listener.listen(_BACKLOG)
             self._opening = asyncio.get_running_loop().create_task(self._serve(self._listener))
 
     async def _serve(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Connection(self.handle, self), sock=listener, backlog=1024)
+        server = await loop.create_server(lambda: Connection(self.handle, self), sock=listener, backlog=_BACKLOG)
         if self._listener is listener:
             self._server = server
         else:
             server.close()
 
-    def refuse(self) -> None:
-        """Close the port and reset what is connected. The number stays ours, so that it can be opened again."""
+    def close_port(self) -> None:
+        """Refuse connections and reset the open ones. The port number stays reserved."""
         if self._server is not None:
             self._server.close()
         elif self._listener is not None:
             self._opening.cancel()
             self._listener.close()
         self._server = self._listener = None
-        for connection in list(self.connections):
+        for connection in list(self._connections):
             connection.reset()
-
-    @property
-    def listening(self) -> bool:
-        """Whether connections are accepted."""
-        return self._listener is not None
 
     def opened(self, connection: Connection) -> None:
         """See Observer."""
-        self.connections.add(connection)
-        self.accepted += 1
+        self._connections.add(connection)
 
     def closed(self, connection: Connection, *, by_client: bool, busy: bool) -> None:
         """See Observer."""
-        self.connections.discard(connection)
+        self._connections.discard(connection)
         if busy:
             self.finished()
-            self.left += by_client
+            self._client_disconnects += by_client
 
     def finished(self) -> None:
         """See Observer."""
-        self.in_flight = max(0, self.in_flight - 1)
+        self._in_flight = max(0, self._in_flight - 1)  # a reset may have come in between
 
-    def stats(self, *, arrivals: bool = False) -> dict[str, Any]:
-        """The counters, as `hotspare.drill.provider.Stats` takes them."""
+    def stats(self) -> dict[str, Any]:
+        """The counters, as the fields of `hotspare.drill.provider.Stats`."""
         return {
-            "requests": self.requests,
-            "wires": dict(self.wires),
-            "outcomes": dict(self.outcomes),
-            "connections": self.accepted,
-            "open_connections": len(self.connections),
-            "in_flight": self.in_flight,
-            "max_in_flight": self.max_in_flight,
-            "closed_by_client": self.left,
-            "listening": self.listening,
-            "arrivals": list(self.arrivals) if arrivals else [],
+            "requests": self._requests,
+            "dialects": dict(self._dialects),
+            "outcomes": dict(self._outcomes),
+            "open_connections": len(self._connections),
+            "in_flight": self._in_flight,
+            "client_disconnects": self._client_disconnects,
+            "listening": self._listener is not None,
         }
 
-    def handle(self, request: Request) -> Iterator[Step]:
+    def handle(self, http: HttpRequest) -> Iterator[Step]:
         """Answer one request."""
-        self.requests += 1
-        self.arrivals.append(time.monotonic())
-        self.in_flight += 1
-        self.max_in_flight = max(self.max_in_flight, self.in_flight)
-        wire = _wire(request)
-        if wire is None:
-            self.outcomes["unknown_path"] += 1
-            message = f"Invalid URL ({request.method} {request.path.split('?')[0]})"
-            return iter([reject(Reject(404, OPENAI.error(404, message)))])
-        self.wires[wire.name] += 1
+        self._requests += 1
+        self._in_flight += 1
+        dialect = _dialect_of(http)
+        if dialect is None:
+            self._outcomes["unknown_path"] += 1
+            message = f"Invalid URL ({http.method} {http.path.split('?')[0]})"
+            return iter([reject(Rejection(404, OPENAI.error(404, message)))])
+        self._dialects[dialect.name] += 1
         try:
-            return self._answer(wire, request)
-        except Reject as refused:
-            self.outcomes[f"rejected:{refused.status}"] += 1
-            return iter([reject(refused)])
+            return self._respond(dialect, http)
+        except Rejection as rejection:
+            self._outcomes[f"rejected:{rejection.status}"] += 1
+            return iter([reject(rejection)])
 
-    def _answer(self, wire: Wire, request: Request) -> Iterator[Step]:
-        body = _json(request.body)
-        self.heard.append({"path": request.path, "headers": _public(request.headers), "body": body})
-        if request.method == "GET":
-            ask = Ask("", [])
-            met = self._fate(ask, wire)
-            if met.fault is None:
-                return iter([plain(200, dumps(_models(wire)))])
-            return play(wire, ask, compose(ask), met, {})
-        try:
-            ask = wire.read(request.path, request.headers, body)
-        except Reject:
-            # a sick provider is sick for bad requests too: a fault comes before the judgement
-            met = self._fate(Ask("", []), wire, peek=True)
-            if met.fault is None:
-                raise
-            ask = Ask("", [])
-            return play(wire, ask, compose(ask), met, {})
-        met = self._fate(ask, wire)
-        headers = self._admit(wire, met)
-        if met.fault is None:
-            self._judge(wire, ask)
-        said = compose(ask, self.settings.continuation, self.settings.replies)
-        return play(wire, ask, said, met, headers)
+    def _respond(self, dialect: Dialect, http: HttpRequest) -> Iterator[Step]:
+        """The steps of the response. Raises Rejection.
 
-    def _fate(self, ask: Ask, wire: Wire, *, peek: bool = False) -> Fate:
-        if peek and all(f.count is not None or f.model for f in self.faults):
-            return Fate()
-        met = fate(self.faults, ask.model, wire.name, ask.stream, self.random)
-        if met.fault is not None:
-            self.outcomes[met.fault.kind] += 1
-        return met
+        A fault hits invalid requests too, as an outage does, unless it waits for a certain model or number of requests.
+        """
+        body = _json(http.body)
+        headers = {name: value for name, value in http.headers.items() if name not in _SECRET_HEADERS}
+        self.recorded_requests.append({"path": http.path, "headers": headers, "body": body})
+        request, rejection = Request("", []), None
+        if http.method == "POST":
+            try:
+                request = dialect.read(http.path, http.headers, body)
+            except Rejection as error:
+                rejection = error
+                if all(fault.count is not None or fault.model for fault in self.faults):
+                    raise
+        plan = self._plan(dialect, request)
+        rate_limit_headers: Mapping[str, str] = {}
+        if plan.fault is None:
+            if rejection is not None:
+                raise rejection
+            if http.method == "GET":
+                return iter([response(200, dumps(dialect.models()))])
+            rate_limit_headers = self._admit(dialect)
+            self._validate(dialect, request)
+        answer = compose(request, self._settings.continuation, self._settings.replies)
+        return render(dialect, request, answer, plan, rate_limit_headers)
 
-    def _admit(self, wire: Wire, met: Fate) -> dict[str, str]:
-        """Ask the limiter. Raises Reject; returns the headers that tell its state."""
-        if self._bucket is None or met.fault is not None:
+    def _plan(self, dialect: Dialect, request: Request) -> FaultPlan:
+        plan = plan_faults(self.faults, request.model, dialect.name, request.stream, self._random)
+        if plan.fault is not None:
+            self._outcomes[plan.fault.kind] += 1
+        return plan
+
+    def _admit(self, dialect: Dialect) -> Mapping[str, str]:
+        """Apply the rate limit. Returns the headers that state it; raises Rejection."""
+        if self._limiter is None:
             return {}
-        passed, wait, rate = self._bucket.take()
-        told: Headers = wire.rate_headers(rate)
-        if not passed:
-            refused = wire.throttled(self.settings.rate_form, round(wait, 3))
-            refused.headers = {**told, **refused.headers}
-            raise refused
-        return dict(told)
+        admitted, wait, limit = self._limiter.acquire()
+        headers = dialect.rate_limit_headers(limit)
+        if not admitted:
+            rejection = dialect.rate_limited(self._settings.retry_after_form, round(wait, 3))
+            rejection.headers = {**headers, **rejection.headers}
+            raise rejection
+        return headers
 
-    def _judge(self, wire: Wire, ask: Ask) -> None:
-        """What depends on the endpoint and not on the wire alone. Raises Reject; counts what passes as ok."""
-        ask.prefill = self.settings.prefill or ask.prefill
-        if ask.turns and ask.turns[-1].role == "assistant" and ask.prefill == "refuse":
-            raise wire.refuse_prefill(ask)
-        if ask.prompt_tokens > self.settings.window or (ask.turns and "toolong" in ask.turns[-1].text):
-            raise wire.too_long(ask, self.settings.window)
-        if ask.stream and not self.settings.streams:
-            words = "Your organization must be verified to stream this model."
-            raise (
-                invalid(words, "stream", "unsupported_value") if wire is OPENAI else Reject(400, wire.error(400, words))
-            )
-        if ask.azure and "refuse me" in ask.turns[-1].text:
-            raise filtered()
-        self.outcomes["ok"] += 1
+    def _validate(self, dialect: Dialect, request: Request) -> None:
+        """Apply the settings. Raises Rejection; counts what passes as ok."""
+        settings, last = self._settings, request.turns[-1] if request.turns else None
+        request.prefill = settings.prefill or request.prefill
+        if last is not None and last.role == "assistant" and request.prefill == "refuse":
+            raise dialect.prefill_refused(request)
+        if request.prompt_tokens > settings.context_window or (last is not None and "toolong" in last.text):
+            raise dialect.context_length_exceeded(request, settings.context_window)
+        if request.stream and not settings.streaming:
+            raise dialect.streaming_refused()
+        self._outcomes["ok"] += 1
 
 
-def _bound(port: int) -> socket.socket:
+def _bound_socket(port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if hasattr(socket, "SO_REUSEPORT"):
-        # a second socket, never listening, keeps the number while the port is closed
+    if hasattr(socket, "SO_REUSEPORT"):  # lets the listener and the reservation share the port
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sock.setblocking(False)
     sock.bind(("127.0.0.1", port))
     return sock
 
 
-def _wire(request: Request) -> Wire | None:
-    path = request.path.split("?", 1)[0]
-    if request.method == "POST":
-        if path.endswith("/chat/completions"):
-            return OPENAI
-        if path.endswith("/messages"):
-            return ANTHROPIC
-        return GEMINI if path.endswith(("enerateContent",)) else None
-    if request.method == "GET" and path.endswith("/models"):
-        return ANTHROPIC if "anthropic-version" in request.headers else GEMINI if "v1beta" in path else OPENAI
+def _dialect_of(http: HttpRequest) -> Dialect | None:
+    path = http.path.split("?", 1)[0]
+    if http.method == "POST":
+        by_end = {"/chat/completions": OPENAI, "/messages": ANTHROPIC, "enerateContent": GEMINI}
+        return next((dialect for end, dialect in by_end.items() if path.endswith(end)), None)
+    if http.method == "GET" and path.endswith("/models"):
+        return ANTHROPIC if "anthropic-version" in http.headers else GEMINI if "v1beta" in path else OPENAI
     return None
-
-
-def _models(wire: Wire) -> dict[str, Any]:
-    if wire is GEMINI:
-        return {"models": [{"name": f"models/{m}", "supportedGenerationMethods": ["generateContent"]} for m in MODELS]}
-    kind = {"type": "model", "display_name": "drill", "created_at": "2026-01-01T00:00:00Z"}
-    other = {"object": "model", "created": 1_760_000_000, "owned_by": "drill"}
-    data = [{"id": m, **(kind if wire is ANTHROPIC else other)} for m in MODELS]
-    return {"data": data, "has_more": False} if wire is ANTHROPIC else {"object": "list", "data": data}
 
 
 def _json(body: bytes) -> Any:
@@ -300,7 +210,3 @@ def _json(body: bytes) -> Any:
         return json.loads(body) if body else None
     except ValueError:
         return None
-
-
-def _public(headers: Mapping[str, str]) -> dict[str, str]:
-    return {k: v for k, v in headers.items() if k not in ("authorization", "api-key", "x-api-key", "x-goog-api-key")}

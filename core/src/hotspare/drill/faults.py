@@ -1,163 +1,192 @@
-"""Faults: what an endpoint of the embedded provider does wrong, when, and how often."""
+"""Faults: what an endpoint of the embedded provider does wrong, to which requests, and how often."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Final
+from typing import Any, Final, Literal, TypedDict
+
+from hotspare.errors import ConfigError, Problem, did_you_mean
 
 KINDS: Final[Mapping[str, str]] = {
-    "refused": "the port is closed and open connections are reset, until cleared (whole endpoint: takes no option)",
-    "reset": "the request is read, then the connection is reset (RST)",
-    "close": "the request is read, then the connection is closed (FIN) without an answer",
-    "blackhole": "the request is read, nothing is ever answered",
-    "slow": "the first byte comes `seconds` late, an error's too",
-    "latency": "an answer's first byte comes after about `seconds` (median of a log-normal, shape `spread`), "
-    "its tokens `gap` seconds apart",
-    "drip": "one token every `gap` seconds (1 by default)",
-    "status": "HTTP `status` with the provider's own body, or `message` in it, or the raw `body`; "
-    "`after` adds Retry-After, `headers` anything; 502 comes as HTML from the edge",
-    "throttled": "429; `form` says where the `after` seconds to wait are told, see FORMS",
-    "quota": "the quota is used up: `form` = day | balance",
-    "cut": "after `at` tokens the connection ends inside a chunk: `how` = reset | close",
-    "stall": "after `at` tokens nothing more comes, the connection stays open",
-    "malformed": "after `at` tokens one broken event; then the stream ends if `ends`, else goes on",
-    "error_event": "after `at` tokens an error event with `status`, then the end; inside a 200 where nothing streams",
-    "eof": "after `at` tokens a clean end, without any proof of completion",
-    "empty": "200 with an empty body",
-    "empty_choices": "200 of the right shape with no choice, block or candidate in it",
-    "keepalives": "headers, then only keep-alive comments or pings every `gap` seconds",
-    "silence": "headers and the role chunk, then nothing",
-    "html": "200 with an HTML page",
-    "half_json": "200 with half of the JSON, or half of one event",
-    "flood": "200 with `size` bytes of blanks (ten million by default)",
-    "no_usage": "the right answer, without usage",
-    "content_type": "the right answer under the content type `message` (text/plain by default)",
+    "refused": "the port is closed and open connections are reset, until the fault is cleared; takes no option",
+    "reset": "the request is read, then the connection is reset (TCP RST)",
+    "close": "the request is read, then the connection is closed (TCP FIN) without a response",
+    "blackhole": "the request is read and never answered",
+    "delay": "the first byte of every response, errors included, is sent `seconds` late",
+    "latency": "an answer starts after `seconds`, its tokens are `gap` seconds apart; errors are not delayed",
+    "drip": "one token every `gap` seconds (default 1)",
+    "status": "HTTP `status` with the provider's own error body, with `message` in it, or with the raw `body`; "
+    "`retry_after` adds a Retry-After header, `headers` any others; a 502 is an HTML page of a gateway",
+    "rate_limited": "HTTP 429; `retry_after_form` says where the `retry_after` seconds (default 1) are stated",
+    "quota": "the quota is used up: `limit` is `day` (resets tomorrow) or `balance` (no credit left)",
+    "cut": "after `at` tokens the connection ends inside a chunk; `how` is `reset` or `close`",
+    "stall": "after `at` tokens nothing more is sent; the connection stays open",
+    "malformed": "after `at` tokens one malformed event; then the stream ends if `ends`, else it continues",
+    "error_event": "after `at` tokens an error event for `status`, then the end; if not streamed, an error body in a 200",
+    "eof": "after `at` tokens a clean end of the body, without the format's proof of completion",
+    "empty": "HTTP 200 with an empty body",
+    "empty_choices": "HTTP 200 of the right shape, without any choice, content block or candidate",
+    "keepalives": "HTTP 200 headers, then only keep-alive comments or pings, `gap` seconds apart (default 1)",
+    "silence": "HTTP 200 headers and the role chunk, then nothing",
+    "html": "HTTP 200 with an HTML page",
+    "half_json": "HTTP 200 with half of the JSON body, or with half of the first event",
+    "oversized": "HTTP 200 with `size` bytes of white space (default ten million)",
+    "no_usage": "the correct answer without usage",
+    "content_type": "the correct answer with the content type `message` (default text/plain)",
 }
-"""Every fault by name, and what it does. Where nothing is streamed, `at` means the same share of the body's bytes."""
+"""Every fault by name. In an answer that is not streamed, `at` means the corresponding fraction of the body's bytes."""
 
-FORMS: Final = ("retry-after", "http-date", "retry-after-ms", "reset-headers", "phrase", "body", "none")
-"""Where a 429 tells its time: headers, the provider's reset headers, words, Gemini's RetryInfo (words elsewhere),
-nowhere.
-"""
+RETRY_AFTER_FORMS: Final = ("retry-after", "http-date", "retry-after-ms", "reset-headers", "phrase", "body", "none")
+"""Where a 429 states the time to wait: in a standard header, in the provider's rate-limit headers (`reset-headers`), in
+the error message (`phrase`), in Gemini's RetryInfo (`body`; for others as `phrase`), or nowhere."""
 
-_TIMING: Final = frozenset({"slow", "latency", "drip"})
-_DECORATION: Final = frozenset({"no_usage", "content_type"})
+_TIMING: Final = frozenset({"delay", "latency", "drip"})
+_HARMLESS: Final = _TIMING | {"no_usage", "content_type"}
 
 
-class FaultError(ValueError):
-    """A fault that is not one: the message names the option, the value and what may stand there."""
+class FaultError(ConfigError):
+    """A fault, a setting or an endpoint that does not exist, or an option that is out of range."""
+
+
+class FaultOptions(TypedDict, total=False):
+    """The options of `Provider.fault`; see `Fault`."""
+
+    at: int
+    seconds: float
+    gap: float | None
+    status: int
+    message: str | None
+    body: str | None
+    headers: Mapping[str, str] | None
+    retry_after: float | None
+    retry_after_form: str
+    limit: Literal["day", "balance"]
+    how: Literal["reset", "close"]
+    ends: bool
+    size: int
+    probability: float
+    count: int | None
+    skip: int
+    model: str
+    dialect: str
+    streaming: bool | None
 
 
 @dataclass(slots=True)
 class Fault:
-    """One scripted fault. It meets requests number `start`.. of those that pass its filters, at most `count` of them,
-    each with `probability`. `model` matches models that contain it, `wire` is a wire's name, `streaming` is None for
-    both.
+    """One scripted fault: its kind, the options that `KINDS` names, and which requests it applies to.
+
+    model: applies to models whose name contains it. Default: every model.
+    dialect: `openai`, `anthropic` or `gemini`. Default: all three.
+    streaming: True for streamed requests, False for others. Default: both.
+    skip: matching requests that pass before the first one is hit.
+    count: requests that are hit at most. Default: no limit.
+    probability: chance that a matching request is hit.
     """
 
     kind: str
     at: int = 0
     seconds: float = 0.0
-    spread: float = 0.0
     gap: float | None = None
     status: int = 500
     message: str | None = None
     body: str | None = None
     headers: Mapping[str, str] | None = None
-    after: float | None = None
-    form: str = "retry-after"
+    retry_after: float | None = None
+    retry_after_form: str = "retry-after"
+    limit: str = "balance"
     how: str = "reset"
     ends: bool = False
     size: int = 10_000_000
     probability: float = 1.0
     count: int | None = None
-    start: int = 0
+    skip: int = 0
     model: str = ""
-    wire: str = ""
+    dialect: str = ""
     streaming: bool | None = None
-    seen: int = field(default=0, init=False)
-    done: int = field(default=0, init=False)
+    matched: int = field(default=0, init=False)
+    applied: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise FaultError(f"fault: {self.kind!r} is unknown; use one of {', '.join(KINDS)}")
-        if self.kind == "quota" and self.form == "retry-after":
-            self.form = "balance"
-        self._demand("probability", 0 <= self.probability <= 1, "a share between 0 and 1")
-        self._demand("at", self.at >= 0, "a number of tokens, 0 or more")
-        self._demand("seconds", self.seconds >= 0, "seconds, 0 or more")
-        self._demand("gap", self.gap is None or self.gap >= 0, "seconds, 0 or more")
-        self._demand("how", self.how in ("reset", "close"), "reset or close")
-        self._demand("status", 100 <= self.status <= 599, "an HTTP status")
-        self._demand("form", self.form in FORMS or self.kind == "quota", f"one of {', '.join(FORMS)}")
-        self._demand("wire", self.wire in ("", "openai", "anthropic", "gemini"), "openai, anthropic or gemini")
-        if self.kind == "quota":
-            self._demand("form", self.form in ("day", "balance"), "day or balance")
+            hint = did_you_mean(self.kind, tuple(KINDS), f"use one of {', '.join(KINDS)}")
+            raise FaultError(Problem.at("fault", self.kind, f"is unknown; {hint}"))
+        self._require("at", self.at >= 0, "a number of tokens, 0 or more")
+        self._require("seconds", self.seconds >= 0, "seconds, 0 or more")
+        self._require("gap", self.gap is None or self.gap >= 0, "seconds, 0 or more")
+        self._require("status", 100 <= self.status <= 599, "an HTTP status")
+        self._require("probability", 0 <= self.probability <= 1, "between 0 and 1")
+        self._require_one_of("retry_after_form", RETRY_AFTER_FORMS)
+        self._require_one_of("limit", ("day", "balance"))
+        self._require_one_of("how", ("reset", "close"))
+        self._require_one_of("dialect", ("", "openai", "anthropic", "gemini"))
         if self.kind == "refused":
-            touched = [
-                f.name for f in fields(self) if f.init and f.name != "kind" and getattr(self, f.name) != f.default
-            ]
-            self._demand("refused", not touched, f"a fault of the whole endpoint, without {', '.join(touched)}")
+            for option in fields(self)[1:]:
+                self._require(option.name, getattr(self, option.name) == option.default, "left out: the port is closed")
 
-    def _demand(self, name: str, holds: bool, way_out: str) -> None:
-        if not holds:
-            raise FaultError(f"fault {self.kind}: {name}={getattr(self, name, True)!r} must be {way_out}")
+    def _require(self, name: str, valid: bool, rule: str) -> None:
+        if not valid:
+            raise FaultError(Problem.at(f"fault {self.kind}: {name}", getattr(self, name), f"must be {rule}"))
+
+    def _require_one_of(self, name: str, allowed: Sequence[str]) -> None:
+        self._require(name, getattr(self, name) in allowed, f"one of {', '.join(filter(None, allowed))}")
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> "Fault":
-        """From a control message. Raises FaultError for an option that no fault has."""
-        known = {f.name for f in fields(cls) if f.init}
-        for name in options:
+    def of(cls, kind: str, options: Mapping[str, Any]) -> "Fault":
+        """From a control message. Raises FaultError for an option that does not exist."""
+        known = tuple(FaultOptions.__annotations__)
+        for name, value in options.items():
             if name not in known:
-                raise FaultError(
-                    f"fault {options.get('kind')}: option {name!r} is unknown; use one of {', '.join(sorted(known))}"
-                )
-        return cls(**options)
+                hint = did_you_mean(name, known, f"use one of {', '.join(known)}")
+                raise FaultError(Problem.at(f"fault {kind}: {name}", value, f"is no option; {hint}"))
+        return cls(kind, **options)
 
-    def meets(self, model: str, wire: str, streaming: bool, rng: random.Random) -> bool:
-        """Whether this request is hit; counts it."""
-        if self.model not in model or (self.wire and self.wire != wire) or self.streaming not in (None, streaming):
+    def applies_to(self, model: str, dialect: str, streaming: bool, rng: random.Random) -> bool:
+        """Whether this request is hit. Counts it."""
+        matches = self.model in model and self.dialect in ("", dialect) and self.streaming in (None, streaming)
+        if not matches:
             return False
-        self.seen += 1
-        if self.seen <= self.start or (self.count is not None and self.done >= self.count):
+        self.matched += 1
+        if self.matched <= self.skip or (self.count is not None and self.applied >= self.count):
             return False
         if self.probability < 1 and rng.random() >= self.probability:
             return False
-        self.done += 1
+        self.applied += 1
         return True
 
 
 @dataclass(slots=True)
-class Fate:
-    """What befalls one request: at most one fault, its timing, and what its answer wears.
+class FaultPlan:
+    """What happens to one response: at most one fault, its timing, and changes to a correct answer.
 
-    `hold` delays whatever comes, `first` only an answer, `gap` lies between tokens (all in seconds).
+    `delay` comes before every response, `latency` before an answer only, `token_gap` between tokens; all in seconds.
     """
 
     fault: Fault | None = None
-    hold: float = 0.0
-    first: float = 0.0
-    gap: float = 0.0
+    delay: float = 0.0
+    latency: float = 0.0
+    token_gap: float = 0.0
     usage: bool = True
     content_type: str | None = None
 
 
-def fate(faults: list[Fault], model: str, wire: str, streaming: bool, rng: random.Random) -> Fate:
-    """The first breaking fault that meets the request, together with all timings that do."""
-    met = Fate()
+def plan_faults(faults: Sequence[Fault], model: str, dialect: str, streaming: bool, rng: random.Random) -> FaultPlan:
+    """The first fault that breaks this response, with every timing and every change that applies to it."""
+    plan = FaultPlan()
     for fault in faults:
-        breaking = fault.kind not in _TIMING and fault.kind not in _DECORATION
-        if (breaking and met.fault is not None) or not fault.meets(model, wire, streaming, rng):
+        breaks = fault.kind not in _HARMLESS
+        if (breaks and plan.fault is not None) or not fault.applies_to(model, dialect, streaming, rng):
             continue
-        if fault.kind == "slow":
-            met.hold += fault.seconds
+        if fault.kind == "delay":
+            plan.delay += fault.seconds
         elif fault.kind in _TIMING:
-            met.first += fault.seconds * (rng.lognormvariate(0, fault.spread) if fault.spread else 1)
-            met.gap = max(met.gap, (1.0 if fault.kind == "drip" else 0.0) if fault.gap is None else fault.gap)
+            plan.latency += fault.seconds
+            default_gap = 1.0 if fault.kind == "drip" else 0.0
+            plan.token_gap = max(plan.token_gap, default_gap if fault.gap is None else fault.gap)
         elif fault.kind == "no_usage":
-            met.usage = False
+            plan.usage = False
         elif fault.kind == "content_type":
-            met.content_type = fault.message or "text/plain"
+            plan.content_type = fault.message or "text/plain"
         else:
-            met.fault = fault
-    return met
+            plan.fault = fault
+    return plan

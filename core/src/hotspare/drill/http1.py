@@ -1,6 +1,5 @@
-"""A small HTTP/1.1 server side on asyncio's protocols: reads requests, plays answers step by step, can misbehave
-on purpose.
-"""
+"""The provider's end of an HTTP/1.1 connection. h11 reads the requests; responses are written as raw bytes, because faults
+need responses that no HTTP library would write."""
 
 import asyncio
 import enum
@@ -11,12 +10,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, cast
 
+import h11
+
 MAX_HEAD: Final = 64 * 1024
 MAX_BODY: Final = 64 * 1024 * 1024
 
 
 class Ending(enum.Enum):
-    """How an answer ends when it does not simply end."""
+    """How a response ends if it does not end regularly."""
 
     RESET = "reset"
     CLOSE = "close"
@@ -24,11 +25,11 @@ class Ending(enum.Enum):
 
 
 Step = bytes | int | float | Ending
-"""One step of an answer: bytes to write, seconds to wait, or the way to end."""
+"""One step of a response: bytes to write, seconds to wait, or the way it ends."""
 
 
 @dataclass(slots=True)
-class Request:
+class HttpRequest:
     """One request. Header names are in lower case."""
 
     method: str
@@ -38,30 +39,40 @@ class Request:
 
 
 class Observer:
-    """What a server wants to know about its connections; every method may be overridden."""
+    """What happens to a server's connections. Override what is needed."""
 
     def opened(self, connection: "Connection") -> None:
         """A client connected."""
 
     def closed(self, connection: "Connection", *, by_client: bool, busy: bool) -> None:
-        """A connection is gone; `busy` when an answer was still due."""
+        """A connection is gone. `busy`: its response was not finished."""
 
     def finished(self) -> None:
-        """An answer has been played to its end."""
+        """A response is finished, in whatever way."""
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection: one request at a time, kept alive."""
+    """One client's connection: one request at a time, kept alive.
 
-    def __init__(self, handle: Callable[[Request], Iterator[Step]], observer: Observer) -> None:
+    Every request gets an h11 parser of its own, which starts with the bytes that the one before it did not use: to read
+    on, h11 would otherwise have to be told what was written, and a broken response cannot be described to it.
+    """
+
+    def __init__(self, handle: Callable[[HttpRequest], Iterator[Step]], observer: Observer) -> None:
         self._handle = handle
         self._observer = observer
         self._loop = asyncio.get_running_loop()
-        self._buffer = bytearray()
         self._steps: Iterator[Step] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._keep = True
-        self._ours = False
+        self._closed_by_us = False
+        self._new_parser(b"")
+
+    def _new_parser(self, received: bytes) -> None:
+        self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._request = HttpRequest("", "", {}, b"")
+        self._body = bytearray()
+        if received:  # no bytes at all would mean the end of the connection to h11
+            self._parser.receive_data(received)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
@@ -76,31 +87,46 @@ class Connection(asyncio.Protocol):
         self._steps = None
         if self._timer is not None:
             self._timer.cancel()
-        self._observer.closed(self, by_client=not self._ours, busy=busy)
+        self._observer.closed(self, by_client=not self._closed_by_us, busy=busy)
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
-        self._buffer += data
-        if self._steps is None:
-            self._next_request()
+        self._parser.receive_data(data)
+        self._read()
 
-    def _next_request(self) -> None:
-        while self._steps is None and self._buffer and not self._transport.is_closing():
-            try:
-                request = _parse(self._buffer)
-            except ValueError:
-                self._write_and_close(plain(400, b"Bad Request", "text/plain"))
-                return
-            if request is None:
-                if b"100-continue" in self._buffer and b"\r\n\r\n" in self._buffer[-4:]:
-                    self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                return
-            self._keep = request.headers.get("connection", "").lower() != "close"
-            self._steps = self._handle(request)
-            self._advance()
+    def _read(self) -> None:
+        """Read what has arrived, until one request is complete."""
+        try:
+            while self._steps is None and not self._transport.is_closing():
+                event = self._parser.next_event()
+                if isinstance(event, h11.Request):
+                    self._begin(event)
+                elif isinstance(event, h11.Data):
+                    self._body += event.data
+                    _check_size(len(self._body))
+                elif isinstance(event, h11.EndOfMessage):
+                    self._respond()
+                else:
+                    if self._parser.they_are_waiting_for_100_continue:
+                        proceed = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
+                        self._transport.write(self._parser.send(proceed) or b"")
+                    return
+        except h11.RemoteProtocolError as error:
+            self._transport.write(response(error.error_status_hint, str(error).encode(), "text/plain"))
+            self._end(Ending.CLOSE)
+
+    def _begin(self, event: h11.Request) -> None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
+        _check_size(int(headers.get("content-length", 0)))
+        self._request = HttpRequest(event.method.decode("latin-1"), event.target.decode("latin-1"), headers, b"")
+
+    def _respond(self) -> None:
+        self._request.body = bytes(self._body)
+        self._steps = self._handle(self._request)
+        self._advance()
 
     def _advance(self) -> None:
-        """Play on until a delay or the end; what is due at once goes out in one write."""
+        """Take the steps up to the next wait, or to the end. What is due now is sent in one write."""
         self._timer = None
         out: list[bytes] = []
         for step in self._steps or ():
@@ -108,18 +134,23 @@ class Connection(asyncio.Protocol):
                 out.append(step)
             elif isinstance(step, int | float):
                 self._flush(out)
-                self._timer = self._loop.call_later(step, self._advance)
+                self._timer = self._loop.call_later(step, self._resume)
                 return
             else:
                 self._flush(out)
                 self._end(step)
                 return
         self._flush(out)
-        self._settle()
-        if not self._keep:
+        self._finish()
+        if self._parser.their_state is h11.MUST_CLOSE:
             self._end(Ending.CLOSE)
-        elif self._buffer:
-            self._loop.call_soon(self._next_request)
+        else:
+            self._new_parser(self._parser.trailing_data[0])
+
+    def _resume(self) -> None:
+        """Continue after a wait, then with a request that arrived meanwhile."""
+        self._advance()
+        self._read()
 
     def _flush(self, out: list[bytes]) -> None:
         if out and not self._transport.is_closing():
@@ -129,70 +160,29 @@ class Connection(asyncio.Protocol):
         if ending is Ending.RESET:
             self.reset()
         elif ending is Ending.CLOSE:
-            self._settle()
-            self._ours = True
+            self._finish()
+            self._closed_by_us = True
             self._transport.close()
 
-    def _settle(self) -> None:
-        """Our side is done with the answer, however it ended."""
+    def _finish(self) -> None:
         if self._steps is not None:
             self._steps = None
             self._observer.finished()
 
-    def _write_and_close(self, data: bytes) -> None:
-        self._transport.write(data)
-        self._end(Ending.CLOSE)
-
     def reset(self) -> None:
-        """End with an RST, as a machine that died."""
-        self._settle()
-        self._ours = True
+        """End with an RST, like a machine that crashed."""
+        self._finish()
+        self._closed_by_us = True
         sock = self._transport.get_extra_info("socket")
         if sock is not None:
-            # zero linger makes close() send RST instead of FIN
+            # with a linger time of zero, close() sends RST instead of FIN
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
 
-def _parse(buffer: bytearray) -> Request | None:
-    """Take one whole request off the buffer; None while it is not all there. Raises ValueError for what is no HTTP."""
-    end = buffer.find(b"\r\n\r\n")
-    if end < 0:
-        if len(buffer) > MAX_HEAD:
-            raise ValueError("head too large")
-        return None
-    lines = buffer[:end].decode("latin-1").split("\r\n")
-    method, path, _version = lines[0].split(" ", 2)
-    headers: dict[str, str] = {}
-    for line in lines[1:]:
-        name, _, value = line.partition(":")
-        headers[name.lower()] = value.strip()
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        body, after = _dechunk(buffer, end + 4)
-    else:
-        length = int(headers.get("content-length") or 0)
-        if not 0 <= length <= MAX_BODY:
-            raise ValueError("body too large")
-        after = end + 4 + length
-        body = bytes(buffer[end + 4 : after]) if len(buffer) >= after else None
-    if body is None:
-        return None
-    del buffer[:after]
-    return Request(method, path, headers, body)
-
-
-def _dechunk(buffer: bytearray, at: int) -> tuple[bytes | None, int]:
-    out = bytearray()
-    while (line := buffer.find(b"\r\n", at)) >= 0:
-        size = int(bytes(buffer[at:line]).split(b";")[0], 16)
-        start = line + 2
-        if len(buffer) < start + size + 2:
-            return None, at
-        out += buffer[start : start + size]
-        at = start + size + 2
-        if size == 0:
-            return bytes(out), at
-    return None, at
+def _check_size(size: int) -> None:
+    if size > MAX_BODY:
+        raise h11.RemoteProtocolError(f"body over {MAX_BODY} bytes", error_status_hint=413)
 
 
 def _reason(status: int) -> str:
@@ -202,21 +192,22 @@ def _reason(status: int) -> str:
         return "Overloaded" if status == 529 else "Unknown"
 
 
-def head(status: int, headers: dict[str, str]) -> bytes:
-    """The status line and headers."""
+def response_head(status: int, headers: dict[str, str]) -> bytes:
+    """The status line and the headers."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {status} {_reason(status)}\r\n{lines}\r\n".encode("latin-1")
 
 
-def plain(
+def response(
     status: int, body: bytes, content_type: str = "application/json", headers: dict[str, str] | None = None
 ) -> bytes:
-    """A whole answer with its length."""
-    return head(status, {"content-type": content_type, "content-length": str(len(body)), **(headers or {})}) + body
+    """A whole response with a content length."""
+    fixed = {"content-type": content_type, "content-length": str(len(body))}
+    return response_head(status, {**fixed, **(headers or {})}) + body
 
 
 def chunk(data: bytes) -> bytes:
-    """One piece of a chunked body."""
+    """One chunk of a chunked body."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 

@@ -1,34 +1,35 @@
-"""The embedded provider: a fault-scripted LLM provider on loopback, in a process of its own, for drills and tests.
+"""The embedded provider: an LLM provider on loopback, in a process of its own, that fails on request. For drills and tests.
 
-It speaks OpenAI chat completions (`/v1/chat/completions`, Azure's `/openai/deployments/<name>/chat/completions` and
-`/openai/v1/chat/completions`, `/v1/models`), Anthropic Messages (`/v1/messages`) and Gemini
-(`/v1beta/models/<model>:generateContent` and `:streamGenerateContent`) on every endpoint; an endpoint is a TCP port
-with faults, settings and counters of its own. Answers are a pure function of the prompt: `answer(prompt)` is what a
-client must get, word for word. Keys that begin with `test-` are accepted; model names that begin with `gone` do not
-exist; any other does.
+Every endpoint is a TCP port with its own faults, settings and counters. Each of them serves
 
-Knobs inside the last user message
-    `tokens=N`            the answer has N tokens (60 without it)
-    `cached=N`            N of the prompt's tokens are billed as cached
-    `written=N`           N more of them are billed as written to the cache, where a wire says so (Anthropic)
-    `call <tool>`         calls that tool if it is offered; `call <tool> twice`, `call a and call b` call in parallel
-    `first say`           text comes before the tool calls
-    `toolong`             the context-length error of the wire
-    `refuse me`           refused as the wire refuses: content filter, `stop_reason: refusal`,
-                          `promptFeedback.blockReason`
+* OpenAI chat completions: `/v1/chat/completions` and `/v1/models`; Azure's `/openai/deployments/<name>/chat/completions`
+  and `/openai/v1/chat/completions`
+* Anthropic messages: `/v1/messages`
+* Gemini: `/v1beta/models/<model>:generateContent` and `:streamGenerateContent`
 
-The request itself is obeyed too: `max_tokens` cuts with the finish reason for length, stop sequences, `tool_choice`,
-JSON schemas (values are sampled from the schema), images (their number and bytes are told), reasoning. After tool
-results the answer is `after_tools(prompt, results)`. A conversation that ends in a beginning of the answer (a
-trailing assistant message, or one followed by any instruction to continue) is answered with the rest of it, in the
-manner set by `prefill` and `continuation`: `continue` exactly, `strip` without leading white space, `overlap`
-repeating the last four tokens, `restart` from the start, `prose` wrapped in chatter; `prefill="refuse"` answers 400
-with the provider's own words. Where a prefill is not configured, Anthropic and Gemini continue; OpenAI restarts,
-unless the message carries `prefix: true` (Mistral, DeepSeek). Models named `…strict…` on the Gemini wire demand their
-thought signatures back; `…mistral…` on OpenAI's demands Mistral's call ids.
+An answer depends on the prompt only: `answer(prompt)` is the exact text that a client must get. API keys that begin with
+`test-` are accepted. Every model exists, except those whose name begins with `gone`.
 
-Faults are listed, with all that they take, in `hotspare.drill.faults.KINDS`; settings in
-`hotspare.drill.endpoint.Settings`.
+Directives in the last user message:
+
+    tokens=N        the answer has N tokens (60 without it)
+    cached=N        N tokens of the prompt are billed as read from the cache
+    written=N       N tokens of the prompt are billed as written to the cache (Anthropic)
+    call <tool>     calls that tool if the request offers it; also `call a twice`, `call a and call b`
+    first say       text comes before the tool calls
+    toolong         the context length is exceeded
+    refuse me       the provider's refusal: content filter, `stop_reason: refusal`, `promptFeedback.blockReason`
+
+The request is obeyed too: `max_tokens`, stop sequences, `tool_choice`, JSON schemas (values are sampled from the schema),
+images (the answer states their number and size), reasoning. After tool results the answer is `after_tools(prompt, results)`.
+
+A conversation that ends in a part of the answer, or in an instruction to continue it, is answered with the rest. The
+settings `prefill` and `continuation` say how: `continue` exactly, `strip` without leading white space, `overlap` with the
+last four tokens repeated, `restart` from the beginning, `prose` between two sentences of chatter; `prefill="refuse"` answers
+400. Without the setting, Anthropic and Gemini continue; OpenAI restarts unless the message has `prefix: true` (Mistral,
+DeepSeek). Models with `strict` in their name require thought signatures (Gemini), those with `mistral` Mistral's call ids.
+
+The faults and their options are listed in `hotspare.drill.faults`, the settings in `hotspare.drill.settings`.
 """
 
 import http.client
@@ -40,48 +41,45 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
-from hotspare.drill.answers import answer, tokenize
-from hotspare.drill.conversation import after_tools, with_images
-from hotspare.drill.faults import FaultError
+from hotspare.drill.answers import after_tools, answer, tokenize, with_images
+from hotspare.drill.faults import FaultError, FaultOptions
+from hotspare.drill.settings import SettingsOptions
 
-__all__ = ["KEY", "Provider", "Stats", "after_tools", "answer", "tokenize", "with_images"]
+__all__ = ["KEY", "FaultError", "Provider", "Stats", "after_tools", "answer", "tokenize", "with_images"]
 
 KEY: Final = "test-key"
-"""A key that the embedded provider accepts."""
+"""An API key that the embedded provider accepts."""
 
 _NAMES: Final = ("a", "b", "c", "d", "e", "f", "g", "h")
-_SUFFIX: Final = {"openai": "/v1", "azure": "/openai/v1", "anthropic": "", "gemini": ""}
-_START_SECONDS: Final = 20.0
+_BASE_PATHS: Final = {"openai": "/v1", "azure": "/openai/v1", "anthropic": "", "gemini": ""}
+_STOP_SECONDS: Final = 5.0
+_CONTROL_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What one endpoint has seen since its last reset.
+    """Counters of one endpoint since its last reset.
 
-    `outcomes` counts requests by `ok`, the fault's kind, `rejected:<status>`, `filtered` or `unknown_path`;
-    `closed_by_client` counts
-    connections which the client ended while an answer was still due; `arrivals` are `time.monotonic()` seconds.
+    outcomes: requests by `ok`, the kind of a fault, `rejected:<status>` or `unknown_path`.
+    client_disconnects: connections that the client closed before the response was complete.
     """
 
     requests: int
-    wires: Mapping[str, int]
+    dialects: Mapping[str, int]
     outcomes: Mapping[str, int]
-    connections: int
     open_connections: int
     in_flight: int
-    max_in_flight: int
-    closed_by_client: int
+    client_disconnects: int
     listening: bool
-    arrivals: tuple[float, ...]
 
 
 class Provider:
-    """The embedded provider as a context manager: entering starts the process, leaving ends it.
+    """The embedded provider as a context manager: entering it starts the process, leaving it stops the process.
 
-    `endpoints`: names of its endpoints, each on a port of its own. `seed`: of its probabilities and jitters.
-    Everything may be called from any thread; calls take about a millisecond.
+    `endpoints`: their names. `seed`: of the random numbers that `probability` uses. All methods are safe to call from any
+    thread, and take about a millisecond.
     """
 
     def __init__(self, endpoints: Iterable[str] = _NAMES, *, seed: int = 0) -> None:
@@ -89,7 +87,7 @@ class Provider:
         self._seed = seed
         self._process: subprocess.Popen[str] | None = None
         self._ports: dict[str, int] = {}
-        self._control = 0
+        self._control_port = 0
 
     def __enter__(self) -> "Provider":
         self.start()
@@ -101,29 +99,25 @@ class Provider:
         self.stop()
 
     def start(self) -> None:
-        """Start the process and learn its ports. Raises RuntimeError when it does not come up."""
+        """Start the process. Raises RuntimeError if it does not start."""
         source = str(Path(__file__).parents[2])
         path = os.pathsep.join(p for p in (source, os.environ.get("PYTHONPATH")) if p)
-        command = [sys.executable, "-m", "hotspare.drill.provider", ",".join(self.endpoints), str(self._seed)]
-        # own session: Ctrl-C at the terminal reaches the client first, which still needs its provider to end in order
+        command = [sys.executable, "-m", "hotspare.drill.server", ",".join(self.endpoints), str(self._seed)]
+        # a session of its own: Ctrl-C must reach the client only, which still needs its provider to shut down in order
         self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path},
             start_new_session=True,
-        )
+        )  # fmt: skip
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            code = self._process.wait(timeout=_START_SECONDS)
-            raise RuntimeError(f"the embedded provider did not start (exit code {code})")
-        told = json.loads(line)
-        self._ports, self._control = told["endpoints"], told["control"]
+            code = self._process.wait()
+            raise RuntimeError(f"the embedded provider did not start (exit code {code}); its error is on stderr")
+        ports = json.loads(line)
+        self._ports, self._control_port = ports["endpoints"], ports["control"]
 
     def stop(self) -> None:
-        """End the process: politely, then surely. Does nothing the second time."""
+        """Stop the process; kill it if it does not end within 5 s. May be called again."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -131,79 +125,67 @@ class Provider:
             if pipe is not None:
                 pipe.close()
         try:
-            process.wait(timeout=5)
+            process.wait(timeout=_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
     @property
     def pid(self) -> int:
-        """The process id. Raises RuntimeError before `start`."""
+        """The process id. Raises RuntimeError if the process is not running."""
         if self._process is None:
             raise RuntimeError("the embedded provider is not running; use it as a context manager")
         return self._process.pid
 
     def url(self, endpoint: str) -> str:
-        """The endpoint's root, without a path."""
+        """The root URL of an endpoint. Raises FaultError for an unknown endpoint."""
         if endpoint not in self._ports:
-            raise FaultError(
-                f"endpoint {endpoint!r} is unknown; there are {', '.join(self._ports) or 'none: it is not started'}"
-            )
+            known = f"use one of {', '.join(self._ports)}" if self._ports else "the provider is not started"
+            raise FaultError(f"endpoint {endpoint!r} is unknown; {known}")
         return f"http://127.0.0.1:{self._ports[endpoint]}"
 
-    def base_url(self, endpoint: str, wire: str = "openai") -> str:
-        """What a target or an SDK of that wire (openai, azure, anthropic, gemini) takes as `base_url`."""
-        if wire not in _SUFFIX:
-            raise FaultError(f"wire {wire!r} is unknown; use one of {', '.join(_SUFFIX)}")
-        return self.url(endpoint) + _SUFFIX[wire]
+    def base_url(self, endpoint: str, dialect: str = "openai") -> str:
+        """The `base_url` for a target or an SDK of that dialect: openai, azure, anthropic or gemini. Raises FaultError."""
+        if dialect not in _BASE_PATHS:
+            raise FaultError(f"dialect {dialect!r} is unknown; use one of {', '.join(_BASE_PATHS)}")
+        return self.url(endpoint) + _BASE_PATHS[dialect]
 
-    def fault(self, endpoints: str | Iterable[str], kind: str, **options: Any) -> None:
-        """Add a fault to one endpoint or several (`KINDS` and the fields of `Fault` in `hotspare.drill.faults`).
-        Raises FaultError.
-        """
-        self._ask("fault", endpoints, kind=kind, **options)
+    def fault(self, endpoints: str | Iterable[str], kind: str, **options: Unpack[FaultOptions]) -> None:
+        """Add a fault to one or more endpoints. Kinds: `hotspare.drill.faults.KINDS`. Raises FaultError."""
+        self._send("fault", endpoints, {"kind": kind, **options})
 
     def clear(self, endpoints: str | Iterable[str] | None = None) -> None:
-        """Take all faults away, and open closed ports again; everywhere by default."""
-        self._ask("clear", endpoints)
+        """Remove all faults and open closed ports again. Default: on all endpoints."""
+        self._send("clear", endpoints, {})
 
-    def configure(self, endpoints: str | Iterable[str] | None = None, **settings: Any) -> None:
-        """Replace the standing manners: rpm, burst, rate_form, prefill, continuation, window, streams, replies; those not
-        named return to their defaults.
-        """
-        self._ask("configure", endpoints, **settings)
+    def configure(self, endpoints: str | Iterable[str] | None = None, **settings: Unpack[SettingsOptions]) -> None:
+        """Replace the settings; what is not named returns to its default. Default: on all endpoints. Raises FaultError."""
+        self._send("configure", endpoints, settings)
 
-    def stats(self, endpoint: str, *, arrivals: bool = False) -> Stats:
-        """The endpoint's counters, with every request's time of arrival if asked for."""
-        told = self._ask("stats", endpoint, arrivals=arrivals)[endpoint]
-        fields: dict[str, Any] = {**told, "arrivals": tuple(told["arrivals"])}
-        return Stats(**fields)
+    def stats(self, endpoint: str) -> Stats:
+        """The endpoint's counters."""
+        return Stats(**self._send("stats", endpoint, {})[endpoint])
 
-    def heard(self, endpoint: str) -> list[dict[str, Any]]:
-        """The last 64 requests as `path`, `headers` (without keys) and `body`."""
-        return list(self._ask("heard", endpoint)[endpoint])
+    def recorded_requests(self, endpoint: str) -> list[dict[str, Any]]:
+        """The last 64 requests: `path`, `headers` (without API keys) and `body`."""
+        return list(self._send("recorded_requests", endpoint, {})[endpoint])
 
     def reset(self) -> None:
-        """Every endpoint as new: no faults, default settings, counters at zero. Connections stay."""
-        self._ask("reset", None)
+        """Return every endpoint to its initial state: no faults, default settings, counters at zero. Connections stay open."""
+        self._send("reset", None, {})
 
-    def _ask(self, what: str, endpoints: str | Iterable[str] | None, **options: Any) -> dict[str, Any]:
+    def _send(
+        self, command: str, endpoints: str | Iterable[str] | None, options: Mapping[str, object]
+    ) -> dict[str, Any]:
         names = [endpoints] if isinstance(endpoints, str) else list(endpoints or ())
-        connection = http.client.HTTPConnection("127.0.0.1", self._control, timeout=10)
+        body = json.dumps({"command": command, "endpoints": names, "options": options})
+        connection = http.client.HTTPConnection("127.0.0.1", self._control_port, timeout=_CONTROL_SECONDS)
         try:
-            connection.request(
-                "POST", "/", json.dumps({"do": what, "endpoints": names, **options}), {"Connection": "close"}
-            )
+            connection.request("POST", "/", body, {"Connection": "close"})
             response = connection.getresponse()
-            told = json.loads(response.read())
+            result = dict(json.loads(response.read()))
         finally:
             connection.close()
         if response.status != 200:
-            raise FaultError(told["error"])
-        return dict(told)
-
-
-if __name__ == "__main__":
-    from hotspare.drill.server import main
-
-    sys.exit(main(sys.argv[1:]))
+            raise FaultError(result["error"])
+        return result

@@ -1,205 +1,182 @@
-"""How an answer goes over the wire, second by second, with the fault that befalls it."""
+"""A response on the wire, step by step, with its timing and its fault."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from hotspare.drill.dialects.base import Ask, Frame, Reject, Said, Wire, dumps
-from hotspare.drill.faults import Fate, Fault
-from hotspare.drill.http1 import LAST_CHUNK, Ending, Step, chunk, head, plain
+from hotspare.drill.dialects.base import Dialect, Rejection, StreamEvent, dumps
+from hotspare.drill.faults import Fault, FaultPlan
+from hotspare.drill.http1 import LAST_CHUNK, Ending, Step, chunk, response, response_head
+from hotspare.drill.messages import Answer, Request
 
 _HTML: Final = (
-    b"<!DOCTYPE "
-    b"html><html><head><title>%b</title></head><body><center><h1>%b</h1></center><hr><center>cloudflare</center></body></html>"
+    b"<!DOCTYPE html><html><head><title>%b</title></head>"
+    b"<body><center><h1>%b</h1></center><hr><center>cloudflare</center></body></html>"
 )
 _BLANKS: Final = b" " * 65_536
-
-_BEFORE_ANSWER: Final = frozenset(
-    {
-        "reset",
-        "close",
-        "blackhole",
-        "status",
-        "throttled",
-        "quota",
-        "empty",
-        "empty_choices",
-        "keepalives",
-        "html",
-        "flood",
-    }
-)
+_REPLACES_ANSWER: Final = frozenset({
+    "reset", "close", "blackhole", "status", "rate_limited", "quota", "empty", "empty_choices", "keepalives", "html",
+    "oversized",
+})  # fmt: skip
 
 
-def reject(refused: Reject) -> bytes:
-    """A provider's refusal as HTTP."""
-    return plain(refused.status, dumps(refused.body), headers={"request-id": "req_drill", **refused.headers})
+def reject(rejection: Rejection) -> bytes:
+    """A provider's rejection as an HTTP response."""
+    headers = {"request-id": "req_drill", **rejection.headers}
+    return response(rejection.status, dumps(rejection.body), headers=headers)
 
 
-def play(wire: Wire, ask: Ask, said: Said, fate: Fate, headers: dict[str, str]) -> Iterator[Step]:
-    """Every step of the answer to `ask`. `headers` go on each answer that is one (rate limits)."""
-    fault = fate.fault
-    if fate.hold:
-        yield fate.hold
-    if fault is not None and fault.kind in _BEFORE_ANSWER:
-        yield from _instead(wire, ask, said, fault)
+def render(
+    dialect: Dialect, request: Request, answer: Answer, plan: FaultPlan, headers: Mapping[str, str]
+) -> Iterator[Step]:
+    """The steps of the response to `request`. `headers` are added to answers (rate limits)."""
+    if plan.delay:
+        yield plan.delay
+    if plan.fault is not None and plan.fault.kind in _REPLACES_ANSWER:
+        yield from _instead(dialect, request, answer, plan.fault)
         return
-    if fate.first:
-        yield fate.first
-    if ask.stream:
-        yield from _stream(wire, ask, said, fate, headers)
-    else:
-        yield from _whole(wire, ask, said, fate, headers)
+    if plan.latency:
+        yield plan.latency
+    yield from (_stream if request.stream else _whole)(dialect, request, answer, plan, dict(headers))
 
 
-def _instead(wire: Wire, ask: Ask, said: Said, fault: Fault) -> Iterator[Step]:
-    """Faults that come in place of any answer."""
+def _instead(dialect: Dialect, request: Request, answer: Answer, fault: Fault) -> Iterator[Step]:
+    """Faults that take the place of an answer."""
     kind = fault.kind
     if kind in ("reset", "close", "blackhole"):
         yield {"reset": Ending.RESET, "close": Ending.CLOSE, "blackhole": Ending.HANG}[kind]
     elif kind == "status":
-        yield _status(wire, fault)
-    elif kind == "throttled":
-        yield reject(wire.throttled(fault.form, 1.0 if fault.after is None else fault.after))
+        yield _status(dialect, fault)
+    elif kind == "rate_limited":
+        seconds = 1.0 if fault.retry_after is None else fault.retry_after
+        yield reject(dialect.rate_limited(fault.retry_after_form, seconds))
     elif kind == "quota":
-        yield reject(wire.quota(fault.form))
+        yield reject(dialect.quota(fault.limit))
     elif kind == "empty":
-        yield plain(200, b"", _content_type(ask))
+        yield response(200, b"", _content_type(request))
     elif kind == "html":
-        yield plain(200, _HTML % (b"Welcome", b"Please log in"), "text/html; charset=utf-8")
+        yield response(200, _HTML % (b"Welcome", b"Please log in"), "text/html; charset=utf-8")
     elif kind == "empty_choices":
-        yield from _hollow(wire, ask, said)
+        yield from _empty_choices(dialect, request, answer)
     elif kind == "keepalives":
-        yield _stream_head(ask)
+        yield _stream_head(request)
         while True:
-            yield chunk(b"\n" if ask.streams_as_array or not ask.stream else wire.keepalive)
+            yield chunk(b"\n" if request.stream_as_array or not request.stream else dialect.keepalive)
             yield 1.0 if fault.gap is None else max(fault.gap, 0.001)
     else:
-        yield head(200, {"content-type": _content_type(ask), "content-length": str(fault.size)})
-        sent = 0
-        while sent < fault.size:
+        yield response_head(200, {"content-type": _content_type(request), "content-length": str(fault.size)})
+        for sent in range(0, fault.size, len(_BLANKS)):
             yield _BLANKS[: fault.size - sent]
-            sent += len(_BLANKS)
 
 
-def _status(wire: Wire, fault: Fault) -> bytes:
-    headers = {**({} if fault.after is None else {"retry-after": f"{fault.after:g}"}), **(fault.headers or {})}
+def _status(dialect: Dialect, fault: Fault) -> bytes:
+    headers = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
+    headers |= fault.headers or {}
     if fault.body is not None:
-        return plain(fault.status, fault.body.encode(), headers=headers)
+        return response(fault.status, fault.body.encode(), headers=headers)
     if fault.status == 502 and fault.message is None:
-        words = b"502 Bad Gateway"
-        return plain(502, _HTML % (words, words), "text/html", headers)
-    return plain(fault.status, dumps(wire.error(fault.status, fault.message)), headers=headers)
+        title = b"502 Bad Gateway"
+        return response(502, _HTML % (title, title), "text/html", headers)
+    return response(fault.status, dumps(dialect.error(fault.status, fault.message)), headers=headers)
 
 
-def _hollow(wire: Wire, ask: Ask, said: Said) -> Iterator[Step]:
-    hollow = dumps(wire.hollow(ask, said))
-    if not ask.stream:
-        yield plain(200, hollow)
+def _empty_choices(dialect: Dialect, request: Request, answer: Answer) -> Iterator[Step]:
+    if not request.stream:
+        yield response(200, dumps(dialect.empty_choices(request, answer)))
         return
-    frames = wire.frames(ask, said)
-    if wire.name == "anthropic":
-        shell = [f.data for f in frames if b"content_block" not in f.data]
-    elif wire.name == "openai":
-        shell = [b"data: " + hollow.replace(b"chat.completion", b"chat.completion.chunk") + b"\n\n", frames[-1].data]
-    else:
-        shell = [b"[" + hollow + b"]" if ask.streams_as_array else b"data: " + hollow + b"\r\n\r\n"]
-    yield _stream_head(ask)
-    yield from (chunk(data) for data in shell)
+    yield _stream_head(request)
+    yield from (chunk(event) for event in dialect.empty_choices_events(request, answer))
     yield LAST_CHUNK
 
 
-def _content_type(ask: Ask) -> str:
-    return "text/event-stream; charset=utf-8" if ask.stream and not ask.streams_as_array else "application/json"
+def _content_type(request: Request) -> str:
+    return "text/event-stream; charset=utf-8" if request.stream and not request.stream_as_array else "application/json"
 
 
-def _stream_head(ask: Ask, fate: Fate | None = None, headers: dict[str, str] | None = None) -> bytes:
-    kind = (fate.content_type if fate else None) or _content_type(ask)
-    return head(
-        200, {"content-type": kind, "transfer-encoding": "chunked", "cache-control": "no-cache", **(headers or {})}
-    )
+def _stream_head(request: Request, content_type: str | None = None, headers: Mapping[str, str] | None = None) -> bytes:
+    common = {"transfer-encoding": "chunked", "cache-control": "no-cache", **(headers or {})}
+    return response_head(200, {"content-type": content_type or _content_type(request), **common})
 
 
-def _stream(wire: Wire, ask: Ask, said: Said, fate: Fate, headers: dict[str, str]) -> Iterator[Step]:
-    frames = wire.frames(ask, said, usage=fate.usage)
-    fault = fate.fault
-    yield _stream_head(ask, fate, headers)
+def _stream(
+    dialect: Dialect, request: Request, answer: Answer, plan: FaultPlan, headers: dict[str, str]
+) -> Iterator[Step]:
+    events = dialect.events(request, answer, usage=plan.usage)
+    fault = plan.fault
+    yield _stream_head(request, plan.content_type, headers)
     if fault is None:
-        yield from _paced(frames, fate.gap)
+        yield from _paced(events, plan.token_gap)
         yield LAST_CHUNK
         return
     if fault.kind == "half_json":
-        yield chunk(frames[0].data[: len(frames[0].data) // 2])
+        yield chunk(events[0].data[: len(events[0].data) // 2])
         yield LAST_CHUNK
         return
-    before = _position(frames, 0 if fault.kind == "silence" else fault.at)
-    yield from _paced(frames[:before], fate.gap)
-    rest = frames[before:]
+    position = _position(events, 0 if fault.kind == "silence" else fault.at)
+    rest = events[position:]
+    yield from _paced(events[:position], plan.token_gap)
     if fault.kind in ("stall", "silence"):
         yield Ending.HANG
     elif fault.kind == "cut":
         yield _half_chunk(rest[0].data if rest else b"data: ")
         yield Ending.RESET if fault.how == "reset" else Ending.CLOSE
-    elif fault.kind == "eof":
-        yield LAST_CHUNK
     elif fault.kind == "error_event":
-        event = wire.error_event(fault.status, fault.message)
-        lead = b",\r\n" if before else b"["
-        yield chunk(lead + dumps(wire.error(fault.status, fault.message)) + b"]" if ask.streams_as_array else event)
+        yield chunk(dialect.error_event(request, fault.status, fault.message, first=position == 0))
         yield LAST_CHUNK
     else:
-        yield chunk(wire.malformed)
-        if not fault.ends:
-            yield from _paced(rest, fate.gap)
+        if fault.kind == "malformed":
+            yield chunk(dialect.malformed)
+            if not fault.ends:
+                yield from _paced(rest, plan.token_gap)
         yield LAST_CHUNK
 
 
-def _position(frames: list[Frame], tokens: int) -> int:
-    """The index of the frame that comes after `tokens` tokens; a stream's ending is never reached."""
-    places = [i for i, frame in enumerate(frames) if frame.token]
+def _position(events: list[StreamEvent], tokens: int) -> int:
+    """Index of the event after `tokens` tokens, at most that of the first event after all tokens."""
+    places = [i for i, event in enumerate(events) if event.token]
     if tokens < len(places):
         return places[tokens]
     return places[-1] + 1 if places else 0
 
 
-def _paced(frames: list[Frame], gap: float) -> Iterator[Step]:
+def _paced(events: list[StreamEvent], gap: float) -> Iterator[Step]:
     first = True
-    for frame in frames:
-        if frame.token:
+    for event in events:
+        if event.token:
             if gap and not first:
                 yield gap
             first = False
-        yield chunk(frame.data)
+        yield chunk(event.data)
 
 
 def _half_chunk(data: bytes) -> bytes:
-    """The announced length is right, half of the bytes are missing: possibly cut inside a multi-byte character."""
+    """A chunk with its right length and half of its bytes; the cut can fall inside a multi-byte character."""
     return b"%x\r\n%b" % (len(data), data[: len(data) // 2])
 
 
-def _whole(wire: Wire, ask: Ask, said: Said, fate: Fate, headers: dict[str, str]) -> Iterator[Step]:
-    fault = fate.fault
-    if gap := fate.gap:
-        # a whole answer takes as long as its tokens do
-        yield gap * max(1, said.output_tokens)
-    answer = wire.whole(ask, said)
-    if not fate.usage:
-        answer = {k: v for k, v in answer.items() if k not in ("usage", "usageMetadata")}
-    body = dumps(answer)
-    kind = fate.content_type or "application/json"
+def _whole(
+    dialect: Dialect, request: Request, answer: Answer, plan: FaultPlan, headers: dict[str, str]
+) -> Iterator[Step]:
+    fault, tokens = plan.fault, max(1, answer.output_tokens)
+    if plan.token_gap:
+        yield plan.token_gap * tokens  # a whole answer takes as long as its tokens
+    content = dialect.body(request, answer)
+    if not plan.usage:
+        content = {name: value for name, value in content.items() if name not in ("usage", "usageMetadata")}
+    body, content_type = dumps(content), plan.content_type or "application/json"
     if fault is None:
-        yield plain(200, body, kind, headers)
+        yield response(200, body, content_type, headers)
         return
-    part = body[: len(body) * min(fault.at, said.output_tokens) // max(1, said.output_tokens + 1)]
+    part = body[: len(body) * min(fault.at, answer.output_tokens) // (tokens + 1)]
     if fault.kind == "error_event":
-        yield plain(200, dumps(wire.error(fault.status, fault.message)))
+        yield response(200, dumps(dialect.error(fault.status, fault.message)))
     elif fault.kind == "half_json":
-        yield plain(200, body[: len(body) // 2])
+        yield response(200, body[: len(body) // 2])
     elif fault.kind == "malformed":
-        yield plain(200, part + b"\x00{" + body[len(part) :])
+        yield response(200, part + b"\x00{" + body[len(part) :])
     elif fault.kind == "eof":
-        # without a length the end of the connection is the end of the body: clean, and too early
-        yield head(200, {"content-type": kind, "connection": "close"}) + part
+        # without a length, the end of the connection is the end of the body
+        yield response_head(200, {"content-type": content_type, "connection": "close"}) + part
         yield Ending.CLOSE
     else:
-        yield head(200, {"content-type": kind, "content-length": str(len(body))}) + part
+        yield response_head(200, {"content-type": content_type, "content-length": str(len(body))}) + part
         yield {"cut": Ending.RESET if fault.how == "reset" else Ending.CLOSE}.get(fault.kind, Ending.HANG)

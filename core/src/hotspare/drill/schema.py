@@ -1,8 +1,6 @@
-# Reads any JSON that comes: what is narrowed from Any stays partly unknown to pyright, which is the point here.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-"""Values for a JSON schema: so that a tool call's arguments and a structured answer are valid for any schema a
-client sends.
-"""
+# (this module reads JSON of any shape)
+"""Values that are valid for a JSON schema: the arguments of tool calls, and structured answers."""
 
 import hashlib
 import re
@@ -31,12 +29,11 @@ _MAX_DEPTH: Final = 8
 
 
 def sample(schema: Schema, seed: str) -> Any:
-    """A value that `schema` accepts, a pure function of both.
+    """A value that is valid for `schema`. It depends on `schema` and `seed` only.
 
-    Understands `$ref`, `allOf`, `anyOf`, `oneOf`, `const`, `enum`, objects, arrays, strings (length, format, simple
-    patterns),
-    numbers (bounds, multiples), and Gemini's upper-case type names. Optional properties are filled in too, until the
-    schema nests deeper than eight levels: then only what is required.
+    Supports `$ref`, `allOf`, `anyOf`, `oneOf`, `const`, `enum`, objects, arrays, strings (length, format, simple patterns),
+    numbers (bounds, multiples), and Gemini's upper-case type names. Optional properties are included down to a depth of
+    eight levels, required ones always.
     """
     return _value(schema, _Context(schema), seed, 0)
 
@@ -46,7 +43,7 @@ class _Context:
         self.root = root
 
     def resolve(self, schema: Any) -> dict[str, Any]:
-        """Follow `$ref` and merge `allOf`; `true` is any value."""
+        """Follow `$ref` and merge `allOf`. The schema `true` becomes {}."""
         if not isinstance(schema, Mapping):
             return {}
         found = dict(cast("Schema", schema))
@@ -93,7 +90,7 @@ def _value(raw: Any, context: _Context, seed: str, depth: int) -> Any:
         if schema.get(union):
             branches = [context.resolve(b) for b in schema[union]]
             real = [b for b in branches if b.get("type") not in ("null", "NULL")] or branches
-            # the last branch ends a recursive type most often (`Node | str`); the first is what users mean
+            # the first branch is what users mean; the last one usually ends a recursive type (`Node | str`)
             branch = real[-1] if depth >= _MAX_DEPTH else real[0]
             rest = {k: v for k, v in schema.items() if k not in (union, "description", "title", "default")}
             return _value({**rest, **branch}, context, seed, depth)
@@ -145,7 +142,7 @@ def _string(schema: Schema, context: _Context, seed: str, depth: int) -> str:
 
 
 def _from_pattern(pattern: str) -> str | None:
-    """A string for the simple patterns that tools use (character classes with counts); None for anything harder."""
+    """A string for the simple patterns of tools (character classes with counts). None for any other pattern."""
     out = ""
     for match in re.finditer(r"(\\d|\\w|\[[^\]]+\]|\\?[^\\\[\](){}*+?^$|])(?:\{(\d+)(?:,\d*)?\}|[+*?])?", pattern):
         atom, count = match[1], int(match[2] or 1)

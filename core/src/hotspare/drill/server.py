@@ -1,4 +1,7 @@
-"""The embedded provider's process: its endpoints, its control port, and its end with its parent's."""
+"""The process of the embedded provider: `python -m hotspare.drill.server NAME[,NAME…] [SEED]`.
+
+It prints its ports as one line of JSON and serves until its stdin is closed or its parent process is gone.
+"""
 
 import asyncio
 import json
@@ -10,74 +13,74 @@ from typing import Any, Final
 from hotspare.drill.dialects.base import dumps
 from hotspare.drill.endpoint import Endpoint
 from hotspare.drill.faults import Fault, FaultError
-from hotspare.drill.http1 import Connection, Observer, Request, Step, plain
+from hotspare.drill.http1 import Connection, HttpRequest, Observer, Step, response
 
 PARENT_CHECK_SECONDS: Final = 1.0
 
 
-class Hub:
-    """All endpoints of one process, and what may be done to them over the control port."""
+class ControlServer:
+    """All endpoints, and the HTTP port over which `hotspare.drill.provider.Provider` controls them."""
 
     def __init__(self, names: Sequence[str], seed: int) -> None:
-        self.endpoints = {name: Endpoint(name, seed) for name in names}
+        self._endpoints = {name: Endpoint(name, seed) for name in names}
 
     async def start(self) -> dict[str, Any]:
-        """Open every port; the answer tells them."""
-        for endpoint in self.endpoints.values():
-            endpoint.listen()
+        """Open every port. Returns their numbers."""
+        for endpoint in self._endpoints.values():
+            endpoint.open_port()
         control = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self.handle, Observer()), "127.0.0.1", 0
+            lambda: Connection(self._handle, Observer()), "127.0.0.1", 0
         )
-        port = control.sockets[0].getsockname()[1]
-        return {"control": port, "endpoints": {e.name: e.port for e in self.endpoints.values()}}
+        ports = {endpoint.name: endpoint.port for endpoint in self._endpoints.values()}
+        return {"control": control.sockets[0].getsockname()[1], "endpoints": ports}
 
-    def handle(self, request: Request) -> Iterator[Step]:
-        """One control call: JSON in, JSON out."""
+    def _handle(self, http: HttpRequest) -> Iterator[Step]:
+        """One control command: JSON in, JSON out."""
         try:
-            asked = json.loads(request.body)
-            return iter([plain(200, dumps(self._do(asked.pop("do"), asked.pop("endpoints"), asked)))])
-        except (FaultError, KeyError, TypeError, ValueError) as error:
-            return iter([plain(400, dumps({"error": str(error)}))])
+            command = json.loads(http.body)
+            result = self._run(command["command"], command["endpoints"], command["options"])
+            return iter([response(200, dumps(result))])
+        except (KeyError, TypeError, ValueError) as error:
+            return iter([response(400, dumps({"error": str(error)}))])
 
-    def _do(self, what: str, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
-        chosen = [self._endpoint(n) for n in names] or list(self.endpoints.values())
-        if what == "stats":
-            return {e.name: e.stats(**options) for e in chosen}
-        if what == "heard":
-            return {e.name: list(e.heard) for e in chosen}
-        for endpoint in chosen:
-            if what == "fault":
-                self._fault(endpoint, options)
-            elif what == "configure":
+    def _run(self, command: str, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
+        for name in names:
+            if name not in self._endpoints:
+                raise FaultError(f"endpoint {name!r} is unknown; use one of {', '.join(self._endpoints)}")
+        endpoints = [self._endpoints[name] for name in names or self._endpoints]
+        if command == "stats":
+            return {endpoint.name: endpoint.stats() for endpoint in endpoints}
+        if command == "recorded_requests":
+            return {endpoint.name: list(endpoint.recorded_requests) for endpoint in endpoints}
+        for endpoint in endpoints:
+            if command == "fault":
+                _add_fault(endpoint, options)
+            elif command == "configure":
                 endpoint.configure(options)
-            elif what in ("clear", "reset"):
-                endpoint.reset() if what == "reset" else endpoint.faults.clear()
-                endpoint.listen()
+            elif command in ("clear", "reset"):
+                endpoint.reset() if command == "reset" else endpoint.faults.clear()
+                endpoint.open_port()
             else:
-                raise FaultError(f"control: {what!r} is unknown; use fault, clear, configure, stats, heard or reset")
+                raise FaultError(f"control command {command!r} is unknown")
         return {}
 
-    def _endpoint(self, name: str) -> Endpoint:
-        if name not in self.endpoints:
-            raise FaultError(f"endpoint {name!r} is unknown; there are {', '.join(self.endpoints)}")
-        return self.endpoints[name]
 
-    def _fault(self, endpoint: Endpoint, options: dict[str, Any]) -> None:
-        fault = Fault.of(options)
-        if fault.kind == "refused":
-            endpoint.refuse()
-        else:
-            endpoint.faults.append(fault)
+def _add_fault(endpoint: Endpoint, options: dict[str, Any]) -> None:
+    fault = Fault.of(options["kind"], {name: value for name, value in options.items() if name != "kind"})
+    if fault.kind == "refused":
+        endpoint.close_port()
+    else:
+        endpoint.faults.append(fault)
 
 
 async def _serve(names: Sequence[str], seed: int) -> None:
-    hub = Hub(names, seed)
-    print(json.dumps(await hub.start()), flush=True)
-    await _orphaned()
+    server = ControlServer(names, seed)
+    print(json.dumps(await server.start()), flush=True)
+    await _parent_gone()
 
 
-async def _orphaned() -> None:
-    """Return when the parent is gone: its end of our stdin closes, or we are given another parent."""
+async def _parent_gone() -> None:
+    """Return when the parent has closed our stdin, or when it died and another process has adopted us."""
     loop = asyncio.get_running_loop()
     gone = asyncio.Event()
     parent = os.getppid()
@@ -86,19 +89,16 @@ async def _orphaned() -> None:
         if not os.read(sys.stdin.fileno(), 4096):
             gone.set()
 
-    def look() -> None:
+    def check_parent() -> None:
         if os.getppid() != parent:
             gone.set()
-        loop.call_later(PARENT_CHECK_SECONDS, look)
+        loop.call_later(PARENT_CHECK_SECONDS, check_parent)
 
     loop.add_reader(sys.stdin.fileno(), read)
-    look()
+    check_parent()
     await gone.wait()
     loop.remove_reader(sys.stdin.fileno())
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`python -m hotspare.drill.provider NAME[,NAME…] [SEED]`: serve until stdin closes."""
-    names = arguments[0].split(",") if arguments else ["a"]
-    asyncio.run(_serve(names, int(arguments[1]) if len(arguments) > 1 else 0))
-    return 0
+if __name__ == "__main__":
+    asyncio.run(_serve(sys.argv[1].split(","), int(sys.argv[2]) if len(sys.argv) > 2 else 0))

@@ -1,1 +1,1 @@
-"""The wire formats which the embedded provider speaks: a second opinion, sharing nothing with `hotspare.providers`."""
+"""The server side of the providers' APIs. It shares no code with `hotspare.providers`, so that each checks the other."""

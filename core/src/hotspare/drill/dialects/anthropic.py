@@ -1,37 +1,32 @@
-# Reads any JSON that comes: what is narrowed from Any stays partly unknown to pyright, which is the point here.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (this module reads JSON of any shape)
 """Anthropic's Messages API."""
 
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from hotspare.drill.answers import opaque
-from hotspare.drill.conversation import count_prompt
-from hotspare.drill.dialects.anthropic_validation import check, invalid, signature
+from hotspare.drill.answers import opaque_id
+from hotspare.drill.dialects.anthropic_validation import invalid, signature, validate
 from hotspare.drill.dialects.base import (
-    Ask,
-    Call,
-    Frame,
+    KEY_PREFIX,
+    MODELS,
+    UNKNOWN_MODEL_PREFIX,
+    Dialect,
     Headers,
-    Json,
-    Rate,
-    Reject,
-    Said,
-    Tool,
-    Turn,
+    RateLimit,
+    Rejection,
+    StreamEvent,
     data_size,
     dumps,
-    retry_headers,
+    retry_after_headers,
 )
+from hotspare.drill.messages import Answer, Json, Request, Tool, ToolCall, Turn
 
 _FINISH: Final = {
-    "stop": "end_turn",
-    "stop_sequence": "stop_sequence",
-    "length": "max_tokens",
-    "tools": "tool_use",
-    "refused": "refusal",
-}
+    "stop": "end_turn", "stop_sequence": "stop_sequence", "length": "max_tokens", "tool_calls": "tool_use",
+    "refusal": "refusal",
+}  # fmt: skip
 _ERRORS: Final[dict[int, tuple[str, str]]] = {
     400: ("invalid_request_error", "The request was invalid."),
     401: ("authentication_error", "invalid x-api-key"),
@@ -51,7 +46,7 @@ _ERRORS: Final[dict[int, tuple[str, str]]] = {
 _PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 
-class AnthropicWire:
+class AnthropicDialect(Dialect):
     """`POST /v1/messages`."""
 
     name = "anthropic"
@@ -60,181 +55,173 @@ class AnthropicWire:
     )
     keepalive = _PING
 
-    def read(self, path: str, headers: Headers, body: Any) -> Ask:
-        """See `Wire.read`."""
+    def read(self, path: str, headers: Headers, body: Any) -> Request:
         key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
-        if not key:
-            raise Reject(401, self.error(401, "x-api-key header is required"))
-        if not key.startswith("test-"):
-            raise Reject(401, self.error(401))
+        if not key.startswith(KEY_PREFIX):
+            raise Rejection(401, self.error(401, None if key else "x-api-key header is required"))
         if "anthropic-version" not in headers:
             raise invalid("anthropic-version: header is required")
         if not isinstance(body, dict):
             raise invalid("The request body is not valid JSON")
-        check(body)
-        if body["model"].startswith("gone"):
-            raise Reject(404, self.error(404, f"model: {body['model']}"))
-        return _ask(body)
+        validate(body)
+        if body["model"].startswith(UNKNOWN_MODEL_PREFIX):
+            raise Rejection(404, self.error(404, f"model: {body['model']}"))
+        return _request(body)
 
-    def whole(self, ask: Ask, said: Said) -> Json:
-        """See `Wire.whole`."""
+    def body(self, request: Request, answer: Answer) -> Json:
         content: list[Json] = []
-        if said.thinking:
-            thinking = "".join(said.thinking)
+        if answer.reasoning:
+            thinking = "".join(answer.reasoning)
             content.append({"type": "thinking", "thinking": thinking, "signature": signature(thinking)})
-        if said.text:
-            content.append({"type": "text", "text": "".join(said.text)})
-        content += [{"type": "tool_use", "id": _tool_id(c), "name": c.name, "input": c.arguments} for c in said.calls]
-        return {**_message(ask, said, content), **_ending(said), "usage": _usage(said, said.output_tokens)}
+        if answer.text:
+            content.append({"type": "text", "text": "".join(answer.text)})
+        content += [_tool_use(call, call.arguments) for call in answer.tool_calls]
+        return {**_message(request, answer, content), **_ending(answer), "usage": _usage(answer, answer.output_tokens)}
 
-    def frames(self, ask: Ask, said: Said, *, usage: bool = True) -> list[Frame]:
-        """See `Wire.frames`."""
-        start = {**_message(ask, said, []), "stop_reason": None, "stop_sequence": None, "usage": _usage(said, 1)}
-        out = [_event("message_start", {"message": start})]
-        index = 0
-        if said.thinking:
-            sign = {"type": "signature_delta", "signature": signature("".join(said.thinking))}
-            deltas = [{"type": "thinking_delta", "thinking": t} for t in said.thinking]
-            out += _block(index, {"type": "thinking", "thinking": "", "signature": ""}, deltas, [sign])
-            index += 1
-        if said.text:
-            out += _block(index, {"type": "text", "text": ""}, [{"type": "text_delta", "text": t} for t in said.text])
-            index += 1
-        for call in said.calls:
-            block = {"type": "tool_use", "id": _tool_id(call), "name": call.name, "input": {}}
-            out += _block(index, block, [{"type": "input_json_delta", "partial_json": p} for p in call.pieces])
-            index += 1
-        # a ping after the first block's start, where the real one stands in every recorded stream
-        out.insert(min(2, len(out)), Frame(_PING))
-        told = {"usage": _usage(said, said.output_tokens)} if usage else {}
-        return [*out, _event("message_delta", {"delta": _ending(said), **told}), _event("message_stop", {})]
+    def events(self, request: Request, answer: Answer, *, usage: bool = True) -> list[StreamEvent]:
+        blocks: list[list[StreamEvent]] = []
+        if answer.reasoning:
+            seal = {"type": "signature_delta", "signature": signature("".join(answer.reasoning))}
+            deltas = [{"type": "thinking_delta", "thinking": token} for token in answer.reasoning]
+            blocks.append(_block(0, {"type": "thinking", "thinking": "", "signature": ""}, deltas, [seal]))
+        if answer.text:
+            deltas = [{"type": "text_delta", "text": token} for token in answer.text]
+            blocks.append(_block(len(blocks), {"type": "text", "text": ""}, deltas))
+        for call in answer.tool_calls:
+            deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in call.pieces]
+            blocks.append(_block(len(blocks), _tool_use(call, {}), deltas))
+        out = [_start(request, answer), *(event for block in blocks for event in block)]
+        # a ping after the start of the first block, where every recorded stream has one
+        out.insert(min(2, len(out)), StreamEvent(_PING))
+        stated = {"usage": _usage(answer, answer.output_tokens)} if usage else {}
+        return [*out, _event("message_delta", {"delta": _ending(answer), **stated}), _event("message_stop", {})]
 
-    def hollow(self, ask: Ask, said: Said) -> Json:
-        """See `Wire.hollow`."""
-        return {**_message(ask, said, []), "stop_reason": None, "stop_sequence": None, "usage": _usage(said, 0)}
+    def empty_choices(self, request: Request, answer: Answer) -> Json:
+        ending = {"stop_reason": None, "stop_sequence": None}
+        return {**_message(request, answer, []), **ending, "usage": _usage(answer, 0)}
+
+    def empty_choices_events(self, request: Request, answer: Answer) -> list[bytes]:
+        return [event.data for event in self.events(request, answer) if b"content_block" not in event.data]
 
     def error(self, status: int, message: str | None = None) -> Json:
-        """See `Wire.error`."""
-        kind, words = _ERRORS.get(status, _ERRORS[500])
-        return {"type": "error", "error": {"type": kind, "message": message or words}, "request_id": "req_drill"}
+        kind, text = _ERRORS.get(status, _ERRORS[500])
+        return {"type": "error", "error": {"type": kind, "message": message or text}, "request_id": "req_drill"}
 
-    def error_event(self, status: int, message: str | None = None) -> bytes:
-        """See `Wire.error_event`."""
+    def error_event(self, request: Request, status: int, message: str | None, *, first: bool) -> bytes:
         return b"event: error\ndata: " + dumps(self.error(status, message)) + b"\n\n"
 
-    def too_long(self, ask: Ask, window: int) -> Reject:
-        """See `Wire.too_long`."""
-        return invalid(f"prompt is too long: {max(ask.prompt_tokens, window + 1)} tokens > {window} maximum")
+    def context_length_exceeded(self, request: Request, window: int) -> Rejection:
+        return invalid(f"prompt is too long: {max(request.prompt_tokens, window + 1)} tokens > {window} maximum")
 
-    def refuse_prefill(self, ask: Ask) -> Reject:
-        """See `Wire.refuse_prefill`."""
+    def prefill_refused(self, request: Request) -> Rejection:
         return invalid(
             "This model does not support assistant message prefill. The conversation must end with a user message."
         )
 
-    def throttled(self, form: str, seconds: float) -> Reject:
-        """See `Wire.throttled`."""
-        headers = retry_headers(form, seconds)
-        words: str | None = None
+    def streaming_refused(self) -> Rejection:
+        return invalid("Your organization must be verified to stream this model.")
+
+    def rate_limited(self, form: str, seconds: float) -> Rejection:
+        headers = retry_after_headers(form, seconds)
+        message: str | None = None
         if form == "reset-headers":
-            headers.update(_rate_headers(Rate(50, 0, seconds)))
+            headers.update(self.rate_limit_headers(RateLimit(50, 0, seconds)))
         elif form in ("phrase", "body"):
-            words = f"{_ERRORS[429][1]} Please try again in {seconds:g} seconds."
-        return Reject(429, self.error(429, words), headers)
+            message = f"{_ERRORS[429][1]} Please try again in {seconds:g} seconds."
+        return Rejection(429, self.error(429, message), headers)
 
-    def quota(self, form: str) -> Reject:
-        """See `Wire.quota`."""
-        if form == "day":
-            body = self.error(
-                429,
-                "You have reached your specified API usage limits. You will regain access on 2099-01-01 at 00:00 UTC.",
+    def quota(self, limit: str) -> Rejection:
+        if limit == "day":
+            message = (
+                "You have reached your specified API usage limits. You will regain access on 2099-01-01 at 00:00 UTC."
             )
+            body = self.error(429, message)
             body["error"]["details"] = {"error_code": "enforced_spend_limit_reached"}
-            return Reject(429, body)
-        words = (
-            "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to "
-            "upgrade or purchase credits."
+            return Rejection(429, body)
+        return invalid(
+            "Your credit balance is too low to access the Anthropic API. "
+            "Please go to Plans & Billing to upgrade or purchase credits."
         )
-        return invalid(words)
 
-    def rate_headers(self, rate: Rate) -> Headers:
-        """See `Wire.rate_headers`."""
-        return _rate_headers(rate)
+    def rate_limit_headers(self, limit: RateLimit) -> dict[str, str]:
+        reset = (datetime.now(UTC) + timedelta(seconds=limit.reset)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        headers: dict[str, str] = {}
+        for unit, factor in (("requests", 1), ("tokens", 1000), ("input-tokens", 800), ("output-tokens", 200)):
+            headers[f"anthropic-ratelimit-{unit}-limit"] = str(limit.limit * factor)
+            headers[f"anthropic-ratelimit-{unit}-remaining"] = str(limit.remaining * factor)
+            headers[f"anthropic-ratelimit-{unit}-reset"] = reset
+        return headers
 
-
-def _rate_headers(rate: Rate) -> Headers:
-    reset = (datetime.now(UTC) + timedelta(seconds=rate.reset)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    told: dict[str, str] = {}
-    for what, factor in (("requests", 1), ("tokens", 1000), ("input-tokens", 800), ("output-tokens", 200)):
-        told[f"anthropic-ratelimit-{what}-limit"] = str(rate.limit * factor)
-        told[f"anthropic-ratelimit-{what}-remaining"] = str(rate.remaining * factor)
-        told[f"anthropic-ratelimit-{what}-reset"] = reset
-    return told
+    def models(self) -> Json:
+        common = {"type": "model", "display_name": "drill", "created_at": "2026-01-01T00:00:00Z"}
+        return {"data": [{"id": model, **common} for model in MODELS], "has_more": False}
 
 
-def _tool_id(call: Call) -> str:
-    return "toolu_" + opaque(call.seed)
+def _tool_use(call: ToolCall, arguments: Json) -> Json:
+    return {"type": "tool_use", "id": "toolu_" + opaque_id(call.seed), "name": call.name, "input": arguments}
 
 
-def _message(ask: Ask, said: Said, content: list[Json]) -> Json:
-    return {"id": "msg_" + said.seed, "type": "message", "role": "assistant", "model": ask.model, "content": content}
+def _message(request: Request, answer: Answer, content: list[Json]) -> Json:
+    head = {"id": "msg_" + answer.seed, "type": "message", "role": "assistant"}
+    return {**head, "model": request.model, "content": content}
 
 
-def _ending(said: Said) -> Json:
-    return {"stop_reason": _FINISH[said.finish], "stop_sequence": said.stop_sequence}
+def _start(request: Request, answer: Answer) -> StreamEvent:
+    ending = {"stop_reason": None, "stop_sequence": None, "usage": _usage(answer, 1)}
+    return _event("message_start", {"message": {**_message(request, answer, []), **ending}})
 
 
-def _usage(said: Said, output: int) -> Json:
+def _ending(answer: Answer) -> Json:
+    return {"stop_reason": _FINISH[answer.finish_reason], "stop_sequence": answer.stop_sequence}
+
+
+def _usage(answer: Answer, output_tokens: int) -> Json:
     return {
-        "input_tokens": said.prompt_tokens - said.cached_tokens - said.written_tokens,
-        "cache_creation_input_tokens": said.written_tokens,
-        "cache_read_input_tokens": said.cached_tokens,
-        "output_tokens": output,
+        "input_tokens": answer.prompt_tokens - answer.cached_tokens - answer.cache_write_tokens,
+        "cache_creation_input_tokens": answer.cache_write_tokens,
+        "cache_read_input_tokens": answer.cached_tokens,
+        "output_tokens": output_tokens,
         "service_tier": "standard",
     }
 
 
-def _event(name: str, data: Json, *, token: bool = False) -> Frame:
-    return Frame(b"event: " + name.encode() + b"\ndata: " + dumps({"type": name, **data}) + b"\n\n", token)
+def _event(name: str, data: Json, *, token: bool = False) -> StreamEvent:
+    return StreamEvent(b"event: " + name.encode() + b"\ndata: " + dumps({"type": name, **data}) + b"\n\n", token)
 
 
-def _block(index: int, block: Json, deltas: list[Json], last: list[Json] | None = None) -> list[Frame]:
+def _block(index: int, block: Json, deltas: list[Json], last: list[Json] | None = None) -> list[StreamEvent]:
     return [
         _event("content_block_start", {"index": index, "content_block": block}),
-        *(_event("content_block_delta", {"index": index, "delta": d}, token=True) for d in deltas),
-        *(_event("content_block_delta", {"index": index, "delta": d}) for d in last or ()),
+        *(_event("content_block_delta", {"index": index, "delta": delta}, token=True) for delta in deltas),
+        *(_event("content_block_delta", {"index": index, "delta": delta}) for delta in last or ()),
         _event("content_block_stop", {"index": index}),
     ]
 
 
-def _ask(body: Json) -> Ask:
-    turns = [_turn(m) for m in body["messages"]]
-    system = _text(body.get("system") or "")
+def _request(body: Json) -> Request:
     choice: Json = body.get("tool_choice") or {}
     config: Json = body.get("output_config") or {}
     form: Json | None = config.get("format") or body.get("output_format")
-    texts = [*([system] if system else []), *(t.text or " ".join(t.results) for t in turns)]
-    return Ask(
+    return Request(
         model=body["model"],
-        turns=turns,
-        system=system,
+        turns=[_turn(message) for message in body["messages"]],
+        system=_text(body.get("system") or ""),
         stream=bool(body.get("stream")),
-        tools=[Tool(t["name"], t.get("input_schema") or {}) for t in body.get("tools") or ()],
-        choice=str(choice.get("name") if choice.get("type") == "tool" else choice.get("type", "auto")),
-        parallel=not choice.get("disable_parallel_tool_use"),
-        json=form is not None,
-        schema=form["schema"] if form else None,
+        tools=[Tool(tool["name"], tool.get("input_schema") or {}) for tool in body.get("tools") or ()],
+        tool_choice=str(choice.get("name") if choice.get("type") == "tool" else choice.get("type", "auto")),
+        parallel_tool_calls=not choice.get("disable_parallel_tool_use"),
+        json_mode=form is not None,
+        json_schema=form["schema"] if form else None,
         max_tokens=body["max_tokens"],
         stop=tuple(body.get("stop_sequences") or ()),
         reasoning=(body.get("thinking") or {}).get("type") in ("enabled", "adaptive"),
-        prompt_tokens=count_prompt(texts, sum(len(t.images) for t in turns)),
     )
 
 
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    return "".join(p.get("text", "") for p in content if p.get("type") == "text")
+    return "".join(part.get("text", "") for part in content if part.get("type") == "text")
 
 
 def _turn(message: Json) -> Turn:
@@ -243,13 +230,13 @@ def _turn(message: Json) -> Turn:
     return Turn(
         message["role"],
         _text(content),
-        [_image(p["source"]) for p in parts if p["type"] == "image"],
-        [_result(p) for p in parts if p["type"] == "tool_result"],
-        called=tuple(p["name"] for p in parts if p["type"] == "tool_use"),
+        [_image_size(part["source"]) for part in parts if part["type"] == "image"],
+        [_result(part) for part in parts if part["type"] == "tool_result"],
+        tools_called=tuple(part["name"] for part in parts if part["type"] == "tool_use"),
     )
 
 
-def _image(source: Json) -> int:
+def _image_size(source: Json) -> int:
     return data_size(source["data"]) if source.get("type") == "base64" else 0
 
 

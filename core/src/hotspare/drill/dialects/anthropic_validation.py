@@ -1,77 +1,44 @@
-# Reads any JSON that comes: what is narrowed from Any stays partly unknown to pyright, which is the point here.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-"""What Anthropic refuses before it answers, in its own words."""
+# (this module reads JSON of any shape)
+"""Requests that Anthropic rejects, in its own words."""
 
 import re
 from typing import Any, Final
 
-from hotspare.drill.answers import opaque
-from hotspare.drill.dialects.base import Json, Reject, unknown_fields
+from hotspare.drill.answers import opaque_id
+from hotspare.drill.dialects.base import Rejection, unknown_fields
+from hotspare.drill.messages import Json
 
-_KNOWN: Final = frozenset(
-    [
-        "model",
-        "messages",
-        "max_tokens",
-        "metadata",
-        "stop_sequences",
-        "stream",
-        "system",
-        "temperature",
-        "thinking",
-        "tool_choice",
-        "tools",
-        "top_k",
-        "top_p",
-        "service_tier",
-        "container",
-        "output_config",
-        "output_format",
-        "mcp_servers",
-        "context_management",
-        "cache_control",
-        "inference_geo",
-        "speed",
-        "diagnostics",
-        "betas",
-        "user_profile_id",
-        "workspace_id",
-    ]
-)
+_KNOWN: Final = frozenset({
+    "model", "messages", "max_tokens", "metadata", "stop_sequences", "stream", "system", "temperature", "thinking",
+    "tool_choice", "tools", "top_k", "top_p", "service_tier", "container", "output_config", "output_format",
+    "mcp_servers", "context_management", "cache_control", "inference_geo", "speed", "diagnostics", "betas",
+    "user_profile_id", "workspace_id",
+})  # fmt: skip
 _ID: Final = re.compile(r"^[a-zA-Z0-9_-]+$")
 _BLOCKS: Final = (
-    "text",
-    "image",
-    "tool_use",
-    "tool_result",
-    "thinking",
-    "redacted_thinking",
-    "document",
-    "search_result",
-)
-_NO_EXTRA: Final = "Extra inputs are not permitted"
-
-
-_THEIR_SEAL: Final = re.compile(r"E[A-Za-z0-9+/=]{199,}")
+    "text", "image", "tool_use", "tool_result", "thinking", "redacted_thinking", "document", "search_result",
+)  # fmt: skip
+_ANTHROPIC_SIGNATURE: Final = re.compile(r"E[A-Za-z0-9+/=]{199,}")
 
 
 def signature(thinking: str) -> str:
-    """The seal on a thinking block; whoever sends the block back must send it unchanged."""
-    return "sig" + opaque("thinking", thinking, length=60)
+    """The signature of a thinking block. A client that sends the block back must send it unchanged."""
+    return "sig" + opaque_id("thinking", thinking, length=60)
 
 
-def _sealed(seal: str, thinking: str) -> bool:
-    """Whether the seal is ours and fits, or one of Anthropic's own (base64 of a protobuf), which only they can check."""
-    return seal == signature(thinking) or _THEIR_SEAL.fullmatch(seal) is not None
+def _is_signed(given: str, thinking: str) -> bool:
+    """Whether the signature is ours and matches, or is one of Anthropic's (base64 of a protobuf), which only they can check."""
+    return given == signature(thinking) or _ANTHROPIC_SIGNATURE.fullmatch(given) is not None
 
 
-def check(body: Json) -> None:
-    """Raise `Reject` for the first thing that Anthropic would refuse in `body`."""
+def validate(body: Json) -> None:
+    """Raise `Rejection` for the first thing in `body` that Anthropic would reject."""
     for name in ("model", "max_tokens", "messages"):
         if name not in body:
             raise invalid(f"{name}: Field required")
     for name in unknown_fields(body, _KNOWN):
-        raise invalid(f"{name}: {_NO_EXTRA}")
+        raise invalid(f"{name}: Extra inputs are not permitted")
     if not isinstance(body["max_tokens"], int) or body["max_tokens"] < 1:
         raise invalid("max_tokens: Input should be greater than or equal to 1")
     temperature = body.get("temperature")
@@ -92,10 +59,8 @@ def _check_thinking(body: Json) -> None:
     thinking = body.get("thinking") or {}
     kind = thinking.get("type", "disabled")
     if kind not in ("enabled", "disabled", "adaptive"):
-        raise invalid(
-            f"thinking: Input tag '{kind}' found using 'type' does not match any of the expected "
-            "tags: 'adaptive', 'disabled', 'enabled'"
-        )
+        expected = "does not match any of the expected tags: 'adaptive', 'disabled', 'enabled'"
+        raise invalid(f"thinking: Input tag '{kind}' found using 'type' {expected}")
     if kind == "enabled":
         budget = thinking.get("budget_tokens")
         if not isinstance(budget, int) or budget < 1024:
@@ -135,13 +100,13 @@ def _check_output(body: Json) -> None:
     if form.get("type") != "json_schema" or not isinstance(form.get("schema"), dict):
         raise invalid("output_config.format.schema: Field required")
     if form["schema"].get("type") == "object" and form["schema"].get("additionalProperties") is not False:
-        words = "For 'object' type, 'additionalProperties' must be explicitly set to false"
-        raise invalid(f"output_config.format.schema: {words}")
+        rule = "For 'object' type, 'additionalProperties' must be explicitly set to false"
+        raise invalid(f"output_config.format.schema: {rule}")
 
 
 def _check_messages(messages: list[Any]) -> None:
-    """Turns of one role in a row are right: "Consecutive `user` or `assistant` turns in your request will be combined into a
-    single turn" (the SDK's own words on `messages`)."""
+    """Several turns of one role in a row are valid: "Consecutive `user` or `assistant` turns in your request will be
+    combined into a single turn" (the SDK's documentation of `messages`)."""
     previous_calls: list[str] = []
     for i, message in enumerate(messages):
         role = message.get("role") if isinstance(message, dict) else None
@@ -174,7 +139,7 @@ def _check_results(i: int, results: list[Any], previous_calls: list[str]) -> Non
         raise _unanswered(i - 1, missing)
 
 
-def _unanswered(i: int, ids: list[str]) -> Reject:
+def _unanswered(i: int, ids: list[str]) -> Rejection:
     return invalid(
         f"messages.{i}: `tool_use` ids were found without `tool_result` blocks immediately after: {', '.join(ids)}. "
         "Each `tool_use` block must have a corresponding `tool_result` block in the next message."
@@ -221,13 +186,11 @@ def _check_part(part: Any, place: str, role: str) -> None:
         raise invalid(f"{place}.tool_use.input: Input should be a valid dictionary")
     if kind == "tool_result" and role != "user":
         raise invalid(f"{place}: `tool_result` blocks can only be in `user` messages")
-    if kind == "thinking" and not _sealed(str(part.get("signature")), part.get("thinking", "")):
+    if kind == "thinking" and not _is_signed(str(part.get("signature")), part.get("thinking", "")):
         raise invalid(f"{place}: Invalid `signature` in `thinking` block")
 
 
-def invalid(message: str) -> Reject:
-    """A 400 with Anthropic's shape."""
-    return Reject(
-        400,
-        {"type": "error", "error": {"type": "invalid_request_error", "message": message}, "request_id": "req_drill"},
-    )
+def invalid(message: str) -> Rejection:
+    """A 400 in Anthropic's shape."""
+    error = {"type": "invalid_request_error", "message": message}
+    return Rejection(400, {"type": "error", "error": error, "request_id": "req_drill"})

@@ -1,120 +1,39 @@
-"""What a request and an answer are between the wires: a wire reads its own JSON into `Ask` and writes `Said` as
-its own.
-"""
+"""What every dialect can do, and what their modules share."""
 
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any, NamedTuple, Protocol
 
-Json = dict[str, Any]
+from hotspare.drill.messages import Answer, Json, Request
+
 Headers = Mapping[str, str]
+KEY_PREFIX = "test-"
+"""API keys that begin with this are accepted."""
+UNKNOWN_MODEL_PREFIX = "gone"
+"""Models whose name begins with this do not exist."""
+MODELS = ("gpt-4.1", "claude-sonnet-4-20250514", "gemini-2.5-flash", "deepseek-chat", "mistral-small-latest")
+"""What the list of models shows; other names are accepted too."""
 
 
-@dataclass(slots=True)
-class Tool:
-    """A tool on offer. `schema` is its parameters' JSON schema."""
-
-    name: str
-    schema: Json
-
-
-@dataclass(slots=True)
-class Turn:
-    """One message. `images` are the sizes in bytes of the pictures in it (0 for one given as a link), `called` the names
-    of the tools it calls.
-    """
-
-    role: str
-    text: str = ""
-    images: list[int] = field(default_factory=list[int])
-    results: list[str] = field(default_factory=list[str])
-    called: tuple[str, ...] = ()
-    prefix: bool = False
-
-
-@dataclass(slots=True)
-class Ask:
-    """One request, wire-neutral. `choice` is auto, none, any or a tool's name; `json` wants JSON, with or without
-    `schema`.
-    """
-
-    model: str
-    turns: list[Turn]
-    system: str = ""
-    stream: bool = False
-    tools: list[Tool] = field(default_factory=list[Tool])
-    choice: str = "auto"
-    parallel: bool = True
-    json: bool = False
-    schema: Json | None = None
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    reasoning: bool = False
-    usage_wanted: bool = True
-    prefill: str = "continue"
-    prompt_tokens: int = 0
-    streams_as_array: bool = False
-    azure: bool = False
-
-
-@dataclass(slots=True)
-class Call:
-    """A tool call of the answer; `seed` makes its id."""
-
-    name: str
-    arguments: Json
-    seed: str
-
-    @property
-    def pieces(self) -> list[str]:
-        """The arguments as JSON, in the pieces in which they are streamed."""
-        text = json.dumps(self.arguments, ensure_ascii=False)
-        return [text[i : i + 7] for i in range(0, len(text), 7)]
-
-
-@dataclass(slots=True)
-class Said:
-    """One answer, wire-neutral. `finish` is stop, stop_sequence, length, tools or refused; token lists
-    concatenate to the texts.
-    """
-
-    thinking: list[str]
-    text: list[str]
-    calls: list[Call]
-    finish: str
-    seed: str
-    stop_sequence: str | None = None
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    written_tokens: int = 0
-    output_tokens: int = 0
-
-    @property
-    def reasoning_tokens(self) -> int:
-        """Tokens spent on thinking; part of `output_tokens`."""
-        return len(self.thinking)
-
-
-class Frame(NamedTuple):
-    """One event of a stream; `token` when it carries content (a fault's position counts these only)."""
+class StreamEvent(NamedTuple):
+    """One event of a stream. `token`: it carries content (the position of a fault counts these only)."""
 
     data: bytes
     token: bool = False
 
 
-class Rate(NamedTuple):
-    """A limiter's state, for headers: requests a minute allowed, left, and the seconds until all are back."""
+class RateLimit(NamedTuple):
+    """State of a rate limiter: requests allowed a minute, requests left, seconds until all of them are available again."""
 
     limit: int
     remaining: int
     reset: float
 
 
-class Reject(Exception):
-    """The provider says no: an HTTP status and its own body."""
+class Rejection(Exception):
+    """The provider rejects a request, with an HTTP status and its own body."""
 
     def __init__(self, status: int, body: object, headers: Headers | None = None) -> None:
         super().__init__(status)
@@ -123,67 +42,79 @@ class Reject(Exception):
         self.headers = dict(headers or {})
 
 
-class Wire(Protocol):
-    """One wire format: reading requests, writing answers, and every way of saying no."""
+class Dialect(Protocol):
+    """One provider's API: reading its requests, writing its answers, and its errors."""
 
     name: str
     malformed: bytes
+    """An event whose JSON ends in the middle."""
     keepalive: bytes
+    """What the provider sends while there is no content."""
 
-    def read(self, path: str, headers: Headers, body: Any) -> Ask:
-        """Validate as the provider does. Raises `Reject` with the provider's own words."""
+    def read(self, path: str, headers: Headers, body: Any) -> Request:
+        """Validate a request as the provider does. Raises `Rejection` in the provider's own words."""
         ...
 
-    def whole(self, ask: Ask, said: Said) -> Json:
+    def body(self, request: Request, answer: Answer) -> Json:
         """The whole answer."""
         ...
 
-    def frames(self, ask: Ask, said: Said, *, usage: bool = True) -> list[Frame]:
-        """The streamed answer, one token an event; without the final usage where `usage` is false."""
+    def events(self, request: Request, answer: Answer, *, usage: bool = True) -> list[StreamEvent]:
+        """The streamed answer, one token an event; without the final usage if `usage` is false."""
         ...
 
-    def hollow(self, ask: Ask, said: Said) -> Json:
-        """A 200 of the right shape with no choice, no content block, no candidate in it."""
+    def empty_choices(self, request: Request, answer: Answer) -> Json:
+        """A whole answer of the right shape, without any choice, content block or candidate."""
+        ...
+
+    def empty_choices_events(self, request: Request, answer: Answer) -> list[bytes]:
+        """The same as a stream."""
         ...
 
     def error(self, status: int, message: str | None = None) -> Json:
-        """The provider's own body for `status`."""
+        """The provider's own error body for `status`."""
         ...
 
-    def error_event(self, status: int, message: str | None = None) -> bytes:
-        """The same, as an event in the middle of a stream."""
+    def error_event(self, request: Request, status: int, message: str | None, *, first: bool) -> bytes:
+        """The same as an event of a stream. `first`: no event came before it."""
         ...
 
-    def too_long(self, ask: Ask, window: int) -> Reject:
-        """The context-length error."""
+    def context_length_exceeded(self, request: Request, window: int) -> Rejection:
+        """The prompt is longer than the context window."""
         ...
 
-    def refuse_prefill(self, ask: Ask) -> Reject:
-        """The model takes no trailing assistant message."""
+    def prefill_refused(self, request: Request) -> Rejection:
+        """The model does not accept a trailing assistant message."""
         ...
 
-    def throttled(self, form: str, seconds: float) -> Reject:
-        """429, telling the time to wait in one of the forms in `hotspare.drill.faults.FORMS`."""
+    def streaming_refused(self) -> Rejection:
+        """This account may not stream."""
         ...
 
-    def quota(self, form: str) -> Reject:
-        """A quota that is used up until tomorrow or until somebody pays."""
+    def rate_limited(self, form: str, seconds: float) -> Rejection:
+        """A 429 that states the time to wait in one of `hotspare.drill.faults.RETRY_AFTER_FORMS`."""
         ...
 
-    def rate_headers(self, rate: Rate) -> Headers:
-        """The headers in which the provider tells its limits."""
+    def quota(self, limit: str) -> Rejection:
+        """A quota is used up: `day` until tomorrow, `balance` until the account is topped up."""
+        ...
+
+    def rate_limit_headers(self, limit: RateLimit) -> Headers:
+        """The headers in which the provider states its limits."""
+        ...
+
+    def models(self) -> Json:
+        """The list of models."""
         ...
 
 
 def dumps(value: object) -> bytes:
-    """Compact JSON in UTF-8, unescaped, so that multi-byte characters can be cut in two on the wire."""
+    """Compact JSON in UTF-8, unescaped, so that a cut can fall inside a multi-byte character."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-def retry_headers(form: str, seconds: float) -> dict[str, str]:
-    """The headers of a 429 for the forms that all wires share (RFC 9110 §10.2.3; milliseconds as Azure and OpenAI
-    send them).
-    """
+def retry_after_headers(form: str, seconds: float) -> dict[str, str]:
+    """The headers of a 429 that all dialects share (RFC 9110 section 10.2.3; milliseconds as Azure and OpenAI send them)."""
     if form == "retry-after":
         return {"retry-after": f"{seconds:g}"}
     if form == "http-date":
@@ -192,10 +123,10 @@ def retry_headers(form: str, seconds: float) -> dict[str, str]:
 
 
 def data_size(base64_text: str) -> int:
-    """Bytes that a base64 text stands for."""
+    """Size in bytes of what is encoded in base64."""
     return len(base64_text.rstrip("=")) * 3 // 4
 
 
 def unknown_fields(body: Mapping[str, Any], known: frozenset[str]) -> list[str]:
-    """Top-level fields that the wire does not know, in order."""
+    """Fields that the dialect does not know, in their order."""
     return [name for name in body if name not in known]

@@ -1,237 +1,232 @@
-# Reads any JSON that comes: what is narrowed from Any stays partly unknown to pyright, which is the point here.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (this module reads JSON of any shape)
 """Gemini's generateContent and streamGenerateContent."""
 
 import json
 import re
 from typing import Any, Final
 
-from hotspare.drill.answers import opaque
-from hotspare.drill.conversation import count_prompt
+from hotspare.drill.answers import opaque_id
 from hotspare.drill.dialects.base import (
-    Ask,
-    Call,
-    Frame,
+    KEY_PREFIX,
+    MODELS,
+    UNKNOWN_MODEL_PREFIX,
+    Dialect,
     Headers,
-    Json,
-    Rate,
-    Reject,
-    Said,
-    Tool,
-    Turn,
+    RateLimit,
+    Rejection,
+    StreamEvent,
     data_size,
     dumps,
-    retry_headers,
+    retry_after_headers,
 )
-from hotspare.drill.dialects.gemini_validation import camel, check, error_body, invalid, signature
+from hotspare.drill.dialects.gemini_validation import camel_case, error_body, invalid, signature, validate
+from hotspare.drill.messages import Answer, Json, Request, Tool, Turn
 
-_FINISH: Final = {"stop": "STOP", "stop_sequence": "STOP", "length": "MAX_TOKENS", "tools": "STOP", "refused": "SAFETY"}
+_FINISH: Final = {
+    "stop": "STOP", "stop_sequence": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "refusal": "SAFETY",
+}  # fmt: skip
 _PATH: Final = re.compile(r"/models/([^:]+):(generateContent|streamGenerateContent)")
 
 
-class GeminiWire:
+class GeminiDialect(Dialect):
     """`POST /v1beta/models/<model>:generateContent` and `:streamGenerateContent`, with `alt=sse` or as a JSON array."""
 
     name = "gemini"
     malformed = b'data: {"candidates": [{"content": {"parts": [{"te\n\n'
     keepalive = b": keep-alive\n\n"
 
-    def read(self, path: str, headers: Headers, body: Any) -> Ask:
-        """See `Wire.read`."""
+    def read(self, path: str, headers: Headers, body: Any) -> Request:
         key = headers.get("x-goog-api-key") or "".join(re.findall(r"[?&]key=([^&]+)", path))
         if not key:
-            words = (
+            message = (
                 "Method doesn't allow unregistered callers (callers without established identity). "
                 "Please use API Key or other form of API consumer identity to call this API."
             )
-            raise Reject(403, error_body(403, words))
-        if not key.startswith("test-"):
-            raise Reject(400, error_body(401))
+            raise Rejection(403, error_body(403, message))
+        if not key.startswith(KEY_PREFIX):
+            raise Rejection(400, error_body(401))
         found = _PATH.search(path)
         if found is None:
-            raise Reject(404, error_body(404))
+            raise Rejection(404, error_body(404))
         model = found[1]
-        if model.startswith("gone"):
-            words = (
+        if model.startswith(UNKNOWN_MODEL_PREFIX):
+            message = (
                 f"models/{model} is not found for API version v1beta, or is not supported for generateContent. "
                 "Call ModelService.ListModels to see the list of available models and their supported methods."
             )
-            raise Reject(404, error_body(404, words))
+            raise Rejection(404, error_body(404, message))
         if not isinstance(body, dict):
             raise invalid("Invalid JSON payload received. Unexpected end of string.")
-        clean = camel(body)
-        check(model, clean)
-        ask = _ask(model, clean)
-        ask.stream = found[2] == "streamGenerateContent"
-        ask.streams_as_array = ask.stream and "alt=sse" not in path
-        return ask
+        normalized = camel_case(body)
+        validate(model, normalized)
+        request = _request(model, normalized)
+        request.stream = found[2] == "streamGenerateContent"
+        request.stream_as_array = request.stream and "alt=sse" not in path
+        return request
 
-    def whole(self, ask: Ask, said: Said) -> Json:
-        """See `Wire.whole`."""
+    def body(self, request: Request, answer: Answer) -> Json:
         parts: list[Json] = []
-        if said.thinking:
-            parts.append({"text": "".join(said.thinking), "thought": True})
-        if said.text:
-            parts.append({"text": "".join(said.text)})
-        parts += _calls(ask, said)
-        return {**_candidate(said, parts, _FINISH[said.finish]), "usageMetadata": _usage(said), **_head(ask, said)}
+        if answer.reasoning:
+            parts.append({"text": "".join(answer.reasoning), "thought": True})
+        if answer.text:
+            parts.append({"text": "".join(answer.text)})
+        parts += _function_calls(request, answer)
+        candidates = _candidates(answer, parts, _FINISH[answer.finish_reason])
+        return {**candidates, "usageMetadata": _usage(answer), **_head(request, answer)}
 
-    def frames(self, ask: Ask, said: Said, *, usage: bool = True) -> list[Frame]:
-        """See `Wire.frames`."""
-        head = _head(ask, said)
-        chunks = [({**_candidate(said, [{"text": t, "thought": True}]), **head}, True) for t in said.thinking]
-        chunks += [({**_candidate(said, [{"text": t}]), **head}, True) for t in said.text]
-        chunks += [({**_candidate(said, [part]), **head}, True) for part in _calls(ask, said)]
-        last = {**_candidate(said, [{"text": ""}], _FINISH[said.finish]), **head}
-        chunks.append(({**last, "usageMetadata": _usage(said)} if usage else last, False))
-        if not ask.streams_as_array:
-            return [Frame(b"data: " + dumps(c) + b"\r\n\r\n", token) for c, token in chunks]
-        out = [Frame((b",\r\n" if i else b"[") + dumps(c), token) for i, (c, token) in enumerate(chunks)]
-        return [*out, Frame(b"]")]
+    def events(self, request: Request, answer: Answer, *, usage: bool = True) -> list[StreamEvent]:
+        parts: list[Json] = [{"text": token, "thought": True} for token in answer.reasoning]
+        parts += [{"text": token} for token in answer.text]
+        parts += _function_calls(request, answer)
+        head = _head(request, answer)
+        chunks = [{**_candidates(answer, [part]), **head} for part in parts]
+        last = {**_candidates(answer, [{"text": ""}], _FINISH[answer.finish_reason]), **head}
+        chunks.append({**last, "usageMetadata": _usage(answer)} if usage else last)
+        if not request.stream_as_array:
+            return [StreamEvent(_event(chunk), chunk is not chunks[-1]) for chunk in chunks]
+        out = [
+            StreamEvent((b",\r\n" if i else b"[") + dumps(chunk), chunk is not chunks[-1])
+            for i, chunk in enumerate(chunks)
+        ]
+        return [*out, StreamEvent(b"]")]
 
-    def hollow(self, ask: Ask, said: Said) -> Json:
-        """See `Wire.hollow`."""
-        return {"candidates": [], "usageMetadata": _usage(said), **_head(ask, said)}
+    def empty_choices(self, request: Request, answer: Answer) -> Json:
+        return {"candidates": [], "usageMetadata": _usage(answer), **_head(request, answer)}
+
+    def empty_choices_events(self, request: Request, answer: Answer) -> list[bytes]:
+        chunk = self.empty_choices(request, answer)
+        return [b"[" + dumps(chunk) + b"]" if request.stream_as_array else _event(chunk)]
 
     def error(self, status: int, message: str | None = None) -> Json:
-        """See `Wire.error`."""
         return error_body(status, message)
 
-    def error_event(self, status: int, message: str | None = None) -> bytes:
-        """See `Wire.error_event`."""
-        return b"data: " + dumps(error_body(status, message)) + b"\r\n\r\n"
+    def error_event(self, request: Request, status: int, message: str | None, *, first: bool) -> bytes:
+        body = error_body(status, message)
+        return (b"[" if first else b",\r\n") + dumps(body) + b"]" if request.stream_as_array else _event(body)
 
-    def too_long(self, ask: Ask, window: int) -> Reject:
-        """See `Wire.too_long`."""
-        tokens = max(ask.prompt_tokens, window + 1)
+    def context_length_exceeded(self, request: Request, window: int) -> Rejection:
+        tokens = max(request.prompt_tokens, window + 1)
         return invalid(f"The input token count ({tokens}) exceeds the maximum number of tokens allowed ({window}).")
 
-    def refuse_prefill(self, ask: Ask) -> Reject:
-        """See `Wire.refuse_prefill`."""
+    def prefill_refused(self, request: Request) -> Rejection:
         return invalid("Please ensure that single turn requests end with a user role or the role field is empty.")
 
-    def throttled(self, form: str, seconds: float) -> Reject:
-        """See `Wire.throttled`."""
-        body = error_body(
-            429, f"You exceeded your current quota. Please retry in {seconds:g}s." if form == "phrase" else None
-        )
+    def streaming_refused(self) -> Rejection:
+        return Rejection(400, error_body(400, "Your organization must be verified to stream this model."))
+
+    def rate_limited(self, form: str, seconds: float) -> Rejection:
+        message = f"You exceeded your current quota. Please retry in {seconds:g}s." if form == "phrase" else None
+        body = error_body(429, message)
         if form in ("body", "reset-headers"):
-            body["error"]["details"] = [
-                _violation("GenerateRequestsPerMinutePerProjectPerModel"),
-                {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{seconds:g}s"},
-            ]
-        return Reject(429, body, retry_headers(form, seconds))
+            body["error"]["details"] = _quota_details("GenerateRequestsPerMinutePerProjectPerModel", f"{seconds:g}s")
+        return Rejection(429, body, retry_after_headers(form, seconds))
 
-    def quota(self, form: str) -> Reject:
-        """See `Wire.quota`."""
-        if form != "day":
-            return Reject(402, error_body(402))
-        words = "You exceeded your current quota, please check your plan and billing details."
-        body = error_body(429, words)
-        # the delay is a lie that real answers carry: the quota comes back at midnight Pacific time
-        body["error"]["details"] = [
-            _violation("GenerateRequestsPerDayPerProjectPerModel-FreeTier"),
-            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "38s"},
-        ]
-        return Reject(429, body)
+    def quota(self, limit: str) -> Rejection:
+        if limit != "day":
+            return Rejection(402, error_body(402))
+        body = error_body(429, "You exceeded your current quota, please check your plan and billing details.")
+        # real answers state such a delay too, although the quota is reset at midnight Pacific time
+        body["error"]["details"] = _quota_details("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "38s")
+        return Rejection(429, body)
 
-    def rate_headers(self, rate: Rate) -> Headers:
-        """Gemini tells no limits in headers."""
-        del rate
-        return {}
+    def rate_limit_headers(self, limit: RateLimit) -> Headers:
+        return {}  # Gemini states no limits in headers
+
+    def models(self) -> Json:
+        methods = {"supportedGenerationMethods": ["generateContent"]}
+        return {"models": [{"name": f"models/{model}", **methods} for model in MODELS]}
 
 
-def _violation(quota: str) -> Json:
-    return {
-        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-        "violations": [
-            {"quotaMetric": "generativelanguage.googleapis.com/generate_content_requests", "quotaId": quota}
-        ],
-    }
+def _event(chunk: Json) -> bytes:
+    return b"data: " + dumps(chunk) + b"\r\n\r\n"
 
 
-def _head(ask: Ask, said: Said) -> Json:
-    return {"modelVersion": ask.model, "responseId": said.seed}
+def _quota_details(quota: str, delay: str) -> list[Json]:
+    metric = "generativelanguage.googleapis.com/generate_content_requests"
+    violation = {"quotaMetric": metric, "quotaId": quota}
+    return [
+        {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [violation]},
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay},
+    ]
 
 
-def _candidate(said: Said, parts: list[Json], finish: str | None = None) -> Json:
-    if said.finish == "refused":
+def _head(request: Request, answer: Answer) -> Json:
+    return {"modelVersion": request.model, "responseId": answer.seed}
+
+
+def _candidates(answer: Answer, parts: list[Json], finish_reason: str | None = None) -> Json:
+    if answer.finish_reason == "refusal":
         return {"promptFeedback": {"blockReason": "SAFETY"}}
     candidate: Json = {"content": {"parts": parts, "role": "model"}, "index": 0}
-    return {"candidates": [{**candidate, "finishReason": finish} if finish else candidate]}
+    return {"candidates": [{**candidate, "finishReason": finish_reason} if finish_reason else candidate]}
 
 
-def _calls(ask: Ask, said: Said) -> list[Json]:
+def _function_calls(request: Request, answer: Answer) -> list[Json]:
     out: list[Json] = []
-    third = "gemini-3" in ask.model
-    for i, call in enumerate(said.calls):
+    third_generation = "gemini-3" in request.model
+    for i, call in enumerate(answer.tool_calls):
         function: Json = {"name": call.name, "args": call.arguments}
-        part: Json = {"functionCall": {"id": _call_id(call), **function} if third else function}
-        # only the first of parallel calls is signed, as Gemini's page on thought signatures says
-        if i == 0 and (third or ask.reasoning or "strict" in ask.model):
+        if third_generation:
+            function = {"id": opaque_id(call.seed, length=8), **function}
+        part: Json = {"functionCall": function}
+        # only the first of parallel calls is signed (ai.google.dev/gemini-api/docs/thought-signatures)
+        if i == 0 and (third_generation or request.reasoning or "strict" in request.model):
             part["thoughtSignature"] = signature(call.name, call.arguments)
         out.append(part)
     return out
 
 
-def _call_id(call: Call) -> str:
-    return opaque(call.seed, length=8)
-
-
-def _usage(said: Said) -> Json:
-    shown = said.output_tokens - said.reasoning_tokens
+def _usage(answer: Answer) -> Json:
     usage: Json = {
-        "promptTokenCount": said.prompt_tokens,
-        "candidatesTokenCount": shown,
-        "totalTokenCount": said.prompt_tokens + said.output_tokens,
-        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": said.prompt_tokens}],
+        "promptTokenCount": answer.prompt_tokens,
+        "candidatesTokenCount": answer.output_tokens - len(answer.reasoning),
+        "totalTokenCount": answer.prompt_tokens + answer.output_tokens,
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": answer.prompt_tokens}],
     }
-    if said.cached_tokens:
-        usage["cachedContentTokenCount"] = said.cached_tokens
-    if said.thinking:
-        usage["thoughtsTokenCount"] = said.reasoning_tokens
+    if answer.cached_tokens:
+        usage["cachedContentTokenCount"] = answer.cached_tokens
+    if answer.reasoning:
+        usage["thoughtsTokenCount"] = len(answer.reasoning)
     return usage
 
 
-def _ask(model: str, body: Json) -> Ask:
+def _request(model: str, body: Json) -> Request:
     config: Json = body.get("generationConfig") or {}
     function_config: Json = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
     thinking: Json = config.get("thinkingConfig") or {}
-    turns = [_turn(c) for c in body["contents"]]
-    system = "".join(p.get("text", "") for p in (body.get("systemInstruction") or {}).get("parts") or ())
     tools = _tools(body.get("tools"))
-    allowed = function_config.get("allowedFunctionNames") or [t.name for t in tools]
-    texts = [*([system] if system else []), *(t.text or " ".join(t.results) for t in turns)]
-    return Ask(
+    allowed = function_config.get("allowedFunctionNames") or [tool.name for tool in tools]
+    system_parts = (body.get("systemInstruction") or {}).get("parts") or ()
+    return Request(
         model=model,
-        turns=turns,
-        system=system,
-        tools=[t for t in tools if t.name in allowed],
-        choice={"ANY": "any", "NONE": "none"}.get(function_config.get("mode", "AUTO"), "auto"),
-        json=config.get("responseMimeType") == "application/json",
-        schema=config.get("responseJsonSchema") or config.get("responseSchema"),
+        turns=[_turn(content) for content in body["contents"]],
+        system="".join(part.get("text", "") for part in system_parts),
+        tools=[tool for tool in tools if tool.name in allowed],
+        tool_choice={"ANY": "any", "NONE": "none"}.get(function_config.get("mode", "AUTO"), "auto"),
+        json_mode=config.get("responseMimeType") == "application/json",
+        json_schema=config.get("responseJsonSchema") or config.get("responseSchema"),
         max_tokens=config.get("maxOutputTokens"),
         stop=tuple(config.get("stopSequences") or ()),
         reasoning=bool(thinking.get("includeThoughts") and thinking.get("thinkingBudget") != 0),
-        prompt_tokens=count_prompt(texts, sum(len(t.images) for t in turns)),
     )
 
 
 def _tools(tools: Any) -> list[Tool]:
     groups: list[Json] = [tools] if isinstance(tools, dict) else tools or []
-    declared = [d for g in groups for d in g.get("functionDeclarations") or ()]
+    declared = [declaration for group in groups for declaration in group.get("functionDeclarations") or ()]
     return [Tool(d["name"], d.get("parametersJsonSchema") or d.get("parameters") or {}) for d in declared]
 
 
 def _turn(content: Json) -> Turn:
     parts: list[Json] = content["parts"]
-    files = [p for p in parts if "inlineData" in p or "fileData" in p]
+    files = [part for part in parts if "inlineData" in part or "fileData" in part]
     return Turn(
         "assistant" if content.get("role") == "model" else "user",
-        "".join(p.get("text", "") for p in parts if not p.get("thought")),
-        [data_size(p["inlineData"]["data"]) if "inlineData" in p else 0 for p in files],
-        [_result(p["functionResponse"]) for p in parts if "functionResponse" in p],
-        called=tuple(p["functionCall"]["name"] for p in parts if "functionCall" in p),
+        "".join(part.get("text", "") for part in parts if not part.get("thought")),
+        [data_size(part["inlineData"]["data"]) if "inlineData" in part else 0 for part in files],
+        [_result(part["functionResponse"]) for part in parts if "functionResponse" in part],
+        tools_called=tuple(part["functionCall"]["name"] for part in parts if "functionCall" in part),
     )
 
 

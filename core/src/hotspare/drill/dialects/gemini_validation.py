@@ -1,155 +1,109 @@
-# Reads any JSON that comes: what is narrowed from Any stays partly unknown to pyright, which is the point here.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-"""What Gemini refuses before it answers, in its own words, and its error bodies."""
+# (this module reads JSON of any shape)
+"""Requests that Gemini rejects, in its own words, and its error bodies."""
 
 import json
 import re
 from typing import Any, Final
 
-from hotspare.drill.answers import opaque
-from hotspare.drill.dialects.base import Json, Reject, unknown_fields
+from hotspare.drill.answers import opaque_id
+from hotspare.drill.dialects.base import Rejection, unknown_fields
+from hotspare.drill.messages import Json
 
-_KNOWN: Final = frozenset(
-    [
-        "contents",
-        "systemInstruction",
-        "generationConfig",
-        "tools",
-        "toolConfig",
-        "safetySettings",
-        "cachedContent",
-        "labels",
-        "serviceTier",
-        "store",
-        "model",
-    ]
+_KNOWN: Final = frozenset({
+    "contents", "systemInstruction", "generationConfig", "tools", "toolConfig", "safetySettings", "cachedContent",
+    "labels", "serviceTier", "store", "model",
+})  # fmt: skip
+_CONFIG: Final = frozenset({
+    "stopSequences", "responseMimeType", "responseSchema", "responseJsonSchema", "responseModalities",
+    "candidateCount", "maxOutputTokens", "temperature", "topP", "topK", "seed", "presencePenalty", "frequencyPenalty",
+    "responseLogprobs", "logprobs", "enableEnhancedCivicAnswers", "speechConfig", "thinkingConfig", "imageConfig",
+    "mediaResolution", "audioTimestamp", "routingConfig", "modelSelectionConfig", "responseFormat",
+})  # fmt: skip
+_PARTS: Final = frozenset({
+    "text", "thought", "thoughtSignature", "inlineData", "fileData", "functionCall", "functionResponse",
+    "executableCode", "codeExecutionResult", "videoMetadata",
+})  # fmt: skip
+_DATA_PARTS: Final = _PARTS - {"thought", "thoughtSignature", "videoMetadata"}
+_SKIP_SIGNATURE: Final = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
+"""What Google documents for histories that another model wrote."""
+_MISSING_SIGNATURE: Final = (
+    "Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly, "
+    "and missing thought_signature may lead to degraded model performance."
 )
-_CONFIG: Final = frozenset(
-    [
-        "stopSequences",
-        "responseMimeType",
-        "responseSchema",
-        "responseJsonSchema",
-        "responseModalities",
-        "candidateCount",
-        "maxOutputTokens",
-        "temperature",
-        "topP",
-        "topK",
-        "seed",
-        "presencePenalty",
-        "frequencyPenalty",
-        "responseLogprobs",
-        "logprobs",
-        "enableEnhancedCivicAnswers",
-        "speechConfig",
-        "thinkingConfig",
-        "imageConfig",
-        "mediaResolution",
-        "audioTimestamp",
-        "routingConfig",
-        "modelSelectionConfig",
-        "responseFormat",
-    ]
+_RESPONSES_RULE: Final = (
+    "Please ensure that the number of function response parts is equal to the number of "
+    "function call parts of the function call turn."
 )
-_PARTS: Final = frozenset(
-    [
-        "text",
-        "thought",
-        "thoughtSignature",
-        "inlineData",
-        "fileData",
-        "functionCall",
-        "functionResponse",
-        "executableCode",
-        "codeExecutionResult",
-        "videoMetadata",
-    ]
+_FUNCTION_NAME_RULE: Final = (
+    "Invalid function name. Must start with a letter or an underscore. Must be alphameric (a-z, A-Z, 0-9), "
+    "underscores (_), dots (.), colons (:), or dashes (-), with a maximum length of 128."
 )
 _ERRORS: Final[dict[int, tuple[int, str, str]]] = {
     400: (400, "INVALID_ARGUMENT", "Request contains an invalid argument."),
     401: (400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
-    402: (
-        402,
-        "FAILED_PRECONDITION",
-        "Your prepayment credits are depleted. Please go to AI Studio to manage your project and billing.",
-    ),
+    402: (402, "FAILED_PRECONDITION", "Your prepayment credits are depleted. Please go to AI Studio to manage your project and billing."),
     403: (403, "PERMISSION_DENIED", "Permission denied: Consumer has been suspended."),
-    404: (
-        404,
-        "NOT_FOUND",
-        "models/gone is not found for API version v1beta, or is not supported for generateContent.",
-    ),
+    404: (404, "NOT_FOUND", "models/gone is not found for API version v1beta, or is not supported for generateContent."),
     408: (408, "DEADLINE_EXCEEDED", "Deadline expired before operation could complete."),
     413: (413, "INVALID_ARGUMENT", "Request payload size exceeds the limit."),
     422: (422, "INVALID_ARGUMENT", "Unprocessable entity."),
     429: (429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
-    500: (
-        500,
-        "INTERNAL",
-        (
-            "An internal error has occurred. Please retry or report in "
-            "https://developers.generativeai.google/guide/troubleshooting"
-        ),
-    ),
+    500: (500, "INTERNAL", "An internal error has occurred. Please retry or report in https://developers.generativeai.google/guide/troubleshooting"),
     502: (502, "UNAVAILABLE", "Bad gateway."),
     503: (503, "UNAVAILABLE", "The model is overloaded. Please try again later."),
     504: (504, "DEADLINE_EXCEEDED", "Deadline expired before operation could complete."),
     529: (529, "UNAVAILABLE", "The model is overloaded. Please try again later."),
-}
+}  # fmt: skip
 
 
 def error_body(status: int, message: str | None = None) -> Json:
-    """Gemini's body for `status`; a wrong key is a 400 with `API_KEY_INVALID`."""
-    code, word, words = _ERRORS.get(status, _ERRORS[500])
-    error: Json = {"code": code, "message": message or words, "status": word}
+    """Gemini's body for `status`. For 401 it is a 400 with the reason `API_KEY_INVALID`."""
+    code, name, text = _ERRORS.get(status, _ERRORS[500])
+    error: Json = {"code": code, "message": message or text, "status": name}
     if status == 401:
-        info = {
-            "reason": "API_KEY_INVALID",
-            "domain": "googleapis.com",
-            "metadata": {"service": "generativelanguage.googleapis.com"},
-        }
-        error["details"] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", **info}]
+        info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+        service = {"domain": "googleapis.com", "metadata": {"service": "generativelanguage.googleapis.com"}}
+        error["details"] = [{**info, **service}]
     return {"error": error}
 
 
-def invalid(message: str, field: str | None = None) -> Reject:
-    """A 400 `INVALID_ARGUMENT`, naming the field where there is one."""
+def invalid(message: str, field: str | None = None) -> Rejection:
+    """A 400 `INVALID_ARGUMENT`, with the field if it is known."""
     body = error_body(400, message)
     if field is not None:
         violation = {"field": field, "description": message}
-        body["error"]["details"] = [
-            {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}
-        ]
-    return Reject(400, body)
+        bad_request = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}
+        body["error"]["details"] = [bad_request]
+    return Rejection(400, body)
 
 
 def signature(name: str, arguments: Json) -> str:
-    """The seal on a function call; it must come back with the call, unchanged."""
-    return "Sig" + opaque("gemini", name, json.dumps(arguments, sort_keys=True), length=61)
+    """The signature of a function call. A client that sends the call back must send it unchanged."""
+    return "Sig" + opaque_id("gemini", name, json.dumps(arguments, sort_keys=True), length=61)
 
 
-# their keys are the user's own, not the wire's
-_OPAQUE: Final = frozenset(
-    ["args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema", "labels"]
-)
+# objects whose keys are the user's own
+_OPAQUE: Final = frozenset({
+    "args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema", "labels",
+})  # fmt: skip
 
 
-def camel(value: Any) -> Any:
-    """Gemini takes snake_case names too; one spelling is enough for what follows."""
+def camel_case(value: Any) -> Any:
+    """All field names in camelCase: Gemini accepts snake_case too."""
     if isinstance(value, list):
-        return [camel(v) for v in value]
+        return [camel_case(item) for item in value]
     if not isinstance(value, dict):
         return value
     out: Json = {}
     for name, inner in value.items():
         spelled = re.sub(r"_([a-z])", lambda m: m[1].upper(), name)
-        out[spelled] = inner if spelled in _OPAQUE else camel(inner)
+        out[spelled] = inner if spelled in _OPAQUE else camel_case(inner)
     return out
 
 
-def check(model: str, body: Json) -> None:
-    """Raise `Reject` for the first thing that Gemini would refuse in `body`."""
+def validate(model: str, body: Json) -> None:
+    """Raise `Rejection` for the first thing in `body` that Gemini would reject."""
     for name in unknown_fields(body, _KNOWN):
         raise _unknown(name, None)
     config: Json = body.get("generationConfig") or {}
@@ -173,7 +127,7 @@ def check(model: str, body: Json) -> None:
     _check_contents(model, contents)
 
 
-def _unknown(name: str, place: str | None) -> Reject:
+def _unknown(name: str, place: str | None) -> Rejection:
     at = f" at '{place}'" if place else ""
     return invalid(f'Invalid JSON payload received. Unknown name "{name}"{at}: Cannot find field.', place or "")
 
@@ -186,12 +140,8 @@ def _check_tools(body: Json) -> None:
         for j, declared in enumerate(group.get("functionDeclarations") or ()):
             name = str(declared.get("name", ""))
             if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}", name):
-                words = (
-                    "Invalid function name. Must start with a letter or an underscore. Must be "
-                    "alphameric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes (-), "
-                    "with a maximum length of 128."
-                )
-                raise invalid(f"* GenerateContentRequest.tools[{i}].function_declarations[{j}].name: {words}")
+                place = f"* GenerateContentRequest.tools[{i}].function_declarations[{j}].name"
+                raise invalid(f"{place}: {_FUNCTION_NAME_RULE}")
             names.append(name)
     config: Json = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
     for name in config.get("allowedFunctionNames") or ():
@@ -203,7 +153,7 @@ def _check_tools(body: Json) -> None:
 
 def _check_contents(model: str, contents: list[Any]) -> None:
     calls = 0
-    begun = _turn_begins(contents)
+    turn_start = _current_turn(contents)
     for i, content in enumerate(contents):
         role = content.get("role", "user")
         if role not in ("user", "model", "function", "tool"):
@@ -212,71 +162,44 @@ def _check_contents(model: str, contents: list[Any]) -> None:
         if not parts:
             raise invalid(f"* GenerateContentRequest.contents[{i}].parts: contents.parts must not be empty.\n")
         for j, part in enumerate(parts):
-            for name in unknown_fields(part, _PARTS):
-                raise _unknown(name, f"contents[{i}].parts[{j}]")
-            if not set(part) & {
-                "text",
-                "inlineData",
-                "fileData",
-                "functionCall",
-                "functionResponse",
-                "executableCode",
-                "codeExecutionResult",
-            }:
-                raise invalid(
-                    f"* GenerateContentRequest.contents[{i}].parts[{j}].data: required oneof field "
-                    "'data' must have one initialized field\n"
-                )
-        answered = sum("functionResponse" in p for p in parts)
-        if answered != calls and (answered or calls):
-            raise invalid(
-                "Please ensure that the number of function response parts is equal to the number of "
-                "function call parts of the function call turn."
-            )
-        calls = sum("functionCall" in p for p in parts)
+            _check_part(part, f"contents[{i}].parts[{j}]")
+        responses = sum("functionResponse" in part for part in parts)
+        if responses != calls:
+            raise invalid(_RESPONSES_RULE)
+        calls = sum("functionCall" in part for part in parts)
         if calls and (i == 0 or contents[i - 1].get("role", "user") == "model"):
-            raise invalid(
-                "Please ensure that function call turn comes immediately after a user turn or after "
-                "a function response turn."
-            )
-        _check_signatures(model, parts, current=i > begun)
+            place = "immediately after a user turn or after a function response turn."
+            raise invalid(f"Please ensure that function call turn comes {place}")
+        _check_signatures(model, parts, current=i > turn_start)
     if calls:
-        raise invalid(
-            "Please ensure that the number of function response parts is equal to the number of "
-            "function call parts of the function call turn."
-        )
+        raise invalid(_RESPONSES_RULE)
 
 
-def _turn_begins(contents: list[Any]) -> int:
-    """Where the current turn begins: at the last thing the user said. Only calls after it must be signed ("strict
-    validation on all function calls of the current turn"; ai.google.dev/gemini-api/docs/thought-signatures).
-    """
+def _check_part(part: Json, place: str) -> None:
+    for name in unknown_fields(part, _PARTS):
+        raise _unknown(name, place)
+    if not set(part) & _DATA_PARTS:
+        rule = "required oneof field 'data' must have one initialized field\n"
+        raise invalid(f"* GenerateContentRequest.{place}.data: {rule}")
+
+
+def _current_turn(contents: list[Any]) -> int:
+    """Index of the user's last message. Only function calls after it must be signed ("strict validation on all function
+    calls of the current turn"; ai.google.dev/gemini-api/docs/thought-signatures)."""
     for i in range(len(contents) - 1, -1, -1):
         parts: list[Json] = contents[i].get("parts") or []
-        said = contents[i].get("role", "user") == "user" and not any("functionResponse" in p for p in parts)
-        if said:
+        if contents[i].get("role", "user") == "user" and not any("functionResponse" in part for part in parts):
             return i
     return -1
 
 
 def _check_signatures(model: str, parts: list[Json], *, current: bool) -> None:
-    called = [p for p in parts if "functionCall" in p]
-    for i, part in enumerate(called):
+    for i, part in enumerate(part for part in parts if "functionCall" in part):
         function: Json = part["functionCall"]
         given = part.get("thoughtSignature")
         if given is None:
             if i == 0 and current and "strict" in model:
-                words = (
-                    "Function call is missing a thought_signature in functionCall parts. This is "
-                    "required for tools to work correctly, and missing "
-                    "thought_signature may lead to degraded model performance. Additional data, "
-                    f"function call `default_api:{function['name']}`."
-                )
-                raise invalid(words)
-        # Google's documented pass for histories that another model wrote
-        elif given not in (
-            signature(function["name"], function.get("args") or {}),
-            "skip_thought_signature_validator",
-            "context_engineering_is_the_way_to_go",
-        ):
+                call = f"Additional data, function call `default_api:{function['name']}`."
+                raise invalid(f"{_MISSING_SIGNATURE} {call}")
+        elif given not in (signature(function["name"], function.get("args") or {}), *_SKIP_SIGNATURE):
             raise invalid("Corrupted thought signature.")

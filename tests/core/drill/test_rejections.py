@@ -1,4 +1,4 @@
-"""What the embedded provider refuses, as strictly and in the words of the real ones: else a wrong request passes its tests."""
+"""Requests that the embedded provider rejects, as strictly and in the same words as the real providers."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from hotspare import Kind
 from hotspare.drill.provider import Provider
 
-from tests.core.drill.asking import ask, outcome
+from tests.core.drill.client import outcome, send
 
 Case = tuple[dict[str, Any], str]
 
@@ -154,23 +154,25 @@ GEMINI: list[Case] = [
     ({"contents": [content(TEXT), content({**CALL, "thoughtSignature": "x"}, role="model"), content(DONE)]}, "Corrupted"),
 ]  # fmt: skip
 CASES = [
-    (wire, *case)
-    for wire, cases in (("openai", OPENAI), ("anthropic", ANTHROPIC), ("gemini", GEMINI))
+    (dialect, *case)
+    for dialect, cases in (("openai", OPENAI), ("anthropic", ANTHROPIC), ("gemini", GEMINI))
     for case in cases
 ]
 
 
-@pytest.mark.parametrize(("wire", "change", "words"), CASES, ids=[f"{wire}-{words}" for wire, _, words in CASES])
-def test_what_is_wrong_is_refused(wire: str, change: dict[str, Any], words: str, provider: Provider) -> None:
-    """400 in the provider's shape, naming what is wrong; hotspare knows it as the request's own fault."""
-    refused = ask(provider, wire, change)
-    assert refused.status_code == 400
-    assert words in refused.json()["error"]["message"]
-    assert outcome(refused, wire).kind is Kind.INVALID
+@pytest.mark.parametrize(
+    ("dialect", "change", "words"), CASES, ids=[f"{dialect}-{words}" for dialect, _, words in CASES]
+)
+def test_invalid_requests_are_rejected(dialect: str, change: dict[str, Any], words: str, provider: Provider) -> None:
+    """A 400 in the provider's shape that names the mistake. hotspare classifies it as INVALID."""
+    rejected = send(provider, dialect, change)
+    assert rejected.status_code == 400
+    assert words in rejected.json()["error"]["message"]
+    assert outcome(rejected, dialect).kind is Kind.INVALID
 
 
 @pytest.mark.parametrize(
-    ("wire", "change"),
+    ("dialect", "change"),
     [
         ("openai", {"model": "deepseek-chat", "thinking": {"type": "enabled"}}),
         ("openai", {"tool_choice": "none"}),
@@ -182,38 +184,38 @@ def test_what_is_wrong_is_refused(wire: str, change: dict[str, Any], words: str,
         ("gemini", {"generation_config": {"response_mime_type": "application/json", "response_schema": {"type": "OBJECT"}}}),
     ],
 )  # fmt: skip
-def test_what_is_right_beside_it_passes(wire: str, change: dict[str, Any], provider: Provider) -> None:
-    """The rules do not refuse more than they should."""
-    assert ask(provider, wire, change).status_code == 200
+def test_similar_valid_requests_pass(dialect: str, change: dict[str, Any], provider: Provider) -> None:
+    """The rules do not reject more than they should."""
+    assert send(provider, dialect, change).status_code == 200
 
 
 def test_keys_and_models(provider: Provider) -> None:
-    """A missing key, a wrong one and an unknown model are told as each provider tells them."""
+    """A missing key, a wrong key and an unknown model get each provider's own error."""
     path = "/v1beta/models/gone-1:generateContent"
-    for refused, wire, kind in (
-        (ask(provider, "openai", headers={}), "openai", Kind.AUTH),
-        (ask(provider, "azure", headers={"api-key": "wrong"}), "azure", Kind.AUTH),
-        (ask(provider, "anthropic", headers={}), "anthropic", Kind.AUTH),
-        (ask(provider, "anthropic", headers={"x-api-key": "wrong"}), "anthropic", Kind.AUTH),
-        (ask(provider, "anthropic", headers={"x-api-key": "test-1"}), "anthropic", Kind.INVALID),
-        (ask(provider, "gemini", headers={}), "gemini", Kind.AUTH),
-        (ask(provider, "gemini", headers={"x-goog-api-key": "wrong"}), "gemini", Kind.AUTH),
-        (ask(provider, "openai", {"model": "gone-1"}), "openai", Kind.NOT_FOUND),
-        (ask(provider, "azure", path="/openai/deployments/gone/chat/completions?api-version=1"), "azure", Kind.NOT_FOUND),
-        (ask(provider, "anthropic", {"model": "gone-1"}), "anthropic", Kind.NOT_FOUND),
-        (ask(provider, "gemini", path=path), "gemini", Kind.NOT_FOUND),
-        (ask(provider, "openai", path="/v1/nothing"), "openai", Kind.NOT_FOUND),
+    for rejected, dialect, kind in (
+        (send(provider, "openai", headers={}), "openai", Kind.AUTH),
+        (send(provider, "azure", headers={"api-key": "wrong"}), "azure", Kind.AUTH),
+        (send(provider, "anthropic", headers={}), "anthropic", Kind.AUTH),
+        (send(provider, "anthropic", headers={"x-api-key": "wrong"}), "anthropic", Kind.AUTH),
+        (send(provider, "anthropic", headers={"x-api-key": "test-1"}), "anthropic", Kind.INVALID),
+        (send(provider, "gemini", headers={}), "gemini", Kind.AUTH),
+        (send(provider, "gemini", headers={"x-goog-api-key": "wrong"}), "gemini", Kind.AUTH),
+        (send(provider, "openai", {"model": "gone-1"}), "openai", Kind.NOT_FOUND),
+        (send(provider, "azure", path="/openai/deployments/gone/chat/completions?api-version=1"), "azure", Kind.NOT_FOUND),
+        (send(provider, "anthropic", {"model": "gone-1"}), "anthropic", Kind.NOT_FOUND),
+        (send(provider, "gemini", path=path), "gemini", Kind.NOT_FOUND),
+        (send(provider, "openai", path="/v1/nothing"), "openai", Kind.NOT_FOUND),
     ):  # fmt: skip
-        assert outcome(refused, wire).kind is kind, refused.text
+        assert outcome(rejected, dialect).kind is kind, rejected.text
 
 
-@pytest.mark.parametrize("wire", ["openai", "azure", "anthropic", "gemini"])
-def test_what_is_no_json_is_refused(wire: str, provider: Provider) -> None:
-    """A body that is no object."""
-    assert outcome(ask(provider, wire, ["x"]), wire).kind is Kind.INVALID
+@pytest.mark.parametrize("dialect", ["openai", "azure", "anthropic", "gemini"])
+def test_a_body_that_is_no_object_is_rejected(dialect: str, provider: Provider) -> None:
+    """A JSON array is an INVALID request to every dialect."""
+    assert outcome(send(provider, dialect, ["x"]), dialect).kind is Kind.INVALID
 
 
 def test_azure_filters_prompts(provider: Provider) -> None:
     """Azure's content filter is a 400 with a code of its own."""
-    refused = ask(provider, "azure", {"messages": [user("refuse me")]})
-    assert outcome(refused, "azure").kind is Kind.CONTENT_FILTER
+    rejected = send(provider, "azure", {"messages": [user("refuse me")]})
+    assert outcome(rejected, "azure").kind is Kind.CONTENT_FILTER

@@ -23,28 +23,28 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 
 
-def ask(
-    provider: Provider, wire: str, change: Any = None, *, path: str = "", headers: dict[str, str] | None = None
+def send(
+    provider: Provider, dialect: str, change: Any = None, *, path: str = "", headers: dict[str, str] | None = None
 ) -> httpx.Response:
-    """One request to endpoint `a`; a dict changes the usual body (None takes a field away), anything else replaces it."""
+    """One request to endpoint `a`. A dict changes the usual body (None removes a field), anything else replaces it."""
     body = change
     if change is None or isinstance(change, dict):
-        body = {k: v for k, v in {**BODIES[wire], **(change or {})}.items() if v is not None}
-    url = provider.url("a") + (path or PATHS[wire])
-    return httpx.post(url, json=body, headers=KEYS[wire] if headers is None else headers, timeout=10)
+        body = {k: v for k, v in {**BODIES[dialect], **(change or {})}.items() if v is not None}
+    url = provider.url("a") + (path or PATHS[dialect])
+    return httpx.post(url, json=body, headers=KEYS[dialect] if headers is None else headers, timeout=10)
 
 
 def outcome(response: httpx.Response, dialect: str) -> Outcome:
-    """What hotspare makes of a refusal."""
-    error = StatusError("refused", status=response.status_code, headers=response.headers, body=response.content)
+    """How hotspare classifies an error response."""
+    error = StatusError("rejected", status=response.status_code, headers=response.headers, body=response.content)
     return classify(error, dialect=dialect)
 
 
-def text_of(wire: str, response: httpx.Response) -> str:
+def text_of(dialect: str, response: httpx.Response) -> str:
     """The answer's text."""
     found = response.json()
-    if wire == "anthropic":
+    if dialect == "anthropic":
         return "".join(block.get("text", "") for block in found["content"])
-    if wire == "gemini":
+    if dialect == "gemini":
         return "".join(part["text"] for part in found["candidates"][0]["content"]["parts"])
     return str(found["choices"][0]["message"]["content"])
