@@ -1,4 +1,4 @@
-"""The command, as a process, against the embedded provider."""
+"""The command, run as a process, against the embedded provider."""
 
 import json
 import signal
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hotspare._cli.app import COMMANDS
 from hotspare._cli.entry import main
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
@@ -34,15 +35,15 @@ def config(provider: Provider, tmp_path: Path) -> Path:
 
 
 def test_help_and_version() -> None:
-    """A stranger finds the commands, their options and the exit codes."""
+    """The help text lists the subcommands and the exit codes; each subcommand has its own."""
     shown = run("--help").stdout
-    assert all(word in shown for word in ("drill", "check", "chat", "status", "Begin with", "Exit codes"))
+    assert all(word in shown for word in ("drill", "check", "chat", "status", "Start with", "Exit codes"))
     assert "hotspare 0." in run("--version").stdout
     assert "--baseline" in run("drill", "--help").stdout
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without typer and rich the command says how to get them; any other broken import is shown as it is."""
+    """Without typer or rich the command names the extra that installs them; any other ImportError is raised."""
     monkeypatch.delitem(sys.modules, "hotspare._cli.app", raising=False)
     monkeypatch.setitem(sys.modules, "typer", None)
     with pytest.raises(SystemExit) as caught:
@@ -54,8 +55,8 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         main()
 
 
-def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C ends with the shell's own code."""
+def test_an_interrupt_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with 130 and no traceback."""
     import hotspare._cli.app
 
     monkeypatch.setattr(hotspare._cli.app, "app", lambda: signal.raise_signal(signal.SIGINT))
@@ -64,23 +65,24 @@ def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == 130
 
 
-def test_chat_streams_and_tells_the_trail(config: Path) -> None:
-    """The answer on stdout, who answered on stderr."""
+def test_chat_prints_answer_and_attempts(config: Path) -> None:
+    """The answer goes to stdout, the attempts to stderr."""
     done = run("chat", "hello", "--config", str(config))
     assert (done.returncode, done.stdout) == (0, answer("hello") + "\n")
     assert "one [first] OK" in done.stderr
 
 
 def test_chat_json_and_stdin(config: Path) -> None:
-    """For scripts."""
+    """JSON for scripts; the prompt can come from stdin; an answer that is not streamed is the same."""
     done = run("chat", "-", "--config", str(config), "--json", "--model", "two", stdin="hello")
     found = json.loads(done.stdout)
     assert (found["text"], found["target"]) == (answer("hello"), "two")
+    assert [attempt["kind"] for attempt in found["attempts"]] == ["ok"]
     assert run("chat", "hi", "--config", str(config), "--no-stream").stdout == answer("hi") + "\n"
 
 
-def test_chat_that_nobody_answers(config: Path, provider: Provider) -> None:
-    """Exit code 1 and every attempt, no traceback."""
+def test_chat_without_an_answer(config: Path, provider: Provider) -> None:
+    """Exit code 1 and every attempt on stderr, no traceback."""
     provider.fault(["a", "b"], "status", status=401)
     done = run("chat", "hello", "--config", str(config), "--deadline", "3")
     assert done.returncode == 1
@@ -89,7 +91,7 @@ def test_chat_that_nobody_answers(config: Path, provider: Provider) -> None:
 
 
 def test_check_and_status(config: Path, provider: Provider) -> None:
-    """A table for people, JSON for scripts, and exit codes."""
+    """The order of targets, a table or JSON, and the exit codes."""
     done = run("check", str(config))
     assert done.returncode == 0, done.stderr
     assert "one" in done.stdout
@@ -102,7 +104,7 @@ def test_check_and_status(config: Path, provider: Provider) -> None:
 
 
 def test_bad_configs_exit_2(tmp_path: Path) -> None:
-    """Every mistake is named with its place."""
+    """Every mistake is reported with its place."""
     assert run("check", cwd=tmp_path).returncode == 2
     path = tmp_path / "bad.toml"
     path.write_text('[[targets]]\nid = "opnai/x"\nregoin = "us"\n', encoding="utf-8")
@@ -112,11 +114,34 @@ def test_bad_configs_exit_2(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_drill_says_what_can_be_rehearsed() -> None:
-    """In a stranger's words; a name that is none gets the nearest one, or all of them."""
+def test_the_drill_lists_its_scenarios() -> None:
+    """The help text describes each scenario; a wrong name gets the nearest one, or all of them."""
     shown = " ".join(run("drill", "--help").stdout.split())
     assert all(f"{name}: {scenario.about}" in shown for name, scenario in SCENARIOS.items())
-    for name, way_out in (("streems", "did you mean 'streams'?"), ("nothing", "there are outage, streams, slow")):
+    for name, hint in (("streems", "did you mean 'streams'?"), ("nothing", "use one of outage, streams, slow")):
         done = run("drill", "--scenario", name)
         assert done.returncode == 2
-        assert way_out in done.stderr
+        assert hint in done.stderr
+
+
+def test_a_short_deadline_is_a_timeout(config: Path, provider: Provider) -> None:
+    """A target that does not answer within the deadline of the probe is a TIMEOUT, and the others are not affected."""
+    provider.fault("a", "blackhole")
+    found = run("status", str(config), "--json", "--deadline", "2")
+    assert found.returncode == 1
+    assert [row["kind"] for row in json.loads(found.stdout)] == ["timeout", "ok"]
+
+
+def test_only_the_called_subcommand_is_loaded() -> None:
+    """`hotspare --help` loads no subcommand, `chat` and the like no other one and not the drill; an unknown one is an error."""
+    code = "import sys; from hotspare._cli.app import app\ntry: app(sys.argv[1:])\nfinally: print(*sys.modules)"
+    for arguments, expected in (
+        (["chat", "--help"], {"chat"}),
+        (["--help"], set[str]()),
+        (["drill", "--help"], {"drill"}),
+    ):
+        command = [sys.executable, "-c", code, *arguments]
+        loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+        assert {name for name in COMMANDS if f"hotspare._cli.{name}" in loaded} == expected
+        assert ("hotspare.drill" in loaded) == ("drill" in expected)
+    assert "Did you mean 'chat'?" in run("chatt").stderr

@@ -1,4 +1,4 @@
-"""The drill itself, in small: every answer right, what it prints, the page and the picture it writes."""
+"""The drill in short: every answer is correct; its metrics, its terminal output, its report and its timeline."""
 
 import asyncio
 import json
@@ -8,158 +8,188 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hotspare.drill import terminal as screen
-from hotspare.drill.html import html
-from hotspare.drill.labels import cards, phase_heads, side_by_side
-from hotspare.drill.metrics import Asked, Result, Tried, by_phase, overall
+import typer
+from hotspare._cli.drill import run
+from hotspare.drill import terminal
+from hotspare.drill.html import report_page
+from hotspare.drill.labels import comparison, highlights, phase_heads
+from hotspare.drill.metrics import AttemptSample, CallRecord, Result, by_phase, overall
 from hotspare.drill.provider import Provider
-from hotspare.drill.run import run, weather
-from hotspare.drill.scenarios import ENDPOINTS, OUTAGE, SCENARIOS, SLOW, STREAMS, Scenario
-from hotspare.drill.svg import picture
+from hotspare.drill.run import run_client, targets_of
+from hotspare.drill.scenarios import ENDPOINTS, OUTAGE, PLAIN_CLIENT, SCENARIOS, SLOW, STREAMS, Scenario
+from hotspare.drill.svg import draw_timeline
 from hotspare.outcome import Kind
 from rich.console import Console
 
 
-def seen(name: str = "hotspare", *, lost: bool = False) -> Result:
-    """A drill that was not played: one call a second, two of them failed over, and the states that a pool showed."""
+def recorded(name: str = "hotspare", *, lost: bool = False) -> Result:
+    """A result without a run: one call per second; the first one of each phase with a fault fails over, or is lost."""
     result = Result(name, OUTAGE)
     at = 0.0
     for index, phase in enumerate(OUTAGE.phases):
-        result.starts.append(at)
+        result.phase_starts.append(at)
         for second in range(int(phase.seconds)):
-            call = Asked(index, at + second, 0.05 + 0.01 * second, 0.04, right=True, attempts=1, ended=True)
-            if phase.sick and second == 0:
-                result.tried.append(Tried(call.at, call.at + 0.01, ENDPOINTS[0], Kind.TRANSPORT, "first"))
+            call = CallRecord(index, at + second, 0.05 + 0.01 * second, 0.04, correct=True, attempts=1, done=True)
+            if phase.faulted and second == 0:
+                failed = AttemptSample(call.started, call.started + 0.01, ENDPOINTS[0], Kind.TRANSPORT, "first")
+                result.attempts.append(failed)
                 call.attempts = 2
-                call.right, call.error = (False, "wrong text") if lost else (True, "")
-            target = ENDPOINTS[2] if ENDPOINTS[0] in phase.sick else ENDPOINTS[0]
-            result.tried.append(Tried(call.at, call.at + call.seconds, target, Kind.OK, "first"))
+                call.correct, call.error = (False, "wrong text") if lost else (True, "")
+            target = ENDPOINTS[2] if ENDPOINTS[0] in phase.faulted else ENDPOINTS[0]
+            result.attempts.append(AttemptSample(call.started, call.ended, target, Kind.OK, "first"))
             result.calls.append(call)
-            states = dict.fromkeys(ENDPOINTS, "closed") | dict.fromkeys(phase.sick, "open")
-            result.states.append((call.at + 0.5, states))
+            states = dict.fromkeys(ENDPOINTS, "closed") | dict.fromkeys(phase.faulted, "open")
+            result.states.append((call.started + 0.5, states))
         at += phase.seconds
     return result
 
 
-def test_a_short_drill_answers_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A region dies, a limit is hit, everything dies, a surge comes: all word for word, and the plain client loses."""
+def drill(**options: Any) -> int:
+    """The exit code of `hotspare drill`."""
+    with pytest.raises(typer.Exit) as caught:
+        run(**options)
+    return caught.value.exit_code
+
+
+def test_a_short_drill_answers_every_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An outage, rate limits, a total outage, a surge: every answer is exact, while the plain client loses calls."""
     page = tmp_path / "report.html"
-    assert run(scale=0.35, report=str(page), baseline=True, as_json=True) == 0
+    assert drill(scale=0.1, report=str(page), baseline=True, as_json=True) == 0
     found = json.loads(capsys.readouterr().out)
-    ours, plain = found["hotspare"], found["one provider, no failover"]
-    assert not ours["errors"]
+    ours, plain = found["hotspare"], found[PLAIN_CLIENT]
+    assert not ours["lost_calls"]
     assert (ours["overall"]["answered"], ours["overall"]["wrong"]) == (1, 0)
-    assert ours["overall"]["waited"] > 10
-    assert plain["errors"]
+    assert ours["overall"]["answered_after_total_outage"] > 10
+    assert {call["attempts"] for call in plain["lost_calls"]} == {1}
+    assert any("at us-openai" in call["error"] for call in plain["lost_calls"])
     assert plain["overall"]["answered_in_outages"] < 0.2
     text = page.read_text(encoding="utf-8")
-    assert "us-openai" in text and "Side by side" in text
+    assert "us-openai" in text and "Comparison" in text
 
 
-def test_a_drill_tells_its_phases(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Where nobody watches a terminal: a line a phase, then the tables; the picture alone if it is asked for."""
+def test_a_drill_without_a_terminal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line per phase, then the tables; the report is the timeline alone if its name ends in .svg."""
     path = tmp_path / "drill.svg"
-    assert run(scale=0.1, report=str(path)) == 0
+    phases = OUTAGE.phases[:3]
+    monkeypatch.setitem(SCENARIOS, "outage", replace(OUTAGE, phases=phases))
+    assert drill(scale=0.1, report=str(path)) == 0
     shown = capsys.readouterr().out
-    assert [phase.name in shown.split("Phase by phase")[0] for phase in OUTAGE.phases] == [True] * len(OUTAGE.phases)
-    assert "word for word" in shown
+    lines = [line for line in shown.split("Phases: hotspare")[0].splitlines() if " calls: " in line]
+    assert len(lines) == len(phases)
+    assert all(phase.name in line for phase, line in zip(phases, lines, strict=True))
+    assert "answered exactly, within the deadline" in shown
     assert ET.parse(path).getroot().tag.endswith("svg")
 
 
 @pytest.fixture(scope="module")
 def regions() -> Iterator[Provider]:
-    """The drill's own endpoints."""
+    """The endpoints of a drill."""
     with Provider(ENDPOINTS) as provider:
         yield provider
 
 
-def played(scenario: Scenario, pool: str, provider: Provider, *, seconds: float, rate: float) -> Result:
-    """Each phase of a scenario, for a moment."""
+def play(scenario: Scenario, pool: str, provider: Provider, *, seconds: float, rate: float) -> Result:
+    """Every phase of a scenario, shortened."""
     short = tuple(replace(phase, seconds=seconds, rate=rate) for phase in scenario.phases)
     scenario = replace(scenario, phases=short)
-    return asyncio.run(weather(pool, scenario.pools[pool], scenario, provider, lambda result: None))
+    targets, policy = targets_of(provider), scenario.pools[pool]
+    return asyncio.run(run_client(pool, targets, policy, scenario, provider, lambda result: None))
 
 
 def test_no_fault_of_a_stream_loses_a_call(regions: Provider) -> None:
-    """Each is met by streaming and by whole callers, and what broke after its first words is continued elsewhere."""
-    result = played(STREAMS, "hotspare", regions, seconds=0.4, rate=20)
-    assert [call.error for call in result.calls if not call.right] == []
-    met = {one.kind for one in result.tried}
-    assert {Kind.OK, Kind.TIMEOUT, Kind.SERVER, Kind.TRANSPORT} <= met
+    """Streamed and whole calls meet each fault; a stream that broke after its first content is resumed at another target."""
+    result = play(STREAMS, "hotspare", regions, seconds=0.4, rate=20)
+    assert [call.error for call in result.calls if not call.correct] == []
+    kinds = {one.kind for one in result.attempts}
+    assert {Kind.OK, Kind.TIMEOUT, Kind.SERVER, Kind.TRANSPORT} <= kinds
     rows = {str(row["phase"]): row for row in by_phase(result)}
-    broken = ("stall halfway", "clean EOF", "slow drip", "bad chunk, ends", "error event", "cut off")
+    broken = ("stall", "clean EOF", "slow drip", "bad chunk, ends", "error event", "connection cut")
     assert [rows[name]["resumed"] for name in broken] == [4] * len(broken)
-    assert rows["calm"]["resumed"] == rows["bad chunk, goes on"]["resumed"] == 0
+    assert rows["normal"]["resumed"] == rows["bad chunk, continues"]["resumed"] == 0
     assert overall(result)["interrupted"] == overall(result)["wrong"] == 0
 
 
-def test_a_second_attempt_saves_the_slow_calls(regions: Provider) -> None:
-    """Hedges stay within their share; races are as many as there were slow calls; nobody else asks twice."""
-    found = {name: played(SLOW, name, regions, seconds=1, rate=80) for name in SLOW.pools}
-    assert all(result.good for result in found.values())
+def test_a_second_attempt_overtakes_slow_calls(regions: Provider) -> None:
+    """Hedges stay within their share of the calls; races are counted as extra attempts; `neither` makes none."""
+    found = {name: play(SLOW, name, regions, seconds=1, rate=80) for name in SLOW.pools}
+    assert all(result.succeeded for result in found.values())
     hedging, racing, neither = (overall(found[name]) for name in ("hedging", "racing", "neither"))
     assert isinstance(hedging["hedges"], int) and 0 < hedging["hedges"] <= 0.05 * 160
-    assert hedging["hedges"] == hedging["failovers"]
-    assert racing["hedges"] is None and racing["failovers"]
-    assert neither["failovers"] == 0
+    assert hedging["hedges"] == hedging["extra_attempts"]
+    assert racing["hedges"] is None and racing["extra_attempts"]
+    assert neither["extra_attempts"] == 0
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 def test_every_scenario_can_be_shown(scenario: Scenario) -> None:
-    """Its columns and cards are figures that there are, even before its first call."""
+    """Its columns and highlights are existing metrics."""
     result = Result("hotspare", scenario)
     assert len(phase_heads(scenario)) == len(scenario.columns) + 1
-    assert set(scenario.cards) <= set(overall(result))
-    result.starts, result.states = [0.0], [(1.0, dict.fromkeys(ENDPOINTS, "closed"))]
-    result.calls = [Asked(0, 0.0, 0.05, 0.04, right=True, attempts=1, ended=True)]
+    assert set(scenario.highlights) <= set(overall(result))
+    result.phase_starts, result.states = [0.0], [(1.0, dict.fromkeys(ENDPOINTS, "closed"))]
+    result.calls = [CallRecord(0, 0.0, 0.05, 0.04, correct=True, attempts=1, done=True)]
     assert set(scenario.columns) <= set(by_phase(result)[0])
-    assert ("100 %", "answered word for word, in time") in cards(scenario, overall(result))
+    assert ("100 %", "answered exactly, within the deadline") in highlights(scenario, overall(result))
 
 
-def test_rows_that_say_nothing_are_left_out() -> None:
-    """No surge, no row about it; where one client has a figure, the others show that they have none."""
-    calm = Result("calm", STREAMS, [0.0], [Asked(0, 0.0, 0.05, right=True, attempts=1, ended=True)])
-    rows = {what: cells for what, *cells in side_by_side([calm])}
-    assert "surge answered in, p99" not in rows
-    both = {what: cells for what, *cells in side_by_side([seen(), calm])}
-    assert both["surge answered in, p99"] == ["70 ms", "-"]
+def test_rows_without_values_are_left_out() -> None:
+    """No surge, no row about it; if one client has a value, the others show a dash."""
+    normal = Result("normal", STREAMS, [0.0], [CallRecord(0, 0.0, 0.05, correct=True, attempts=1, done=True)])
+    rows = {label: cells for label, *cells in comparison([normal])}
+    assert "surge: latency, p99" not in rows
+    both = {label: cells for label, *cells in comparison([recorded(), normal])}
+    assert both["surge: latency, p99"] == ["70 ms", "-"]
 
 
-def test_silence_is_counted_between_two_signs_of_life() -> None:
-    """The wait for the first token is one, and so is the wait for an end that never came."""
-    call = Asked(0, 10.0)
+def test_the_longest_gap_of_a_stream() -> None:
+    """The wait for the first token counts, and the wait for the end too."""
+    call = CallRecord(0, 10.0)
     for at in (0.25, 0.5, 2.0, 2.25):
-        call.hear(at)
-    assert (call.silence, call.heard) == (1.5, 2.25)
+        call.note_progress(at)
+    assert (call.longest_gap, call.last_progress) == (1.5, 2.25)
 
 
-def test_figures_are_what_was_seen() -> None:
-    """Counted by hand."""
-    ours, figures = seen(), overall(seen())
-    assert (figures["calls"], figures["answered"], figures["failovers"], figures["wasted"]) == (46, 1, 3, 3)
-    assert figures["attempts_per_call"] == pytest.approx(49 / 46)
-    assert figures["attempts_per_call_in_outages"] == 1
-    assert (figures["p50"], figures["ttft_p95"]) == (pytest.approx(0.07), 0.04)
-    assert figures["noticed"] == pytest.approx(1.06)
+def test_metrics_match_the_record() -> None:
+    """Compared with values that were counted by hand."""
+    ours, metrics = recorded(), overall(recorded())
+    counted = (metrics["calls"], metrics["answered"], metrics["extra_attempts"], metrics["wasted_attempts"])
+    assert counted == (46, 1, 3, 3)
+    assert metrics["attempts_per_call"] == pytest.approx(49 / 46)
+    assert metrics["attempts_per_call_in_outages"] == 1
+    assert (metrics["p50"], metrics["ttft_p95"]) == (pytest.approx(0.07), 0.04)
+    assert metrics["recovery_time"] == pytest.approx(1.06)
     rows = {row["phase"]: row for row in by_phase(ours)}
-    assert rows["us-east is dead"]["wasted"] == 1
-    bad = overall(seen(lost=True))
-    assert (bad["wrong"], bad["answered_in_blackout"]) == (3, pytest.approx(2 / 3))
+    assert rows["us-east down"]["wasted_attempts"] == 1
+    bad = overall(recorded(lost=True))
+    assert (bad["wrong"], bad["answered_in_total_outage"]) == (3, pytest.approx(2 / 3))
 
 
-def test_nothing_seen_is_no_crash() -> None:
-    """A drill that was stopped before its first call still has a table."""
-    figures = overall(Result("hotspare", OUTAGE))
-    assert figures["calls"] == 0
-    assert figures["p99"] is None and figures["noticed"] is None
+def test_calls_of_a_total_outage_are_counted_after_its_end() -> None:
+    """Those answered within the outage do not count; a burst is the most answers within 100 ms."""
+    index = next(i for i, phase in enumerate(OUTAGE.phases) if phase.role == "total_outage")
+    result = Result("hotspare", OUTAGE, [float(i) for i in range(index + 2)])
+    end = float(index + 1)
+    for seconds in (0.5, 1.5, 1.55, 1.58, 3.0):
+        result.calls.append(CallRecord(index, end - 1, seconds, correct=True, attempts=1, done=True))
+    assert result.after_total_outage() == (4, 3)
 
 
-def test_the_page_loads_nothing_and_holds_every_figure() -> None:
-    """Self-contained, well-formed, both clients side by side."""
-    page = html([seen(), seen("plain", lost=True)])
-    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+def test_metrics_of_an_empty_record() -> None:
+    """Without any call there are zeros and None, and no error."""
+    metrics = overall(Result("hotspare", OUTAGE))
+    assert metrics["calls"] == 0
+    assert metrics["p99"] is None and metrics["recovery_time"] is None
+
+
+def test_the_report_is_self_contained() -> None:
+    """It loads nothing, is well-formed, and compares both clients."""
+    page = report_page([recorded(), recorded("plain", lost=True)])
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("real HTTP", "")
     assert "src=" not in page and "@import" not in page
 
     tags: list[str] = []
@@ -171,33 +201,33 @@ def test_the_page_loads_nothing_and_holds_every_figure() -> None:
     Opened().feed(page)
     assert tags.count("table") == 3 and "svg" in tags
     assert "3.0" not in page.split("<svg")[0]
-    for words in ("93.4 %", "plain", "us-east is dead", "attempts wasted", "hatching"):
-        assert words in page
+    for text in ("93.4 %", "plain", "us-east down", "failed attempts at faulted targets", "Hatching"):
+        assert text in page
 
 
-def test_the_picture_shows_every_target_and_its_trouble() -> None:
-    """Well-formed XML: a lane for each client and target, the phases, and hatching where a target was sick."""
-    text = picture([seen(), seen("plain")])
+def test_the_timeline_shows_every_target_and_its_faults() -> None:
+    """Well-formed XML: a lane for each client and each target, the phases, and hatching where a target was faulted."""
+    text = draw_timeline([recorded(), recorded("plain")])
     root = ET.fromstring(text)
-    words = {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {*ENDPOINTS, "calm", "callers: hotspare", "callers: plain", "recovering", "really sick"} <= words
-    sick = sum(len(phase.sick) for phase in OUTAGE.phases)
-    assert text.count('fill="url(#h)"') == sick + 1
+    labels = {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {*ENDPOINTS, "normal", "callers: hotspare", "callers: plain", "recovering", "fault injected"} <= labels
+    faulted = sum(len(phase.faulted) for phase in OUTAGE.phases)
+    assert text.count('fill="url(#h)"') == faulted + 1
     assert len(text) < 60_000
 
 
-def test_a_terminal_sees_it_move(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Phase, callers, and each target's state; wiped away at the end."""
+def test_the_live_view_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows the phase, the callers and the state of each target."""
     out = StringIO()
-    monkeypatch.setattr(screen, "console", lambda: Console(file=out, force_terminal=True, width=140))
-    with screen.watch(True) as tell:
-        tell(seen(lost=True))
+    monkeypatch.setattr(terminal, "console", lambda: Console(file=out, force_terminal=True, width=140))
+    with terminal.watch(True) as progress:
+        progress(recorded(lost=True))
     shown = Console(file=StringIO(), record=True, width=140)
-    shown.print(screen.moving(seen(lost=True)))
+    shown.print(terminal.live_view(recorded(lost=True)))
     text = shown.export_text()
-    assert all(name in text for name in (*ENDPOINTS, "surge", "43 answered", "3 lost", "closed"))
+    assert all(part in text for part in (*ENDPOINTS, "surge", "43 answered", "3 lost", "closed"))
     assert "surge" in out.getvalue()
-    screen.tables([seen(lost=True)])
+    terminal.print_tables([recorded(lost=True)])
     assert "lost: wrong text" in out.getvalue()
-    with screen.watch(False) as silent:
-        silent(seen())
+    with terminal.watch(False) as silent:
+        silent(recorded())

@@ -1,1 +1,1 @@
-"""The `hotspare` command."""
+"""The `hotspare` command. The module of a subcommand is loaded when that subcommand is called."""

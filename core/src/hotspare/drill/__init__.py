@@ -1,1 +1,1 @@
-"""`hotspare drill`: a rehearsed disaster against embedded, fault-scripted providers."""
+"""`hotspare drill`: a rehearsed outage against an embedded provider that fails on request."""

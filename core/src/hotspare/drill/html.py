@@ -1,4 +1,4 @@
-"""The report of a drill: one page that loads nothing."""
+"""The report of a drill: one HTML page without external resources."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 
 from hotspare import __version__
-from hotspare.drill.labels import cards, phase_cells, phase_heads, side_by_side
+from hotspare.drill.labels import comparison, highlights, phase_heads, phase_rows
 from hotspare.drill.metrics import Result, overall
-from hotspare.drill.svg import picture
+from hotspare.drill.svg import draw_timeline
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1f2937;--dim:#6b7280;--line:#e5e7eb;--card:#f6f7f9;--paper:#fff}
@@ -21,38 +21,35 @@ p{color:var(--dim);max-width:52rem;margin:.3rem 0}.cards{display:grid;grid-templ
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}th{font-weight:600;color:var(--dim);font-size:.85rem}
 td,th{padding:.35rem .8rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}td:first-child,th:first-child{text-align:left;padding-left:0}
 """
-_HOW = (
-    "Every call was real HTTP through the real library to an embedded, fault-scripted provider on this machine. The answer is a "
-    "function of the question, so each one was compared word for word. The hatching shows when a target really was sick, the band "
-    "below its traffic what the pool took it for; bars are a quarter of a second wide, on a square-root scale."
+_METHOD = (
+    "All calls are real HTTP requests through hotspare to an embedded provider on this machine, which fails as the scenario says. "
+    "The right answer to each prompt is known, so every answer was compared exactly. Hatching marks when a target was faulty; the "
+    "band below its traffic is its state in the pool. Each bar is a quarter of a second, on a square-root scale."
 )
 
 
-def html(results: Sequence[Result]) -> str:
+def report_page(results: Sequence[Result]) -> str:
     """The whole page."""
     first = results[0]
+    targets = "four targets: two providers in two regions each"
+    values = highlights(first.scenario, overall(first))
+    cards = "".join(f"<div><b>{escape(value)}</b><span>{escape(label)}</span></div>" for value, label in values)
     parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>hotspare drill</title><style>{_STYLE}</style><main><h1>hotspare drill</h1>",
-        f"<p>{escape(first.scenario.about)} {len(first.calls):,} calls to four targets at two providers in two regions. "
-        f"hotspare {__version__}.</p>",
-        f"<div class=cards>{''.join(f'<div><b>{escape(value)}</b><span>{escape(what)}</span></div>' for value, what in cards(first.scenario, overall(first)))}</div>",
-        f"<div class=picture>{picture(results)}</div><p>{_HOW}</p>",
-        "<h2>Side by side</h2>" if len(results) > 1 else "<h2>Figures</h2>",
-        _table(("", *(result.name for result in results)), side_by_side(results)),
+        f"<p>{escape(first.scenario.about)} {len(first.calls):,} calls to {targets}. hotspare {__version__}.</p>",
+        f"<div class=cards>{cards}</div>",
+        f"<div class=picture>{draw_timeline(results)}</div><p>{_METHOD}</p>",
+        "<h2>Comparison</h2>" if len(results) > 1 else "<h2>Results</h2>",
+        _table(["", *(result.name for result in results)], comparison(results)),
     ]
     for result in results:
-        parts.append(f"<h2>Phase by phase: {escape(result.name)}</h2>")
-        parts.append(
-            _table(
-                [head.replace("-\n", "").replace("\n", " ") for head in phase_heads(result.scenario)],
-                phase_cells(result),
-            )
-        )
+        heads = [head.replace("\n", " ") for head in phase_heads(result.scenario)]
+        parts.append(f"<h2>Phases: {escape(result.name)}</h2>" + _table(heads, phase_rows(result)))
     return "\n".join([*parts, "</main></html>"])
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class=wide><table><tr>{top}</tr>{body}</table></div>"
+    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"

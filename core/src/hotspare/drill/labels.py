@@ -1,120 +1,120 @@
-"""The figures of a drill in words, for the terminal and the page."""
+"""The names and formats of the metrics, for the terminal and the report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from hotspare.drill.metrics import EVIDENCE, HERD, PROMPT, Figure, Result, by_phase, overall
+from hotspare.drill.metrics import BURST_WINDOW, DETECTION_TIME, ON_TIME, Metric, Result, by_phase, overall
 from hotspare.drill.scenarios import Scenario
 
 
-def percent(value: Figure) -> str:
-    """A share; 100 % only if it is."""
+def percent(value: Metric) -> str:
+    """A share as a percentage. Rounded to 100 only if it is exactly that."""
     if not isinstance(value, int | float):
         return "-"
     return "100 %" if value == 1 else f"{min(99.9, 100 * value):.1f} %"
 
 
-def seconds(value: Figure) -> str:
-    """Milliseconds below ten seconds' worth of detail."""
+def seconds(value: Metric) -> str:
+    """Milliseconds below one second, else seconds."""
     if not isinstance(value, int | float):
         return "-"
     return f"{value * 1000:,.0f} ms" if value < 1 else f"{value:.1f} s"
 
 
-def ratio(value: Figure) -> str:
-    """Two places."""
+def ratio(value: Metric) -> str:
+    """A number with two decimals."""
     return f"{value:.2f}" if isinstance(value, int | float) else "-"
 
 
-def count(value: Figure) -> str:
-    """A whole number."""
+def _count(value: Metric) -> str:
     return f"{value:,}" if isinstance(value, int) else "-"
 
 
-def extra(value: Figure) -> str:
-    """A share that may be above one."""
+def _rate(value: Metric) -> str:
     return f"{100 * value:.1f} %" if isinstance(value, int | float) else "-"
 
 
-Form = Callable[[Figure], str]
-_FORMS: Mapping[str, Form] = {
-    "answered": percent, "answered_in_outages": percent, "answered_in_blackout": percent, "answered_in_faults": percent,
-    "surge_prompt": percent, "extra": extra, "attempts_per_call": ratio, "attempts_per_call_in_outages": ratio,
-    "calls": count, "failovers": count, "wasted": count, "waited": count, "returned_at_once": count, "wrong": count,
-    "resumed": count, "seams": count, "interrupted": count, "hedges": count,
+_FORMATS: Mapping[str, Callable[[Metric], str]] = {
+    "answered": percent, "answered_in_outages": percent, "answered_in_total_outage": percent,
+    "answered_in_faults": percent, "surge_on_time": percent, "extra_attempt_rate": _rate, "attempts_per_call": ratio,
+    "attempts_per_call_in_outages": ratio, "calls": _count, "extra_attempts": _count, "wasted_attempts": _count,
+    "answered_after_total_outage": _count, "largest_burst": _count, "wrong": _count, "resumed": _count,
+    "splice_points": _count, "interrupted": _count, "hedges": _count,
 }  # fmt: skip
 
 OVERALL = {
     "calls": "calls",
-    "answered": "answered word for word within the deadline",
-    "answered_in_outages": "… of those asked while a region was dead or throttled",
-    "answered_in_blackout": "… of those asked while everything was dead",
-    "answered_in_faults": "… of those asked while a region was ill",
-    "p50": "time of the answered, p50",
-    "p95": "time of the answered, p95",
-    "p99": "time of the answered, p99",
-    "ttft_p50": "first token, p50",
-    "ttft_p95": "first token, p95",
-    "ttft_p99": "first token, p99",
-    "longest_silence": "longest silence in a stream",
-    "failovers": "attempts after the first",
-    "hedges": "… of them hedges",
-    "resumed": "broken streams that another target continued",
-    "seams": "… seams in them",
+    "answered": "answered exactly, within the deadline",
+    "answered_in_outages": "- during a region's outage and rate limits",
+    "answered_in_total_outage": "- while all targets were down",
+    "answered_in_faults": "- while a region was faulty",
+    "p50": "latency of successful calls, p50",
+    "p95": "latency of successful calls, p95",
+    "p99": "latency of successful calls, p99",
+    "ttft_p50": "time to first token, p50",
+    "ttft_p95": "time to first token, p95",
+    "ttft_p99": "time to first token, p99",
+    "longest_gap": "longest gap in a stream",
+    "extra_attempts": "attempts after the first",
+    "hedges": "- of them hedges",
+    "resumed": "broken streams resumed at another target",
+    "splice_points": "- splice points in them",
     "attempts_per_call": "attempts per call",
-    "attempts_per_call_in_outages": f"… in outages, {EVIDENCE:g} s after their beginning",
-    "wasted": "attempts wasted on sick targets",
-    "noticed": "recovery of the region noticed after",
-    "waited": "answered when everything was back",
-    "returned_at_once": f"… of them within any {1000 * HERD:g} ms, at most",
-    "surge_prompt": f"surge answered within {PROMPT:g} s",
-    "surge_p99": "surge answered in, p99",
-    "interrupted": "ended with the text so far and an error",
+    "attempts_per_call_in_outages": f"- in outages, from {DETECTION_TIME:g} s after their start",
+    "wasted_attempts": "failed attempts at faulted targets",
+    "recovery_time": "first answer of the recovered region after",
+    "answered_after_total_outage": "waiting calls answered after the total outage",
+    "largest_burst": f"- of them within {1000 * BURST_WINDOW:g} ms, at most",
+    "surge_on_time": f"surge: answered within {ON_TIME:g} s",
+    "surge_p99": "surge: latency, p99",
+    "interrupted": "streams interrupted (StreamInterrupted)",
     "wrong": "wrong or truncated texts",
 }
-"""Every figure of `overall`, and what it is called."""
+"""Every metric of `overall`, and its label."""
 
 _HEADS: Mapping[str, str] = {
-    "answered": "exact", "ttft_p50": "1st token\np50", "ttft_p95": "p95", "ttft_p99": "p99", "attempts_per_call": "attempts\n/call",
-    "longest_silence": "longest\nsilence", "extra": "extra\nattempts", "failovers": "fail-\novers", "interrupted": "inter-\nrupted",
+    "ttft_p50": "TTFT\np50", "ttft_p95": "TTFT\np95", "ttft_p99": "TTFT\np99", "attempts_per_call": "attempts\nper call",
+    "longest_gap": "longest\ngap", "extra_attempt_rate": "extra\nattempts", "extra_attempts": "extra\nattempts",
+    "wasted_attempts": "wasted\nattempts", "splice_points": "splice\npoints",
 }  # fmt: skip
-"""Where another word than the figure's own name heads its column; in two lines, so that a table fits into a terminal."""
+"""Column heads that are not the metric's own name. Two lines, so that the table fits into a terminal."""
 
-_CARDS: Mapping[str, str] = {
-    "answered": "answered word for word, in time",
-    "answered_in_blackout": "of those asked while everything was dead",
-    "attempts_per_call_in_outages": "attempts a call, once an outage was known",
-    "noticed": "from the region's return to its first answer",
-    "surge_p99": "p99 in the surge",
-    "extra": "extra attempts",
-    "ttft_p99": "p99 to the first token",
+_HIGHLIGHTS: Mapping[str, str] = {
+    "answered_in_total_outage": "answered of the calls made while all targets were down",
+    "attempts_per_call_in_outages": "attempts per call in outages, once detected",
+    "recovery_time": "from the region's recovery to its first answer",
+    "surge_p99": "p99 latency in the surge",
+    "extra_attempt_rate": "extra attempts",
+    "ttft_p99": "p99 time to first token",
 }
 
 
-def shown(name: str, figures: Mapping[str, Figure]) -> str:
-    """One figure, in its own form; those that are told for the pool alone are '-' for a client without one."""
-    return _FORMS.get(name, seconds)(figures[name])
+def formatted(name: str, metrics: Mapping[str, Metric]) -> str:
+    """One metric in its own format; '-' if there is no value."""
+    return _FORMATS.get(name, seconds)(metrics[name])
 
 
-def cards(scenario: Scenario, figures: Mapping[str, Figure]) -> list[tuple[str, str]]:
-    """What a reader should see first: the figures that there are, and what they mean."""
-    told = (name for name in scenario.cards if figures[name] is not None)
-    return [(shown(name, figures), _CARDS.get(name) or OVERALL[name]) for name in told]
+def highlights(scenario: Scenario, metrics: Mapping[str, Metric]) -> list[tuple[str, str]]:
+    """The metrics at the top of the report, as (value, label). Those without a value are left out."""
+    names = (name for name in scenario.highlights if metrics[name] is not None)
+    return [(formatted(name, metrics), _HIGHLIGHTS.get(name) or OVERALL[name]) for name in names]
 
 
-def side_by_side(results: Sequence[Result]) -> list[list[str]]:
-    """A row a figure, a column a client. What no client has a figure for is left out."""
+def comparison(results: Sequence[Result]) -> list[list[str]]:
+    """A row per metric, a column per client. Rows without any value are left out."""
     found = [overall(result) for result in results]
-    told = [name for name in OVERALL if any(figures[name] is not None for figures in found)]
-    return [[OVERALL[name], *(shown(name, figures) for figures in found)] for name in told]
+    names = [name for name in OVERALL if any(metrics[name] is not None for metrics in found)]
+    return [[OVERALL[name], *(formatted(name, metrics) for metrics in found)] for name in names]
 
 
 def phase_heads(scenario: Scenario) -> list[str]:
-    """The heads of the table of phases."""
+    """The column heads of the table of phases."""
     return ["phase", *(_HEADS.get(name, name) for name in scenario.columns)]
 
 
-def phase_cells(result: Result) -> list[list[str]]:
+def phase_rows(result: Result) -> list[list[str]]:
     """The rows of the table of phases."""
-    return [[str(row["phase"]), *(shown(name, row) for name in result.scenario.columns)] for row in by_phase(result)]
+    return [
+        [str(row["phase"]), *(formatted(name, row) for name in result.scenario.columns)] for row in by_phase(result)
+    ]

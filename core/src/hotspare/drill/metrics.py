@@ -1,205 +1,219 @@
-"""What a drill saw, and the figures that are made of it."""
+"""What was recorded while a scenario was played, and the metrics that are computed from it."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from hotspare.drill.scenarios import ENDPOINTS, Phase, Scenario
+from hotspare.drill.scenarios import ENDPOINTS, Phase, Role, Scenario
 from hotspare.outcome import Kind
 
-EVIDENCE = 2.0
-"""Seconds into an outage after which the breakers have their evidence (five consecutive_failures spanning one second)."""
-PROMPT = 5.0
-"""Seconds within which a call of the surge has to be answered."""
-HERD = 0.1
-"""Seconds: how closely together calls that waited for a recovery are counted as coming back at once."""
+DETECTION_TIME = 2.0
+"""Seconds into an outage after which every breaker has had time to open."""
+ON_TIME = 5.0
+"""Seconds within which a call of the surge should be answered."""
+BURST_WINDOW = 0.1
+"""Seconds within which answers after a total outage count as one burst."""
+WRONG_TEXT = "wrong text"
 
-Figure = str | int | float | None
+Metric = str | int | float | None
 
 
 @dataclass(slots=True)
-class Asked:
-    """One call of the drill, and how it went. `at` and `seconds` in seconds; `ended` is false while it runs.
+class CallRecord:
+    """One call. `started`: seconds since the scenario's start; `seconds`, `ttft`: from there to the end and to the first token.
 
-    `heard`: when something of a stream came last, in seconds from `at`; `silence`: the longest time between two such moments.
+    last_progress: seconds from `started` to the latest part of a stream. longest_gap: longest time between two parts.
     """
 
     phase: int
-    at: float
+    started: float
     seconds: float = 0.0
     ttft: float | None = None
-    right: bool = False
+    correct: bool = False
     error: str = ""
     attempts: int = 0
-    seams: int = 0
-    heard: float = 0.0
-    silence: float = 0.0
-    ended: bool = False
+    splice_points: int = 0
+    last_progress: float = 0.0
+    longest_gap: float = 0.0
+    done: bool = False
 
-    def hear(self, seconds: float) -> None:
-        """Something of a stream came, or its end, so many seconds after the question."""
-        self.silence, self.heard = max(self.silence, seconds - self.heard), seconds
+    def note_progress(self, seconds: float) -> None:
+        """A part of the stream, or its end, came so many seconds after the start."""
+        self.longest_gap = max(self.longest_gap, seconds - self.last_progress)
+        self.last_progress = seconds
 
     @property
-    def interrupted(self) -> bool:
-        """Whether it ended with the text so far and an honest error."""
-        return self.error.startswith("StreamInterrupted")
+    def ended(self) -> float:
+        """When the call ended, in seconds since the scenario's start."""
+        return self.started + self.seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """One attempt, from `at` to `ended` in seconds since the drill's start."""
+class AttemptSample:
+    """One attempt. `started` and `ended` in seconds since the scenario's start."""
 
-    at: float
+    started: float
     ended: float
     target: str
     kind: Kind
-    why: str
+    reason: str
 
     @property
     def failed(self) -> bool:
-        """Whether it failed; one that lost against another attempt did not."""
+        """Whether it failed. A cancelled attempt did not: another one was faster."""
         return self.kind not in (Kind.OK, Kind.CANCELLED)
 
 
 @dataclass(slots=True)
 class Result:
-    """Everything that a drill saw. `states` holds each target's state at a moment, in seconds since the start."""
+    """Everything recorded about one client. `states`: the state of each target at a moment, in seconds since the start."""
 
     name: str
     scenario: Scenario
-    starts: list[float] = field(default_factory=list[float])
-    calls: list[Asked] = field(default_factory=list[Asked])
-    tried: list[Tried] = field(default_factory=list[Tried])
+    phase_starts: list[float] = field(default_factory=list[float])
+    calls: list[CallRecord] = field(default_factory=list[CallRecord])
+    attempts: list[AttemptSample] = field(default_factory=list[AttemptSample])
     states: list[tuple[float, dict[str, str]]] = field(default_factory=list[tuple[float, dict[str, str]]])
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """What was played."""
+        """The scenario's phases."""
         return self.scenario.phases
 
     @property
-    def good(self) -> bool:
-        """Whether every call was answered word for word within its deadline."""
-        return all(call.right for call in self.calls)
+    def correct_calls(self) -> int:
+        """Calls that got the exact answer within the deadline."""
+        return sum(call.correct for call in self.calls)
 
-    def of(self, role: str) -> list[Asked]:
-        """The calls made in phases of this role."""
+    @property
+    def succeeded(self) -> bool:
+        """Whether every call got the exact answer within the deadline."""
+        return self.correct_calls == len(self.calls)
+
+    def calls_in(self, role: Role) -> list[CallRecord]:
+        """The calls that started in phases of this role."""
         return [call for call in self.calls if self.phases[call.phase].role == role]
 
+    def started_phases(self, role: Role) -> list[int]:
+        """Indices of the phases of this role that have started."""
+        return [i for i, phase in enumerate(self.phases[: len(self.phase_starts)]) if phase.role == role]
+
     def span(self, index: int) -> tuple[float, float]:
-        """When a phase began and ended."""
-        end = self.starts[index + 1] if index + 1 < len(self.starts) else self.states[-1][0] if self.states else 0.0
-        return self.starts[index], max(end, self.starts[index])
+        """When a phase started and ended."""
+        start, following = self.phase_starts[index], self.phase_starts[index + 1 : index + 2]
+        end = following[0] if following else self.states[-1][0] if self.states else 0.0
+        return start, max(end, start)
 
-    def wasted(self, index: int) -> int:
-        """Attempts begun in a phase at targets that were sick, and lost."""
-        begun, ended = self.span(index)
-        sick = self.phases[index].sick
-        return sum(one.target in sick and one.failed and begun <= one.at < ended for one in self.tried)
+    def wasted_attempts(self, index: int) -> int:
+        """Attempts of a phase that were sent to a faulted target and failed."""
+        start, end = self.span(index)
+        faulted = self.phases[index].faulted
+        return sum(one.target in faulted and one.failed and start <= one.started < end for one in self.attempts)
 
-    def settled(self, index: int) -> list[Asked]:
-        """The calls of an outage made once the breakers had their evidence; in other phases all."""
-        wait = EVIDENCE if self.phases[index].role == "outage" else 0.0
-        return [call for call in self.calls if call.phase == index and call.at >= self.starts[index] + wait]
+    def after_detection(self, index: int) -> list[CallRecord]:
+        """The calls of an outage that started after `DETECTION_TIME`; of any other phase all calls."""
+        wait = DETECTION_TIME if self.phases[index].role == "outage" else 0.0
+        return [call for call in self.calls if call.phase == index and call.started >= self.phase_starts[index] + wait]
 
-    def noticed(self) -> float | None:
-        """Seconds from the region's return to the first answer of its first target."""
-        for index, phase in enumerate(self.phases):
-            if phase.role == "recovery" and index < len(self.starts):
-                back = self.starts[index]
-                answers = (
-                    t.ended for t in self.tried if t.at > back and t.target == ENDPOINTS[0] and t.kind is Kind.OK
-                )
-                return next((at - back for at in answers), None)
+    def recovery_time(self) -> float | None:
+        """Seconds from the end of the region's outage to the first answer of its first target."""
+        for index in self.started_phases("recovery")[:1]:
+            start = self.phase_starts[index]
+            for one in self.attempts:
+                if one.started > start and one.target == ENDPOINTS[0] and one.kind is Kind.OK:
+                    return one.ended - start
         return None
 
-    def returned(self) -> tuple[int, int]:
-        """Calls of a blackout that were answered after its end, and how many of them at most within 100 ms."""
-        reached = range(len(self.starts))
-        ends = [self.span(index)[1] for index in reached if self.phases[index].role == "blackout"]
-        answers = sorted(call.at + call.seconds for call in self.of("blackout") if call.right)
+    def after_total_outage(self) -> tuple[int, int]:
+        """Calls of a total outage that were answered after its end, and the most of them within `BURST_WINDOW`."""
+        ends = [self.span(index)[1] for index in self.started_phases("total_outage")]
+        answers = sorted(call.ended for call in self.calls_in("total_outage") if call.correct)
         answers = [at for at in answers if ends and at > ends[0]]
-        return len(answers), max(
-            (bisect_left(answers, at + HERD) - place for place, at in enumerate(answers)), default=0
-        )
+        bursts = (bisect_left(answers, at + BURST_WINDOW) - i for i, at in enumerate(answers))
+        return len(answers), max(bursts, default=0)
 
 
-def by_phase(result: Result) -> list[dict[str, Figure]]:
-    """One row a phase."""
-    rows: list[dict[str, Figure]] = []
-    for index, phase in enumerate(result.phases[: len(result.starts)]):
+def by_phase(result: Result) -> list[dict[str, Metric]]:
+    """One row per phase."""
+    rows: list[dict[str, Metric]] = []
+    for index, phase in enumerate(result.phases[: len(result.phase_starts)]):
         calls = [call for call in result.calls if call.phase == index]
         rows.append({
-            "phase": phase.name, **counts(calls), **latencies(calls), "wasted": result.wasted(index),
-            "attempts_per_call": mean(call.attempts for call in result.settled(index)),
+            "phase": phase.name, **_counts(calls), **_latencies(calls), "wasted_attempts": result.wasted_attempts(index),
+            "attempts_per_call": _mean(call.attempts for call in result.after_detection(index)),
         })  # fmt: skip
     return rows
 
 
-def overall(result: Result) -> dict[str, Figure]:
-    """The drill in one column, by name."""
-    outages = [index for index, phase in enumerate(result.phases[: len(result.starts)]) if phase.role == "outage"]
-    surge, blackout, (waited, at_once) = result.of("surge"), result.of("blackout"), result.returned()
+def overall(result: Result) -> dict[str, Metric]:
+    """The metrics of the whole scenario. None: the scenario has no such phase, or nothing was measured."""
+    outages = result.started_phases("outage")
+    total_outage, surge = result.calls_in("total_outage"), result.calls_in("surge")
+    waited, burst = result.after_total_outage()
+    counts = _counts(result.calls)
     return {
-        **counts(result.calls),
-        "answered_in_outages": share(call.right for call in result.of("outage")),
-        "answered_in_blackout": share(call.right for call in blackout),
-        "answered_in_faults": share(call.right for call in result.of("fault")),
-        **latencies(result.calls),
-        "attempts_per_call": mean(call.attempts for call in result.calls),
-        "attempts_per_call_in_outages": mean(call.attempts for index in outages for call in result.settled(index)),
-        "wasted": sum(map(result.wasted, range(len(result.starts)))),
-        "noticed": result.noticed(),
-        "waited": waited if blackout else None,
-        "returned_at_once": at_once if blackout else None,
-        "surge_prompt": share(call.right and call.seconds <= PROMPT for call in surge),
-        "surge_p99": quantile([call.seconds for call in surge if call.right], 0.99),
-        "hedges": sum(one.why == "hedge" for one in result.tried) or None,
-        "resumed": sum(call.seams > 0 for call in result.calls) or None,
-        "seams": sum(call.seams for call in result.calls) or None,
+        **counts,
+        "answered_in_outages": share(call.correct for call in result.calls_in("outage")),
+        "answered_in_total_outage": share(call.correct for call in total_outage),
+        "answered_in_faults": share(call.correct for call in result.calls_in("fault")),
+        **_latencies(result.calls),
+        "attempts_per_call": _mean(call.attempts for call in result.calls),
+        "attempts_per_call_in_outages": _mean(call.attempts for i in outages for call in result.after_detection(i)),
+        "wasted_attempts": sum(map(result.wasted_attempts, range(len(result.phase_starts)))),
+        "recovery_time": result.recovery_time(),
+        "answered_after_total_outage": waited if total_outage else None,
+        "largest_burst": burst if total_outage else None,
+        "surge_on_time": share(call.correct and call.seconds <= ON_TIME for call in surge),
+        "surge_p99": quantile([call.seconds for call in surge if call.correct], 0.99),
+        "hedges": sum(one.reason == "hedge" for one in result.attempts) or None,
+        "resumed": counts["resumed"] or None,
+        "splice_points": counts["splice_points"] or None,
     }
 
 
-def counts(calls: Sequence[Asked]) -> dict[str, Figure]:
-    """What became of these calls."""
+def as_dict(result: Result) -> dict[str, object]:
+    """All metrics, and every call that was lost, for JSON."""
+    lost = [asdict(call) for call in result.calls if not call.correct]
+    return {"overall": overall(result), "phases": by_phase(result), "lost_calls": lost}
+
+
+def _counts(calls: Sequence[CallRecord]) -> dict[str, Metric]:
     extra = sum(max(0, call.attempts - 1) for call in calls)
     return {
         "calls": len(calls),
-        "answered": share(call.right for call in calls),
-        "failovers": extra,
-        "extra": extra / len(calls) if calls else None,
-        "resumed": sum(call.seams > 0 for call in calls),
-        "seams": sum(call.seams for call in calls),
-        "interrupted": sum(call.interrupted for call in calls),
-        "wrong": sum(call.error == "wrong text" for call in calls),
-        "longest_silence": max((call.silence for call in calls), default=None),
+        "answered": share(call.correct for call in calls),
+        "extra_attempts": extra,
+        "extra_attempt_rate": extra / len(calls) if calls else None,
+        "resumed": sum(call.splice_points > 0 for call in calls),
+        "splice_points": sum(call.splice_points for call in calls),
+        "interrupted": sum(call.error.startswith("StreamInterrupted") for call in calls),
+        "wrong": sum(call.error == WRONG_TEXT for call in calls),
+        "longest_gap": max((call.longest_gap for call in calls), default=None),
     }
 
 
-def latencies(calls: Iterable[Asked]) -> dict[str, Figure]:
-    """Times of those calls that were answered, in seconds."""
-    right = [call for call in calls if call.right]
-    times, firsts = [call.seconds for call in right], [call.ttft for call in right if call.ttft is not None]
-    found: dict[str, Figure] = {f"p{round(100 * q)}": quantile(times, q) for q in (0.5, 0.95, 0.99)}
+def _latencies(calls: Iterable[CallRecord]) -> dict[str, Metric]:
+    """Of the successful calls, in seconds."""
+    correct = [call for call in calls if call.correct]
+    times, firsts = [call.seconds for call in correct], [call.ttft for call in correct if call.ttft is not None]
+    found: dict[str, Metric] = {f"p{round(100 * q)}": quantile(times, q) for q in (0.5, 0.95, 0.99)}
     return found | {f"ttft_p{round(100 * q)}": quantile(firsts, q) for q in (0.5, 0.95, 0.99)}
 
 
-def share(held: Iterable[bool]) -> float | None:
-    """How many of them held, between 0 and 1; None of none."""
-    values = list(held)
+def share(flags: Iterable[bool]) -> float | None:
+    """The fraction that is true, between 0 and 1. None if there are none."""
+    values = list(flags)
     return sum(values) / len(values) if values else None
 
 
-def mean(values: Iterable[int]) -> float | None:
-    """The arithmetic mean; None of none."""
+def _mean(values: Iterable[int]) -> float | None:
     found = list(values)
     return sum(found) / len(found) if found else None
 
 
 def quantile(values: Iterable[float], at: float) -> float | None:
-    """Nearest rank; None of none."""
+    """By nearest rank. None if there are no values."""
     ranked = sorted(values)
     return ranked[min(int(at * len(ranked)), len(ranked) - 1)] if ranked else None

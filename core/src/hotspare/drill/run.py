@@ -1,237 +1,200 @@
-"""Plays a scenario with real HTTP calls through the real library, and checks every answer word for word."""
+"""Plays a scenario: real HTTP calls through hotspare's public API, every answer compared with the expected text."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing
-from dataclasses import asdict, replace
-from pathlib import Path
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, aclosing, nullcontext
 
-from hotspare._http import Http
+from hotspare import CallError, Pool, Target
 from hotspare.drill.answers import answer
-from hotspare.drill.metrics import Asked, Result, Tried, by_phase, overall
+from hotspare.drill.metrics import WRONG_TEXT, AttemptSample, CallRecord, Result
 from hotspare.drill.provider import KEY, Provider
-from hotspare.drill.scenarios import ENDPOINTS, SCENARIOS, Phase, Scenario
+from hotspare.drill.scenarios import ENDPOINTS, PLAIN_CLIENT, Phase, Scenario, plain_client
 from hotspare.events import AttemptEnded, Event, StreamBroke
-from hotspare.messages import ChatChunk, ChatRequest, StreamSummary
-from hotspare.outcome import OK
+from hotspare.messages import ChatChunk, StreamSummary
 from hotspare.policy import Policy
-from hotspare.pool import Pool
-from hotspare.providers.http_backend import backend_for
-from hotspare.target import Target
 
-TICK = 0.25
-PLAIN = "one provider, no failover"
+SAMPLE_INTERVAL = 0.25
+"""Seconds between two samples of the targets' states."""
 
-Client = Callable[[str, bool, Asked], Awaitable[str]]
-"""Asks a question, streaming or not, and returns the text; notes first token and attempts."""
+Client = Callable[[str, bool, CallRecord], Awaitable[str]]
+"""Sends a prompt, streamed or not, and returns the text. Notes the first token and the attempts in the record."""
+Progress = Callable[[Result], None]
+"""Called several times a second with what was recorded so far."""
 
 
 def targets_of(provider: Provider) -> list[Target]:
-    """Four targets: two providers in two regions."""
+    """Four targets: two providers in two regions each."""
     models = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-20250514"}
     regions = {"us": "us-east", "eu": "eu-west"}
     return [
         Target(
-            f"{wire}/{models[wire]}", name=endpoint, region=regions[region], base_url=provider.base_url(endpoint, wire),
+            f"{name}/{models[name]}", name=endpoint, region=regions[region], base_url=provider.base_url(endpoint, name),
             api_key=KEY,
         )
         for endpoint in ENDPOINTS
-        for region, wire in [endpoint.split("-")]
+        for region, name in [endpoint.split("-")]
     ]  # fmt: skip
 
 
-class Storm:
-    """One scenario, played once: `result` grows while it runs."""
+class ScenarioRun:
+    """One scenario, played once. `result` grows while it runs."""
 
     def __init__(self, name: str, provider: Provider, scenario: Scenario) -> None:
         self.result = Result(name, scenario)
         self.scenario = scenario
         self._provider = provider
-        self._begun = time.perf_counter()
+        self._start = time.perf_counter()
         self._running: set[asyncio.Task[None]] = set()
 
     def now(self) -> float:
-        """Seconds since it began."""
-        return time.perf_counter() - self._begun
+        """Seconds since the start."""
+        return time.perf_counter() - self._start
 
     async def play(self, client: Client) -> None:
-        """Every phase after the other; calls run on into the next ones, as long as their deadline lasts."""
+        """Play one phase after the other. Calls continue in later phases until their deadline."""
         self._provider.reset()
         try:
-            for index, phase in enumerate(self.result.phases):
+            for index, phase in enumerate(self.scenario.phases):
                 self._provider.clear()
-                self._provider.fault(ENDPOINTS, "latency", seconds=self.scenario.first, gap=self.scenario.gap)
+                latency, gap = self.scenario.latency, self.scenario.token_gap
+                self._provider.fault(ENDPOINTS, "latency", seconds=latency, gap=gap)
                 for endpoints, kind, options in phase.faults:
                     self._provider.fault(endpoints, kind, **options)
-                self.result.starts.append(self.now())
-                await self._offer(index, phase, client)
+                self.result.phase_starts.append(self.now())
+                await self._send_calls(index, phase, client)
             if self._running:
                 await asyncio.wait(self._running, timeout=self.scenario.deadline + 5)
         finally:
             for task in self._running:
                 task.cancel()
 
-    async def _offer(self, index: int, phase: Phase, client: Client) -> None:
-        """Calls at the phase's rate, whether the earlier ones are answered or not."""
-        begun = time.perf_counter()
+    async def _send_calls(self, index: int, phase: Phase, client: Client) -> None:
+        """Start calls at the phase's rate, whether earlier ones are answered or not."""
+        start = time.perf_counter()
         for number in range(round(phase.seconds * phase.rate)):
-            await asyncio.sleep(max(0.0, begun + number / phase.rate - time.perf_counter()))
-            asked = Asked(index, self.now())
-            self.result.calls.append(asked)
+            await asyncio.sleep(max(0.0, start + number / phase.rate - time.perf_counter()))
+            record = CallRecord(index, self.now())
+            self.result.calls.append(record)
             prompt = f"Question {index}.{number}: what keeps a service up? tokens={self.scenario.tokens}"
-            task = asyncio.create_task(self._ask(client, prompt, asked, streaming=number % 2 == 1))
+            task = asyncio.create_task(self._call(client, prompt, record, streaming=number % 2 == 1))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-        await asyncio.sleep(max(0.0, begun + phase.seconds - time.perf_counter()))
+        await asyncio.sleep(max(0.0, start + phase.seconds - time.perf_counter()))
 
-    async def _ask(self, client: Client, prompt: str, asked: Asked, *, streaming: bool) -> None:
+    async def _call(self, client: Client, prompt: str, record: CallRecord, *, streaming: bool) -> None:
         try:
             async with asyncio.timeout(self.scenario.deadline + 0.5):
-                text = await client(prompt, streaming, asked)
-            asked.right = text == answer(prompt)
-            asked.error = "" if asked.right else "wrong text"
-        except Exception as error:  # whatever it is, the drill shows it: the call was lost
-            asked.error = f"{type(error).__name__}: {error}".splitlines()[0][:200].removesuffix(": ")
-        asked.seconds, asked.ended = self.now() - asked.at, True
+                text = await client(prompt, streaming, record)
+            record.correct = text == answer(prompt)
+            record.error = "" if record.correct else WRONG_TEXT
+        except Exception as error:  # any error means that the call was lost; the report shows it
+            record.error = _describe(error)
+            record.attempts = len(error.attempts) if isinstance(error, CallError) else 0
+        record.seconds, record.done = self.now() - record.started, True
         if streaming:
-            asked.hear(asked.seconds)
+            record.note_progress(record.seconds)
 
 
-def through(pool: Pool, storm: Storm) -> Client:
-    """Calls through the pool."""
+def _describe(error: Exception) -> str:
+    """One line: the error, and the last attempt of a call."""
+    message = str(error)
+    if isinstance(error, CallError) and error.attempts:
+        last = error.attempts[-1]
+        message = f"{last.kind.upper()}{f' {last.status}' if last.status else ''} at {last.target}: {last.message}"
+    return f"{type(error).__name__}: {message}".splitlines()[0][:200].removesuffix(": ")
 
-    def listen(event: Event) -> None:
-        now = storm.now()
+
+def pool_client(pool: Pool, run: ScenarioRun) -> Client:
+    """A client that calls the pool, and records its attempts."""
+
+    def listener(event: Event) -> None:
+        now, attempts = run.now(), run.result.attempts
         if isinstance(event, AttemptEnded):
             one = event.attempt
-            storm.result.tried.append(Tried(now - one.seconds, now, one.target, one.kind, one.reason))
+            attempts.append(AttemptSample(now - one.seconds, now, one.target, one.kind, one.reason))
         elif isinstance(event, StreamBroke):
-            storm.result.tried.append(Tried(now, now, event.target, event.kind, "broke"))
+            attempts.append(AttemptSample(now, now, event.target, event.kind, "stream broke"))
 
-    async def ask(prompt: str, streaming: bool, asked: Asked) -> str:
+    async def call(prompt: str, streaming: bool, record: CallRecord) -> str:
         if not streaming:
             reply = await pool.achat(prompt)
-            asked.attempts = len(reply.attempts)
+            record.attempts = len(reply.attempts)
             return reply.text
-        text, receipt = await _read(pool.astream(prompt), storm, asked)
-        if receipt is not None:
-            asked.attempts, asked.seams = len(receipt.attempts), len(receipt.splice_points)
+        text, summary = await _read(pool.astream(prompt), run, record)
+        if summary is not None:
+            record.attempts, record.splice_points = len(summary.attempts), len(summary.splice_points)
         return text
 
-    pool.subscribe(listen)
-    return ask
+    pool.subscribe(listener)
+    return call
 
 
-def plain(target: Target, http: Http, storm: Storm) -> Client:
-    """Calls to one target over the same transport, without a pool: what a client without failover does."""
-    backend = backend_for(target, http)
-    deadline = storm.scenario.deadline
-
-    async def ask(prompt: str, streaming: bool, asked: Asked) -> str:
-        request = ChatRequest(messages=[{"role": "user", "content": prompt}])
-        asked.attempts = 1
-        outcome = OK
-        try:
-            if not streaming:
-                return (await backend.asend(request, timeout=deadline)).text
-            chunks = backend.astream(request, timeout=deadline, stall=deadline)
-            return (await _read(chunks, storm, asked))[0]
-        except Exception as error:
-            outcome = backend.classify(error)
-            raise
-        finally:
-            storm.result.tried.append(Tried(asked.at, storm.now(), target.name, outcome.kind, "first"))
-
-    return ask
-
-
-async def _read(chunks: AsyncGenerator[ChatChunk], storm: Storm, asked: Asked) -> tuple[str, StreamSummary | None]:
+async def _read(
+    chunks: AsyncGenerator[ChatChunk], run: ScenarioRun, record: CallRecord
+) -> tuple[str, StreamSummary | None]:
     parts: list[str] = []
-    receipt: StreamSummary | None = None
+    summary: StreamSummary | None = None
     async with aclosing(chunks):
         async for chunk in chunks:
             if chunk.is_content:
-                asked.hear(storm.now() - asked.at)
-                asked.ttft = asked.heard if asked.ttft is None else asked.ttft
+                record.note_progress(run.now() - record.started)
+                record.ttft = record.last_progress if record.ttft is None else record.ttft
             parts.append(chunk.text)
-            receipt = chunk.summary
-    return "".join(parts), receipt
+            summary = chunk.summary
+    return "".join(parts), summary
 
 
-async def weather(
-    name: str, policy: Policy | None, scenario: Scenario, provider: Provider, tell: Callable[[Result], None]
+async def run_client(
+    name: str, targets: Sequence[Target], policy: Policy, scenario: Scenario, provider: Provider, progress: Progress
 ) -> Result:
-    """Play it once, through a pool with this policy or (None) a plain client, and look at every target's state meanwhile."""
-    targets = targets_of(provider)
-    async with Pool(targets[:1]) as warm:  # what Python loads at the first call is not what is rehearsed
-        await warm.achat("hello")
-    storm = Storm(name, provider, scenario)
+    """Play the scenario through a pool, and sample the state of its targets meanwhile."""
+    async with Pool(targets[:1]) as warm_up:  # modules that the first call imports are not part of the measurement
+        await warm_up.achat("hello")
+    run = ScenarioRun(name, provider, scenario)
 
-    async def look(pool: Pool | None) -> None:
+    async def sample_states(pool: Pool) -> None:
         while True:
-            await asyncio.sleep(TICK)
-            rows = pool.health().targets if pool else ()
-            states = {row.target: "throttled" if row.rate_limited_for else str(row.state) for row in rows}
-            storm.result.states.append((storm.now(), states))
-            tell(storm.result)
+            await asyncio.sleep(SAMPLE_INTERVAL)
+            rows = pool.health().targets
+            states = {row.target: "rate-limited" if row.rate_limited_for else str(row.state) for row in rows}
+            run.result.states.append((run.now(), states))
+            progress(run.result)
 
-    async with AsyncExitStack() as stack:
-        pool, client = None, None
-        if policy is not None:
-            pool = await stack.enter_async_context(Pool(targets, policy=policy))
-            client = through(pool, storm)
-        else:
-            http = Http()
-            stack.push_async_callback(http.aclose)
-            client = plain(targets[0], http, storm)
-        looking = asyncio.create_task(look(pool))
-        stack.callback(looking.cancel)
-        await storm.play(client)
-    return storm.result
+    async with Pool(targets, policy=policy) as pool:
+        sampling = asyncio.create_task(sample_states(pool))
+        try:
+            await run.play(pool_client(pool, run))
+        finally:
+            sampling.cancel()
+    return run.result
 
 
-def run(
-    *, scenario: str = "outage", scale: float = 1.0, report: str | None = None, baseline: bool = False,
-    as_json: bool = False, live: bool = True,
-) -> int:  # fmt: skip
-    """Play a drill, print its tables, write its report (`.html`, or the picture alone as `.svg`).
+def run_scenario(
+    scenario: Scenario,
+    *,
+    baseline: bool = False,
+    watch: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(lambda result: None),
+) -> list[Result]:
+    """Play the scenario with each of its pools, one after the other; with `baseline` also with a client without failover.
 
-    Returns the exit code: 0 if every answer of every pool was right and in time.
+    `watch` makes a context for each of them, which yields what shows the progress.
     """
-    from hotspare.drill import html as page
-    from hotspare.drill import svg as timeline
-    from hotspare.drill import terminal as screen
-
-    played = SCENARIOS[scenario]
-    played = replace(played, phases=tuple(replace(p, seconds=max(1.0, p.seconds * scale)) for p in played.phases))
-    clients: dict[str, Policy | None] = {**played.pools, **({PLAIN: None} if baseline else {})}
     log = logging.getLogger("hotspare")
-    silent, log.disabled = log.disabled, True  # the tables say it better than a thousand log lines
+    was_disabled, log.disabled = log.disabled, True  # thousands of lines about failures that are intended
     results: list[Result] = []
     try:
         with Provider(ENDPOINTS) as provider:
-            for name, policy in clients.items():
-                with screen.watch(live and not as_json) as tell:
-                    results.append(asyncio.run(weather(name, policy, played, provider, tell)))
+            targets = targets_of(provider)
+            clients = [(name, targets, policy) for name, policy in scenario.pools.items()]
+            if baseline:
+                clients.append((PLAIN_CLIENT, targets[:1], plain_client(scenario.deadline)))
+            for name, its_targets, policy in clients:
+                with watch() as progress:
+                    results.append(asyncio.run(run_client(name, its_targets, policy, scenario, provider, progress)))
     finally:
-        log.disabled = silent
-    if as_json:
-        print(json.dumps({result.name: _told(result) for result in results}))
-    else:
-        screen.tables(results)
-    if report:
-        picture = report.endswith(".svg")
-        Path(report).write_text(timeline.picture(results) if picture else page.html(results), encoding="utf-8")
-        if not as_json:
-            screen.console().print(f"The whole story as a picture: [bold]{report}[/bold]")
-    return 0 if all(result.good for result in results[: len(played.pools)]) else 1
-
-
-def _told(result: Result) -> dict[str, object]:
-    lost = [asdict(call) for call in result.calls if not call.right]
-    return {"overall": overall(result), "phases": by_phase(result), "errors": lost}
+        log.disabled = was_disabled
+    return results

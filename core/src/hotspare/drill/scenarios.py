@@ -1,4 +1,4 @@
-"""What a drill plays: scenarios of phases, each with its faults and its traffic, and the pools that have to stand them."""
+"""The scenarios of a drill: phases with their faults and their traffic, and the policies that are compared."""
 
 from __future__ import annotations
 
@@ -11,124 +11,141 @@ from hotspare.policy import Breaker, Hedge, Policy, Timeouts
 US, EU = ("us-openai", "us-anthropic"), ("eu-openai", "eu-anthropic")
 ENDPOINTS = (*US, *EU)
 
+Role = Literal["normal", "outage", "recovery", "total_outage", "surge", "fault"]
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """`seconds` of traffic at `rate` calls a second, under `faults`: (endpoints, kind, options).
+    """`seconds` of traffic at `rate` calls per second, with `faults`: (endpoints, kind, options).
 
-    `role`: an `outage` leaves somebody alive, a `blackout` nobody; a `recovery` follows an outage, an `aftermath` a blackout.
-    In a `fault` the first region is ill and the pools hold their breakers shut, so that every call meets it.
+    role: `outage`: some targets fail; `total_outage`: all of them; `recovery`: the time after either; `surge`: more
+    traffic; `fault`: the first region returns faulty answers and no breaker opens, so that every call meets the fault.
     """
 
     name: str
     seconds: float
     rate: float
-    role: Literal["calm", "outage", "recovery", "blackout", "aftermath", "surge", "fault"] = "calm"
+    role: Role = "normal"
     faults: tuple[tuple[tuple[str, ...], str, dict[str, Any]], ...] = ()
 
     @property
-    def sick(self) -> dict[str, str]:
-        """The endpoints that fail in this phase, and how."""
+    def faulted(self) -> dict[str, str]:
+        """The endpoints that fail in this phase, and their fault."""
         return {endpoint: kind for endpoints, kind, _ in self.faults for endpoint in endpoints}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """`about` tells a stranger what is rehearsed. The `pools` play it one after the other, the first is the one that counts.
+    """Phases, and the pools that play them one after the other.
 
-    Well targets answer `first` seconds after the question with `tokens` tokens, `gap` seconds apart.
-    `columns`: the figures shown of each phase; `cards`: those that a reader of the report sees first.
+    about: what is rehearsed, for the help text and the report.
+    latency, token_gap: seconds until the first token of a healthy target, and between its tokens. tokens: per answer.
+    columns: metrics shown per phase. highlights: metrics at the top of the report.
     """
 
     about: str
     phases: tuple[Phase, ...]
     pools: Mapping[str, Policy] = field(default_factory=lambda: {"hotspare": Policy(deadline=10)})
-    first: float = 0.05
-    gap: float = 0.0
+    latency: float = 0.05
+    token_gap: float = 0.0
     tokens: int = 20
     columns: tuple[str, ...]
-    cards: tuple[str, ...]
+    highlights: tuple[str, ...]
 
     @property
     def deadline(self) -> float:
-        """Seconds after which a call is lost."""
+        """Seconds after which a call counts as lost."""
         return max(policy.deadline for policy in self.pools.values())
 
 
 OUTAGE = Scenario(
-    about="A region dies, a limit is hit, everything dies for three seconds, and twenty times the load comes.",
+    about="A region goes down, a rate limit is hit, all targets are down for three seconds, and traffic rises twentyfold.",
     phases=(
-        Phase("calm", 4, 20),
-        Phase("us-east is dead", 8, 20, "outage", ((US, "refused", {}),)),
+        Phase("normal", 4, 20),
+        Phase("us-east down", 8, 20, "outage", ((US, "refused", {}),)),
         Phase("recovery", 9, 20, "recovery"),
-        Phase("429 storm", 5, 20, "outage", ((("us-openai", "eu-openai"), "throttled", {"after": 4}),)),
-        Phase("calm again", 5, 20),
-        Phase("all dead", 3, 40, "blackout", ((ENDPOINTS, "refused", {}),)),
-        Phase("aftermath", 9, 20, "aftermath"),
+        Phase("rate limits (429)", 5, 20, "outage", ((("us-openai", "eu-openai"), "rate_limited", {"retry_after": 4}),)),
+        Phase("normal again", 5, 20),
+        Phase("all down", 3, 40, "total_outage", ((ENDPOINTS, "refused", {}),)),
+        Phase("all recovered", 9, 20, "recovery"),
         Phase("surge", 3, 400, "surge"),
     ),
     columns=(
-        "calls", "answered", "p50", "p95", "p99", "ttft_p50", "ttft_p95", "failovers", "attempts_per_call", "wasted", "wrong",
+        "calls", "answered", "p50", "p95", "p99", "ttft_p50", "ttft_p95", "extra_attempts", "attempts_per_call",
+        "wasted_attempts", "wrong",
     ),
-    cards=("answered", "answered_in_blackout", "attempts_per_call_in_outages", "noticed", "surge_p99"),
+    highlights=("answered", "answered_in_total_outage", "attempts_per_call_in_outages", "recovery_time", "surge_p99"),
 )  # fmt: skip
 
 
-def _ill(name: str, kind: str, **options: Any) -> Phase:
-    """Three seconds in which each answer of the first region has this fault."""
+def _fault(name: str, kind: str, **options: Any) -> Phase:
+    """Three seconds in which every answer of the first region has this fault."""
     return Phase(name, 3, 12, "fault", ((US, kind, options),))
 
 
-_SHUT = Breaker(consecutive_failures=10**9, minimum_throughput=10**9, stalled_calls=10**9)
+_NEVER_OPENS = Breaker(consecutive_failures=10**9, minimum_throughput=10**9, stalled_calls=10**9)
 
 STREAMS = Scenario(
-    about="Answers break while they are written: silence, stalls, drips, bad data, false ends. No breaker opens: each call meets them.",
+    about="Streams break in ten ways: silence, stalls, drips, malformed data, false ends. No breaker opens: every call meets the fault.",
     phases=(
-        Phase("calm", 4, 12),
-        _ill("role, silence", "silence"),
-        _ill("only pings", "keepalives", gap=0.1),
-        _ill("stall halfway", "stall", at=15),
-        _ill("clean EOF", "eof", at=20),
-        _ill("empty 200", "empty"),
-        _ill("slow drip", "drip", gap=1),
-        _ill("bad chunk, goes on", "malformed", at=12),
-        _ill("bad chunk, ends", "malformed", at=12, ends=True),
-        _ill("error event", "error_event", at=10),
-        _ill("cut off", "cut", at=18),
-        Phase("calm again", 3, 12),
+        Phase("normal", 4, 12),
+        _fault("role only", "silence"),
+        _fault("pings only", "keepalives", gap=0.1),
+        _fault("stall", "stall", at=15),
+        _fault("clean EOF", "eof", at=20),
+        _fault("empty 200", "empty"),
+        _fault("slow drip", "drip", gap=1),
+        _fault("bad chunk, continues", "malformed", at=12),
+        _fault("bad chunk, ends", "malformed", at=12, ends=True),
+        _fault("error event", "error_event", at=10),
+        _fault("connection cut", "cut", at=18),
+        Phase("normal again", 3, 12),
     ),
     pools={
         "hotspare": Policy(
             deadline=8,
             completion="stream",
-            breaker=_SHUT,
+            breaker=_NEVER_OPENS,
             timeouts=Timeouts(
                 first_token=0.4, first_token_min=0.4, first_token_max=0.4, stall=1.2, stall_min=0.5, throughput_window=1, min_throughput=40
             ),
         )
     },
-    gap=0.01,
+    token_gap=0.01,
     tokens=30,
     columns=(
-        "calls", "answered", "resumed", "seams", "interrupted", "wrong", "ttft_p50", "ttft_p95", "longest_silence",
+        "calls", "answered", "resumed", "splice_points", "interrupted", "wrong", "ttft_p50", "ttft_p95", "longest_gap",
     ),
-    cards=("answered", "resumed", "interrupted", "wrong", "longest_silence"),
+    highlights=("answered", "resumed", "interrupted", "wrong", "longest_gap"),
 )  # fmt: skip
 
 SLOW = Scenario(
-    about="One call in twenty takes ten times as long: what a second attempt beside the first saves, and what it costs.",
+    about="One call in twenty takes ten times as long: what hedging and racing save, and the extra attempts that they cost.",
     phases=(
-        Phase("calm", 5, 40),
-        Phase("one in twenty is slow", 10, 40, "fault", ((US, "slow", {"seconds": 0.9, "probability": 0.05}),)),
+        Phase("normal", 5, 40),
+        Phase("one in twenty is slow", 10, 40, "fault", ((US, "delay", {"seconds": 0.9, "probability": 0.05}),)),
     ),
     pools={
         "hedging": Policy(deadline=10, hedge=Hedge(min_delay=0.15)),
         "racing": Policy(deadline=10, on_slow="race", timeouts=Timeouts(first_token_min=0.3, completion_min=0.3)),
         "neither": Policy(deadline=10),
     },
-    first=0.1,
-    columns=("calls", "answered", "ttft_p50", "ttft_p95", "ttft_p99", "p50", "p95", "p99", "extra", "wrong"),
-    cards=("answered", "ttft_p99", "extra"),
-)
+    latency=0.1,
+    columns=(
+        "calls", "answered", "ttft_p50", "ttft_p95", "ttft_p99", "p50", "p95", "p99", "extra_attempt_rate", "wrong",
+    ),
+    highlights=("answered", "ttft_p99", "extra_attempt_rate"),
+)  # fmt: skip
 
 SCENARIOS = {"outage": OUTAGE, "streams": STREAMS, "slow": SLOW}
+
+PLAIN_CLIENT = "plain client"
+"""Name of the baseline."""
+
+
+def plain_client(deadline: float) -> Policy:
+    """What a client of one target without failover does: one attempt per call, whatever happened to the calls before."""
+    return Policy(
+        deadline=deadline, max_attempts=1, when_all_down="fail", max_rejection=0, breaker=_NEVER_OPENS, completion="wait",
+        on_break="raise",
+    )  # fmt: skip

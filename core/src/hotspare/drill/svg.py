@@ -1,4 +1,4 @@
-"""The picture of a drill: what the callers saw, and each target's state and traffic, over time. SVG, loading nothing."""
+"""A timeline of a scenario as SVG: what the callers saw, and the state and the traffic of each target."""
 
 from __future__ import annotations
 
@@ -15,163 +15,161 @@ from hotspare.drill.scenarios import ENDPOINTS, Phase
 from hotspare.outcome import Kind
 
 STATES = {
-    "closed": "#3aa876", "recovering": "#b5d56a", "half-open": "#f2c94c", "open": "#d9534f", "throttled": "#f0a04b",
+    "closed": "#3aa876", "recovering": "#b5d56a", "half-open": "#f2c94c", "open": "#d9534f", "rate-limited": "#f0a04b",
 }  # fmt: skip
-ANSWERED, FAILED, WAITING, INK, DIM = "#33507a", "#d9534f", "#f7ddb0", "#1f2937", "#6b7280"
-_ROLES = {"outage": "#fdecea", "fault": "#fdecea", "blackout": "#f9d4d1", "surge": "#e8effb"}
-_STEP = 0.25
-_LEFT, _WIDTH, _LANE, _BAR, _TOP = 186, 922, 62, 40, 54
+"""Colours of the states of a target."""
+_OK, _FAILED, _WAITING, _INK, _DIM = "#33507a", "#d9534f", "#f7ddb0", "#1f2937", "#6b7280"
+_ROLES = {"outage": "#fdecea", "fault": "#fdecea", "total_outage": "#f9d4d1", "surge": "#e8effb"}
+_STEP = 0.25  # seconds per bar
+_LEFT, _WIDTH, _LANE, _BAR, _TOP = 186, 922, 62, 40, 54  # pixels
+_STYLE = (
+    f"text{{font:12px system-ui,-apple-system,'Segoe UI',sans-serif;fill:{_INK}}}"
+    f".d{{font-size:11px;fill:{_DIM}}}.p{{font-weight:600;font-size:11.5px}}.l{{font-weight:600}}"
+)
+_HATCHING = (
+    '<pattern id="h" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    f'<path d="M0 0v6" stroke="{_FAILED}" stroke-width="1.6" opacity=".45"/></pattern>'
+)
+
 Bars = dict[int, float]
 
 
-def picture(results: Sequence[Result]) -> str:
-    """A lane for the callers of each result, then one for each target of the first."""
-    ours = results[0]
-    canvas = _Canvas(ours, lanes=len(results) + len(ENDPOINTS))
+def draw_timeline(results: Sequence[Result]) -> str:
+    """A lane for the callers of each result, then a lane for each target of the first result."""
+    canvas = _Canvas(results[0], lanes=len(results) + len(ENDPOINTS))
     for result in results:
-        canvas.callers(result)
+        canvas.add_callers(result)
     for name in ENDPOINTS:
-        canvas.target(name)
+        canvas.add_target(name)
     return canvas.svg()
 
 
 class _Canvas:
-    """Draws lane under lane; times are seconds since the first result's start."""
+    """Draws one lane below the other. Times are seconds since the start of the first result."""
 
     def __init__(self, result: Result, lanes: int) -> None:
         self._result = result
-        self._end = result.span(len(result.starts) - 1)[1]
+        self._end = result.span(len(result.phase_starts) - 1)[1]
         self._bottom = _TOP + lanes * _LANE
         self._row = 0
         self._out: list[str] = []
         for index, phase in enumerate(result.phases):
-            self._phase(phase, *result.span(index))
+            self._add_phase(phase, *result.span(index))
         for second in range(0, ceil(self._end), 5):
             self._out.append(f'<text x="{self._x(second):.0f}" y="{self._bottom + 16}" class="d">{second} s</text>')
 
     def _x(self, at: float) -> float:
         return _LEFT + _WIDTH * min(at, self._end) / self._end
 
-    def _phase(self, phase: Phase, begun: float, ended: float) -> None:
-        x, wide = self._x(begun), self._x(ended) - self._x(begun)
-        colour = _ROLES.get(phase.role, "#f6f7f9")
-        self._out.append(
-            f'<rect x="{x:.1f}" y="8" width="{wide - 1:.1f}" height="{self._bottom - 8}" fill="{colour}"/>'
-        )
-        self._out += [
-            f'<text x="{x + 5:.1f}" y="{24 + 14 * line}" class="p">{escape(words)}</text>'
-            for line, words in enumerate(_folded(phase.name, wide))
-        ]
+    def _add_phase(self, phase: Phase, start: float, end: float) -> None:
+        x, width = self._x(start), self._x(end) - self._x(start)
+        size = f'width="{width - 1:.1f}" height="{self._bottom - 8}"'
+        self._out.append(f'<rect x="{x:.1f}" y="8" {size} fill="{_ROLES.get(phase.role, "#f6f7f9")}"/>')
+        for number, line in enumerate(_wrap(phase.name, width)):
+            self._out.append(f'<text x="{x + 5:.1f}" y="{24 + 14 * number}" class="p">{escape(line)}</text>')
 
-    def callers(self, result: Result) -> None:
-        """How many waited, were answered and were lost in each quarter of a second."""
+    def add_callers(self, result: Result) -> None:
+        """How many calls waited, were answered and were lost in each quarter of a second."""
         align = _Align(result, self._result)
         answered, lost = Counter[int](), Counter[int]()
         waiting: Bars = {}
         for call in result.calls:
-            begun, ended = align(call.at), align(call.at + call.seconds)
-            (answered if call.right else lost)[_slot(ended)] += 1
-            for slot in range(_slot(begun) + 1, _slot(ended)):
+            start, end = align(call.started), align(call.ended)
+            (answered if call.correct else lost)[_slot(end)] += 1
+            for slot in range(_slot(start) + 1, _slot(end)):
                 waiting[slot] = waiting.get(slot, 0) + 1
-        right = sum(call.right for call in result.calls)
-        share = floor(1000 * right / len(result.calls)) / 10  # never rounded up to 100
-        p99 = quantile((call.seconds for call in result.calls if call.right), 0.99)
-        note = f"{share:g} % answered, p99 {seconds(p99)}"
-        self._label(f"callers: {result.name}" if len(result.name) < 12 else result.name, note)
-        self._bars([(waiting, WAITING), (dict(answered), STATES["closed"]), (dict(lost), FAILED)], room=_BAR + 12)
+        percentage = floor(1000 * result.correct_calls / len(result.calls)) / 10  # never rounded up to 100
+        p99 = quantile((call.seconds for call in result.calls if call.correct), 0.99)
+        self._add_label(f"callers: {result.name}", f"{percentage:g} % answered, p99 {seconds(p99)}")
+        self._add_bars([(waiting, _WAITING), (dict(answered), STATES["closed"]), (dict(lost), _FAILED)], _BAR + 12)
         self._row += 1
 
-    def target(self, name: str) -> None:
-        """Its traffic, the state that the pool saw (the band), and when it really was sick (the hatching)."""
+    def add_target(self, name: str) -> None:
+        """Its attempts, its state in the pool (the band below them), and when it was faulted (the hatching)."""
         result, top = self._result, _TOP + self._row * _LANE
         for index, phase in enumerate(result.phases):
-            if name in phase.sick:
+            if name in phase.faulted:
                 x, end = (self._x(at) for at in result.span(index))
-                where = f'x="{x:.1f}" y="{top + 4}" width="{end - x - 1:.1f}" height="{_LANE - 6}"'
-                self._out.append(f'<rect {where} fill="url(#h)"/>')
-        self._label(name, "")
-        answered = Counter(_slot(t.ended) for t in result.tried if t.target == name and t.kind is Kind.OK)
-        failed = Counter(_slot(t.ended) for t in result.tried if t.target == name and t.failed)
-        self._bars([(dict(answered), ANSWERED), (dict(failed), FAILED)], room=_BAR)
-        moments = [(at, states[name]) for at, states in result.states]
-        runs = [(state, next(run)[0]) for state, run in groupby(moments, key=lambda moment: moment[1])]
-        for (state, begun), (_, ended) in pairwise([*runs, ("", self._end)]):
-            x = self._x(max(0.0, begun - _STEP))
-            wide = self._x(ended - _STEP if ended < self._end else ended) - x
-            where = f'x="{x:.1f}" y="{top + _LANE - 13}" width="{wide:.1f}" height="8"'
-            self._out.append(f'<rect {where} fill="{STATES[state]}"><title>{name}: {state}</title></rect>')
+                size = f'width="{end - x - 1:.1f}" height="{_LANE - 6}"'
+                self._out.append(f'<rect x="{x:.1f}" y="{top + 4}" {size} fill="url(#h)"/>')
+        self._add_label(name)
+        mine = [one for one in result.attempts if one.target == name]
+        answered = Counter(_slot(one.ended) for one in mine if one.kind is Kind.OK)
+        failed = Counter(_slot(one.ended) for one in mine if one.failed)
+        self._add_bars([(dict(answered), _OK), (dict(failed), _FAILED)], _BAR)
+        samples = [(at, states[name]) for at, states in result.states]
+        runs = [(state, next(run)[0]) for state, run in groupby(samples, key=lambda sample: sample[1])]
+        for (state, start), (_, end) in pairwise([*runs, ("", self._end)]):
+            x = self._x(max(0.0, start - _STEP))
+            width = self._x(end - _STEP if end < self._end else end) - x
+            band = f'<rect x="{x:.1f}" y="{top + _LANE - 13}" width="{width:.1f}" height="8" fill="{STATES[state]}">'
+            self._out.append(f"{band}<title>{name}: {state}</title></rect>")
         self._row += 1
 
-    def _label(self, name: str, note: str) -> None:
+    def _add_label(self, name: str, note: str = "") -> None:
         y = _TOP + self._row * _LANE + _LANE / 2 + (0 if note else 4)
         self._out.append(f'<text x="12" y="{y:.0f}" class="l">{escape(name)}</text>')
         if note:
             self._out.append(f'<text x="12" y="{y + 15:.0f}" class="d">{escape(note)}</text>')
 
-    def _bars(self, layers: Iterable[tuple[Bars, str]], room: float) -> None:
-        """Bars of all layers on one scale (square root, so that a handful can be seen beside hundreds), as one path each."""
+    def _add_bars(self, layers: Iterable[tuple[Bars, str]], room: float) -> None:
+        """The bars of all layers on one square-root scale, which shows a few beside hundreds; one path per layer."""
         drawn = [layer for layer in layers if layer[0]]
         most = max((max(bars.values()) for bars, _ in drawn), default=1)
         foot = _TOP + self._row * _LANE + 6 + room
         for bars, colour in drawn:
             path = ""
             for slot, count in sorted(bars.items()):
-                tall = max(2.5, room * sqrt(count / most))
+                height = max(2.5, room * sqrt(count / most))
                 x, end = self._x(slot * _STEP), self._x((slot + 1) * _STEP)
-                path += f"M{x:.1f} {foot:g}h{max(1.0, end - x - 0.6):.1f}v-{tall:.1f}H{x:.1f}z"
+                path += f"M{x:.1f} {foot:g}h{max(1.0, end - x - 0.6):.1f}v-{height:.1f}H{x:.1f}z"
             self._out.append(f'<path d="{path}" fill="{colour}"/>')
 
-    def svg(self) -> str:
-        """The whole picture with its key."""
-        keys = [
+    def _legend(self) -> str:
+        calls = [
             (STATES["closed"], "answered"),
-            (WAITING, "waiting"),
-            (FAILED, "lost or failed"),
-            (ANSWERED, "attempts answered"),
+            (_WAITING, "waiting"),
+            (_FAILED, "lost or failed"),
+            (_OK, "attempts answered"),
         ]
-        keys += [(colour, state) for state, colour in STATES.items()]
-        x, y, key = 12, self._bottom + 34, ""
-        for place, (colour, words) in enumerate([*keys, ("url(#h)", "really sick")]):
-            if place in (4, 9):
-                x += 18
-            key += f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{colour}"/>'
-            key += f'<text x="{x + 15}" y="{y}" class="d">{words}</text>'
-            x += 30 + round(6.1 * len(words))
-        height = self._bottom + 46
-        style = (
-            f"text{{font:12px system-ui,-apple-system,'Segoe UI',sans-serif;fill:{INK}}}"
-            f".d{{font-size:11px;fill:{DIM}}}.p{{font-weight:600;font-size:11.5px}}.l{{font-weight:600}}"
-        )
-        hatch = (
-            '<pattern id="h" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-            f'<path d="M0 0v6" stroke="{FAILED}" stroke-width="1.6" opacity=".45"/></pattern>'
-        )
+        states = [(colour, state) for state, colour in STATES.items()]
+        x, y, out = 12, self._bottom + 34, ""
+        for group in (calls, states, [("url(#h)", "fault injected")]):
+            for colour, label in group:
+                out += f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{colour}"/>'
+                out += f'<text x="{x + 15}" y="{y}" class="d">{label}</text>'
+                x += 30 + round(6.1 * len(label))
+            x += 18
+        return out
+
+    def svg(self) -> str:
+        """The whole picture."""
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _WIDTH + 12} {height}" role="img">'
-            f"<title>hotspare drill</title><style>{style}</style><defs>{hatch}</defs>"
-            f'<rect width="100%" height="100%" rx="8" fill="#fff"/>{"".join(self._out)}{key}</svg>'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _WIDTH + 12} {self._bottom + 46}" role="img">'
+            f"<title>hotspare drill</title><style>{_STYLE}</style><defs>{_HATCHING}</defs>"
+            f'<rect width="100%" height="100%" rx="8" fill="#fff"/>{"".join(self._out)}{self._legend()}</svg>'
         )
 
 
 class _Align:
-    """Lays another run's times over the first one's, phase by phase: both played the same scenario."""
+    """Maps the times of one run to those of another run of the same scenario, phase by phase."""
 
-    def __init__(self, source: Result, onto: Result) -> None:
-        self._from, self._to = source.starts, onto.starts
+    def __init__(self, source: Result, target: Result) -> None:
+        self._source, self._target = source.phase_starts, target.phase_starts
 
     def __call__(self, at: float) -> float:
-        index = max(0, bisect_right(self._from, at) - 1)
-        return self._to[index] + at - self._from[index]
+        index = max(0, bisect_right(self._source, at) - 1)
+        return self._target[index] + at - self._source[index]
 
 
 def _slot(at: float) -> int:
     return int(at / _STEP)
 
 
-def _folded(words: str, wide: float) -> list[str]:
-    """In two lines, as equal as can be, where one is too long for the phase."""
-    if 7.2 * len(words) <= wide or " " not in words:
-        return [words]
-    blanks = [place for place, letter in enumerate(words) if letter == " "]
-    middle = min(blanks, key=lambda place: abs(2 * place - len(words)))
-    return [words[:middle], words[middle + 1 :]]
+def _wrap(text: str, width: float) -> list[str]:
+    """In two lines of similar length, if the text is wider than the phase."""
+    if 7.2 * len(text) <= width or " " not in text:
+        return [text]
+    spaces = [i for i, letter in enumerate(text) if letter == " "]
+    middle = min(spaces, key=lambda i: abs(2 * i - len(text)))
+    return [text[:middle], text[middle + 1 :]]

@@ -1,9 +1,9 @@
-"""A drill at the terminal: what is going on while it runs, and its tables at the end."""
+"""A drill at the terminal: its progress while it runs, and its tables at the end."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE
@@ -13,94 +13,94 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hotspare.drill.labels import phase_cells, phase_heads, seconds, side_by_side
+from hotspare.drill.labels import comparison, phase_heads, phase_rows, seconds
 from hotspare.drill.metrics import Result, quantile
+from hotspare.drill.run import Progress
 from hotspare.drill.svg import STATES
 from hotspare.outcome import Kind
 
 _LEVELS = " ▁▂▃▄▅▆▇█"
-_COLUMNS, _SLOT = 48, 0.25
-
-Tell = Callable[[Result], None]
+_COLUMNS, _SLOT = 48, 0.25  # bars of a target, and seconds per bar
+_ROLES = {"outage": "red", "total_outage": "red", "fault": "red", "surge": "blue"}
+_ERRORS_SHOWN = 3
 
 
 def console() -> Console:
-    """Where a drill prints; wide enough for its tables where nobody says how wide it is."""
+    """The console of a drill. 132 columns wide if the output is no terminal, so that the tables fit."""
     found = Console()
     return found if found.is_terminal else Console(width=132)
 
 
 @contextmanager
-def watch(live: bool) -> Generator[Tell]:
-    """What a running drill is told to: a moving picture at a terminal, a line a phase elsewhere, or nothing."""
+def watch(live: bool) -> Generator[Progress]:
+    """Show the progress: as a live view at a terminal, else one line per phase; not at all unless `live`."""
     out = console()
     if not live:
         yield lambda result: None
     elif not out.is_terminal:
-        lines = _Lines(out)
+        lines = _PhaseLines(out)
         yield lines
         lines.close()
     else:
         with Live(console=out, transient=True, auto_refresh=False) as screen:
-            yield lambda result: screen.update(moving(result), refresh=True)
+            yield lambda result: screen.update(live_view(result), refresh=True)
 
 
-class _Lines:
-    """Tells each phase in one line when it is over."""
+class _PhaseLines:
+    """Prints each phase in one line when it has ended."""
 
     def __init__(self, out: Console) -> None:
-        self._out, self._told = out, 0
-        self._last: Result | None = None
+        self._out, self._printed = out, 0
+        self._latest: Result | None = None
 
     def __call__(self, result: Result) -> None:
-        self._last = result
-        self._tell(result, len(result.starts) - 1)
-
-    def _tell(self, result: Result, until: int) -> None:
-        wide = max(len(phase.name) for phase in result.phases)
-        for index in range(self._told, until):
-            calls = [call for call in result.calls if call.phase == index]
-            right, ended = sum(call.right for call in calls), sum(call.ended for call in calls)
-            words = (
-                f"{len(calls):,} calls: {right:,} answered, {ended - right:,} lost, {len(calls) - ended:,} under way"
-            )
-            self._out.print(f"[dim]{result.name}[/]  {result.phases[index].name:<{wide}} {words}", highlight=False)
-        self._told = max(self._told, until)
+        self._latest = result
+        self._print(result, len(result.phase_starts) - 1)
 
     def close(self) -> None:
-        """Tell the last phase."""
-        if self._last is not None:
-            self._tell(self._last, len(self._last.starts))
+        """Print the last phase."""
+        if self._latest is not None:
+            self._print(self._latest, len(self._latest.phase_starts))
+
+    def _print(self, result: Result, until: int) -> None:
+        width = max(len(phase.name) for phase in result.phases)
+        for index in range(self._printed, until):
+            calls = [call for call in result.calls if call.phase == index]
+            correct, done = sum(call.correct for call in calls), sum(call.done for call in calls)
+            counts = (
+                f"{len(calls):,} calls: {correct:,} answered, {done - correct:,} lost, {len(calls) - done:,} running"
+            )
+            self._out.print(f"[dim]{result.name}[/]  {result.phases[index].name:<{width}}  {counts}", highlight=False)
+        self._printed = max(self._printed, until)
 
 
-def moving(result: Result) -> RenderableType:
-    """The moment: the phase, the callers, and each target's state with its last traffic."""
+def live_view(result: Result) -> RenderableType:
+    """The present phase, the callers, and the state and the recent attempts of each target."""
     now = result.states[-1][0]
-    index = len(result.starts) - 1
-    phase, begun = result.phases[index], result.starts[index]
-    done = min(1.0, (now - begun) / phase.seconds)
-    whole = sum(one.seconds for one in result.phases)
+    index = len(result.phase_starts) - 1
+    phase, start = result.phases[index], result.phase_starts[index]
+    elapsed = min(phase.seconds, now - start)
     head = Table.grid(padding=(0, 1))
-    colour = {"outage": "red", "blackout": "red", "fault": "red", "surge": "blue"}.get(phase.role, "green")
     head.add_row(
-        Text(result.name, style="bold"), ProgressBar(total=whole, completed=now, width=36),
-        Text(f"{phase.name}  {done * phase.seconds:.0f} of {phase.seconds:.0f} s", style=f"bold {colour}"),
+        Text(result.name, style="bold"),
+        ProgressBar(total=sum(one.seconds for one in result.phases), completed=now, width=36),
+        Text(f"{phase.name}  {elapsed:.0f} of {phase.seconds:.0f} s", style=f"bold {_ROLES.get(phase.role, 'green')}"),
+    )
+    done = [call for call in result.calls if call.done]
+    correct, recent = sum(call.correct for call in done), [call.seconds for call in done[-200:] if call.correct]
+    lost = len(done) - correct
+    callers = Text.assemble(
+        (f"{correct:,} answered", "green"), "  ", (f"{lost:,} lost", "red" if lost else "dim"), "  ",
+        (f"{len(result.calls) - len(done):,} running", "yellow"), f"  recent p50 {seconds(quantile(recent, 0.5))}",
     )  # fmt: skip
-    ended = [call for call in result.calls if call.ended]
-    right = sum(call.right for call in ended)
-    times = [call.seconds for call in ended[-200:] if call.right]
-    told = Text.assemble(
-        (f"{right:,} answered", "green"), "  ", (f"{len(ended) - right:,} lost", "red" if right < len(ended) else "dim"), "  ",
-        (f"{len(result.calls) - len(ended):,} under way", "yellow"), f"  p50 of the last {seconds(quantile(times, 0.5))}",
-    )  # fmt: skip
-    return Group(head, told, _lanes(result, now))
+    return Group(head, callers, _target_lanes(result, now))
 
 
-def _lanes(result: Result, now: float) -> RenderableType:
+def _target_lanes(result: Result, now: float) -> RenderableType:
     lanes = Table.grid(padding=(0, 2))
     since = now - _COLUMNS * _SLOT
-    recent = [one for one in result.tried if one.ended >= since and (one.failed or one.kind is Kind.OK)]
-    sick = result.phases[len(result.starts) - 1].sick
+    recent = [one for one in result.attempts if one.ended >= since and (one.failed or one.kind is Kind.OK)]
+    faulted = result.phases[len(result.phase_starts) - 1].faulted
     for name, state in result.states[-1][1].items():
         answered, failed = Counter[int](), Counter[int]()
         for one in recent:
@@ -110,41 +110,39 @@ def _lanes(result: Result, now: float) -> RenderableType:
         most = max([8, *answered.values(), *failed.values()])
         for slot in range(_COLUMNS):
             count = answered[slot] or failed[slot]
-            level = 0 if not count else max(1, round(8 * count / most))
+            level = max(1, round(8 * count / most)) if count else 0
             bars.append(_LEVELS[level], style=STATES["open"] if failed[slot] else "#5b7db8")
         lanes.add_row(
-            Text(name), Text(f"{state:<10}", style=STATES[state]), bars, Text(sick.get(name, ""), style="red")
+            Text(name), Text(f"{state:<12}", style=STATES[state]), bars, Text(faulted.get(name, ""), style="red")
         )
     return lanes
 
 
 def _table(title: str) -> Table:
-    """Narrow: a table of phases has a dozen columns."""
     return Table(
         title=f"\n{title}", title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False, collapse_padding=True
     )
 
 
-def tables(results: Sequence[Result]) -> None:
-    """Print the phases of each client, all clients side by side, and what was lost."""
+def print_tables(results: Sequence[Result]) -> None:
+    """Print the phases of each client, the clients side by side, and the errors of lost calls."""
     out = console()
     for result in results:
-        phases = _table(f"Phase by phase: {result.name}")
+        phases = _table(f"Phases: {result.name}")
         for place, head in enumerate(phase_heads(result.scenario)):
             phases.add_column(head, justify="right" if place else "left", no_wrap=True)
-        for row in phase_cells(result):
+        for row in phase_rows(result):
             phases.add_row(*row)
         out.print(phases)
-    side = _table("Side by side" if len(results) > 1 else "The whole drill")
-    side.add_column("")
+    table = _table("Comparison" if len(results) > 1 else "Results")
+    table.add_column("")
     for result in results:
-        side.add_column(result.name, justify="right")
-    for row in side_by_side(results):
-        side.add_row(*row)
-    out.print(side)
+        table.add_column(result.name, justify="right")
+    for row in comparison(results):
+        table.add_row(*row)
+    out.print(table)
     for result in results:
-        right = sum(call.right for call in result.calls)
-        words = f"{right:,} of {len(result.calls):,} calls answered word for word within the deadline."
-        out.print(f"[bold]{result.name}:[/] {words}", highlight=False)
-        for error in list(dict.fromkeys(call.error for call in result.calls if call.error))[:3]:
+        summary = f"{result.correct_calls:,} of {len(result.calls):,} calls answered exactly, within the deadline."
+        out.print(f"[bold]{result.name}:[/] {summary}", highlight=False)
+        for error in list(dict.fromkeys(call.error for call in result.calls if call.error))[:_ERRORS_SHOWN]:
             out.print(f"  lost: {error}", markup=False, style="dim")

@@ -157,8 +157,8 @@ def _check_content(message: Json, place: str) -> None:
 
 
 def _check_tool_calls(model: str, message: Json, place: str) -> list[str]:
-    calls = message.get("tool_calls")
-    if calls == []:
+    calls: list[Json] | None = message.get("tool_calls")
+    if calls is not None and not calls:
         raise _empty_array(place)
     ids: list[str] = []
     for j, call in enumerate(calls or ()):

@@ -1,0 +1,52 @@
+"""A short request to each target of a configuration, for `check` and `status`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from rich.console import Console
+from rich.table import Table
+
+from hotspare import AttemptRecord, CallError, Kind, Pool, Target, Timeouts
+from hotspare._config.loader import Config
+
+_PARALLEL = 16
+
+
+def probe_targets(config: Config, deadline: float) -> list[AttemptRecord]:
+    """One attempt at each target, each in a pool of its own, so that no failure affects another target."""
+
+    def probe(target: Target) -> AttemptRecord:
+        with Pool(
+            [target], transport=config.transport, verify=config.verify, deadline=deadline, max_attempts=1,
+            completion="wait", when_all_down="fail", timeouts=Timeouts(start_min=0),
+        ) as pool:  # fmt: skip
+            try:
+                return pool.chat("Say ok.", max_tokens=16).attempts[-1]
+            except CallError as error:
+                return error.attempts[-1]
+
+    with ThreadPoolExecutor(_PARALLEL) as threads, Console(stderr=True).status("sending a request to each target"):
+        return list(threads.map(probe, config.targets))
+
+
+def print_probes(targets: Sequence[Target], attempts: Sequence[AttemptRecord], *, as_json: bool) -> int:
+    """Print one row per target. Returns the exit code: 0 if every target answered, else 1."""
+    if as_json:
+        rows = [
+            {"target": one.target, "kind": one.kind, "seconds": round(one.seconds, 3), "status": one.status, "message": one.message}
+            for one in attempts
+        ]  # fmt: skip
+        print(json.dumps(rows, ensure_ascii=False))
+    else:
+        table = Table("target", "region", "outcome", "latency", "message")
+        for target, one in zip(targets, attempts, strict=True):
+            colour = "green" if one.kind is Kind.OK else "red"
+            outcome = f"{one.kind} {one.status}" if one.status else str(one.kind)
+            table.add_row(
+                target.name, target.region or "-", f"[{colour}]{outcome}[/]", f"{one.seconds:.2f} s", one.message[:100]
+            )
+        Console().print(table)
+    return 0 if all(one.kind is Kind.OK for one in attempts) else 1
