@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hotspare import Kind
 from hotspare._cli.app import COMMANDS
 from hotspare._cli.entry import main
+from hotspare._cli.probe import probe_targets
+from hotspare._config.loader import load
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
 from hotspare.drill.scenarios import SCENARIOS
@@ -124,12 +127,11 @@ def test_the_drill_lists_its_scenarios() -> None:
         assert hint in done.stderr
 
 
-def test_a_short_deadline_is_a_timeout(config: Path, provider: Provider) -> None:
-    """A target that does not answer within the deadline of the probe is a TIMEOUT, and the others are not affected."""
-    provider.fault("a", "blackhole")
-    found = run("status", str(config), "--json", "--deadline", "2")
-    assert found.returncode == 1
-    assert [row["kind"] for row in json.loads(found.stdout)] == ["timeout", "ok"]
+def test_a_probe_keeps_its_deadline(config: Path, provider: Provider) -> None:
+    """A target that does not answer is a TIMEOUT, even if the deadline is shorter than a pool's shortest attempt."""
+    provider.fault(["a", "b"], "blackhole")
+    attempts = probe_targets(load(config), 0.5)
+    assert [(one.target, one.kind) for one in attempts] == [("one", Kind.TIMEOUT), ("two", Kind.TIMEOUT)]
 
 
 def test_only_the_called_subcommand_is_loaded() -> None:

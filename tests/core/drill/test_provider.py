@@ -61,7 +61,7 @@ def test_the_rate_limiter_states_and_enforces_its_limit(dialect: str, provider: 
 @DIALECTS
 def test_the_context_window_and_streaming_can_be_limited(dialect: str, provider: Provider) -> None:
     """A prompt that is too long, and an account that may not stream."""
-    provider.configure("a", context_context_window=5, streaming=False)
+    provider.configure("a", context_window=5, streaming=False)
     stream = {"path": "/v1beta/models/m:streamGenerateContent?alt=sse"} if dialect == "gemini" else {}
     assert outcome(send(provider, dialect, long_prompt(dialect)), dialect).kind is Kind.CONTEXT_LENGTH
     rejected = send(provider, dialect, {} if dialect == "gemini" else {"stream": True}, **stream)
