@@ -23,12 +23,12 @@ from typing import Any
 
 import litellm
 import openai
-from hotspare import Pool
+from hotspare import Policy, Pool
 from hotspare.drill.labels import percent, ratio, seconds
-from hotspare.drill.metrics import PROMPT, Asked, quantile, share
+from hotspare.drill.metrics import ON_TIME, CallRecord, quantile, share
 from hotspare.drill.provider import KEY, Provider
-from hotspare.drill.run import DEADLINE, Client, Storm, targets_of, through
-from hotspare.drill.scenarios import ENDPOINTS, US, Phase
+from hotspare.drill.run import Client, ScenarioRun, pool_client, targets_of
+from hotspare.drill.scenarios import ENDPOINTS, US, Phase, Scenario
 from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
@@ -37,7 +37,7 @@ from litellm.router import Router
 DEADLINE = 10.0
 DETECTED_AFTER = 3.0
 RUNS = {
-    "outage": (Phase("calm", 2, 20), Phase("outage", 10, 20, "outage", ((US, "status", {"status": 503}),))),
+    "outage": (Phase("normal", 2, 20), Phase("outage", 10, 20, "outage", ((US, "status", {"status": 503}),))),
     "surge": (Phase("surge", 3, 400, "surge"),),
 }
 MODELS = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-20250514"}
@@ -46,22 +46,22 @@ MODELS = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-20250514"}
 def whole_answers(ask: Callable[[str], Awaitable[str]]) -> Client:
     """A client that always returns whole answers: not every client can fail over in streams."""
 
-    async def client(prompt: str, streaming: bool, asked: Asked) -> str:
+    async def client(prompt: str, streaming: bool, record: CallRecord) -> str:
         return await ask(prompt)
 
     return client
 
 
 @asynccontextmanager
-async def hotspare(provider: Provider, storm: Storm) -> AsyncGenerator[Client]:
+async def hotspare(provider: Provider, run: ScenarioRun) -> AsyncGenerator[Client]:
     """A pool with its defaults."""
     async with Pool(targets_of(provider), deadline=DEADLINE) as pool:
-        client = through(pool, storm)
-        yield lambda prompt, streaming, asked: client(prompt, False, asked)
+        client = pool_client(pool, run)
+        yield lambda prompt, streaming, record: client(prompt, False, record)
 
 
 @asynccontextmanager
-async def sdk(provider: Provider, storm: Storm) -> AsyncGenerator[Client]:
+async def sdk(provider: Provider, run: ScenarioRun) -> AsyncGenerator[Client]:
     """The official SDK with one target and its default of two retries."""
     async with openai.AsyncOpenAI(base_url=provider.base_url(ENDPOINTS[0]), api_key=KEY, timeout=DEADLINE) as client:
 
@@ -75,7 +75,7 @@ async def sdk(provider: Provider, storm: Storm) -> AsyncGenerator[Client]:
 
 
 @asynccontextmanager
-async def with_fallbacks(provider: Provider, storm: Storm) -> AsyncGenerator[Client]:
+async def with_fallbacks(provider: Provider, run: ScenarioRun) -> AsyncGenerator[Client]:
     """LangChain's `with_fallbacks`."""
     common: dict[str, Any] = {"api_key": KEY, "max_retries": 0, "timeout": DEADLINE / 2}
     models: list[BaseChatModel] = [
@@ -92,11 +92,11 @@ async def with_fallbacks(provider: Provider, storm: Storm) -> AsyncGenerator[Cli
     yield whole_answers(ask)
 
 
-def router(*, groups: bool) -> Callable[[Provider, Storm], AbstractAsyncContextManager[Client]]:
+def router(*, groups: bool) -> Callable[[Provider, ScenarioRun], AbstractAsyncContextManager[Client]]:
     """LiteLLM's Router: each target as a group of its own with fallbacks, or all in one group with cooldowns and retries."""
 
     @asynccontextmanager
-    async def open_router(provider: Provider, storm: Storm) -> AsyncGenerator[Client]:
+    async def open_router(provider: Provider, run: ScenarioRun) -> AsyncGenerator[Client]:
         wires = {endpoint: endpoint.split("-")[1] for endpoint in ENDPOINTS}
         deployments = [
             {
@@ -133,31 +133,33 @@ async def measure(name: str, provider: Provider) -> dict[str, str]:
     """Run one client through the outage and the surge."""
     row = {"client": name}
     for kind, phases in RUNS.items():
-        scenario = Scenario(about=kind, phases=phases, pools={"all": Policy(deadline=DEADLINE)}, columns=(), cards=())
-        storm = Storm(name, provider, scenario)
-        async with CLIENTS[name](provider, storm) as client, asyncio.TaskGroup() as tasks:
-            detected = tasks.create_task(_detected(storm, provider)) if kind == "outage" else None
-            await storm.play(client)
-        calls = storm.result.of(phases[-1].role)
-        right = [call.seconds for call in calls if call.right]
+        scenario = Scenario(
+            about=kind, phases=phases, pools={"all": Policy(deadline=DEADLINE)}, columns=(), highlights=()
+        )
+        run = ScenarioRun(name, provider, scenario)
+        async with CLIENTS[name](provider, run) as client, asyncio.TaskGroup() as tasks:
+            detected = tasks.create_task(_detected(run, provider)) if kind == "outage" else None
+            await run.play(client)
+        calls = run.result.calls_in(phases[-1].role)
+        latencies = [call.seconds for call in calls if call.correct]
         if detected is not None:
-            begun, before = detected.result()
-            late = sum(call.at >= begun for call in storm.result.calls)
+            start, before = detected.result()
+            late = sum(call.started >= start for call in run.result.calls)
             row |= {
-                "outage: answered": percent(share(call.right for call in calls)),
-                "p99": seconds(quantile(right, 0.99)),
+                "outage: answered": percent(share(call.correct for call in calls)),
+                "p99": seconds(quantile(latencies, 0.99)),
             }
             row |= {"upstream": ratio((_requests(provider) - before) / late)}
         else:
-            row |= {"surge: answered": percent(share(call.right and call.seconds <= PROMPT for call in calls))}
-            row |= {"surge p99": seconds(quantile(right, 0.99))}
+            row |= {"surge: answered": percent(share(call.correct and call.seconds <= ON_TIME for call in calls))}
+            row |= {"surge p99": seconds(quantile(latencies, 0.99))}
     return row
 
 
-async def _detected(storm: Storm, provider: Provider) -> tuple[float, int]:
+async def _detected(run: ScenarioRun, provider: Provider) -> tuple[float, int]:
     """Wait until the outage has lasted `DETECTED_AFTER` seconds; return the time, and the requests made until then."""
-    await asyncio.sleep(RUNS["outage"][0].seconds + DETECTED_AFTER - storm.now())
-    return storm.now(), _requests(provider)
+    await asyncio.sleep(RUNS["outage"][0].seconds + DETECTED_AFTER - run.now())
+    return run.now(), _requests(provider)
 
 
 def _requests(provider: Provider) -> int:

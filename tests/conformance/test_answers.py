@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 from hotspare._classify.rules import classify
-from hotspare._engine.folding import reply_of
 from hotspare.errors import BackendError, InBandError, MalformedAnswer
 from hotspare.outcome import Kind
+from hotspare._engine.folding import reply_of
 from hotspare.providers.response import Incoming, read_whole
 
 from tests.conformance.traffic import (

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from hotspare._classify.rules import classify
-from hotspare._engine.folding import reply_of
 from hotspare.errors import BackendError
 from hotspare.messages import ChatReply
 from hotspare.outcome import Kind, Outcome
 from hotspare.providers.base import Wire
+from hotspare._engine.folding import reply_of
 from hotspare.providers.presets import PRESETS
 from hotspare.providers.response import Incoming, read_whole
 from hypothesis import given, settings

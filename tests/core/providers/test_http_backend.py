@@ -11,7 +11,6 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from hotspare._engine.folding import reply_of
 from hotspare._http import Http
 from hotspare.errors import (
     AttemptTimeout,
@@ -26,6 +25,7 @@ from hotspare.errors import (
 )
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import Kind
+from hotspare._engine.folding import reply_of
 from hotspare.providers.http_backend import HttpBackend, backend_for
 from hotspare.target import Target
 

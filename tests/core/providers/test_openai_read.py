@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from hotspare._engine.folding import chunks_of, reply_of
 from hotspare.errors import BackendError, EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatReply, ChatRequest, Usage
+from hotspare._engine.folding import chunks_of, reply_of
 from hotspare.providers.openai.flavors import FLAVORS
 from hotspare.providers.openai.wire import OpenAIWire
 from hypothesis import given
