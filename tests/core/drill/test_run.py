@@ -141,9 +141,9 @@ def test_rows_without_values_are_left_out() -> None:
     """No surge, no row about it; if one client has a value, the others show a dash."""
     normal = Result("normal", STREAMS, [0.0], [CallRecord(0, 0.0, 0.05, correct=True, attempts=1, done=True)])
     rows = {label: cells for label, *cells in comparison([normal])}
-    assert "surge: latency, p99" not in rows
+    assert "latency in the surge, p99" not in rows
     both = {label: cells for label, *cells in comparison([recorded(), normal])}
-    assert both["surge: latency, p99"] == ["70 ms", "-"]
+    assert both["latency in the surge, p99"] == ["70 ms", "-"]
 
 
 def test_the_longest_gap_of_a_stream() -> None:
@@ -201,7 +201,7 @@ def test_the_report_is_self_contained() -> None:
     Opened().feed(page)
     assert tags.count("table") == 3 and "svg" in tags
     assert "3.0" not in page.split("<svg")[0]
-    for text in ("93.4 %", "plain", "us-east down", "failed attempts at faulted targets", "Hatching"):
+    for text in ("93.4 %", "plain", "us-east down", "attempts wasted on faulted targets", "Hatching"):
         assert text in page
 
 
