@@ -126,7 +126,7 @@ def _json_value(request: Request, prompt: str, prepared: Json) -> Any:
 
 
 def _tool_calls(request: Request, talk: Conversation, prepared: Json) -> list[ToolCall]:
-    """The tools that the prompt, the tool choice or the prepared arguments ask for, each as often as asked."""
+    """The calls that the prompt, the tool choice or the prepared arguments request."""
     continued = talk.continue_requested or (talk.prefilled and talk.answered)
     if not request.tools or request.tool_choice == "none" or continued:
         return []

@@ -54,8 +54,8 @@ class Observer:
 class Connection(asyncio.Protocol):
     """One client's connection: one request at a time, kept alive.
 
-    Every request gets an h11 parser of its own, which starts with the bytes that the one before it did not use: to read
-    on, h11 would otherwise have to be told what was written, and a broken response cannot be described to it.
+    Every request has its own h11 parser, which starts with the bytes that the previous one did not use. One parser for
+    all requests would have to know what was sent in between, and a broken response cannot be described to it.
     """
 
     def __init__(self, handle: Callable[[HttpRequest], Iterator[Step]], observer: Observer) -> None:

@@ -4,7 +4,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 Schema = Mapping[str, Any]
@@ -35,31 +35,88 @@ def sample(schema: Schema, seed: str) -> Any:
     numbers (bounds, multiples), and Gemini's upper-case type names. Optional properties are included down to a depth of
     eight levels, required ones always.
     """
-    return _value(schema, _Context(schema), seed, 0)
+    return _Sampler(schema).value(schema, seed, 0)
 
 
-class _Context:
+class _Sampler:
+    """Samples the parts of one schema; references are looked up in its root."""
+
     def __init__(self, root: Schema) -> None:
-        self.root = root
+        self._root = root
 
-    def resolve(self, schema: Any) -> dict[str, Any]:
+    def value(self, raw: Any, seed: str, depth: int) -> Any:
+        """A value for `raw`, which is `depth` levels below the root."""
+        schema = self._resolve(raw)
+        if "const" in schema:
+            return schema["const"]
+        if schema.get("enum"):
+            values = [v for v in schema["enum"] if v is not None] or schema["enum"]
+            return values[_number(seed) % len(values)]
+        for union in ("anyOf", "oneOf"):
+            if schema.get(union):
+                return self.value(self._branch(schema, union, depth), seed, depth)
+        kind = _kind(schema)
+        if kind == "object":
+            return self._object(schema, seed, depth)
+        if kind == "array":
+            return self._array(schema, seed, depth)
+        return _SCALARS.get(kind, _string)(schema, seed)
+
+    def _resolve(self, schema: Any) -> dict[str, Any]:
         """Follow `$ref` and merge `allOf`. The schema `true` becomes {}."""
         if not isinstance(schema, Mapping):
             return {}
         found = dict(cast("Schema", schema))
         while isinstance(ref := found.pop("$ref", None), str):
-            node: Any = self.root
+            node: Any = self._root
             for part in ref.removeprefix("#").strip("/").split("/"):
                 node = node[part.replace("~1", "/").replace("~0", "~")] if part else node
             found = {**node, **found}
         for part in found.pop("allOf", ()):
-            merged = self.resolve(part)
+            merged = self._resolve(part)
             properties = {**found.get("properties", {}), **merged.get("properties", {})}
             required = [*found.get("required", ()), *merged.get("required", ())]
             found = {**found, **merged}
             if properties:
                 found["properties"], found["required"] = properties, required
         return found
+
+    def _branch(self, schema: Schema, union: str, depth: int) -> Schema:
+        branches = [self._resolve(branch) for branch in schema[union]]
+        real = [branch for branch in branches if branch.get("type") not in ("null", "NULL")] or branches
+        # the first branch is what users mean; the last one usually ends a recursive type (`Node | str`)
+        branch = real[-1] if depth >= _MAX_DEPTH else real[0]
+        rest = {name: v for name, v in schema.items() if name not in (union, "description", "title", "default")}
+        return {**rest, **branch}
+
+    def _object(self, schema: Schema, seed: str, depth: int) -> dict[str, Any]:
+        properties = cast("Mapping[str, Any]", schema.get("properties") or {})
+        required = cast("Sequence[str]", schema.get("required") or ())
+        names = [name for name in properties if depth < _MAX_DEPTH or name in required]
+        made = {name: self.value(properties[name], f"{seed}.{name}", depth + 1) for name in names}
+        extra = schema.get("additionalProperties")
+        for name in required:
+            made.setdefault(name, self.value(extra, f"{seed}.{name}", depth + 1))
+        if not properties and isinstance(extra, Mapping) and depth < _MAX_DEPTH:
+            made["key"] = self.value(extra, f"{seed}.key", depth + 1)
+        return made
+
+    def _array(self, schema: Schema, seed: str, depth: int) -> list[Any]:
+        fixed = cast("Sequence[Any]", schema.get("prefixItems") or ())
+        made = [self.value(item, f"{seed}[{i}]", depth + 1) for i, item in enumerate(fixed)]
+        least = int(schema.get("minItems") or 0)
+        most = int(schema["maxItems"]) if schema.get("maxItems") is not None else max(least, len(made), 2)
+        wanted = max(least, min(most, len(made) or 2)) if depth < _MAX_DEPTH else max(least, len(made))
+        items = schema.get("items")
+        if items is False:
+            return made
+        for number in range(len(made), wanted + 64):  # several tries, if the items must be unique
+            if len(made) >= wanted:
+                break
+            item = self.value(items, f"{seed}[{number}]", depth + 1)
+            if not (schema.get("uniqueItems") and item in made):
+                made.append(item)
+        return made
 
 
 def _number(seed: str) -> int:
@@ -74,70 +131,16 @@ def _kind(schema: Schema) -> str:
         return kind.lower()
     if "properties" in schema:
         return "object"
-    if "items" in schema or "prefixItems" in schema:
-        return "array"
-    return "string"
+    return "array" if "items" in schema or "prefixItems" in schema else "string"
 
 
-def _value(raw: Any, context: _Context, seed: str, depth: int) -> Any:
-    schema = context.resolve(raw)
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("enum"):
-        values = [v for v in schema["enum"] if v is not None] or schema["enum"]
-        return values[_number(seed) % len(values)]
-    for union in ("anyOf", "oneOf"):
-        if schema.get(union):
-            branches = [context.resolve(b) for b in schema[union]]
-            real = [b for b in branches if b.get("type") not in ("null", "NULL")] or branches
-            # the first branch is what users mean; the last one usually ends a recursive type (`Node | str`)
-            branch = real[-1] if depth >= _MAX_DEPTH else real[0]
-            rest = {k: v for k, v in schema.items() if k not in (union, "description", "title", "default")}
-            return _value({**rest, **branch}, context, seed, depth)
-    return _BY_KIND.get(_kind(schema), _string)(schema, context, seed, depth)
-
-
-def _object(schema: Schema, context: _Context, seed: str, depth: int) -> dict[str, Any]:
-    properties = cast("Mapping[str, Any]", schema.get("properties") or {})
-    required = cast("Sequence[str]", schema.get("required") or ())
-    names = [n for n in properties if depth < _MAX_DEPTH or n in required]
-    made = {n: _value(properties[n], context, f"{seed}.{n}", depth + 1) for n in names}
-    extra = schema.get("additionalProperties")
-    for name in required:
-        made.setdefault(name, _value(extra, context, f"{seed}.{name}", depth + 1))
-    if not properties and isinstance(extra, Mapping) and depth < _MAX_DEPTH:
-        made["key"] = _value(extra, context, f"{seed}.key", depth + 1)
-    return made
-
-
-def _array(schema: Schema, context: _Context, seed: str, depth: int) -> list[Any]:
-    fixed = cast("Sequence[Any]", schema.get("prefixItems") or ())
-    made = [_value(s, context, f"{seed}[{i}]", depth + 1) for i, s in enumerate(fixed)]
-    least = int(schema.get("minItems") or 0)
-    most = int(schema["maxItems"]) if schema.get("maxItems") is not None else max(least, len(made), 2)
-    wanted = max(least, min(most, len(made) or 2)) if depth < _MAX_DEPTH else max(least, len(made))
-    items = schema.get("items")
-    if items is False:
-        return made
-    number = len(made)
-    while len(made) < wanted and number < wanted + 64:
-        item = _value(items, context, f"{seed}[{number}]", depth + 1)
-        number += 1
-        if not (schema.get("uniqueItems") and item in made):
-            made.append(item)
-    return made
-
-
-def _string(schema: Schema, context: _Context, seed: str, depth: int) -> str:
-    del context, depth
+def _string(schema: Schema, seed: str) -> str:
     if (known := _FORMATS.get(str(schema.get("format")))) is not None:
         return known
     if isinstance(pattern := schema.get("pattern"), str) and (fitting := _from_pattern(pattern)) is not None:
         return fitting
-    text = _WORDS[_number(seed) % len(_WORDS)]
-    least = int(schema.get("minLength") or 0)
+    text = _WORDS[_number(seed) % len(_WORDS)].ljust(int(schema.get("minLength") or 0), "x")
     most = schema.get("maxLength")
-    text = text.ljust(least, "x") if len(text) < least else text
     return text[: int(most)] if most is not None else text
 
 
@@ -162,8 +165,7 @@ def _bounds(schema: Schema, step: float) -> tuple[float | None, float | None]:
     return (max(lows) if lows else None), (min(highs) if highs else None)
 
 
-def _integer(schema: Schema, context: _Context, seed: str, depth: int) -> int:
-    del context, depth
+def _integer(schema: Schema, seed: str) -> int:
     low, high = _bounds(schema, 1)
     value = float(_number(seed) % 90 + 10)
     value = max(value, low) if low is not None else value
@@ -176,8 +178,7 @@ def _integer(schema: Schema, context: _Context, seed: str, depth: int) -> int:
     return whole
 
 
-def _float(schema: Schema, context: _Context, seed: str, depth: int) -> float:
-    del context, depth
+def _float(schema: Schema, seed: str) -> float:
     low, high = _bounds(schema, 0.25)
     if low is not None and high is not None:
         return (low + high) / 2
@@ -186,21 +187,9 @@ def _float(schema: Schema, context: _Context, seed: str, depth: int) -> float:
     return min(value, high) if high is not None else value
 
 
-def _boolean(schema: Schema, context: _Context, seed: str, depth: int) -> bool:
-    del schema, context, depth
-    return _number(seed) % 2 == 0
-
-
-def _null(schema: Schema, context: _Context, seed: str, depth: int) -> None:
-    del schema, context, seed, depth
-
-
-_BY_KIND: Final = {
-    "object": _object,
-    "array": _array,
-    "string": _string,
+_SCALARS: Final[Mapping[str, Callable[[Schema, str], Any]]] = {
     "integer": _integer,
     "number": _float,
-    "boolean": _boolean,
-    "null": _null,
+    "boolean": lambda schema, seed: _number(seed) % 2 == 0,
+    "null": lambda schema, seed: None,
 }

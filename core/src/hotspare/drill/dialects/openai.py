@@ -180,7 +180,7 @@ def _request(model: str, body: Json) -> Request:
         stop=(stop,) if isinstance(stop, str) else tuple(stop),
         reasoning=_wants_reasoning(body),
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
-        # OpenAI answers anew after a trailing assistant message; Mistral and DeepSeek continue it if it says `prefix`
+        # OpenAI restarts after a trailing assistant message; Mistral and DeepSeek continue it if it has `prefix`
         prefill="continue" if turns and turns[-1].prefix else "restart",
     )
 
