@@ -25,11 +25,12 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Replace the placeholder by the real command, before its arguments are parsed."""
         if args and args[0] in COMMANDS:
-            self.commands[args[0]] = _load(args[0])
+            self.commands[args[0]] = load_command(args[0])
         return super().resolve_command(ctx, args)
 
 
-def _load(name: str) -> Any:
+def load_command(name: str) -> Any:
+    """The command, from its module."""
     module = import_module(f"hotspare._cli.{name}")
     single = typer.Typer(add_completion=False)
     single.command(name, help=module.HELP)(module.run)
