@@ -48,8 +48,8 @@ test: .venv/dev .venv/openai3  ## run all tests; ARGS="…" is passed to pytest
 natives: .venv-natives/done .venv-google/done  ## test frameworks' own models as targets, in environments for SDKs that cannot be installed together
 	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_native.py
 	@.venv-google/bin/python -m pytest -q tests/adapters/langchain/test_native.py tests/adapters/langchain/test_portability.py -k "google or gemini-native"
-lint: .venv/dev  ## check with ruff, and check the import contracts
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+lint: .venv/dev  ## check with ruff, check the import contracts, and find dead code
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/vulture
 types: .venv/dev  ## check the types: mypy --strict and pyright strict
 	@$(BIN)/mypy && $(BIN)/mypy tests/typing && $(BIN)/pyright
 docs: .venv/dev  ## build the documentation

@@ -1,4 +1,4 @@
-"""Prints, behind a run, how many recorded exchanges passed: per provider, and per provider and feature."""
+"""Prints, after a run, how many recorded exchanges passed: by provider, and by feature."""
 
 import re
 from collections import Counter
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.traffic import ALL, NOT_SPOKEN, WIRE
+from tests.conformance.traffic import ALL, NOT_SUPPORTED, WIRE
 
 _MODULES = (
     "tests/conformance/test_answers.py",
@@ -16,7 +16,7 @@ _MODULES = (
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One row a provider. An exchange passed if every test that took it did."""
+    """One row per provider. An exchange passed if all of its tests did."""
     tests = {outcome: _exchanges(terminalreporter, outcome) for outcome in ("passed", "failed", "error")}
     failed = tests["failed"] | tests["error"]
     if not tests["passed"] | failed:
@@ -26,13 +26,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for provider in dict.fromkeys(item.provider for item in passed):
         own = [item for item in passed if item.provider == provider]
         modes = Counter("error" if item.status != 200 else "stream" if item.stream else "plain" for item in own)
-        shows = Counter(feature for item in own for feature in item.features)
-        terminalreporter.line(f"{provider:12} {len(own):3}: {_told(modes)}; {_told(shows)}")
+        features = Counter(feature for item in own for feature in item.features)
+        terminalreporter.line(f"{provider:12} {len(own):3}: {_counts(modes)}; {_counts(features)}")
     terminalreporter.line(
         f"{len(passed)} of {len(ALL)} recorded exchanges were read and passed"
         + (f", failed: {sorted(failed)}" if failed else "")
     )
-    for provider, reason in NOT_SPOKEN.items():
+    for provider, reason in NOT_SUPPORTED.items():
         terminalreporter.line(f"{provider:20} {len(list(Path(WIRE, provider).glob('*.yaml'))):3} not read: {reason}")
 
 
@@ -41,5 +41,5 @@ def _exchanges(reporter: pytest.TerminalReporter, outcome: str) -> set[str]:
     return {found[1] for one in ids if one.startswith(_MODULES) and (found := re.search(r"\[(.+)\]$", one))}
 
 
-def _told(counts: Counter[str]) -> str:
+def _counts(counts: Counter[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.most_common())

@@ -1,7 +1,7 @@
-"""One question through each official SDK, each with its own retries off. Nothing is caught: their exceptions are the point.
+"""One request through each official SDK, with its retries off. Exceptions are not caught: they are what is tested.
 
-Run as a program, it asks for other versions of an SDK than the installed one: `sdks.py NAME URL MODEL…` prints how
-hotspare classifies what each model's question raises, one JSON a line.
+Run as a program, for another version of an SDK than the installed one: `sdks.py NAME URL MODEL…` prints, as one JSON per
+line, how hotspare classifies what the request to each model raises.
 """
 
 import json
@@ -16,7 +16,7 @@ from hotspare.drill.provider import KEY
 
 from tests.support.refusals import NOW
 
-ASK: Any = [{"role": "user", "content": "q"}]
+MESSAGES: Any = [{"role": "user", "content": "q"}]
 
 
 def openai(url: str, model: str, timeout: float = 10, *, stream: bool = False) -> None:
@@ -24,7 +24,7 @@ def openai(url: str, model: str, timeout: float = 10, *, stream: bool = False) -
     import openai
 
     with openai.OpenAI(base_url=url, api_key=KEY, max_retries=0, timeout=timeout) as client:
-        list(client.chat.completions.create(model=model, messages=ASK, stream=stream))
+        list(client.chat.completions.create(model=model, messages=MESSAGES, stream=stream))
 
 
 def anthropic(url: str, model: str, timeout: float = 10, *, stream: bool = False) -> None:
@@ -32,7 +32,7 @@ def anthropic(url: str, model: str, timeout: float = 10, *, stream: bool = False
     import anthropic
 
     with anthropic.Anthropic(base_url=url, api_key=KEY, max_retries=0, timeout=timeout) as client:
-        list(client.messages.create(model=model, max_tokens=99, messages=ASK, stream=stream))
+        list(client.messages.create(model=model, max_tokens=99, messages=MESSAGES, stream=stream))
 
 
 def gemini(url: str, model: str, timeout: float = 10, *, stream: bool = False) -> None:
@@ -51,18 +51,18 @@ def gemini(url: str, model: str, timeout: float = 10, *, stream: bool = False) -
 
 
 def litellm(url: str, model: str, timeout: float = 10, *, stream: bool = False) -> None:
-    """LiteLLM; `model` begins with LiteLLM's own name of the provider."""
+    """LiteLLM; `model` begins with LiteLLM's name of the provider."""
     import litellm
 
     retries = {"num_retries": 0, "max_retries": 0}
-    list(litellm.completion(model, ASK, api_base=url, api_key=KEY, timeout=timeout, stream=stream, **retries))
+    list(litellm.completion(model, MESSAGES, api_base=url, api_key=KEY, timeout=timeout, stream=stream, **retries))
 
 
 SDKS: dict[str, Callable[..., None]] = {"openai": openai, "anthropic": anthropic, "gemini": gemini, "litellm": litellm}
 
 
 def main(name: str, url: str, *models: str) -> None:
-    """Ask for each model."""
+    """One request to each model."""
     for model in models:
         try:
             SDKS[name](url, model)

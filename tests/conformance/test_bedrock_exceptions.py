@@ -1,4 +1,4 @@
-"""Bedrock's failures as botocore raises them, from a server that answers as Bedrock's own service model says."""
+"""Bedrock's errors as botocore raises them, from a server that follows Bedrock's service model."""
 
 import json
 import struct
@@ -15,7 +15,7 @@ from hotspare._classify.rules import classify
 from hotspare.outcome import Kind
 
 from tests.conformance.test_native_exceptions import closed_port
-from tests.support.refusals import BLAME
+from tests.support.refusals import DEFAULT_SCOPE
 
 ROWS = [
     ("ThrottlingException", "Too many requests, please wait before trying again.", Kind.RATE_LIMITED),
@@ -44,10 +44,10 @@ IN_STREAM = [
 
 def event(kind: str, message: str) -> bytes:
     """One exception of an `application/vnd.amazon.eventstream` body."""
-    said = {":message-type": "exception", ":exception-type": kind, ":content-type": "application/json"}
+    fields = {":message-type": "exception", ":exception-type": kind, ":content-type": "application/json"}
     headers = b"".join(
         struct.pack("!B", len(name)) + name.encode() + struct.pack("!BH", 7, len(value)) + value.encode()
-        for name, value in said.items()
+        for name, value in fields.items()
     )
     body = json.dumps({"message": message}).encode()
     prelude = struct.pack("!II", 16 + len(headers) + len(body), len(headers))
@@ -56,7 +56,7 @@ def event(kind: str, message: str) -> bytes:
 
 
 class Bedrock(ThreadingHTTPServer):
-    """Answers every request with what it is told."""
+    """Sends `answer` in response to every request."""
 
     answer: tuple[int, dict[str, str], bytes] = (500, {}, b"")
 
@@ -74,7 +74,7 @@ class Bedrock(ThreadingHTTPServer):
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
+            """Logs nothing."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), self.Handler)
@@ -93,42 +93,42 @@ def bedrock() -> Iterator[Bedrock]:
 
 
 def client(url: str) -> Any:
-    """botocore's own client, its retries off."""
+    """botocore's client, with its retries off."""
     return botocore.session.get_session().create_client(
         "bedrock-runtime", region_name="us-east-1", endpoint_url=url, aws_access_key_id="test", aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}),
     )  # fmt: skip
 
 
-ASK: dict[str, Any] = {"modelId": "m", "messages": [{"role": "user", "content": [{"text": "q"}]}]}
+REQUEST: dict[str, Any] = {"modelId": "m", "messages": [{"role": "user", "content": [{"text": "q"}]}]}
 
 
 @pytest.mark.parametrize(("code", "message", "kind"), ROWS)
 def test_exceptions(code: str, message: str, kind: Kind, bedrock: Bedrock) -> None:
-    """Code, words and the status that Bedrock's model gives this code."""
-    asking = client(bedrock.url)
-    status = asking.meta.service_model.shape_for(code).metadata["error"]["httpStatusCode"]
+    """Each code with its message, and the status that Bedrock's service model has for it."""
+    bedrock_client = client(bedrock.url)
+    status = bedrock_client.meta.service_model.shape_for(code).metadata["error"]["httpStatusCode"]
     bedrock.answer = (status, {"x-amzn-errortype": code}, json.dumps({"message": message}).encode())
-    with pytest.raises(getattr(asking.exceptions, code)) as caught:
-        asking.converse(**ASK)
+    with pytest.raises(getattr(bedrock_client.exceptions, code)) as caught:
+        bedrock_client.converse(**REQUEST)
     found = classify(caught.value)
-    assert (found.kind, found.status, found.fault_scope) == (kind, status, BLAME[kind])
+    assert (found.kind, found.status, found.fault_scope) == (kind, status, DEFAULT_SCOPE[kind])
     assert (found.message, found.code) == (message, code)
 
 
 @pytest.mark.parametrize(("code", "kind"), IN_STREAM)
 def test_exceptions_inside_a_stream(code: str, kind: Kind, bedrock: Bedrock) -> None:
-    """They come as events behind a 200."""
-    kept = {"content-type": "application/vnd.amazon.eventstream"}
-    bedrock.answer = (200, kept, event(code, "The model broke off."))
+    """Events after a 200."""
+    headers = {"content-type": "application/vnd.amazon.eventstream"}
+    bedrock.answer = (200, headers, event(code, "The model aborted."))
     with pytest.raises(botocore.exceptions.EventStreamError) as caught:
-        list(client(bedrock.url).converse_stream(**ASK)["stream"])
+        list(client(bedrock.url).converse_stream(**REQUEST)["stream"])
     assert classify(caught.value).kind is kind
 
 
 def test_no_connection() -> None:
     """An endpoint that cannot be reached."""
     with pytest.raises(botocore.exceptions.EndpointConnectionError) as caught:
-        client(f"http://127.0.0.1:{closed_port()}").converse(**ASK)
+        client(f"http://127.0.0.1:{closed_port()}").converse(**REQUEST)
     found = classify(caught.value)
     assert (found.kind, found.before_connect) == (Kind.TRANSPORT, True)

@@ -1,7 +1,7 @@
-"""Every recorded error, as hotspare meets it on its way, classified as the providers' references say.
+"""Every recorded error is classified as the providers' references say.
 
-The expectation is written here by hand. Those of dialects that reach hotspare through native members are classified from
-the error that their framework would hand over: a status and a body.
+The expected kinds are written here by hand. Errors of APIs without a built-in wire format are classified from what their
+framework raises: a status and a body.
 """
 
 import json
@@ -10,7 +10,7 @@ import pytest
 from hotspare._classify.rules import classify
 from hotspare.errors import InBandError, StatusError
 from hotspare.outcome import Kind
-from hotspare.providers.response import Incoming, read_whole
+from hotspare.providers.response import ResponseParser, read_response
 
 from tests.conformance.traffic import ERRORS, FOREIGN_ERRORS, Recorded, named, needs_recordings
 
@@ -18,8 +18,8 @@ pytestmark = needs_recordings
 
 BY_STATUS = {400: Kind.INVALID, 401: Kind.AUTH, 403: Kind.AUTH, 404: Kind.NOT_FOUND, 413: Kind.INVALID, 422: Kind.INVALID,
              429: Kind.RATE_LIMITED, 500: Kind.SERVER, 503: Kind.SERVER, 529: Kind.SERVER}  # fmt: skip
-"""The kind that each recorded status means, where no word in the body says otherwise."""
-BY_WORDS = {
+"""The kind of each recorded status, unless the body holds one of BY_TEXT."""
+BY_TEXT = {
     "insufficient_quota": Kind.QUOTA,
     "API_KEY_INVALID": Kind.AUTH,
     "model_not_found": Kind.NOT_FOUND,
@@ -29,43 +29,44 @@ BY_WORDS = {
 
 
 def kind_of(item: Recorded) -> Kind:
-    return next((kind for word, kind in BY_WORDS.items() if word in item.text), BY_STATUS[item.status])
+    """The expected kind."""
+    return next((kind for text, kind in BY_TEXT.items() if text in item.text), BY_STATUS[item.status])
 
 
 @named(ERRORS)
 def test_a_recorded_error_is_classified(item: Recorded) -> None:
-    """Streamed or not, it is a StatusError with status, headers and body, of the right kind, in the provider's words."""
-    incoming, raw = Incoming(item.wire, item.asked, item.status, {"x-request-id": "1"}), item.text.encode()
+    """Streamed or not: a StatusError with status, headers and body, the expected kind, and the provider's message."""
+    parser, raw = ResponseParser(item.wire, item.chat_request, item.status, {"x-request-id": "1"}), item.text.encode()
     with pytest.raises(StatusError) as streamed:
-        list(incoming.feed(raw))
-        list(incoming.end())
+        list(parser.feed(raw))
+        list(parser.end())
     with pytest.raises(StatusError) as whole:
-        read_whole(item.wire, item.asked, item.status, {"x-request-id": "1"}, raw)
+        read_response(item.wire, item.chat_request, item.status, {"x-request-id": "1"}, raw)
     for caught in (streamed, whole):
         assert (caught.value.status, caught.value.headers, caught.value.body) == (
             item.status,
             {"x-request-id": "1"},
             raw,
         )
-        found = classify(caught.value, dialect=item.preset.dialect)
+        found = classify(caught.value)
         assert (found.kind, found.status) == (kind_of(item), item.status)
         assert found.message == json.loads(item.text)["error"]["message"][:500]
 
 
 @named(ERRORS)
-def test_the_same_error_inside_a_200_is_no_answer(item: Recorded) -> None:
-    """As some relays send it: the body is read before the status."""
+def test_the_same_error_inside_a_200(item: Recorded) -> None:
+    """As some relays send it: an InBandError, of the same kind if its text or code tells."""
     with pytest.raises(InBandError) as caught:
-        read_whole(item.wire, item.asked, 200, {}, item.text.encode())
-    found = classify(caught.value, dialect=item.preset.dialect)
+        read_response(item.wire, item.chat_request, 200, {}, item.text.encode())
+    found = classify(caught.value)
     assert found.message == json.loads(item.text)["error"]["message"][:500]
-    assert found.kind in (kind_of(item), Kind.SERVER)  # without its status, an error that says nothing is the server's
+    assert found.kind in (kind_of(item), Kind.SERVER)  # without a status, an error whose text says nothing is SERVER
 
 
 @named(FOREIGN_ERRORS)
-def test_errors_of_dialects_that_hotspare_does_not_speak(item: Recorded) -> None:
-    """Kind and status of a real error body."""
+def test_errors_without_a_built_in_wire(item: Recorded) -> None:
+    """The expected kind and status, and a message."""
     error = StatusError("HTTP", status=item.status, body=item.text.encode())
-    found = classify(error, dialect=item.provider.removesuffix("-responses"))
+    found = classify(error)
     assert (found.kind, found.status) == (kind_of(item), item.status)
     assert found.message

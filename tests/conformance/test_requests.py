@@ -1,4 +1,4 @@
-"""Requests that real providers took: read into a ChatRequest and written out again, they are equivalent JSON."""
+"""Requests that real providers accepted: read into a ChatRequest and written again, they are equivalent JSON."""
 
 import json
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from tests.conformance.traffic import ALL, Recorded, named, needs_recordings
 pytestmark = needs_recordings
 
 OWN_TOOLS = {"openrouter/plain-reasoning-1.yaml", "openrouter/stream-text-2.yaml"}
-"""Requests with a tool that only this provider has: it rides in `extra["openai"]["tools"]`."""
-BEYOND_OUR_SHAPE = {
+"""Requests with a tool that only this provider has: it is in `extra["openai"]["tools"]`."""
+NOT_IN_OPENAI_SHAPE = {
     "anthropic/plain-text-2.yaml": "a system message with tool_addition blocks inside the history",
     "anthropic/plain-text-3.yaml": "a system message inside the history",
     "anthropic/plain-tool-call-3.yaml": "a system message inside the history",
@@ -25,13 +25,13 @@ BEYOND_OUR_SHAPE = {
     "anthropic/plain-tool-result-3.yaml": "tool references inside a tool result",
     "anthropic/plain-tool-result-4.yaml": "tool references inside a tool result",
 }
-"""Recorded histories that ride along in `extra`, whole and only for their own dialect: OpenAI's shape has no words for them."""
+"""Recorded histories that OpenAI's shape cannot express: they are in `extra`, whole, for their own dialect."""
 
 
 @named(ALL)
-def test_a_recorded_request_survives_the_way_in_and_out(item: Recorded) -> None:
-    """The same JSON but for synonyms, to the same address, and the target can carry all of it."""
-    dialect, request = item.wire.dialect, item.asked
+def test_a_recorded_request_is_read_and_written_unchanged(item: Recorded) -> None:
+    """The same JSON except for synonyms, the same URL, and no unsupported fields."""
+    dialect, request = item.wire.dialect, item.chat_request
     base = item.url.partition("/publishers/")[0] if "/publishers/" in item.url else item.url.partition("/models/")[0]
     target = Target(f"{item.preset.name}/{item.model}", base_url=base)
     assert item.wire.unsupported(request, target) == ()
@@ -39,18 +39,18 @@ def test_a_recorded_request_survives_the_way_in_and_out(item: Recorded) -> None:
     assert CANONICAL[dialect](written) == CANONICAL[dialect](dict(item.request))
     own = request.extra.get(dialect, {})
     assert ("tools" in own) == (item.name in OWN_TOOLS) or dialect != "openai"
-    assert ("messages" in own or "contents" in own) == (item.name in BEYOND_OUR_SHAPE)
+    assert ("messages" in own or "contents" in own) == (item.name in NOT_IN_OPENAI_SHAPE)
     if dialect == "gemini":
         assert item.wire.url(base, target, stream=item.stream) == item.url
     elif item.stream and dialect == "openai" and item.preset.name != "mistral":
         assert written["stream_options"] == {"include_usage": True}
 
 
-# --- what means the same ---------------------------------------------------------------------------------------------
+# --- equivalent JSON -------------------------------------------------------------------------------------------------
 
 
 def openai(body: dict[str, Any]) -> dict[str, Any]:
-    """Absent, null and empty; both names of the bound; a tool without type; call ids by their order."""
+    """Equal: absent, null and empty; both names of max_tokens; a tool without type; tool-call ids by their order."""
 
     def message(raw: dict[str, Any]) -> dict[str, Any]:
         result = {name: value for name, value in raw.items() if value not in (None, "", [], False)}
@@ -69,7 +69,7 @@ def openai(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(body: dict[str, Any]) -> dict[str, Any]:
-    """One recorded call id is longer than OpenAI allows, and is shortened."""
+    """Ids replaced by their order: one recorded id is longer than OpenAI allows, and is shortened."""
     found = [call["id"] for message in body["messages"] for call in message.get("tool_calls", [])]
     text = json.dumps(body["messages"])
     for number, call_id in enumerate(dict.fromkeys(found)):
@@ -78,7 +78,7 @@ def _renamed(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def anthropic(body: dict[str, Any]) -> dict[str, Any]:
-    """Text and its block; absent and false."""
+    """Equal: text and its block; absent and false."""
 
     def blocks(content: Any) -> Any:
         return [{"type": "text", "text": content}] if isinstance(content, str) else [block(b) for b in content]
@@ -98,7 +98,7 @@ _OPAQUE = {"args", "response", "parameters", "parametersJsonSchema", "responseSc
 
 
 def gemini(value: Any, name: str = "") -> Any:
-    """Google's snake and camel case, its two schema dialects and base64 alphabets, absent and empty."""
+    """Equal: snake and camel case, Google's two schema dialects, both base64 alphabets, absent and empty."""
     if name in _OPAQUE:
         return _schema(value) if "chema" in name or name == "parameters" else value
     if isinstance(value, list):
@@ -121,7 +121,7 @@ def gemini(value: Any, name: str = "") -> Any:
 
 
 def _merged(contents: list[Any]) -> list[Any]:
-    """Neighbours of one role made one: Gemini reads both alike."""
+    """Adjacent contents of one role merged: Gemini reads both alike."""
     result: list[Any] = []
     for content in contents:
         if result and result[-1]["role"] == content["role"]:

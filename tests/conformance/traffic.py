@@ -1,4 +1,4 @@
-"""Recorded exchanges of real providers: which there are, and under which wire hotspare speaks each of them."""
+"""Recorded exchanges with real providers, and the wire format by which hotspare reads each of them."""
 
 import json
 import os
@@ -23,7 +23,7 @@ needs_recordings = pytest.mark.skipif(
 )
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-SPOKEN = {
+PRESET_OF = {
     **{
         name: name
         for name in ("anthropic", "azure", "deepseek", "gemini", "groq", "mistral", "ollama", "openai", "openrouter")
@@ -32,20 +32,20 @@ SPOKEN = {
     "crusoe": "vllm",
     **dict.fromkeys(("cerebras", "heroku", "huggingface", "snowflake", "zai"), "openai-compatible"),
 }
-"""The preset under which each recorded provider is spoken to. Crusoe runs vLLM."""
-NOT_SPOKEN = {
+"""The preset for each recorded provider. Crusoe runs vLLM."""
+NOT_SUPPORTED = {
     "bedrock": "Bedrock's Converse reaches hotspare through native members (boto3, LangChain, LiteLLM)",
     "azure-responses": "the Responses API reaches hotspare through native members",
     "deepseek-responses": "the Responses API reaches hotspare through native members",
     "openai-responses": "the Responses API reaches hotspare through native members",
     "openrouter-responses": "the Responses API reaches hotspare through native members",
 }
-"""Recorded providers that hotspare's own wires do not speak to, each with the reason."""
+"""Recorded providers whose API no built-in wire format covers, each with the reason."""
 
-REFUSED = frozenset({"gemini/plain-refused-1.yaml", "vertex/plain-text-1.yaml"})
-"""Answers that a filter blocked before the first word."""
+BLOCKED = frozenset({"gemini/plain-refused-1.yaml", "vertex/plain-text-1.yaml"})
+"""Answers that a filter blocked before the first content."""
 MALFORMED = "UNEXPECTED_TOOL_CALL"
-"""A Gemini answer ended so, with nothing in it: the model called what it was not offered."""
+"""The finish reason of an empty answer of Gemini's: the model called a tool that the request does not have."""
 BROKEN = "groq/stream-reasoning-1.yaml"
 """A stream that Groq itself ends with an error event."""
 
@@ -62,45 +62,47 @@ class Recorded:
 
     @property
     def provider(self) -> str:
-        """The directory's name."""
+        """The name of the directory."""
         return self.name.partition("/")[0]
 
     @property
     def stream(self) -> bool:
-        """Whether it was asked as a stream."""
+        """Whether the request is for a stream."""
         return "/stream-" in self.name
 
     @property
     def features(self) -> list[str]:
-        """What the file's name says it shows."""
+        """The features in the name of the file."""
         return re.sub(r"^\w+-|-\d+\.yaml$", "", self.name.partition("/")[2]).split("+")
 
     @property
     def model(self) -> str:
-        """The model that was asked: in the body, or in the URL (Gemini)."""
+        """The model: in the body, or in the URL (Gemini)."""
         return str(self.request.get("model") or self.url.rpartition("/models/")[2].partition(":")[0])
 
     @property
     def preset(self) -> Preset:
-        """How hotspare speaks to this provider. Gemini has an endpoint that is compatible with OpenAI's, too."""
+        """The provider's preset. Gemini also has an endpoint that is compatible with OpenAI's."""
         return PRESETS[
-            "openai-compatible" if "/openai/chat/" in self.url and self.provider == "gemini" else SPOKEN[self.provider]
+            "openai-compatible"
+            if "/openai/chat/" in self.url and self.provider == "gemini"
+            else PRESET_OF[self.provider]
         ]
 
     @property
     def wire(self) -> Wire:
-        """The wire it is read through."""
+        """The wire format by which it is read."""
         return self.preset.wire()
 
     @cached_property
-    def asked(self) -> ChatRequest:
-        """The request, as hotspare reads it."""
+    def chat_request(self) -> ChatRequest:
+        """The recorded request as a ChatRequest."""
         return read_request(self.wire, self.request)
 
     @property
     def is_answer(self) -> bool:
-        """Whether it holds an answer: no error, no block, nothing that broke."""
-        return self.status == 200 and self.name not in REFUSED and self.name != BROKEN and MALFORMED not in self.text
+        """Whether it holds an answer: not an error, not blocked, not broken."""
+        return self.status == 200 and self.name not in BLOCKED and self.name != BROKEN and MALFORMED not in self.text
 
 
 def _load(path: Path) -> Iterator[Recorded]:
@@ -120,13 +122,13 @@ def _recorded(providers: Mapping[str, str], pattern: str = "*.yaml") -> list[Rec
     return [item for path in files for item in _load(path)]
 
 
-ALL = _recorded(SPOKEN)
+ALL = _recorded(PRESET_OF)
 ANSWERS = [item for item in ALL if item.is_answer]
 STREAMS = [item for item in ANSWERS if item.stream]
 ERRORS = [item for item in ALL if item.status != 200]
-FOREIGN_ERRORS = [item for item in _recorded(NOT_SPOKEN, "*error-*.yaml") if item.status != 200]
+FOREIGN_ERRORS = [item for item in _recorded(NOT_SUPPORTED, "*error-*.yaml") if item.status != 200]
 
 
 def named(items: list[Recorded]) -> pytest.MarkDecorator:
-    """A parametrization over these exchanges, by their names."""
+    """A parametrization by these exchanges; the ids are their names."""
     return pytest.mark.parametrize("item", items, ids=[item.name for item in items])

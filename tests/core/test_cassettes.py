@@ -19,7 +19,15 @@ GOOD = sorted(name for name in expected() if "/error-" not in name)
 FAILING = ["openai/error-429", "azure/error-500", "anthropic/error-529", "gemini/error-503", "deepseek/error-401"]
 
 
-KINDS = {400: "context_length", 401: "auth", 404: "not_found", 429: "rate_limited", 500: "server", 503: "server", 529: "server"}
+KINDS = {
+    400: "context_length",
+    401: "auth",
+    404: "not_found",
+    429: "rate_limited",
+    500: "server",
+    503: "server",
+    529: "server",
+}
 
 
 def case_of(name: str) -> Case:

@@ -23,9 +23,9 @@ def test_public_names() -> None:
 
     assert set(hotspare.__all__) == {
         "AllTargetsFailed", "AttemptRecord", "Backend", "BackendError", "Breaker", "CallError", "ChatChunk", "ChatReply",
-        "ChatRequest", "ConfigError", "Hedge", "HotspareError", "Kind", "Lease", "MissingExtra", "Outcome", "Policy", "Pool", "PoolClosed",
+        "ChatRequest", "ConfigError", "Hedge", "HotspareError", "Kind", "Lease", "Message", "MessageDict", "MissingExtra", "Outcome", "Policy", "Pool", "PoolClosed",
         "Price", "StreamSummary", "RequestError", "RetryBudget", "Scope", "SecretStr", "Selector", "StreamInterrupted", "Target", "Timeouts",
-        "ToolCall", "ToolCallDelta", "Usage", "__version__", "classify", "portable",
+        "ToolCall", "ToolCallDelta", "Usage", "__version__", "classify", "portable_history",
     }  # fmt: skip
     assert all(getattr(hotspare, name) is not None for name in hotspare.__all__)
 

@@ -1,6 +1,6 @@
-"""How the providers say no: a row for each thing that their error references list, and what it means for failover.
+"""The errors in the providers' references, one row each, and what each means for failover.
 
-`tests/core` reads them as they come over the wire, `tests/conformance` lets the official SDKs and LiteLLM raise them.
+`tests/core` classifies them as HTTP responses, `tests/conformance` as exceptions of the official SDKs and of LiteLLM.
 Sources: platform.openai.com/docs/guides/error-codes, learn.microsoft.com (Azure OpenAI quotas), docs.anthropic.com/en/api/errors,
 ai.google.dev/gemini-api/docs/troubleshooting, openrouter.ai/docs/api/reference/errors-and-debugging, api-docs.deepseek.com.
 """
@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 from hotspare.outcome import Kind, Outcome, Scope
 
 NOW = 1_764_000_000.0
-"""The rows' moment: 2025-11-24T16:00:00Z, a Monday, 08:00 in Los Angeles."""
-BLAME = {
+"""The time of the rows: 2025-11-24T16:00:00Z, a Monday, 08:00 in Los Angeles."""
+DEFAULT_SCOPE = {
     Kind.SERVER: Scope.REGION, Kind.TRANSPORT: Scope.REGION, Kind.TIMEOUT: Scope.TARGET, Kind.RATE_LIMITED: Scope.TARGET,
     Kind.QUOTA: Scope.ACCOUNT, Kind.AUTH: Scope.ACCOUNT, Kind.NOT_FOUND: Scope.TARGET, Kind.CONTEXT_LENGTH: Scope.REQUEST,
     Kind.CONTENT_FILTER: Scope.REQUEST, Kind.INVALID: Scope.REQUEST,
 }  # fmt: skip
-"""Whose fault each kind is, where a row does not know better."""
+"""The scope of each kind, unless the row has another one."""
 
 
 class Row(NamedTuple):
-    """One refusal. `after`: seconds that the provider asks for, or that its quota lasts."""
+    """One error. `after`: seconds to wait, as the provider asks, or until its quota is reset."""
 
     dialect: str
     status: int
@@ -33,18 +33,18 @@ class Row(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The body as it is sent."""
+        """The body as text."""
         return self.body if isinstance(self.body, str) else json.dumps(self.body)
 
     @property
     def wire(self) -> str:
-        """Whose format it comes in."""
+        """The dialect of its wire format."""
         return self.dialect if self.dialect in ("anthropic", "gemini") else "openai"
 
     def check(self, found: Outcome, status: int | None = None) -> None:
-        """What must be known of it, whoever reported it, under another `status` if the reporter changes that."""
+        """Check its outcome; `status`: another status, if an SDK changes it."""
         assert (found.kind, found.status) == (self.kind, status or self.status)
-        assert found.fault_scope == (self.scope or BLAME[self.kind])
+        assert found.fault_scope == (self.scope or DEFAULT_SCOPE[self.kind])
         assert found.retry_after == self.after
         assert "sk-abc123" not in found.message
 

@@ -26,7 +26,7 @@ from hotspare import (
     classify,
 )
 from hotspare._health.breaker import State
-from hotspare._routing.candidates import Choice, Explanation
+from hotspare._routing.explain import Choice, Explanation
 from hotspare.events import Event
 from hotspare.status import PoolHealth, TargetHealth
 from hotspare.testing import ManualClock, ScriptedTarget

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hotspare.messages import ChatChunk as ChatChunk
     from hotspare.messages import ChatReply as ChatReply
     from hotspare.messages import ChatRequest as ChatRequest
+    from hotspare.messages import Message as Message
+    from hotspare.messages import MessageDict as MessageDict
     from hotspare.messages import StreamSummary as StreamSummary
     from hotspare.messages import ToolCall as ToolCall
     from hotspare.messages import ToolCallDelta as ToolCallDelta
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from hotspare.policy import RetryBudget as RetryBudget
     from hotspare.policy import Timeouts as Timeouts
     from hotspare.pool import Pool as Pool
-    from hotspare.providers.history import portable as portable
+    from hotspare.providers.history import portable_history as portable_history
     from hotspare.secret import SecretStr as SecretStr
     from hotspare.selector import Lease as Lease
     from hotspare.selector import Selector as Selector
@@ -51,11 +53,11 @@ _HOMES = {
         "AllTargetsFailed", "BackendError", "CallError", "ConfigError", "HotspareError", "MissingExtra", "PoolClosed",
         "RequestError", "StreamInterrupted",
     ),
-    "messages": ("ChatChunk", "ChatReply", "ChatRequest", "StreamSummary", "ToolCall", "ToolCallDelta", "Usage"),
+    "messages": ("ChatChunk", "ChatReply", "ChatRequest", "Message", "MessageDict", "StreamSummary", "ToolCall", "ToolCallDelta", "Usage"),
     "outcome": ("AttemptRecord", "Kind", "Outcome", "Scope"),
     "policy": ("Breaker", "Hedge", "Policy", "RetryBudget", "Timeouts"),
     "pool": ("Pool",),
-    "providers.history": ("portable",),
+    "providers.history": ("portable_history",),
     "secret": ("SecretStr",),
     "selector": ("Lease", "Selector"),
     "target": ("Price", "Target"),

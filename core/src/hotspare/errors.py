@@ -3,21 +3,21 @@
 ::
 
     HotspareError
-    ├── ConfigError (ValueError)      a pool that cannot be built as written
+    ├── ConfigError (ValueError)      a pool or target with wrong settings
     ├── RequestError (ValueError)     a request that no target could take as written
     ├── MissingExtra (ImportError)    an optional dependency is not installed
     ├── PoolClosed                    the pool was used after close()
-    ├── CallError                     the call was made, and nobody answered it
-    │   ├── AllTargetsFailed          every attempt is inside, in `.attempts`
-    │   └── StreamInterrupted         a stream broke after its first content; `.text` is what came
-    └── BackendError                  one attempt failed (seen by `classify`, listed in `.attempts`)
+    ├── CallError                     the call was made and failed
+    │   ├── AllTargetsFailed          no target answered; `.attempts` lists every attempt
+    │   └── StreamInterrupted         a stream broke after its first content; `.text` is the text so far
+    └── BackendError                  one attempt failed (input of `classify`, listed in `.attempts`)
         ├── StatusError               an HTTP status that is not a success
-        ├── InBandError               an error inside a 200: a body, or an event of a stream
-        ├── MalformedAnswer           HTML, half a JSON, a shape that is not the wire's
-        ├── EmptyAnswer               a complete answer with nothing in it
-        ├── IncompleteAnswer          it ended without the wire's own proof of completion
-        ├── AttemptTimeout            no first token, a stall, or no whole answer in its time
-        └── BodyTooLarge              more bytes than any answer has
+        ├── InBandError               an error inside a 200: in the body, or as an event of a stream
+        ├── MalformedAnswer           HTML, truncated JSON, or JSON of an unexpected shape
+        ├── EmptyAnswer               a complete answer without content
+        ├── IncompleteAnswer          the response ended without proof of completion
+        ├── AttemptTimeout            no first token, a stall, or no whole answer in time
+        └── BodyTooLarge              the response exceeds the size limit
 """
 
 from __future__ import annotations
@@ -34,26 +34,29 @@ class HotspareError(Exception):
 
 
 class Problem(str):
-    """One mistake: where it stands, what stands there, and the way out, as one line."""
+    """One mistake as one line: the path of the field, its value, and a hint how to fix it."""
 
     __slots__ = ()
 
     @classmethod
-    def at(cls, place: str, value: object, way_out: str) -> Problem:
-        """Name the field, the value (shortened) and what to write instead."""
+    def at(cls, path: str, value: object, hint: str) -> Problem:
+        """``path: value hint``; a long value is shortened to 80 characters."""
         shown = repr(value)
-        return cls(f"{place}: {shown if len(shown) <= 80 else shown[:77] + '...'} {way_out}")
+        return cls(f"{path}: {shown if len(shown) <= 80 else shown[:77] + '...'} {hint}")
 
-    def moved(self, before: str, after: str) -> Problem:
-        """Found inside a `before`, placed in `after`: ``target.id: …`` becomes ``targets[2].id: …``."""
-        if self.startswith((f"{before}.", f"{before}:")):
-            rest = self.removeprefix(before)
-            return Problem(after + rest if after else rest.removeprefix("."))
-        return Problem(f"{after}: {self}" if after else self)
+    def replace_prefix(self, old: str, new: str) -> Problem:
+        """The same problem under another path: ``target.id: …`` becomes ``targets[2].id: …``.
+
+        A path that does not begin with `old` is put below `new`.
+        """
+        if self.startswith((f"{old}.", f"{old}:")):
+            rest = self.removeprefix(old)
+            return Problem(new + rest if new else rest.removeprefix("."))
+        return Problem(f"{new}: {self}" if new else self)
 
 
 def did_you_mean(word: str, known: Sequence[str], otherwise: str = "") -> str:
-    """The way out of a misspelt name: the nearest known one, else `otherwise`."""
+    """A hint for a misspelt name: the nearest known one, else `otherwise`."""
     from difflib import get_close_matches
 
     close = get_close_matches(word, known, n=1, cutoff=0.6)
@@ -61,7 +64,7 @@ def did_you_mean(word: str, known: Sequence[str], otherwise: str = "") -> str:
 
 
 class _Problems(HotspareError, ValueError):
-    """Carries every mistake found, not only the first."""
+    """Lists every mistake found, not only the first, in `.problems`."""
 
     def __init__(self, problems: str | Sequence[str]) -> None:
         self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
@@ -69,11 +72,11 @@ class _Problems(HotspareError, ValueError):
 
 
 class ConfigError(_Problems):
-    """A pool that cannot be built as written. `.problems` lists every mistake, each with its place."""
+    """Wrong settings of a pool or a target. `.problems` lists every mistake, each with the path of its field."""
 
 
 class RequestError(_Problems):
-    """A request that no target could take as written. Raised before any network call."""
+    """A request that no target could take as written. Raised before any network call; `.problems` lists every mistake."""
 
 
 class MissingExtra(HotspareError, ImportError):
@@ -88,7 +91,7 @@ class PoolClosed(HotspareError):
 
 
 class CallError(HotspareError):
-    """The call was made, and nobody answered it. `.attempts` lists what was tried, in order."""
+    """The call was made and failed. `.attempts` lists every attempt, in order."""
 
     def __init__(self, message: str, attempts: Sequence[AttemptRecord] = ()) -> None:
         self.attempts = tuple(attempts)
@@ -96,11 +99,11 @@ class CallError(HotspareError):
 
 
 class AllTargetsFailed(CallError):
-    """Every target that was asked failed, or none could be asked.
+    """No target answered: every attempt failed, or no target was available.
 
-    `.attempts` holds target, kind, status, seconds and the provider's own words for each attempt;
-    `.skipped` maps the targets that were not asked to the reason;
-    `.retry_after` is when to come back, in seconds from the raise (None: unknown).
+    `.attempts`: target, kind, status, seconds and the provider's own message of each attempt.
+    `.skipped`: the targets that were not tried, with the reason.
+    `.retry_after`: seconds from now until a call may succeed (None: unknown).
     """
 
     def __init__(
@@ -115,9 +118,9 @@ class AllTargetsFailed(CallError):
         self.retry_after = retry_after
         lines = [message]
         lines += [f"  {a.number}. {a}" for a in attempts]
-        lines += [f"  -  {name}: not asked, {why}" for name, why in self.skipped.items()]
+        lines += [f"  -  {name}: not tried, {reason}" for name, reason in self.skipped.items()]
         if retry_after is not None:
-            lines.append(f"  come back in {retry_after:.1f} s")
+            lines.append(f"  retry after {retry_after:.1f} s")
         super().__init__("\n".join(lines), attempts)
 
 
@@ -130,7 +133,7 @@ class StreamInterrupted(CallError):
 
 
 class BackendError(HotspareError):
-    """One attempt at one target failed. `.body` holds at most the first 64 KiB of what came."""
+    """One attempt at one target failed. `.body` holds the first 64 KiB of the response."""
 
     status: int | None = None
     headers: Mapping[str, str] = {}
@@ -150,18 +153,18 @@ class StatusError(BackendError):
 
 
 class InBandError(BackendError):
-    """An error inside a 200: in the body, or as an event of a stream. `.body` is that error's JSON."""
+    """An error inside a 200: in the body, or as an event of a stream. `.body` holds the error's JSON."""
 
 
 class MalformedAnswer(BackendError):
-    """HTML, half a JSON, or a shape that is not the wire's."""
+    """HTML, truncated JSON, or JSON of an unexpected shape."""
 
 
 class EmptyAnswer(BackendError):
-    """An answer with no text, no tool call and no reason for it.
+    """An answer without text, tool call or refusal, and without a reason that explains it.
 
-    `proven`: the wire's own proof of a regular completion was there. To a request that asks for the rest of a broken
-    answer, that says that nothing was missing.
+    `proven`: whether the wire format's proof of completion was there. When a broken answer is continued, a proven empty
+    answer means that nothing was missing.
     """
 
     def __init__(self, message: str, *, proven: bool = False, body: bytes = b"") -> None:
@@ -170,12 +173,12 @@ class EmptyAnswer(BackendError):
 
 
 class IncompleteAnswer(BackendError):
-    """The answer ended without the wire's own proof of completion."""
+    """The response ended without the wire format's proof of completion."""
 
 
 class AttemptTimeout(BackendError):
-    """No first token, a stall, or no whole answer in the time this attempt had."""
+    """No first token, no further content (a stall), or no whole answer within this attempt's time."""
 
 
 class BodyTooLarge(BackendError):
-    """More bytes than any answer has; reading was stopped."""
+    """The response exceeds the size limit; reading was stopped."""

@@ -1,8 +1,9 @@
-"""What goes in and what comes out, in OpenAI's chat shape: the shape that every framework already speaks.
+"""Requests and answers in the shape of OpenAI's Chat Completions, which every framework can produce.
 
-Messages are plain dicts as OpenAI's Chat Completions documents them, with three additions that let a history move
-between providers: an assistant message may carry `reasoning_content` (text) and `thinking_blocks` (signed blocks, each
-with the `dialect` that signed it), and a tool call may carry `extra_content.google.thought_signature`.
+Messages are plain dicts; `MessageDict` documents their fields for editors and type checkers. Three fields are hotspare's
+own, so that a history can move between providers: an assistant message may carry `reasoning_content` (text) and
+`thinking_blocks` (signed blocks, each with the `dialect` that signed it), and a tool call may carry
+`extra_content.google.thought_signature`.
 """
 
 from __future__ import annotations
@@ -10,31 +11,74 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Required, TypedDict
 
 from hotspare.outcome import AttemptRecord
 
-Message = Mapping[str, Any]
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+Dialect = Literal["openai", "anthropic", "gemini"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+ToolChoice = Literal["auto", "none", "required"] | Mapping[str, Any]
+"""`auto`, `none`, `required`, or ``{"type": "function", "function": {"name": "…"}}``."""
+
+
+class FunctionCallDict(TypedDict):
+    """The function of a tool call; `arguments` is JSON text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCallDict(TypedDict, total=False):
+    """A tool call of an assistant message. `extra_content`: ``{"google": {"thought_signature": "…"}}`` (Gemini)."""
+
+    id: Required[str]
+    type: Literal["function"]
+    function: Required[FunctionCallDict]
+    extra_content: Mapping[str, Any]
+
+
+class MessageDict(TypedDict, total=False):
+    """The fields of a message, all roles together.
+
+    `content`: text, or parts like ``{"type": "text", "text": "…"}`` and
+    ``{"type": "image_url", "image_url": {"url": "https://…"}}``. Of an assistant: `tool_calls`, `refusal`,
+    `reasoning_content`, `thinking_blocks`. Of a tool's result: `tool_call_id`, `is_error`. `cache_control` is Anthropic's.
+    """
+
+    role: Required[Role]
+    content: str | Sequence[str | Mapping[str, Any]] | None
+    name: str
+    tool_calls: Sequence[ToolCallDict]
+    refusal: str | None
+    reasoning_content: str
+    thinking_blocks: Sequence[Mapping[str, Any]]
+    tool_call_id: str
+    is_error: bool
+    cache_control: Mapping[str, Any]
+
+
+Message = MessageDict | Mapping[str, Any]
+"""The type of a message: any mapping, so that plain dicts of every type are accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """One question, in OpenAI's chat shape.
+    """One request, in the shape of OpenAI's Chat Completions.
 
-    `messages`: OpenAI-shaped dicts. `model`: a route, a model alias or a target's name (None: the default route).
-    `tools`, `tool_choice`, `response_format`: as OpenAI's Chat Completions takes them. `max_tokens`: of the answer,
-    reasoning included. `stop`: texts that end the answer. `reasoning_effort`: how hard to think.
-    `extra`: body fields for one dialect only, e.g. ``{"anthropic": {"thinking": {...}}}``; keys are `openai`,
-    `anthropic` and `gemini`. A field that a target's wire cannot carry keeps that target from being asked.
-    `native`: what a framework's adapter hands through to its own backends, untouched and unread by hotspare's wires.
+    `messages`: see `MessageDict`. `model`: a route, a target's name, its model or one of its aliases (None: the default
+    route). `tools`, `tool_choice`, `response_format`: as in Chat Completions. `max_tokens`: upper bound of the answer,
+    reasoning included. `stop`: texts that end the answer. `reasoning_effort`: how much the model is to reason.
+    `extra`: body fields for one dialect only, e.g. ``{"anthropic": {"thinking": {...}}}``; the keys are `openai`,
+    `anthropic` and `gemini`. A target that cannot carry a field of the request is skipped.
+    `native`: what an adapter passes through to its own backends; hotspare's wire formats do not read it.
     """
 
     messages: Sequence[Message]
     model: str | None = None
     tools: Sequence[Mapping[str, Any]] = ()
-    tool_choice: str | Mapping[str, Any] | None = None
+    tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: Mapping[str, Any] | None = None
     temperature: float | None = None
@@ -56,7 +100,7 @@ class RequestFields(TypedDict, total=False):
 
     model: str | None
     tools: Sequence[Mapping[str, Any]] | None
-    tool_choice: str | Mapping[str, Any] | None
+    tool_choice: ToolChoice | None
     parallel_tool_calls: bool | None
     response_format: Mapping[str, Any] | None
     temperature: float | None
@@ -83,9 +127,9 @@ class CallOptions(RequestFields, total=False):
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A function the model wants called. `arguments` is JSON text as the model wrote it.
+    """A function that the model wants called. `arguments` is JSON text as the model wrote it.
 
-    `signature` is Gemini's thought signature, which must come back with the call.
+    `signature`: Gemini's thought signature, which must be sent back with the call.
     """
 
     id: str
@@ -94,7 +138,7 @@ class ToolCall:
     signature: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """OpenAI's shape, as it stands in an assistant message."""
+        """The call in OpenAI's shape, as an item of an assistant message's `tool_calls`."""
         call: dict[str, Any] = {
             "id": self.id,
             "type": "function",
@@ -107,7 +151,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of a streamed tool call. `id` and `name` come with its first piece; `arguments` add up."""
+    """A piece of a streamed tool call. Its first piece has `id` and `name`; the pieces of `arguments` are concatenated."""
 
     index: int
     id: str | None = None
@@ -118,9 +162,9 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer. `input_tokens` counts cached ones too, `output_tokens` counts reasoning too.
+    """Tokens of one answer. `input_tokens` includes cached ones, `output_tokens` includes reasoning.
 
-    `cached_tokens` were read from a prompt cache, `cache_write_tokens` written to one.
+    `cached_tokens`: read from a prompt cache. `cache_write_tokens`: written to one.
     """
 
     input_tokens: int = 0
@@ -145,7 +189,7 @@ class Usage:
 
 
 class _WithAttempts:
-    """What a whole answer and a stream's summary have in common: where the answer came from, and at what price."""
+    """Shared by a whole answer and a stream's summary: the target, its cost, and the attempts."""
 
     __slots__ = ()
     target: str
@@ -158,7 +202,7 @@ class _WithAttempts:
         return sum(one.target != following.target for one, following in pairwise(self.attempts))
 
     def as_metadata(self) -> dict[str, Any]:
-        """Where the answer came from, as plain values: target, failovers, cost (USD), attempts."""
+        """Target, failovers, cost (USD) and attempts as plain values, for JSON and the metadata of frameworks."""
         return {
             "target": self.target,
             "failovers": self.failovers,
@@ -171,10 +215,10 @@ class _WithAttempts:
 class ChatReply(_WithAttempts):
     """A whole answer.
 
-    `text` and `reasoning` are "" where there is none; `refusal` is the model's own refusal text. `thinking` holds
-    signed reasoning blocks to send back with the history. `target` is the name of the target that answered,
-    `attempts` everything that was tried, in order. `cost`: USD, None where no price is known. `raw`: the provider's JSON.
-    `native`: the framework's own answer, where a framework's model stands behind the target.
+    `text`, `reasoning`: "" if there is none. `refusal`: the model's refusal text. `thinking`: signed reasoning blocks, to be
+    sent back with the history. `target`: the name of the target that answered. `attempts`: every attempt, in order.
+    `cost`: USD, None if no price is known. `raw`: the provider's JSON. `native`: the framework's own response, where a
+    framework's model is behind the target.
     """
 
     text: str = ""
@@ -209,12 +253,11 @@ class ChatReply(_WithAttempts):
 
 @dataclass(frozen=True, slots=True)
 class StreamSummary(_WithAttempts):
-    """How a stream was made.
+    """Where the content of a stream came from.
 
-    `target`: where its end came from. `targets`: all that contributed, in order. `splice_points`: the places in the
-    text, in characters, where one took over from another. `attempts`: everything that was tried. `cost`: USD, broken
-    parts estimated; None where a price is not known. `duplicate_tokens`: estimated tokens that were paid more than once
-    because of breaks.
+    `target`: the one that ended it. `targets`: all that contributed, in order. `splice_points`: offsets in the text, in
+    characters, at which the next target continued. `attempts`: every attempt, in order. `cost`: USD, broken attempts
+    estimated; None if a price is not known. `duplicate_tokens`: estimated tokens that were paid twice because of breaks.
     """
 
     target: str
@@ -225,7 +268,7 @@ class StreamSummary(_WithAttempts):
     duplicate_tokens: int = 0
 
     def as_metadata(self) -> dict[str, Any]:
-        """As of a whole answer; a spliced stream also has targets, splice points and duplicate tokens."""
+        """As `ChatReply.as_metadata`; a spliced stream adds targets, splice points and duplicate tokens."""
         values = _WithAttempts.as_metadata(self)
         if self.splice_points:
             values |= {
@@ -238,11 +281,11 @@ class StreamSummary(_WithAttempts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatChunk:
-    """A piece of a streamed answer: what is new since the last one.
+    """A piece of a streamed answer: what is new since the previous chunk.
 
-    Only the last chunk has `finish_reason`, `usage` and `summary`. A backend may yield a chunk with nothing in it (a
-    keep-alive came): it is no progress and is never shown to callers. `native`: the framework's own chunk, where a
-    framework's model stands behind the target and the text was not changed at a seam.
+    Only the last chunk has `finish_reason`, `usage` and `summary`. A backend yields an empty chunk (`IDLE`) for a
+    keep-alive; it is no progress, and callers never see it. `native`: the framework's own chunk, where a framework's model is
+    behind the target and the text was not changed at a splice point.
     """
 
     text: str = ""
@@ -259,9 +302,9 @@ class ChatChunk:
 
     @property
     def is_content(self) -> bool:
-        """Whether this chunk is semantic progress: text, reasoning, a tool call, a refusal."""
+        """Whether this chunk has content: text, reasoning, a tool call or a refusal."""
         return bool(self.text or self.tool_calls or self.reasoning or self.refusal or self.thinking)
 
 
 IDLE = ChatChunk()
-"""Something came over the wire, but no progress: a keep-alive, a ping, an empty role chunk."""
+"""Data without content: a keep-alive, a ping, an empty role chunk."""

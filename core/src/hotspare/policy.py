@@ -271,12 +271,12 @@ def policy_of(policy: Policy | None, given: Mapping[str, Any]) -> Policy:
 _FRACTIONS = frozenset({"failure_ratio", "slow_start_min_share", "max_deadline_fraction", "max_rejection"})
 
 
-def _out_of_range(place: str, group: Any) -> list[Problem]:
+def _out_of_range(path: str, group: Any) -> list[Problem]:
     found: list[Problem] = []
     for knob in fields(group):
         value = getattr(group, knob.name)
         if isinstance(value, int | float) and value < 0:
-            found.append(Problem.at(f"{place}.{knob.name}", value, "must not be negative"))
+            found.append(Problem.at(f"{path}.{knob.name}", value, "must not be negative"))
         elif knob.name in _FRACTIONS and value > 1:
-            found.append(Problem.at(f"{place}.{knob.name}", value, "must be between 0 and 1"))
+            found.append(Problem.at(f"{path}.{knob.name}", value, "must be between 0 and 1"))
     return found

@@ -1,12 +1,22 @@
-"""A string that does not show itself."""
+"""SecretStr: a string that logs, repr and pickles do not show."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
+
+class Secret(Protocol):
+    """Any object that holds a key: hotspare's `SecretStr`, pydantic's, your own."""
+
+    def get_secret_value(self) -> str:
+        """The key itself."""
+        ...
+
 
 class SecretStr:
-    """Holds a key. `str`, `repr`, logs and pickles show stars; `get_secret_value()` gives it.
+    """Holds a key. `str` and `repr` show asterisks, pickling raises TypeError; `get_secret_value()` returns the key.
 
-    Anything else with a `get_secret_value` method (pydantic's `SecretStr`) is taken wherever this is.
+    Any object with a `get_secret_value` method (pydantic's `SecretStr`, for one) is accepted in its place.
     """
 
     __slots__ = ("_value",)
@@ -30,4 +40,4 @@ class SecretStr:
         return hash(self._value)
 
     def __reduce__(self) -> tuple[type, tuple[str]]:
-        raise TypeError("a SecretStr is not pickled: pass the name of an environment variable instead")
+        raise TypeError("a SecretStr cannot be pickled: pass the name of an environment variable instead")

@@ -116,7 +116,7 @@ class Selector:
     def add(self, *targets: Target) -> None:
         """Add targets. Raises ConfigError for a name that is taken."""
         known = [state.target for state in self._states.values()]
-        problems = target_problems(enumerate([*known, *targets]), called=False)
+        problems = target_problems(enumerate([*known, *targets]), check_provider=False)
         if problems:
             raise ConfigError(problems)
         states = [

@@ -1,14 +1,14 @@
-"""Target: one model at one provider, in one region, on one account. Domain: what several targets share and can lose at once."""
+"""Target: one model at one provider, in one region, on one account. Domain: what targets share and can fail together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from hotspare.errors import ConfigError, Problem
-from hotspare.messages import ChatRequest
+from hotspare.secret import Secret
 
 if TYPE_CHECKING:
     from hotspare.backend import Backend
@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 Capability = Literal["tools", "vision", "json_mode", "json_schema", "seed", "reasoning"]
 
 
-class Secret(Protocol):
-    """Anything that keeps a key: hotspare's `SecretStr`, pydantic's, your own."""
-
-    def get_secret_value(self) -> str:
-        """The key itself."""
-        ...
+RequestField = Literal[
+    "messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "temperature", "top_p", "top_k",
+    "max_tokens", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort", "user",
+]  # fmt: skip
+"""The fields of a ChatRequest that a wire format may be unable to carry."""
 
 
 class Price(NamedTuple):
@@ -84,11 +83,11 @@ class Target:
     name: str = ""
     tier: int = 0
     weight: float = 1.0
-    aliases: frozenset[str] = frozenset()
+    aliases: Collection[str] = frozenset()
     context_window: int | None = None
     max_output_tokens: int = 4096
-    missing: frozenset[Capability] = frozenset()
-    droppable: frozenset[str] = frozenset()
+    missing: Collection[Capability] = frozenset()
+    droppable: Collection[RequestField] = frozenset()
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     price: Price | None = None
@@ -119,20 +118,13 @@ class Target:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 found.append(Problem.at(f"target.{name}", value, "must be above 0 tokens"))
-        if self.completion not in (None, "wait", "stream"):
-            found.append(Problem.at("target.completion", self.completion, "must be wait or stream"))
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
             found.append(Problem.at("target.base_url", self.base_url, "must begin with http:// or https://"))
         if self.price is not None and min(p for p in self.price if p is not None) < 0:
             found.append(Problem.at("target.price", tuple(self.price), "must not be negative: USD per million tokens"))
-        known = {knob.name for knob in fields(ChatRequest)}
-        for name in sorted(self.droppable - known):
-            found.append(
-                Problem.at("target.droppable", name, f"is no field of a request; known: {', '.join(sorted(known))}")
-            )
         for name, value in self.headers.items():
             if not (name.isascii() and name.isprintable() and value.isascii() and value.isprintable()):
-                found.append(Problem(f"target.headers.{name!r}: must be printable ASCII, without a line break"))
+                found.append(Problem(f"target.headers.{name!r}: must be printable ASCII without line breaks"))
         return found
 
     @property

@@ -325,7 +325,7 @@ def test_an_error_is_hotspares_and_langchains(kinds: tuple[Kind, ...], cls: type
     assert caught.value.is_retryable == cls.is_retryable
     assert caught.value.attempts == tuple(records)
     assert caught.value.retry_after == 3
-    assert "come back in 3.0 s" in str(caught.value)
+    assert "retry after 3.0 s" in str(caught.value)
 
 
 @pytest.mark.anyio

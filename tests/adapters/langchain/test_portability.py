@@ -143,7 +143,9 @@ def test_cache_marks_reach_claude_only(make: Any, provider: Provider) -> None:
     assert "cache_control" not in str(provider.recorded_requests("b")[-1]["body"])
     claude = Target("anthropic/claude-sonnet-4-5", base_url=provider.base_url("c", "anthropic"), api_key=KEY)
     ChatHotspare(targets=[claude]).invoke([marked])
-    assert provider.recorded_requests("c")[-1]["body"]["messages"][0]["content"][0]["cache_control"] == {"type": "ephemeral"}
+    assert provider.recorded_requests("c")[-1]["body"]["messages"][0]["content"][0]["cache_control"] == {
+        "type": "ephemeral"
+    }
 
 
 def test_results_with_pictures_follow_in_a_user_message(provider: Provider) -> None:

@@ -149,7 +149,7 @@ async def test_a_refused_key_rests_the_account(provider: Provider) -> None:
     strategy.selector._gate.rng.random = lambda: 0.0  # type: ignore[method-assign]
     with pytest.raises(RouterRateLimitError) as caught:
         await call(router)
-    assert "b: not asked, account" in str(caught.value.__cause__)
+    assert "b: not tried, account" in str(caught.value.__cause__)
     resting = [domain for domain in strategy.health().domains if domain.level == "account"]
     assert [domain.reopens_in for domain in resting] == [pytest.approx(300)]
 

@@ -37,7 +37,7 @@ def send(
 def outcome(response: httpx.Response, dialect: str) -> Outcome:
     """How hotspare classifies an error response."""
     error = StatusError("rejected", status=response.status_code, headers=response.headers, body=response.content)
-    return classify(error, dialect=dialect)
+    return classify(error)
 
 
 def text_of(dialect: str, response: httpx.Response) -> str:

@@ -1,4 +1,4 @@
-"""Histories in OpenAI's shape as they come from anywhere, for property tests."""
+"""Histories in OpenAI's shape, written by any provider, for property tests."""
 
 import json
 from typing import Any
@@ -54,14 +54,14 @@ def calls(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def assistants(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """An assistant message and the results of some of its calls, in any order, perhaps with orphans."""
+    """An assistant message and the results of some of its calls, in any order, some without a call."""
     message: dict[str, Any] = {"role": "assistant", "content": draw(st.none() | TEXT | PARTS.map(texts_only))}
-    made = draw(st.lists(calls(), max_size=3))
-    if made:
-        message["tool_calls"] = made
+    tool_calls = draw(st.lists(calls(), max_size=3))
+    if tool_calls:
+        message["tool_calls"] = tool_calls
     if draw(st.booleans()):
         message |= {"thinking_blocks": draw(THINKING), "reasoning_content": "hm"}
-    answered = draw(st.permutations([call["id"] for call in made])) if made else []
+    answered = draw(st.permutations([call["id"] for call in tool_calls])) if tool_calls else []
     answered = answered[: draw(st.integers(0, len(answered)))] + draw(st.lists(CALL_IDS, max_size=1))
     results = [
         {"role": "tool", "tool_call_id": call_id, "content": draw(CONTENT), "is_error": draw(st.booleans())}
@@ -79,4 +79,4 @@ SINGLE = st.builds(
     lambda role, content: [{"role": role, "content": content}], st.sampled_from(["system", "developer"]), TEXT
 ) | CONTENT.map(lambda content: [{"role": "user", "content": content}])
 HISTORIES = st.lists(SINGLE | assistants(), min_size=1, max_size=6).map(lambda groups: [m for g in groups for m in g])
-"""Any mixture of turns: every dialect's ids, signatures, orphans, images in results."""
+"""Any mixture of turns, with the ids, signatures, orphans and images of every dialect."""

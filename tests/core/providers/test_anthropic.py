@@ -1,4 +1,4 @@
-"""AnthropicWire: what it writes, what it cannot carry, how its answers end."""
+"""AnthropicWire: the requests it writes, the fields it cannot carry, the ends of its answers."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from hotspare.target import Target
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.core.providers.fuzzing import REQUEST, almost, fails_as, survives_body, survives_stream
+from tests.core.providers.readers import REQUEST, almost, fails_as, survives_body, survives_stream
 
 WIRE = AnthropicWire()
 HI = [{"role": "user", "content": "hi"}]
@@ -43,7 +43,7 @@ def write(target: Target | None = None, **fields: Any) -> dict[str, Any]:
     ],
 )
 def test_tool_choice(choice: Any, parallel: bool | None, expected: Any) -> None:
-    """Every tool choice has its Anthropic word, parallel use switched off inside it."""
+    """Every tool choice in Anthropic's terms, with parallel use switched off inside it."""
     assert write(tools=[TOOL], tool_choice=choice, parallel_tool_calls=parallel).get("tool_choice") == expected
 
 
@@ -62,7 +62,7 @@ def test_tool_choice(choice: Any, parallel: bool | None, expected: Any) -> None:
     ],
 )
 def test_reasoning_by_generation(model: str, effort: Any, expected: dict[str, Any]) -> None:
-    """Older models get a budget, newer ones an effort they know; the answer's room is not eaten by the budget."""
+    """Older models get a budget, newer ones an effort they know; `max_tokens` is raised by the budget."""
     body = write(claude(model), reasoning_effort=effort)
     assert {name: body[name] for name in ("thinking", "output_config") if name in body} == expected
     assert body["max_tokens"] == 4096 + expected.get("thinking", {}).get("budget_tokens", 0)
@@ -89,22 +89,27 @@ def test_reasoning_by_generation(model: str, effort: Any, expected: dict[str, An
         ("sonnet-4-5", {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, ("messages",)),
     ],
 )
-def test_what_it_cannot_carry_is_named(model: str, fields: dict[str, Any], expected: tuple[str, ...]) -> None:
-    """Nothing is silently dropped: the field's name comes back."""
+def test_unsupported_fields(model: str, fields: dict[str, Any], expected: tuple[str, ...]) -> None:
+    """A field that the wire format cannot carry is reported, never silently dropped."""
     assert WIRE.unsupported(ChatRequest(**{"messages": HI, **fields}), claude(model)) == expected
 
 
-def test_what_the_target_lacks_is_named() -> None:
-    """`Target.lacks` holds whatever the wire could do."""
+def test_what_the_model_cannot_do_is_not_the_wires_concern() -> None:
+    """`Target.missing` is judged by the pool, for every backend alike."""
     image = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a/b.png"}}]}]
     request = ChatRequest(messages=image, tools=[TOOL], response_format=SCHEMA, reasoning_effort="high")
     target = claude(missing={"tools", "vision", "json_schema", "reasoning"})
-    assert WIRE.unsupported(request, target) == ("tools", "messages", "response_format", "reasoning_effort")
-    assert WIRE.unsupported(request, claude()) == ()
+    assert WIRE.unsupported(request, target) == ()
 
 
-def test_extra_is_laid_over_what_hotspare_writes() -> None:
-    """hotspare < the target's extra < the request's; a tagged object is replaced; other dialects' is not sent."""
+def test_prefill_up_to_claude_4_5() -> None:
+    """Later models answer 400 "This model does not support assistant message prefill"."""
+    assert WIRE.prefill(claude("sonnet-4-5"))
+    assert not WIRE.prefill(claude("opus-4-6"))
+
+
+def test_extra_overrides_the_body() -> None:
+    """The target's extra, then the request's, win; an object with a type is replaced; other dialects' is not sent."""
     target = claude(extra={"service_tier": "auto", "metadata": {"a": 1}})
     body = write(
         target,
@@ -117,8 +122,8 @@ def test_extra_is_laid_over_what_hotspare_writes() -> None:
     assert "n" not in body
 
 
-def test_a_schema_is_closed_and_images_and_files_go_along() -> None:
-    """Structured output as `output_config.format`; data and URL images, PDFs; cache control passed on."""
+def test_structured_output_images_and_files() -> None:
+    """`output_config.format` with closed objects; images as data and URL; PDFs; cache control."""
     parts = [
         {"type": "text", "text": "what", "cache_control": {"type": "ephemeral"}},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
@@ -139,8 +144,8 @@ def test_a_schema_is_closed_and_images_and_files_go_along() -> None:
     ]
 
 
-def test_system_texts_from_anywhere_are_one_prompt_and_alone_become_the_question() -> None:
-    """System and developer texts stand in `system`; a request of nothing else is still valid."""
+def test_system_messages_become_the_system_prompt() -> None:
+    """System and developer texts go into `system`; if there are no others, they become the user turn."""
     system = [{"role": "system", "content": "a"}, *HI, {"role": "developer", "content": "b"}]
     assert write(messages=system)["system"] == [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     alone = write(messages=[{"role": "system", "content": "a"}])
@@ -148,8 +153,8 @@ def test_system_texts_from_anywhere_are_one_prompt_and_alone_become_the_question
     assert alone["messages"] == [{"role": "user", "content": [{"type": "text", "text": "a"}]}]
 
 
-def test_a_foreign_tool_loop_is_not_asked_to_think_by_budget() -> None:
-    """A history that ends in results of another model's calls has no signed thinking: no budget is sent."""
+def test_no_thinking_budget_after_tool_calls_of_another_model() -> None:
+    """Such a history has no signed thinking, which Anthropic requires with a budget: none is sent."""
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     loop: list[dict[str, Any]] = [
         *HI,
@@ -163,7 +168,7 @@ def test_a_foreign_tool_loop_is_not_asked_to_think_by_budget() -> None:
 
 
 def test_url_and_headers() -> None:
-    """The path is found from either base URL; keys and tokens have their own header; no key, no header."""
+    """Base URLs with and without a version; a header for keys and one for tokens; none without a key."""
     assert WIRE.url("https://api.anthropic.com", claude(), stream=True) == "https://api.anthropic.com/v1/messages"
     assert WIRE.url("https://relay.example/v1/", claude(), stream=False) == "https://relay.example/v1/messages"
     assert WIRE.headers("k") == {"anthropic-version": "2023-06-01", "x-api-key": "k"}
@@ -196,25 +201,25 @@ OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": 
         ([START, ("", "<html>")], errors.MalformedAnswer),
     ],
 )
-def test_how_a_stream_ends_badly(stream: list[tuple[str, object]], error: type[errors.BackendError]) -> None:
-    """Each bad ending has its own error."""
+def test_streams_without_a_proper_end(stream: list[tuple[str, object]], error: type[errors.BackendError]) -> None:
+    """Each has its own error."""
     fails_as(WIRE, stream, error)
 
 
 def test_an_error_event_keeps_its_body() -> None:
-    """`classify` reads the provider's own words from `.body`."""
+    """`.body` holds the provider's error object, for `classify`."""
     assert json.loads(fails_as(WIRE, [START, ("error", OVERLOADED)], errors.InBandError).body) == OVERLOADED
 
 
 @pytest.mark.parametrize("reason", ["stop_sequence", "max_tokens", "pause_turn"])
-def test_an_empty_answer_with_a_reason_is_whole(reason: str) -> None:
-    """A stop text hit at once, or a budget eaten by thinking, is no failure."""
+def test_an_empty_answer_with_a_reason_is_complete(reason: str) -> None:
+    """A stop text that came first, and thinking that used all of max_tokens, are no failures."""
     reply = WIRE.read({"content": [], "stop_reason": reason, "usage": {}}, REQUEST)
     assert reply.text == ""
 
 
-def test_a_refusal_after_words_is_a_content_filter() -> None:
-    """What was said is kept, with the reason why it ended."""
+def test_a_refusal_after_content_is_a_finish_reason() -> None:
+    """The text so far is kept, with finish reason `content_filter`."""
     body = {"content": [{"type": "text", "text": "No"}], "stop_reason": "refusal"}
     assert WIRE.read(body, REQUEST).finish_reason == "content_filter"
 
@@ -257,13 +262,13 @@ JSON = almost(NAMES, WORDS)
 
 @given(JSON)
 @settings(max_examples=300, deadline=None)
-def test_any_body_is_a_reply_or_our_error(body: object) -> None:
-    """Nothing but hotspare's own errors escapes the reader of bodies."""
+def test_any_body_gives_a_reply_or_a_backend_error(body: object) -> None:
+    """No JSON body raises another exception."""
     survives_body(WIRE, body)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["", *WORDS, "error", "ping"]), st.text(max_size=20) | JSON), max_size=8))
 @settings(max_examples=300, deadline=None)
-def test_any_stream_is_an_answer_or_our_error(stream: list[tuple[str, object]]) -> None:
-    """Nothing but hotspare's own errors escapes the reader of streams."""
+def test_any_stream_gives_a_reply_or_a_backend_error(stream: list[tuple[str, object]]) -> None:
+    """No stream of events raises another exception."""
     survives_stream(WIRE, stream)

@@ -40,4 +40,4 @@ def test_what_is_missing_is_named_with_its_command(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ConfigError, match="unknown provider"):
         Pool([Target("nowhere/m")])
     with pytest.raises(KeyError):
-        plugins.backend_maker("nowhere")
+        plugins.backend_factory("nowhere")

@@ -1,4 +1,4 @@
-"""GeminiWire: what it writes, what it cannot carry, how its answers end."""
+"""GeminiWire: the requests it writes, the fields it cannot carry, the ends of its answers."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from hotspare.target import Target
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.core.providers.fuzzing import REQUEST, almost, fails_as, survives_body, survives_stream
+from tests.core.providers.readers import REQUEST, almost, fails_as, survives_body, survives_stream
 
 WIRE = GeminiWire()
 HI = [{"role": "user", "content": "hi"}]
@@ -27,8 +27,8 @@ def write(target: Target | None = None, **fields: Any) -> dict[str, Any]:
     return WIRE.write(ChatRequest(**{"messages": HI, **fields}), target or gemini(), stream=False)
 
 
-def test_every_sampling_field_has_its_word() -> None:
-    """All of the request's fields stand in `generationConfig`."""
+def test_generation_config() -> None:
+    """Sampling, limits and response format of a request, in Gemini's names."""
     body = write(
         temperature=0,
         top_p=0.5,
@@ -67,7 +67,7 @@ def test_every_sampling_field_has_its_word() -> None:
     ],
 )
 def test_tool_choice(choice: Any, expected: dict[str, Any]) -> None:
-    """Every tool choice has its mode."""
+    """Every tool choice as Gemini's mode."""
     assert write(tools=[TOOL], tool_choice=choice)["toolConfig"] == {"functionCallingConfig": expected}
 
 
@@ -98,13 +98,13 @@ def test_reasoning_by_generation(model: str, effort: Any, expected: dict[str, An
         ("2.5-flash", {"reasoning_effort": "none", "seed": 1, "top_k": 2}, ()),
     ],
 )
-def test_what_it_cannot_carry_is_named(model: str, fields: dict[str, Any], expected: tuple[str, ...]) -> None:
-    """Nothing is silently dropped: the field's name comes back."""
+def test_unsupported_fields(model: str, fields: dict[str, Any], expected: tuple[str, ...]) -> None:
+    """A field that the wire format cannot carry is reported, never silently dropped."""
     assert WIRE.unsupported(ChatRequest(**{"messages": HI, **fields}), gemini(model)) == expected
 
 
 @pytest.mark.parametrize(
-    ("url", "model", "base", "taken"),
+    ("url", "model", "base", "accepted"),
     [
         ("https://a.example/b.png", "3-flash-preview", None, True),
         ("https://a.example/b.png", "2.0-flash", None, False),
@@ -115,19 +115,19 @@ def test_what_it_cannot_carry_is_named(model: str, fields: dict[str, Any], expec
         ("data:image/png;base64,AAAA", "2.0-flash", None, True),
     ],
 )
-def test_image_urls_go_where_they_are_taken(url: str, model: str, base: str | None, taken: bool) -> None:
-    """Data goes everywhere; gs:// to Vertex; https where that API fetches it, with a known media type."""
+def test_image_urls(url: str, model: str, base: str | None, accepted: bool) -> None:
+    """Data is accepted everywhere, gs:// by Vertex, https with a known media type by Vertex and from 2.5 on."""
     request = ChatRequest(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}])
     target = gemini(model, base_url=base)
-    assert WIRE.unsupported(request, target) == (() if taken else ("messages",))
-    if taken:
+    assert WIRE.unsupported(request, target) == (() if accepted else ("messages",))
+    if accepted:
         part = WIRE.write(request, target, stream=False)["contents"][0]["parts"][0]
         media = part.get("inlineData") or part["fileData"]
         assert media["mimeType"] == "image/png"
 
 
-def test_a_call_and_its_signature_come_back_as_they_came() -> None:
-    """A call read from Gemini, with no id of its own, is written as it was; its result behind it."""
+def test_a_call_and_its_signature_are_sent_back_unchanged() -> None:
+    """A call of Gemini's, without an id, is written as it was read, followed by its result."""
     part = {"functionCall": {"name": "f", "args": {"a": 1}}, "thoughtSignature": "c2ln"}
     reply = WIRE.read({"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]}, REQUEST)
     assert reply.finish_reason == "tool_calls"
@@ -137,8 +137,8 @@ def test_a_call_and_its_signature_come_back_as_they_came() -> None:
     assert contents[2]["parts"] == [{"functionResponse": {"name": "f", "response": {"output": "sunny"}}}]
 
 
-def test_extra_is_laid_over_what_hotspare_writes() -> None:
-    """hotspare < the target's extra < the request's, field by field inside `generationConfig`."""
+def test_extra_overrides_the_body() -> None:
+    """The target's extra, then the request's, win, field by field inside `generationConfig`."""
     target = gemini(extra={"generationConfig": {"temperature": 1, "topK": 1}})
     extra = {"gemini": {"generationConfig": {"topK": 2, "responseModalities": ["TEXT"]}}}
     body = write(target, temperature=0, extra=extra)
@@ -180,20 +180,20 @@ def body(reason: str | None, *parts: dict[str, Any]) -> dict[str, Any]:
         ({"candidates": "no"}, errors.MalformedAnswer),
     ],
 )
-def test_how_an_answer_ends_badly(answer: dict[str, Any], error: type[errors.BackendError]) -> None:
-    """Each bad ending has its own error, in a body and in a stream alike."""
+def test_answers_without_a_proper_end(answer: dict[str, Any], error: type[errors.BackendError]) -> None:
+    """Each has its own error, the same in a body and in a stream."""
     with pytest.raises(error):
         WIRE.read(answer, REQUEST)
     fails_as(WIRE, [("", answer)], error)
 
 
-def test_a_block_after_words_is_a_content_filter_and_a_spent_budget_is_length() -> None:
-    """What was said is kept, with the reason why it ended; thinking may have eaten all of max_tokens."""
+def test_finish_reasons_after_content() -> None:
+    """A blocked answer keeps its text; thinking that used all of max_tokens ends with `length`."""
     assert WIRE.read(body("SAFETY", {"text": "No"}), REQUEST).finish_reason == "content_filter"
     assert WIRE.read(body("MAX_TOKENS"), REQUEST).finish_reason == "length"
 
 
-def test_calls_of_one_stream_get_ids_of_their_own() -> None:
+def test_calls_without_ids_get_different_ones() -> None:
     """Two equal calls without ids, in one event or in two, are two calls."""
     reader = WIRE.reader(REQUEST)
     call = {"functionCall": {"name": "f", "args": {}}}
@@ -234,13 +234,13 @@ SHAPED = st.builds(
 
 @given(JSON | SHAPED)
 @settings(max_examples=300, deadline=None)
-def test_any_body_is_a_reply_or_our_error(answer: object) -> None:
-    """Nothing but hotspare's own errors escapes the reader of bodies."""
+def test_any_body_gives_a_reply_or_a_backend_error(answer: object) -> None:
+    """No JSON body raises another exception."""
     survives_body(WIRE, answer)
 
 
 @given(st.lists(st.tuples(st.just(""), st.text(max_size=20) | JSON | SHAPED), max_size=6))
 @settings(max_examples=300, deadline=None)
-def test_any_stream_is_an_answer_or_our_error(stream: list[tuple[str, object]]) -> None:
-    """Nothing but hotspare's own errors escapes the reader of streams."""
+def test_any_stream_gives_a_reply_or_a_backend_error(stream: list[tuple[str, object]]) -> None:
+    """No stream of events raises another exception."""
     survives_stream(WIRE, stream)

@@ -11,6 +11,8 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
+from hotspare import Pool
+from hotspare._engine.folding import reply_of
 from hotspare._http import Http
 from hotspare.errors import (
     AttemptTimeout,
@@ -25,7 +27,6 @@ from hotspare.errors import (
 )
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import Kind
-from hotspare._engine.folding import reply_of
 from hotspare.providers.http_backend import HttpBackend, backend_for
 from hotspare.target import Target
 
@@ -321,28 +322,46 @@ async def test_leaving_a_stream_closes_its_connection(mode: str, server: Server,
     assert await anyio.to_thread.run_sync(gone.wait, 20)
 
 
-def test_fields_that_may_be_dropped_are(server: Server, http: Http) -> None:
-    """`droppable` lets a target leave out what its wire cannot carry, and only that."""
-    request = ChatRequest(
-        messages=[
-            {
-                "role": "user",
-                "content": [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": "u"}}],
-            }
-        ],
-        top_k=5,
-        seed=7,
-        temperature=1,
+RICH = ChatRequest(
+    messages=[
+        {"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": "u"}}]}
+    ],
+    top_k=5,
+    seed=7,
+    temperature=1,
+)
+"""What OpenAI's format cannot carry (`top_k`), and what some models cannot do (images, `seed`)."""
+
+
+def test_unsupported_fields_are_those_of_the_wire_format(server: Server, http: Http) -> None:
+    """The backend judges neither `Target.missing` nor `Target.droppable`: the pool does."""
+    assert backend(server, http, missing={"vision", "seed"}, droppable={"top_k"}).unsupported(RICH) == ("top_k",)
+
+
+def test_droppable_fields_are_left_out(server: Server) -> None:
+    """A pool leaves out what the target cannot be sent and may drop, and nothing else."""
+    target = Target(
+        "openai/m",
+        base_url=server.url,
+        api_key="k",
+        missing={"vision", "seed"},
+        droppable={"top_k", "seed", "messages", "temperature"},
     )
-    strict, lenient = backend(server, http, missing={"vision", "seed"}), backend(
-        server, http, missing={"vision", "seed"}, droppable={"top_k", "seed", "messages", "temperature"}
-    )  # fmt: skip
-    assert set(strict.unsupported(request)) == {"top_k", "messages", "seed"}
-    assert lenient.unsupported(request) == ()
-    assert lenient.send(request, timeout=20).text == "Hello"
+    with Pool([target]) as pool:
+        assert pool.chat(RICH).text == "Hello"
     assert server.seen[0].body == {
-        "model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}], "temperature": 1,
-    }  # fmt: skip
+        "model": "m",
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}],
+        "temperature": 1,
+    }
+
+
+def test_a_target_that_cannot_be_sent_a_field_is_not_called(server: Server) -> None:
+    """Without `droppable` the request is refused, with the names of the fields."""
+    target = Target("openai/m", base_url=server.url, api_key="k", missing={"vision", "seed"})
+    with Pool([target]) as pool, pytest.raises(RequestError, match="top_k, messages, seed"):
+        pool.chat(RICH)
+    assert server.seen == []
 
 
 def test_what_json_has_no_words_for_never_leaves(server: Server, http: Http) -> None:

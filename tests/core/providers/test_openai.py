@@ -1,4 +1,4 @@
-"""What the chat completions wire writes for each provider, what it cannot carry, and histories from anywhere."""
+"""OpenAIWire: the requests it writes for each provider, the fields it cannot carry, and histories of other providers."""
 
 import json
 import re
@@ -22,7 +22,7 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments
 
 
 def target(name: str, **fields: Any) -> Target:
-    """`openai/gpt-4.1` as a target; a bare provider gets a model called `m`."""
+    """The target of this id; a provider without a model gets the model `m`."""
     return Target(name if "/" in name else f"{name}/m", **fields)
 
 
@@ -35,12 +35,12 @@ def written(name: str, *, stream: bool = False, **fields: Any) -> dict[str, Any]
     return wire(name).write(request, target(name), stream=stream)
 
 
-def refused(name: str, **fields: Any) -> tuple[str, ...]:
+def unsupported(name: str, **fields: Any) -> tuple[str, ...]:
     return wire(name).unsupported(ChatRequest(**{"messages": HI, **fields}), target(name))
 
 
-def test_everything_openai_takes() -> None:
-    """Every field of a request, in OpenAI's own names, and nothing more."""
+def test_all_fields_of_openai() -> None:
+    """Every field of a request under OpenAI's name, and no other field."""
     fields: dict[str, Any] = {
         "tools": [TOOL],
         "tool_choice": {"type": "function", "function": {"name": "f"}},
@@ -55,7 +55,7 @@ def test_everything_openai_takes() -> None:
         "presence_penalty": 0.2,
         "user": "u",
     }
-    assert refused("openai/gpt-4.1", **fields) == ()
+    assert unsupported("openai/gpt-4.1", **fields) == ()
     assert written("openai/gpt-4.1", **fields) == {"model": "gpt-4.1", "messages": HI, **fields}
     assert written("openai/gpt-4.1") == {"model": "gpt-4.1", "messages": HI}
 
@@ -86,9 +86,9 @@ def test_everything_openai_takes() -> None:
         ("openai/gpt-4.1", {"tool_choice": "none"}, {}),
     ],
 )
-def test_each_providers_words(name: str, fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    """One field, as each provider calls it."""
-    assert refused(name, **fields) == ()
+def test_fields_by_provider(name: str, fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A field of the request, as each provider names it."""
+    assert unsupported(name, **fields) == ()
     body = written(name, **fields)
     assert {field: body[field] for field in body if field not in ("model", "messages")} == expected
 
@@ -119,35 +119,34 @@ def test_each_providers_words(name: str, fields: dict[str, Any], expected: dict[
         ("openrouter", {"messages": [{"role": "user", "content": [{"type": "video_url"}]}]}, set()),
     ],
 )
-def test_what_a_provider_cannot_carry_is_named(name: str, fields: dict[str, Any], expected: set[str]) -> None:
-    """Never silently dropped: the field's name keeps the target from being asked."""
-    assert set(refused(name, **fields)) == expected
+def test_unsupported_fields(name: str, fields: dict[str, Any], expected: set[str]) -> None:
+    """A field that a provider cannot carry is reported, never silently dropped."""
+    assert set(unsupported(name, **fields)) == expected
 
 
-def test_what_a_target_lacks_is_named() -> None:
-    """`Target.lacks` names the fields that need what the model cannot do."""
-    poor = target("vllm", missing={"tools", "vision", "json_mode", "json_schema", "seed", "reasoning"})
-    rich = ChatRequest(
+def test_what_the_model_cannot_do_is_not_the_wires_concern() -> None:
+    """`Target.missing` is judged by the pool, for every backend alike."""
+    limited = target("vllm", missing={"tools", "vision", "json_mode", "json_schema", "seed", "reasoning"})
+    request = ChatRequest(
         messages=[{"role": "user", "content": [IMAGE]}],
         tools=[TOOL],
         response_format=SCHEMA,
         seed=1,
         reasoning_effort="low",
     )
-    expected = {"tools", "messages", "response_format", "seed", "reasoning_effort"}
-    assert set(wire("vllm").unsupported(rich, poor)) == expected
-    assert wire("vllm").unsupported(ChatRequest(messages=HI), poor) == ()
+    assert wire("vllm").unsupported(request, limited) == ()
+    assert not wire("vllm").prefill(limited)
 
 
-def test_a_streams_usage_is_asked_for_where_it_must() -> None:
-    """`stream_options` for all but Mistral, which sends usage anyway and rejects unknown fields."""
+def test_usage_of_streams_is_requested() -> None:
+    """With `stream_options`, except from Mistral, which always sends usage and rejects unknown fields."""
     assert written("openai/gpt-4.1", stream=True)["stream_options"] == {"include_usage": True}
     assert "stream_options" not in written("mistral", stream=True)
     assert written("mistral", stream=True)["stream"] is True
 
 
-def test_extra_is_laid_over_and_the_requests_wins() -> None:
-    """The target's `extra`, then the request's for this dialect; other dialects' stay out."""
+def test_extra_overrides_the_body() -> None:
+    """The target's `extra`, then the request's for this dialect, win; other dialects' is not sent."""
     request = ChatRequest(messages=HI, temperature=0.5, extra={"openai": {"n": 2}, "anthropic": {"x": 1}})
     body = wire("groq").write(request, target("groq", extra={"n": 1, "service_tier": "flex"}), stream=False)
     assert body == {"model": "m", "messages": HI, "temperature": 0.5, "n": 2, "service_tier": "flex"}
@@ -174,7 +173,7 @@ def messages(name: str) -> list[dict[str, Any]]:
 
 
 def test_a_foreign_history_at_openai() -> None:
-    """Ids of 40 characters in call and result, no signatures, no reasoning, no fields of ours."""
+    """Ids of at most 40 characters, in call and result; no signatures, no reasoning, no fields of hotspare's own."""
     system, user, called, result, refusal = messages("openai/gpt-4.1")
     assert system["role"] == "developer"
     assert user == {"role": "user", "content": "hi"}
@@ -188,7 +187,7 @@ def test_a_foreign_history_at_openai() -> None:
 
 
 def test_a_foreign_history_elsewhere() -> None:
-    """No developer role, refusals as text; Mistral's nine letters; DeepSeek's plain text and reasoning."""
+    """No developer role; refusals as text; Mistral's ids of nine characters; DeepSeek's plain text and reasoning."""
     for name in ("mistral", "deepseek", "groq", "openai-compatible"):
         system, _, called, result, refusal = messages(name)
         assert system["role"] == "system"
@@ -201,7 +200,7 @@ def test_a_foreign_history_elsewhere() -> None:
     assert messages("vllm")[2]["reasoning"] == "hm"
 
 
-def test_openrouters_own_history_goes_back_whole() -> None:
+def test_openrouters_own_history_is_sent_back_unchanged() -> None:
     """Reasoning details that OpenRouter signed, and cache control, are sent to OpenRouter."""
     block = {"type": "reasoning.text", "text": "hm", "signature": "s", "index": 0}
     cached = {"type": "text", "text": "long", "cache_control": {"type": "ephemeral"}}
@@ -216,8 +215,8 @@ def test_openrouters_own_history_goes_back_whole() -> None:
     assert "reasoning_details" not in elsewhere[1]
 
 
-def test_google_reads_its_own_signatures() -> None:
-    """Behind Google's OpenAI endpoint a thought signature goes back with its call."""
+def test_googles_own_signatures_are_sent_back() -> None:
+    """Google's OpenAI endpoint gets a thought signature back with its call."""
     signed = {**CALL, "extra_content": {"google": {"thought_signature": "s"}}}
     result = {"role": "tool", "tool_call_id": "call_1", "content": ""}
     history: list[dict[str, Any]] = [*HI, {"role": "assistant", "tool_calls": [signed]}, result]
@@ -228,8 +227,8 @@ def test_google_reads_its_own_signatures() -> None:
 
 @pytest.mark.parametrize("name", ["openai/gpt-4.1", "mistral", "deepseek", "openrouter", "openai-compatible"])
 @given(HISTORIES)
-def test_any_history_is_valid_everywhere(name: str, history: list[dict[str, Any]]) -> None:
-    """Whoever wrote it: calls answered right behind, ids of the provider's kind, arguments an object, known fields."""
+def test_any_history_is_valid_at_every_provider(name: str, history: list[dict[str, Any]]) -> None:
+    """Results follow their calls, ids are valid, arguments are objects, and all fields are known."""
     waiting: list[str] = []
     pattern = r"[A-Za-z0-9]{9}" if name == "mistral" else r"[!-~]{1,40}"
     known = {"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "reasoning_content", "reasoning"}
@@ -268,21 +267,21 @@ def test_any_history_is_valid_everywhere(name: str, history: list[dict[str, Any]
         ),
     ],
 )
-def test_where_to_post(name: str, base_url: str, expected: str) -> None:
-    """Base URLs as people write them, and Azure's two APIs."""
+def test_urls(name: str, base_url: str, expected: str) -> None:
+    """Base URLs with and without a path, and Azure's two APIs."""
     assert wire(name).url(base_url, target(name), stream=True) == expected
 
 
 def test_authentication() -> None:
-    """A bearer; for Azure its own header, but an Entra token as a bearer; none without a key."""
+    """A bearer token; for Azure `api-key`, but an Entra token as a bearer token; nothing without a key."""
     assert wire("groq").headers("k") == {"authorization": "Bearer k"}
     assert wire("azure").headers("k") == {"api-key": "k"}
     assert wire("azure").headers("ey.jw.t") == {"authorization": "Bearer ey.jw.t"}
     assert wire("vllm").headers(None) == {}
 
 
-def test_a_request_read_in_is_the_same() -> None:
-    """`read_request` is the reverse of `write`; what has no field rides in `extra`."""
+def test_a_request_can_be_read_back() -> None:
+    """`read_request` is the reverse of `write`; fields that ChatRequest does not have go into `extra`."""
     body = {
         "model": "m", "messages": HI, "max_completion_tokens": 5, "stop": "END", "stream": True, "logprobs": True,
         "tools": [TOOL], "tool_choice": "required", "reasoning_effort": "low", "random_seed": 3,
@@ -295,8 +294,8 @@ def test_a_request_read_in_is_the_same() -> None:
     assert read_request(wire("mistral"), body, model="other").model == "other"
 
 
-def test_files_by_url_are_not_taken() -> None:
-    """Data, and the id of an upload, but no link: OpenAI's reference knows `file_data`, `file_id` and `filename` only."""
-    for file, lacking in (({"file_id": "https://example.com/a.pdf"}, ("messages",)), ({"file_id": "file-123"}, ())):
+def test_files_by_url_are_not_supported() -> None:
+    """Data and the id of an upload are; OpenAI's reference has `file_data`, `file_id` and `filename` only."""
+    for file, expected in (({"file_id": "https://example.com/a.pdf"}, ("messages",)), ({"file_id": "file-123"}, ())):
         message = {"role": "user", "content": [{"type": "file", "file": file}]}
-        assert refused("openai", messages=[message]) == lacking
+        assert unsupported("openai", messages=[message]) == expected

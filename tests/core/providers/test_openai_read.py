@@ -1,18 +1,18 @@
-"""What the chat completions wire reads: whole answers and streams, every provider's quirks, and what is no answer."""
+"""OpenAIWire: the answers it reads, whole and streamed, with the deviations of each provider, and the errors."""
 
 import json
 from typing import Any
 
 import pytest
+from hotspare._engine.folding import chunks_of, reply_of
 from hotspare.errors import BackendError, EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatReply, ChatRequest, Usage
-from hotspare._engine.folding import chunks_of, reply_of
 from hotspare.providers.openai.flavors import FLAVORS
 from hotspare.providers.openai.wire import OpenAIWire
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.providers.fuzzing import REQUEST, almost, fails_as, feed, survives_body, survives_stream
+from tests.core.providers.readers import REQUEST, almost, fails_as, feed, survives_body, survives_stream
 
 OPENAI = OpenAIWire()
 ANY = OpenAIWire(FLAVORS["openai-compatible"])
@@ -76,8 +76,8 @@ def test_a_plain_answer() -> None:
         ({"prompt_tokens": None, "completion_tokens": "2"}, Usage()),
     ],
 )
-def test_usage_of_every_kin(usage: object, expected: Usage) -> None:
-    """Where DeepSeek, Mistral, Together and OpenRouter put cached tokens; xAI counts reasoning only in the total."""
+def test_usage_by_provider(usage: object, expected: Usage) -> None:
+    """The fields of DeepSeek, Mistral, Together and OpenRouter for cached tokens; xAI counts reasoning in the total only."""
     assert read({"content": "Hi"}, usage=usage).usage == expected
 
 
@@ -96,7 +96,7 @@ def test_usage_of_every_kin(usage: object, expected: Usage) -> None:
     ],
 )
 def test_finish_reasons(message: dict[str, Any], reason: str | None, finish: str) -> None:
-    """Other words for OpenAI's four reasons; a forced call ends with `stop` at OpenAI, but is a call."""
+    """Other names of OpenAI's four reasons; a forced call, which OpenAI ends with `stop`, is `tool_calls`."""
     assert read(message, reason).finish_reason == finish
 
 
@@ -111,21 +111,21 @@ def test_finish_reasons(message: dict[str, Any], reason: str | None, finish: str
     ],
 )
 def test_tool_calls(call: dict[str, Any], expected: tuple[str, str, str]) -> None:
-    """Arguments are the model's own text; an object becomes text, nothing becomes {}."""
+    """Arguments stay the model's own text; an object becomes text; none become {}."""
     (found,) = read({"tool_calls": [call]}, "tool_calls").tool_calls
     assert (found.id, found.name, found.arguments) == expected
 
 
-def test_calls_without_ids_get_stable_ones() -> None:
-    """A call without an id gets one, the same at each reading, another for another call."""
+def test_calls_without_ids_get_some() -> None:
+    """The id is the same each time the answer is read, and different for each call."""
     nameless = {name: value for name, value in CALL.items() if name != "id"}
     first, second = read({"tool_calls": [nameless, nameless]}).tool_calls
     assert first.id != second.id
     assert (first, second) == read({"tool_calls": [nameless, nameless]}).tool_calls
 
 
-def test_a_gemini_signature_stays_with_its_call() -> None:
-    """Google's OpenAI endpoint signs calls; the signature is in the reply's message again."""
+def test_a_signature_of_gemini_is_kept_with_its_call() -> None:
+    """Google's OpenAI endpoint signs calls; the reply's message has the signature."""
     extra = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
     reply = read({"tool_calls": [{**CALL, **extra}]})
     assert reply.tool_calls[0].signature == "c2ln"
@@ -147,14 +147,14 @@ def test_a_gemini_signature_stays_with_its_call() -> None:
         {"content": [{"type": "thinking", "thinking": "2+2"}, "4"]},
     ],
 )
-def test_reasoning_wherever_it_stands(message: dict[str, Any]) -> None:
-    """DeepSeek's, Groq's, OpenRouter's and Mistral's places for reasoning, whole and streamed."""
+def test_reasoning_by_provider(message: dict[str, Any]) -> None:
+    """The fields of DeepSeek, Groq, OpenRouter and Mistral for reasoning, whole and streamed."""
     reply, stream = read(message), streamed(event(message), END)
     assert (reply.text, reply.reasoning) == (stream.text, stream.reasoning) == ("4", "2+2")
 
 
-def test_openrouters_signed_reasoning_is_kept_for_openrouter_only() -> None:
-    """Reasoning details are gathered from a stream's pieces and carry their dialect."""
+def test_signed_reasoning_of_openrouter() -> None:
+    """The pieces of a stream are joined and marked with their dialect; other providers' details are not kept."""
     pieces = [
         {"type": "reasoning.text", "index": 0, "text": "2+", "format": "anthropic-claude-v1"},
         {"type": "reasoning.text", "index": 0, "text": "2", "signature": None},
@@ -183,7 +183,7 @@ def test_openrouters_signed_reasoning_is_kept_for_openrouter_only() -> None:
     ],
 )
 def test_errors_inside_a_200(bad: dict[str, Any]) -> None:
-    """Every shape of an error body is an InBandError in the provider's words, whatever else stands beside it."""
+    """Every shape of an error body is an InBandError with the provider's message, whatever else the body holds."""
     with pytest.raises(InBandError, match="slow down") as caught:
         OPENAI.read(bad, REQUEST)
     assert b"slow down" in caught.value.body
@@ -207,14 +207,14 @@ def test_errors_inside_a_200(bad: dict[str, Any]) -> None:
         (body({"tool_calls": [{"id": "c", "function": {}}]}), MalformedAnswer),
     ],
 )
-def test_what_is_no_answer(bad: dict[str, Any], error: type[BackendError]) -> None:
-    """Broken off, empty, blocked or of another shape."""
+def test_invalid_answers(bad: dict[str, Any], error: type[BackendError]) -> None:
+    """Aborted, empty, blocked, or of another shape."""
     with pytest.raises(error):
         OPENAI.read(bad, REQUEST)
 
 
-def test_empty_answers_that_are_right() -> None:
-    """Nothing but calls, a refusal, the bound on tokens, or a stop text that came at once."""
+def test_valid_answers_without_text() -> None:
+    """A refusal, the limit on tokens, or a stop text that came first."""
     assert read({"content": None, "refusal": "No."}).refusal == "No."
     assert read({"content": ""}, "length").finish_reason == "length"
     stopping = ChatRequest(messages=[], stop=["4"])
@@ -224,7 +224,7 @@ def test_empty_answers_that_are_right() -> None:
 
 
 def test_a_stream() -> None:
-    """Role chunks are no progress; usage comes behind the finish reason; other choices are passed over."""
+    """Role chunks are no content; usage follows the finish reason; other choices are ignored."""
     usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
     other = {"choices": [{"index": 1, "delta": {"content": "Ho"}}]}
     reply = streamed(
@@ -236,7 +236,7 @@ def test_a_stream() -> None:
 
 
 @pytest.mark.parametrize("place", ["x_groq", "choice"])
-def test_usage_in_odd_places(place: str) -> None:
+def test_usage_of_streams_by_provider(place: str) -> None:
     """Groq's `x_groq.usage`, and Moonshot's usage inside the choice."""
     usage = {"prompt_tokens": 3, "completion_tokens": 2}
     choice = {"delta": {}, "finish_reason": "stop", "usage": usage if place == "choice" else None}
@@ -296,15 +296,15 @@ STREAMED_CALLS: dict[str, list[tuple[str, object]]] = {
 
 
 @pytest.mark.parametrize("events", STREAMED_CALLS.values(), ids=STREAMED_CALLS)
-def test_streamed_calls_however_they_come(events: list[tuple[str, object]]) -> None:
-    """Two calls, in every provider's way of streaming them, are the same two calls."""
+def test_streamed_calls_by_provider(events: list[tuple[str, object]]) -> None:
+    """Two calls, streamed in the way of each provider, are the same two calls."""
     reply = streamed(*events, END)
     assert [(c.id, c.name, c.arguments) for c in reply.tool_calls] == [("a", "f", '{"x": 1}'), ("b", "g", "{}")]
     assert reply.finish_reason == "tool_calls"
 
 
 def test_streamed_calls_without_ids() -> None:
-    """Two whole calls without index and id are two calls with ids of their own; the legacy field is one call."""
+    """Two whole calls without index and id get different ids; the legacy field `function_call` is one call."""
     first, second = streamed(piece(name="f", arguments="{}"), piece(name="f", arguments="{}"), END).tool_calls
     assert first.id != second.id
     legacy = [event({"function_call": {"name": "f", "arguments": ""}}), event({"function_call": {"arguments": "{}"}})]
@@ -332,21 +332,21 @@ def test_streamed_calls_without_ids() -> None:
         ([piece(index=0, id="a", name="f", arguments='{"x'), ("message", "{"), END], MalformedAnswer),
     ],
 )
-def test_streams_that_are_no_answer(events: list[tuple[str, object]], error: type[BackendError]) -> None:
-    """Without the wire's own proof of completion, or with a hole in a call, a stream is a break."""
+def test_invalid_streams(events: list[tuple[str, object]], error: type[BackendError]) -> None:
+    """Without proof of completion, or with an incomplete call, a stream ends in an error."""
     fails_as(OPENAI, events, error)
 
 
-def test_done_proves_only_where_nothing_better_comes() -> None:
-    """A compatible server that knows no finish reason (Snowflake) ends with [DONE]; half a call does not."""
+def test_done_completes_a_stream_without_finish_reason() -> None:
+    """Of a compatible server without finish reasons (Snowflake); but not if a call is incomplete."""
     assert streamed(event({"content": "Hi"}), DONE, wire=ANY).finish_reason == "stop"
     assert streamed(piece(index=0, id="a", name="f", arguments="{}"), DONE, wire=ANY).finish_reason == "tool_calls"
     fails_as(ANY, [piece(index=0, id="a", name="f", arguments='{"x'), DONE], IncompleteAnswer)
     fails_as(ANY, [event({"role": "assistant"}), DONE], IncompleteAnswer)
 
 
-def test_a_malformed_chunk_is_passed_over_in_a_whole_stream() -> None:
-    """Garbage between events does no harm when the finish reason comes."""
+def test_a_malformed_event_in_a_complete_stream_is_ignored() -> None:
+    """The finish reason proves that nothing is missing."""
     garbage = [("message", '{"cho'), ("message", "null"), ("message", '{"choices": [7]}'), event(7)]
     assert streamed(event({"content": "He"}), *garbage, event({"content": "y"}), END).text == "Hey"
 
@@ -361,16 +361,16 @@ def test_a_malformed_chunk_is_passed_over_in_a_whole_stream() -> None:
         event({"content": ""}, "error", error={"message": "overloaded", "code": 502}),
     ],
 )
-def test_an_error_event_breaks_the_stream(error: tuple[str, object]) -> None:
-    """Before the finish reason an error event raises, also when [DONE] follows; behind it the answer is whole."""
+def test_an_error_event_ends_the_stream(error: tuple[str, object]) -> None:
+    """An error event before the finish reason raises, also if [DONE] follows; after it, it is ignored."""
     caught = fails_as(OPENAI, [event({"content": "Hel"}), error, DONE], InBandError)
     assert "overloaded" in str(caught)
     if error[1] != event({"content": ""}, "error", error={"message": "overloaded", "code": 502})[1]:
         assert streamed(event({"content": "Hey"}), END, error, DONE).text == "Hey"
 
 
-def test_whole_and_streamed_are_one() -> None:
-    """A reply taken apart into chunks and put together again is the same reply."""
+def test_reply_to_chunks_and_back() -> None:
+    """A reply split into chunks and joined again is the same reply."""
     reply = read(
         {"content": "Hi", "reasoning": "hm", "tool_calls": [CALL], "refusal": "no"}, usage={"prompt_tokens": 3}
     )
@@ -391,8 +391,8 @@ CHOICES = st.fixed_dictionaries({"choices": st.lists(almost(NAMES, WORDS), max_s
 
 
 @given(VALUES | CHOICES, st.sampled_from(["openai", "openrouter", "openai-compatible"]))
-def test_only_our_errors_escape_a_body(value: object, flavor: str) -> None:
-    """Whatever JSON a server sends: a reply or one of hotspare's errors."""
+def test_any_body_gives_a_reply_or_a_backend_error(value: object, flavor: str) -> None:
+    """No JSON body raises another exception."""
     survives_body(OpenAIWire(FLAVORS[flavor]), value)
 
 
@@ -406,14 +406,14 @@ EVENTS = st.lists(
 
 
 @given(EVENTS, st.sampled_from(["openai", "openrouter", "openai-compatible"]))
-def test_only_our_errors_escape_a_stream(events: list[tuple[str, object]], flavor: str) -> None:
-    """Whatever events a server sends: an answer or one of hotspare's errors."""
+def test_any_stream_gives_a_reply_or_a_backend_error(events: list[tuple[str, object]], flavor: str) -> None:
+    """No stream of events raises another exception."""
     survives_stream(OpenAIWire(FLAVORS[flavor]), events)
 
 
 @given(st.text(min_size=1, max_size=20), st.integers(0, 30))
-def test_no_part_of_a_stream_is_taken_for_the_whole(text: str, cut: int) -> None:
-    """A stream of single characters, ended before its finish reason, never gives an answer."""
+def test_a_truncated_stream_is_never_an_answer(text: str, cut: int) -> None:
+    """A stream of single characters that ends before its finish reason is incomplete."""
     events = [event({"content": letter}) for letter in text]
     with pytest.raises(BackendError):
         feed(OPENAI, events[:cut])

@@ -1,4 +1,4 @@
-"""The event stream decoder against the standard's own examples, and against every way of cutting the bytes."""
+"""The event stream decoder: the standard's own examples, and bytes split anywhere."""
 
 from itertools import pairwise
 
@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 Events = list[tuple[str, str]]
 
 
-def decode(raw: bytes, *cuts: int) -> Events:
-    """The events of these bytes, fed in pieces; what is half at the end is not counted."""
+def decode(raw: bytes, *splits: int) -> Events:
+    """The events of these bytes, fed in pieces; an incomplete one at the end does not count."""
     decoder = SSEDecoder()
-    places = [0, *sorted(cuts), len(raw)]
-    return [event for a, b in pairwise(places) for event in decoder.feed(raw[a:b])]
+    offsets = [0, *sorted(splits), len(raw)]
+    return [event for a, b in pairwise(offsets) for event in decoder.feed(raw[a:b])]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ BYTES = STREAM | st.lists(st.sampled_from(PIECES)).map(b"".join)
 
 
 def reference(raw: bytes) -> Events:
-    """The standard's algorithm, line by line over the whole text."""
+    """The standard's algorithm, line by line, on the whole text."""
     text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:-1]
     found: Events = []
@@ -76,22 +76,22 @@ def reference(raw: bytes) -> Events:
 
 
 @given(BYTES, st.lists(st.integers(0, 400), max_size=12))
-def test_any_cutting_gives_the_standards_events(raw: bytes, cuts: list[int]) -> None:
-    """Cut anywhere, inside a line end and inside a character too, the events are those of the plain algorithm."""
+def test_bytes_split_anywhere_give_the_standards_events(raw: bytes, splits: list[int]) -> None:
+    """Split inside line ends and characters too, the events are those of the standard's algorithm."""
     expected = reference(raw)
     assert decode(raw) == expected
-    assert decode(raw, *(min(cut, len(raw)) for cut in cuts)) == expected
+    assert decode(raw, *(min(split, len(raw)) for split in splits)) == expected
     assert decode(raw, *range(1, len(raw))) == expected
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=6))
-def test_bytes_that_are_no_text_do_no_harm(raw: bytes, cuts: list[int]) -> None:
-    """Invalid UTF-8 is replaced; no exception, and the same events however it is cut."""
-    assert decode(raw, *(min(cut, len(raw)) for cut in cuts)) == decode(raw)
+def test_invalid_utf_8_is_replaced(raw: bytes, splits: list[int]) -> None:
+    """No exception, and the same events however the bytes are split."""
+    assert decode(raw, *(min(split, len(raw)) for split in splits)) == decode(raw)
 
 
-def test_flush_gives_the_event_that_the_end_completes() -> None:
-    """A last event without its blank line, or without any line end, is handed out once."""
+def test_flush_returns_the_last_event() -> None:
+    """A last event without a blank line, or without any line end, is returned once."""
     for tail in (b"data: [DONE]", b"data: [DONE]\n", b"data: [DONE]\r"):
         decoder = SSEDecoder()
         assert decoder.feed(b"data: x\n\n" + tail) == [("message", "x")]
@@ -101,8 +101,8 @@ def test_flush_gives_the_event_that_the_end_completes() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"data: " + b"x" * 200, b"data: x\n" * 60, b"event: " + b"x" * 120 + b"\ndata: y\n"])
-def test_an_endless_event_is_stopped(raw: bytes) -> None:
-    """One line without end, and lines without a blank one, end in BodyTooLarge, whole or byte by byte."""
+def test_an_event_over_the_limit(raw: bytes) -> None:
+    """An endless line, and lines without a blank one, raise BodyTooLarge, fed whole or byte by byte."""
     with pytest.raises(BodyTooLarge, match="100 bytes"):
         SSEDecoder(limit=100).feed(raw)
     decoder = SSEDecoder(limit=100)
@@ -111,8 +111,8 @@ def test_an_endless_event_is_stopped(raw: bytes) -> None:
             decoder.feed(raw[index : index + 1])
 
 
-def test_many_small_events_and_comments_are_no_long_one() -> None:
-    """The bound is on one event: a stream may be any length, and keep-alives do not add up."""
+def test_the_limit_is_on_one_event() -> None:
+    """A stream may have any length, and keep-alives do not count."""
     decoder = SSEDecoder(limit=100)
     for _ in range(1000):
         assert decoder.feed(b": keep-alive\n\n") == []

@@ -5,8 +5,8 @@ from typing import Any
 
 from hotspare.messages import ChatRequest, ReasoningEffort
 from hotspare.providers.anthropic.request import TOOL_FIELDS
-from hotspare.providers.anthropic.response import signed
-from hotspare.providers.content import as_data_url, compact
+from hotspare.providers.anthropic.response import signed_block
+from hotspare.providers.content import json_text
 from hotspare.providers.json_access import Json, as_map, as_maps, as_text, drop_empty, without
 
 _READ = frozenset(
@@ -159,13 +159,13 @@ def _assistant(blocks: Sequence[Json]) -> Json:
             "type": "function",
             "function": {
                 "name": as_text(block.get("name")),
-                "arguments": compact(as_map(block.get("input"))),
+                "arguments": json_text(as_map(block.get("input"))),
             },
         }
         for block in blocks
         if block.get("type") == "tool_use"
     ]
-    thinking = [signed(block) for block in blocks if block.get("type") in ("thinking", "redacted_thinking")]
+    thinking = [signed_block(block) for block in blocks if block.get("type") in ("thinking", "redacted_thinking")]
     reasoning = "".join(as_text(block.get("thinking")) for block in thinking)
     parts = _parts(blocks)
     return {
@@ -205,7 +205,7 @@ def _part(block: Json) -> Json | None:
     source = as_map(block.get("source"))
     url = as_text(source.get("url"))
     if source.get("type") == "base64":
-        url = as_data_url(as_text(source.get("media_type")), as_text(source.get("data")))
+        url = f"data:{as_text(source.get('media_type'))};base64,{as_text(source.get('data'))}"
     if block.get("type") == "image" and url:
         return {"type": "image_url", "image_url": {"url": url}}
     if block.get("type") != "document":

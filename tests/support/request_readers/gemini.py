@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from hotspare.messages import ChatRequest, ReasoningEffort
-from hotspare.providers.content import as_data_url, compact
-from hotspare.providers.gemini.response import made_up_id, signed
+from hotspare.providers.content import json_text
+from hotspare.providers.gemini.response import generated_id, signed_block
 from hotspare.providers.json_access import Json, as_list, as_map, as_maps, as_text, drop_empty, without
 
 _SCHEMA_WORDS = {"any_of": "anyOf", "property_ordering": None, "propertyOrdering": None, "nullable": None}
@@ -194,10 +194,12 @@ class _History:
         thoughts = [p for p in parts if p.get("thought")]
         said = [p for p in parts if "text" in p and not p.get("thought")]
         blocks = [
-            signed("thinking", thinking=as_text(p.get("text")), signature=as_text(p.get("thoughtSignature")))
+            signed_block("thinking", thinking=as_text(p.get("text")), signature=as_text(p.get("thoughtSignature")))
             for p in thoughts
         ]
-        blocks += [signed("signature", signature=p["thoughtSignature"]) for p in said if p.get("thoughtSignature")]
+        blocks += [
+            signed_block("signature", signature=p["thoughtSignature"]) for p in said if p.get("thoughtSignature")
+        ]
         return {
             "role": "assistant",
             "content": _parts(said) or None,
@@ -210,8 +212,8 @@ class _History:
 
     def _call(self, part: Json) -> Json:
         function = as_map(part["functionCall"])
-        name, arguments = as_text(function.get("name")), compact(as_map(function.get("args")))
-        call_id = as_text(function.get("id")) or made_up_id("request", self._count, name, arguments)
+        name, arguments = as_text(function.get("name")), json_text(as_map(function.get("args")))
+        call_id = as_text(function.get("id")) or generated_id("request", self._count, name, arguments)
         self._count += 1
         self._waiting.append((call_id, name))
         call: Json = {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
@@ -226,8 +228,8 @@ class _History:
             call_id = next((waiting for waiting, called in self._waiting if called == name), "")
         self._waiting = [pair for pair in self._waiting if pair[0] != call_id]
         answer, media = as_map(response.get("response")), _parts(as_maps(response.get("parts")))
-        text = [{"type": "text", "text": compact(answer)}] if answer else []
-        return {"role": "tool", "tool_call_id": call_id, "content": [*text, *media] if media else compact(answer)}
+        text = [{"type": "text", "text": json_text(answer)}] if answer else []
+        return {"role": "tool", "tool_call_id": call_id, "content": [*text, *media] if media else json_text(answer)}
 
 
 def _parts(parts: Sequence[Json]) -> list[Json]:
@@ -240,7 +242,7 @@ def _media(part: Json) -> Json | None:
     if blob:
         media_type = as_text(blob.get("mimeType"))
         data = as_text(blob.get("data")).replace("-", "+").replace("_", "/")  # Google's SDK writes base64url
-        url = as_data_url(media_type, data + "=" * (-len(data) % 4))
+        url = f"data:{media_type};base64,{data + '=' * (-len(data) % 4)}"
         if media_type.startswith("image/"):
             return {"type": "image_url", "image_url": {"url": url}}
         return {"type": "file", "file": {"file_data": url}}

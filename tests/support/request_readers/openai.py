@@ -85,10 +85,10 @@ def _choice(choice: Any) -> Any:
 
 def _effort(extra: Json, flavor: Flavor) -> ReasoningEffort | None:
     """The effort; taken out of `extra` where hotspare writes the same again, else it stays there, word for word."""
-    if flavor.effort == "reasoning":
+    if flavor.effort_field == "reasoning":
         return _EFFORTS.get(as_text(as_map(extra.get("reasoning")).get("effort")))
     effort = _EFFORTS.get(as_text(extra.get("reasoning_effort")))
-    if effort is not None and flavor.effort == "reasoning_effort":
+    if effort is not None and flavor.effort_field == "reasoning_effort":
         del extra["reasoning_effort"]
     return effort
 
@@ -97,7 +97,7 @@ def _message(message: Json, flavor: Flavor) -> Json:
     if message.get("role") != "assistant":
         return message
     reasoning = as_text(message.get("reasoning_content")) or as_text(message.get("reasoning"))
-    signer = flavor.signer or "openai"
+    signer = flavor.reasoning_signer or "openai"
     signed = [{**block, "dialect": signer} for block in as_maps(message.get("reasoning_details"))]
     return without(message, _DETAILS | {"reasoning_content"}) | drop_empty(
         reasoning_content=reasoning or None, thinking_blocks=signed

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator, Mapping
 from typing import Any
 
-from hotspare import ChatChunk, ChatReply, ChatRequest, Outcome, Target, classify, portable
+from hotspare import ChatChunk, ChatReply, ChatRequest, Outcome, Target, classify, portable_history
 from hotspare.errors import EmptyAnswer, IncompleteAnswer
+from hotspare.messages import Dialect
 
 from litellm_hotspare.heard import chunk_of, finish_of, reply_of, usage_of
 from litellm_hotspare.host import litellm
@@ -74,7 +75,7 @@ class LiteLLMBackend:
 
     def classify(self, error: Exception) -> Outcome:
         """What LiteLLM's exceptions mean."""
-        return classify(error, dialect=self._dialect)
+        return classify(error)
 
     def __repr__(self) -> str:
         return f"LiteLLMBackend({self._target.model!r})"
@@ -86,7 +87,7 @@ class LiteLLMBackend:
         key = target.api_key
         return {
             "model": target.model,
-            "messages": portable(request.messages, self._dialect),
+            "messages": portable_history(request.messages, self._dialect),
             "api_base": target.base_url,
             "api_key": key if key is None or isinstance(key, str) else key.get_secret_value(),
             "extra_headers": dict(target.headers) or None,
@@ -145,7 +146,7 @@ def _checked(reply: ChatReply) -> ChatReply:
     return reply
 
 
-def _dialect(model: str) -> str:
+def _dialect(model: str) -> Dialect:
     """Whose rules for histories hold: signatures and ids differ by who made the model, wherever it is run."""
     name = model.lower()
     return "anthropic" if "claude" in name else "gemini" if "gemini" in name else "openai"

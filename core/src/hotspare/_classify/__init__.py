@@ -1,1 +1,1 @@
-"""From an exception or a response to an Outcome."""
+"""An exception of any backend -> an Outcome: `evidence` reads the error, `rules` decides, `retry_after` finds the time."""

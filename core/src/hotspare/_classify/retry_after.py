@@ -1,7 +1,7 @@
-"""How long a provider asks to be left alone, in every form that they use. Seconds from now; None where none is named.
+"""When a provider may be called again, in every form that providers use. Seconds from now; None if it names no time.
 
-Order: `retry-after-ms`, `retry-after` (seconds or an HTTP date, RFC 9110 10.2.3), Gemini's `RetryInfo`, reset headers of
-OpenAI and Groq (`6m0s`), of Anthropic (RFC 3339), then the phrase "try again in 1.2s".
+In this order: `retry-after-ms`, `retry-after` (seconds or an HTTP date, RFC 9110 section 10.2.3), Gemini's `RetryInfo`,
+the reset headers of OpenAI and Groq (`6m0s`) and of Anthropic (RFC 3339), then the phrase "try again in 1.2s".
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 
 
 def retry_after(headers: Mapping[str, str], text: str, now: float) -> float | None:
-    """Seconds until the provider wants to be asked again. `now`: wall clock, epoch seconds.
+    """Seconds until the provider may be called again. `now`: wall clock, epoch seconds.
 
-    A LiteLLM proxy hands its provider's headers on under a prefix.
+    A LiteLLM proxy passes its provider's headers on with the prefix `llm_provider-`.
     """
     headers = {name.removeprefix("llm_provider-"): value for name, value in headers.items()} | dict(headers)
-    for found in (_milliseconds(headers), _header(headers.get("retry-after"), now), _first(_RETRY_INFO, text)):
+    for found in (_milliseconds(headers), _seconds_or_date(headers.get("retry-after"), now), _retry_info(text)):
         if found is not None:
             return found
-    resets = [duration(headers[name]) for name in _exhausted(headers)]
-    resets += [_date(headers.get(f"anthropic-ratelimit-{name}-reset"), now) for name in _anthropic_exhausted(headers)]
+    resets = [duration(headers[name]) for name in _openai_resets(headers)]
+    resets += [_date(headers.get(name), now) for name in _anthropic_resets(headers)]
     known = [reset for reset in resets if reset is not None]
     if known:
         return max(known)
@@ -40,32 +40,32 @@ def retry_after(headers: Mapping[str, str], text: str, now: float) -> float | No
 
 def duration(text: str) -> float | None:
     """`6m0s`, `12ms`, `1.5`, `2 minutes` in seconds; None for anything else."""
-    total, seen = 0.0, False
+    total, found = 0.0, False
     for number, unit in _UNIT.findall(text):
         try:
             value = float(number)
         except ValueError:
             return None
-        seen = True
+        found = True
         unit = unit.lower()
         total += value / 1000 if unit.startswith(("ms", "milli")) else value * _SECONDS[unit[:1]]
-    return total if seen else None
+    return total if found else None
 
 
-def next_midnight_pacific(now: float) -> float:
-    """Seconds until Gemini's daily quotas are new: midnight in Los Angeles."""
+def seconds_to_midnight_pacific(now: float) -> float:
+    """Seconds until Gemini resets daily quotas: midnight in Los Angeles (ai.google.dev/gemini-api/docs/rate-limits)."""
     try:
         from zoneinfo import ZoneInfo
 
         here = datetime.fromtimestamp(now, ZoneInfo("America/Los_Angeles"))
-    except (ImportError, KeyError, OSError):
+    except (ImportError, KeyError, OSError):  # no time zone data: winter time is at most an hour late
         here = datetime.fromtimestamp(now, UTC) - timedelta(hours=8)
     midnight = (here + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     return (midnight - here).total_seconds()
 
 
-def next_month(now: float) -> float:
-    """Seconds until the first of next month, 00:00 UTC: when Anthropic's spend limits are new."""
+def seconds_to_next_month(now: float) -> float:
+    """Seconds until Anthropic resets spend limits: the first of next month, 00:00 UTC."""
     here = datetime.fromtimestamp(now, UTC)
     first = (here.replace(day=1) + timedelta(days=32)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return (first - here).total_seconds()
@@ -73,16 +73,16 @@ def next_month(now: float) -> float:
 
 def _milliseconds(headers: Mapping[str, str]) -> float | None:
     try:
-        return _sane(float(headers["retry-after-ms"]) / 1000)
+        return _valid(float(headers["retry-after-ms"]) / 1000)
     except (KeyError, ValueError):
         return None
 
 
-def _header(value: str | None, now: float) -> float | None:
+def _seconds_or_date(value: str | None, now: float) -> float | None:
     if value is None:
         return None
     try:
-        return _sane(float(value))
+        return _valid(float(value))
     except ValueError:
         return _date(value, now)
 
@@ -95,29 +95,35 @@ def _date(value: str | None, now: float) -> float | None:
             when = parse(value)
             if when.tzinfo is None:
                 when = when.replace(tzinfo=UTC)
-            return _sane(when.timestamp() - now)
+            return _valid(when.timestamp() - now)
         except (ValueError, TypeError, OverflowError, IndexError):
             continue
     return None
 
 
-def _sane(seconds: float) -> float | None:
+def _valid(seconds: float) -> float | None:
+    """Never negative; None for NaN, and for more than 30 years, which is no time to wait."""
     return max(0.0, seconds) if seconds == seconds and seconds < 1e9 else None
 
 
-def _first(pattern: re.Pattern[str], text: str) -> float | None:
-    found = pattern.search(text)
+def _retry_info(text: str) -> float | None:
+    found = _RETRY_INFO.search(text)
     return duration(found.group(1)) if found else None
 
 
-def _exhausted(headers: Mapping[str, str]) -> list[str]:
+def _openai_resets(headers: Mapping[str, str]) -> list[str]:
+    """The names of the reset headers of limits that are used up."""
     return [
-        f"x-ratelimit-reset-{what}"
-        for what in ("requests", "tokens")
-        if headers.get(f"x-ratelimit-remaining-{what}", "1").strip() == "0" and f"x-ratelimit-reset-{what}" in headers
+        f"x-ratelimit-reset-{limit}"
+        for limit in ("requests", "tokens")
+        if headers.get(f"x-ratelimit-remaining-{limit}", "1").strip() == "0" and f"x-ratelimit-reset-{limit}" in headers
     ]
 
 
-def _anthropic_exhausted(headers: Mapping[str, str]) -> list[str]:
-    kinds = ("requests", "tokens", "input-tokens", "output-tokens")
-    return [what for what in kinds if headers.get(f"anthropic-ratelimit-{what}-remaining", "1").strip() == "0"]
+def _anthropic_resets(headers: Mapping[str, str]) -> list[str]:
+    """The names of the reset headers of limits that are used up."""
+    return [
+        f"anthropic-ratelimit-{limit}-reset"
+        for limit in ("requests", "tokens", "input-tokens", "output-tokens")
+        if headers.get(f"anthropic-ratelimit-{limit}-remaining", "1").strip() == "0"
+    ]

@@ -1,1 +1,1 @@
-"""From TOML, YAML, JSON or a mapping to a Pool, every mistake named with its place."""
+"""TOML, YAML, JSON or a mapping -> the settings of a Pool. Every mistake is reported with the path of its field."""

@@ -1,19 +1,21 @@
-"""A pool from a file or a dict: TOML, YAML or JSON, with `${ENV}`, and every mistake named with its place.
+"""Configuration from a TOML, YAML or JSON file, or from a dict, with `${NAME}` for environment variables.
 
 ::
 
     deadline = 30                          # any field of Policy, here or under [policy]
 
     [policy.breaker]
-    rest = 5
+    break_duration = 5
 
     [[targets]]
     id = "openai/gpt-4.1"
     region = "us"
-    api_key = "${OPENAI_API_KEY}"          # ${NAME:-default} for a default, $${ for a plain ${
+    api_key = "${OPENAI_API_KEY}"          # ${NAME:-default} for a default, $${ for a literal ${
 
     [routes]
     default = [["openai/gpt-4.1@us"]]      # tiers of target names
+
+Every mistake is reported with the path of its field.
 """
 
 import json
@@ -25,22 +27,24 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from hotspare._config.coercion import BROKEN, Coercer, FromEnv, is_list, is_table
+from hotspare._config.coercion import Coercer
 from hotspare._config.routes import target_problems, tiers_of
+from hotspare._config.scalars import UNRESOLVED, FromEnv, is_list, is_table
 from hotspare.errors import ConfigError, MissingExtra, Problem
 from hotspare.policy import Policy
 from hotspare.target import Target
 
 Transport = Literal["auto", "httpx", "aiohttp"]
+"""The HTTP transports, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What `Pool.from_config` builds a pool from.
 
-    routes: name -> tiers -> names of targets; empty: one default route by the targets' `tier`.
-    transport: `auto`, or the name of an HTTP transport (see `hotspare._http`).
-    verify: whether certificates are checked, or the path of a CA bundle.
+    routes: name -> tiers -> names of targets. Empty: one default route, by the targets' `tier`.
+    transport: the HTTP transport.
+    verify: whether TLS certificates are verified, or the path of a CA bundle.
     """
 
     targets: tuple[Target, ...]
@@ -55,92 +59,92 @@ def load(source: str | Path | Mapping[str, Any], env: Mapping[str, str] | None =
 
     Args:
         source: the path of a `.toml`, `.yaml`, `.yml` or `.json` file, or its content as a dict.
-        env: where `${NAME}` is looked up. Default: the process's environment.
+        env: where `${NAME}` is looked up. Default: the environment of the process.
 
     Raises:
-        ConfigError: with every mistake found, not only the first. No variable's value is shown.
-        MissingExtra: a YAML file without the `yaml` extra.
+        ConfigError: lists every mistake, not only the first. Values of variables are not shown.
+        MissingExtra: for a YAML file without the extra `yaml`.
     """
     if isinstance(source, Mapping):
-        return _checked(source, os.environ if env is None else env)
+        return _build(source, os.environ if env is None else env)
     if not isinstance(source, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
-        raise ConfigError(Problem.at("config", source, "must be the path of a file, or its content as a dict"))
+        raise ConfigError(Problem.at("config", source, "must be the path of a config file, or its content as a dict"))
     try:
-        return _checked(_read(Path(source)), os.environ if env is None else env)
+        return _build(_read(Path(source)), os.environ if env is None else env)
     except ConfigError as error:
         error.add_note(f"in {source}")
         raise
 
 
-def _checked(raw: Mapping[str, Any], env: Mapping[str, str]) -> Config:
-    reader = Coercer()
+def _build(raw: Mapping[str, Any], env: Mapping[str, str]) -> Config:
+    coercer = Coercer()
     table: dict[str, Any] = {
-        key: _expanded(key, value, env, reader.problems) for key, value in reader.table("", raw).items()
+        key: _expand(key, value, env, coercer.problems) for key, value in coercer.table("", raw).items()
     }
-    targets = _targets(table.pop("targets", []), reader)
+    targets = _targets(table.pop("targets", []), coercer)
     routes = table.pop("routes", None)
-    transport = reader.value("transport", Transport, table.pop("transport", "auto"))
-    verify = reader.value("verify", bool | str, table.pop("verify", True))
-    policy = _policy(table, reader)
-    named = _routes(targets, routes, reader)
-    if reader.problems or policy is None:
-        raise ConfigError(reader.problems)
+    transport = coercer.value("transport", Transport, table.pop("transport", "auto"))
+    verify = coercer.value("verify", bool | str, table.pop("verify", True))
+    policy = _policy(table, coercer)
+    routes_by_name = _routes(targets, routes, coercer)
+    if coercer.problems or policy is None:
+        raise ConfigError(coercer.problems)
     return Config(
         targets=tuple(target for target in targets if target),
         policy=policy,
-        routes=named,
+        routes=routes_by_name,
         transport=transport,
         verify=verify,
     )
 
 
-def _targets(raw: object, reader: Coercer) -> list[Target | None]:
-    """The targets; None where one has a mistake."""
+def _targets(raw: object, coercer: Coercer) -> list[Target | None]:
+    """The targets; None in place of an invalid one."""
     if not is_list(raw):
-        reader.note("targets", raw, "must be a list of tables, in TOML [[targets]]")
+        coercer.report("targets", raw, "must be a list of tables, written [[targets]] in TOML")
         return [None]
     if not raw:
-        reader.problems.append(Problem("targets: a pool needs at least one target, in TOML a [[targets]] table"))
+        coercer.problems.append(Problem("targets: a pool needs at least one target, written [[targets]] in TOML"))
         return [None]
     found: list[Target | None] = []
     for index, item in enumerate(raw):
-        before = len(reader.problems)
-        target = item if isinstance(item, Target) else reader.build(f"targets[{index}]", Target, item, called="target")
-        found.append(target if len(reader.problems) == before and not _has_broken(item) else None)
-    reader.problems += target_problems((index, target) for index, target in enumerate(found) if target)
+        before = len(coercer.problems)
+        target = item if isinstance(item, Target) else coercer.build(f"targets[{index}]", Target, item, prefix="target")
+        found.append(target if len(coercer.problems) == before and not _has_unresolved(item) else None)
+    coercer.problems += target_problems((index, target) for index, target in enumerate(found) if target)
     return found
 
 
-def _has_broken(item: object) -> bool:
-    return is_table(item) and any(value is BROKEN for value in item.values())
+def _has_unresolved(item: object) -> bool:
+    return is_table(item) and any(value is UNRESOLVED for value in item.values())
 
 
-def _policy(table: dict[str, Any], reader: Coercer) -> Policy | None:
-    """The policy, of the fields at the top level and of those under `policy`."""
-    known = [knob.name for knob in fields(Policy)]
-    nested = reader.table("policy", table.pop("policy", {}))
+def _policy(table: dict[str, Any], coercer: Coercer) -> Policy | None:
+    """The policy, from the fields at the top level and those under `policy`."""
+    known = [field.name for field in fields(Policy)]
+    nested = coercer.table("policy", table.pop("policy", {}))
     for key in [key for key in table if key not in known]:
-        reader.unknown("", key, ["targets", "routes", "policy", "transport", "verify", *known])
+        coercer.report_unknown("", key, ["targets", "routes", "policy", "transport", "verify", *known])
         del table[key]
     for key in table.keys() & nested.keys():
-        reader.note(f"policy.{key}", nested[key], "is given at the top level too: keep one of them")
-    given = {**reader.values("policy", Policy, nested), **reader.values("", Policy, table)}
+        coercer.report(f"policy.{key}", nested[key], "is also given at the top level: keep one of them")
+    given = {**coercer.values("policy", Policy, nested), **coercer.values("", Policy, table)}
     try:
         return Policy(**given)
     except ConfigError as error:
         for problem in error.problems:
-            knob = problem.removeprefix("policy.").partition(":")[0].partition(".")[0]
-            reader.problems.append(Problem(problem).moved("policy", "" if knob in table else "policy"))
+            name = problem.removeprefix("policy.").partition(":")[0].partition(".")[0]
+            coercer.problems.append(Problem(problem).replace_prefix("policy", "" if name in table else "policy"))
         return None
 
 
-def _routes(targets: list[Target | None], raw: Any, reader: Coercer) -> dict[str, tuple[tuple[str, ...], ...]]:
+def _routes(targets: list[Target | None], raw: Any, coercer: Coercer) -> dict[str, tuple[tuple[str, ...], ...]]:
     if raw is None or not all(targets):
         return {}
     try:
         tiers = tiers_of([target for target in targets if target], raw)
     except ConfigError as error:
-        reader.problems += [Problem(problem) for problem in error.problems]
+        coercer.problems += [Problem(problem) for problem in error.problems]
         return {}
     return {name: tuple(tuple(t.name for t in tier) for tier in route) for name, route in tiers.items() if name in raw}
 
@@ -149,35 +153,35 @@ _VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[^}:]*)(?P<default>:-[^}]*)?(?P<end
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def _expanded(place: str, value: Any, env: Mapping[str, str], problems: list[Problem]) -> Any:
-    """`value` with `${NAME}` and `${NAME:-default}` filled in, wherever text stands in it."""
+def _expand(path: str, value: Any, env: Mapping[str, str], problems: list[Problem]) -> Any:
+    """`value` with `${NAME}` and `${NAME:-default}` replaced in every string, at any depth."""
     if is_table(value):
-        return {key: _expanded(f"{place}.{key}", item, env, problems) for key, item in value.items()}
+        return {key: _expand(f"{path}.{key}", item, env, problems) for key, item in value.items()}
     if is_list(value):
-        return [_expanded(f"{place}[{n}]", item, env, problems) for n, item in enumerate(value)]
+        return [_expand(f"{path}[{n}]", item, env, problems) for n, item in enumerate(value)]
     if not isinstance(value, str) or "${" not in value:
         return value
     before = len(problems)
-    filled = _VARIABLE.sub(lambda match: _looked_up(place, match, env, problems), value)
-    return FromEnv(filled, value) if len(problems) == before else BROKEN
+    filled = _VARIABLE.sub(lambda match: _look_up(path, match, env, problems), value)
+    return FromEnv(filled, value) if len(problems) == before else UNRESOLVED
 
 
-def _looked_up(place: str, match: re.Match[str], env: Mapping[str, str], problems: list[Problem]) -> str:
+def _look_up(path: str, match: re.Match[str], env: Mapping[str, str], problems: list[Problem]) -> str:
     if match[0] == "$${":
         return "${"
     name, default = match["name"], match["default"]
     if match["end"] != "}" or not _NAME.fullmatch(name):
         problems.append(
-            Problem(f"{place}: '${{' begins no variable; write ${{NAME}}, ${{NAME:-default}}, or $${{ for itself")
+            Problem(f"{path}: invalid variable; write ${{NAME}}, ${{NAME:-default}}, or $${{ for a literal ${{")
         )
         return ""
-    # As in the shell's own ${NAME:-default}, an empty variable counts as not set: an empty key helps nobody.
+    # An empty variable counts as not set, as in the shell's ${NAME:-default}.
     if env.get(name):
         return env[name]
     if default is not None:
         return default.removeprefix(":-")
     state = "is empty" if name in env else "is not set"
-    problems.append(Problem(f"{place}: the environment variable {name} {state}; set it, or write ${{{name}:-default}}"))
+    problems.append(Problem(f"{path}: the environment variable {name} {state}; set it, or write ${{{name}:-default}}"))
     return ""
 
 
@@ -188,7 +192,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(Problem.at("config", str(path), "does not exist; give the path of a config file")) from None
+        raise ConfigError(Problem.at("config", str(path), "does not exist: give the path of a config file")) from None
     except UnicodeDecodeError:
         raise ConfigError(Problem.at("config", str(path), "is not UTF-8 text")) from None
     except OSError as error:
@@ -203,7 +207,7 @@ def _toml(text: str, path: Path) -> Any:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(Problem(f"{path}: no TOML: {error}")) from None
+        raise ConfigError(Problem(f"{path}: invalid TOML: {error}")) from None
 
 
 def _json(text: str, path: Path) -> Any:
@@ -211,14 +215,16 @@ def _json(text: str, path: Path) -> Any:
         found = dict(pairs)
         if len(found) < len(pairs):
             names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ConfigError(Problem(f"{path}: {twice!r} stands twice in one table: keep one of them"))
+            duplicate = next(name for name in names if names.count(name) > 1)
+            raise ConfigError(Problem(f"{path}: duplicate key {duplicate!r} in one table: keep one of them"))
         return found
 
     try:
         return json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
-        raise ConfigError(Problem(f"{path}: line {error.lineno}, column {error.colno}: no JSON: {error.msg}")) from None
+        raise ConfigError(
+            Problem(f"{path}: line {error.lineno}, column {error.colno}: invalid JSON: {error.msg}")
+        ) from None
 
 
 def _yaml(text: str, path: Path) -> Any:

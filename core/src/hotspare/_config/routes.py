@@ -1,4 +1,4 @@
-"""Routes: which targets a call may ask, tier by tier. The checks that code, config files and `Pool` share."""
+"""Routes: which targets a call may use, tier by tier; and the checks of targets that config files and `Pool` share."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ DEFAULT = "default"
 """The route of a call that names no model."""
 
 Tiers = tuple[tuple[Target, ...], ...]
-"""A route: its tiers in the order in which they are asked, each of targets of equal standing."""
+"""A route: its tiers in the order in which they are tried. The targets of a tier are of equal standing."""
 
 
 def check_targets(targets: Sequence[Target]) -> None:
-    """Whether these can be a pool: at least one, no name twice, every provider known, every key there.
+    """Check the targets of a pool: at least one, unique names, known providers, base URLs and keys present.
 
     Raises:
-        ConfigError: with every mistake found, each placed as ``targets[2].name``.
+        ConfigError: lists every mistake, with paths like ``targets[2].name``.
     """
     if not targets:
         raise ConfigError(Problem("targets: a pool needs at least one target, e.g. Target('openai/gpt-4.1')"))
@@ -26,27 +26,29 @@ def check_targets(targets: Sequence[Target]) -> None:
         raise ConfigError(problems)
 
 
-def target_problems(numbered: Iterable[tuple[int, Target]], *, called: bool = True) -> list[Problem]:
-    """What is wrong with targets and between them, each given with its place in the list. `called`: by hotspare itself,
-    which needs a provider it knows, an address and a key."""
+def target_problems(numbered: Iterable[tuple[int, Target]], *, check_provider: bool = True) -> list[Problem]:
+    """What is wrong with these targets; each comes with its index in the pool's list.
+
+    `check_provider`: whether hotspare makes the calls itself, so that it needs a known provider, a base URL and a key.
+    """
     problems: list[Problem] = []
     first: dict[str, int] = {}
     for index, target in numbered:
-        place = f"targets[{index}]"
+        path = f"targets[{index}]"
         if not isinstance(target, Target):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
-            problems.append(Problem.at(place, target, "must be a Target, e.g. Target('openai/gpt-4.1')"))
+            problems.append(Problem.at(path, target, "must be a Target, e.g. Target('openai/gpt-4.1')"))
             continue
         if target.name in first:
-            way_out = f"is the name of targets[{first[target.name]}] too: give one of them another `name` or `region`"
-            problems.append(Problem.at(f"{place}.name", target.name, way_out))
+            hint = f"is also the name of targets[{first[target.name]}]: give one of them another `name` or `region`"
+            problems.append(Problem.at(f"{path}.name", target.name, hint))
         first.setdefault(target.name, index)
-        if called:
-            problems += _provider_problems(place, target)
+        if check_provider:
+            problems += _provider_problems(path, target)
     return problems
 
 
-def _provider_problems(place: str, target: Target) -> list[Problem]:
-    """An unknown provider; else no address and no key, each in the words of the presets."""
+def _provider_problems(path: str, target: Target) -> list[Problem]:
+    """An unknown provider; else a missing base URL and a missing key."""
     if target.backend is not None:
         return []
     from hotspare.providers.entry_points import has_entry_point
@@ -61,27 +63,27 @@ def _provider_problems(place: str, target: Target) -> list[Problem]:
             try:
                 check(target)
             except ConfigError as error:
-                problems += _placed(error, place, target)
+                problems += _with_path(error, path, target)
     except ConfigError as error:
-        problems += _placed(error, place, target)
+        problems += _with_path(error, path, target)
     return problems
 
 
-def _placed(error: ConfigError, place: str, target: Target) -> list[Problem]:
+def _with_path(error: ConfigError, path: str, target: Target) -> list[Problem]:
     named = f"target {target.name!r}: "
-    return [Problem(problem.removeprefix(named)).moved("target", place) for problem in error.problems]
+    return [Problem(problem.removeprefix(named)).replace_prefix("target", path) for problem in error.problems]
 
 
 def tiers_of(targets: Sequence[Target], routes: Mapping[str, Sequence[Any]] | None = None) -> dict[str, Tiers]:
     """Every route of a pool, by name.
 
     Args:
-        targets: the pool's, in the order in which they were written.
+        targets: the pool's, in order.
         routes: name -> tiers -> names of targets, e.g. ``{"default": [["a", "b"], ["c"]]}``. A tier of one target may be
-            written as its bare name. Without a ``default`` route, one is made of all targets by their `tier`.
+            written as its name alone. Without a ``default`` route, one is made of all targets by their `tier`.
 
     Raises:
-        ConfigError: with every mistake found, each placed as ``routes.default[0][1]``.
+        ConfigError: lists every mistake, with paths like ``routes.default[0][1]``.
     """
     by_name = {target.name: target for target in targets}
     problems: list[Problem] = []
@@ -102,19 +104,19 @@ def _by_tier(targets: Sequence[Target]) -> Tiers:
     return tuple(tuple(target for target in targets if target.tier == level) for level in levels)
 
 
-def _tiers(place: str, tiers: Any, by_name: Mapping[str, Target], problems: list[Problem]) -> Tiers:
+def _tiers(path: str, tiers: Any, by_name: Mapping[str, Target], problems: list[Problem]) -> Tiers:
     if not _is_list(tiers) or not tiers:
-        problems.append(Problem.at(place, tiers, "must be a list of tiers, e.g. [['a', 'b'], ['c']]"))
+        problems.append(Problem.at(path, tiers, "must be a list of tiers, e.g. [['a', 'b'], ['c']]"))
         return ()
     seen: dict[str, str] = {}
     route: list[tuple[Target, ...]] = []
     for index, tier in enumerate(tiers):
-        here = f"{place}[{index}]"
+        tier_path = f"{path}[{index}]"
         names = [tier] if isinstance(tier, str) else tier
         if not _is_list(names) or not names:
-            problems.append(Problem.at(here, tier, "must be a list of target names, at least one"))
+            problems.append(Problem.at(tier_path, tier, "must be a list of at least one target name"))
             continue
-        members = [_member(f"{here}[{n}]", name, by_name, seen, problems) for n, name in enumerate(names)]
+        members = [_member(f"{tier_path}[{n}]", name, by_name, seen, problems) for n, name in enumerate(names)]
         route.append(tuple(member for member in members if member is not None))
     return tuple(route)
 
@@ -124,17 +126,19 @@ def _is_list(value: Any) -> bool:
 
 
 def _member(
-    place: str, name: object, by_name: Mapping[str, Target], seen: dict[str, str], problems: list[Problem]
+    path: str, name: object, by_name: Mapping[str, Target], seen: dict[str, str], problems: list[Problem]
 ) -> Target | None:
     if not isinstance(name, str):
-        problems.append(Problem.at(place, name, "must be a target's name"))
+        problems.append(Problem.at(path, name, "must be the name of a target"))
         return None
     if name not in by_name:
         known = f"the targets are {', '.join(by_name)}"
-        problems.append(Problem.at(place, name, f"names no target; {did_you_mean(name, list(by_name), known)}"))
+        problems.append(
+            Problem.at(path, name, f"is not the name of a target; {did_you_mean(name, list(by_name), known)}")
+        )
         return None
     if name in seen:
-        problems.append(Problem.at(place, name, f"stands at {seen[name]} already: a route asks a target once"))
+        problems.append(Problem.at(path, name, f"is already at {seen[name]}: a route uses a target once"))
         return None
-    seen[name] = place
+    seen[name] = path
     return by_name[name]

@@ -113,8 +113,9 @@ def unsupported_by(request: ChatRequest, states: Sequence[TargetState]) -> dict[
     found: dict[TargetState, tuple[str, ...]] = {}
     for state in states:
         names = unsupported_fields(request, state.target, state.backend)
-        if names and not state.target.droppable.issuperset(names):
-            found[state] = tuple(name for name in names if name not in state.target.droppable)
+        required = tuple(name for name in names if name not in state.target.droppable)
+        if required:
+            found[state] = required
     return found
 
 
@@ -122,5 +123,6 @@ def _sendable(request: ChatRequest, state: TargetState) -> ChatRequest:
     """The request without what the target cannot be sent and may drop (`Target.droppable`)."""
     if not state.target.droppable:
         return request
-    names = state.target.droppable.intersection(unsupported_fields(request, state.target, state.backend))
-    return without_fields(request, names) if names else request
+    names = unsupported_fields(request, state.target, state.backend)
+    dropped = [name for name in names if name in state.target.droppable]
+    return without_fields(request, dropped) if dropped else request

@@ -1,4 +1,4 @@
-"""A stream's chunks put together again: the whole answer they make."""
+"""Chunks of a stream -> the whole answer, and back."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class _Call:
 
 
 def reply_of(chunks: Iterable[ChatChunk]) -> ChatReply:
-    """The whole answer that a stream's chunks make, its last one (with finish reason and usage) included."""
+    """The whole answer of a stream. `chunks` includes the last one, which has the finish reason and the usage."""
     text, reasoning, refusal = list[str](), list[str](), list[str]()
     calls: dict[int, _Call] = {}
     thinking: list[Any] = []
@@ -49,7 +49,7 @@ def reply_of(chunks: Iterable[ChatChunk]) -> ChatReply:
 
 
 def chunks_of(reply: ChatReply) -> tuple[ChatChunk, ChatChunk]:
-    """A whole answer as a stream of two chunks: its content, and its end."""
+    """A whole answer as a stream of two chunks: the content, and the end with finish reason and usage."""
     deltas = (
         ToolCallDelta(index, call.id, call.name, call.arguments, call.signature)
         for index, call in enumerate(reply.tool_calls)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.percentiles import Percentiles
-from hotspare.backend import Backend
 from hotspare.target import Domain, Target
+
+if TYPE_CHECKING:
+    from hotspare.backend import Backend
 
 
 @dataclass(slots=True, eq=False)

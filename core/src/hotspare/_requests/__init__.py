@@ -1,1 +1,1 @@
-"""Validation of what callers hand in."""
+"""Checks of what callers pass, before any network call."""

@@ -1,6 +1,6 @@
-"""Tools, tool choice and response format of a request: a light check of their structure.
+"""Tools, tool choice and response format of a request: a check of their structure.
 
-Against mistakes, not against the whole of JSON Schema: providers take different parts of it anyway.
+It finds common mistakes. It does not validate all of JSON Schema, of which each provider supports another part.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,65 +13,65 @@ _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _NAMED_SCHEMAS = ("properties", "$defs", "definitions", "patternProperties")
 _SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SCHEMAS = ("items", "additionalProperties", "not")
-_DEEPEST = 100
+_MAX_DEPTH = 100
 
 
-def tool_problems(tools: object, choice: object, *, own_tools: bool = False) -> Iterator[Problem]:
-    """What is wrong with a request's tools and with its choice among them.
+def tool_problems(tools: object, choice: object, *, provider_tools: bool = False) -> Iterator[Problem]:
+    """What is wrong with a request's tools and its tool choice.
 
-    `own_tools`: a provider's own tools may stand in `extra`, so a choice without `tools` is no mistake.
+    `provider_tools`: `extra` may hold a provider's own tools, so that a choice without `tools` is valid.
     """
     if not _is_list(tools):
         yield Problem.at("tools", tools, "must be a list of tools")
         return
     names: list[str] = []
     for index, tool in enumerate(as_list(tools)):
-        place = f"tools[{index}]"
+        path = f"tools[{index}]"
         function = as_map(tool).get("function")
         if not is_map(function):
-            yield Problem.at(place, tool, "must be {'type': 'function', 'function': {'name': …, 'parameters': {…}}}")
+            yield Problem.at(path, tool, "must be {'type': 'function', 'function': {'name': …, 'parameters': {…}}}")
             continue
         name, parameters = as_map(function).get("name"), as_map(function).get("parameters")
         if not isinstance(name, str) or not name:
-            yield Problem.at(f"{place}.function.name", name, "must be a non-empty string")
+            yield Problem.at(f"{path}.function.name", name, "must be a non-empty string")
         elif name in names:
-            yield Problem.at(f"{place}.function.name", name, "is there twice; names must be unique")
+            yield Problem.at(f"{path}.function.name", name, "is a duplicate; names must be unique")
         names.append(str(name))
         if parameters is not None:
-            yield from _parameters(parameters, f"{place}.function.parameters")
-    yield from _choice(choice, names, own_tools=own_tools)
+            yield from _parameter_problems(parameters, f"{path}.function.parameters")
+    yield from _choice_problems(choice, names, provider_tools=provider_tools)
 
 
 def _is_list(value: object) -> bool:
     return isinstance(value, (list, tuple))
 
 
-def _parameters(schema: object, place: str) -> Iterator[Problem]:
+def _parameter_problems(schema: object, path: str) -> Iterator[Problem]:
     kind = as_map(schema).get("type", "object")
     if kind != "object":
-        yield Problem.at(f"{place}.type", kind, "must be 'object': a tool takes named arguments")
+        yield Problem.at(f"{path}.type", kind, "must be 'object': the arguments of a tool have names")
         return
-    yield from schema_problems(schema, place)
+    yield from schema_problems(schema, path)
 
 
-def schema_problems(schema: object, place: str, depth: int = 0) -> Iterator[Problem]:
+def schema_problems(schema: object, path: str, depth: int = 0) -> Iterator[Problem]:
     """What is wrong with a JSON schema's structure: types, required, enum and nested schemas."""
     if isinstance(schema, bool) and depth:
         return
-    if not is_map(schema) or depth > _DEEPEST:
-        yield Problem.at(place, schema, "must be a JSON schema, e.g. {'type': 'object', 'properties': {}}")
+    if not is_map(schema) or depth > _MAX_DEPTH:
+        yield Problem.at(path, schema, "must be a JSON schema, e.g. {'type': 'object', 'properties': {}}")
         return
     known = as_map(schema)
     kinds = as_list(known.get("type")) or [known.get("type")]
     if "type" in known and not all(kind in _TYPES for kind in kinds):
-        yield Problem.at(f"{place}.type", known["type"], f"must be one of {', '.join(_TYPES)}")
+        yield Problem.at(f"{path}.type", known["type"], f"must be one of {', '.join(_TYPES)}")
     required = known.get("required", [])
     if not _is_list(required) or not all(isinstance(name, str) for name in as_list(required)):
-        yield Problem.at(f"{place}.required", required, "must be a list of property names")
+        yield Problem.at(f"{path}.required", required, "must be a list of property names")
     if not _is_list(known.get("enum", [])):
-        yield Problem.at(f"{place}.enum", known["enum"], "must be a list")
-    for where, child in _children(known):
-        yield from schema_problems(child, f"{place}.{where}", depth + 1)
+        yield Problem.at(f"{path}.enum", known["enum"], "must be a list")
+    for name, child in _children(known):
+        yield from schema_problems(child, f"{path}.{name}", depth + 1)
 
 
 def _children(schema: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
@@ -90,26 +90,26 @@ def _children(schema: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             yield name, inner
 
 
-def _choice(choice: Any, names: Sequence[str], *, own_tools: bool) -> Iterator[Problem]:
+def _choice_problems(choice: Any, names: Sequence[str], *, provider_tools: bool) -> Iterator[Problem]:
     if choice is None or choice in ("auto", "none"):
         return
     if not names:
-        if not own_tools:
-            yield Problem.at("tool_choice", choice, "needs tools to choose from: give `tools`")
+        if not provider_tools:
+            yield Problem.at("tool_choice", choice, "needs tools to choose from: set `tools`")
         return
     if choice == "required":
         return
-    chosen = [as_text(as_map(item.get("function")).get("name")) for item in _chosen(choice)]
+    chosen = [as_text(as_map(item.get("function")).get("name")) for item in _chosen_functions(choice)]
     if not chosen or not all(chosen):
-        way_out = "must be 'auto', 'none', 'required' or {'type': 'function', 'function': {'name': …}}"
-        yield Problem.at("tool_choice", choice, way_out)
+        hint = "must be 'auto', 'none', 'required' or {'type': 'function', 'function': {'name': …}}"
+        yield Problem.at("tool_choice", choice, hint)
     for name in filter(None, chosen):
         if name not in names:
-            yield Problem.at("tool_choice", name, f"names no tool of this request; known: {', '.join(names)}")
+            yield Problem.at("tool_choice", name, f"is not a tool of this request; the tools are {', '.join(names)}")
 
 
-def _chosen(choice: object) -> list[dict[str, Any]]:
-    """The functions in a choice: the one, or those of OpenAI's `allowed_tools`."""
+def _chosen_functions(choice: object) -> list[dict[str, Any]]:
+    """The functions that a tool choice names: one, or those of OpenAI's `allowed_tools`."""
     allowed = as_map(choice).get("allowed_tools")
     return as_maps(as_map(allowed).get("tools")) if allowed is not None else as_maps([choice])
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from hotspare.backend import Backend
 from hotspare.messages import ChatRequest
-from hotspare.target import Target
+
+if TYPE_CHECKING:
+    from hotspare.backend import Backend
+    from hotspare.target import Target
 
 _EMPTY = ChatRequest(messages=())
 

@@ -1,1 +1,1 @@
-"""Wire formats: pure functions between the providers' JSON and hotspare's messages, and the presets that name them."""
+"""Wire formats (pure functions between the providers' JSON and hotspare's messages), presets, and the HTTP backend."""

@@ -1,54 +1,49 @@
-"""The shape of a wire format, and the backend that speaks one over HTTP."""
+"""The protocols of a wire format: a provider's JSON on one side, hotspare's messages on the other. No I/O, no state."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from hotspare.messages import ChatChunk, ChatReply, ChatRequest
-from hotspare.target import Target
-
-
-@dataclass(frozen=True, slots=True)
-class WireRequest:
-    """An HTTP POST, ready to be sent. `headers` holds the key: it is never shown."""
-
-    url: str
-    body: bytes
-    headers: Mapping[str, str] = field(repr=False)
+from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Dialect
+from hotspare.target import RequestField, Target
 
 
 class StreamReader(Protocol):
-    """Reads one streamed answer. It is fed SSE events in order and keeps what spans events."""
+    """Reads one streamed answer. It is fed SSE events in order and keeps what spans several events."""
 
     def event(self, name: str, data: str) -> ChatChunk | None:
-        """What is new in this event; None when it is no progress (ping, role only, usage only).
+        """What is new in this event; None if it has no content (ping, role only, usage only).
 
-        Raises InBandError for an error event and MalformedAnswer for data that is not the wire's.
+        Raises InBandError for an error event. A malformed event is skipped; `finish` raises it if the stream does not
+        prove complete.
         """
         ...
 
     def finish(self) -> ChatChunk:
-        """The last chunk, with finish reason and usage, after the stream's end.
+        """The last chunk, with finish reason and usage, after the end of the stream.
 
-        Raises IncompleteAnswer without the wire's proof of completion, EmptyAnswer if nothing came.
+        Raises IncompleteAnswer without proof of completion, EmptyAnswer without content, MalformedAnswer for what could
+        not be read, InBandError for an answer that a content filter blocked.
         """
         ...
 
 
 class Wire(Protocol):
-    """A provider's format: pure functions between its JSON and ours. Knows no I/O and no health."""
+    """A provider's wire format: pure functions between its JSON and hotspare's messages."""
 
-    dialect: str
-    """`openai`, `anthropic` or `gemini`: the key of `ChatRequest.extra` that this wire takes."""
+    dialect: Dialect
+    """The key of `ChatRequest.extra` that this wire reads."""
 
     def prefill(self, target: Target) -> bool:
-        """Whether the target continues an assistant message that ends the request."""
+        """Whether the target continues an assistant message at the end of the request."""
         ...
 
-    def unsupported(self, request: ChatRequest, target: Target) -> tuple[str, ...]:
-        """Names of the request's fields that this wire cannot carry for this target."""
+    def unsupported(self, request: ChatRequest, target: Target) -> tuple[RequestField, ...]:
+        """The fields of the request that this wire format cannot carry for this target.
+
+        What the *model* cannot do (`Target.missing`) is not judged here.
+        """
         ...
 
     def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
@@ -56,7 +51,7 @@ class Wire(Protocol):
         ...
 
     def url(self, base_url: str, target: Target, *, stream: bool) -> str:
-        """Where to post it."""
+        """The URL to post it to."""
         ...
 
     def headers(self, key: str | None) -> dict[str, str]:
@@ -68,5 +63,5 @@ class Wire(Protocol):
         ...
 
     def reader(self, request: ChatRequest) -> StreamReader:
-        """A fresh reader for one streamed answer."""
+        """A new reader for one streamed answer."""
         ...

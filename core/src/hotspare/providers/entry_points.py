@@ -1,7 +1,7 @@
-"""Backends that other distributions bring: the entry points of group `hotspare.backends`.
+"""Backends of other distributions: the entry points of group `hotspare.backends`.
 
-A distribution that makes calls for ``Target("<name>/…")`` names, under ``<name>``, what takes the Target and returns its
-Backend::
+A distribution that makes the calls of ``Target("<name>/…")`` registers under ``<name>`` a callable that takes the Target
+and returns its Backend::
 
     [project.entry-points."hotspare.backends"]
     litellm = "litellm_hotspare.member:LiteLLMBackend"
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from hotspare.target import Target
 
 GROUP = "hotspare.backends"
-BROUGHT_BY: Mapping[str, str] = {"litellm": "litellm-hotspare"}
-"""Known names, and the distribution to install for each."""
+DISTRIBUTIONS: Mapping[str, str] = {"litellm": "litellm-hotspare"}
+"""Known provider names, and the distribution to install for each."""
 
 
 def has_entry_point(provider: str) -> bool:
-    """Whether an installed distribution makes the calls of this provider's targets."""
+    """Whether an installed distribution provides backends for this provider."""
     return bool(entry_points(group=GROUP, name=provider))
 
 
-def backend_maker(provider: str) -> Callable[[Target], Backend]:
-    """What makes the backend of one of this provider's targets. Raises KeyError when nobody brings it."""
+def backend_factory(provider: str) -> Callable[[Target], Backend]:
+    """The callable that makes backends for this provider's targets. Raises KeyError if no distribution provides one."""
     for entry in entry_points(group=GROUP, name=provider):
-        maker: Callable[[Target], Backend] = entry.load()
-        return maker
+        factory: Callable[[Target], Backend] = entry.load()
+        return factory
     raise KeyError(provider)

@@ -1,48 +1,51 @@
-"""A history that one provider wrote, made valid for the next one. Pure functions.
+"""A history that one provider wrote, made valid for another one. Pure functions.
 
 What differs between providers, and what is done about it:
 
-* tool-call ids: each provider has its own length and charset; a bad or repeated id is replaced by a hash of the old
-  one, the same in the call and in its result;
-* signed thinking and thought signatures: only whoever signed them can read them, all others reject them;
-* a tool call without its result, or a result without its call, is a 400 everywhere: neither is sent;
-* system texts stand in a field of their own (Anthropic, Gemini), and roles alternate there.
+* tool-call ids: length and charset are limited; an invalid or repeated id is replaced by a hash of it, in the call and in
+  its result alike;
+* signed thinking and thought signatures: only the provider that signed them accepts them, so others do not get them;
+* a tool call without its result, or a result without its call, is a 400 everywhere, so neither is sent;
+* Anthropic and Gemini have a separate field for system messages and want alternating roles (`merge_turns`).
 """
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any
+from typing import Any, Literal
 
-from hotspare.messages import Message
+from hotspare.messages import Dialect, Message
 from hotspare.providers.content import parts_of, tool_calls
 from hotspare.providers.json_access import Json, as_maps, as_text, without
 
-OPENING = "(The conversation begins with the assistant.)"
-"""The user turn put before a history that starts with the assistant: Anthropic and Gemini want the user first."""
+OPENING_TURN = "(The conversation begins with the assistant.)"
+"""The user turn put before a history that begins with the assistant: Anthropic and Gemini want a user turn first."""
+
+
+IdRuleName = Literal["openai", "mistral", "anthropic", "gemini"]
 
 
 @dataclass(frozen=True, slots=True)
 class IdRule:
-    """What a provider takes as a tool-call id: a full match of `pattern`. A new id is `prefix` and hex digits."""
+    """Valid tool-call ids of a provider: a full match of `pattern`. A derived id is `prefix` plus `digits` hex digits."""
 
     pattern: re.Pattern[str]
     prefix: str = "call_"
     digits: int = 24
 
-    def fits(self, call_id: str) -> bool:
-        """Whether the provider takes this id as it is."""
+    def matches(self, call_id: str) -> bool:
+        """Whether the provider accepts this id."""
         return self.pattern.fullmatch(call_id) is not None
 
-    def made_from(self, call_id: str, salt: int = 0) -> str:
-        """An id that the provider takes; always the same for the same id and salt."""
+    def derive(self, call_id: str, salt: int = 0) -> str:
+        """A valid id; always the same for the same id and salt."""
         seed = f"{salt}:{call_id}".encode("utf-8", "surrogatepass")
         return self.prefix + hashlib.sha256(seed).hexdigest()[: self.digits]
 
 
-ID_RULES = {
+ID_RULES: Mapping[IdRuleName, IdRule] = {
     # "string too long. Expected a string with maximum length 40" (api.openai.com, chat completions)
     "openai": IdRule(re.compile(r"[!-~]{1,40}")),
     # "Tool call id … must be a-z, A-Z, 0-9, with a length of 9" (api.mistral.ai)
@@ -51,50 +54,48 @@ ID_RULES = {
     "anthropic": IdRule(re.compile(r"[A-Za-z0-9_-]{1,64}")),
     "gemini": IdRule(re.compile(r"[!-~]{1,128}")),
 }
-"""By dialect, and by provider where one differs from its dialect."""
+"""By dialect, and by provider where it differs from its dialect."""
 
 
-def portable(
+def portable_history(
     messages: Iterable[Message],
-    dialect: str,
+    dialect: Dialect,
     *,
-    ids: str | None = None,
-    signed_by: Collection[str] | None = None,
+    id_rule: IdRuleName | None = None,
+    signers: Collection[str] | None = None,
     keep_cache_control: bool | None = None,
 ) -> list[Json]:
-    """The history, still in OpenAI's shape, as a provider of this dialect takes it.
+    """The history, still in OpenAI's shape, made valid for a provider of this dialect.
 
     Args:
-        messages: any valid history, whoever wrote it; it is not changed.
-        dialect: `openai`, `anthropic` or `gemini`.
-        ids: whose rule for tool-call ids holds, a key of `ID_RULES`; default: the dialect's.
-        signed_by: whose signatures may be sent; default: the dialect's own.
-        keep_cache_control: whether `cache_control` stays on content parts; default: only for Anthropic.
+        messages: any history, written by any provider; it is not changed.
+        dialect: the wire format of the provider that gets it.
+        id_rule: which tool-call ids are valid. Default: those of the dialect.
+        signers: the dialects whose signed blocks are kept. Default: `dialect` alone.
+        keep_cache_control: whether `cache_control` is kept. Default: for Anthropic only.
     """
-    rule = ID_RULES[ids or dialect]
-    signers = frozenset((dialect,) if signed_by is None else signed_by)
-    cache = dialect == "anthropic" if keep_cache_control is None else keep_cache_control
+    rule = ID_RULES[id_rule or dialect]
+    kept_signers = frozenset((dialect,) if signers is None else signers)
+    keep_cache = dialect == "anthropic" if keep_cache_control is None else keep_cache_control
     history = [dict(message) for message in messages]
-    taken: set[str] = set()
+    used: set[str] = set()
     result: list[Json] = []
     for index, message in enumerate(history):
         if message.get("role") == "tool":
-            continue  # written behind its call, or an orphan
+            continue  # added after its call, or a result without a call
         if message.get("role") != "assistant":
             result.append(message)
             continue
-        behind = takewhile(lambda later: later.get("role") != "assistant", history[index + 1 :])
-        results = [later for later in behind if later.get("role") == "tool"]
-        result += _turn(_signed(message, signers), results, rule, taken)
+        until_next_turn = takewhile(lambda later: later.get("role") != "assistant", history[index + 1 :])
+        results = [later for later in until_next_turn if later.get("role") == "tool"]
+        result += _turn(_without_foreign_signatures(message, kept_signers), results, rule, used)
     if dialect == "openai":
-        result = _text_results(result)
-    return result if cache else [_uncached(message) for message in result]
+        result = _media_after_results(result)
+    return result if keep_cache else [_without_cache_control(message) for message in result]
 
 
-def merge_turns(
-    turns: Iterable[tuple[str, list[Json]]],
-) -> list[tuple[str, list[Json]]]:
-    """Turns with alternating roles: neighbours of one role become one, empty ones vanish, the user begins."""
+def merge_turns(turns: Iterable[tuple[str, list[Json]]]) -> list[tuple[str, list[Json]]]:
+    """Turns with alternating roles: adjacent turns of one role are merged, empty ones dropped."""
     merged: list[tuple[str, list[Json]]] = []
     for role, parts in turns:
         if not parts:
@@ -107,48 +108,48 @@ def merge_turns(
 
 
 def signer_of(block: Message) -> str:
-    """Who signed a thinking block. Without a word on it, it is Anthropic's, whose shape the field has borrowed."""
+    """The dialect that signed a thinking block. Default: Anthropic, whose shape the block has."""
     return as_text(block.get("dialect")) or "anthropic"
 
 
-def _turn(message: Json, results: Sequence[Json], rule: IdRule, taken: set[str]) -> list[Json]:
-    """An assistant message with the calls that were answered, and behind it their results in the order of the calls."""
+def _turn(message: Json, results: Sequence[Json], rule: IdRule, used: set[str]) -> list[Json]:
+    """An assistant message with those of its calls that have a result, then these results, in the order of the calls."""
     calls: list[Json] = []
     answers: list[Json] = []
-    left = list(results)
+    remaining = list(results)
     for call in tool_calls(message):
         answer = next(
-            (r for r in left if as_text(r.get("tool_call_id")) == as_text(call.get("id"))),
+            (r for r in remaining if as_text(r.get("tool_call_id")) == as_text(call.get("id"))),
             None,
         )
         if answer is None:
             continue
-        left.remove(answer)
-        call_id = _free_id(as_text(call.get("id")), rule, taken)
+        remaining.remove(answer)
+        call_id = _unique_id(as_text(call.get("id")), rule, used)
         calls.append({**call, "id": call_id})
         answers.append({**answer, "tool_call_id": call_id})
     message = without(message, ["tool_calls"])
     if calls:
         return [{**message, "tool_calls": calls}, *answers]
-    return [message] if _says_anything(message) else []
+    return [message] if _has_content(message) else []
 
 
-def _free_id(call_id: str, rule: IdRule, taken: set[str]) -> str:
+def _unique_id(call_id: str, rule: IdRule, used: set[str]) -> str:
     salt = 0
-    candidate = call_id if rule.fits(call_id) else rule.made_from(call_id)
-    while candidate in taken:
+    candidate = call_id if rule.matches(call_id) else rule.derive(call_id)
+    while candidate in used:
         salt += 1
-        candidate = rule.made_from(call_id, salt)
-    taken.add(candidate)
+        candidate = rule.derive(call_id, salt)
+    used.add(candidate)
     return candidate
 
 
-def _says_anything(message: Message) -> bool:
+def _has_content(message: Message) -> bool:
     return bool(parts_of(message.get("content")) or message.get("refusal") or message.get("thinking_blocks"))
 
 
-def _signed(message: Json, signers: Collection[str]) -> Json:
-    """The message without what others signed."""
+def _without_foreign_signatures(message: Json, signers: Collection[str]) -> Json:
+    """The message without blocks that other providers signed."""
     blocks = [block for block in as_maps(message.get("thinking_blocks")) if signer_of(block) in signers]
     result = without(message, ["thinking_blocks"])
     if blocks:
@@ -158,26 +159,26 @@ def _signed(message: Json, signers: Collection[str]) -> Json:
     return result
 
 
-def _text_results(messages: Iterable[Json]) -> list[Json]:
-    """OpenAI's tool results are text only: their images and files follow in a user message."""
+def _media_after_results(messages: Iterable[Json]) -> list[Json]:
+    """Tool results with text only, as OpenAI wants them: their images and files follow in a user message."""
     result: list[Json] = []
-    held: list[Json] = []
+    media: list[Json] = []
     for message in messages:
         if message.get("role") != "tool":
-            if held:
-                result.append({"role": "user", "content": held})
-                held = []
+            if media:
+                result.append({"role": "user", "content": media})
+                media = []
             result.append(message)
             continue
         parts = parts_of(message.get("content"))
-        held += [part for part in parts if part.get("type") != "text"]
+        media += [part for part in parts if part.get("type") != "text"]
         texts = [part for part in parts if part.get("type") == "text"]
         content: Any = message.get("content") if len(texts) == len(parts) else texts or "(see below)"
         result.append({**without(message, ["is_error"]), "content": content})
-    return [*result, {"role": "user", "content": held}] if held else result
+    return [*result, {"role": "user", "content": media}] if media else result
 
 
-def _uncached(message: Json) -> Json:
+def _without_cache_control(message: Json) -> Json:
     result = without(message, ["cache_control"])
     if isinstance(result.get("content"), (list, tuple)):
         result["content"] = [without(part, ["cache_control"]) for part in parts_of(message["content"])]

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -12,9 +11,9 @@ from hotspare.backend import Backend
 from hotspare.errors import AttemptTimeout, RequestError
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.providers.base import Wire
-from hotspare.providers.entry_points import backend_maker, has_entry_point
+from hotspare.providers.entry_points import backend_factory, has_entry_point
 from hotspare.providers.presets import PRESETS, Preset, preset_of
-from hotspare.providers.response import Incoming, read_whole
+from hotspare.providers.response import ResponseParser, read_response
 from hotspare.target import Target
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def backend_for(target: Target, http: "Http", env: Mapping[str, str] = os.enviro
     if target.backend is not None:
         return target.backend
     if target.provider not in PRESETS and has_entry_point(target.provider):
-        return backend_maker(target.provider)(target)
+        return backend_factory(target.provider)(target)
     preset = preset_of(target)
     return HttpBackend(target, preset.wire(), preset, http, key=preset.key_of(target, env))
 
@@ -48,7 +47,6 @@ class HttpBackend:
     def __init__(self, target: Target, wire: Wire, preset: Preset, http: "Http", *, key: str | None = None) -> None:
         self._target = target
         self._wire = wire
-        self._preset = preset
         self._http = http
         base_url = preset.base_url_of(target)
         self._url = wire.url(base_url, target, stream=False)
@@ -78,14 +76,14 @@ class HttpBackend:
         body = self.body(request, stream=False)
         with _read_timeout_as_ours():
             answer = self._http.send("POST", self._url, self._headers, body, timeout=timeout)
-        return read_whole(self._wire, request, answer.status, answer.headers, answer.body)
+        return read_response(self._wire, request, answer.status, answer.headers, answer.body)
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer, for async callers."""
         body = self.body(request, stream=False)
         with _read_timeout_as_ours():
             answer = await self._http.asend("POST", self._url, self._headers, body, timeout=timeout)
-        return read_whole(self._wire, request, answer.status, answer.headers, answer.body)
+        return read_response(self._wire, request, answer.status, answer.headers, answer.body)
 
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
         """The answer piece by piece. Raises AttemptTimeout without content for `timeout`, later for `stall` seconds; a
@@ -95,7 +93,7 @@ class HttpBackend:
             _read_timeout_as_ours(),
             self._http.open("POST", self._stream_url, self._stream_headers, body, timeout=timeout) as answer,
         ):
-            incoming = Incoming(self._wire, request, answer.status, answer.headers)
+            incoming = ResponseParser(self._wire, request, answer.status, answer.headers)
             reads = answer.iter_bytes()
             for data in reads:
                 for chunk in incoming.feed(data):
@@ -118,7 +116,7 @@ class HttpBackend:
                 "POST", self._stream_url, self._stream_headers, body, read_timeout=max(timeout, stall)
             )
             try:
-                incoming = Incoming(self._wire, request, answer.status, answer.headers)
+                incoming = ResponseParser(self._wire, request, answer.status, answer.headers)
                 reads = answer.aiter_bytes()
                 async for data in reads:
                     for chunk in incoming.feed(data):
@@ -135,7 +133,7 @@ class HttpBackend:
         """What an exception of this backend means."""
         from hotspare import classify
 
-        return classify(error, dialect=self._preset.dialect, now=time.time())
+        return classify(error)
 
 
 @contextlib.contextmanager

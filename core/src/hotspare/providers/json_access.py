@@ -1,6 +1,6 @@
-"""Looking into JSON that somebody else wrote: what is not there, or is of another type, reads as empty.
+"""Access to JSON from outside: what is absent or of another type reads as empty.
 
-Only `must_map` and `must_list` raise, and only hotspare's own error.
+Only `must_map` and `must_list` raise, namely MalformedAnswer.
 """
 
 import json
@@ -38,31 +38,31 @@ def as_text(value: object) -> str:
 
 
 def as_count(value: object) -> int:
-    """The value if it is a number of tokens, else 0."""
+    """The value if it is a positive integer, else 0."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def must_map(value: object, where: str) -> Json:
-    """The value, which has to be a JSON object; MalformedAnswer says where it is not."""
+    """The value as a JSON object. Raises MalformedAnswer, which names `where`, if it is something else."""
     if not isinstance(value, Mapping):
-        raise MalformedAnswer(f"{where} is no JSON object", body=dump(value))
+        raise MalformedAnswer(f"{where} is not a JSON object", body=dump(value))
     return as_map(cast("object", value))
 
 
 def must_list(value: object, where: str) -> list[Any]:
-    """The value, which has to be a JSON array; MalformedAnswer says where it is not."""
+    """The value as a JSON array. Raises MalformedAnswer, which names `where`, if it is something else."""
     if not isinstance(value, (list, tuple)):
-        raise MalformedAnswer(f"{where} is no JSON array", body=dump(value))
+        raise MalformedAnswer(f"{where} is not a JSON array", body=dump(value))
     return as_list(cast("object", value))
 
 
 def dump(value: object) -> bytes:
-    """The value as JSON bytes; ASCII only, so that a lone surrogate cannot fail."""
+    """The value as JSON bytes; ASCII only, because a lone surrogate cannot be encoded as UTF-8."""
     return json.dumps(value, default=repr).encode("ascii")
 
 
 def load_map(data: str) -> Json | None:
-    """A JSON object read from text, or None where the text is something else."""
+    """The JSON object in a text; None if the text is something else."""
     try:
         value: object = json.loads(data)
     except (ValueError, RecursionError):
@@ -76,10 +76,10 @@ def drop_empty(**fields: Any) -> Json:
 
 
 def deep_merge(base: Mapping[str, Any], *layers: Mapping[str, Any]) -> Json:
-    """`base` with the layers laid over it, later ones winning.
+    """`base` overridden by the layers, in order.
 
-    Objects are merged field by field, except those with a `type`: a tagged object is one of several shapes, and half
-    of one with half of another is neither.
+    Objects are merged field by field. An object with a `type` replaces the old one instead: the fields of two types do not
+    belong together.
     """
     result = dict(base)
     for layer in layers:
@@ -91,6 +91,6 @@ def deep_merge(base: Mapping[str, Any], *layers: Mapping[str, Any]) -> Json:
 
 
 def without(fields: Mapping[str, Any], names: Iterable[str]) -> Json:
-    """The fields but for those named."""
+    """The fields except those named."""
     dropped = frozenset(names)
     return {name: value for name, value in fields.items() if name not in dropped}

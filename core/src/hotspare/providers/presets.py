@@ -1,30 +1,26 @@
-"""Providers by name: where they are, which variable holds the key, which wire and which error dialect they speak."""
+"""Providers by name: base URL, the environment variables that may hold the key, and the wire format."""
 
-import difflib
-import importlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
-from hotspare.errors import ConfigError, Problem
+from hotspare.errors import ConfigError, Problem, did_you_mean
 from hotspare.providers.base import Wire
-from hotspare.providers.entry_points import BROUGHT_BY
+from hotspare.providers.entry_points import DISTRIBUTIONS
 from hotspare.providers.openai.flavors import FLAVORS
 from hotspare.target import Target
 
-_NATIVE = {"anthropic": "AnthropicWire", "gemini": "GeminiWire"}
-_BY_BACKEND = frozenset({"litellm", "langchain", "llama_index", "bedrock"})
+_NEED_BACKEND = frozenset({"litellm", "langchain", "llama_index", "bedrock"})
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """What hotspare knows of a provider.
+    """What hotspare knows about a provider.
 
-    `base_url` None means that a target has to name its own. `key_env`: environment variables that may hold the key,
-    in the order in which they are read. `needs_key`: without one there is no call. `dialect`: whose error bodies
-    `classify` is to expect.
+    `base_url`: None means that each target has to set its own. `key_env`: environment variables that may hold the key, in
+    the order in which they are read. `needs_key`: whether a call without a key is impossible.
     """
 
     name: str
@@ -32,50 +28,47 @@ class Preset:
     key_env: tuple[str, ...] = ()
     needs_key: bool = True
 
-    @property
-    def dialect(self) -> str:
-        """Whose error bodies to expect."""
-        return self.name
-
     def wire(self) -> Wire:
-        """The wire format, loaded when it is first asked for; one object a preset, for it holds no state."""
+        """The wire format, imported at first use. It holds no state, so there is one object per preset."""
         return _wire(self.name)
 
     def base_url_of(self, target: Target) -> str:
-        """The target's own base URL or the preset's. Raises ConfigError where there is neither."""
+        """The target's base URL, else the preset's. Raises ConfigError if there is neither."""
         url = target.base_url or self.base_url
         if url is None:
             example = "https://<resource>.openai.azure.com" if self.name == "azure" else "http://localhost:8080/v1"
-            way_out = f"must be given for provider {self.name!r}, e.g. base_url={example!r}"
-            raise ConfigError(Problem.at(f"target {target.name!r}: base_url", None, way_out))
+            hint = f"is required for provider {self.name!r}, e.g. base_url={example!r}"
+            raise ConfigError(Problem.at(f"target {target.name!r}: base_url", None, hint))
         return url
 
     def key_of(self, target: Target, env: Mapping[str, str] = os.environ) -> str | None:
-        """The target's key: its own, else the environment's; None where none is needed.
+        """The key: the target's own, else that of the environment; None if there is none and none is needed.
 
-        Raises ConfigError naming the variables when there is no key.
+        Raises ConfigError naming the variables if a needed key is missing, or if the key cannot be sent in a header.
         """
         own = target.api_key
         key = own if isinstance(own, str) else own.get_secret_value() if own is not None else ""
         key = key.strip() or next((env[name].strip() for name in self.key_env if env.get(name, "").strip()), "")
         if not (key.isascii() and key.isprintable()):
-            way_out = "the key must be printable ASCII: did a line break or a typographic sign slip in?"
-            raise ConfigError(Problem(f"target {target.name!r}: {way_out}"))
+            raise ConfigError(Problem(f"target {target.name!r}: the key must be printable ASCII without line breaks"))
         if key:
             return key
         if not self.needs_key:
             return None
-        names = " or ".join(self.key_env)
-        way_out = f"no key: set the environment variable {names}, or pass api_key=SecretStr(…)"
-        raise ConfigError(Problem(f"target {target.name!r}: {way_out}"))
+        hint = f"no key: set the environment variable {' or '.join(self.key_env)}, or pass api_key=SecretStr(…)"
+        raise ConfigError(Problem(f"target {target.name!r}: {hint}"))
 
 
 @cache
 def _wire(name: str) -> Wire:
-    if name in _NATIVE:
-        module = importlib.import_module(f"hotspare.providers.{name}.wire")
-        wire: Wire = getattr(module, _NATIVE[name])()
-        return wire
+    if name == "anthropic":
+        from hotspare.providers.anthropic.wire import AnthropicWire
+
+        return AnthropicWire()
+    if name == "gemini":
+        from hotspare.providers.gemini.wire import GeminiWire
+
+        return GeminiWire()
     from hotspare.providers.openai.wire import OpenAIWire
 
     return OpenAIWire(FLAVORS[name])
@@ -103,24 +96,23 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         )
     }
 )
-"""Every provider that hotspare speaks to by itself, by name."""
+"""Every provider with a built-in wire format, by name."""
 
 
 def preset_of(target: Target) -> Preset:
-    """The preset of a target's provider. Raises ConfigError with the known names and the nearest one."""
+    """The preset of a target's provider. Raises ConfigError, with the nearest and all known names, if it is unknown."""
     preset = PRESETS.get(target.provider)
     if preset is not None:
         return preset
-    if target.provider in _BY_BACKEND:
-        brought = BROUGHT_BY.get(target.provider)
-        way_out = f"has no wire of its own: give the target a `backend`, or use one of {', '.join(PRESETS)}"
-        if brought is not None:
-            way_out = f"is called through another distribution: pip install '{brought}'"
-        raise ConfigError(Problem.at("target.id", target.id, way_out))
-    near = difflib.get_close_matches(target.provider.lower(), PRESETS, 1, 0.5)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    way_out = (
-        f"names an unknown provider{hint}; known: {', '.join(PRESETS)}. "
-        "Any other that speaks OpenAI's format is 'openai-compatible/…' with a base_url"
+    if target.provider in _NEED_BACKEND:
+        distribution = DISTRIBUTIONS.get(target.provider)
+        hint = f"needs a backend: set `backend` of the target, or use one of {', '.join(PRESETS)}"
+        if distribution is not None:
+            hint = f"needs another distribution: pip install '{distribution}'"
+        raise ConfigError(Problem.at("target.id", target.id, hint))
+    nearest = did_you_mean(target.provider.lower(), tuple(PRESETS))
+    hint = (
+        f"has an unknown provider;{nearest and ' ' + nearest} known: {', '.join(PRESETS)}. "
+        "For another API in OpenAI's format write 'openai-compatible/…' and set base_url"
     )
-    raise ConfigError(Problem.at("target.id", target.id, way_out))
+    raise ConfigError(Problem.at("target.id", target.id, hint))

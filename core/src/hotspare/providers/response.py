@@ -1,6 +1,6 @@
-"""What comes back over HTTP, read through a wire: whole bodies and streams, also where one comes for the other.
+"""HTTP response -> ChatReply or ChatChunks: whole bodies and streams, also where a server sends one for the other.
 
-Knows no I/O: it is fed bytes. Every error it raises carries the answer's headers.
+No I/O: the parsers are fed bytes. Every error that they raise carries the response's headers.
 """
 
 import json
@@ -16,26 +16,26 @@ from hotspare.providers.sse import SSEDecoder
 ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are kept."""
 MAX_BODY = 64 * 1024 * 1024
-"""Bytes of a whole answer: far beyond the largest output of any model, image and audio included."""
+"""Bytes of a whole answer: far more than the largest output of any model, images and audio included."""
 _BOM = b"\xef\xbb\xbf"
 
 
-def raise_status(status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Raises StatusError unless the status is a success."""
+def raise_for_status(status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Raise StatusError unless the status is a success."""
     if not 200 <= status < 300:
         raise StatusError(f"HTTP {status}", status=status, headers=headers, body=body)
 
 
-def read_whole(wire: Wire, request: ChatRequest, status: int, headers: Mapping[str, str], body: bytes) -> ChatReply:
-    """A whole answer, also where an event stream came for it.
+def read_response(wire: Wire, request: ChatRequest, status: int, headers: Mapping[str, str], body: bytes) -> ChatReply:
+    """A whole answer; the body may be an event stream instead of JSON.
 
     Raises StatusError, MalformedAnswer, EmptyAnswer, IncompleteAnswer or InBandError.
     """
-    raise_status(status, headers, body)
+    raise_for_status(status, headers, body)
     try:
         start = body[:256].removeprefix(_BOM).lstrip()
         if start.startswith((b"data:", b"event:", b":")):
-            events = Events(wire, request)
+            events = EventParser(wire, request)
             return reply_of([chunk for chunk in (*events.feed(body), *events.end()) if chunk is not IDLE])
         return wire.read(_json(body), request)
     except BackendError as error:
@@ -46,30 +46,30 @@ def read_whole(wire: Wire, request: ChatRequest, status: int, headers: Mapping[s
 def _json(body: bytes) -> dict[str, object]:
     text = body.removeprefix(_BOM)
     if not text.strip():  # DeepSeek keeps a queued connection alive with empty lines, and sometimes nothing follows
-        raise EmptyAnswer("a success without a body")
+        raise EmptyAnswer("the response has no body")
     try:
         value: object = json.loads(text)
     except (ValueError, RecursionError):
-        raise MalformedAnswer("the answer is no JSON", body=body) from None
-    wrapped = as_list(value)
-    if len(wrapped) == 1:  # Gemini wraps an error so when it is not asked for SSE
-        value = wrapped[0]
+        raise MalformedAnswer("the response is not JSON", body=body) from None
+    items = as_list(value)
+    if len(items) == 1:  # Gemini sends an error as a list of one where the request did not ask for SSE
+        value = items[0]
     if not is_map(value):
-        raise MalformedAnswer("the answer is no JSON object", body=body)
+        raise MalformedAnswer("the response is not a JSON object", body=body)
     return as_map(value)
 
 
-class Events:
-    """An event stream on its way through a wire's reader."""
+class EventParser:
+    """Bytes of an event stream -> chunks, by a wire's reader."""
 
     def __init__(self, wire: Wire, request: ChatRequest) -> None:
         self._decoder = SSEDecoder()
         self._reader = wire.reader(request)
         self.done = False
-        """Whether the wire's last event came: nothing of the answer follows, though the connection may stay open."""
+        """Whether the last event came. The connection may stay open after it."""
 
     def feed(self, data: bytes) -> Iterator[ChatChunk]:
-        """What these bytes bring: chunks of content, or IDLE when there are none."""
+        """The chunks of content that these bytes complete; IDLE if there are none."""
         return self._take(self._decoder.feed(data))
 
     def _take(self, events: list[tuple[str, str]]) -> Iterator[ChatChunk]:
@@ -85,69 +85,69 @@ class Events:
             yield IDLE
 
     def end(self) -> Iterator[ChatChunk]:
-        """The last chunk; raises what the reader's `finish` raises."""
+        """The last chunk. Raises what the reader's `finish` raises."""
         for chunk in self._take(self._decoder.flush()):
             if chunk is not IDLE:
                 yield chunk
         yield self._reader.finish()
 
 
-class Incoming:
-    """The answer to a streaming request. Some relays answer it with a plain JSON body, or with HTML."""
+class ResponseParser:
+    """The response to a streaming request, which some relays answer with a JSON body or with HTML."""
 
     def __init__(self, wire: Wire, request: ChatRequest, status: int, headers: Mapping[str, str]) -> None:
         self._wire = wire
         self._request = request
         self._status = status
         self._headers = headers
-        self._events: Events | None = None
+        self._events: EventParser | None = None
         self._body: list[bytes] = []
         self._size = 0
-        self._failed = self._whole = not 200 <= status < 300
+        self._failed = self._buffering = not 200 <= status < 300
 
     @property
     def done(self) -> bool:
-        """Whether nothing more has to be read."""
+        """Whether nothing more needs to be read."""
         return self._events is not None and self._events.done
 
     def feed(self, data: bytes) -> Iterator[ChatChunk]:
-        """What these bytes bring, chunk by chunk; an error after some content is raised behind that content."""
+        """The chunks that these bytes complete. An error is raised after the content that came before it."""
         try:
             if self._events is not None:
                 yield from self._events.feed(data)
                 return
-            yield from self._first(data)
+            yield from self._detect(data)
         except BackendError as error:
             error.headers = error.headers or self._headers
             raise
 
-    def _first(self, data: bytes) -> Iterator[ChatChunk]:
-        """Until it is clear whether this is a stream: by what it looks like, for relays mislabel both."""
+    def _detect(self, data: bytes) -> Iterator[ChatChunk]:
+        """Collect bytes until it is clear whether this is a stream: by the content, because relays mislabel both."""
         self._body.append(data)
         self._size += len(data)
         limit = ERROR_BODY if self._failed else MAX_BODY
         if self._size > limit:
             if self._failed:
-                raise_status(self._status, self._headers, b"".join(self._body))
-            raise BodyTooLarge(f"the answer is longer than {limit} bytes")
-        if not self._whole:
-            so_far = b"".join(self._body)
-            start = so_far.removeprefix(_BOM).lstrip()
-            self._whole = start.startswith((b"{", b"[", b"<"))
-            if start and not self._whole and not _BOM.startswith(start):
-                self._events = Events(self._wire, self._request)
-                yield from self._events.feed(so_far)
+                raise_for_status(self._status, self._headers, b"".join(self._body))
+            raise BodyTooLarge(f"the response is longer than {limit} bytes")
+        if not self._buffering:
+            received = b"".join(self._body)
+            start = received.removeprefix(_BOM).lstrip()
+            self._buffering = start.startswith((b"{", b"[", b"<"))
+            if start and not self._buffering and not _BOM.startswith(start):
+                self._events = EventParser(self._wire, self._request)
+                yield from self._events.feed(received)
                 return
         yield IDLE
 
     def end(self) -> Iterator[ChatChunk]:
-        """The end of the body: the last chunk, or all of an answer that came whole."""
+        """At the end of the body: the last chunk, or all chunks of a body that was no stream."""
         try:
             if self._events is not None:
                 yield from self._events.end()
                 return
             body = b"".join(self._body)
-            yield from chunks_of(read_whole(self._wire, self._request, self._status, self._headers, body))
+            yield from chunks_of(read_response(self._wire, self._request, self._status, self._headers, body))
         except BackendError as error:
             error.headers = error.headers or self._headers
             raise

@@ -1,34 +1,34 @@
-"""Server-sent events, decoded as they come (WHATWG HTML, 9.2.6 "Interpreting an event stream")."""
+"""Server-sent events, decoded incrementally (WHATWG HTML, 9.2.6 "Interpreting an event stream")."""
 
 from hotspare.errors import BodyTooLarge
 
 MAX_EVENT = 16 * 1024 * 1024
-"""Bytes of one event. The largest real ones carry an image in base64; 16 MiB is beyond any of them."""
+"""Bytes of one event. The largest real ones hold an image in base64; none comes near 16 MiB."""
 _BOM = b"\xef\xbb\xbf"
 
 
 class SSEDecoder:
-    """Bytes in, events out, wherever the bytes are cut.
+    """Bytes in, events out, wherever the bytes are split.
 
-    An event is ``(name, data)``; without an `event:` line its name is `message`. `id` and `retry` are for
-    reconnecting, which an answer cannot do, so they are passed over.
+    An event is ``(name, data)``; without an `event:` line its name is `message`. `id` and `retry` are ignored: they are
+    for reconnecting, which a chat answer does not support.
     """
 
-    __slots__ = ("_cr", "_data", "_held", "_limit", "_name", "_size", "_started")
+    __slots__ = ("_cr", "_data", "_limit", "_line", "_name", "_size", "_started")
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
         self._limit = limit
-        self._held: list[bytes] = []  # pieces of a line that has not ended
+        self._line: list[bytes] = []  # pieces of a line that has not ended
         self._data: list[bytes] = []
         self._name = b""
-        self._size = 0  # bytes held for the event that is being read
+        self._size = 0  # bytes kept for the event that is being read
         self._cr = False  # the last line ended with CR: an LF that follows belongs to it
         self._started = False
 
     def feed(self, chunk: bytes) -> list[tuple[str, str]]:
-        """The events that these bytes complete, in order; empty for comments and half events.
+        """The events that these bytes complete, in order; none for comments and partial events.
 
-        Raises BodyTooLarge when one event is longer than the limit.
+        Raises BodyTooLarge if one event is longer than the limit.
         """
         if self._cr and chunk:
             self._cr = False
@@ -38,11 +38,11 @@ class SSEDecoder:
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         self._size += len(chunk)
         if b"\n" not in chunk:
-            self._held.append(chunk)
+            self._line.append(chunk)
             self._check()
             return []
-        lines = (b"".join(self._held) + chunk).split(b"\n")
-        self._held = [lines.pop()]
+        lines = (b"".join(self._line) + chunk).split(b"\n")
+        self._line = [lines.pop()]
         if not self._started:
             self._started = True
             lines[0] = lines[0].removeprefix(_BOM)
@@ -51,11 +51,11 @@ class SSEDecoder:
     def flush(self) -> list[tuple[str, str]]:
         """The event that the end of the stream completes.
 
-        The standard drops it; some servers end with `data: [DONE]` and no blank line. A JSON event that was cut in
-        two does not parse, so nothing half is taken for whole.
+        The standard discards it, but some servers end with `data: [DONE]` and no blank line. A truncated JSON event does
+        not parse, so it cannot be taken for a whole one.
         """
-        rest = b"".join(self._held).removeprefix(b"" if self._started else _BOM)
-        self._held = []
+        rest = b"".join(self._line).removeprefix(b"" if self._started else _BOM)
+        self._line = []
         return self._read([rest, b""] if rest else [b""])
 
     def _read(self, lines: list[bytes]) -> list[tuple[str, str]]:
@@ -73,7 +73,7 @@ class SSEDecoder:
             else:
                 self._field(line)
         if events or not data:
-            self._size = sum(map(len, data)) + len(self._held[0] if self._held else b"")
+            self._size = sum(map(len, data)) + len(self._line[0] if self._line else b"")
         self._check()
         return events
 

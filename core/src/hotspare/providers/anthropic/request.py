@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from hotspare.messages import ChatRequest, Message
-from hotspare.providers.anthropic.models import BUDGETS, effort_of, traits_of
+from hotspare.providers.anthropic.models import THINKING_BUDGETS, effort_of, traits_of
 from hotspare.providers.content import (
     SYSTEM_ROLES,
     call_arguments,
     call_name,
-    data_url,
     image_url,
+    parse_data_url,
     parts_of,
     system_parts,
     tool_calls,
 )
-from hotspare.providers.history import OPENING, merge_turns, portable
+from hotspare.providers.history import OPENING_TURN, merge_turns, portable_history
 from hotspare.providers.json_access import (
     Json,
     as_list,
@@ -35,18 +35,18 @@ TOOL_FIELDS = (
     "eager_input_streaming",
     "input_examples",
 )
-"""Fields of an Anthropic tool that OpenAI's has no place for; they stand beside `function` and are passed on."""
+"""Fields of an Anthropic tool that OpenAI's shape does not have; beside `function` they are passed on."""
 
 
 def write_body(request: ChatRequest, target: Target, *, stream: bool) -> Json:
-    """The JSON body. `extra` of the target and then of the request is laid over what hotspare writes."""
+    """The JSON body. The target's `extra`, then the request's, override what hotspare writes."""
     own = request.extra.get("anthropic", {})
-    messages = portable(request.messages, "anthropic")
+    messages = portable_history(request.messages, "anthropic")
     system = system_parts(messages)
     turns = _turns(messages)
-    if not turns:  # nothing but a system prompt: Anthropic wants a user's turn, so it becomes one
-        turns, system = [("user", _blocks(system) or [_text(OPENING)])], []
-    if "messages" in own:  # a history in Anthropic's own words brings its system prompt along
+    if not turns:  # a system prompt alone: Anthropic requires a user turn, so it becomes one
+        turns, system = [("user", _blocks(system) or [_text(OPENING_TURN)])], []
+    if "messages" in own:  # a history in Anthropic's shape has its own system prompt
         system = []
     thinking = _thinking(request, target, messages, own)
     budget = as_map(thinking.get("thinking")).get("budget_tokens", 0)
@@ -68,15 +68,15 @@ def write_body(request: ChatRequest, target: Target, *, stream: bool) -> Json:
 
 
 def thinking_budget(request: ChatRequest) -> int:
-    """Thinking tokens for a model that wants a number; 0 where `max_tokens` leaves no room for the least one."""
-    budget = BUDGETS.get(request.reasoning_effort or "", 0)
+    """Thinking tokens for a model that wants a number; 0 if `max_tokens` leaves no room for the minimum."""
+    budget = THINKING_BUDGETS.get(request.reasoning_effort or "", 0)
     if request.max_tokens is not None:
         budget = min(budget, request.max_tokens - 1)
-    return budget if budget >= BUDGETS["minimal"] else 0
+    return budget if budget >= THINKING_BUDGETS["minimal"] else 0
 
 
 def forces_tool(request: ChatRequest) -> bool:
-    """Whether the model must call a tool: Anthropic takes no thinking together with that."""
+    """Whether the model must call a tool: Anthropic accepts no thinking in that case."""
     return bool(request.tools) and request.tool_choice not in (None, "auto", "none")
 
 
@@ -86,34 +86,34 @@ def _thinking(
     messages: Sequence[Message],
     own: Mapping[str, Any],
 ) -> Json:
-    """`thinking` and `output_config.effort` of a request's reasoning effort, unless its `extra` says it better."""
+    """`thinking` and `output_config.effort` for the reasoning effort, unless `extra` sets them."""
     effort = request.reasoning_effort
     if effort is None or "thinking" in own or "effort" in as_map(own.get("output_config")):
         return {}
     traits = traits_of(target.model)
     if effort == "none":
-        return {"thinking": {"type": "disabled"}} if traits.adaptive and not traits.always_thinks else {}
-    if not traits.thinks:
+        return {"thinking": {"type": "disabled"}} if traits.adaptive and not traits.always_reasoning else {}
+    if not traits.reasoning:
         return {}
     if traits.adaptive:
-        shown = {"display": "summarized"} if traits.xhigh else {}
-        thinking = {} if forces_tool(request) else {"thinking": {"type": "adaptive", **shown}}
+        display = {"display": "summarized"} if traits.xhigh else {}
+        thinking = {} if forces_tool(request) else {"thinking": {"type": "adaptive", **display}}
         return {**thinking, "output_config": {"effort": effort_of(effort, traits)}}
     budget = thinking_budget(request)
-    if not budget or forces_tool(request) or _loop_without_thinking(messages):
+    if not budget or forces_tool(request) or _ends_in_foreign_tool_results(messages):
         return {}
     return {"thinking": {"type": "enabled", "budget_tokens": budget}}
 
 
-def _loop_without_thinking(messages: Sequence[Message]) -> bool:
-    """Whether the history ends in results of calls that another provider's model made.
+def _ends_in_foreign_tool_results(messages: Sequence[Message]) -> bool:
+    """Whether the history ends with results of tool calls that another provider's model made.
 
-    With a thinking budget Anthropic wants such a turn to begin with its own signed thinking, which does not exist.
+    With a thinking budget, Anthropic requires that turn to begin with thinking that it signed itself; there is none.
     """
     if not messages or messages[-1].get("role") != "tool":
         return False
-    spoken = [message for message in messages if message.get("role") == "assistant"]
-    return not (spoken and spoken[-1].get("thinking_blocks"))
+    assistants = [message for message in messages if message.get("role") == "assistant"]
+    return not (assistants and assistants[-1].get("thinking_blocks"))
 
 
 def _output_format(request: ChatRequest) -> Json:
@@ -121,16 +121,16 @@ def _output_format(request: ChatRequest) -> Json:
     if wanted.get("type") != "json_schema":
         return {}
     schema = as_map(as_map(wanted.get("json_schema")).get("schema"))
-    return {"output_config": {"format": {"type": "json_schema", "schema": closed(schema)}}}
+    return {"output_config": {"format": {"type": "json_schema", "schema": close_objects(schema)}}}
 
 
-def closed(schema: Any) -> Any:
-    """The schema with `additionalProperties: false` on every object: Anthropic takes no other."""
+def close_objects(schema: Any) -> Any:
+    """The schema with `additionalProperties: false` on every object, which Anthropic requires."""
     if isinstance(schema, (list, tuple)):
-        return [closed(item) for item in as_list(cast("object", schema))]
+        return [close_objects(item) for item in as_list(cast("object", schema))]
     if not isinstance(schema, Mapping):
         return schema
-    result = {name: closed(value) for name, value in as_map(cast("object", schema)).items()}
+    result = {name: close_objects(value) for name, value in as_map(cast("object", schema)).items()}
     is_object = result.get("type") == "object" and "additionalProperties" not in result
     return {**result, "additionalProperties": False} if is_object else result
 
@@ -145,7 +145,7 @@ def _system(parts: Sequence[Json]) -> Any:
 def _turns(messages: Sequence[Message]) -> list[tuple[str, list[Json]]]:
     turns = merge_turns(_turn(m) for m in messages if m.get("role") not in SYSTEM_ROLES)
     if turns and turns[0][0] == "assistant":
-        turns.insert(0, ("user", [_text(OPENING)]))
+        turns.insert(0, ("user", [_text(OPENING_TURN)]))
     if turns and turns[-1][0] == "assistant" and turns[-1][1][-1]["type"] == "text":
         last = turns[-1][1][-1]  # "final assistant content cannot end with trailing whitespace"
         turns[-1][1][-1] = {**last, "text": last["text"].rstrip()}
@@ -155,19 +155,19 @@ def _turns(messages: Sequence[Message]) -> list[tuple[str, list[Json]]]:
 def _turn(message: Message) -> tuple[str, list[Json]]:
     role = message.get("role")
     if role == "tool":
-        return "user", [_result(message)]
+        return "user", [_tool_result(message)]
     if role == "assistant":
         thinking = [without(block, ["dialect"]) for block in as_maps(message.get("thinking_blocks"))]
-        said = _blocks(parts_of(message.get("content"))) or _blocks(parts_of(message.get("refusal")))
+        content = _blocks(parts_of(message.get("content"))) or _blocks(parts_of(message.get("refusal")))
         return "assistant", [
             *thinking,
-            *said,
-            *(_call(call) for call in tool_calls(message)),
+            *content,
+            *(_tool_use(call) for call in tool_calls(message)),
         ]
     return "user", _blocks(parts_of(message.get("content")))
 
 
-def _call(call: Json) -> Json:
+def _tool_use(call: Json) -> Json:
     return {
         "type": "tool_use",
         "id": call["id"],
@@ -176,7 +176,7 @@ def _call(call: Json) -> Json:
     }
 
 
-def _result(message: Message) -> Json:
+def _tool_result(message: Message) -> Json:
     content = message.get("content")
     return drop_empty(
         type="tool_result",
@@ -188,7 +188,7 @@ def _result(message: Message) -> Json:
 
 
 def _blocks(parts: Sequence[Json]) -> list[Json]:
-    """Content parts as blocks. Blank texts are left out: "text content blocks must be non-empty"."""
+    """Content parts as blocks. Blank texts are dropped: "text content blocks must be non-empty"."""
     blocks: list[Json] = []
     for part in parts:
         block = block_of(part)
@@ -199,7 +199,7 @@ def _blocks(parts: Sequence[Json]) -> list[Json]:
 
 
 def block_of(part: Json) -> Json | None:
-    """A content part as an Anthropic block, or None where there is none for it (and for blank text)."""
+    """A content part as an Anthropic block; None if it cannot be one, and for blank text."""
     kind = part.get("type")
     if kind in ("text", "refusal"):
         text = as_text(part.get("text") or part.get("refusal"))
@@ -214,7 +214,7 @@ def _text(text: str) -> Json:
 
 
 def _image(url: str) -> Json | None:
-    blob = data_url(url)
+    blob = parse_data_url(url)
     if blob is not None:
         allowed = blob.media_type in (
             "image/jpeg",
@@ -241,7 +241,7 @@ def _document(file: Json) -> Json | None:
         }
     if file_id.startswith("https://"):
         return {"type": "document", "source": {"type": "url", "url": file_id}, **title}
-    blob = data_url(as_text(file.get("file_data")))
+    blob = parse_data_url(as_text(file.get("file_data")))
     if blob is None or blob.media_type != "application/pdf":
         return None
     source = {"type": "base64", "media_type": blob.media_type, "data": blob.data}
@@ -249,7 +249,7 @@ def _document(file: Json) -> Json | None:
 
 
 def _tools(request: ChatRequest, messages: Sequence[Message]) -> list[Json]:
-    """The tools, or, where a history has calls and the request no tools, the least that makes that history valid."""
+    """The tools. Without tools, a history with tool calls is valid only if their names are declared, so that is done."""
     if request.tools:
         return [_tool(tool) for tool in request.tools]
     names = {call_name(call): None for message in messages for call in tool_calls(message)}

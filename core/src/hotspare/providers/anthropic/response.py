@@ -1,4 +1,4 @@
-"""Anthropic's answers -> ChatReply and ChatChunk.
+"""Anthropic's responses -> ChatReply and ChatChunk.
 
 Proof of completion: a stop reason and, in a stream, `message_stop`.
 """
@@ -12,7 +12,7 @@ from hotspare.messages import (
     ToolCallDelta,
     Usage,
 )
-from hotspare.providers.content import compact
+from hotspare.providers.content import json_text
 from hotspare.providers.json_access import (
     Json,
     as_count,
@@ -24,17 +24,17 @@ from hotspare.providers.json_access import (
     must_map,
 )
 
-FINISH: dict[str, FinishReason] = {
+FINISH_REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
-    "pause_turn": "stop",  # a server tool's turn was paused: what came is whole, the next call goes on
+    "pause_turn": "stop",  # a turn of a server tool was paused: what came is complete, the next call continues it
     "compaction": "stop",
     "tool_use": "tool_calls",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "refusal": "content_filter",
 }
-_EMPTY_IS_RIGHT = frozenset(
+_EMPTY_IS_VALID = frozenset(
     {
         "stop_sequence",
         "max_tokens",
@@ -45,33 +45,33 @@ _EMPTY_IS_RIGHT = frozenset(
 )
 
 
-def in_band(body: Json) -> InBandError:
-    """The error that stands inside a 200, in the provider's own words."""
+def in_band_error(body: Json) -> InBandError:
+    """The error inside a 200, with the provider's own message."""
     error = as_map(body.get("error"))
-    words = as_text(error.get("message")) or as_text(error.get("type")) or "an error inside a 200"
-    return InBandError(words, body=dump(body))
+    message = as_text(error.get("message")) or as_text(error.get("type")) or "an error inside a 200"
+    return InBandError(message, body=dump(body))
 
 
-def refused(body: Json) -> InBandError:
-    """A refusal with nothing said: `body` holds the stop reason, which `classify` reads as REFUSED."""
-    why = as_text(as_map(body.get("stop_details")).get("explanation"))
-    return InBandError(why or "the model refused (stop_reason: refusal)", body=dump(body))
+def refusal_error(body: Json) -> InBandError:
+    """A refusal without content. `body` holds the stop reason, which `classify` reads as CONTENT_FILTER."""
+    explanation = as_text(as_map(body.get("stop_details")).get("explanation"))
+    return InBandError(explanation or "the model refused (stop_reason: refusal)", body=dump(body))
 
 
 def finish_of(stop_reason: object, *, has_content: bool, body: Json) -> FinishReason:
-    """The finish reason; raises IncompleteAnswer, EmptyAnswer, or InBandError for a refusal without a word."""
+    """The finish reason. Raises IncompleteAnswer, EmptyAnswer, or InBandError for a refusal without content."""
     reason = as_text(stop_reason)
     if not reason:
         raise IncompleteAnswer("the answer has no stop_reason", body=dump(body))
     if not has_content and reason == "refusal":
-        raise refused(body)
-    if not has_content and reason not in _EMPTY_IS_RIGHT:
+        raise refusal_error(body)
+    if not has_content and reason not in _EMPTY_IS_VALID:
         raise EmptyAnswer(f"the answer is empty (stop_reason: {reason})", proven=reason == "end_turn", body=dump(body))
-    return FINISH.get(reason, "stop")
+    return FINISH_REASONS.get(reason, "stop")
 
 
 def usage_of(usage: Json) -> Usage:
-    """Anthropic counts cached tokens beside `input_tokens`; hotspare counts them in."""
+    """Token counts. Anthropic counts cached tokens outside `input_tokens`; hotspare includes them."""
     cached = as_count(usage.get("cache_read_input_tokens"))
     written = as_count(usage.get("cache_creation_input_tokens"))
     return Usage(
@@ -86,15 +86,17 @@ def usage_of(usage: Json) -> Usage:
 def read_message(body: Json) -> ChatReply:
     """A whole answer."""
     if body.get("type") == "error" or "error" in body:
-        raise in_band(body)
+        raise in_band_error(body)
     blocks = [must_map(block, "content[]") for block in must_list(body.get("content"), "content")]
-    calls = tuple(_tool_call(block) for block in blocks if block.get("type") == "tool_use")
-    text = "".join(_said(block, "text") for block in blocks if block.get("type") == "text")
+    calls = tuple(_tool_call_of(block) for block in blocks if block.get("type") == "tool_use")
+    text = "".join(_required_text(block, "text") for block in blocks if block.get("type") == "text")
     return ChatReply(
         text=text,
         tool_calls=calls,
-        reasoning="".join(_said(block, "thinking") for block in blocks if block.get("type") == "thinking"),
-        thinking=tuple(signed(block) for block in blocks if block.get("type") in ("thinking", "redacted_thinking")),
+        reasoning="".join(_required_text(block, "thinking") for block in blocks if block.get("type") == "thinking"),
+        thinking=tuple(
+            signed_block(block) for block in blocks if block.get("type") in ("thinking", "redacted_thinking")
+        ),
         finish_reason=finish_of(body.get("stop_reason"), has_content=bool(text or calls), body=body),
         usage=usage_of(as_map(body.get("usage"))),
         model=as_text(body.get("model")),
@@ -103,26 +105,26 @@ def read_message(body: Json) -> ChatReply:
     )
 
 
-def signed(block: Json) -> Json:
-    """A thinking block as it stands in a history: with the dialect that signed it."""
+def signed_block(block: Json) -> Json:
+    """A thinking block for a history, with the dialect that signed it."""
     return {**block, "dialect": "anthropic"}
 
 
-def _said(block: Json, field: str) -> str:
+def _required_text(block: Json, field: str) -> str:
     if not isinstance(block.get(field), str):
         raise MalformedAnswer(f"a {block.get('type')} block without its {field}", body=dump(block))
     return as_text(block[field])
 
 
-def _tool_call(block: Json) -> ToolCall:
+def _tool_call_of(block: Json) -> ToolCall:
     name, call_id = as_text(block.get("name")), as_text(block.get("id"))
     if not name or not call_id:
         raise MalformedAnswer("a tool_use block without name or id", body=dump(block))
-    return ToolCall(call_id, name, compact(must_map(block.get("input", {}), "tool_use.input")))
+    return ToolCall(call_id, name, json_text(must_map(block.get("input", {}), "tool_use.input")))
 
 
 class AnthropicReader:
-    """Reads one streamed message. Blocks of server tools and of kinds not known here are passed over."""
+    """Reads one streamed message. Blocks of server tools and of unknown types are skipped."""
 
     def __init__(self) -> None:
         self._message: Json = {}
@@ -137,18 +139,18 @@ class AnthropicReader:
     def event(self, name: str, data: str) -> ChatChunk | None:
         """What is new in this event.
 
-        A malformed event is remembered and passed over: `finish` raises it unless the stream proves complete.
+        A malformed event is skipped; `finish` raises it if the stream does not prove complete.
         """
         if name == "ping" or not data.strip() or data.strip() == "[DONE]":
             return None
         event = load_map(data)
         if event is None:
-            self._malformed = MalformedAnswer("an event that is no JSON object", body=data.encode("utf-8", "replace"))
+            self._malformed = MalformedAnswer("an event is not a JSON object", body=data.encode("utf-8", "replace"))
             return None
         self._seen = True
         kind = as_text(event.get("type")) or name
         if kind == "error" or "error" in event:
-            raise in_band(event)
+            raise in_band_error(event)
         chunk = self._dispatch(kind, event)
         if chunk is not None and not chunk.is_content:
             return None
@@ -161,11 +163,11 @@ class AnthropicReader:
                 self._message = as_map(event.get("message"))
                 self._usage = as_map(self._message.get("usage"))
             case "content_block_start":
-                return self._begin(as_map(event.get("content_block")))
+                return self._block_start(as_map(event.get("content_block")))
             case "content_block_delta":
-                return self._delta(as_map(event.get("delta")))
+                return self._block_delta(as_map(event.get("delta")))
             case "content_block_stop":
-                return self._end()
+                return self._block_stop()
             case "message_delta":
                 self._stop |= as_map(event.get("delta"))
                 self._usage |= {k: v for k, v in as_map(event.get("usage")).items() if v is not None}
@@ -175,7 +177,7 @@ class AnthropicReader:
                 pass
         return None
 
-    def _begin(self, block: Json) -> ChatChunk | None:
+    def _block_start(self, block: Json) -> ChatChunk | None:
         self._block, self._arguments = block, ""
         kind = block.get("type")
         if kind == "tool_use":
@@ -188,14 +190,14 @@ class AnthropicReader:
             return ChatChunk(reasoning=as_text(block.get("thinking")))
         return ChatChunk(text=as_text(block.get("text"))) if kind == "text" else None
 
-    def _delta(self, delta: Json) -> ChatChunk | None:
+    def _block_delta(self, delta: Json) -> ChatChunk | None:
         kind, block = delta.get("type"), self._block.get("type")
         if kind == "text_delta" and block in ("text", None):
             return ChatChunk(text=as_text(delta.get("text")))
         if kind == "thinking_delta" and block == "thinking":
-            thought = as_text(delta.get("thinking"))
-            self._block["thinking"] = as_text(self._block.get("thinking")) + thought
-            return ChatChunk(reasoning=thought)
+            thinking = as_text(delta.get("thinking"))
+            self._block["thinking"] = as_text(self._block.get("thinking")) + thinking
+            return ChatChunk(reasoning=thinking)
         if kind == "signature_delta" and block == "thinking":
             self._block["signature"] = as_text(self._block.get("signature")) + as_text(delta.get("signature"))
         if kind == "input_json_delta" and block == "tool_use":
@@ -204,15 +206,15 @@ class AnthropicReader:
             return ChatChunk(tool_calls=(ToolCallDelta(self._calls - 1, arguments=piece),)) if piece else None
         return None
 
-    def _end(self) -> ChatChunk | None:
+    def _block_stop(self) -> ChatChunk | None:
         block, self._block = self._block, {}
         if block.get("type") in ("thinking", "redacted_thinking"):
-            return ChatChunk(thinking=(signed(block),))
+            return ChatChunk(thinking=(signed_block(block),))
         if block.get("type") != "tool_use":
             return None
-        if not self._arguments:  # not streamed: they stood in the block's start, or there are none
-            whole = compact(as_map(block.get("input")))
-            return ChatChunk(tool_calls=(ToolCallDelta(self._calls - 1, arguments=whole),))
+        if not self._arguments:  # not streamed: they were in the start of the block, or there are none
+            arguments = json_text(as_map(block.get("input")))
+            return ChatChunk(tool_calls=(ToolCallDelta(self._calls - 1, arguments=arguments),))
         if self._malformed is not None and load_map(self._arguments) is None:
             raise self._malformed
         return None
@@ -223,7 +225,7 @@ class AnthropicReader:
             if self._malformed is not None:
                 raise self._malformed
             if not self._seen:
-                raise EmptyAnswer("the stream ended before its first event")
+                raise EmptyAnswer("the stream ended before the first event")
             raise IncompleteAnswer("the stream ended without message_stop and a stop_reason")
         body: Json = {"type": "message", **self._stop}
         return ChatChunk(

@@ -1,9 +1,9 @@
-"""Anthropic's Messages API (docs: platform.claude.com/docs/en/api/messages), version 2023-06-01."""
+"""Anthropic's Messages API, version 2023-06-01 (platform.claude.com/docs/en/api/messages)."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from hotspare.messages import ChatReply, ChatRequest
+from hotspare.messages import ChatReply, ChatRequest, Dialect
 from hotspare.providers.anthropic.models import traits_of
 from hotspare.providers.anthropic.request import (
     block_of,
@@ -13,54 +13,52 @@ from hotspare.providers.anthropic.request import (
 )
 from hotspare.providers.anthropic.response import AnthropicReader, read_message
 from hotspare.providers.base import StreamReader
-from hotspare.providers.content import missing_capabilities, parts_of
+from hotspare.providers.content import parts_of
 from hotspare.providers.json_access import Json, as_map, must_map
-from hotspare.target import Target
+from hotspare.target import RequestField, Target
 
 
 class AnthropicWire:
-    """The Wire of dialect `anthropic`: pure functions, no I/O."""
+    """The wire format of dialect `anthropic`. Pure functions, no I/O."""
 
-    dialect: str = "anthropic"
+    dialect: Dialect = "anthropic"
 
     def prefill(self, target: Target) -> bool:
-        """Whether the model continues an assistant message that ends the request."""
+        """Whether the model continues an assistant message at the end of the request: Claude up to 4.5 does."""
         return traits_of(target.model).prefill
 
-    def unsupported(self, request: ChatRequest, target: Target) -> tuple[str, ...]:
-        """Names of the request's fields that this wire cannot carry for this target.
+    def unsupported(self, request: ChatRequest, target: Target) -> tuple[RequestField, ...]:
+        """The fields of the request that this wire format cannot carry for this target.
 
-        `seed`, the penalties, JSON mode (`response_format` of type `json_object`) and tool choices over several tools
-        have no counterpart; temperatures end at 1; what a model's generation cannot do is in `claude.traits_of`.
+        `seed`, the penalties, JSON mode (`response_format` of type `json_object`) and tool choices over several tools do
+        not exist; temperatures end at 1; what a generation of models does not accept is in `models.traits_of`.
         """
         own = request.extra.get("anthropic", {})
         thinking = request.reasoning_effort not in (None, "none") and "thinking" not in own
-        found = {
+        found: dict[RequestField, bool] = {
             "seed": request.seed is not None,
             "frequency_penalty": bool(request.frequency_penalty),
             "presence_penalty": bool(request.presence_penalty),
-            "response_format": _no_format(request, target),
+            "response_format": _format_unsupported(request, target),
             "tool_choice": as_map(request.tool_choice).get("type") not in (None, "function"),
             "stop": any(not text.strip() for text in request.stop),
-            "reasoning_effort": _no_effort(request, target, thinking=thinking),
-            "messages": any(block_of(p) is None for m in request.messages for p in _media(m)),
-            **_sampling(request, target, thinking=thinking),
+            "reasoning_effort": _effort_unsupported(request, target, thinking=thinking),
+            "messages": any(block_of(p) is None for m in request.messages for p in _media_parts(m)),
+            **_sampling_unsupported(request, target, thinking=thinking),
         }
-        return tuple(
-            dict.fromkeys([name for name, missing in found.items() if missing] + missing_capabilities(request, target))
-        )
+        return tuple(name for name, unsupported in found.items() if unsupported)
 
     def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
         """The JSON body of a request."""
         return write_body(request, target, stream=stream)
 
     def url(self, base_url: str, target: Target, *, stream: bool) -> str:
-        """Where to post it: `…/v1/messages`, whether or not the base URL ends with the version."""
+        """`…/v1/messages`, whether or not the base URL ends with `/v1`."""
         base = base_url.rstrip("/")
         return f"{base}/messages" if base.endswith("/v1") else f"{base}/v1/messages"
 
     def headers(self, key: str | None) -> dict[str, str]:
-        """Authentication and version headers. An OAuth token goes as a bearer, a key as `x-api-key`."""
+        """Authentication and version headers. An OAuth token is sent as a bearer token, a key as `x-api-key`."""
         version = {"anthropic-version": "2023-06-01"}
         if not key:
             return version
@@ -73,32 +71,32 @@ class AnthropicWire:
         return read_message(must_map(body, "the answer"))
 
     def reader(self, request: ChatRequest) -> StreamReader:
-        """A fresh reader for one streamed answer."""
+        """A new reader for one streamed answer."""
         return AnthropicReader()
 
 
-def _media(message: Mapping[str, Any]) -> list[Json]:
+def _media_parts(message: Mapping[str, Any]) -> list[Json]:
     return [part for part in parts_of(message.get("content")) if part.get("type") not in ("text", "refusal")]
 
 
-def _no_format(request: ChatRequest, target: Target) -> bool:
+def _format_unsupported(request: ChatRequest, target: Target) -> bool:
     kind = as_map(request.response_format).get("type")
-    return kind == "json_object" or (kind == "json_schema" and not traits_of(target.model).schema)
+    return kind == "json_object" or (kind == "json_schema" and not traits_of(target.model).json_schema)
 
 
-def _no_effort(request: ChatRequest, target: Target, *, thinking: bool) -> bool:
+def _effort_unsupported(request: ChatRequest, target: Target, *, thinking: bool) -> bool:
     traits = traits_of(target.model)
     if not thinking:
-        return request.reasoning_effort == "none" and traits.always_thinks
-    if not traits.thinks:
+        return request.reasoning_effort == "none" and traits.always_reasoning
+    if not traits.reasoning:
         return True
     return not traits.adaptive and (forces_tool(request) or not thinking_budget(request))
 
 
-def _sampling(request: ChatRequest, target: Target, *, thinking: bool) -> dict[str, bool]:
-    """Temperature, top_p and top_k: not for the newest models, and not beside thinking."""
+def _sampling_unsupported(request: ChatRequest, target: Target, *, thinking: bool) -> dict[RequestField, bool]:
+    """Temperature, top_p and top_k: not for the newest models, and not together with thinking."""
     traits = traits_of(target.model)
-    fixed = not traits.sampling or (thinking and traits.thinks)
+    fixed = not traits.sampling or (thinking and traits.reasoning)
     return {
         "temperature": request.temperature is not None
         and (request.temperature > 1 or (fixed and request.temperature != 1)),

@@ -9,29 +9,36 @@ from hotspare.providers.content import (
     SYSTEM_ROLES,
     call_arguments,
     call_name,
-    data_url,
     image_url,
     media_type_of,
+    parse_data_url,
     parts_of,
     plain_text,
     system_parts,
     tool_calls,
 )
-from hotspare.providers.gemini.response import MADE_UP
-from hotspare.providers.history import OPENING, merge_turns, portable
+from hotspare.providers.gemini.response import GENERATED_PREFIX
+from hotspare.providers.history import OPENING_TURN, merge_turns, portable_history
 from hotspare.providers.json_access import Json, as_map, as_maps, as_text, deep_merge, drop_empty, load_map
 from hotspare.target import Target
 
-UNSIGNED = "skip_thought_signature_validator"
-"""Stands in for a signature on calls that another model made: Gemini 3 rejects calls without one (Google's FAQ on
-thought signatures names this word; Gemini CLI sends it)."""
-BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192}
-"""Thinking tokens for Gemini 2.5, which wants a number; LiteLLM's figures."""
-_LEVELS = {"none": "minimal", "minimal": "minimal", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
+PLACEHOLDER_SIGNATURE = "skip_thought_signature_validator"
+"""Sent in place of a signature for tool calls of another model: Gemini 3 rejects calls without one (Google's FAQ on thought
+signatures documents this value; Gemini CLI sends it)."""
+THINKING_BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192}
+"""Thinking tokens for Gemini 2.5, which wants a number: LiteLLM's figures."""
+_THINKING_LEVELS = {
+    "none": "minimal",
+    "minimal": "minimal",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+}
 
 
 def generation(model: str) -> tuple[int, int]:
-    """Gemini's version by its name; aliases such as `gemini-flash-latest` count as the newest."""
+    """The version in a model's name; aliases such as `gemini-flash-latest` count as (3, 0)."""
     found = re.search(r"gemini-(\d+)(?:\.(\d+))?", model)
     return (int(found[1]), int(found[2] or 0)) if found else (3, 0)
 
@@ -42,12 +49,12 @@ def on_vertex(target: Target) -> bool:
 
 
 def write_body(request: ChatRequest, target: Target) -> Json:
-    """The JSON body. `extra` of the target and then of the request is laid over what hotspare writes."""
-    messages = portable(request.messages, "gemini")
+    """The JSON body. The target's `extra`, then the request's, override what hotspare writes."""
+    messages = portable_history(request.messages, "gemini")
     system = [part for part in map(text_part, system_parts(messages)) if part]
     turns = _turns(messages, target)
-    if not turns:  # nothing but a system prompt: Gemini wants a user's turn, so it becomes one
-        turns, system = [("user", system or [{"text": OPENING}])], []
+    if not turns:  # a system prompt alone: Gemini requires a user turn, so it becomes one
+        turns, system = [("user", system or [{"text": OPENING_TURN}])], []
     body = drop_empty(
         systemInstruction={"role": "user", "parts": system} if system else None,
         contents=[{"role": role, "parts": parts} for role, parts in turns],
@@ -77,15 +84,15 @@ def _config(request: ChatRequest, target: Target) -> Json:
 
 
 def _thinking(request: ChatRequest, target: Target) -> Json | None:
-    """`thinkingConfig` of a request's reasoning effort, unless its `extra` says it better."""
+    """`thinkingConfig` for the reasoning effort, unless `extra` sets it."""
     effort = request.reasoning_effort
     own = as_map(as_map(request.extra.get("gemini")).get("generationConfig"))
     version = generation(target.model)
     if effort is None or "thinkingConfig" in own or version < (2, 5):
         return None
     if version < (3, 0):
-        return {"thinkingBudget": BUDGETS[effort], **({"includeThoughts": True} if effort != "none" else {})}
-    level = _LEVELS[effort]
+        return {"thinkingBudget": THINKING_BUDGETS[effort], **({"includeThoughts": True} if effort != "none" else {})}
+    level = _THINKING_LEVELS[effort]
     if level == "minimal" and "flash" not in target.model:
         level = "low"  # only the flash models know `minimal`
     return {"thinkingLevel": level, **({"includeThoughts": True} if effort != "none" else {})}
@@ -95,77 +102,77 @@ def _turns(messages: Sequence[Message], target: Target) -> list[tuple[str, list[
     names = {call["id"]: call_name(call) for message in messages for call in tool_calls(message)}
     turns = merge_turns(_turn(m, names, target) for m in messages if m.get("role") not in SYSTEM_ROLES)
     if turns and turns[0][0] == "model":
-        turns.insert(0, ("user", [{"text": OPENING}]))
+        turns.insert(0, ("user", [{"text": OPENING_TURN}]))
     return [(role, _results_first(parts)) for role, parts in turns]
 
 
 def _results_first(parts: list[Json]) -> list[Json]:
-    """Results stand together at the front: their number must be that of the calls before them."""
+    """Function responses first: Gemini requires one for each call, all in one group."""
     return sorted(parts, key=lambda part: "functionResponse" not in part)
 
 
 def _turn(message: Message, names: Mapping[str, str], target: Target) -> tuple[str, list[Json]]:
     role = message.get("role")
     if role == "tool":
-        return "user", _result(message, names, target)
+        return "user", _function_response(message, names, target)
     if role == "assistant":
-        return "model", _said(message, target)
+        return "model", _model_parts(message, target)
     return "user", [part for part in (part_of(p, target) for p in parts_of(message.get("content"))) if part]
 
 
-def _said(message: Message, target: Target) -> list[Json]:
+def _model_parts(message: Message, target: Target) -> list[Json]:
     blocks = as_maps(message.get("thinking_blocks"))
-    thoughts = [_thought(block) for block in blocks if block.get("type") == "thinking"]
+    thoughts = [_thought_part(block) for block in blocks if block.get("type") == "thinking"]
     signature = next((as_text(block["signature"]) for block in blocks if block.get("type") == "signature"), "")
-    words = parts_of(message.get("content")) or parts_of(message.get("refusal"))
-    parts = [part for part in (part_of(p, target) for p in words) if part and part.get("text") != ""]
+    content = parts_of(message.get("content")) or parts_of(message.get("refusal"))
+    parts = [part for part in (part_of(p, target) for p in content) if part and part.get("text") != ""]
     if signature and parts:
         parts[-1] = {**parts[-1], "thoughtSignature": signature}
-    calls = [_call(call) for call in tool_calls(message)]
+    calls = [_function_call(call) for call in tool_calls(message)]
     if calls and generation(target.model) >= (3, 0) and not any("thoughtSignature" in call for call in calls):
-        calls[0]["thoughtSignature"] = UNSIGNED
+        calls[0]["thoughtSignature"] = PLACEHOLDER_SIGNATURE
     return [*thoughts, *parts, *calls]
 
 
-def _thought(block: Json) -> Json:
+def _thought_part(block: Json) -> Json:
     return drop_empty(text=as_text(block.get("thinking")), thought=True, thoughtSignature=block.get("signature"))
 
 
-def _call(call: Json) -> Json:
+def _function_call(call: Json) -> Json:
     signature = as_map(as_map(call.get("extra_content")).get("google")).get("thought_signature")
-    function = drop_empty(id=sent_id(call["id"]), name=call_name(call), args=call_arguments(call))
+    function = drop_empty(id=gemini_id(call["id"]), name=call_name(call), args=call_arguments(call))
     return drop_empty(functionCall=function, thoughtSignature=signature)
 
 
-def sent_id(call_id: object) -> str | None:
-    """The id, unless hotspare made it up because Gemini gave none."""
+def gemini_id(call_id: object) -> str | None:
+    """The id if Gemini gave it; None for one that hotspare generated, because Gemini gave none."""
     text = as_text(call_id)
-    return None if not text or text.startswith(MADE_UP) else text
+    return None if not text or text.startswith(GENERATED_PREFIX) else text
 
 
-def _result(message: Message, names: Mapping[str, str], target: Target) -> list[Json]:
+def _function_response(message: Message, names: Mapping[str, str], target: Target) -> list[Json]:
     call_id = as_text(message.get("tool_call_id"))
     content = message.get("content")
     media = [part for part in parts_of(content) if part.get("type") != "text"]
     blobs = [part for part in (part_of(p, target) for p in media) if part]
-    inside = [blob for blob in blobs if generation(target.model) >= (3, 0) and _fits_a_result(blob)]
+    inside = [blob for blob in blobs if generation(target.model) >= (3, 0) and _fits_in_response(blob)]
     response = drop_empty(
-        id=sent_id(call_id),
+        id=gemini_id(call_id),
         name=names[call_id],
-        response=_response(plain_text(content), failed=bool(message.get("is_error")), media=bool(media)),
+        response=_response_object(plain_text(content), failed=bool(message.get("is_error")), media=bool(media)),
         parts=inside,
     )
     return [{"functionResponse": response}, *(blob for blob in blobs if blob not in inside)]
 
 
-def _fits_a_result(blob: Json) -> bool:
-    """Gemini 3 takes images and PDFs inside a function's response; others, and all before it, stand behind it."""
+def _fits_in_response(blob: Json) -> bool:
+    """Whether the data can be inside a function response: Gemini 3 accepts images and PDFs there. Else it follows it."""
     media_type = as_text(as_map(blob.get("inlineData") or blob.get("fileData")).get("mimeType"))
     return media_type.startswith("image/") or media_type == "application/pdf"
 
 
-def _response(text: str, *, failed: bool, media: bool) -> Json:
-    """A result as an object: one of JSON as it is, other text under `output` or `error`, as Google asks."""
+def _response_object(text: str, *, failed: bool, media: bool) -> Json:
+    """A tool result as an object: a JSON object unchanged, other text under `output` or `error`, as Google documents it."""
     parsed = load_map(text)
     if parsed is not None:
         return parsed
@@ -175,12 +182,12 @@ def _response(text: str, *, failed: bool, media: bool) -> Json:
 
 
 def text_part(part: Json) -> Json | None:
-    """A text part as Gemini writes it."""
+    """A text part in Gemini's shape; None for any other part."""
     return {"text": as_text(part.get("text"))} if part.get("type") == "text" else None
 
 
 def part_of(part: Json, target: Target) -> Json | None:
-    """A content part as Gemini's, or None where this target takes none such."""
+    """A content part in Gemini's shape; None if this target does not accept it."""
     kind = part.get("type")
     if kind in ("text", "refusal"):
         return {"text": as_text(part.get("text") or part.get("refusal"))}
@@ -192,13 +199,13 @@ def part_of(part: Json, target: Target) -> Json | None:
     if kind != "file":
         return None
     file = as_map(part.get("file"))
-    where = as_text(file.get("file_data")) or as_text(file.get("file_id"))
-    return _media(where, as_text(file.get("format")) or None, target)
+    url = as_text(file.get("file_data")) or as_text(file.get("file_id"))
+    return _media(url, as_text(file.get("format")) or None, target)
 
 
 def _media(url: str, media_type: str | None, target: Target) -> Json | None:
-    """Data goes inline. Of URLs Gemini takes its own files; Vertex `gs://` and, as Gemini from 2.5 on, public https."""
-    blob = data_url(url)
+    """Data goes inline. Gemini accepts URLs of its own files, from 2.5 on also public https; Vertex `gs://` and https."""
+    blob = parse_data_url(url)
     if blob is not None:
         return {"inlineData": {"mimeType": blob.media_type, "data": blob.data}}
     media_type = media_type or media_type_of(url)
@@ -225,10 +232,10 @@ def _tool_config(request: ChatRequest) -> Json | None:
     if isinstance(choice, str):
         mode = {"auto": "AUTO", "none": "NONE", "required": "ANY"}[choice]
         return {"functionCallingConfig": {"mode": mode}}
-    return {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": chosen(choice)}}
+    return {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": chosen_names(choice)}}
 
 
-def chosen(choice: Mapping[str, Any]) -> list[str]:
-    """The names in a tool choice: the one function, or those of OpenAI's `allowed_tools`."""
+def chosen_names(choice: Mapping[str, Any]) -> list[str]:
+    """The functions that a tool choice names: one, or those of OpenAI's `allowed_tools`."""
     allowed = as_maps(as_map(choice.get("allowed_tools")).get("tools"))
     return [call_name(tool) for tool in allowed] if allowed else [call_name(choice)]

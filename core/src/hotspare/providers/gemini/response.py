@@ -1,13 +1,13 @@
-"""Gemini's answers -> ChatReply and ChatChunk. Proof of completion: the first candidate's `finishReason`."""
+"""Gemini's responses -> ChatReply and ChatChunk. Proof of completion: the first candidate's `finishReason`."""
 
 import hashlib
 
 from hotspare.errors import BackendError, EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatChunk, ChatReply, FinishReason, ToolCall, ToolCallDelta, Usage
-from hotspare.providers.content import compact
+from hotspare.providers.content import json_text
 from hotspare.providers.json_access import Json, as_count, as_list, as_map, as_text, dump, load_map, must_list, must_map
 
-BLOCKED = frozenset(
+BLOCKED_REASONS = frozenset(
     {
         "SAFETY",
         "RECITATION",
@@ -23,18 +23,18 @@ BLOCKED = frozenset(
     }
 )
 """Finish reasons of a content filter (google-genai 3.4, `types.FinishReason`)."""
-MADE_UP = "hs_"
-"""Begins a call id that Gemini did not give; it is not sent back to Gemini."""
+GENERATED_PREFIX = "hs_"
+"""Prefix of a tool-call id that Gemini did not give; such an id is not sent back to Gemini."""
 
 
-def in_band(body: Json) -> InBandError:
-    """The error that stands inside a 200, in the provider's own words."""
+def in_band_error(body: Json) -> InBandError:
+    """The error inside a 200, with the provider's own message."""
     error = as_map(body.get("error"))
     return InBandError(as_text(error.get("message")) or "an error inside a 200", body=dump(body))
 
 
 def usage_of(usage: Json) -> Usage:
-    """Gemini counts thoughts beside the candidates, and what tools put into the prompt beside the prompt."""
+    """Token counts. Gemini counts thoughts outside the candidates, and tool results outside the prompt."""
     thoughts = as_count(usage.get("thoughtsTokenCount"))
     return Usage(
         input_tokens=as_count(usage.get("promptTokenCount")) + as_count(usage.get("toolUsePromptTokenCount")),
@@ -45,16 +45,16 @@ def usage_of(usage: Json) -> Usage:
 
 
 class Candidate:
-    """The first candidate of an answer, gathered over one body or over a stream's."""
+    """The first candidate of an answer, collected from one body or from those of a stream."""
 
     def __init__(self) -> None:
         self.last: Json = {}
         self.reason = self.model = self.id = ""
         self.usage: Json = {}
         self.calls = 0
-        self.text = self.other = False
+        self.has_text = self.has_other_parts = False
 
-    def take(self, body: Json) -> ChatChunk:
+    def add(self, body: Json) -> ChatChunk:
         """What is new in this body."""
         self.last = body
         self.model = as_text(body.get("modelVersion")) or self.model
@@ -62,8 +62,8 @@ class Candidate:
         self.usage |= as_map(body.get("usageMetadata"))
         blocked = as_text(as_map(body.get("promptFeedback")).get("blockReason"))
         if blocked:
-            words = as_text(as_map(body["promptFeedback"]).get("blockReasonMessage"))
-            raise InBandError(words or f"the prompt was blocked ({blocked})", body=dump(body))
+            message = as_text(as_map(body["promptFeedback"]).get("blockReasonMessage"))
+            raise InBandError(message or f"the prompt was blocked ({blocked})", body=dump(body))
         candidates = [must_map(item, "candidates[]") for item in must_list(body.get("candidates", []), "candidates")]
         first = next((item for item in candidates if not item.get("index")), Json())
         self.reason = as_text(first.get("finishReason")) or self.reason
@@ -75,39 +75,39 @@ class Candidate:
         calls: list[ToolCallDelta] = []
         thinking: list[Json] = []
         for part in parts:
-            said, signature = as_text(part.get("text")), as_text(part.get("thoughtSignature"))
+            part_text, signature = as_text(part.get("text")), as_text(part.get("thoughtSignature"))
             if "functionCall" in part:
                 calls.append(self._call(must_map(part["functionCall"], "functionCall"), signature))
             elif part.get("thought"):
-                reasoning += said
-                thinking.append(signed("thinking", thinking=said, signature=signature))
+                reasoning += part_text
+                thinking.append(signed_block("thinking", thinking=part_text, signature=signature))
             elif "text" in part:
-                text += said
+                text += part_text
                 if signature:
-                    thinking.append(signed("signature", signature=signature))
-            elif part.keys() - {"thoughtSignature"}:  # images, code, server tools: nothing of ours, but not nothing
-                self.other = True
-        self.text |= bool(text)
+                    thinking.append(signed_block("signature", signature=signature))
+            elif part.keys() - {"thoughtSignature"}:  # images, code, server tools: not read, but content
+                self.has_other_parts = True
+        self.has_text |= bool(text)
         return ChatChunk(text=text, reasoning=reasoning, tool_calls=tuple(calls), thinking=tuple(thinking))
 
     def _call(self, call: Json, signature: str) -> ToolCallDelta:
         name = as_text(call.get("name"))
         if not name:
             raise MalformedAnswer("a functionCall without a name", body=dump(call))
-        arguments = compact(must_map(call.get("args") or {}, "functionCall.args"))
-        call_id = as_text(call.get("id")) or made_up_id(self.id, self.calls, name, arguments)
+        arguments = json_text(must_map(call.get("args") or {}, "functionCall.args"))
+        call_id = as_text(call.get("id")) or generated_id(self.id, self.calls, name, arguments)
         self.calls += 1
         return ToolCallDelta(self.calls - 1, call_id, name, arguments, signature or None)
 
     def finish(self) -> FinishReason:
-        """The finish reason, or the error that this ending is."""
+        """The finish reason. Raises the error that this ending means, if it is none."""
         body = dump(self.last)
-        if self.text or self.calls:
-            if self.reason in BLOCKED:
+        if self.has_text or self.calls:
+            if self.reason in BLOCKED_REASONS:
                 return "content_filter"
-        elif self.reason in BLOCKED:
+        elif self.reason in BLOCKED_REASONS:
             raise InBandError(f"the answer was blocked ({self.reason})", body=body)
-        elif self.reason == "STOP" and not self.other:
+        elif self.reason == "STOP" and not self.has_other_parts:
             raise EmptyAnswer("the answer is empty (finishReason: STOP)", proven=True, body=body)
         if self.reason == "MAX_TOKENS":
             return "length"
@@ -120,26 +120,26 @@ class Candidate:
             return MalformedAnswer(f"the model's answer was malformed (finishReason: {self.reason})", body=body)
         if not self.reason and not self.last.get("candidates"):
             return EmptyAnswer("the answer has no candidates", body=body)
-        return IncompleteAnswer(f"the answer did not end well (finishReason: {self.reason or 'none'})", body=body)
+        return IncompleteAnswer(f"the answer is incomplete (finishReason: {self.reason or 'none'})", body=body)
 
 
-def made_up_id(response_id: str, index: int, name: str, arguments: str) -> str:
-    """An id for a call that came without one: the same for the same answer, another for another."""
+def generated_id(response_id: str, index: int, name: str, arguments: str) -> str:
+    """An id for a tool call that came without one; always the same for the same answer."""
     seed = dump([response_id, index, name, arguments])
-    return MADE_UP + hashlib.sha256(seed).hexdigest()[:20]
+    return GENERATED_PREFIX + hashlib.sha256(seed).hexdigest()[:20]
 
 
-def signed(kind: str, **fields: str) -> Json:
-    """A thought as it stands in a history: with the dialect that signed it."""
+def signed_block(kind: str, **fields: str) -> Json:
+    """A thought as a block of a history, with the dialect that signed it."""
     return {"type": kind, **{name: value for name, value in fields.items() if value}, "dialect": "gemini"}
 
 
 def read_answer(body: Json) -> ChatReply:
     """A whole answer."""
     if "error" in body:
-        raise in_band(body)
+        raise in_band_error(body)
     candidate = Candidate()
-    chunk = candidate.take(body)
+    chunk = candidate.add(body)
     return ChatReply(
         text=chunk.text,
         tool_calls=tuple(ToolCall(c.id or "", c.name or "", c.arguments, c.signature) for c in chunk.tool_calls),
@@ -163,21 +163,21 @@ class GeminiReader:
     def event(self, name: str, data: str) -> ChatChunk | None:
         """What is new in this event.
 
-        A malformed event is remembered and passed over: `finish` raises it unless the stream proves complete.
+        A malformed event is skipped; `finish` raises it if the stream does not prove complete.
         """
         if not data.strip() or data.strip() == "[DONE]":
             return None
         body = load_map(data)
         if body is None:
-            self._malformed = MalformedAnswer("an event that is no JSON object", body=data.encode("utf-8", "replace"))
+            self._malformed = MalformedAnswer("an event is not a JSON object", body=data.encode("utf-8", "replace"))
             return None
         if "error" in body:
-            raise in_band(body)
-        chunk = self._candidate.take(body)
+            raise in_band_error(body)
+        chunk = self._candidate.add(body)
         return chunk if chunk.is_content else None
 
     def finish(self) -> ChatChunk:
-        """The last chunk. Raises EmptyAnswer, IncompleteAnswer, MalformedAnswer, or InBandError for a block."""
+        """The last chunk. Raises EmptyAnswer, IncompleteAnswer, MalformedAnswer, or InBandError if a filter blocked it."""
         if not self._candidate.reason and self._malformed is not None:
             raise self._malformed
         return ChatChunk(

@@ -1,56 +1,54 @@
-"""Gemini's generateContent, as the Gemini API and Vertex AI speak it (docs: ai.google.dev/api/generate-content)."""
+"""Gemini's generateContent, of the Gemini API and of Vertex AI (ai.google.dev/api/generate-content)."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from hotspare.messages import ChatReply, ChatRequest
+from hotspare.messages import ChatReply, ChatRequest, Dialect
 from hotspare.providers.base import StreamReader
-from hotspare.providers.content import missing_capabilities, parts_of
+from hotspare.providers.content import parts_of
 from hotspare.providers.gemini.request import generation, part_of, write_body
 from hotspare.providers.gemini.response import GeminiReader, read_answer
 from hotspare.providers.json_access import as_map, must_map
-from hotspare.target import Target
+from hotspare.target import RequestField, Target
 
 _VERSIONED = re.compile(r"/v\d\w*(/|$)")
 
 
 class GeminiWire:
-    """The Wire of dialect `gemini`: pure functions, no I/O."""
+    """The wire format of dialect `gemini`. Pure functions, no I/O."""
 
-    dialect: str = "gemini"
+    dialect: Dialect = "gemini"
 
     def prefill(self, target: Target) -> bool:
-        """Whether the model continues an assistant message that ends the request: no."""
+        """No: broken answers are continued by an instruction."""
         return False
 
-    def unsupported(self, request: ChatRequest, target: Target) -> tuple[str, ...]:
-        """Names of the request's fields that this wire cannot carry for this target.
+    def unsupported(self, request: ChatRequest, target: Target) -> tuple[RequestField, ...]:
+        """The fields of the request that this wire format cannot carry for this target.
 
-        `user` and `parallel_tool_calls=False` have no counterpart, there are at most five `stop` texts, models before
-        2.5 do not reason, and those from 3 on, as 2.5 Pro, cannot be told not to.
+        `user` and `parallel_tool_calls=False` do not exist, there are at most five `stop` texts, models before 2.5 do not
+        reason, and reasoning cannot be switched off in 2.5 Pro and from 3 on.
         """
-        found = {
+        found: dict[RequestField, bool] = {
             "user": request.user is not None,
             "parallel_tool_calls": request.parallel_tool_calls is False and bool(request.tools),
             "stop": len(request.stop) > 5,
-            "reasoning_effort": _no_effort(request.reasoning_effort, target.model),
+            "reasoning_effort": _effort_unsupported(request.reasoning_effort, target.model),
             "messages": any(part_of(p, target) is None for m in request.messages for p in parts_of(m.get("content"))),
             "response_format": as_map(request.response_format).get("type")
             not in (None, "text", "json_object", "json_schema"),
         }
-        return tuple(
-            dict.fromkeys([name for name, missing in found.items() if missing] + missing_capabilities(request, target))
-        )
+        return tuple(name for name, unsupported in found.items() if unsupported)
 
     def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
-        """The JSON body of a request; streaming is said in the URL."""
+        """The JSON body of a request; whether it is a stream is in the URL."""
         return write_body(request, target)
 
     def url(self, base_url: str, target: Target, *, stream: bool) -> str:
-        """Where to post it.
+        """`…/models/<model>:generateContent` or `:streamGenerateContent`.
 
-        `base_url` is the Gemini API's (``…/v1beta``, added where no version is named) or, on Vertex AI,
+        `base_url`: the Gemini API's (``…/v1beta`` is added if it has no version) or, on Vertex AI,
         ``…/projects/P/locations/L``.
         """
         base = base_url.rstrip("/")
@@ -62,7 +60,7 @@ class GeminiWire:
         return f"{base}/models/{model}:" + ("streamGenerateContent?alt=sse" if stream else "generateContent")
 
     def headers(self, key: str | None) -> dict[str, str]:
-        """Authentication: an OAuth access token (Vertex AI) as a bearer, an API key as `x-goog-api-key`."""
+        """Authentication: an OAuth access token (Vertex AI) as a bearer token, an API key as `x-goog-api-key`."""
         if not key:
             return {}
         is_token = key.startswith("ya29.") or key.count(".") == 2
@@ -73,11 +71,11 @@ class GeminiWire:
         return read_answer(must_map(body, "the answer"))
 
     def reader(self, request: ChatRequest) -> StreamReader:
-        """A fresh reader for one streamed answer."""
+        """A new reader for one streamed answer."""
         return GeminiReader()
 
 
-def _no_effort(effort: str | None, model: str) -> bool:
+def _effort_unsupported(effort: str | None, model: str) -> bool:
     if effort is None:
         return False
     version = generation(model)

@@ -1,1 +1,1 @@
-"""OpenAI's Chat Completions, and everything that speaks it."""
+"""OpenAI's Chat Completions, and the APIs compatible with it."""

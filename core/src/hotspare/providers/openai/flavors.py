@@ -1,58 +1,76 @@
-"""How each provider's chat completions differ from OpenAI's own. Sources: the providers' API references, the recorded
-exchanges of the conformance tests, and LiteLLM's transformations."""
+"""How each provider's Chat Completions differ from OpenAI's. Sources: the providers' API references, the recorded exchanges
+of the conformance tests, and LiteLLM's transformations."""
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
+
+from hotspare.messages import ReasoningEffort
+from hotspare.providers.history import IdRuleName
+from hotspare.target import RequestField
 
 OPENAI_PARTS = frozenset({"text", "refusal", "image_url", "input_audio", "file"})
-_REASONS = re.compile(r"(?:^|/)(o\d|gpt-(?:[5-9]|\d\d))")
-_CHAT = re.compile(r"gpt-5(?:\.\d)?-chat")
+_REASONING_MODEL = re.compile(r"(?:^|/)(o\d|gpt-(?:[5-9]|\d\d))")
+_CHAT_MODEL = re.compile(r"gpt-5(?:\.\d)?-chat")
 
 
 @dataclass(frozen=True, slots=True)
 class Flavor:
-    """One provider's dialect of chat completions.
+    """How one provider's Chat Completions differ from OpenAI's.
 
-    `refuses`: fields of a ChatRequest that it rejects or ignores. `parts`: the content parts it takes (None: any).
-    `openai_models`: what a model takes follows OpenAI's model names. `effort`: how it is told to reason.
-    `replays`: the field in which it wants the reasoning of earlier turns back. `signer`: the dialect of the signed
-    reasoning that it reads. `usage_option`: a stream's usage must be asked for. `done_proves`: a stream that ended
-    with `[DONE]` is whole even without a finish reason. `flat`: message content is text, not parts.
+    name: the preset's name.
+    id_rule: which tool-call ids it accepts (`ID_RULES`).
+    unsupported: fields of a ChatRequest that it rejects or ignores.
+    content_parts: the types of content parts that it accepts; None: any.
+    openai_models: whether OpenAI's model names decide what a model accepts.
+    developer_role: whether it knows the role `developer`; else it is sent as `system`.
+    refusal_field: whether assistant messages may have `refusal`; else it is sent as text.
+    allowed_tools, forced_tool_choice: whether `tool_choice` may be of type `allowed_tools`, and other than `auto`.
+    json_schema: whether `response_format` may be of type `json_schema`.
+    effort_field: the field that holds the reasoning effort, in this provider's shape.
+    effort_levels: the efforts that it knows.
+    reasoning_field: the field in which it wants the reasoning of earlier turns; None: not sent.
+    reasoning_signer: the dialect of the signed reasoning blocks that it accepts.
+    stream_usage_option: whether a stream's usage must be requested with `stream_options`.
+    done_completes: whether a stream that ended with `[DONE]` is complete even without a finish reason.
+    joins_text_parts: whether content that consists of text parts is sent as one string.
+    seed_field: its name for `seed`.
+    required_choice: its value for `tool_choice="required"`.
+    extra_message_fields: fields of messages that it accepts besides OpenAI's.
     """
 
     name: str = "openai-compatible"
-    ids: str = "openai"
-    unsupported: frozenset[str] = frozenset()
-    parts: frozenset[str] | None = None
+    id_rule: IdRuleName = "openai"
+    unsupported: frozenset[RequestField] = frozenset()
+    content_parts: frozenset[str] | None = None
     openai_models: bool = False
-    developer: bool = False
-    keeps_refusal: bool = False
+    developer_role: bool = False
+    refusal_field: bool = False
     allowed_tools: bool = False
     json_schema: bool = True
-    forced_tools: bool = True
-    effort: Literal["reasoning_effort", "reasoning", "thinking"] = "reasoning_effort"
-    efforts: tuple[str, ...] = ("none", "minimal", "low", "medium", "high", "xhigh")
+    forced_tool_choice: bool = True
+    effort_field: Literal["reasoning_effort", "reasoning", "thinking"] = "reasoning_effort"
+    effort_levels: tuple[ReasoningEffort, ...] = get_args(ReasoningEffort)
     reasoning_field: str | None = None
-    signer: str | None = None
-    usage_option: bool = True
-    done_proves: bool = False
-    text_only: bool = False
-    seed: str = "seed"
-    required: str = "required"
-    message_fields: frozenset[str] = frozenset()
+    reasoning_signer: str | None = None
+    stream_usage_option: bool = True
+    done_completes: bool = False
+    joins_text_parts: bool = False
+    seed_field: str = "seed"
+    required_choice: str = "required"
+    extra_message_fields: frozenset[str] = frozenset()
 
 
 _OPENAI = Flavor(
     "openai",
     unsupported=frozenset({"top_k"}),
-    parts=OPENAI_PARTS,
+    content_parts=OPENAI_PARTS,
     openai_models=True,
-    developer=True,
-    keeps_refusal=True,
+    developer_role=True,
+    refusal_field=True,
     allowed_tools=True,
 )
-_THREE = ("low", "medium", "high")
+_LOW_TO_HIGH: tuple[ReasoningEffort, ...] = ("low", "medium", "high")
 
 FLAVORS = {
     flavor.name: flavor
@@ -62,71 +80,67 @@ FLAVORS = {
         Flavor(
             "deepseek",
             unsupported=frozenset({"top_k", "seed", "user", "parallel_tool_calls"}),
-            parts=frozenset({"text", "image_url", "refusal"}),
+            content_parts=frozenset({"text", "image_url", "refusal"}),
             json_schema=False,
-            effort="thinking",
+            effort_field="thinking",
             reasoning_field="reasoning_content",
-            text_only=True,
+            joins_text_parts=True,
         ),
         Flavor("holysheep", unsupported=frozenset({"top_k"})),
-        Flavor("openrouter", effort="reasoning", signer="openrouter", reasoning_field="reasoning"),
+        Flavor("openrouter", effort_field="reasoning", reasoning_signer="openrouter", reasoning_field="reasoning"),
         Flavor("groq", unsupported=frozenset({"top_k", "frequency_penalty", "presence_penalty"})),
         Flavor(
             "mistral",
-            ids="mistral",
+            id_rule="mistral",
             unsupported=frozenset({"top_k", "user"}),
-            parts=frozenset({"text", "refusal", "image_url", "input_audio", "document_url", "file"}),
-            efforts=("none", "high"),
-            usage_option=False,
-            seed="random_seed",
-            required="any",
-            message_fields=frozenset({"prefix"}),
+            content_parts=frozenset({"text", "refusal", "image_url", "input_audio", "document_url", "file"}),
+            effort_levels=("none", "high"),
+            stream_usage_option=False,
+            seed_field="random_seed",
+            required_choice="any",
+            extra_message_fields=frozenset({"prefix"}),
         ),
-        Flavor("xai", unsupported=frozenset({"top_k"}), efforts=("none", *_THREE)),
+        Flavor("xai", unsupported=frozenset({"top_k"}), effort_levels=("none", *_LOW_TO_HIGH)),
         Flavor("together"),
         Flavor("fireworks"),
         Flavor(
             "ollama",
             unsupported=frozenset({"top_k", "parallel_tool_calls", "user"}),
-            forced_tools=False,
+            forced_tool_choice=False,
             reasoning_field="reasoning",
         ),
         Flavor("vllm", reasoning_field="reasoning"),
-        Flavor("openai-compatible", done_proves=True),
+        Flavor("openai-compatible", done_completes=True),
     )
 }
-"""By preset."""
+"""By the name of the preset."""
 
 
-def reasons(model: str) -> bool:
-    """Whether OpenAI's model of this name thinks: the o series and GPT-5 on, but not their `-chat` models."""
-    return _REASONS.search(model) is not None and _CHAT.search(model) is None
+def is_reasoning_model(model: str) -> bool:
+    """Whether OpenAI's model of this name reasons: the o series and GPT-5 on, but not their `-chat` models."""
+    return _REASONING_MODEL.search(model) is not None and _CHAT_MODEL.search(model) is None
 
 
-def openai_efforts(model: str) -> tuple[str, ...]:
-    """The reasoning efforts that OpenAI's model of this name takes; empty if it does not reason.
+def openai_effort_levels(model: str) -> tuple[ReasoningEffort, ...]:
+    """The reasoning efforts that OpenAI's model of this name accepts; empty if it does not reason.
 
     `minimal` came with GPT-5 and left with 5.1, which brought `none`; `xhigh` came with 5.2.
     """
-    if not reasons(model):
+    if not is_reasoning_model(model):
         return ()
     version = re.search(r"gpt-(\d+)(?:\.(\d+))?", model)
     if version is None:
-        return _THREE
+        return _LOW_TO_HIGH
     number = (int(version[1]), int(version[2] or 0))
     if "-pro" in model:
         return ("high",) if number < (5, 2) else ("medium", "high", "xhigh")
     if number == (5, 0):
-        return ("minimal", *_THREE)
-    return ("none", *_THREE) if number < (5, 2) else ("none", *_THREE, "xhigh")
+        return ("minimal", *_LOW_TO_HIGH)
+    return ("none", *_LOW_TO_HIGH) if number < (5, 2) else ("none", *_LOW_TO_HIGH, "xhigh")
 
 
-def nearest_effort(effort: str, known: tuple[str, ...]) -> str | None:
-    """The effort itself or the nearest one known; None where there is none, and for `none` where it is not known."""
-    if effort in known:
-        return effort
-    order = ("minimal", "low", "medium", "high", "xhigh")
-    choices = [name for name in known if name in order]
-    if effort == "none" or not choices:
-        return None
-    return min(choices, key=lambda name: abs(order.index(name) - order.index(effort)))
+def nearest_effort(effort: str, levels: tuple[ReasoningEffort, ...]) -> ReasoningEffort | None:
+    """The effort itself if it is among `levels`, else the nearest one. `none` has no nearest one."""
+    order: tuple[str, ...] = get_args(ReasoningEffort)
+    choices: list[ReasoningEffort] = [level for level in levels if level == effort or "none" not in (level, effort)]
+    return min(choices, key=lambda level: abs(order.index(level) - order.index(effort)), default=None)

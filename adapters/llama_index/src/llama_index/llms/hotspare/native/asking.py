@@ -31,7 +31,7 @@ from llama_index.core.tools.function_tool import FunctionTool
 from llama_index.core.tools.types import BaseTool, ToolMetadata
 from llama_index.llms.hotspare.native.families import ANTHROPIC, GEMINI, OPENAI, OTHER, Family
 
-from hotspare import ChatRequest, portable
+from hotspare import ChatRequest, portable_history
 
 Json = dict[str, Any]
 
@@ -127,7 +127,7 @@ def _never(**kwargs: Any) -> None:
 
 def chat_messages(request: ChatRequest, family: Family) -> list[ChatMessage]:
     """The conversation as this family takes it: ids, signatures and orphans as its provider demands."""
-    history = portable(request.messages, family.dialect, ids=family.ids)
+    history = portable_history(request.messages, family.dialect, id_rule=family.ids)
     messages = [_chat_message(message, family) for message in history]
     if family is not GEMINI:
         return messages

@@ -96,7 +96,7 @@ class NativeBackend:
         if early is not None:  # GoogleGenAI raises for every finish reason but STOP
             kind = Kind.INVALID if early[1] == "MAX_TOKENS" else Kind.CONTENT_FILTER
             return Outcome(kind, str(error)[:500], code=early[1])
-        return classify(error, dialect=self._family.dialect)
+        return classify(error)
 
     def _call(self, name: str, request: ChatRequest, timeout: float) -> Callable[[], Any]:
         messages, kwargs = arguments_for(self._llm, self._family, request, self._max_tokens)

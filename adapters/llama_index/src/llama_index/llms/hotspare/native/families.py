@@ -11,6 +11,8 @@ from types import MappingProxyType
 
 from llama_index.core.llms.llm import LLM
 
+from hotspare.messages import Dialect
+
 _TEXT_AND_IMAGES = frozenset({"text", "image_url"})
 _ALL_PARTS = frozenset({*_TEXT_AND_IMAGES, "file", "input_audio"})
 _OPENAI_FIELDS = (
@@ -40,8 +42,8 @@ class Family:
     """
 
     name: str
-    dialect: str = "openai"
-    ids: str = "anthropic"  # the strictest common rule
+    dialect: Dialect = "openai"
+    ids: Dialect = "anthropic"  # the strictest common rule
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({"temperature": "temperature"}))
     nested: str | None = None
     parts: frozenset[str] = _TEXT_AND_IMAGES

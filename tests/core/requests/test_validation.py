@@ -1,9 +1,9 @@
-"""Every mistake in a request is named with its place, all at once, before any network call."""
+"""Checks of a request: every mistake is reported with the path of its field, all at once."""
 
 from typing import Any
 
 import pytest
-from hotspare._requests.validation import check, request_of
+from hotspare._requests.validation import request_of, validate
 from hotspare.errors import RequestError
 from hotspare.messages import ChatRequest
 from hypothesis import given
@@ -19,17 +19,19 @@ ENDLESS["not"] = ENDLESS
 
 
 def problems(messages: Any = HI, **fields: Any) -> tuple[str, ...]:
+    """What `validate` reports."""
     with pytest.raises(RequestError) as caught:
-        check(ChatRequest(**{"messages": messages, **fields}))
+        validate(ChatRequest(**{"messages": messages, **fields}))
     return caught.value.problems
 
 
 def parameters(schema: Any) -> dict[str, Any]:
+    """A request's `tools` with one function of these parameters."""
     return {"tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}]}
 
 
-def test_what_becomes_a_request() -> None:
-    """A string, a list, a request; fields win; a single stop text is a list of one; None is the default."""
+def test_a_string_a_list_and_a_request_become_a_request() -> None:
+    """Keyword fields override those of a request; one stop text becomes a tuple of one; None is the default."""
     assert request_of("hi", seed=7) == ChatRequest(messages=HI, seed=7)
     assert request_of(HI, stop="END", tools=None) == ChatRequest(messages=HI, stop=("END",))
     request = ChatRequest(messages=HI, seed=7)
@@ -37,8 +39,8 @@ def test_what_becomes_a_request() -> None:
     assert request_of(request, seed=8) == ChatRequest(messages=HI, seed=8)
 
 
-def test_what_a_caller_hands_in_is_checked_at_once() -> None:
-    """`request_of` finds what `check` finds, also in a ChatRequest."""
+def test_request_of_validates() -> None:
+    """`request_of` raises what `validate` raises, also for a ChatRequest."""
     with pytest.raises(RequestError, match="max_tokens: 0"):
         request_of("hi", max_tokens=0)
     with pytest.raises(RequestError, match="must hold at least one"):
@@ -46,19 +48,19 @@ def test_what_a_caller_hands_in_is_checked_at_once() -> None:
 
 
 @pytest.mark.parametrize("bad", [None, 7, b"hi", {"role": "user"}, iter(HI)])
-def test_what_does_not(bad: Any) -> None:
-    """Anything else is refused with the value and an example."""
+def test_other_types_are_rejected(bad: Any) -> None:
+    """The error has the value and an example."""
     with pytest.raises(RequestError, match="must be a string, a list"):
         request_of(bad)
 
 
-def test_an_unknown_field_is_named_with_the_nearest() -> None:
-    """All unknown keywords, each with a suggestion."""
+def test_an_unknown_field_is_reported_with_the_nearest() -> None:
+    """Every unknown keyword is reported, with the nearest field or all of them."""
     with pytest.raises(RequestError) as caught:
         request_of("hi", temprature=1, zzz=2)
     first, second = caught.value.problems
-    assert first == "temprature: 1 is no field of a request; did you mean 'temperature'?"
-    assert second.startswith("zzz: 2 is no field of a request; known: messages")
+    assert first == "temprature: 1 is not a field of ChatRequest; did you mean 'temperature'?"
+    assert second.startswith("zzz: 2 is not a field of ChatRequest; the fields are messages")
 
 
 @pytest.mark.parametrize(
@@ -92,18 +94,18 @@ def test_an_unknown_field_is_named_with_the_nearest() -> None:
         ),
     ],
 )
-def test_sound_requests_pass(request_: ChatRequest) -> None:
-    """Everything that some provider takes."""
-    check(request_)
+def test_valid_requests_pass(request_: ChatRequest) -> None:
+    """Everything that some provider accepts."""
+    validate(request_)
 
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"messages": []}, "messages: [] must hold at least one message"),
     ({"messages": "hi"}, "messages: 'hi' must be a list"),
     ({"messages": ["hi"]}, "messages[0]: 'hi' must be a dict"),
-    ({"messages": [{"content": "hi"}]}, "messages[0].role: None is missing"),
+    ({"messages": [{"content": "hi"}]}, "messages[0].role: None must be one of system"),
     ({"messages": [*HI, {"role": "bot", "content": "x"}]}, "messages[1].role: 'bot' must be one of system"),
-    ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id: None must be the id"),
+    ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id: None must be the id of a tool call"),
     ({"messages": [{"role": "user", "content": None}]}, "messages[0].content: None must be a string"),
     ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content: 7 must be a string"),
     ({"messages": [{"role": "user", "content": [{"text": "x"}]}]}, "messages[0].content[0]: {'text': 'x'} must be"),
@@ -118,16 +120,16 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"temperature": "1"}, "temperature: '1' must be between 0 and 2"),
     ({"top_p": -0.1}, "top_p: -0.1 must be between 0 and 1"),
     ({"presence_penalty": 3}, "presence_penalty: 3 must be between -2 and 2"),
-    ({"max_tokens": -5}, "max_tokens: -5 must be a whole number, 1 or more"),
-    ({"max_tokens": 1.5}, "max_tokens: 1.5 must be a whole number"),
-    ({"seed": True}, "seed: True must be a whole number"),
+    ({"max_tokens": -5}, "max_tokens: -5 must be an integer, 1 or more"),
+    ({"max_tokens": 1.5}, "max_tokens: 1.5 must be an integer"),
+    ({"seed": True}, "seed: True must be an integer"),
     ({"stop": [""]}, "stop: [''] must be a list of non-empty strings"),
     ({"reasoning_effort": "max"}, "reasoning_effort: 'max' must be one of none"),
     ({"user": 7}, "user: 7 must be a string"),
     ({"tools": {"f": 1}}, "tools: {'f': 1} must be a list"),
     ({"tools": [{"name": "f"}]}, "tools[0]: {'name': 'f'} must be {'type': 'function'"),
     ({"tools": [{"function": {}}]}, "tools[0].function.name: None must be a non-empty string"),
-    ({"tools": [TOOL, TOOL]}, "tools[1].function.name: 'f' is there twice"),
+    ({"tools": [TOOL, TOOL]}, "tools[1].function.name: 'f' is a duplicate"),
     ({"tools": [{**TOOL, "x": {1}}]}, "tools: "),
     (parameters("object"), "tools[0].function.parameters: 'object' must be a JSON schema"),
     (parameters({"type": "array"}), "tools[0].function.parameters.type: 'array' must be 'object'"),
@@ -141,26 +143,26 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"tools": [TOOL], "tool_choice": "f"}, "tool_choice: 'f' must be 'auto'"),
     (
         {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "g"}}},
-        "tool_choice: 'g' names no tool of this request; known: f",
+        "tool_choice: 'g' is not a tool of this request; the tools are f",
     ),
     ({"tool_choice": "required"}, "tool_choice: 'required' needs tools"),
     ({"response_format": {"type": "xml"}}, "response_format: {'type': 'xml'} must have type"),
     ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.name: None must"),
     ({"response_format": {"type": "json_object", "x": b""}}, "response_format: "),
-    ({"extra": {"openrouter": {}}}, "extra: 'openrouter' is no dialect"),
+    ({"extra": {"openrouter": {}}}, "extra: 'openrouter' is not a dialect; the keys are openai, anthropic, gemini"),
     ({"extra": {"openai": 7}}, "extra.openai: 7 must be a dict"),
     ({"extra": {"openai": {"x": object}}}, "extra: "),
 ]
 
 
 @pytest.mark.parametrize(("fields", "start"), MISTAKES, ids=[start for _, start in MISTAKES])
-def test_each_mistake_has_its_place(fields: dict[str, Any], start: str) -> None:
-    """The first problem names the field, the value and the way out."""
+def test_each_mistake_is_reported_with_its_path(fields: dict[str, Any], start: str) -> None:
+    """The first problem has the path of the field, the value and a hint."""
     assert problems(**fields)[0].startswith(start)
 
 
-def test_all_mistakes_are_listed() -> None:
-    """Not only the first: one error, a line each."""
+def test_all_mistakes_are_reported_at_once() -> None:
+    """One error with one problem for each mistake."""
     found = problems([{"content": "x"}, {"role": "tool", "content": "x"}], temperature=9, max_tokens=0, seed="a")
     assert [problem.partition(":")[0] for problem in found] == [
         "messages[0].role", "messages[1].tool_call_id", "temperature", "max_tokens", "seed",
@@ -182,10 +184,10 @@ JSONISH = st.recursive(
 
 
 @given(JSONISH, JSONISH, JSONISH, JSONISH)
-def test_nothing_but_our_error_escapes(messages: Any, tools: Any, choice: Any, wanted: Any) -> None:
-    """Whatever a caller hands in: it passes, or a RequestError says why not."""
+def test_only_request_error_is_raised(messages: Any, tools: Any, choice: Any, wanted: Any) -> None:
+    """Any data is valid or raises RequestError, no other exception."""
     request = ChatRequest(messages=messages, tools=tools, tool_choice=choice, response_format=wanted)
     try:
-        check(request)
+        validate(request)
     except RequestError as error:
         assert error.problems

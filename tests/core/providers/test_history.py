@@ -1,4 +1,4 @@
-"""Any history of ours is valid for every dialect, says a validator per dialect that knows only its API's rules."""
+"""`portable_history`: any history becomes valid in every dialect, by a validator of each API's rules."""
 
 import copy
 import json
@@ -9,7 +9,7 @@ import pytest
 from hotspare.messages import ChatRequest
 from hotspare.providers.anthropic.wire import AnthropicWire
 from hotspare.providers.gemini.wire import GeminiWire
-from hotspare.providers.history import ID_RULES, portable
+from hotspare.providers.history import ID_RULES, portable_history
 from hotspare.target import Target
 from hypothesis import given, settings
 
@@ -21,7 +21,7 @@ GEMINI_2, GEMINI_3 = Target("gemini/gemini-2.5-flash"), Target("gemini/gemini-3-
 
 
 def check_openai(messages: list[dict[str, Any]], id_pattern: str = r".{1,40}") -> None:
-    """OpenAI: every call is answered right behind its message, in text; nothing signed by others."""
+    """OpenAI: the results follow their calls, as text; no blocks that others signed."""
     waiting: list[str] = []
     for message in messages:
         if message["role"] == "tool":
@@ -41,7 +41,7 @@ def check_openai(messages: list[dict[str, Any]], id_pattern: str = r".{1,40}") -
 
 
 def check_anthropic(body: dict[str, Any]) -> None:
-    """Anthropic: user first, roles alternate, results lead the next user turn, ids unique and of its charset."""
+    """Anthropic: user first, roles alternate, results come first in the next user turn, ids are valid and unique."""
     messages = body["messages"]
     assert [m["role"] for m in messages] == ["user", "assistant"] * (len(messages) // 2) + ["user"] * (
         len(messages) % 2
@@ -81,7 +81,7 @@ def check_anthropic_block(block: dict[str, Any], role: str) -> None:
 
 
 def check_gemini(body: dict[str, Any], *, signed: bool) -> None:
-    """Gemini: user first, roles alternate, as many responses as calls, same names, only its own signatures."""
+    """Gemini: user first, roles alternate, as many responses as calls, with the same names; only its own signatures."""
     contents = body["contents"]
     expected = ["user", "model"] * (len(contents) // 2) + ["user"] * (len(contents) % 2)
     assert [content["role"] for content in contents] == expected
@@ -105,11 +105,11 @@ def check_gemini(body: dict[str, Any], *, signed: bool) -> None:
 @given(HISTORIES)
 @settings(max_examples=300, deadline=None)
 def test_any_history_is_valid_in_every_dialect(history: list[dict[str, Any]]) -> None:
-    """Mixed histories with bad ids, orphans and foreign signatures come out valid, and the original is untouched."""
+    """Mixed histories with invalid ids, orphans and foreign signatures become valid; the original is not changed."""
     before = copy.deepcopy(history)
     request = ChatRequest(messages=history)
-    check_openai(portable(history, "openai"))
-    check_openai(portable(history, "openai", ids="mistral"), r"[A-Za-z0-9]{9}")
+    check_openai(portable_history(history, "openai"))
+    check_openai(portable_history(history, "openai", id_rule="mistral"), r"[A-Za-z0-9]{9}")
     check_anthropic(AnthropicWire().write(request, CLAUDE, stream=False))
     check_gemini(GeminiWire().write(request, GEMINI_2, stream=False), signed=False)
     check_gemini(GeminiWire().write(request, GEMINI_3, stream=False), signed=True)
@@ -118,43 +118,43 @@ def test_any_history_is_valid_in_every_dialect(history: list[dict[str, Any]]) ->
 
 @given(HISTORIES)
 @settings(max_examples=150, deadline=None)
-def test_what_one_dialect_wrote_is_valid_in_the_others(history: list[dict[str, Any]]) -> None:
-    """Written for one provider, read back and written for another: still valid, in every pairing."""
+def test_a_history_of_one_dialect_is_valid_in_the_others(history: list[dict[str, Any]]) -> None:
+    """A history written for one provider, read back and written for another is valid, for every pair."""
     anthropic, gemini = AnthropicWire(), GeminiWire()
     request = ChatRequest(messages=history)
     from_anthropic = read_request(anthropic, anthropic.write(request, CLAUDE, stream=False))
     from_gemini = read_request(gemini, gemini.write(request, GEMINI_3, stream=False))
     for other in (from_anthropic, from_gemini):
         plain = ChatRequest(messages=other.messages, tools=other.tools)
-        check_openai(portable(plain.messages, "openai"))
+        check_openai(portable_history(plain.messages, "openai"))
         check_anthropic(anthropic.write(plain, CLAUDE, stream=False))
         check_gemini(gemini.write(plain, GEMINI_3, stream=False), signed=True)
 
 
 @given(HISTORIES)
 @settings(max_examples=100, deadline=None)
-def test_it_is_stable(history: list[dict[str, Any]]) -> None:
-    """The same history gives the same bytes (prompt caches live on it), and a second pass changes nothing."""
+def test_the_result_is_stable(history: list[dict[str, Any]]) -> None:
+    """The same history gives the same result, as prompt caches need, and a second pass changes nothing."""
     for dialect in ("openai", "anthropic", "gemini"):
-        once = portable(history, dialect)
-        assert once == portable(history, dialect)
-        assert portable(once, dialect) == once
+        once = portable_history(history, dialect)
+        assert once == portable_history(history, dialect)
+        assert portable_history(once, dialect) == once
 
 
 @pytest.mark.parametrize("dialect", ["openai", "anthropic", "gemini"])
-def test_a_good_id_is_left_alone(dialect: str) -> None:
-    """An id that the provider takes stays as the caller wrote it, so that it can be found again."""
+def test_a_valid_id_is_kept(dialect: str) -> None:
+    """An id that the provider accepts is not changed, so that the caller recognises it."""
     call = {"id": "call_abc", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     history: list[dict[str, Any]] = [
         {"role": "user", "content": "hi"},
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_abc", "content": "1"},
     ]
-    assert portable(history, dialect) == history
+    assert portable_history(history, dialect) == history
 
 
 def test_a_repeated_id_is_made_unique() -> None:
-    """Two turns that used one id (empty, as Gemini's OpenAI face gives) get two, each the same in call and result."""
+    """Two turns with one id (empty, as Gemini's OpenAI endpoint gives it) get two ids, each the same in call and result."""
     turn: list[dict[str, Any]] = [
         {
             "role": "assistant",
@@ -163,7 +163,7 @@ def test_a_repeated_id_is_made_unique() -> None:
         },
         {"role": "tool", "tool_call_id": "", "content": "1"},
     ]
-    result = portable([{"role": "user", "content": "hi"}, *turn, *turn], "anthropic")
+    result = portable_history([{"role": "user", "content": "hi"}, *turn, *turn], "anthropic")
     pairs = [(result[i]["tool_calls"][0]["id"], result[i + 1]["tool_call_id"]) for i in (1, 3)]
     assert pairs[0][0] == pairs[0][1] != pairs[1][0] == pairs[1][1]
-    assert all(ID_RULES["anthropic"].fits(call_id) for pair in pairs for call_id in pair)
+    assert all(ID_RULES["anthropic"].matches(call_id) for pair in pairs for call_id in pair)

@@ -1,4 +1,4 @@
-"""What every provider's failures mean: the rows of their error references, as they come over the wire."""
+"""`classify`: the errors of the providers' references as HTTP responses, errors inside a 200, exceptions, wait times."""
 
 import json
 
@@ -20,16 +20,16 @@ from hypothesis import strategies as st
 from tests.support.refusals import NOW, ROWS, Row, claude, gemini, openai, quota
 
 
-def said(status: int, body: object, headers: dict[str, str] | None = None, dialect: str | None = None) -> Outcome:
-    """The outcome of a status with a body."""
+def outcome_of(status: int, body: object, headers: dict[str, str] | None = None) -> Outcome:
+    """The outcome of an HTTP error."""
     raw = body if isinstance(body, str) else json.dumps(body)
-    return classify(StatusError("HTTP", status=status, headers=headers, body=raw.encode()), dialect=dialect, now=NOW)
+    return classify(StatusError("HTTP", status=status, headers=headers, body=raw.encode()), now=NOW)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.dialect}-{row.status}-{i}" for i, row in enumerate(ROWS)])
-def test_rows(row: Row) -> None:
-    """Kind, whose fault, and how long to stay away; a key never stands in the words."""
-    row.check(said(row.status, row.text, row.headers, row.dialect))
+def test_provider_errors(row: Row) -> None:
+    """Kind, scope and wait time of each documented error; the message has no key."""
+    row.check(outcome_of(row.status, row.text, row.headers))
 
 
 IN_BAND: list[tuple[object, Kind]] = [
@@ -46,12 +46,12 @@ IN_BAND: list[tuple[object, Kind]] = [
 
 @pytest.mark.parametrize(("body", "kind"), IN_BAND)
 def test_errors_inside_a_200(body: object, kind: Kind) -> None:
-    """An error body or event after a 200 is what its words and code say."""
+    """The text and the code decide, because the status says nothing."""
     assert classify(InBandError("in band", status=200, body=json.dumps(body).encode()), now=NOW).kind is kind
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "unconnected"),
+    ("error", "kind", "before_connect"),
     [
         (MalformedAnswer("x"), Kind.SERVER, False),
         (EmptyAnswer("x"), Kind.SERVER, False),
@@ -65,10 +65,10 @@ def test_errors_inside_a_200(body: object, kind: Kind) -> None:
         (TypeError("a bug"), Kind.INVALID, False),
     ],
 )
-def test_exceptions(error: Exception, kind: Kind, unconnected: bool) -> None:
-    """hotspare's own errors and Python's; a bug in a custom backend is nobody's sickness."""
+def test_exceptions(error: Exception, kind: Kind, before_connect: bool) -> None:
+    """hotspare's own errors and Python's; a bug in a custom backend does not count against the target."""
     found = classify(error, now=NOW)
-    assert (found.kind, found.before_connect) == (kind, unconnected)
+    assert (found.kind, found.before_connect) == (kind, before_connect)
 
 
 @pytest.mark.parametrize(
@@ -93,25 +93,25 @@ def test_exceptions(error: Exception, kind: Kind, unconnected: bool) -> None:
     ],
 )  # fmt: skip
 def test_every_form_of_retry_after(headers: dict[str, str], body: object, seconds: float | None) -> None:
-    """Headers in their order, dates, Gemini's detail, reset headers, and the phrase."""
-    found = said(429, body or openai("rate limit"), headers)
+    """Headers in order of precedence, dates, Gemini's `RetryInfo`, reset headers, and the phrase."""
+    found = outcome_of(429, body or openai("rate limit"), headers)
     assert found.kind is Kind.RATE_LIMITED
     assert found.retry_after == (None if seconds is None else pytest.approx(seconds, abs=0.01))
 
 
-def test_resets_of_exhausted_quotas() -> None:
-    """Gemini's day ends at midnight Pacific; Anthropic's spend limit on the first of the month."""
-    daily = said(429, gemini(429, "RESOURCE_EXHAUSTED", "q", quota("PerDay", delay="38s")))
+def test_reset_of_used_up_quotas() -> None:
+    """Gemini's daily quota at midnight Pacific; Anthropic's spend limit on the first of the month."""
+    daily = outcome_of(429, gemini(429, "RESOURCE_EXHAUSTED", "q", quota("PerDay", delay="38s")))
     assert daily.retry_after == 16 * 3600
-    monthly = said(429, claude("rate_limit_error", "x", details={"error_code": "enforced_spend_limit_reached"}))
+    monthly = outcome_of(429, claude("rate_limit_error", "x", details={"error_code": "enforced_spend_limit_reached"}))
     assert monthly.retry_after == pytest.approx(6 * 86400 + 8 * 3600)
 
 
-def test_should_retry_is_kept() -> None:
-    """`x-should-retry` overrules a guess from the status."""
-    assert said(500, openai("x"), {"x-should-retry": "false"}).should_retry is False
-    assert said(500, openai("x"), {"x-should-retry": "true"}).should_retry is True
-    assert said(500, openai("x")).should_retry is None
+def test_should_retry_header() -> None:
+    """`x-should-retry` is passed on; without the header it is None."""
+    assert outcome_of(500, openai("x"), {"x-should-retry": "false"}).should_retry is False
+    assert outcome_of(500, openai("x"), {"x-should-retry": "true"}).should_retry is True
+    assert outcome_of(500, openai("x")).should_retry is None
 
 
 @given(
@@ -119,8 +119,8 @@ def test_should_retry_is_kept() -> None:
     st.binary(max_size=300),
     st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=4),
 )
-def test_nothing_escapes(status: int, body: bytes, headers: dict[str, str]) -> None:
-    """Any status, body and headers give an outcome."""
+def test_any_response_gives_an_outcome(status: int, body: bytes, headers: dict[str, str]) -> None:
+    """No status, body or headers raise an exception."""
     headers = {**headers, "retry-after": next(iter(headers), "x")}
     found = classify(StatusError("x", status=status, headers=headers, body=body), now=NOW)
     assert isinstance(found, Outcome)

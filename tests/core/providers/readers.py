@@ -1,4 +1,4 @@
-"""Bodies and events that are almost the wire's: real field names, arbitrary values."""
+"""Helpers for the wires' readers: bodies and events with real field names and arbitrary values."""
 
 import json
 from contextlib import suppress
@@ -13,7 +13,7 @@ REQUEST = ChatRequest(messages=[{"role": "user", "content": "hi"}])
 
 
 def almost(names: list[str], words: list[str]) -> st.SearchStrategy[object]:
-    """JSON values whose objects use these names and whose strings are often these words."""
+    """JSON values whose objects have these names, and whose strings are often these words."""
     leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(words) | st.text(max_size=5)
     return st.recursive(
         leaves,
@@ -23,7 +23,7 @@ def almost(names: list[str], words: list[str]) -> st.SearchStrategy[object]:
 
 
 def feed(wire: Wire, events: list[tuple[str, object]]) -> None:
-    """Feeds a stream to a fresh reader; a str is sent as it is, anything else as JSON."""
+    """Feed a stream to a new reader; a str unchanged, anything else as JSON."""
     reader = wire.reader(REQUEST)
     for name, value in events:
         reader.event(name, value if isinstance(value, str) else json.dumps(value))
@@ -31,7 +31,7 @@ def feed(wire: Wire, events: list[tuple[str, object]]) -> None:
 
 
 def survives_body(wire: Wire, body: object) -> None:
-    """Reading gives a reply or one of hotspare's errors; any other exception fails the test."""
+    """Reading gives a reply or a BackendError; any other exception fails the test."""
     with suppress(BackendError):
         wire.read(body, REQUEST)  # type: ignore[arg-type]  # what a server sends need not be an object
 
