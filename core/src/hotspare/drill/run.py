@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
 
-from hotspare import CallError, Pool, Target
+from hotspare import AllTargetsFailed, CallError, Pool, Target
 from hotspare.drill.answers import answer
 from hotspare.drill.metrics import WRONG_TEXT, AttemptSample, CallRecord, Result
 from hotspare.drill.provider import KEY, Provider
@@ -93,16 +93,16 @@ class ScenarioRun:
             record.error = "" if record.correct else WRONG_TEXT
         except Exception as error:  # any error means that the call was lost; the report shows it
             record.error = _describe(error)
-            record.attempts = len(error.attempts) if isinstance(error, CallError) else 0
+            record.attempts = len(error.attempts) if isinstance(error, CallError) else 1
         record.seconds, record.done = self.now() - record.started, True
         if streaming:
             record.note_progress(record.seconds)
 
 
 def _describe(error: Exception) -> str:
-    """One line: the error, and the last attempt of a call."""
+    """One line: the error, and the last attempt if all have failed."""
     message = str(error)
-    if isinstance(error, CallError) and error.attempts:
+    if isinstance(error, AllTargetsFailed) and error.attempts:
         last = error.attempts[-1]
         message = f"{last.kind.upper()}{f' {last.status}' if last.status else ''} at {last.target}: {last.message}"
     return f"{type(error).__name__}: {message}".splitlines()[0][:200].removesuffix(": ")
