@@ -19,7 +19,7 @@ help:  ## list the commands
 	@$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt -e 'core[cli]'
 	@touch $@
 
-.venv/dev: .venv/bin/uv pyproject.toml core/pyproject.toml
+.venv/dev: .venv/bin/uv pyproject.toml core/pyproject.toml $(wildcard adapters/*/pyproject.toml)
 	@$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e 'core[all]' -e adapters/langchain -e adapters/llama_index -e adapters/litellm
 	@touch $@ .venv/demo
 
@@ -46,8 +46,8 @@ test: .venv/dev .venv/openai3  ## run all tests; ARGS="…" is passed to pytest
 		langchain langchain-openai langchain-anthropic langchain-google-genai langchain-tests langgraph pytest hypothesis trio
 	@touch $@
 natives: .venv-natives/done .venv-google/done  ## test frameworks' own models as targets, in environments for SDKs that cannot be installed together
-	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_native.py
-	@.venv-google/bin/python -m pytest -q tests/adapters/langchain/test_native.py tests/adapters/langchain/test_portability.py -k "google or gemini-native"
+	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_backend.py
+	@.venv-google/bin/python -m pytest -q tests/adapters/langchain/test_backend.py tests/adapters/langchain/test_portability.py -k "google or gemini-langchain"
 lint: .venv/dev  ## check with ruff, check the import contracts, and find dead code
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/vulture
 types: .venv/dev  ## check the types: mypy --strict and pyright strict

@@ -22,10 +22,13 @@ def test_public_names() -> None:
     import hotspare
 
     assert set(hotspare.__all__) == {
-        "AllTargetsFailed", "AttemptRecord", "Backend", "BackendError", "Breaker", "CallError", "ChatChunk", "ChatReply",
-        "ChatRequest", "ConfigError", "Hedge", "HotspareError", "Kind", "Lease", "Message", "MessageDict", "MissingExtra", "Outcome", "Policy", "Pool", "PoolClosed",
-        "Price", "StreamSummary", "RequestError", "RetryBudget", "Scope", "SecretStr", "Selector", "StreamInterrupted", "Target", "Timeouts",
-        "ToolCall", "ToolCallDelta", "Usage", "__version__", "classify", "portable_history",
+        "AllTargetsFailed", "AttemptRecord", "AttemptTimeout", "Backend", "BackendError", "Breaker", "CallError",
+        "CallOptions", "ChatChunk", "ChatReply", "ChatRequest", "Choice", "ConfigError", "Dialect", "EmptyAnswer",
+        "Explanation", "FinishReason", "Hedge", "HotspareError", "IDLE", "IncompleteAnswer", "Kind", "Lease",
+        "Listener", "Message", "MessageDict", "MissingExtra", "Outcome", "Policy", "PolicyFields", "Pool", "PoolClosed", "PoolHealth", "Price",
+        "Problem", "RequestError", "RetryBudget", "Scope", "SecretStr", "Selector", "SkipReason", "State",
+        "StreamInterrupted", "StreamSummary", "Target", "TargetFields", "Timeouts", "ToolCall", "ToolCallDelta",
+        "Usage", "__version__", "classify", "portable_history", "remaining_time",
     }  # fmt: skip
     assert all(getattr(hotspare, name) is not None for name in hotspare.__all__)
 
@@ -36,3 +39,12 @@ def test_no_module_hides_a_public_name() -> None:
 
     assert not set(hotspare.__all__) & {module.name for module in iter_modules(hotspare.__path__)}
     assert set(dir(hotspare)) == set(hotspare.__all__)
+
+
+def test_target_fields_are_those_of_target() -> None:
+    """`TargetFields` has every field of `Target` but the three that adapters set themselves."""
+    from dataclasses import fields
+
+    from hotspare import Target, TargetFields
+
+    assert TargetFields.__annotations__.keys() == {field.name for field in fields(Target)} - {"id", "name", "backend"}

@@ -1,4 +1,4 @@
-"""What the tests of the LlamaIndex adapter share."""
+"""Shared by the tests of the LlamaIndex adapter."""
 
 import struct
 import zlib
@@ -13,22 +13,22 @@ from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.tools import FunctionTool
 
 
-class Seen(BaseEventHandler):
-    """Keeps every event."""
+class EventRecorder(BaseEventHandler):
+    """Records every event."""
 
     events: list[BaseEvent]
 
     def handle(self, event: BaseEvent, **kwargs: Any) -> None:
-        """Keep it."""
+        """Record the event."""
         self.events.append(event)
 
     def count(self) -> Counter[str]:
-        """How many of each kind."""
+        """The number of events of each class."""
         return Counter(type(event).__name__ for event in self.events)
 
 
 def _png() -> bytes:
-    """A whole picture of one pixel."""
+    """A PNG image of one pixel."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -60,7 +60,7 @@ def calls_of(response: ChatResponse) -> list[ToolCallBlock]:
 
 
 async def provider_sees(provider: Provider, what: str) -> None:
-    """Let the loop run until the provider has seen it; asking it takes about a millisecond."""
+    """Run the loop until the provider's counter is not zero; reading it takes about a millisecond."""
     for _ in range(2000):
         if getattr(provider.stats("a"), what):
             return

@@ -9,14 +9,18 @@ from hotspare import (
     ChatChunk,
     ChatReply,
     ChatRequest,
+    Choice,
     ConfigError,
+    Explanation,
     Kind,
     Outcome,
     Policy,
     Pool,
+    PoolHealth,
     Price,
     Scope,
     SecretStr,
+    State,
     StreamInterrupted,
     StreamSummary,
     Target,
@@ -25,10 +29,8 @@ from hotspare import (
     Usage,
     classify,
 )
-from hotspare._health.breaker import State
-from hotspare._routing.explain import Choice, Explanation
 from hotspare.events import Event
-from hotspare.status import PoolHealth, TargetHealth
+from hotspare.status import TargetHealth
 from hotspare.testing import ManualClock, ScriptedTarget
 
 

@@ -8,19 +8,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hotspare._classify.rules import classify as classify
+    from hotspare._health.breaker import State as State
+    from hotspare._routing.explain import Choice as Choice
+    from hotspare._routing.explain import Explanation as Explanation
+    from hotspare._routing.explain import SkipReason as SkipReason
     from hotspare.backend import Backend as Backend
+    from hotspare.backend import remaining_time as remaining_time
     from hotspare.errors import AllTargetsFailed as AllTargetsFailed
+    from hotspare.errors import AttemptTimeout as AttemptTimeout
     from hotspare.errors import BackendError as BackendError
     from hotspare.errors import CallError as CallError
     from hotspare.errors import ConfigError as ConfigError
+    from hotspare.errors import EmptyAnswer as EmptyAnswer
     from hotspare.errors import HotspareError as HotspareError
+    from hotspare.errors import IncompleteAnswer as IncompleteAnswer
     from hotspare.errors import MissingExtra as MissingExtra
     from hotspare.errors import PoolClosed as PoolClosed
+    from hotspare.errors import Problem as Problem
     from hotspare.errors import RequestError as RequestError
     from hotspare.errors import StreamInterrupted as StreamInterrupted
+    from hotspare.events import Listener as Listener
+    from hotspare.messages import IDLE as IDLE
+    from hotspare.messages import CallOptions as CallOptions
     from hotspare.messages import ChatChunk as ChatChunk
     from hotspare.messages import ChatReply as ChatReply
     from hotspare.messages import ChatRequest as ChatRequest
+    from hotspare.messages import Dialect as Dialect
+    from hotspare.messages import FinishReason as FinishReason
     from hotspare.messages import Message as Message
     from hotspare.messages import MessageDict as MessageDict
     from hotspare.messages import StreamSummary as StreamSummary
@@ -34,6 +48,7 @@ if TYPE_CHECKING:
     from hotspare.policy import Breaker as Breaker
     from hotspare.policy import Hedge as Hedge
     from hotspare.policy import Policy as Policy
+    from hotspare.policy import PolicyFields as PolicyFields
     from hotspare.policy import RetryBudget as RetryBudget
     from hotspare.policy import Timeouts as Timeouts
     from hotspare.pool import Pool as Pool
@@ -41,26 +56,36 @@ if TYPE_CHECKING:
     from hotspare.secret import SecretStr as SecretStr
     from hotspare.selector import Lease as Lease
     from hotspare.selector import Selector as Selector
+    from hotspare.status import PoolHealth as PoolHealth
     from hotspare.target import Price as Price
     from hotspare.target import Target as Target
+    from hotspare.target import TargetFields as TargetFields
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "backend": ("Backend",),
     "_classify.rules": ("classify",),
+    "_health.breaker": ("State",),
+    "_routing.explain": ("Choice", "Explanation", "SkipReason"),
+    "backend": ("Backend", "remaining_time"),
     "errors": (
-        "AllTargetsFailed", "BackendError", "CallError", "ConfigError", "HotspareError", "MissingExtra", "PoolClosed",
-        "RequestError", "StreamInterrupted",
+        "AllTargetsFailed", "AttemptTimeout", "BackendError", "CallError", "ConfigError", "EmptyAnswer",
+        "HotspareError", "IncompleteAnswer", "MissingExtra", "PoolClosed", "Problem", "RequestError",
+        "StreamInterrupted",
     ),
-    "messages": ("ChatChunk", "ChatReply", "ChatRequest", "Message", "MessageDict", "StreamSummary", "ToolCall", "ToolCallDelta", "Usage"),
+    "events": ("Listener",),
+    "messages": (
+        "CallOptions", "ChatChunk", "ChatReply", "ChatRequest", "Dialect", "FinishReason", "IDLE", "Message", "MessageDict", "StreamSummary",
+        "ToolCall", "ToolCallDelta", "Usage",
+    ),
     "outcome": ("AttemptRecord", "Kind", "Outcome", "Scope"),
-    "policy": ("Breaker", "Hedge", "Policy", "RetryBudget", "Timeouts"),
+    "policy": ("Breaker", "Hedge", "Policy", "PolicyFields", "RetryBudget", "Timeouts"),
     "pool": ("Pool",),
     "providers.history": ("portable_history",),
     "secret": ("SecretStr",),
     "selector": ("Lease", "Selector"),
-    "target": ("Price", "Target"),
+    "status": ("PoolHealth",),
+    "target": ("Price", "Target", "TargetFields"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted([*_HOME_OF, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]

@@ -16,8 +16,9 @@ from typing import Any, Literal, Required, TypedDict
 from hotspare.outcome import AttemptRecord
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
-Dialect = Literal["openai", "anthropic", "gemini"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+Dialect = Literal["openai", "anthropic", "gemini"]
+"""A family of wire formats: the keys of `ChatRequest.extra`, and the rules of `portable_history`."""
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 ToolChoice = Literal["auto", "none", "required"] | Mapping[str, Any]
 """`auto`, `none`, `required`, or ``{"type": "function", "function": {"name": "…"}}``."""

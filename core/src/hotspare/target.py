@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 from hotspare.errors import ConfigError, Problem
@@ -40,6 +40,27 @@ class Domain(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.name}" if self.name else self.provider
+
+
+class TargetFields(TypedDict, total=False):
+    """The fields of `Target` that a caller may set where something else gives `id`, `name` and `backend`."""
+
+    region: str | None
+    account: str | None
+    base_url: str | None
+    api_key: Secret | str | None
+    tier: int
+    weight: float
+    aliases: Collection[str]
+    context_window: int | None
+    max_output_tokens: int
+    missing: Collection[Capability]
+    droppable: Collection[RequestField]
+    extra: Mapping[str, Any]
+    headers: Mapping[str, str]
+    price: Price | None
+    completion: Literal["wait", "stream"] | None
+    reasoning: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,6 +3,7 @@
 import base64
 import gc
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -20,37 +21,38 @@ _FILES = {".png": PNG, ".pdf": PDF, ".wav": WAV}
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """LangChain's own async is asyncio's."""
+    """LangChain's async code runs on asyncio only."""
     return "asyncio"
 
 
 @pytest.fixture(scope="module", autouse=True)
 async def _one_loop(anyio_backend: str) -> AsyncIterator[None]:
-    """A module's tests share one event loop: LangChain's own models keep their HTTP clients, which belong to the loop that
-    they first ran on. It ends with the module, and the clients are forgotten: while it is there, anyio runs every async
-    test on it, also those that are meant for trio."""
+    """One event loop per module: LangChain's models cache their HTTP clients, which belong to the loop that they first ran
+    on. The loop ends with the module and the clients are dropped, because anyio runs every async test on the running
+    loop, those meant for trio too."""
     yield
     openai_clients._cached_async_httpx_client.cache_clear()
     anthropic_clients._get_default_async_httpx_client.cache_clear()
-    for client in gc.get_objects():  # the SDKs close theirs when they are collected, in whatever loop runs then
+    for client in gc.get_objects():  # the SDKs close a client when it is collected, in whichever loop runs then
         if type(client).__name__.endswith("AsyncHttpxClientWrapper") and not client.is_closed:
-            await client.aclose()
+            with suppress(RuntimeError):  # a client of another module, whose loop is closed
+                await client.aclose()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of the suites that differ in the method of structured output only, the tests that look at it."""
+    """The suites with method `json_schema` run only the tests of structured output: the others do not depend on it."""
     items[:] = [item for item in items if "Schema::" not in item.nodeid or "structured_output" in item.nodeid]
 
 
 @pytest.fixture
 def benchmark() -> Callable[[Callable[[], Any]], Any]:
-    """The standard suites measure; here they only run."""
+    """Call the measured function once: the standard suites' benchmarks are not measured here."""
     return lambda measured: measured()
 
 
 @pytest.fixture(autouse=True)
 def _files_without_internet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the standard suites would download is at hand: the same media types, a few bytes each."""
+    """Serve the files that the standard suites download: the same media types, a few bytes each."""
     real = httpx.get
 
     def get(url: str, **options: Any) -> httpx.Response:

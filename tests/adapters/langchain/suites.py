@@ -1,7 +1,7 @@
-"""What the standard suites need to know of `ChatHotspare`, for every pool and state they run in."""
+"""LangChain's standard integration suite for `ChatHotspare`, parametrized by kind of pool and state."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import pytest
 import vcr
@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage
 from langchain_hotspare import ChatHotspare
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
-from tests.adapters.langchain.pools import State, pool_in
+from tests.adapters.langchain.pools import State, TargetKind, pool_in
 
 REPLIES = {
     "magic_function(3)": {"call": {"magic_function": {"input": 3}}},
@@ -23,16 +23,16 @@ REPLIES = {
     },
     "Return the result as a JSON": {"json": {"setup": "Why do cats purr?", "punchline": "They idle."}},
 }
-"""What the embedded provider calls and says where the suites expect a model's understanding."""
+"""The embedded provider's replies where the suites expect a model to understand the prompt."""
 
 
 @pytest.mark.anyio
-@pytest.mark.filterwarnings("ignore:OpenAI may require a filename")  # ChatOpenAI's word on the suite's own PDF
+@pytest.mark.filterwarnings("ignore:OpenAI may require a filename")  # ChatOpenAI warns about the suite's own PDF
 class Standard(ChatModelIntegrationTests):
-    """The whole standard suite with every flag switched on; subclasses say in which state."""
+    """The whole standard suite with every flag on; subclasses set the pool's state."""
 
-    state: ClassVar[State] = "well"
-    kind: ClassVar[Literal["wire", "native"]] = "wire"
+    state: ClassVar[State] = "healthy"
+    kind: ClassVar[TargetKind] = "hotspare"
     method: ClassVar[str] = "function_calling"
     pool: ClassVar[Pool]
 
@@ -40,14 +40,14 @@ class Standard(ChatModelIntegrationTests):
     def _pool(self, request: pytest.FixtureRequest, one_provider: Provider) -> Iterator[None]:
         one_provider.reset()
         one_provider.configure(None, replies=REPLIES)
-        transport = {"transport": "httpx"} if self.kind == "wire" else {}  # which vcrpy can record
+        transport = {"transport": "httpx"} if self.kind == "hotspare" else {}  # which vcrpy can record
         with pool_in(self.state, self.kind, one_provider, **transport) as pool:
             request.cls.pool = pool
             yield
 
     @pytest.fixture
     def vcr(self, request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Any]:
-        """A cassette made here and now: recorded by the first call, played to the test's own."""
+        """A cassette that is recorded here by a first call and replayed to the test's own call."""
         if request.node.get_closest_marker("vcr") is None:
             yield None
             return
@@ -69,7 +69,7 @@ class Standard(ChatModelIntegrationTests):
 
     @property
     def model_override_value(self) -> str:
-        return self.pool.targets[-1].model  # the one that lives in every state
+        return self.pool.targets[-1].model  # the one that is up in every state
 
     @property
     def structured_output_kwargs(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class Standard(ChatModelIntegrationTests):
 
     @property
     def supports_audio_inputs(self) -> bool:
-        return self.kind == "wire"
+        return self.kind == "hotspare"
 
     @property
     def supports_anthropic_inputs(self) -> bool:
@@ -114,30 +114,30 @@ class Standard(ChatModelIntegrationTests):
     @property
     def supported_usage_metadata_details(self) -> Any:
         details = ["cache_read_input"]
-        if self.kind == "wire" or self.state != "last alive":  # Gemini and OpenAI count thoughts
+        if self.kind == "hotspare" or self.state != "only last up":  # Gemini and OpenAI report reasoning tokens
             details.append("reasoning_output")
-        if self.kind == "native" or self.state != "last alive":  # Anthropic counts what it writes to its cache
+        if self.kind == "langchain" or self.state != "only last up":  # Anthropic reports cache writes
             details.append("cache_creation_input")
         return {"invoke": details, "stream": details}
 
     def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
-        thinker = {"wire": "gemini-2.5-flash", "native": "gpt-5"}[self.kind]
-        told = self._ask("think", stream, reasoning_effort="low", model=thinker)
-        assert told.usage_metadata is not None
-        assert told.usage_metadata["output_token_details"]["reasoning"] > 0
-        return told
+        reasoner = {"hotspare": "gemini-2.5-flash", "langchain": "gpt-5"}[self.kind]
+        message = self._ask("think", stream, reasoning_effort="low", model=reasoner)
+        assert message.usage_metadata is not None
+        assert message.usage_metadata["output_token_details"]["reasoning"] > 0
+        return message
 
     def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
-        told = self._ask("a prompt that was sent before cached=5", stream)
-        assert told.usage_metadata is not None
-        assert told.usage_metadata["input_token_details"]["cache_read"] == 5
-        return told
+        message = self._ask("a prompt that was sent before cached=5", stream)
+        assert message.usage_metadata is not None
+        assert message.usage_metadata["input_token_details"]["cache_read"] == 5
+        return message
 
     def invoke_with_cache_creation_input(self, *, stream: bool = False) -> AIMessage:
-        told = self._ask("a prompt to be kept written=4", stream, model="claude-sonnet-4-5")
-        assert told.usage_metadata is not None
-        assert told.usage_metadata["input_token_details"]["cache_creation"] == 4
-        return told
+        message = self._ask("a prompt to be kept written=4", stream, model="claude-sonnet-4-5")
+        assert message.usage_metadata is not None
+        assert message.usage_metadata["input_token_details"]["cache_creation"] == 4
+        return message
 
     def _ask(self, prompt: str, stream: bool, **settings: Any) -> AIMessage:
         model = ChatHotspare(pool=self.pool, **settings)

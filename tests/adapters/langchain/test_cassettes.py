@@ -1,4 +1,4 @@
-"""The project's recordings through `ChatHotspare`: what the servers said arrives in LangChain's words, failover included."""
+"""The project's recordings through `ChatHotspare`: recorded answers arrive in LangChain's shape, after a failover too."""
 
 import asyncio
 import ssl
@@ -15,26 +15,26 @@ from tests.support.cassettes import expected, recording, replay
 from tests.support.told import Call, told
 
 TLS = ssl.create_default_context()
-"""One for all pools: to make one takes longer than a replayed call."""
+"""One for all pools: creating a context takes longer than a replayed call."""
 GOOD = sorted(name for name in expected() if "/error-" not in name)
-FACES = ["sync", "async"]
+MODES = ["sync", "async"]
 
 
-def ask(targets: list[Target], case: Case, face: str) -> AIMessage:
-    """The recorded question through LangChain: the messages as its own, the tools bound, streamed if it was a stream."""
+def ask(targets: list[Target], case: Case, mode: str) -> AIMessage:
+    """The recorded question through LangChain: its own messages, tools bound, streamed if the recording is a stream."""
     with Pool(targets, transport="httpx", verify=TLS, retry_same_target="never") as pool:
-        return through(ChatHotspare(pool=pool), case, face)
+        return through(ChatHotspare(pool=pool), case, mode)
 
 
-def through(llm: ChatHotspare, case: Case, face: str) -> AIMessage:
-    """One question to a model, by the face and in the manner that the case wants."""
+def through(llm: ChatHotspare, case: Case, mode: str) -> AIMessage:
+    """One question to a model, sync or async, whole or streamed as the case is."""
     request = case.request
     messages: list[BaseMessage] = convert_to_messages([dict(message) for message in request.messages])
     settings = {"response_format": request.response_format, "reasoning_effort": request.reasoning_effort}
     bound: Any = llm.bind(**{name: value for name, value in settings.items() if value})
     if request.tools:
         bound = llm.bind_tools([dict(tool) for tool in request.tools])
-    if face == "async":
+    if mode == "async":
         return asyncio.run(aask(bound, messages, case))
     if not case.stream:
         answer: AIMessage = bound.invoke(messages)
@@ -45,7 +45,7 @@ def through(llm: ChatHotspare, case: Case, face: str) -> AIMessage:
 
 
 async def aask(bound: Any, messages: list[BaseMessage], case: Case) -> AIMessage:
-    """The same in async code."""
+    """`through`, for async code."""
     if not case.stream:
         answer: AIMessage = await bound.ainvoke(messages)
         return answer
@@ -54,15 +54,15 @@ async def aask(bound: Any, messages: list[BaseMessage], case: Case) -> AIMessage
     return whole
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", GOOD)
-def test_every_recorded_answer_arrives(name: str, face: str) -> None:
-    """Text, reasoning, tool calls, tokens, reason and model are what a reading of the recording by hand finds."""
+def test_every_recorded_answer_arrives(name: str, mode: str) -> None:
+    """Text, reasoning, tool calls, tokens, finish reason and model equal those that the test reads from the recording itself."""
     provider, _, which = name.partition("/")
     case = PROVIDERS[provider].case(which)
-    # LangChain keeps a call's arguments parsed, not as they were written: only the address of such a history is compared
+    # LangChain parses a tool call's arguments, so the history is not byte-equal: only the URL of such a request is compared.
     with replay(name, bodies="tool-result" not in name) as targets:
-        message = ask(targets, case, face)
+        message = ask(targets, case, mode)
     dialect = targets[0].provider if targets[0].provider in ("anthropic", "gemini") else "openai"
     whole = told(dialect, recording(name)["response"]["body"]["string"], stream=case.stream)
     assert message.text == whole.text
@@ -75,28 +75,28 @@ def test_every_recorded_answer_arrives(name: str, face: str) -> None:
     assert (usage["input_tokens"], usage["output_tokens"]) == whole.tokens[:2] if usage else not any(whole.tokens)
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("which", ["plain", "stream", "tools-stream", "structured"])
 @pytest.mark.parametrize("failing", ["openai/error-429", "openai/error-503", "gemini/error-500"])
-def test_failover_across_two_recordings(failing: str, which: str, face: str) -> None:
-    """The first server refuses, the second one's recorded answer is LangChain's; all in one call."""
+def test_failover_across_two_recordings(failing: str, which: str, mode: str) -> None:
+    """One call: the first server answers with an error, the second one's recorded answer is returned."""
     with replay(failing, f"anthropic/{which}") as targets:
-        message = ask(targets, CASES[which], face)
-    trail = message.response_metadata["hotspare"]
-    assert [attempt["outcome"] for attempt in trail["attempts"]][-1] == "ok"
-    assert trail["target"] == targets[1].name
-    assert trail["failovers"] == 1
+        message = ask(targets, CASES[which], mode)
+    metadata = message.response_metadata["hotspare"]
+    assert [attempt["kind"] for attempt in metadata["attempts"]][-1] == "ok"
+    assert metadata["target"] == targets[1].name
+    assert metadata["failovers"] == 1
     whole = told("anthropic", recording(f"anthropic/{which}")["response"]["body"]["string"], stream=CASES[which].stream)
     assert message.text == whole.text
     assert [call["args"] for call in message.tool_calls] == [call.arguments for call in whole.calls]
 
 
 @pytest.mark.parametrize("which", ["plain", "stream"])
-def test_failover_from_a_native_member_to_a_wire(which: str) -> None:
-    """LangChain's own OpenAI client meets the recorded refusal, hotspare's wire the recorded answer."""
+def test_failover_from_a_langchain_model_to_a_hotspare_target(which: str) -> None:
+    """LangChain's OpenAI model gets the recorded 429, hotspare's own target the recorded answer."""
     with replay("openai/error-429", f"anthropic/{which}", bodies=False) as (first, second):
-        native = ChatOpenAI(model=first.model, base_url=first.base_url, api_key=KEY)
-        llm = ChatHotspare(models=[native, second])
+        model = ChatOpenAI(model=first.model, base_url=first.base_url, api_key=KEY)
+        llm = ChatHotspare(models=[model, second])
         message = through(llm, CASES[which], "sync")
         llm.pool.close()
     assert message.response_metadata["hotspare"]["target"] == second.name

@@ -1,4 +1,4 @@
-"""The tables of docs/langchain.md are those of the code."""
+"""The tables of docs/langchain.md agree with the code."""
 
 import re
 from pathlib import Path
@@ -19,8 +19,8 @@ def rows(title: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_every_field_stands_in_the_defaults() -> None:
-    """With its default."""
+def test_the_defaults_table_lists_every_field() -> None:
+    """Each of the model's own fields is listed, with its default."""
     shown = {name: cells[1] for cells in rows("Defaults") for name in re.findall(r"`(\w+)`", cells[0])}
     own = {name: field for name, field in ChatHotspare.model_fields.items() if name not in BaseChatModel.model_fields}
     assert shown.keys() == own.keys()
@@ -29,8 +29,8 @@ def test_every_field_stands_in_the_defaults() -> None:
         assert shown[name] in ("", f"`{default}`"), name
 
 
-def test_every_error_stands_in_the_exceptions() -> None:
-    """With LangChain's class and its word on trying again."""
+def test_the_exceptions_table_lists_every_class() -> None:
+    """Each public error is listed, with LangChain's base class and `is_retryable`."""
     public = [getattr(langchain_hotspare, name) for name in langchain_hotspare.__all__]
     errors = {cls.__name__: cls for cls in public if isinstance(cls, type) and issubclass(cls, ModelError)}
     shown = {cells[0].strip("`"): cells for cells in rows("Exceptions")}

@@ -1,4 +1,4 @@
-"""LangChain's own standard suites, in every state that a pool of each kind can be in."""
+"""LangChain's standard suites, for each kind of pool in each state."""
 
 import itertools
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.adapters.langchain.suites import Standard
 
 
 class TestUnit(ChatModelUnitTests):
-    """The unit suite, which calls nobody, for a wire pool."""
+    """The unit suite, which makes no call, for a pool of hotspare's own targets."""
 
     targets: ClassVar[list[Target]] = [Target("openai/gpt-4.1", api_key="test")]
 
@@ -45,8 +45,8 @@ class TestUnit(ChatModelUnitTests):
         return {"OPENAI_API_KEY": "test"}, {"models": ["openai/gpt-4.1"]}, {}
 
 
-class TestUnitNative(TestUnit):
-    """The same for a pool of native members."""
+class TestUnitLangChainModels(TestUnit):
+    """The same for a pool of LangChain models."""
 
     targets: ClassVar[list[Target]] = [
         target_of(ChatOpenAI(model="gpt-4.1", api_key=SecretStr("test"))),
@@ -59,7 +59,7 @@ class TestUnitNative(TestUnit):
 
 
 for _kind, _state, _method in itertools.product(KINDS, STATES, ("function_calling", "json_schema")):
-    _words = f"{_kind} {_state} {'schema' if _method == 'json_schema' else ''}".title().replace(" ", "")
-    globals()[f"Test{_words}"] = type(
-        f"Test{_words}", (Standard,), {"kind": _kind, "state": _state, "method": _method, "__module__": __name__}
+    _name = f"{_kind} {_state} {'schema' if _method == 'json_schema' else ''}".title().replace(" ", "")
+    globals()[f"Test{_name}"] = type(
+        f"Test{_name}", (Standard,), {"kind": _kind, "state": _state, "method": _method, "__module__": __name__}
     )

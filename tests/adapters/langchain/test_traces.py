@@ -1,4 +1,4 @@
-"""What callbacks and tracers see of a call that failed over: one run, no error, and who answered."""
+"""What callbacks and tracers get from a call that failed over: one run, no error, and the target that answered."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,16 +12,16 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langchain_hotspare import ChatHotspare, TargetsUnavailable
-from langchain_hotspare.members import targets_of
+from langchain_hotspare.targets import targets_of
 from langgraph.graph import START, MessagesState, StateGraph
 
-from tests.adapters.langchain.pools import comes_true, native_models, wire_targets
+from tests.adapters.langchain.pools import comes_true, hotspare_targets, langchain_models
 
 pytestmark = pytest.mark.anyio
 
 
 class Spy(BaseCallbackHandler):
-    """Counts what a handler is told."""
+    """Records the events of a run."""
 
     def __init__(self) -> None:
         self.starts: list[dict[str, Any]] = []
@@ -45,61 +45,61 @@ class Spy(BaseCallbackHandler):
         self.custom.append((name, data))
 
 
-@pytest.fixture(params=["wire", "native"])
+@pytest.fixture(params=["hotspare", "langchain"])
 def llm(request: pytest.FixtureRequest, provider: Provider) -> Iterator[ChatHotspare]:
-    """A model with a new pool whose first two targets are dead."""
-    targets = wire_targets(provider) if request.param == "wire" else targets_of(native_models(provider))
+    """A model over a new pool whose first two targets are down."""
+    targets = hotspare_targets(provider) if request.param == "hotspare" else targets_of(langchain_models(provider))
     provider.fault(["a", "b"], "status", status=503)
     with Pool(targets, retry_same_target="never") as pool:
         yield ChatHotspare(pool=pool)
 
 
-@pytest.mark.parametrize("face", ["invoke", "ainvoke", "stream", "astream", "stream=True"])
-async def test_a_failover_is_one_run_without_error(llm: ChatHotspare, face: str) -> None:
-    """Started once, ended once, tokens once; tags and metadata stay the caller's."""
+@pytest.mark.parametrize("method", ["invoke", "ainvoke", "stream", "astream", "stream=True"])
+async def test_a_failover_is_one_run_without_error(llm: ChatHotspare, method: str) -> None:
+    """One start, one end, each token once; tags and metadata are the caller's."""
     spy, usage = Spy(), UsageMetadataCallbackHandler()
     config: Any = {"callbacks": [spy, usage], "tags": ["mine"], "metadata": {"user": 7}}
-    if face == "invoke":
-        told = llm.invoke("hello", config)
-    elif face == "stream=True":
-        told = llm.invoke("hello", config, stream=True)
-    elif face == "ainvoke":
-        told = await llm.ainvoke("hello", config)
+    if method == "invoke":
+        reply = llm.invoke("hello", config)
+    elif method == "stream=True":
+        reply = llm.invoke("hello", config, stream=True)
+    elif method == "ainvoke":
+        reply = await llm.ainvoke("hello", config)
     else:
         found = (
-            list(llm.stream("hello", config)) if face == "stream" else [c async for c in llm.astream("hello", config)]
+            list(llm.stream("hello", config)) if method == "stream" else [c async for c in llm.astream("hello", config)]
         )
-        told = sum(found[1:], found[0])  # type: ignore[assignment]
-    assert told.text == answer("hello")
+        reply = sum(found[1:], found[0])  # type: ignore[assignment]
+    assert reply.text == answer("hello")
     assert (len(spy.starts), spy.ends, spy.errors) == (1, 1, 0)
     assert spy.starts[0]["tags"] == ["mine"]
     assert spy.starts[0]["metadata"]["user"] == 7
-    if "stream" in face:
+    if "stream" in method:
         assert "".join(spy.tokens) == answer("hello")
-    model = told.response_metadata["model_name"]
-    assert told.usage_metadata is not None
-    assert usage.usage_metadata[model]["total_tokens"] == told.usage_metadata["total_tokens"]
+    model = reply.response_metadata["model_name"]
+    assert reply.usage_metadata is not None
+    assert usage.usage_metadata[model]["total_tokens"] == reply.usage_metadata["total_tokens"]
 
 
-@pytest.mark.parametrize("face", ["invoke", "ainvoke", "chain"])
-async def test_each_failover_is_an_event_of_its_run(llm: ChatHotspare, face: str) -> None:
-    """`on_custom_event` tells source, target and reason, for a bare model and inside a chain."""
+@pytest.mark.parametrize("method", ["invoke", "ainvoke", "chain"])
+async def test_each_failover_is_a_custom_event(llm: ChatHotspare, method: str) -> None:
+    """`on_custom_event` gets source, target and the failed attempt, for a bare model and inside a chain."""
     spy = Spy()
     config: Any = {"callbacks": [spy]}
-    if face == "invoke":
+    if method == "invoke":
         llm.invoke("hello", config)
-    elif face == "ainvoke":
+    elif method == "ainvoke":
         await llm.ainvoke("hello", config)
     else:
         [chunk async for chunk in (RunnableLambda(lambda x: x) | llm).astream("hello", config)]
     names = [target.name for target in llm.pool.targets]
     assert [name for name, _ in spy.custom] == ["hotspare_failover"] * 2
     assert [(f["source"], f["target"]) for _, f in spy.custom] == [(names[0], names[1]), (names[1], names[2])]
-    assert {(f["kind"], f["status"]) for _, f in spy.custom} == {("server", 503)}
+    assert {(f["attempt"]["kind"], f["attempt"]["status"]) for _, f in spy.custom} == {("server", 503)}
 
 
-async def test_a_trace_names_who_answered(llm: ChatHotspare) -> None:
-    """`ls_provider` and `ls_model_name` are those of the answer, not of the first target; the run did not fail."""
+async def test_a_trace_names_the_target_that_answered(llm: ChatHotspare) -> None:
+    """`ls_provider` and `ls_model_name` are those of the answer, not of the first target; the run has no error."""
     collector = RunCollectorCallbackHandler()
     llm.invoke("hello", {"callbacks": [collector]})
     (run,) = collector.traced_runs
@@ -107,12 +107,13 @@ async def test_a_trace_names_who_answered(llm: ChatHotspare) -> None:
     assert run.error is None
     assert run.extra is not None
     assert (run.extra["metadata"]["ls_provider"], run.extra["metadata"]["ls_model_name"]) == (last.provider, last.model)
-    trail = run.outputs["generations"][0][0]["message"]["kwargs"]["response_metadata"]["hotspare"]  # type: ignore[index]
-    assert trail["failovers"] == 2
+    metadata = run.outputs["generations"][0][0]["message"]["kwargs"]["response_metadata"]["hotspare"]  # type: ignore[index]
+    assert metadata["failovers"] == 2
 
 
-def test_a_trace_begins_with_whom_would_be_asked_now(llm: ChatHotspare) -> None:
-    """Before an outage is known the primary; then whoever lives. A call's own `model` is named as it is."""
+def test_a_trace_starts_with_the_target_called_first(llm: ChatHotspare) -> None:
+    """The primary while its breaker is closed, afterwards the target that is available. A call's own `model` is
+    kept."""
     assert llm._get_ls_params()["ls_model_name"] == llm.pool.targets[0].model  # type: ignore[typeddict-item]
     for _ in range(12):
         llm.invoke("tokens=1")
@@ -125,7 +126,7 @@ def test_a_trace_begins_with_whom_would_be_asked_now(llm: ChatHotspare) -> None:
 
 
 async def test_when_all_fail_the_run_fails_once(llm: ChatHotspare, provider: Provider) -> None:
-    """One error; the failovers before it are told all the same."""
+    """One error event; the failovers before it are still sent."""
     provider.fault("c", "status", status=503)
     spy = Spy()
     once = ChatHotspare(pool=llm.pool, deadline=2, max_attempts=3)
@@ -136,7 +137,7 @@ async def test_when_all_fail_the_run_fails_once(llm: ChatHotspare, provider: Pro
 
 
 async def test_inside_a_graph_nothing_is_counted_twice(llm: ChatHotspare) -> None:
-    """LangGraph hands its callbacks down by context: members must not report to them on their own."""
+    """LangGraph passes its callbacks on in a context variable; the pool's LangChain models do not report to them."""
 
     async def ask(state: MessagesState) -> dict[str, Any]:
         return {"messages": [await llm.ainvoke(state["messages"])]}
@@ -152,14 +153,14 @@ async def test_inside_a_graph_nothing_is_counted_twice(llm: ChatHotspare) -> Non
     assert len(usage.usage_metadata) == 1
 
 
-@pytest.mark.parametrize("face", ["ainvoke", "astream"])
-async def test_a_cancelled_call_leaves_its_connection(llm: ChatHotspare, face: str, provider: Provider) -> None:
-    """The provider sees the client go, and no permit stays behind."""
+@pytest.mark.parametrize("method", ["ainvoke", "astream"])
+async def test_a_cancelled_call_closes_its_connection(llm: ChatHotspare, method: str, provider: Provider) -> None:
+    """The provider sees the client disconnect, and the permit is returned."""
     provider.clear()
     provider.fault("a", "blackhole")
 
     async def ask() -> None:
-        if face == "ainvoke":
+        if method == "ainvoke":
             await llm.ainvoke("hello")
         else:
             [chunk async for chunk in llm.astream("hello")]
@@ -170,4 +171,4 @@ async def test_a_cancelled_call_leaves_its_connection(llm: ChatHotspare, face: s
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await comes_true(lambda: provider.stats("a").client_disconnects == 1)
-    assert llm.pool.health().attempts == 0
+    assert llm.pool.health().in_flight == 0

@@ -1,4 +1,4 @@
-"""LiteLLM over the embedded provider: LiteLLM knows asyncio only."""
+"""LiteLLM over the embedded provider. LiteLLM runs on asyncio only."""
 
 from collections.abc import Iterator
 
@@ -21,13 +21,13 @@ LISTS = (
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """LiteLLM's own async code is asyncio's."""
+    """LiteLLM's async code runs on asyncio only."""
     return "asyncio"
 
 
 @pytest.fixture(autouse=True)
 def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers and sets in LiteLLM ends with it."""
+    """Restore LiteLLM's global settings after each test."""
     for name in LISTS:
         monkeypatch.setattr(litellm, name, [])
     monkeypatch.setattr(litellm, "suppress_debug_info", True)
@@ -35,7 +35,8 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def pool(provider: Provider) -> Iterator[Pool]:
-    """Three providers in order: `a` speaks OpenAI's wire, `b` Anthropic's, `c` Gemini's; registered with LiteLLM."""
+    """Three targets in order, registered with LiteLLM: `a` speaks OpenAI's wire format, `b` Anthropic's, `c`
+    Gemini's."""
     targets = [
         Target(model, name=name, base_url=provider.base_url(name, wire), api_key=KEY, price=(1, 2))
         for name, (wire, model) in zip("abc", WIRES, strict=True)

@@ -1,19 +1,21 @@
-"""Routers over the embedded provider, and what their tests wait for."""
+"""Routers over the embedded provider, and helpers of their tests."""
 
 from collections.abc import Awaitable
-from typing import Any
+from random import Random
+from typing import Any, Unpack
 
 import anyio
 import litellm
 import litellm_hotspare
+from hotspare import PolicyFields, Selector
 from hotspare.drill.provider import KEY, Provider
 from hotspare.testing import ManualClock
 
-from tests.adapters.litellm.asking import ASK
+from tests.adapters.litellm.calling import MESSAGES
 
 
 def router_of(provider: Provider, names: str = "ab", *, ordered: bool = False, **options: Any) -> litellm.Router:
-    """One group `m` of deployments, one an endpoint; `ordered`: by LiteLLM's own `order`."""
+    """A Router with one group `m` and one deployment per endpoint; `ordered`: with LiteLLM's own `order`."""
     deployments = [
         {
             "model_name": "m",
@@ -30,33 +32,36 @@ def router_of(provider: Provider, names: str = "ab", *, ordered: bool = False, *
     return litellm.Router(model_list=[*deployments, *options.pop("more", ())], **options)
 
 
-def routed(router: litellm.Router, **options: Any) -> tuple[litellm_hotspare.HealthRouting, ManualClock]:
-    """`route(router)` on a clock moved by hand; the Router's own timers end by `expire`."""
-    strategy = litellm_hotspare.route(router, **options)
+def routed(
+    router: litellm.Router, *, rng: Random | None = None, **policy_fields: Unpack[PolicyFields]
+) -> tuple[litellm_hotspare.HealthRouting, ManualClock]:
+    """The Router with a strategy on a manual clock, `weighted` by default; the Router's own cooldowns end with `expire`."""
     clock = ManualClock()
-    strategy.selector._clock = clock
+    policy_fields.setdefault("strategy", "weighted")
+    strategy = litellm_hotspare.HealthRouting(router, Selector(clock=clock, rng=rng, **policy_fields))
+    strategy.activate()
     return strategy, clock
 
 
 def expire(router: litellm.Router) -> None:
-    """What happens when the seconds of LiteLLM's own cooldowns are over."""
+    """End LiteLLM's own cooldowns."""
     router.cooldown_cache.in_memory_cache.flush_cache()
 
 
-async def told(strategy: litellm_hotspare.HealthRouting) -> None:
-    """Wait until LiteLLM has told how every call ended: successes are told by a worker of its own."""
+async def all_recorded(strategy: litellm_hotspare.HealthRouting) -> None:
+    """Wait until LiteLLM's callbacks have reported every call: a worker of its own reports successes."""
     with anyio.fail_after(10):
-        while strategy.health().attempts:  # noqa: ASYNC110 - LiteLLM tells it from threads too
+        while strategy.health().in_flight:  # noqa: ASYNC110 - LiteLLM reports from threads too
             await anyio.sleep(0.002)
 
 
 async def call(router: litellm.Router, **options: Any) -> Any:
-    """One question, async."""
-    return await router.acompletion(**{"model": "m", "messages": ASK, **options})
+    """One async call."""
+    return await router.acompletion(**{"model": "m", "messages": MESSAGES, **options})
 
 
 async def together(calls: list[Awaitable[Any]]) -> list[Any]:
-    """All at once; what they raise stands among the results."""
+    """All results of concurrent calls; exceptions are among them."""
     results: list[Any] = [None] * len(calls)
 
     async def run(place: int) -> None:
@@ -71,11 +76,11 @@ async def together(calls: list[Awaitable[Any]]) -> list[Any]:
     return results
 
 
-async def break_down(router: litellm.Router, strategy: Any, clock: ManualClock, provider: Provider) -> None:
-    """Evidence enough to open `a`: calls over two seconds of the clock, each answered by `b` in the end."""
+async def fail_until_open(router: litellm.Router, strategy: Any, clock: ManualClock, provider: Provider) -> None:
+    """Fail `a` over two seconds of the clock until its breaker opens; each call is answered by `b`."""
     provider.fault("a", "status", status=500)
     for _ in range(8):
         await call(router)
         expire(router)
         clock.advance(0.3)
-    await told(strategy)
+    await all_recorded(strategy)

@@ -1,4 +1,4 @@
-"""Every way to fail, as the LiteLLM class that its users catch."""
+"""Every kind of failure, as the LiteLLM class that its users catch."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from hotspare import ConfigError, Pool, PoolClosed, StreamInterrupted, Target
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import KEY, Provider
 
-from tests.adapters.litellm.asking import FACES, ask
+from tests.adapters.litellm.calling import METHODS, complete
 
 CASES: dict[str, tuple[str, dict[str, Any], type[Exception], int]] = {
     "rate limit": ("hello", {"kind": "rate_limited", "retry_after": 7}, litellm.RateLimitError, 429),
@@ -28,7 +28,7 @@ CASES: dict[str, tuple[str, dict[str, Any], type[Exception], int]] = {
 
 @pytest.fixture
 def two(provider: Provider) -> Iterator[Pool]:
-    """Two providers that fail together."""
+    """Two targets that fail together."""
     targets = [
         Target("openai/gpt-4.1", name="a", base_url=provider.base_url("a"), api_key=KEY),
         Target("azure/gpt-4.1", name="b", base_url=provider.base_url("b", "azure"), api_key=KEY),
@@ -38,25 +38,25 @@ def two(provider: Provider) -> Iterator[Pool]:
         yield running
 
 
-async def failure(face: str, **call: Any) -> Any:
-    """What LiteLLM raises. An async stream of a provider of one's own begins only when it is read: LiteLLM wraps what it
-    raises then, for its Router, and keeps the error inside."""
+async def failure(method: str, **call: Any) -> Any:
+    """The exception of a LiteLLM call. LiteLLM wraps what an async stream raises, for its Router, and keeps the
+    original inside."""
     with pytest.raises(Exception) as caught:
-        await ask(face, **call)
+        await complete(method, **call)
     error: Any = caught.value
-    return getattr(error, "original_exception", error) if face == "astream" else error
+    return getattr(error, "original_exception", error) if method == "astream" else error
 
 
-@FACES
+@METHODS
 @pytest.mark.anyio
 @pytest.mark.parametrize("case", CASES)
-async def test_each_surfaces_as_its_class(case: str, face: str, two: Pool, provider: Provider) -> None:
-    """The class, its status, the way it came to it in words, and no key anywhere."""
+async def test_each_failure_has_its_class(case: str, method: str, two: Pool, provider: Provider) -> None:
+    """The class, its status and the list of attempts; no key is in it."""
     words, fault, expected, status = CASES[case]
     if fault:
         provider.fault(["a", "b"], **fault)
     patience = {"timeout": 1.3} if expected is litellm.Timeout else {}
-    error = await failure(face, messages=[{"role": "user", "content": words}], **patience)
+    error = await failure(method, messages=[{"role": "user", "content": words}], **patience)
     assert type(error) is expected
     assert error.status_code == status
     assert "1. a [first]" in str(error)
@@ -65,23 +65,24 @@ async def test_each_surfaces_as_its_class(case: str, face: str, two: Pool, provi
     assert KEY not in str(error)
 
 
-@FACES
+@METHODS
 @pytest.mark.anyio
-async def test_when_to_come_back(face: str, two: Pool, provider: Provider) -> None:
-    """Where LiteLLM's Router reads it, and in the headers that its proxy sends on; the SDKs are told not to multiply."""
+async def test_retry_after(method: str, two: Pool, provider: Provider) -> None:
+    """It is in the response's headers, where LiteLLM's Router reads it and from where a proxy sends it; SDKs are told
+    not to retry."""
     provider.fault(["a", "b"], "rate_limited", retry_after=7)
-    error = await failure(face)
+    error = await failure(method)
     assert float(error.response.headers["retry-after"]) == pytest.approx(7, abs=0.5)
     assert error.headers["x-should-retry"] == "false"
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("face", ["stream", "astream"])
-async def test_a_stream_that_cannot_be_continued(face: str, two: Pool, provider: Provider) -> None:
-    """It breaks honestly, with hotspare's own error below, which keeps the text so far."""
+@pytest.mark.parametrize("method", ["stream", "astream"])
+async def test_a_stream_that_cannot_be_continued(method: str, two: Pool, provider: Provider) -> None:
+    """LiteLLM's error has hotspare's as its cause, with the text so far."""
     provider.fault("a", "cut", at=10)
     with pytest.raises(litellm.ServiceUnavailableError) as caught:
-        await ask(face)
+        await complete(method)
     error: Any = caught.value.original_exception  # type: ignore[attr-defined]
     assert type(error) is litellm.APIConnectionError
     assert isinstance(error.__cause__, StreamInterrupted)
@@ -89,8 +90,8 @@ async def test_a_stream_that_cannot_be_continued(face: str, two: Pool, provider:
     assert error.__cause__.text
 
 
-def test_a_mixture_is_an_unavailable_service(two: Pool, provider: Provider) -> None:
-    """One throttled, one dead: neither a limit nor a timeout."""
+def test_mixed_failures_are_an_unavailable_service(two: Pool, provider: Provider) -> None:
+    """One rate limit and one server error are neither a RateLimitError nor a Timeout."""
     provider.fault("a", "rate_limited", retry_after=7)
     provider.fault("b", "status", status=500)
     with pytest.raises(litellm.ServiceUnavailableError):
@@ -98,7 +99,7 @@ def test_a_mixture_is_an_unavailable_service(two: Pool, provider: Provider) -> N
 
 
 def test_bad_requests_and_closed_pools(two: Pool) -> None:
-    """What never left the process."""
+    """Both fail before anything is sent."""
     with pytest.raises(litellm.BadRequestError, match="temperature"):
         litellm.completion(model="hotspare/default", messages=[{"role": "user", "content": "q"}], temperature=9)
     two.close()
@@ -107,8 +108,8 @@ def test_bad_requests_and_closed_pools(two: Pool) -> None:
     assert isinstance(caught.value.__cause__, PoolClosed)
 
 
-def test_a_broken_config_stops_the_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """The handler for config.yaml names every mistake when it is loaded."""
+def test_an_invalid_config_stops_the_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """Loading the handler of config.yaml raises a ConfigError that names every mistake."""
     from importlib import import_module
 
     path = tmp_path / "hotspare.toml"

@@ -1,4 +1,4 @@
-"""A real LiteLLM proxy, the one of `examples/litellm_proxy`, asked by the official openai client through outages."""
+"""A real LiteLLM proxy, the one of `examples/litellm_proxy`, called by the official openai client through outages."""
 
 import importlib.util
 import json
@@ -16,7 +16,7 @@ from openai import AsyncOpenAI, OpenAI
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "litellm_proxy"
 MASTER = "sk-made-up"
-ASK: list[Any] = [{"role": "user", "content": "hello there"}]
+MESSAGES: list[Any] = [{"role": "user", "content": "hello there"}]
 TOOLS: list[Any] = [
     {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
     for name in ("get_weather", "get_time")
@@ -30,14 +30,14 @@ class Proxied(NamedTuple):
     example: Any
 
     def client(self, **options: Any) -> OpenAI:
-        """The official client, as it comes: with its own two retries."""
+        """The official client, by default with its own two retries."""
         return OpenAI(base_url=self.url, api_key=MASTER, **options)
 
 
 @pytest.fixture(scope="session")
 def running(one_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
-    """One proxy a session (it takes some seconds to start), of the example's config. Behind the pool stand OpenAI's wire at
-    endpoint `a` and Anthropic's at `b`; a group of the proxy's own, `own`, has OpenAI's at `c` and `d`."""
+    """One proxy per session (it takes seconds to start), with the example's config. The pool's targets are endpoint `a`
+    (OpenAI's wire format) and `b` (Anthropic's); the proxy's own group `own` has `c` and `d` (OpenAI's)."""
     config = yaml.safe_load((EXAMPLE / "config.yaml").read_text(encoding="utf-8"))
     for name in "cd":
         params = {"model": "openai/gpt-4.1", "api_base": one_provider.base_url(name), "api_key": KEY}
@@ -57,29 +57,29 @@ def running(one_provider: Provider, tmp_path_factory: pytest.TempPathFactory) ->
     with example.proxy(MASTER, path, OPENAI_API_KEY=KEY, ANTHROPIC_API_KEY=KEY, **addresses) as url:
         found = Proxied(url, example)
         for model in ("hotspare/default", "own"):  # the first call imports half of LiteLLM
-            found.client().chat.completions.create(model=model, messages=ASK)
+            found.client().chat.completions.create(model=model, messages=MESSAGES)
         yield found
 
 
 @pytest.fixture
 def proxy(running: Proxied, provider: Provider) -> Proxied:
-    """The proxy, with no fault left from another test."""
+    """The proxy, with the provider's faults reset."""
     return running
 
 
 @pytest.fixture
 def outage(provider: Provider) -> None:
-    """The primary is dead."""
+    """The primary is down."""
     provider.fault("a", "status", status=503)
 
 
 def upstream(provider: Provider) -> int:
-    """Requests that reached any provider."""
+    """Requests that reached any endpoint."""
     return sum(provider.stats(name).requests for name in "abcd")
 
 
 def test_the_example_runs(proxy: Proxied, outage: None, capsys: pytest.CaptureFixture[str]) -> None:
-    """What the documentation shows, through an outage: who answered, and both answers."""
+    """As in the documentation, through an outage: the target that answered, and both answers."""
     proxy.example.ask(proxy.url, MASTER)
     printed = capsys.readouterr().out
     assert printed.startswith("answered by: claude\n")
@@ -88,8 +88,8 @@ def test_the_example_runs(proxy: Proxied, outage: None, capsys: pytest.CaptureFi
 
 
 def test_a_whole_answer(proxy: Proxied, outage: None) -> None:
-    """The text is right, usage and cost with it; the headers say who gave it."""
-    raw = proxy.client().chat.completions.with_raw_response.create(model="hotspare/default", messages=ASK)
+    """Text, usage and cost are right; the headers name the target."""
+    raw = proxy.client().chat.completions.with_raw_response.create(model="hotspare/default", messages=MESSAGES)
     reply = raw.parse()
     assert reply.choices[0].message.content == answer("hello there")
     assert reply.choices[0].finish_reason == "stop"
@@ -102,11 +102,11 @@ def test_a_whole_answer(proxy: Proxied, outage: None) -> None:
 
 @pytest.mark.parametrize("fault", ["status", "cut"])
 def test_a_stream(fault: str, proxy: Proxied, provider: Provider) -> None:
-    """Before its first word or in its middle: the text is whole, and usage is the provider's."""
+    """It fails before its first content or breaks later: the text is whole, and usage is the provider's."""
     provider.fault("a", fault, **({"at": 10} if fault == "cut" else {"status": 503}))
     chunks = list(
         proxy.client().chat.completions.create(
-            model="gpt-4.1", messages=ASK, stream=True, stream_options={"include_usage": True}
+            model="gpt-4.1", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
         )
     )
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == answer("hello there")
@@ -130,16 +130,16 @@ def test_tools(stream: bool, proxy: Proxied, outage: None) -> None:
     assert [call.function.name for call in calls] == ["get_weather", "get_time"]
     results = [{"role": "tool", "tool_call_id": call.id, "content": f"r{n}"} for n, call in enumerate(calls)]
     history: list[Any] = [*question, message.model_dump(exclude_none=True), *results]
-    told = client.chat.completions.create(model="hotspare/default", messages=history, tools=TOOLS)
-    assert told.choices[0].message.content == after_tools(question[0]["content"], ["r0", "r1"])
+    reply = client.chat.completions.create(model="hotspare/default", messages=history, tools=TOOLS)
+    assert reply.choices[0].message.content == after_tools(question[0]["content"], ["r0", "r1"])
 
 
 def test_structured_output(proxy: Proxied, outage: None) -> None:
-    """A schema in, JSON out."""
+    """A schema gives JSON."""
     schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
     reply = proxy.client().chat.completions.create(
         model="hotspare/default",
-        messages=ASK,
+        messages=MESSAGES,
         response_format={"type": "json_schema", "json_schema": {"name": "city", "schema": schema}},
     )
     assert set(json.loads(reply.choices[0].message.content or "")) == {"name"}
@@ -147,7 +147,7 @@ def test_structured_output(proxy: Proxied, outage: None) -> None:
 
 @pytest.mark.anyio
 async def test_async_clients(proxy: Proxied, outage: None) -> None:
-    """Twenty at once."""
+    """Twenty concurrent calls are answered."""
     import anyio
 
     texts: list[str | None] = []
@@ -155,7 +155,7 @@ async def test_async_clients(proxy: Proxied, outage: None) -> None:
     async with AsyncOpenAI(base_url=proxy.url, api_key=MASTER) as client, anyio.create_task_group() as group:
 
         async def one() -> None:
-            reply = await client.chat.completions.create(model="hotspare/smart", messages=ASK)
+            reply = await client.chat.completions.create(model="hotspare/smart", messages=MESSAGES)
             texts.append(reply.choices[0].message.content)
 
         for _ in range(20):
@@ -165,14 +165,14 @@ async def test_async_clients(proxy: Proxied, outage: None) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_everything_down_is_bounded(stream: bool, proxy: Proxied, provider: Provider) -> None:
-    """The proxy's retries and the pool's at their defaults, and the SDK's: the pool's attempts and no more. With the error of
-    a stream LiteLLM sends no headers, so that only the SDK's own setting keeps it from trying again."""
+    """With the default retries of proxy, pool and SDK, only the pool's attempts are made. LiteLLM sends no headers with
+    the error of a stream, so there the SDK's own retries must be off."""
     provider.fault(["a", "b"], "status", status=500)
     client = proxy.client(max_retries=0) if stream else proxy.client()
     with pytest.raises(openai.APIError) as caught:
         list(
             client.chat.completions.create(
-                model="hotspare/default", messages=ASK, stream=stream, extra_body={"timeout": 3}
+                model="hotspare/default", messages=MESSAGES, stream=stream, extra_body={"timeout": 3}
             )
         )
     assert getattr(caught.value, "status_code", 503) == 503
@@ -191,7 +191,7 @@ def test_everything_down_is_bounded(stream: bool, proxy: Proxied, provider: Prov
 def test_errors(
     words: str, fault: dict[str, Any] | None, expected: type[Exception], proxy: Proxied, provider: Provider
 ) -> None:
-    """The SDK's own classes, with the way to them in words, and no key."""
+    """The SDK's own classes, with the attempts in the message and no key."""
     if fault:
         provider.fault(["a", "b"], **fault)
     with pytest.raises(expected, match=r"hotspare|attempt") as caught:
@@ -202,27 +202,27 @@ def test_errors(
 
 
 def test_the_proxys_own_deployments_are_routed_by_health(proxy: Proxied, provider: Provider) -> None:
-    """`litellm_hotspare.proxy_routing` in the config: a deployment that dies is left after the breaker's evidence, and every
-    call is answered meanwhile, by LiteLLM's own retries."""
+    """With `litellm_hotspare.proxy_routing`, a failed deployment is no longer called once its breaker is open;
+    LiteLLM's retries answer every call."""
     provider.fault("c", "status", status=500)
     client = proxy.client(max_retries=0)
     until = time.monotonic() + 15
     texts: list[str | None] = []
-    asked = [0]
-    while asked[-1] < 5 or asked[-1] > asked[-20 if len(asked) > 20 else 0]:
-        assert time.monotonic() < until, "a dead deployment was never left"
-        texts.append(client.chat.completions.create(model="own", messages=ASK).choices[0].message.content)
-        asked.append(provider.stats("c").requests)
+    requests = [0]
+    while requests[-1] < 5 or requests[-1] > requests[-20 if len(requests) > 20 else 0]:
+        assert time.monotonic() < until, "a failed deployment was still called"
+        texts.append(client.chat.completions.create(model="own", messages=MESSAGES).choices[0].message.content)
+        requests.append(provider.stats("c").requests)
     assert set(texts) == {answer("hello there")}
-    stream = client.chat.completions.create(model="own", messages=ASK, stream=True)
+    stream = client.chat.completions.create(model="own", messages=MESSAGES, stream=True)
     assert "".join(c.choices[0].delta.content or "" for c in stream if c.choices) == answer("hello there")
 
 
 def test_the_proxys_own_deployments_all_down(proxy: Proxied, provider: Provider) -> None:
-    """One call of the client's: the proxy's own retries and no more; less once the breakers know."""
+    """One call makes the proxy's own retries and no more, and fewer once the breakers are open."""
     provider.fault(["c", "d"], "status", status=500)
     for _ in range(4):
         before = upstream(provider)
         with pytest.raises(openai.APIStatusError):
-            proxy.client(max_retries=0).chat.completions.create(model="own", messages=ASK)
+            proxy.client(max_retries=0).chat.completions.create(model="own", messages=MESSAGES)
         assert upstream(provider) - before <= 3

@@ -1,7 +1,8 @@
-"""A Router's own deployments, picked by hotspare's health: side by side with the Router alone."""
+"""A Router's own deployments, routed by hotspare's health, compared with the Router alone."""
 
 from collections import Counter
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 import anyio
@@ -9,68 +10,67 @@ import litellm
 import litellm_hotspare
 import pytest
 from anyio import to_thread
-from hotspare import Policy
-from hotspare._health.breaker import State
+from hotspare import AllTargetsFailed, Policy, State
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import KEY, Provider
 from litellm.types.router import RouterRateLimitError
 
-from tests.adapters.litellm.asking import ASK, FACES, ask
-from tests.adapters.litellm.routers import break_down, call, expire, routed, router_of, together, told
+from tests.adapters.litellm.calling import MESSAGES, METHODS, complete
+from tests.adapters.litellm.routers import all_recorded, call, expire, fail_until_open, routed, router_of, together
 
 pytestmark = pytest.mark.anyio
 
 
 async def herd(router: litellm.Router, provider: Provider) -> int:
-    """How many of fifty concurrent calls reach the dead primary; all of them must be answered."""
+    """How many of fifty concurrent calls reach the failed primary; all of them must be answered."""
     before = provider.stats("a").requests
     results = await together([call(router) for _ in range(50)])
     assert [r for r in results if isinstance(r, Exception)] == []
     return provider.stats("a").requests - before
 
 
-async def test_fifty_callers_after_the_rest(provider: Provider, capsys: pytest.CaptureFixture[str]) -> None:
-    """When a dead primary's time is over: one probe with `route(router)`, everybody without."""
+async def test_fifty_callers_after_the_break(provider: Provider, capsys: pytest.CaptureFixture[str]) -> None:
+    """When the break is over: one probe with `route(router)`, every call without."""
     with_it = router_of(provider, ordered=True)
     strategy, clock = routed(with_it)
-    await break_down(with_it, strategy, clock, provider)
+    await fail_until_open(with_it, strategy, clock, provider)
     assert strategy.health()["a"].state is State.OPEN
-    left_alone = provider.stats("a").requests
+    before_break_ends = provider.stats("a").requests
     for _ in range(5):
         await call(with_it)
-    assert provider.stats("a").requests == left_alone
+    assert provider.stats("a").requests == before_break_ends
     clock.advance(6)
     probes = await herd(with_it, provider)
-    await told(strategy)
+    await all_recorded(strategy)
 
     without = router_of(provider, ordered=True)
     for _ in range(8):
         await call(without)
     expire(without)
-    everybody = await herd(without, provider)
+    without_it = await herd(without, provider)
     with capsys.disabled():
         print(
-            "\n  a primary is dead, its time to rest is over, 50 calls come at once; they reach the dead primary:"
-            f"\n    litellm.Router                              {everybody:>3} of 50"
+            "\n  a failed primary's break is over and 50 calls come at once; calls that reach the failed primary:"
+            f"\n    litellm.Router                              {without_it:>3} of 50"
             f"\n    litellm.Router, litellm_hotspare.route()    {probes:>3} of 50"
         )
-    assert (probes, everybody) == (1, 50)
+    assert (probes, without_it) == (1, 50)
 
 
-async def test_it_comes_back_by_a_ramp(provider: Provider) -> None:
-    """A probe's answer lets traffic return, a tenth first."""
+async def test_traffic_returns_by_slow_start(provider: Provider) -> None:
+    """After a successful probe the share of traffic grows from a tenth."""
     router = router_of(provider)
     strategy, clock = routed(router, strategy="ordered")
-    await break_down(router, strategy, clock, provider)
+    await fail_until_open(router, strategy, clock, provider)
     provider.clear()
     clock.advance(6)
     await call(router)
-    await told(strategy)
+    await all_recorded(strategy)
     assert strategy.health()["a"].state is State.RECOVERING
     shares = []
     for _ in range(4):
         picks = Counter(
-            router.get_available_deployment(model="m", messages=ASK, request_kwargs={})["model_info"]["id"]
+            router.get_available_deployment(model="m", messages=MESSAGES, request_kwargs={})["model_info"]["id"]
             for _ in range(300)
         )
         shares.append(picks["a"] / 300)
@@ -79,50 +79,50 @@ async def test_it_comes_back_by_a_ramp(provider: Provider) -> None:
 
 
 async def test_threads(provider: Provider) -> None:
-    """The same through the Router's sync face: twenty threads, one probe."""
+    """The same for the Router's sync method: twenty threads, one probe."""
     router = router_of(provider)
     strategy, clock = routed(router, strategy="ordered")
-    await break_down(router, strategy, clock, provider)
+    await fail_until_open(router, strategy, clock, provider)
     clock.advance(6)
     before = provider.stats("a").requests
     results = await together(
-        [to_thread.run_sync(lambda: router.completion(model="m", messages=ASK)) for _ in range(20)]
+        [to_thread.run_sync(lambda: router.completion(model="m", messages=MESSAGES)) for _ in range(20)]
     )
     assert [result.choices[0].message.content for result in results] == [answer("hello there")] * 20
     assert provider.stats("a").requests - before == 1
 
 
-@FACES
-async def test_the_routers_retry_goes_elsewhere(face: str, provider: Provider) -> None:
-    """The first failure already: a retry of LiteLLM's asks another deployment; every call is answered. A stream that dies
-    before its first word is retried by LiteLLM only where it knows of it: when the connection is refused."""
+@METHODS
+async def test_the_routers_retry_calls_another_deployment(method: str, provider: Provider) -> None:
+    """After the first failure already, LiteLLM's retry calls another deployment; every call is answered. LiteLLM
+    retries a stream only if the call itself fails."""
     router = router_of(provider)
     strategy, _ = routed(router, strategy="ordered")
     provider.fault("a", "status", status=500)
-    text, _ = await ask(face, router, model="m")
+    text, _ = await complete(method, router, model="m")
     assert text == answer("hello there")
-    await told(strategy)
+    await all_recorded(strategy)
     assert (provider.stats("a").requests, provider.stats("b").requests) == (1, 1)
 
 
-@FACES
-async def test_everything_down_is_bounded(face: str, provider: Provider) -> None:
-    """LiteLLM's retries at their defaults: three upstream calls for one of the user's, whatever hotspare is asked."""
+@METHODS
+async def test_everything_down_is_bounded(method: str, provider: Provider) -> None:
+    """LiteLLM's default retries make three upstream calls per call, and the strategy does not add any."""
     router = router_of(provider, "abc")
     strategy, clock = routed(router)
     provider.fault(["a", "b", "c"], "status", status=500)
     for _ in range(6):
         before = sum(provider.stats(name).requests for name in "abc")
         with pytest.raises(Exception, match=r"server had an error|No deployments available"):
-            await ask(face, router, model="m")
+            await complete(method, router, model="m")
         assert sum(provider.stats(name).requests for name in "abc") - before <= Policy().max_attempts // 2
         clock.advance(0.5)
-    await told(strategy)
+    await all_recorded(strategy)
     assert {target.state for target in strategy.health().targets} == {State.OPEN}
 
 
-async def test_a_limit_is_no_sickness(provider: Provider) -> None:
-    """Left alone for as long as it said, back without a probe."""
+async def test_a_rate_limit_is_not_a_failure(provider: Provider) -> None:
+    """The deployment is not called until its retry-after is over, and then without a probe."""
     router = router_of(provider)
     strategy, clock = routed(router, strategy="ordered")
     provider.fault("a", "rate_limited", retry_after=20, count=1)
@@ -133,39 +133,42 @@ async def test_a_limit_is_no_sickness(provider: Provider) -> None:
     assert provider.stats("a").requests == 1
     clock.advance(2)
     await call(router)
-    await told(strategy)
+    await all_recorded(strategy)
     assert provider.stats("a").requests == 2
     assert strategy.health()["a"].state is State.CLOSED
 
 
-async def test_a_refused_key_rests_the_account(provider: Provider) -> None:
-    """Two deployments on one key: one refusal keeps both from being asked."""
+async def test_a_rejected_key_blocks_the_account(provider: Provider) -> None:
+    """Two deployments share a key: one 401 keeps both from being called."""
     router = router_of(provider)
-    strategy, _ = routed(router, strategy="ordered")
+    rng = Random()
+    strategy, _ = routed(router, rng=rng, strategy="ordered")
     provider.fault("a", "status", status=401)
     with pytest.raises(litellm.AuthenticationError):
         await call(router, num_retries=0)
-    await told(strategy)
-    strategy.selector._gate.rng.random = lambda: 0.0  # type: ignore[method-assign]
+    await all_recorded(strategy)
+    rng.random = lambda: 0.0  # type: ignore[method-assign] - no last-resort attempt
     with pytest.raises(RouterRateLimitError) as caught:
         await call(router)
-    assert "b: not tried, account" in str(caught.value.__cause__)
-    resting = [domain for domain in strategy.health().domains if domain.level == "account"]
-    assert [domain.reopens_in for domain in resting] == [pytest.approx(300)]
+    cause = caught.value.__cause__
+    assert isinstance(cause, AllTargetsFailed)
+    assert cause.skipped["b"].startswith("account")
+    accounts = [domain for domain in strategy.health().domains if domain.level == "account"]
+    assert [domain.available_in for domain in accounts] == [pytest.approx(300)]
 
 
-@pytest.mark.parametrize("face", ["stream", "astream"])
-async def test_streams_are_dated_to_their_first_token(face: str, provider: Provider) -> None:
-    """LiteLLM tells of a stream at its end; what counts is when it began: it is a first token's time, not an answer's."""
+@pytest.mark.parametrize("method", ["stream", "astream"])
+async def test_streams_count_to_their_first_token(method: str, provider: Provider) -> None:
+    """LiteLLM reports a stream at its end; the latency recorded is that of its first token."""
     router = router_of(provider, "a")
     strategy, clock = routed(router)
-    await ask(face, router, model="m")
-    await told(strategy)
+    await complete(method, router, model="m")
+    await all_recorded(strategy)
     health = strategy.health()["a"]
-    assert (health.calls, health.answer_p50) == (1, None)
+    assert (health.calls, health.completion_p50) == (1, None)
     assert health.ttft_p50 is not None
 
-    found = router.get_available_deployment(model="m", messages=ASK, request_kwargs={"stream": True})
+    found = router.get_available_deployment(model="m", messages=MESSAGES, request_kwargs={"stream": True})
     clock.advance(40)
     began = datetime(2026, 1, 1)
     first = began + timedelta(seconds=0.5)
@@ -174,39 +177,43 @@ async def test_streams_are_dated_to_their_first_token(face: str, provider: Provi
     assert strategy.health()["a"].ttft_p95 == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("face", ["stream", "astream"])
-async def test_a_broken_stream_is_a_second_observation(face: str, provider: Provider) -> None:
-    """It was answered, and then it failed."""
+@pytest.mark.parametrize("method", ["stream", "astream"])
+async def test_a_broken_stream_is_a_second_outcome(method: str, provider: Provider) -> None:
+    """It counts as answered, and then as failed."""
     router = router_of(provider, "a")
     strategy, _ = routed(router)
     provider.fault("a", "cut", at=10)
     with pytest.raises(litellm.APIConnectionError):
-        await ask(face, router, model="m")
-    await told(strategy)
+        await complete(method, router, model="m")
+    await all_recorded(strategy)
     health = strategy.health()["a"]
     assert (health.calls, health.failures) == (2, 1)
 
 
-async def test_nobody_left(provider: Provider) -> None:
-    """The Router's own error, with the time to come back; a fallback group takes over at once, without a last try."""
+async def test_no_deployment_available(provider: Provider) -> None:
+    """The Router's own error has the seconds to wait; a fallback group takes over at once, without a last-resort
+    attempt."""
     other = {"model_name": "spare", "litellm_params": {"model": "openai/x", "mock_response": "spare"}}
     router = router_of(provider, "a", more=[other])
-    strategy, _ = routed(router)
-    strategy.selector._gate.rng.random = lambda: 0.0  # type: ignore[method-assign]
+    rng = Random()
+    routed(router, rng=rng)
+    rng.random = lambda: 0.0  # type: ignore[method-assign] - no last-resort attempt
     provider.fault("a", "rate_limited", retry_after=20)
     with pytest.raises(litellm.RateLimitError):
         await call(router, num_retries=0)
     with pytest.raises(RouterRateLimitError) as caught:
         await call(router)
     assert caught.value.cooldown_time == pytest.approx(20, abs=0.2)
-    assert "rate_limited" in str(caught.value.__cause__)
+    cause = caught.value.__cause__
+    assert isinstance(cause, AllTargetsFailed)
+    assert cause.skipped.keys() == {"a"}
     reply = await call(router, fallbacks=[{"m": ["spare"]}])
     assert reply.choices[0].message.content == "spare"
     assert provider.stats("a").requests == 1
 
 
 async def test_the_routers_own_filters_come_first(provider: Provider) -> None:
-    """Tags, cooldowns, order, and a deployment asked for by its id."""
+    """Tags, cooldowns, order, and a deployment called by its id."""
     router = router_of(provider, "abc", enable_tag_filtering=True)
     routed(router)
     for deployment in router.model_list:
@@ -217,8 +224,8 @@ async def test_the_routers_own_filters_come_first(provider: Provider) -> None:
     assert (await call(router, model="c"))._hidden_params["model_id"] == "c"
 
 
-async def test_deployments_come_and_go(provider: Provider) -> None:
-    """One that is added later is picked too; what is known of the others stays."""
+async def test_deployments_can_be_added_and_removed(provider: Provider) -> None:
+    """A new one is chosen too; the health of the others is kept."""
     router = router_of(provider, "a")
     strategy, _ = routed(router)
     await call(router)
@@ -231,29 +238,29 @@ async def test_deployments_come_and_go(provider: Provider) -> None:
     )
     router.delete_deployment(id="a")
     assert (await call(router))._hidden_params["model_id"] == "b"
-    await told(strategy)
+    await all_recorded(strategy)
     assert [target.target for target in strategy.health().targets] == ["a", "b"]
 
 
 async def test_weights_are_the_routers(provider: Provider) -> None:
-    """Without a policy the share follows `weight`, `rpm` or `tpm`, as LiteLLM's default does."""
+    """Without a policy the share follows `weight`, `rpm` or `tpm`, like LiteLLM's default."""
     router = router_of(provider)
     router.model_list[0]["litellm_params"]["weight"] = 9
-    routed(router)
+    litellm_hotspare.route(router)
     picks = Counter(
-        router.get_available_deployment(model="m", messages=ASK, request_kwargs={})["model_info"]["id"]
+        router.get_available_deployment(model="m", messages=MESSAGES, request_kwargs={})["model_info"]["id"]
         for _ in range(400)
     )
     assert 0.8 < picks["a"] / 400 < 0.98
 
 
-async def test_two_routers_and_taking_the_place_back(provider: Provider) -> None:
-    """Each Router has its own health; a new `routing_strategy` ends hotspare's."""
+async def test_two_routers_and_a_replaced_strategy(provider: Provider) -> None:
+    """Each Router has its own health; a new `routing_strategy` replaces hotspare's."""
     one, other = router_of(provider, "a"), router_of(provider, "b")
     mine, _ = routed(one)
     theirs, _ = routed(other)
     await call(one)
-    await told(mine)
+    await all_recorded(mine)
     assert [len(strategy.health().targets) for strategy in (mine, theirs)] == [1, 0]
     one.update_settings(routing_strategy="simple-shuffle")
     await call(one)
@@ -262,13 +269,13 @@ async def test_two_routers_and_taking_the_place_back(provider: Provider) -> None
     assert theirs in litellm.callbacks
 
 
-async def test_cached_and_cancelled_calls_teach_nothing(provider: Provider) -> None:
-    """A cache hit asked nobody; a caller who left says nothing of the deployment."""
+async def test_cached_and_cancelled_calls_are_neutral(provider: Provider) -> None:
+    """A cache hit called no deployment, and a cancelled call says nothing about one."""
     router = router_of(provider, "a")
     strategy, _ = routed(router)
-    found: Any = router.get_available_deployment(model="m", messages=ASK, request_kwargs={})
+    found: Any = router.get_available_deployment(model="m", messages=MESSAGES, request_kwargs={})
     strategy.log_success_event({"model_info": found["model_info"], "cache_hit": True}, None, None, None)
-    assert strategy.health().attempts == 0
+    assert strategy.health().in_flight == 0
     provider.fault("a", "blackhole")
     with anyio.move_on_after(0.3):
         await call(router)
@@ -277,18 +284,18 @@ async def test_cached_and_cancelled_calls_teach_nothing(provider: Provider) -> N
     strategy.log_success_event({}, None, None, None)
 
 
-async def test_calls_that_nobody_tells_of_are_forgotten(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After so many others their places are given back; what was told later of them changes nothing."""
-    monkeypatch.setattr("litellm_hotspare.strategy._REMEMBERED", 2)
+async def test_leases_without_a_callback_are_dropped(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit the oldest permit is returned; a late report about it changes nothing."""
+    monkeypatch.setattr("litellm_hotspare.strategy._MAX_LEASES", 2)
     router = router_of(provider, "a")
     strategy, _ = routed(router)
-    found = [router.get_available_deployment(model="m", messages=ASK, request_kwargs={}) for _ in range(5)]
-    assert strategy.health().attempts == 2
+    found = [router.get_available_deployment(model="m", messages=MESSAGES, request_kwargs={}) for _ in range(5)]
+    assert strategy.health().in_flight == 2
     strategy.log_success_event({"model_info": found[0]["model_info"]}, None, None, None)
     assert strategy.health()["a"].calls == 0
 
 
-def test_a_policy_is_checked(provider: Provider) -> None:
+def test_the_policy_is_validated(provider: Provider) -> None:
     """As a pool's is."""
     from hotspare import ConfigError
 

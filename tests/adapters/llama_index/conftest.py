@@ -1,4 +1,4 @@
-"""LlamaIndex over the embedded provider: LlamaIndex knows asyncio only."""
+"""LlamaIndex over the embedded provider. LlamaIndex runs on asyncio only."""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -19,21 +19,22 @@ WIRES = (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _leave_no_greenlets() -> Iterator[None]:
-    """LlamaIndex's memory stands on SQLAlchemy's greenlets: collected while Python 3.11 parses, they confuse its parser."""
+def _collect_greenlets() -> Iterator[None]:
+    """LlamaIndex's memory uses SQLAlchemy's greenlets: if they are collected while Python 3.11 parses, its parser
+    fails."""
     yield
     gc.collect()
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """LlamaIndex's own async code is asyncio's."""
+    """LlamaIndex's async code runs on asyncio only."""
     return "asyncio"
 
 
 @pytest.fixture
 def pool(provider: Provider) -> Iterator[Pool]:
-    """Three providers in order: `a` speaks OpenAI's wire, `b` Anthropic's, `c` Gemini's."""
+    """Three targets in order: `a` speaks OpenAI's wire format, `b` Anthropic's, `c` Gemini's."""
     targets = [
         Target(model, name=name, base_url=provider.base_url(name, wire), api_key=KEY)
         for name, (wire, model) in zip("abc", WIRES, strict=True)
@@ -50,7 +51,7 @@ def llm(pool: Pool) -> Hotspare:
 
 @pytest.fixture(autouse=True)
 def _own_settings() -> Iterator[None]:
-    """What a test sets globally ends with it."""
+    """Restore LlamaIndex's global settings after each test."""
     before = dict(Settings.__dict__)
     yield
     Settings.__dict__.clear()
@@ -59,7 +60,7 @@ def _own_settings() -> Iterator[None]:
 
 @pytest.fixture
 def outage(provider: Provider) -> Callable[..., None]:
-    """`outage(after=2)`: endpoint `a` answers twice, then 503 for good."""
+    """`outage(after=2)`: endpoint `a` answers two requests, then 503 to every one."""
 
     def begin(endpoint: str = "a", *, after: int = 0, **fault: Any) -> None:
         provider.fault(endpoint, fault.pop("kind", "status"), **{"status": 503, "skip": after, **fault})
@@ -68,12 +69,12 @@ def outage(provider: Provider) -> Callable[..., None]:
 
 
 _KEPT: list[Hotspare] = []
-"""An OpenAI client that is collected closes itself in whichever event loop runs then, and fails in another's."""
+"""Kept alive: an OpenAI client closes itself when it is collected, in whichever event loop runs then, and fails there."""
 
 
 @pytest.fixture
-def native(provider: Provider) -> Callable[..., OpenAI]:
-    """`native("a")`: LlamaIndex's own OpenAI LLM at an endpoint."""
+def openai_llm(provider: Provider) -> Callable[..., OpenAI]:
+    """`openai_llm("a")`: LlamaIndex's OpenAI LLM at an endpoint."""
 
     def make(endpoint: str, *, key: str = KEY, **fields: Any) -> OpenAI:
         return OpenAI(**{"model": "gpt-4.1", "api_base": provider.base_url(endpoint), "api_key": key, **fields})
@@ -82,11 +83,11 @@ def native(provider: Provider) -> Callable[..., OpenAI]:
 
 
 @pytest.fixture
-def over_natives(native: Callable[..., OpenAI]) -> Callable[..., Hotspare]:
-    """`over_natives("ab")`: a Hotspare whose members are native LLMs at these endpoints."""
+def over_llms(openai_llm: Callable[..., OpenAI]) -> Callable[..., Hotspare]:
+    """`over_llms("ab")`: a Hotspare over LlamaIndex's OpenAI LLMs at these endpoints."""
 
     def make(endpoints: str, **fields: Any) -> Hotspare:
-        _KEPT.append(Hotspare(llms=[native(endpoint, **fields) for endpoint in endpoints]))
+        _KEPT.append(Hotspare(llms=[openai_llm(endpoint, **fields) for endpoint in endpoints]))
         return _KEPT[-1]
 
     return make

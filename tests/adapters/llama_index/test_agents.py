@@ -1,4 +1,4 @@
-"""LlamaIndex's agents and workflows over Hotspare: an outage that begins between two of their turns, or inside one."""
+"""LlamaIndex's agents and workflows over Hotspare: an outage begins between two turns, or within one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -53,14 +53,14 @@ def _scripted(provider: Provider) -> None:
 
 
 def tool(function: Callable[..., str]) -> FunctionTool:
-    """The function as LlamaIndex's tool."""
+    """The function as a LlamaIndex tool."""
     return FunctionTool.from_defaults(function)
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-@pytest.mark.parametrize(("after", "spoke"), [(9, "aaa"), (0, "bbb"), (1, "abb"), (2, "aab")])
+@pytest.mark.parametrize(("after", "targets"), [(9, "aaa"), (0, "bbb"), (1, "abb"), (2, "aab")])
 async def test_function_agent(
-    provider: Provider, llm: Hotspare, outage: Outage, streaming: bool, after: int, spoke: str
+    provider: Provider, llm: Hotspare, outage: Outage, streaming: bool, after: int, targets: str
 ) -> None:
     """Two tools in two turns, then the answer with both results; the outage begins before any of the three turns."""
     outage("a", after=after)
@@ -70,12 +70,12 @@ async def test_function_agent(
     result: AgentOutput = await agent.run(TASK)
     assert result.response.content == after_tools(TASK, ("Sunny in Seoul", "Written: A weekend in Seoul"))
     assert [call.tool_name for call in result.tool_calls] == ["weather", "write"]
-    assert provider.stats("b").requests == spoke.count("b")
-    assert result.raw["hotspare"]["target"] == spoke[-1]
+    assert provider.stats("b").requests == targets.count("b")
+    assert result.raw["hotspare"]["target"] == targets[-1]
 
 
 async def test_a_stream_that_breaks_inside_a_turn(provider: Provider, llm: Hotspare, outage: Outage) -> None:
-    """The last turn's answer breaks in the middle of its text; what the agent streams adds up to the right answer."""
+    """The last turn's answer breaks within its text; the agent's streamed deltas add up to the right answer."""
     outage("a", kind="cut", at=12, after=1)
     agent = FunctionAgent(tools=[tool(weather)], llm=llm)
     run = agent.run(TASK)
@@ -91,8 +91,8 @@ async def test_a_stream_that_breaks_inside_a_turn(provider: Provider, llm: Hotsp
     assert provider.stats("b").requests == 1
 
 
-async def test_a_run_that_nobody_answers_ends_with_our_error(provider: Provider, llm: Hotspare) -> None:
-    """LlamaIndex wraps nothing around it, so that its attempts can be read; the agent answers again when they are back."""
+async def test_a_run_without_an_answer_raises_our_error(provider: Provider, llm: Hotspare) -> None:
+    """LlamaIndex does not wrap it, so the attempts can be read; the agent answers again after the outage."""
     agent = FunctionAgent(tools=[tool(weather)], llm=llm)
     provider.fault([*"abc"], "rate_limited", retry_after=0.0)
     with pytest.raises(AllTargetsFailed) as failed:
@@ -104,7 +104,7 @@ async def test_a_run_that_nobody_answers_ends_with_our_error(provider: Provider,
 
 
 async def test_parallel_calls_of_an_agent(provider: Provider, llm: Hotspare, outage: Outage) -> None:
-    """Both tools in one turn, and both results in the next one's history, at another provider."""
+    """Both tools in one turn, and both results in the next turn's history, at another provider."""
     outage("a", after=1)
     agent = FunctionAgent(tools=[tool(weather), tool(write)], llm=llm)
     result: AgentOutput = await agent.run(TASK)
@@ -113,12 +113,12 @@ async def test_parallel_calls_of_an_agent(provider: Provider, llm: Hotspare, out
 
 
 @pytest.mark.parametrize("after", [9, 1, 2, 3])
-@pytest.mark.parametrize("dead", ["a", "ab"])
+@pytest.mark.parametrize("down", ["a", "ab"])
 async def test_agent_workflow_with_a_handoff(
-    provider: Provider, llm: Hotspare, outage: Outage, dead: str, after: int
+    provider: Provider, llm: Hotspare, outage: Outage, down: str, after: int
 ) -> None:
-    """Two agents with tools and a handoff between them: the outage begins in the first's turns or the second's."""
-    for endpoint in dead:
+    """Two agents with tools and a handoff; the outage begins in the turns of either."""
+    for endpoint in down:
         outage(endpoint, after=after if endpoint == "a" else 0)
     researcher = FunctionAgent(
         name="Researcher", description="Finds facts.", tools=[tool(weather)], llm=llm, can_handoff_to=["Writer"],
@@ -143,7 +143,7 @@ async def test_agent_workflow_with_a_handoff(
 
 
 async def test_a_workflow_from_functions_is_a_function_agent(llm: Hotspare, outage: Outage) -> None:
-    """LlamaIndex chooses the agent by our metadata."""
+    """LlamaIndex chooses the kind of agent by our metadata."""
     outage("a", after=1)
     workflow = AgentWorkflow.from_tools_or_functions([weather], llm=llm)
     assert isinstance(next(iter(workflow.agents.values())), FunctionAgent)
@@ -151,8 +151,8 @@ async def test_a_workflow_from_functions_is_a_function_agent(llm: Hotspare, outa
     assert result.response.content == after_tools(TASK, ("Sunny in Seoul",))
 
 
-async def test_memory_goes_on_at_another_provider(provider: Provider, llm: Hotspare, outage: Outage) -> None:
-    """A second run on the same memory carries the first's calls and results to whoever answers now."""
+async def test_memory_continues_at_another_provider(provider: Provider, llm: Hotspare, outage: Outage) -> None:
+    """A second run with the same memory sends the first run's calls and results to another target."""
     memory = Memory.from_defaults(session_id="spare")
     agent = FunctionAgent(tools=[tool(weather)], llm=llm)
     await agent.run(TASK, memory=memory)
@@ -164,7 +164,7 @@ async def test_memory_goes_on_at_another_provider(provider: Provider, llm: Hotsp
 
 
 async def test_initial_tool_choice(provider: Provider, llm: Hotspare, outage: Outage) -> None:
-    """The tool that is demanded first is called, by the spare too."""
+    """The required first tool is called, after a failover too."""
     outage("a")
     agent = FunctionAgent(tools=[tool(weather), tool(write)], llm=llm, initial_tool_choice="write")
     result: AgentOutput = await agent.run(TASK)
@@ -179,7 +179,7 @@ class Weekend(BaseModel):
 
 
 async def test_output_cls(llm: Hotspare, outage: Outage) -> None:
-    """The agent's answer as an object, made in a call of its own, after the outage began."""
+    """The agent's answer as an object, from a call of its own, after the outage began."""
     outage("a", after=2)
     agent = FunctionAgent(tools=[tool(weather)], llm=llm, output_cls=Weekend)
     result: AgentOutput = await agent.run(TASK)
@@ -188,7 +188,7 @@ async def test_output_cls(llm: Hotspare, outage: Outage) -> None:
 
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_react_agent(pool: Pool, outage: Outage, streaming: bool) -> None:
-    """Agents that work by text use the plain chat forms."""
+    """Agents that work with text use the plain chat methods."""
     outage("a")
     llm = Hotspare(pool=pool, is_function_calling_model=False)
     agent = ReActAgent(tools=[tool(weather)], llm=llm, streaming=streaming)
@@ -196,8 +196,8 @@ async def test_react_agent(pool: Pool, outage: Outage, streaming: bool) -> None:
     assert result.response.content
 
 
-class Written(BaseQuestionGenerator):
-    """Two questions as a model would write them: the embedded provider answers in prose."""
+class FixedQuestions(BaseQuestionGenerator):
+    """Two fixed questions: the embedded provider answers in prose, which cannot be parsed as questions."""
 
     def generate(self, tools: Any, query: Any) -> list[SubQuestion]:
         """The questions."""
@@ -215,7 +215,7 @@ class Written(BaseQuestionGenerator):
 
 
 async def test_sub_question_engine(provider: Provider, llm: Hotspare, outage: Outage) -> None:
-    """Two sub-questions, each asked of an engine of its own, and a synthesis; the outage begins in the middle."""
+    """Two sub-questions, each to an engine of its own, and a synthesis; the outage begins in between."""
     index = VectorStoreIndex.from_documents(
         [Document(text="Spares take over.")], embed_model=MockEmbedding(embed_dim=8)
     )
@@ -223,7 +223,7 @@ async def test_sub_question_engine(provider: Provider, llm: Hotspare, outage: Ou
         query_engine_tools=[
             QueryEngineTool.from_defaults(index.as_query_engine(llm=llm), name="parts", description="parts")
         ],
-        question_gen=Written(),
+        question_gen=FixedQuestions(),
         llm=llm,
     )
     outage("a", after=1)

@@ -1,4 +1,4 @@
-"""The project's recordings through `Hotspare`: what real servers said arrives in LlamaIndex's words, failover included."""
+"""The project's recordings through `Hotspare`: recorded answers arrive in LlamaIndex's shape, after a failover too."""
 
 import asyncio
 import ssl
@@ -26,19 +26,19 @@ from tests.support.cassettes import expected, recording, replay
 from tests.support.told import told
 
 TLS = ssl.create_default_context()
-"""One for all pools: to make one takes longer than a replayed call."""
+"""One for all pools: creating a context takes longer than a replayed call."""
 GOOD = sorted(name for name in expected() if "/error-" not in name)
-FACES = ["sync", "async"]
+MODES = ["sync", "async"]
 
 
-def ask(targets: list[Target], case: Case, face: str) -> ChatResponse:
-    """The recorded question through LlamaIndex: its own messages, whole or streamed as it was recorded."""
+def ask(targets: list[Target], case: Case, mode: str) -> ChatResponse:
+    """The recorded question through LlamaIndex: its own messages, whole or streamed as the recording is."""
     with Pool(targets, transport="httpx", verify=TLS, retry_same_target="never") as pool:
-        return through(Hotspare(pool=pool), case, face)
+        return through(Hotspare(pool=pool), case, mode)
 
 
 def chat_message(message: dict[str, Any]) -> ChatMessage:
-    """A recorded message as LlamaIndex's own reading of it; pictures by hand, which it cannot read without `detail`."""
+    """A recorded message as LlamaIndex reads it. Image parts are built here, because LlamaIndex requires `detail`."""
     if not isinstance(message["content"], list):
         return from_openai_message_dicts([message])[0]
     blocks = [
@@ -48,15 +48,15 @@ def chat_message(message: dict[str, Any]) -> ChatMessage:
     return ChatMessage(role=message["role"], blocks=blocks)
 
 
-def through(llm: Hotspare, case: Case, face: str) -> ChatResponse:
-    """One question to an LLM, by the face and in the manner that the case wants."""
+def through(llm: Hotspare, case: Case, mode: str) -> ChatResponse:
+    """One question to an LLM, sync or async, whole or streamed as the case is."""
     request = case.request
     messages = [chat_message(dict(message)) for message in request.messages]
     settings = {"response_format": request.response_format, "reasoning_effort": request.reasoning_effort}
     fields: dict[str, Any] = {name: value for name, value in settings.items() if value}
     if request.tools:
         fields["tools"] = list(request.tools)
-    if face == "async":
+    if mode == "async":
         return asyncio.run(athrough(llm, messages, case, fields))
     if case.stream:
         return list(llm.stream_chat(messages, **fields))[-1]
@@ -64,25 +64,26 @@ def through(llm: Hotspare, case: Case, face: str) -> ChatResponse:
 
 
 async def athrough(llm: Hotspare, messages: list[ChatMessage], case: Case, fields: dict[str, Any]) -> ChatResponse:
-    """The same in async code."""
+    """`through`, for async code."""
     if case.stream:
         return [response async for response in await llm.astream_chat(messages, **fields)][-1]
     return await llm.achat(messages, **fields)
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", GOOD)
-def test_every_recorded_answer_arrives(name: str, face: str) -> None:
-    """Text, reasoning, tool calls, tokens, reason and model are what a reading of the recording by hand finds."""
+def test_every_recorded_answer_arrives(name: str, mode: str) -> None:
+    """Text, reasoning, tool calls, tokens, finish reason and model equal those that the test reads from the recording
+    itself."""
     provider, _, which = name.partition("/")
     case = PROVIDERS[provider].case(which)
     with replay(name) as targets:
-        response = ask(targets, case, face)
+        response = ask(targets, case, mode)
     dialect = targets[0].provider if targets[0].provider in ("anthropic", "gemini") else "openai"
     whole = told(dialect, recording(name)["response"]["body"]["string"], stream=case.stream)
     assert (response.message.content or "") == whole.text
-    thoughts = [block.content or "" for block in response.message.blocks if isinstance(block, ThinkingBlock)]
-    assert "".join(thoughts) == whole.reasoning
+    reasoning = [block.content or "" for block in response.message.blocks if isinstance(block, ThinkingBlock)]
+    assert "".join(reasoning) == whole.reasoning
     calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
     assert [(call.tool_name, call.tool_kwargs) for call in calls] == [call[1:] for call in whole.calls]
     assert response.raw["finish_reason"] == ("tool_calls" if whole.calls else whole.finish)
@@ -91,54 +92,54 @@ def test_every_recorded_answer_arrives(name: str, face: str) -> None:
     assert response.additional_kwargs["hotspare"]["target"] == targets[0].name
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("which", ["plain", "stream", "tools-stream", "structured"])
 @pytest.mark.parametrize("failing", ["openai/error-429", "openai/error-503", "gemini/error-500"])
-def test_failover_across_two_recordings(failing: str, which: str, face: str) -> None:
-    """The first server refuses, the second one's recorded answer is LlamaIndex's; all in one call."""
+def test_failover_across_two_recordings(failing: str, which: str, mode: str) -> None:
+    """One call: the first server answers with an error, the second one's recorded answer is returned."""
     with replay(failing, f"anthropic/{which}") as targets:
-        response = ask(targets, CASES[which], face)
-    trail = response.additional_kwargs["hotspare"]
-    assert (trail["target"], trail["failovers"], trail["attempts"][-1]["kind"]) == (targets[1].name, 1, "ok")
-    assert trail["attempts"][0]["status"] == int(failing[-3:])
+        response = ask(targets, CASES[which], mode)
+    metadata = response.additional_kwargs["hotspare"]
+    assert (metadata["target"], metadata["failovers"], metadata["attempts"][-1]["kind"]) == (targets[1].name, 1, "ok")
+    assert metadata["attempts"][0]["status"] == int(failing[-3:])
     whole = told("anthropic", recording(f"anthropic/{which}")["response"]["body"]["string"], stream=CASES[which].stream)
     assert (response.message.content or "") == whole.text
 
 
 @pytest.mark.parametrize("which", ["plain", "stream"])
-def test_failover_from_a_native_member_to_a_wire(which: str) -> None:
-    """LlamaIndex's own OpenAI client meets the recorded refusal, hotspare's wire the recorded answer."""
+def test_failover_from_a_llama_index_llm_to_a_hotspare_target(which: str) -> None:
+    """LlamaIndex's OpenAI LLM gets the recorded 429, hotspare's own target the recorded answer."""
     with replay("openai/error-429", f"anthropic/{which}", bodies=False) as (first, second):
-        native = OpenAI(model=first.model, api_base=first.base_url, api_key=KEY)
-        with Pool([target_of(native, name="native"), second], transport="httpx", verify=TLS) as pool:
+        llm = OpenAI(model=first.model, api_base=first.base_url, api_key=KEY)
+        with Pool([target_of(llm, name="llama_index"), second], transport="httpx", verify=TLS) as pool:
             response = through(Hotspare(pool=pool), CASES[which], "sync")
     assert response.additional_kwargs["hotspare"]["target"] == second.name
     assert "Seoul" in (response.message.content or "")
 
 
 def test_a_conversation_with_a_tool_across_two_recordings() -> None:
-    """OpenAI's recording calls the tool, Anthropic's answers with its result: one history, two providers."""
+    """OpenAI's recording calls the tool, Anthropic's answers its result, with one history."""
 
     def get_weather(city: str) -> str:
         """The weather of a city now."""
         return "21 degrees, clear"
 
     tool = FunctionTool.from_defaults(get_weather)
-    asked = ChatMessage(role="user", content="What is the weather in Seoul?")
+    question = ChatMessage(role="user", content="What is the weather in Seoul?")
     with replay("openai/tools", bodies=False) as targets, Pool(targets, transport="httpx", verify=TLS) as pool:
         llm = Hotspare(pool=pool)
-        called = llm.chat_with_tools([tool], chat_history=[asked])
+        called = llm.chat_with_tools([tool], chat_history=[question])
         (call,) = llm.get_tool_calls_from_response(called)
     result = ChatMessage(
         role="tool", content=get_weather(**call.tool_kwargs), additional_kwargs={"tool_call_id": call.tool_id}
     )
     with replay("anthropic/tool-result", bodies=False) as targets, Pool(targets, transport="httpx", verify=TLS) as pool:
-        response = Hotspare(pool=pool).chat_with_tools([tool], chat_history=[asked, called.message, result])
+        response = Hotspare(pool=pool).chat_with_tools([tool], chat_history=[question, called.message, result])
     assert "21" in (response.message.content or "")
 
 
 def test_structured_prediction_from_a_recording() -> None:
-    """The recorded call's arguments as an object, after a refusal of the first server."""
+    """The recorded call's arguments become the object, after the first server's error."""
 
     class GetWeather(BaseModel):
         """The weather of a city now."""

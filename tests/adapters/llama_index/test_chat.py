@@ -1,4 +1,4 @@
-"""The eight endpoints: right answers, cumulative content, deltas, usage and the trail, with and without failovers."""
+"""The eight endpoints: right answers, cumulative content, deltas, usage and metadata, with and without failovers."""
 
 import json
 from collections.abc import Callable
@@ -16,18 +16,18 @@ Outage = Callable[..., None]
 
 
 def test_it_is_an_llm_of_llama_index() -> None:
-    """LlamaIndex has no shared suite for integrations; this is the assertion that they all make."""
+    """LlamaIndex has no shared test suite for integrations; this is the assertion that all of them make."""
     assert BaseLLM in Hotspare.__mro__
     assert Hotspare.class_name() == "hotspare_llm"
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("dead", ["", "a", "ab"])
-async def test_whole_answers_in_every_form(llm: Hotspare, outage: Outage, dead: str) -> None:
-    """Chat and complete, sync and async, answer word for word whoever is dead, and say who answered."""
-    for endpoint in dead:
+@pytest.mark.parametrize("down", ["", "a", "ab"])
+async def test_whole_answers_of_every_method(llm: Hotspare, outage: Outage, down: str) -> None:
+    """Chat and complete, sync and async, return the exact text and name the target, whichever targets are down."""
+    for endpoint in down:
         outage(endpoint)
-    target = "abc"[len(dead)]
+    target = "abc"[len(down)]
     chats = [llm.chat(MESSAGES), await llm.achat(MESSAGES)]
     for response in chats:
         assert response.message.content == answer(QUESTION)
@@ -39,10 +39,10 @@ async def test_whole_answers_in_every_form(llm: Hotspare, outage: Outage, dead: 
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("dead", ["", "a", "ab"])
-async def test_streams_in_every_form(llm: Hotspare, outage: Outage, dead: str) -> None:
-    """Content only grows, deltas add up to it, and the last response has usage and the trail."""
-    for endpoint in dead:
+@pytest.mark.parametrize("down", ["", "a", "ab"])
+async def test_streams_of_every_method(llm: Hotspare, outage: Outage, down: str) -> None:
+    """Content only grows, deltas add up to it, and the last response has usage and metadata."""
+    for endpoint in down:
         outage(endpoint)
     chats = [list(llm.stream_chat(MESSAGES)), [r async for r in await llm.astream_chat(MESSAGES)]]
     for responses in chats:
@@ -50,11 +50,11 @@ async def test_streams_in_every_form(llm: Hotspare, outage: Outage, dead: str) -
         last = responses[-1]
         assert last.delta == ""
         assert last.raw["usage"]["completion_tokens"] == last.additional_kwargs["completion_tokens"] == 60
-        assert last.additional_kwargs["hotspare"]["target"] == "abc"[len(dead)]
+        assert last.additional_kwargs["hotspare"]["target"] == "abc"[len(down)]
     completions = [list(llm.stream_complete(QUESTION)), [r async for r in await llm.astream_complete(QUESTION)]]
     for pieces in completions:
         _check_stream([(r.text, r.delta) for r in pieces])
-        assert pieces[-1].additional_kwargs["hotspare"]["targets"] == ["abc"[len(dead)]]
+        assert pieces[-1].additional_kwargs["hotspare"]["target"] == "abc"[len(down)]
 
 
 def _check_stream(shown: list[tuple[str, str | None]]) -> None:
@@ -69,18 +69,18 @@ def _check_stream(shown: list[tuple[str, str | None]]) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", ["cut", "eof", "error_event"])
-async def test_a_stream_that_breaks_is_continued_without_a_seam(llm: Hotspare, outage: Outage, kind: str) -> None:
-    """After the first content nothing is said twice and nothing is lost: content and deltas go on exactly."""
+async def test_a_broken_stream_is_continued_exactly(llm: Hotspare, outage: Outage, kind: str) -> None:
+    """Nothing is repeated and nothing is lost; the metadata has both targets and the splice point."""
     outage("a", kind=kind, at=20)
     for responses in (list(llm.stream_chat(MESSAGES)), [r async for r in await llm.astream_chat(MESSAGES)]):
         _check_stream([(r.message.content or "", r.delta) for r in responses])
-        trail = responses[-1].additional_kwargs["hotspare"]
-        assert trail["targets"] == ["a", "b"]
-        assert len(trail["seams"]) == 1
+        metadata = responses[-1].additional_kwargs["hotspare"]
+        assert metadata["targets"] == ["a", "b"]
+        assert len(metadata["splice_points"]) == 1
 
 
-def test_a_break_that_nobody_can_continue_is_raised_with_the_text_so_far(provider: Provider, llm: Hotspare) -> None:
-    """StreamInterrupted carries what was shown, also through LlamaIndex's decorators."""
+def test_a_break_that_cannot_be_continued_raises(provider: Provider, llm: Hotspare) -> None:
+    """StreamInterrupted has the text so far, through LlamaIndex's decorators too."""
     provider.fault("a", "cut", at=20)
     provider.fault([*"bc"], "status", status=503)
     shown = ""
@@ -91,34 +91,36 @@ def test_a_break_that_nobody_can_continue_is_raised_with_the_text_so_far(provide
     assert broken.value.text == shown
 
 
-def test_an_answer_of_nobody_names_every_attempt(provider: Provider, pool: Pool) -> None:
-    """AllTargetsFailed comes through as it is."""
+def test_a_failed_call_lists_every_attempt(provider: Provider, pool: Pool) -> None:
+    """AllTargetsFailed is raised unchanged."""
     provider.fault([*"abc"], "status", status=503)
     with pytest.raises(AllTargetsFailed) as failed:
         Hotspare(pool=pool).chat(MESSAGES)
     assert {attempt.target for attempt in failed.value.attempts} == {"a", "b", "c"}
 
 
-def test_the_trail_says_what_was_tried(llm: Hotspare, outage: Outage) -> None:
-    """Target, attempts, failovers and cost, as plain data."""
+def test_the_metadata_lists_the_attempts(llm: Hotspare, outage: Outage) -> None:
+    """`ChatReply.as_metadata()`: target, attempts, failovers and cost, as JSON values."""
     outage("a")
     outage("b", status=500)
-    trail = llm.chat(MESSAGES).additional_kwargs["hotspare"]
-    assert trail["failovers"] == 2
-    assert trail["cost"] is None
-    assert [(a["target"], a["kind"]) for a in trail["attempts"]][-1] == ("c", "ok")
-    assert {a["status"] for a in trail["attempts"] if a["target"] == "b"} == {500}
+    metadata = llm.chat(MESSAGES).additional_kwargs["hotspare"]
+    assert metadata["failovers"] == 2
+    assert metadata["cost"] is None
+    assert [(a["target"], a["kind"]) for a in metadata["attempts"]][-1] == ("c", "ok")
+    assert {a["status"] for a in metadata["attempts"] if a["target"] == "b"} == {500}
+    assert [a["number"] for a in metadata["attempts"]] == list(range(1, len(metadata["attempts"]) + 1))
+    assert metadata["attempts"][0]["reason"] == "first"
 
 
 def test_responses_are_plain_data(llm: Hotspare) -> None:
-    """No SDK object in any of them: they can be stored, logged and sent on."""
+    """They hold no SDK object, so they can be stored, logged and sent."""
     last = list(llm.stream_chat(MESSAGES))[-1]
     for response in (llm.chat(MESSAGES), last, llm.complete(QUESTION)):
         assert json.loads(response.model_dump_json()) == json.loads(json.dumps(response.model_dump()))
 
 
-def test_fields_and_kwargs_reach_the_wire(provider: Provider, pool: Pool) -> None:
-    """Defaults of the LLM are sent unless the call says otherwise; `model` chooses a target, alias or route."""
+def test_fields_and_kwargs_reach_the_provider(provider: Provider, pool: Pool) -> None:
+    """The LLM's fields are sent unless the call overrides them; `model` selects a target, alias or route."""
     llm = Hotspare(pool=pool, temperature=0.5, max_tokens=50, additional_kwargs={"seed": 7})
     assert llm.chat(MESSAGES).raw["usage"]["completion_tokens"] == 50
     llm.complete(QUESTION, temperature=0, stop=["."], model="a")
@@ -130,7 +132,7 @@ def test_fields_and_kwargs_reach_the_wire(provider: Provider, pool: Pool) -> Non
 
 @pytest.mark.anyio
 async def test_mistakes_are_named_when_the_call_is_made(llm: Hotspare) -> None:
-    """Also a stream raises at once, not when it is first read."""
+    """A stream raises at once too, not when it is first read."""
     for ask in (llm.chat, llm.stream_chat):
         with pytest.raises(RequestError, match=r"temprature.*did you mean 'temperature'"):
             ask(MESSAGES, temprature=1)
@@ -139,7 +141,7 @@ async def test_mistakes_are_named_when_the_call_is_made(llm: Hotspare) -> None:
 
 
 def test_no_message_of_the_caller_is_changed(llm: Hotspare, outage: Outage) -> None:
-    """Failed attempts leave the caller's list and messages as they were."""
+    """Failed attempts leave the caller's list and messages unchanged."""
     outage("a")
     outage("b")
     messages = [ChatMessage(role="system", content="Be brief."), ChatMessage(role="user", content=QUESTION)]

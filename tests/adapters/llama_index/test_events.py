@@ -1,4 +1,4 @@
-"""LlamaIndex's instrumentation and callbacks: once a call, with the tokens of whoever answered, failovers included."""
+"""LlamaIndex's instrumentation and callbacks: once per call, with the tokens of the target that answered."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,18 +13,18 @@ from llama_index.core.tools import FunctionTool
 from llama_index.llms.hotspare import Hotspare
 from llama_index.llms.openai import OpenAI
 
-from tests.support.llama_index import Seen
+from tests.support.llama_index import EventRecorder
 
 QUESTION = "What is a hot spare?"
 MESSAGES = [ChatMessage(role="user", content=QUESTION)]
 Outage = Callable[..., None]
-Native = Callable[..., OpenAI]
+MakeLLM = Callable[..., OpenAI]
 
 
 @pytest.fixture
-def seen() -> Iterator[Seen]:
-    """Every event that the dispatcher tells."""
-    handler, root = Seen(events=[]), get_dispatcher()
+def seen() -> Iterator[EventRecorder]:
+    """Every event of the dispatcher."""
+    handler, root = EventRecorder(events=[]), get_dispatcher()
     root.add_event_handler(handler)
     yield handler
     root.event_handlers.remove(handler)
@@ -32,7 +32,7 @@ def seen() -> Iterator[Seen]:
 
 @pytest.fixture
 def spans() -> Iterator[SimpleSpanHandler]:
-    """Every span that the dispatcher opens."""
+    """Every span of the dispatcher."""
     handler, root = SimpleSpanHandler(), get_dispatcher()
     root.add_span_handler(handler)
     yield handler
@@ -40,16 +40,16 @@ def spans() -> Iterator[SimpleSpanHandler]:
 
 
 def counted(pool: Pool) -> tuple[Hotspare, TokenCountingHandler]:
-    """An LLM whose tokens are counted; its tokenizer would be wrong on purpose."""
+    """An LLM whose tokens are counted, with a tokenizer that is wrong on purpose."""
     handler = TokenCountingHandler(tokenizer=lambda text: [0] * 1000)
     return Hotspare(pool=pool, callback_manager=CallbackManager([handler])), handler
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("dead", ["", "a", "ab"])
-async def test_one_start_and_one_end_a_call(llm: Hotspare, outage: Outage, seen: Seen, dead: str) -> None:
+@pytest.mark.parametrize("down", ["", "a", "ab"])
+async def test_one_start_and_one_end_per_call(llm: Hotspare, outage: Outage, seen: EventRecorder, down: str) -> None:
     """Whole answers and streams, sync and async, with no, one and two failovers."""
-    for endpoint in dead:
+    for endpoint in down:
         outage(endpoint)
     llm.chat(MESSAGES)
     await llm.achat(MESSAGES)
@@ -63,10 +63,10 @@ async def test_one_start_and_one_end_a_call(llm: Hotspare, outage: Outage, seen:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("dead", ["", "a", "ab"])
-async def test_completions_fire_no_chat_events(llm: Hotspare, outage: Outage, seen: Seen, dead: str) -> None:
-    """`complete` is not the decorated `chat` in disguise: nothing is told twice."""
-    for endpoint in dead:
+@pytest.mark.parametrize("down", ["", "a", "ab"])
+async def test_completions_fire_no_chat_events(llm: Hotspare, outage: Outage, seen: EventRecorder, down: str) -> None:
+    """`complete` does not call the decorated `chat`, so no event is fired twice."""
+    for endpoint in down:
         outage(endpoint)
     llm.complete(QUESTION)
     await llm.acomplete(QUESTION)
@@ -78,10 +78,10 @@ async def test_completions_fire_no_chat_events(llm: Hotspare, outage: Outage, se
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("dead", ["", "a", "ab"])
-async def test_one_span_a_call(llm: Hotspare, outage: Outage, spans: SimpleSpanHandler, dead: str) -> None:
-    """However many targets were asked, the trace shows the call once."""
-    for endpoint in dead:
+@pytest.mark.parametrize("down", ["", "a", "ab"])
+async def test_one_span_per_call(llm: Hotspare, outage: Outage, spans: SimpleSpanHandler, down: str) -> None:
+    """The trace shows the call once, however many targets were called."""
+    for endpoint in down:
         outage(endpoint)
     llm.chat(MESSAGES)
     await llm.achat(MESSAGES)
@@ -93,10 +93,10 @@ async def test_one_span_a_call(llm: Hotspare, outage: Outage, spans: SimpleSpanH
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("dead", "wire_tokens"), [("", 5), ("a", 5), ("ab", 5)])
-async def test_token_counting_handler(pool: Pool, outage: Outage, dead: str, wire_tokens: int) -> None:
-    """The provider's own numbers are counted, once a call, for every form, and never the tokenizer's guess."""
-    for endpoint in dead:
+@pytest.mark.parametrize("down", ["", "a", "ab"])
+async def test_token_counting_handler(pool: Pool, outage: Outage, down: str) -> None:
+    """The provider's own numbers are counted, once per call, in every method; the tokenizer is not used."""
+    for endpoint in down:
         outage(endpoint)
     llm, handler = counted(pool)
     reply = llm.chat(MESSAGES)
@@ -115,7 +115,7 @@ async def test_token_counting_handler(pool: Pool, outage: Outage, dead: str, wir
 
 
 def test_tokens_of_a_stream_that_was_continued(pool: Pool, outage: Outage) -> None:
-    """After a break in the middle, the counts are those of the target that finished."""
+    """After a break, the counts are those of the target that finished."""
     outage("a", kind="cut", at=20)
     llm, handler = counted(pool)
     last = list(llm.stream_chat(MESSAGES))[-1]
@@ -125,14 +125,14 @@ def test_tokens_of_a_stream_that_was_continued(pool: Pool, outage: Outage) -> No
 
 
 def test_an_answer_without_usage_is_counted_by_the_tokenizer(provider: Provider, pool: Pool) -> None:
-    """Providers that tell none leave LlamaIndex its own estimate, and raise nothing."""
+    """Where the provider reports no usage, LlamaIndex's own estimate applies and nothing raises."""
     provider.fault("a", "no_usage")
     llm, handler = counted(pool)
     llm.chat(MESSAGES)
     assert handler.llm_token_counts[0].completion_token_count == 1000
 
 
-def test_a_failed_call_ends_with_its_exception(provider: Provider, llm: Hotspare, seen: Seen) -> None:
+def test_a_failed_call_ends_with_its_exception(provider: Provider, llm: Hotspare, seen: EventRecorder) -> None:
     """One start, one dropped span, no end."""
     provider.fault([*"abc"], "status", status=503)
     with pytest.raises(AllTargetsFailed):
@@ -141,7 +141,7 @@ def test_a_failed_call_ends_with_its_exception(provider: Provider, llm: Hotspare
     assert (count["LLMChatStartEvent"], count["SpanDropEvent"], count["LLMChatEndEvent"]) == (1, 1, 0)
 
 
-def test_structured_prediction_counts_once(llm: Hotspare, outage: Outage, seen: Seen) -> None:
+def test_structured_prediction_counts_once(llm: Hotspare, outage: Outage, seen: EventRecorder) -> None:
     """`predict_and_call` with a failover inside is one chat."""
     outage("a")
 
@@ -153,9 +153,9 @@ def test_structured_prediction_counts_once(llm: Hotspare, outage: Outage, seen: 
     assert (seen.count()["LLMChatStartEvent"], seen.count()["LLMChatEndEvent"]) == (1, 1)
 
 
-def test_events_hold_no_key(provider: Provider, seen: Seen, native: Native) -> None:
-    """Neither the pool's keys nor those of native members come into a trace."""
-    llm = Hotspare(llms=[native(name, key=f"test-secret-{name}") for name in "ab"])
+def test_events_hold_no_key(provider: Provider, seen: EventRecorder, openai_llm: MakeLLM) -> None:
+    """Neither the pool's keys nor those of LlamaIndex LLMs appear in events."""
+    llm = Hotspare(llms=[openai_llm(name, key=f"test-secret-{name}") for name in "ab"])
     provider.fault("a", "status", status=401)
     llm.chat(MESSAGES)
     list(llm.stream_chat(MESSAGES))
@@ -166,14 +166,15 @@ def test_events_hold_no_key(provider: Provider, seen: Seen, native: Native) -> N
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("dead", ["", "a"])
-async def test_native_members_fire_nothing_of_their_own(
-    over_natives: Callable[..., Hotspare], outage: Outage, seen: Seen, dead: str
+@pytest.mark.parametrize("down", ["", "a"])
+async def test_llms_fire_no_events_of_their_own(
+    over_llms: Callable[..., Hotspare], outage: Outage, seen: EventRecorder, down: str
 ) -> None:
-    """Members' own decorators stay silent: one start and one end a call, and one progress a piece."""
-    for endpoint in dead:
+    """LlamaIndex LLMs are called without their decorators: one start and one end per call, one progress event per
+    chunk."""
+    for endpoint in down:
         outage(endpoint)
-    llm = over_natives("ab")
+    llm = over_llms("ab")
     llm.chat(MESSAGES)
     await llm.achat(MESSAGES)
     pieces = len(list(llm.stream_chat(MESSAGES))) + len([r async for r in await llm.astream_chat(MESSAGES)])
@@ -182,8 +183,8 @@ async def test_native_members_fire_nothing_of_their_own(
     assert count["LLMChatInProgressEvent"] == pieces
 
 
-def test_a_users_handler_that_raises_is_no_outage(pool: Pool) -> None:
-    """A token budget's error reaches the user, and no target is blamed for it."""
+def test_an_error_of_a_users_handler_is_not_a_failure(pool: Pool) -> None:
+    """A token budget's error reaches the user, and no target's health changes."""
     handler = TokenCountingHandler(token_budget=1)
     llm = Hotspare(pool=pool, callback_manager=CallbackManager([handler]))
     with pytest.raises(ValueError, match="Token budget exceeded"):

@@ -1,4 +1,4 @@
-"""An LLM's life: how it is built, copied, stored, used from loops and threads, cancelled and left early."""
+"""How an LLM is built, copied and stored, used from event loops and threads, cancelled and closed early."""
 
 import asyncio
 import copy
@@ -23,7 +23,7 @@ from tests.support.llama_index import provider_sees
 QUESTION = "What is a hot spare?"
 MESSAGES = [ChatMessage(role="user", content=QUESTION)]
 Outage = Callable[..., None]
-Native = Callable[..., OpenAI]
+MakeLLM = Callable[..., OpenAI]
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def config(provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 # --- building ------------------------------------------------------------------------------------------------------
 
 
-def test_four_ways_to_build_one(provider: Provider, pool: Pool, config: Path, native: Native) -> None:
-    """A pool, targets, a configuration and native LLMs; each answers."""
+def test_four_ways_to_build_one(provider: Provider, pool: Pool, config: Path, openai_llm: MakeLLM) -> None:
+    """A pool, targets, a configuration and LlamaIndex LLMs each give a working LLM."""
     target = Target("openai/gpt-4.1", base_url=provider.base_url("a"), api_key=KEY)
     built = [
         Hotspare(pool=pool),
@@ -51,8 +51,8 @@ def test_four_ways_to_build_one(provider: Provider, pool: Pool, config: Path, na
         Hotspare(targets=[target]),
         Hotspare(config=config),
         Hotspare(config={"targets": [{"id": "openai/gpt-4.1", "base_url": provider.base_url("a"), "api_key": KEY}]}),
-        Hotspare(llms=[native("a")]),
-        Hotspare(llms=[native("a"), target], policy=Policy(deadline=9)),
+        Hotspare(llms=[openai_llm("a")]),
+        Hotspare(llms=[openai_llm("a"), target], policy=Policy(deadline=9)),
     ]
     assert [llm.complete(QUESTION).text for llm in built] == [answer(QUESTION)] * len(built)
     assert built[-1].pool.policy.deadline == 9
@@ -62,17 +62,17 @@ def test_four_ways_to_build_one(provider: Provider, pool: Pool, config: Path, na
 
 
 @pytest.mark.parametrize("given", [{}, {"targets": [], "llms": []}])
-def test_exactly_one_of_them(given: dict[str, list[object]]) -> None:
-    """None, or two, is an error that shows what to write."""
+def test_exactly_one_source_is_required(given: dict[str, list[object]]) -> None:
+    """With none or two, the error shows what to write."""
     with pytest.raises(ConfigError, match="exactly one of pool="):
         Hotspare(**given)  # type: ignore[arg-type]
 
 
 def test_mistakes_are_named_when_it_is_built(pool: Pool) -> None:
-    """An unknown route, no members, members that are none."""
+    """An unknown route, a policy beside a pool, no targets, and values that are not LLMs."""
     with pytest.raises(RequestError, match="'nowhere' is no route"):
         Hotspare(pool=pool, model="nowhere")
-    with pytest.raises(ConfigError, match=r"policy: .* must stand in the pool itself"):
+    with pytest.raises(ConfigError, match="policy: cannot be combined with pool"):
         Hotspare(pool=pool, policy=Policy())
     with pytest.raises(ConfigError, match=r"targets"):
         Hotspare(targets=[])
@@ -80,12 +80,15 @@ def test_mistakes_are_named_when_it_is_built(pool: Pool) -> None:
         Hotspare(llms=[])
     with pytest.raises(ConfigError, match=r"llms\[0\]: 'str' must be a LlamaIndex LLM"):
         Hotspare(llms=["gpt-4.1"])  # type: ignore[list-item]
-    with pytest.raises(ConfigError, match=r"llms\[0\]: 'OpenAI' has no metadata.*Unknown model"):
+    with pytest.raises(
+        ConfigError, match=r"llms\[0\]: 'OpenAI' cannot be used, because its metadata raises: .*Unknown model"
+    ):
         Hotspare(llms=[OpenAI(model="gpt-unheard-of", api_key=KEY)])
 
 
-def test_metadata_tells_the_truth_of_the_route(provider: Provider) -> None:
-    """The smallest window of what may answer, function calling only if all can; everything can be overruled."""
+def test_metadata_of_a_route(provider: Provider) -> None:
+    """The smallest window of the targets that may answer; function calling only if all support it; all can be
+    overridden."""
     targets = [
         Target("openai/gpt-4.1", name="large", context_window=100_000, api_key=KEY),
         Target("openai/gpt-4.1-mini", name="small", context_window=20_000, api_key=KEY, missing=frozenset({"tools"})),
@@ -106,14 +109,14 @@ def test_metadata_tells_the_truth_of_the_route(provider: Provider) -> None:
 
 
 def test_copies_share_the_pool(llm: Hotspare) -> None:
-    """LlamaIndex copies LLMs freely; health stays one picture."""
+    """LlamaIndex copies LLMs often; the health of the targets is shared."""
     for twin in (copy.copy(llm), copy.deepcopy(llm), llm.model_copy(), llm.model_copy(deep=True)):
         assert twin.pool is llm.pool
         assert twin.complete(QUESTION).text == answer(QUESTION)
 
 
 def test_stored_without_secrets_and_rebuilt(config: Path) -> None:
-    """`to_dict`, `to_json`, `repr` and pickles hold the file's path and no key; the rebuilt one answers."""
+    """`to_dict`, `to_json`, `repr` and pickles hold the file's path and no key; the rebuilt LLM answers."""
     llm = Hotspare(config=config, temperature=0.5, max_tokens=100)
     stored = [json.dumps(llm.to_dict(), default=str), llm.to_json(), repr(llm), str(llm), repr(pickle.dumps(llm))]
     assert not [text for text in stored if "test-hidden" in text]
@@ -127,11 +130,11 @@ def test_stored_without_secrets_and_rebuilt(config: Path) -> None:
         rebuilt.pool.close()
 
 
-def test_without_a_file_it_is_rebuilt_around_a_pool(pool: Pool, native: Native) -> None:
-    """A pool, targets or native LLMs are not stored; `from_dict` takes them again, and pickling says so."""
+def test_without_a_file_it_is_rebuilt_with_a_pool(pool: Pool, openai_llm: MakeLLM) -> None:
+    """A pool, targets and LlamaIndex LLMs are not stored: `from_dict` takes a pool, and pickling raises."""
     for llm in (
         Hotspare(pool=pool, model="b"),
-        Hotspare(llms=[native("a", key="test-hidden")]),
+        Hotspare(llms=[openai_llm("a", key="test-hidden")]),
         Hotspare(config={"targets": [{"id": "ollama/x"}]}),
     ):
         assert "test-hidden" not in llm.to_json() + repr(llm)
@@ -143,7 +146,7 @@ def test_without_a_file_it_is_rebuilt_around_a_pool(pool: Pool, native: Native) 
 
 
 def test_settings_and_resolve_llm_keep_it(llm: Hotspare) -> None:
-    """LlamaIndex hands the same object on."""
+    """LlamaIndex passes the same object on."""
     assert resolve_llm(llm) is llm
     Settings.llm = llm
     assert Settings.llm is llm
@@ -152,11 +155,11 @@ def test_settings_and_resolve_llm_keep_it(llm: Hotspare) -> None:
 # --- loops and threads ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["targets", "native"])
-def test_two_event_loops_one_after_another(llm: Hotspare, over_natives: Callable[..., Hotspare], kind: str) -> None:
-    """As scripts and notebooks do it: every `asyncio.run` answers, and no target is blamed for a closed loop."""
-    if kind == "native":
-        llm = over_natives("a")
+@pytest.mark.parametrize("kind", ["targets", "llms"])
+def test_two_event_loops_one_after_another(llm: Hotspare, over_llms: Callable[..., Hotspare], kind: str) -> None:
+    """As in scripts and notebooks, every `asyncio.run` answers, and a closed loop does not change a target's health."""
+    if kind == "llms":
+        llm = over_llms("a")
 
     async def ask() -> str:
         whole = await llm.acomplete(QUESTION)
@@ -169,13 +172,11 @@ def test_two_event_loops_one_after_another(llm: Hotspare, over_natives: Callable
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("kind", ["targets", "native"])
-async def test_sync_calls_inside_a_running_loop(
-    llm: Hotspare, over_natives: Callable[..., Hotspare], kind: str
-) -> None:
-    """A notebook's cell is inside a loop; the sync forms work there, and async ones beside them."""
-    if kind == "native":
-        llm = over_natives("a")
+@pytest.mark.parametrize("kind", ["targets", "llms"])
+async def test_sync_calls_inside_a_running_loop(llm: Hotspare, over_llms: Callable[..., Hotspare], kind: str) -> None:
+    """As in a notebook's cell, sync methods work inside a running loop, and async ones beside them."""
+    if kind == "llms":
+        llm = over_llms("a")
     assert llm.complete(QUESTION).text == answer(QUESTION)
     assert list(llm.stream_chat(MESSAGES))[-1].message.content == answer(QUESTION)
     assert (await llm.acomplete(QUESTION)).text == answer(QUESTION)
@@ -192,7 +193,7 @@ def test_a_stream_is_read_in_another_thread(llm: Hotspare) -> None:
 
 @pytest.mark.anyio
 async def test_many_at_once(llm: Hotspare, outage: Outage) -> None:
-    """Thirty concurrent calls while `a` dies: all answered, each with its own answer."""
+    """Thirty concurrent calls while `a` fails: each gets its own answer."""
     outage("a", after=10)
     texts: dict[int, str] = {}
 
@@ -205,54 +206,55 @@ async def test_many_at_once(llm: Hotspare, outage: Outage) -> None:
     assert texts == {number: answer(f"{QUESTION} {number}") for number in range(30)}
 
 
-class Turnstile:
-    """Counts who wants to pass, as LlamaIndex's rate limiters do."""
+class CountingLimiter:
+    """A rate limiter that counts how often it is acquired."""
 
     def __init__(self) -> None:
-        self.passed = 0
+        self.acquired = 0
 
     def acquire(self) -> None:
-        """One more."""
-        self.passed += 1
+        """Count one."""
+        self.acquired += 1
 
     async def async_acquire(self) -> None:
-        """One more."""
-        self.passed += 1
+        """Count one."""
+        self.acquired += 1
 
 
 @pytest.mark.anyio
-async def test_rate_limiters_are_asked_once_a_call(pool: Pool, over_natives: Callable[..., Hotspare]) -> None:
-    """Hotspare's own by LlamaIndex, a member's by hotspare, once for each request to it."""
-    own, members = Turnstile(), Turnstile()
-    for llm in (Hotspare(pool=pool, rate_limiter=own), over_natives("a", rate_limiter=members)):
+async def test_rate_limiters_are_acquired_once_per_call(pool: Pool, over_llms: Callable[..., Hotspare]) -> None:
+    """Hotspare's own by LlamaIndex, an LLM's own by hotspare."""
+    own, inner = CountingLimiter(), CountingLimiter()
+    for llm in (Hotspare(pool=pool, rate_limiter=own), over_llms("a", rate_limiter=inner)):
         llm.complete(QUESTION)
         await llm.acomplete(QUESTION)
         list(llm.stream_complete(QUESTION))
         _ = [r async for r in await llm.astream_complete(QUESTION)]
-    assert (own.passed, members.passed) == (4, 4)
+    assert (own.acquired, inner.acquired) == (4, 4)
 
 
-# --- leaving early -------------------------------------------------------------------------------------------------
+# --- closing early -------------------------------------------------------------------------------------------------
 
 
-def _nobody_is_blamed(llm: Hotspare) -> None:
+def assert_neutral(llm: Hotspare) -> None:
+    """No permit is open, and `a` has no failure."""
     health = llm.pool.health()
-    assert health.attempts == 0
+    assert health.in_flight == 0
     assert health["a"].failures == 0
 
 
 def test_closing_a_sync_stream(provider: Provider, llm: Hotspare) -> None:
-    """`close()` gives the permit back and ends the connection."""
+    """`close()` returns the permit and closes the connection."""
     provider.fault("a", "latency", gap=0.02)
     responses = llm.stream_chat([ChatMessage(role="user", content="tokens=2000")])
     next(responses)
     responses.close()
     anyio.run(provider_sees, provider, "client_disconnects")
-    _nobody_is_blamed(llm)
+    assert_neutral(llm)
 
 
 @pytest.mark.anyio
-async def test_leaving_an_async_stream(provider: Provider, llm: Hotspare) -> None:
+async def test_closing_an_async_stream(provider: Provider, llm: Hotspare) -> None:
     """`break` and `aclose()` do the same."""
     provider.fault("a", "latency", gap=0.02)
     responses = await llm.astream_chat([ChatMessage(role="user", content="tokens=2000")])
@@ -260,12 +262,12 @@ async def test_leaving_an_async_stream(provider: Provider, llm: Hotspare) -> Non
         break
     await responses.aclose()
     await provider_sees(provider, "client_disconnects")  # LlamaIndex closes what it wraps in a task of its own
-    _nobody_is_blamed(llm)
+    assert_neutral(llm)
 
 
 @pytest.mark.anyio
 async def test_cancelling_an_async_call(provider: Provider, llm: Hotspare) -> None:
-    """Cancellation is the caller's own: it is raised, and no health is touched."""
+    """CancelledError is raised, and no target's health changes."""
     provider.fault("a", "blackhole")
     task = asyncio.create_task(llm.achat(MESSAGES))
     await provider_sees(provider, "requests")
@@ -273,4 +275,4 @@ async def test_cancelling_an_async_call(provider: Provider, llm: Hotspare) -> No
     with pytest.raises(asyncio.CancelledError):
         await task
     await provider_sees(provider, "client_disconnects")
-    _nobody_is_blamed(llm)
+    assert_neutral(llm)

@@ -1,4 +1,4 @@
-"""Structured prediction in all its forms, with the tool demanded and the system prompt kept, through outages."""
+"""Structured prediction in all its methods, with the tool required and the system prompt kept, through outages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,45 +24,45 @@ class City(BaseModel):
     sights: list[str]
 
 
-ASKED = "Tell me about harbours."
+PROMPT = "Tell me about harbours."
 
 
 def about() -> PromptTemplate:
-    """A prompt of its own for every call: LlamaIndex's text program leaves its parser on the one it gets."""
+    """A new prompt for every call: LlamaIndex's text program sets its parser on the prompt that it gets."""
     return PromptTemplate("Tell me about {topic}.")
 
 
-def expected(prompt: str = ASKED) -> City:
-    """What the embedded provider writes for this prompt: a pure function of both."""
+def expected(prompt: str = PROMPT) -> City:
+    """The object that the embedded provider writes for this prompt."""
     return City(**sample(City.model_json_schema(), f"{prompt}#City#0"))
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("dead", ["", "a", "ab"])
-async def test_structured_predict(llm: Hotspare, outage: Outage, dead: str) -> None:
-    """The whole forms give the object, whoever answers."""
-    for endpoint in dead:
+@pytest.mark.parametrize("down", ["", "a", "ab"])
+async def test_structured_predict(llm: Hotspare, outage: Outage, down: str) -> None:
+    """The whole methods return the object, whichever target answers."""
+    for endpoint in down:
         outage(endpoint)
     assert llm.structured_predict(City, about(), topic="harbours") == expected()
     assert await llm.astructured_predict(City, about(), topic="harbours") == expected()
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("dead", ["", "a", "ab"])
-async def test_streaming_structured_predict(llm: Hotspare, outage: Outage, dead: str) -> None:
-    """The object grows field by field, and the last one is whole: the tool is demanded in streams too."""
-    for endpoint in dead:
+@pytest.mark.parametrize("down", ["", "a", "ab"])
+async def test_streaming_structured_predict(llm: Hotspare, outage: Outage, down: str) -> None:
+    """The object grows field by field and the last one is whole: the tool is required in streams too."""
+    for endpoint in down:
         outage(endpoint)
     grown = list(llm.stream_structured_predict(City, about(), topic="harbours"))
     assert grown[-1] == expected()
     partly = [one for one in grown if one.name and getattr(one, "sights", None) is None]  # type: ignore[union-attr]
-    assert partly or dead == "ab"  # Gemini's calls come whole
+    assert partly or down == "ab"  # Gemini's calls come whole
     agrown = [one async for one in await llm.astream_structured_predict(City, about(), topic="harbours")]
     assert agrown[-1] == expected()
 
 
 def test_the_outage_begins_between_two_predictions(provider: Provider, llm: Hotspare, outage: Outage) -> None:
-    """One run, healthy at first."""
+    """The first prediction is answered by `a`, the others by `b`."""
     outage("a", after=1)
     assert [llm.structured_predict(City, about(), topic="harbours") for _ in range(2)] == [expected()] * 2
     assert list(llm.stream_structured_predict(City, about(), topic="harbours"))[-1] == expected()
@@ -71,21 +71,21 @@ def test_the_outage_begins_between_two_predictions(provider: Provider, llm: Hots
 
 @pytest.mark.anyio
 async def test_as_structured_llm(llm: Hotspare, outage: Outage) -> None:
-    """Chat, stream and their async forms; `raw` is the object."""
+    """Chat, stream and their async methods; `raw` is the object."""
     structured = llm.as_structured_llm(City)
     outage("a", after=1)
-    messages = [ChatMessage(role="user", content=ASKED)]
+    messages = [ChatMessage(role="user", content=PROMPT)]
     assert structured.chat(messages).raw == expected()
     assert (await structured.achat(messages)).raw == expected()
     assert list(structured.stream_chat(messages))[-1].raw == expected()
     assert [r async for r in await structured.astream_chat(messages)][-1].raw == expected()
-    assert structured.complete(ASKED).raw == expected()
+    assert structured.complete(PROMPT).raw == expected()
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("form", ["predict", "apredict", "stream", "astream"])
 async def test_the_system_prompt_is_kept(provider: Provider, pool: Pool, form: str) -> None:
-    """All four forms send it, the async one that LlamaIndex forgets included; exactly once; braces survive."""
+    """All four methods send it exactly once, including the async one in which LlamaIndex drops it; braces survive."""
     llm = Hotspare(pool=pool, system_prompt="Answer in {Korean}.")
     prompt = ChatPromptTemplate([ChatMessage(role="user", content="Tell me about {topic}.")])
     if form == "predict":
@@ -102,15 +102,15 @@ async def test_the_system_prompt_is_kept(provider: Provider, pool: Pool, form: s
     assert provider.recorded_requests("a")[0]["body"]["tool_choice"] == "required"
 
 
-def test_a_call_that_breaks_mid_stream_is_raised(provider: Provider, llm: Hotspare) -> None:
-    """Half a tool call is never continued by another model, and never passed off as an object."""
+def test_a_broken_tool_call_raises(provider: Provider, llm: Hotspare) -> None:
+    """Half a tool call is neither continued by another model nor returned as an object."""
     provider.fault("a", "cut", at=3)
     with pytest.raises(Exception, match="broke after its first content"):
         list(llm.stream_structured_predict(City, about(), topic="harbours"))
 
 
 def test_text_mode_without_tools(provider: Provider) -> None:
-    """A pool that cannot call functions falls back to text and parsing, as LlamaIndex does by metadata."""
+    """A pool without function calling uses text and parsing, as LlamaIndex chooses by metadata."""
     targets = [
         Target("openai/gpt-4.1", name=name, base_url=provider.base_url(name), api_key=KEY, missing=frozenset({"tools"}))
         for name in "ab"
@@ -125,7 +125,7 @@ def test_text_mode_without_tools(provider: Provider) -> None:
 
 
 def test_function_mode_can_be_forced(provider: Provider, pool: Pool) -> None:
-    """`pydantic_program_mode` is honoured as everywhere in LlamaIndex."""
+    """`pydantic_program_mode` overrides the choice."""
     llm = Hotspare(pool=pool, pydantic_program_mode=PydanticProgramMode.FUNCTION)
     assert llm.structured_predict(City, about(), topic="harbours") == expected()
     text = Hotspare(pool=pool, pydantic_program_mode=PydanticProgramMode.LLM)
@@ -133,8 +133,8 @@ def test_function_mode_can_be_forced(provider: Provider, pool: Pool) -> None:
         text.structured_predict(City, about(), topic="harbours")
 
 
-def test_llm_kwargs_reach_the_wire(provider: Provider, llm: Hotspare) -> None:
-    """What LlamaIndex hands through `llm_kwargs` is sent."""
+def test_llm_kwargs_reach_the_provider(provider: Provider, llm: Hotspare) -> None:
+    """LlamaIndex's `llm_kwargs` are sent."""
     options: dict[str, Any] = {"temperature": 0.25, "model": "a"}
     llm.structured_predict(City, about(), llm_kwargs=options, topic="harbours")
     assert provider.recorded_requests("a")[0]["body"]["temperature"] == 0.25

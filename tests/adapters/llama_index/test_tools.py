@@ -1,4 +1,4 @@
-"""Tools: offered, called in parallel or one at a time, demanded, streamed; and their history, whoever wrote it."""
+"""Tools: parallel calls, single calls, required calls, streams, and histories of other integrations."""
 
 import json
 from collections.abc import Callable
@@ -17,10 +17,10 @@ from tests.support.llama_index import ADD, WEATHER, calls_of
 Outage = Callable[..., None]
 
 
-@pytest.mark.parametrize("dead", ["", "a", "ab"])
-def test_parallel_calls(llm: Hotspare, outage: Outage, dead: str) -> None:
-    """Two calls as two blocks with dict arguments, in OpenAI's words beside them, and as selections."""
-    for endpoint in dead:
+@pytest.mark.parametrize("down", ["", "a", "ab"])
+def test_parallel_calls(llm: Hotspare, outage: Outage, down: str) -> None:
+    """Two calls as blocks with dict arguments, in OpenAI's shape in `additional_kwargs`, and as selections."""
+    for endpoint in down:
         outage(endpoint)
     response = llm.chat_with_tools([ADD, WEATHER], "call add and call weather", allow_parallel_tool_calls=True)
     assert [call.tool_name for call in calls_of(response)] == ["add", "weather"]
@@ -36,10 +36,11 @@ def test_parallel_calls(llm: Hotspare, outage: Outage, dead: str) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("dead", ["", "a", "ab"])
-async def test_not_parallel_is_one_call_everywhere(llm: Hotspare, outage: Outage, dead: str) -> None:
-    """LlamaIndex's default is one call; providers that cannot be told so are asked all the same, and cut to one."""
-    for endpoint in dead:
+@pytest.mark.parametrize("down", ["", "a", "ab"])
+async def test_not_parallel_is_one_call_everywhere(llm: Hotspare, outage: Outage, down: str) -> None:
+    """One call is LlamaIndex's default. A provider that cannot be restricted is called too, and its further calls are
+    removed."""
+    for endpoint in down:
         outage(endpoint)
     history = [ChatMessage(role="user", content="call add twice")]
     whole = [
@@ -54,7 +55,7 @@ async def test_not_parallel_is_one_call_everywhere(llm: Hotspare, outage: Outage
 
 
 def test_streamed_calls_grow(llm: Hotspare) -> None:
-    """Every piece can be read as a tool call so far; delta stays empty; the last one is whole."""
+    """Every chunk can be read as the tool call so far; delta stays empty; the last one is whole."""
     pieces = list(llm.stream_chat_with_tools([WEATHER], "call weather", allow_parallel_tool_calls=True))
     assert all(piece.delta == "" for piece in pieces)
     seen = [llm.get_tool_calls_from_response(piece, error_on_no_tool_call=False) for piece in pieces]
@@ -76,27 +77,28 @@ def test_streamed_calls_grow(llm: Hotspare) -> None:
     ],
 )  # fmt: skip
 def test_tool_choice(provider: Provider, llm: Hotspare, given: dict[str, Any], sent: Any) -> None:
-    """Required, none and a tool by name, in LlamaIndex's words or the providers'; None never overrules `tool_required`."""
+    """Required, none and a tool by name, in LlamaIndex's or a provider's form; None does not override
+    `tool_required`."""
     llm.chat_with_tools([ADD], "hello", **given)
     assert provider.recorded_requests("a")[0]["body"]["tool_choice"] == sent
 
 
-def test_no_tools_are_no_tools(provider: Provider, llm: Hotspare) -> None:
+def test_without_tools_nothing_about_tools_is_sent(provider: Provider, llm: Hotspare) -> None:
     """An agent without tools sends neither tools nor a choice."""
     llm.chat_with_tools([], "hello", tool_choice="auto")
     assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(provider.recorded_requests("a")[0]["body"])
 
 
-def test_a_missing_call_is_an_error_where_it_is_demanded(llm: Hotspare) -> None:
-    """As LlamaIndex's own integrations say it."""
+def test_a_missing_call_is_an_error_where_it_is_required(llm: Hotspare) -> None:
+    """With the message of LlamaIndex's own integrations."""
     response = ChatResponse(message=ChatMessage(role="assistant", content="no"))
     with pytest.raises(ValueError, match="Expected at least one tool call"):
         llm.get_tool_calls_from_response(response)
     assert llm.get_tool_calls_from_response(response, error_on_no_tool_call=False) == []
 
 
-def test_a_cut_string_of_arguments_is_read_as_far_as_it_goes(llm: Hotspare) -> None:
-    """Blocks of other integrations hold strings, whole or partial, or nonsense."""
+def test_truncated_arguments_are_parsed_so_far(llm: Hotspare) -> None:
+    """Blocks of other integrations may hold strings: complete, truncated or invalid."""
     for written, read in (('{"a": 1, "b": 2}', {"a": 1, "b": 2}), ('{"city": "Seo', {"city": "Seo"}), ("nonsense", {})):
         block = ToolCallBlock(tool_call_id="call_1", tool_name="add", tool_kwargs=written)
         response = ChatResponse(message=ChatMessage(role="assistant", blocks=[block]))
@@ -110,15 +112,15 @@ def test_calls_of_older_integrations_are_read(llm: Hotspare, arguments: str, rea
     """SDK objects and dicts in `additional_kwargs`, without blocks, as in LlamaIndex's `test_openai_utils.py`."""
     function = Function(name="search", arguments=arguments)
     call = ChatCompletionMessageToolCall(id="0123", type="function", function=function)
-    for told in (call, call.model_dump()):
-        message = ChatMessage(role="assistant", content=None, additional_kwargs={"tool_calls": [told]})
+    for listed in (call, call.model_dump()):
+        message = ChatMessage(role="assistant", content=None, additional_kwargs={"tool_calls": [listed]})
         (selection,) = llm.get_tool_calls_from_response(ChatResponse(message=message))
         assert (selection.tool_id, selection.tool_name, selection.tool_kwargs) == ("0123", "search", read)
 
 
 @pytest.mark.anyio
 async def test_predict_and_call(llm: Hotspare, outage: Outage) -> None:
-    """The tool is run with the arguments that the spare wrote."""
+    """The tool runs with the arguments from the second target."""
     outage("a", after=1)
     for _ in range(2):
         ran = llm.predict_and_call([ADD], "call add")
@@ -129,14 +131,14 @@ async def test_predict_and_call(llm: Hotspare, outage: Outage) -> None:
 
 @pytest.mark.parametrize("target", "abc")
 def test_a_history_with_calls_goes_to_every_provider(provider: Provider, llm: Hotspare, target: str) -> None:
-    """What `a` called is answered by whoever comes next, and no message of the history is changed."""
-    asked = ChatMessage(role="user", content="call add and call weather")
-    called = llm.chat_with_tools([ADD, WEATHER], chat_history=[asked], allow_parallel_tool_calls=True)
+    """Each target continues the calls of `a`, and no message of the history is changed."""
+    question = ChatMessage(role="user", content="call add and call weather")
+    called = llm.chat_with_tools([ADD, WEATHER], chat_history=[question], allow_parallel_tool_calls=True)
     results = [
         ChatMessage(role="tool", content=text, additional_kwargs={"tool_call_id": call.tool_call_id})
         for call, text in zip(calls_of(called), ("42", "Sunny"), strict=True)
     ]
-    history = [asked, called.message, *results]
+    history = [question, called.message, *results]
     before = [message.model_copy(deep=True) for message in history]
     response = llm.chat_with_tools([ADD, WEATHER], chat_history=history, model=target)
     assert response.message.content == after_tools("call add and call weather", ("42", "Sunny"))
@@ -149,7 +151,7 @@ def test_a_history_with_calls_goes_to_every_provider(provider: Provider, llm: Ho
     "shape", ["blocks with text", "string arguments", "openai dicts", "function_call", "function role"]
 )
 def test_histories_of_other_integrations(llm: Hotspare, target: str, shape: str) -> None:
-    """OpenAI's blocks with string arguments, LiteLLM's dicts in `additional_kwargs`, old roles: all are understood."""
+    """String arguments in blocks, dicts in `additional_kwargs` and old roles are converted."""
     dicts = [{"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1, "b": 2}'}}]
     block = ToolCallBlock(tool_call_id="call_1", tool_name="add", tool_kwargs={"a": 1, "b": 2})
     written = block.model_copy(update={"tool_kwargs": '{"a": 1, "b": 2}'})
@@ -173,8 +175,8 @@ def test_histories_of_other_integrations(llm: Hotspare, target: str, shape: str)
     assert response.message.content == after_tools("call add", ("3",))
 
 
-def test_a_target_without_tools_is_passed_over(provider: Provider, pool: Pool) -> None:
-    """`is_function_calling_model` can be overruled; the pool then asks those that can."""
+def test_is_function_calling_model_can_be_overridden(provider: Provider, pool: Pool) -> None:
+    """The metadata says so, and tools are still sent."""
     llm = Hotspare(pool=pool, is_function_calling_model=False)
     assert isinstance(llm, FunctionCallingLLM)
     assert not llm.metadata.is_function_calling_model

@@ -1,32 +1,32 @@
-"""hotspare for LangChain: `ChatHotspare`, a chat model that stays up while providers fail."""
+"""hotspare for LangChain: `ChatHotspare`, a chat model that fails over between the targets of a pool."""
 
 from hotspare import __version__
 
-from langchain_hotspare.chat import ChatHotspare
+from langchain_hotspare.chat_models import ChatHotspare
 from langchain_hotspare.errors import (
-    PromptTooLong,
+    ContextLengthExceeded,
     RequestInvalid,
-    RequestRefused,
+    RequestRejected,
     StreamBroken,
-    TargetsDenied,
-    TargetsGone,
-    TargetsThrottled,
+    TargetsNotFound,
+    TargetsRateLimited,
     TargetsTimedOut,
+    TargetsUnauthorized,
     TargetsUnavailable,
     TargetsUnreachable,
 )
-from langchain_hotspare.members import target_of
+from langchain_hotspare.targets import target_of
 
 __all__ = [
     "ChatHotspare",
-    "PromptTooLong",
+    "ContextLengthExceeded",
     "RequestInvalid",
-    "RequestRefused",
+    "RequestRejected",
     "StreamBroken",
-    "TargetsDenied",
-    "TargetsGone",
-    "TargetsThrottled",
+    "TargetsNotFound",
+    "TargetsRateLimited",
     "TargetsTimedOut",
+    "TargetsUnauthorized",
     "TargetsUnavailable",
     "TargetsUnreachable",
     "__version__",

@@ -1,17 +1,17 @@
-"""hotspare's errors as LangChain's: each is both, so `except AllTargetsFailed` and `except ModelError` see it.
+"""hotspare's errors as LangChain's: each class is both, so `except AllTargetsFailed` and `except ModelError` catch it.
 
 ::
 
-    AllTargetsFailed + ModelError      every attempt is inside, in `.attempts`; `.retry_after` says when to come back
-    ├── TargetsUnavailable             ModelAPIError          5xx, broken answers, several reasons, or everybody rests
-    ├── TargetsUnreachable             ModelConnectionError   no connection to any of them
-    ├── TargetsTimedOut                ModelTimeoutError      none answered in its time
-    ├── TargetsThrottled               ModelRateLimitError    429 from all
-    ├── TargetsDenied                  ModelAuthenticationError  keys refused, quotas and credit used up
-    ├── TargetsGone                    ModelNotFoundError     the models do not exist
-    ├── PromptTooLong                  ContextOverflowError   no target has a window that is large enough
-    └── RequestRefused                 ModelInvalidRequestError  the request is wrong, or was refused by a filter
-    StreamInterrupted + ModelAPIError  StreamBroken: a stream broke after its first content; `.text` is what came
+    AllTargetsFailed + ModelError      `.attempts` lists every attempt; `.retry_after`: seconds until a retry makes sense
+    ├── TargetsUnavailable             ModelAPIError             5xx, invalid answers, mixed failures, no target available
+    ├── TargetsUnreachable             ModelConnectionError      no connection to any target
+    ├── TargetsTimedOut                ModelTimeoutError         no target answered in time
+    ├── TargetsRateLimited             ModelRateLimitError       429 from every target
+    ├── TargetsUnauthorized            ModelAuthenticationError  keys rejected, quotas or credit used up
+    ├── TargetsNotFound                ModelNotFoundError        the models do not exist
+    ├── ContextLengthExceeded          ContextOverflowError      the prompt exceeds every context window
+    └── RequestRejected                ModelInvalidRequestError  an invalid request, or rejected by a content filter
+    StreamInterrupted + ModelAPIError  StreamBroken: the stream broke after its first content; `.text` is the text so far
     RequestError + ModelInvalidRequestError  RequestInvalid: nothing was sent
 """
 
@@ -34,7 +34,7 @@ from langchain_core.exceptions import (
 
 
 class TargetsUnavailable(AllTargetsFailed, ModelAPIError):
-    """The targets failed on their side, or all of them rest. Worth trying later."""
+    """The targets failed, or none was available. A later retry may succeed."""
 
 
 class TargetsUnreachable(AllTargetsFailed, ModelConnectionError):
@@ -42,64 +42,65 @@ class TargetsUnreachable(AllTargetsFailed, ModelConnectionError):
 
 
 class TargetsTimedOut(AllTargetsFailed, ModelTimeoutError):
-    """No target answered in its time."""
+    """No target answered in time."""
 
 
-class TargetsThrottled(AllTargetsFailed, ModelRateLimitError):
-    """Every target said 429; `.retry_after` is when to come back."""
+class TargetsRateLimited(AllTargetsFailed, ModelRateLimitError):
+    """Every target answered 429. `.retry_after`: seconds until a retry makes sense."""
 
 
-class TargetsDenied(AllTargetsFailed, ModelAuthenticationError):
-    """Keys were refused, or quotas and credit are used up: a human has to act."""
+class TargetsUnauthorized(AllTargetsFailed, ModelAuthenticationError):
+    """Keys were rejected, or quotas or credit are used up: an operator has to act."""
 
 
-class TargetsGone(AllTargetsFailed, ModelNotFoundError):
-    """The models do not exist (any more)."""
+class TargetsNotFound(AllTargetsFailed, ModelNotFoundError):
+    """The providers do not have the models."""
 
 
-class PromptTooLong(AllTargetsFailed, ContextOverflowError):
-    """The prompt is over the context window of every target that was asked."""
+class ContextLengthExceeded(AllTargetsFailed, ContextOverflowError):
+    """The prompt is longer than the context window of every target that was called."""
 
 
-class RequestRefused(AllTargetsFailed, ModelInvalidRequestError):
-    """The request itself is wrong, or a content filter refused it."""
+class RequestRejected(AllTargetsFailed, ModelInvalidRequestError):
+    """The request is invalid, or a content filter rejected it."""
 
 
 class StreamBroken(StreamInterrupted, ModelAPIError):
-    """A stream broke after its first content, and nobody could continue it. `.text` is what came."""
+    """The stream broke after its first content and could not be continued. `.text` is the text so far."""
 
 
 class RequestInvalid(RequestError, ModelInvalidRequestError):
-    """A request that no target could take as written. Nothing was sent."""
+    """No target can take the request as written. Nothing was sent."""
 
 
-_BY_KIND: dict[Kind, type[AllTargetsFailed]] = {
+_CLASS_BY_KIND: dict[Kind, type[AllTargetsFailed]] = {
     Kind.SERVER: TargetsUnavailable,
     Kind.TRANSPORT: TargetsUnreachable,
     Kind.TIMEOUT: TargetsTimedOut,
-    Kind.RATE_LIMITED: TargetsThrottled,
-    Kind.QUOTA: TargetsDenied,
-    Kind.AUTH: TargetsDenied,
-    Kind.NOT_FOUND: TargetsGone,
-    Kind.CONTEXT_LENGTH: PromptTooLong,
-    Kind.CONTENT_FILTER: RequestRefused,
-    Kind.INVALID: RequestRefused,
+    Kind.RATE_LIMITED: TargetsRateLimited,
+    Kind.QUOTA: TargetsUnauthorized,
+    Kind.AUTH: TargetsUnauthorized,
+    Kind.NOT_FOUND: TargetsNotFound,
+    Kind.CONTEXT_LENGTH: ContextLengthExceeded,
+    Kind.CONTENT_FILTER: RequestRejected,
+    Kind.INVALID: RequestRejected,
 }
-_FINAL = (Kind.CONTEXT_LENGTH, Kind.CONTENT_FILTER, Kind.INVALID)
-"""Kinds that end a call whatever came before."""
-_PASSING = (TargetsUnavailable, TargetsUnreachable, TargetsTimedOut, TargetsThrottled)
+_REQUEST_AT_FAULT = (Kind.CONTEXT_LENGTH, Kind.CONTENT_FILTER, Kind.INVALID)
+"""As the last attempt's kind, these decide the class alone."""
+_TEMPORARY = (TargetsUnavailable, TargetsUnreachable, TargetsTimedOut, TargetsRateLimited)
 
 
 @contextmanager
-def as_model_errors() -> Generator[None]:
-    """Raises hotspare's errors as LangChain's, with everything that is inside them."""
+def translate_errors() -> Generator[None]:
+    """Raise hotspare's errors as this module's classes, with the same attributes, cause and traceback."""
     try:
         yield
     except (AllTargetsFailed, StreamInterrupted, RequestError) as error:
-        raise _translated(error).with_traceback(error.__traceback__) from error.__cause__
+        raise translated(error).with_traceback(error.__traceback__) from error.__cause__
 
 
-def _translated(error: HotspareError) -> HotspareError:
+def translated(error: HotspareError) -> HotspareError:
+    """The error as this module's class, with the same attributes."""
     if isinstance(error, AllTargetsFailed):
         cls: type[HotspareError] = _class_of(error)
     else:
@@ -110,10 +111,10 @@ def _translated(error: HotspareError) -> HotspareError:
 
 
 def _class_of(error: AllTargetsFailed) -> type[AllTargetsFailed]:
-    """One reason: its class. Several: the one that ended the call, else what passes by itself, if anything does."""
-    if error.attempts and error.attempts[-1].kind in _FINAL:
-        return _BY_KIND[error.attempts[-1].kind]
-    classes = {_BY_KIND.get(attempt.kind, TargetsUnavailable) for attempt in error.attempts}
+    """The class for these attempts. Mixed failures count as unavailable if at least one of them is temporary."""
+    if error.attempts and error.attempts[-1].kind in _REQUEST_AT_FAULT:
+        return _CLASS_BY_KIND[error.attempts[-1].kind]
+    classes = {_CLASS_BY_KIND.get(attempt.kind, TargetsUnavailable) for attempt in error.attempts}
     if len(classes) == 1:
         return classes.pop()
-    return TargetsUnavailable if not classes or classes.intersection(_PASSING) else TargetsDenied
+    return TargetsUnavailable if not classes or classes.intersection(_TEMPORARY) else TargetsUnauthorized

@@ -1,50 +1,45 @@
 # LangChain's messages and tools hold any JSON: what is narrowed from Any stays partly unknown to pyright.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-"""LangChain's messages -> OpenAI's chat shape, which hotspare's wires take.
+"""LangChain's messages -> OpenAI's chat shape, which every hotspare target takes.
 
-LangChain's own `convert_to_openai_messages` does envelopes and media. What it loses is kept here: reasoning goes into
-`reasoning_content` and `thinking_blocks` and out of `content`, cache marks stay, errors of tools stay errors, and calls
-whose arguments are no JSON stay in the history as the model wrote them.
+LangChain's own `convert_to_openai_messages` converts envelopes and media. What it loses is kept here: reasoning moves
+from `content` to `reasoning_content` and `thinking_blocks`, cache marks stay, tool errors stay marked as errors, and
+tool calls whose arguments are not JSON stay in the history as the model wrote them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
-from hotspare.errors import Problem, RequestError
+from hotspare import Problem, RequestError
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, convert_to_openai_messages
 
-Json = dict[str, Any]
+from langchain_hotspare.tools import Json
 
-SIGNATURES = "__gemini_function_call_thought_signatures__"
-"""Where LangChain's Google models keep thought signatures by tool-call id (`additional_kwargs`); ours do too."""
+SIGNATURES_KEY = "__gemini_function_call_thought_signatures__"
+"""The key in `additional_kwargs` under which LangChain's Google models keep thought signatures by tool-call id."""
 
-_SAID_ELSEWHERE = frozenset(
+_NOT_CONTENT = frozenset(
     {
-        "tool_use",
-        "tool_call",
-        "tool_call_chunk",
-        "invalid_tool_call",
-        "function_call",
-        "server_tool_call",
+        "tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "function_call", "server_tool_call",
         "non_standard",
     }
-)
-"""Content blocks that stand in `tool_calls` as well, or that only their own provider understands."""
+)  # fmt: skip
+"""Content blocks that `tool_calls` repeats, or that only the provider that wrote them understands."""
 
 _REASONING = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning_content"})
 
 
-def wire_messages(messages: Sequence[BaseMessage]) -> list[Json]:
-    """The history as OpenAI-shaped dicts. Raises RequestError for a content block that no wire has words for."""
-    return [wire for place, message in enumerate(messages) for wire in _wire(message, f"messages[{place}]")]
+def openai_messages(messages: Sequence[BaseMessage]) -> list[Json]:
+    """The history in OpenAI's shape. Raises RequestError for a content block without a counterpart, with its place."""
+    return [found for place, message in enumerate(messages) for found in _message(message, f"messages[{place}]")]
 
 
-def _wire(message: BaseMessage, place: str) -> list[Json]:
+def _message(message: BaseMessage, place: str) -> list[Json]:
     blocks = _blocks(message.content)
-    if any(block.get("type") == "tool_result" for block in blocks):  # Anthropic's way: results inside a user message
+    if any(block.get("type") == "tool_result" for block in blocks):  # Anthropic's shape: results inside a user message
         return _converted(message, place)
     envelope = _converted(message.model_copy(update={"content": ""}), place)[0]
     if isinstance(message, AIMessage):
@@ -58,8 +53,8 @@ def _wire(message: BaseMessage, place: str) -> list[Json]:
 def _assistant(envelope: Json, message: AIMessage, blocks: list[Json], place: str) -> Json:
     content = _content(message.content, blocks, place)
     envelope["content"] = content or None
-    calls: list[Json] = [*envelope.get("tool_calls", []), *_broken_calls(message), *_only_in_content(message, blocks)]
-    signatures = cast("Mapping[str, str]", message.additional_kwargs.get(SIGNATURES) or {})
+    calls: list[Json] = [*envelope.get("tool_calls", []), *_invalid_calls(message), *_content_calls(message, blocks)]
+    signatures = cast("Mapping[str, str]", message.additional_kwargs.get(SIGNATURES_KEY) or {})
     for call in calls:
         if call["id"] in signatures:
             call["extra_content"] = {"google": {"thought_signature": signatures[call["id"]]}}
@@ -73,7 +68,8 @@ def _assistant(envelope: Json, message: AIMessage, blocks: list[Json], place: st
     return envelope
 
 
-def _broken_calls(message: AIMessage) -> list[Json]:
+def _invalid_calls(message: AIMessage) -> list[Json]:
+    """Tool calls whose arguments are not JSON."""
     return [
         _call(call["id"], call["name"], call["args"] or "")
         for call in message.invalid_tool_calls
@@ -81,8 +77,8 @@ def _broken_calls(message: AIMessage) -> list[Json]:
     ]
 
 
-def _only_in_content(message: AIMessage, blocks: list[Json]) -> list[Json]:
-    """Anthropic's `tool_use` blocks of a message whose `tool_calls` do not repeat them."""
+def _content_calls(message: AIMessage, blocks: list[Json]) -> list[Json]:
+    """Anthropic's `tool_use` blocks that the message's `tool_calls` do not repeat."""
     known = {call["id"] for call in message.tool_calls}
     found = [block for block in blocks if block.get("type") == "tool_use" and block.get("id") not in known]
     return [_call(b["id"], b["name"], json.dumps(b.get("input", {}), ensure_ascii=False)) for b in found]
@@ -93,11 +89,11 @@ def _call(call_id: str, name: str, arguments: str) -> Json:
 
 
 def _reasoning(message: AIMessage, blocks: list[Json]) -> tuple[str, list[Json]]:
-    """What was thought, as text and as signed blocks."""
+    """The reasoning as text and as signed blocks."""
     extra = message.additional_kwargs
     texts = [str(extra.get("reasoning_content") or "")]
     thinking = [dict(block) for block in cast("Iterable[Json]", extra.get("thinking_blocks") or ())]
-    told = bool(texts[0])
+    has_text = bool(texts[0])
     for block in blocks:
         kind = block.get("type")
         if kind not in _REASONING:
@@ -105,7 +101,7 @@ def _reasoning(message: AIMessage, blocks: list[Json]) -> tuple[str, list[Json]]
         if kind == "redacted_thinking" or block.get("signature"):
             signed = {name: value for name, value in block.items() if name != "index"}
             thinking.append({"dialect": "anthropic", **signed})
-        if not told:
+        if not has_text:
             texts.append(str(block.get("thinking") or block.get("reasoning") or ""))
     return "".join(texts), thinking
 
@@ -116,7 +112,7 @@ def _content(content: object, blocks: list[Json], place: str) -> str | list[Json
     parts: list[Json] = []
     for number, block in enumerate(blocks):
         kind = block.get("type")
-        if kind in _REASONING or kind in _SAID_ELSEWHERE:
+        if kind in _REASONING or kind in _NOT_CONTENT:
             continue
         parts.append(_part(block, f"{place}.content[{number}]"))
     return parts
@@ -138,7 +134,9 @@ def _converted(message: BaseMessage, place: str) -> list[Json]:
     try:
         return convert_to_openai_messages([message], text_format="block" if message.content else "string")
     except (ValueError, KeyError, TypeError) as error:
-        raise RequestError(Problem.at(place, message.type, f"cannot be put into OpenAI's shape: {error}")) from error
+        raise RequestError(
+            Problem.at(place, message.type, f"cannot be converted to OpenAI's shape: {error}")
+        ) from error
 
 
 def _blocks(content: object) -> list[Json]:

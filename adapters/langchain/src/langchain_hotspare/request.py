@@ -1,6 +1,4 @@
-# LangChain's messages and tools hold any JSON: what is narrowed from Any stays partly unknown to pyright.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-"""What LangChain calls a model with -> hotspare's request and options."""
+"""The arguments of a LangChain model's call -> hotspare's request and call options."""
 
 from __future__ import annotations
 
@@ -8,96 +6,90 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hotspare import ChatRequest, Pool
-from hotspare.errors import Problem, RequestError
+from hotspare import CallOptions, ChatRequest, Pool, Problem, RequestError
 from langchain_core.messages import BaseMessage
 
-from langchain_hotspare.binding import Binding, json_schema_format, plain_choice, wire_choice, wire_tools
-from langchain_hotspare.messages import wire_messages
+from langchain_hotspare.backend import LangChainBackend
+from langchain_hotspare.backend_request import LangChainCall
+from langchain_hotspare.binding import Binding
+from langchain_hotspare.messages import openai_messages
+from langchain_hotspare.tools import (
+    is_allowed_tools,
+    langchain_choice,
+    openai_choice,
+    openai_response_format,
+    openai_tools,
+)
 
-BINDING = "hotspare_binding"
-"""The bound keyword that carries what `bind_tools` was given to native members."""
+BINDING_KEY = "hotspare_binding"
+"""The bound argument that carries the arguments of `bind_tools` to the pool's LangChain models."""
 
 _FIELDS = frozenset(field.name for field in dataclasses.fields(ChatRequest)) - {"messages", "native"}
-_OPTIONS = frozenset({"deadline", "max_attempts", "whole"})
-_OTHER_WORDS = {"timeout": "deadline", "max_completion_tokens": "max_tokens", "max_output_tokens": "max_tokens"}
-_NOT_OURS = frozenset({"stream", "strict", "ls_structured_output_format", "structured_output_format"})
-"""Words that LangChain passes along and that say nothing to a pool."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class NativeCall:
-    """What native members get: the caller's own messages, binding and further keywords.
-
-    `length` is how many of the request's OpenAI-shaped messages stand for them; what follows was put there by recovery.
-    """
-
-    messages: Sequence[BaseMessage]
-    length: int
-    binding: Binding | None
-    kwargs: dict[str, Any]
+_OPTIONS = frozenset(CallOptions.__annotations__) - _FIELDS - {"native"}
+_SYNONYMS = {"timeout": "deadline", "max_completion_tokens": "max_tokens", "max_output_tokens": "max_tokens"}
+_IGNORED = frozenset({"stream", "strict", "ls_structured_output_format", "structured_output_format"})
+"""Arguments that LangChain passes to every model and that have no meaning for a pool."""
 
 
 def request_of(
-    messages: Sequence[BaseMessage],
-    stop: Sequence[str] | None,
-    settings: Mapping[str, Any],
-    *,
-    wires: bool,
-    natives: bool,
+    pool: Pool, messages: Sequence[BaseMessage], stop: Sequence[str] | None, settings: Mapping[str, Any]
 ) -> tuple[ChatRequest, dict[str, Any]]:
-    """The request and the options of `Pool.chat` for it.
+    """The request, and the options of `Pool.chat` for it.
 
-    `settings` are the model's own and the call's. `wires`, `natives`: whether the pool has members of that sort.
-    Raises RequestError for a word that neither a request nor a native member could take.
+    `settings`: arguments of the model and of the call; those of the call win. Raises RequestError for an argument that
+    neither the request nor a LangChain model takes.
     """
-    given = {_OTHER_WORDS.get(name, name): value for name, value in settings.items() if value is not None}
-    binding: Binding | None = given.pop(BINDING, None)
+    given = {_SYNONYMS.get(name, name): value for name, value in settings.items() if value is not None}
+    binding: Binding | None = given.pop(BINDING_KEY, None)
     options = {name: given.pop(name) for name in _OPTIONS & given.keys()}
     fields = {name: given.pop(name) for name in _FIELDS & given.keys()}
-    further = {name: value for name, value in given.items() if name not in _NOT_OURS}
-    if further and (wires or not natives):
+    further = {name: value for name, value in given.items() if name not in _IGNORED}
+    wrapped = langchain_targets(pool)
+    if further and wrapped < len(pool.targets):
         known = ", ".join(sorted(_FIELDS | _OPTIONS))
-        raise RequestError([Problem.at(n, v, f"is no word of a call; known: {known}") for n, v in further.items()])
+        raise RequestError(
+            [Problem.at(n, v, f"is not an argument of a call; known: {known}") for n, v in further.items()]
+        )
     if stop:
         fields["stop"] = tuple(stop)
     if "response_format" in fields:
-        fields["response_format"] = json_schema_format(fields["response_format"])
-    if "tool_choice" in fields and not _is_list_choice(fields["tool_choice"]):
-        fields["tool_choice"] = wire_choice(plain_choice(fields["tool_choice"]))
-    wire = wire_messages(messages)
-    if natives:
-        bound = None if binding is None else binding.in_call(fields)
-        fields["native"] = NativeCall(messages, len(wire), bound, further)
-    return ChatRequest(messages=wire, **fields), options
+        fields["response_format"] = openai_response_format(fields["response_format"])
+    if "tool_choice" in fields and not is_allowed_tools(fields["tool_choice"]):
+        fields["tool_choice"] = openai_choice(langchain_choice(fields["tool_choice"]))
+    converted = openai_messages(messages)
+    if wrapped:
+        bound = None if binding is None else binding.for_call(fields)
+        fields["native"] = LangChainCall(messages, len(converted), bound, further)
+    return ChatRequest(messages=converted, **fields), options
 
 
-def bound_kwargs(
-    pool: Pool, tools: Sequence[Any], tool_choice: Any, *, strict: bool | None, options: dict[str, Any], natives: int
+def bound_arguments(
+    pool: Pool, tools: Sequence[Any], tool_choice: Any, *, strict: bool | None, options: dict[str, Any]
 ) -> dict[str, Any]:
-    """The keywords that `bind_tools` binds. Raises RequestError for a tool that no member could be told of."""
-    choice = None if _is_list_choice(tool_choice) else plain_choice(tool_choice)
-    plain, own = wire_tools(tools, strict)
-    if own and natives < len(pool.targets):
-        way_out = "is a provider's own tool: a wire target cannot be told of it. Use native members only"
-        raise RequestError([Problem.at("tools", name, way_out) for name in own])
-    bound: dict[str, Any] = {"tools": plain, **options}
-    if tool_choice is not None and choice not in own:
-        bound["tool_choice"] = tool_choice if choice is None else wire_choice(choice)
-    if not plain:
+    """The keyword arguments that `bind_tools` binds. Raises RequestError for a tool that a target cannot be sent."""
+    choice = None if is_allowed_tools(tool_choice) else langchain_choice(tool_choice)
+    converted, provider_specific = openai_tools(tools, strict)
+    wrapped = langchain_targets(pool)
+    if provider_specific and wrapped < len(pool.targets):
+        way_out = "is a tool of one provider, which hotspare's own targets cannot send: use LangChain models only"
+        raise RequestError([Problem.at("tools", name, way_out) for name in provider_specific])
+    bound: dict[str, Any] = {"tools": converted, **options}
+    if tool_choice is not None and choice not in provider_specific:
+        bound["tool_choice"] = tool_choice if choice is None else openai_choice(choice)
+    if not converted:
         bound.pop("tool_choice", None)
-    if natives:
+    if wrapped:
         format_ = options.get("response_format")
-        bound[BINDING] = Binding(
+        bound[BINDING_KEY] = Binding(
             tools,
             choice,
-            None if format_ is None else json_schema_format(format_),
+            None if format_ is None else openai_response_format(format_),
             strict=strict,
             parallel_tool_calls=options.get("parallel_tool_calls"),
         )
     return {name: value for name, value in bound.items() if value is not None}
 
 
-def _is_list_choice(choice: Any) -> bool:
-    """Whether it is OpenAI's choice over several tools, which has no LangChain word."""
-    return isinstance(choice, Mapping) and choice.get("type") == "allowed_tools"
+def langchain_targets(pool: Pool) -> int:
+    """How many of the pool's targets are LangChain models."""
+    return sum(isinstance(target.backend, LangChainBackend) for target in pool.targets)

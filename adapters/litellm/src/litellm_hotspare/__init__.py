@@ -1,13 +1,13 @@
-"""hotspare for LiteLLM: a provider, a routing strategy, and LiteLLM's own models as members of a pool.
+"""hotspare for LiteLLM: a pool as a provider, its health as a Router's strategy, LiteLLM's models as targets of a pool.
 
-Names are loaded when they are first used: LiteLLM takes seconds to import.
+Names are loaded on first use, because LiteLLM takes seconds to import.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from litellm_hotspare.member import LiteLLMBackend as LiteLLMBackend
+    from litellm_hotspare.backend import LiteLLMBackend as LiteLLMBackend
     from litellm_hotspare.provider import HotspareLLM as HotspareLLM
     from litellm_hotspare.provider import register as register
     from litellm_hotspare.strategy import HealthRouting as HealthRouting
@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 _HOME_OF = {
     "HealthRouting": "strategy",
     "HotspareLLM": "provider",
-    "LiteLLMBackend": "member",
+    "LiteLLMBackend": "backend",
     "register": "provider",
     "route": "strategy",
 }

@@ -1,4 +1,4 @@
-"""A pool for a LiteLLM proxy's config.yaml: no Python of one's own.
+"""A pool for a LiteLLM proxy, configured in its config.yaml.
 
 ::
 
@@ -6,8 +6,8 @@
       custom_provider_map:
         - {provider: hotspare, custom_handler: litellm_hotspare.proxy.handler}
 
-The pool is read from the file that the environment variable HOTSPARE_CONFIG names, else from `hotspare.toml` in the
-working directory, when the proxy starts: a mistake in it stops the proxy there, with every mistake named.
+The pool is read when the proxy starts, from the file in the environment variable HOTSPARE_CONFIG, else from
+`hotspare.toml` in the working directory. A mistake in the file stops the proxy with a ConfigError that names every mistake.
 """
 
 import os
@@ -17,4 +17,4 @@ from hotspare import Pool
 from litellm_hotspare.provider import HotspareLLM
 
 handler = HotspareLLM(Pool.from_config(os.environ.get("HOTSPARE_CONFIG") or "hotspare.toml"))
-"""The CustomLLM that `custom_handler` names."""
+"""The value of `custom_handler`."""

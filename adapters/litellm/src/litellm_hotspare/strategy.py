@@ -1,8 +1,8 @@
-"""A Router's own deployments, picked by hotspare's health.
+"""Health-based routing of a LiteLLM Router's own deployments.
 
-It stands where the Router's latency strategy stands: asked last, after the Router's cooldowns, pre-call checks, tags,
-`order`, health checks and team filters, with the deployments that those leave. (A `CustomRoutingStrategyBase` would
-replace the whole method, and all of them with it.) What it learns comes from LiteLLM's own success and failure callbacks.
+It takes the place of the Router's latency strategy, which is called last: after the Router's cooldowns, pre-call checks,
+tags, `order`, health checks and team filters, with the deployments that remain. (A `CustomRoutingStrategyBase` would replace
+the whole method, and all of these with it.) Outcomes come from LiteLLM's success and failure callbacks.
 """
 
 from __future__ import annotations
@@ -11,54 +11,67 @@ import itertools
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from math import inf
+from typing import Any, Unpack
 
-from hotspare import AllTargetsFailed, ChatRequest, Kind, Lease, Outcome, Policy, Selector, classify
-from hotspare.events import Listener
-from hotspare.status import PoolHealth
-from litellm.router_strategy.lowest_latency import (  # pyright: ignore[reportMissingTypeStubs] - its own types are loose
+from hotspare import (
+    AllTargetsFailed,
+    ChatRequest,
+    Kind,
+    Lease,
+    Listener,
+    Outcome,
+    Policy,
+    PolicyFields,
+    PoolHealth,
+    Selector,
+    classify,
+)
+from litellm.router_strategy.lowest_latency import (  # pyright: ignore[reportMissingTypeStubs] - its types are incomplete
     LowestLatencyLoggingHandler,
 )
 
-from litellm_hotspare.deployment import has_others, target_of
-from litellm_hotspare.host import litellm, router_types, table
+from litellm_hotspare.litellm_api import as_mapping, litellm, router_types
+from litellm_hotspare.targets import target_of
 
-_LEASE = "hotspare_lease"
-_REMEMBERED = 16_384
-"""Leases kept: open ones wait for their callback, failed ones for the same call's next try. A call that was cancelled
-is told to nobody: its lease goes when so many others have come."""
+_LEASE_KEY = "hotspare_lease"
+"""The key in a deployment's `model_info` that holds the id of its lease."""
+_MAX_LEASES = 16_384
+"""Leases kept for callbacks and retries. LiteLLM reports no cancelled call: its lease is dropped as the oldest one."""
 _OK = Outcome(Kind.OK)
-_ABANDONED = Outcome(Kind.CANCELLED)
+_CANCELLED = Outcome(Kind.CANCELLED)
 _ids = itertools.count(1)
 
 
 def route(
-    router: Any, *, policy: Policy | None = None, listeners: Iterable[Listener] = (), **policy_fields: Any
+    router: Any,
+    *,
+    policy: Policy | None = None,
+    listeners: Iterable[Listener] = (),
+    **policy_fields: Unpack[PolicyFields],
 ) -> HealthRouting:
-    """Let hotspare's health pick among a Router's own deployments; returns what picks, with `.health()`.
+    """Let hotspare's health choose among a Router's own deployments. Returns the strategy, with `.health()`.
 
-    Changing the Router's `routing_strategy` afterwards takes the place back.
+    A later change of the Router's `routing_strategy` replaces it.
 
     Args:
-        router: a `litellm.Router`. Its retries, fallbacks and cooldowns stay as they are configured.
+        router: a `litellm.Router`. Its retries, fallbacks and cooldowns stay as configured.
         policy: as for a Pool; its fields may be given directly instead. Without one the strategy is `weighted`, by the
-            deployments' `weight`, `rpm` or `tpm`, as the Router's own default is.
+            deployments' `weight`, `rpm` or `tpm`, like the Router's default.
         listeners: called with every event; see `hotspare.events`.
 
     Raises:
-        ConfigError: for a policy that is none.
+        ConfigError: for an invalid policy.
     """
     if policy is None:
         policy_fields.setdefault("strategy", "weighted")
     strategy = HealthRouting(router, Selector(policy=policy, listeners=listeners, **policy_fields))
-    router.lowestlatency_logger = strategy
-    router.routing_strategy = "latency-based-routing"
-    litellm.callbacks.append(strategy)
+    strategy.activate()
     return strategy
 
 
 class HealthRouting(LowestLatencyLoggingHandler):
-    """What a Router asks for a deployment, and what LiteLLM tells how the call went."""
+    """Chooses a Router's deployment, and records the outcomes that LiteLLM reports."""
 
     def __init__(self, router: Any, selector: Selector) -> None:
         super().__init__(router_cache=router.cache)  # pyright: ignore[reportUnknownMemberType]
@@ -68,7 +81,21 @@ class HealthRouting(LowestLatencyLoggingHandler):
         self._known: set[str] = set()
         self._leases: dict[str, Lease] = {}
 
-    # --- asked by the Router -------------------------------------------------------------------------------------
+    def activate(self) -> None:
+        """Make the Router use this strategy, and LiteLLM report to it."""
+        self._router.lowestlatency_logger = self
+        self._router.routing_strategy = "latency-based-routing"
+        litellm.callbacks.append(self)
+
+    def is_active(self, router: Any) -> bool:
+        """Whether the Router uses this strategy now."""
+        return router.lowestlatency_logger is self and router is self._router
+
+    def health(self) -> PoolHealth:
+        """A snapshot of every deployment that the Router has offered so far, by its id."""
+        return self.selector.health()
+
+    # --- called by the Router ------------------------------------------------------------------------------------
 
     def get_available_deployments(
         self,
@@ -78,24 +105,24 @@ class HealthRouting(LowestLatencyLoggingHandler):
         input: Any = None,
         request_kwargs: Any = None,
     ) -> Any:
-        """One of the deployments that the Router's own filters left.
+        """One of the deployments that remain after the Router's own filters.
 
-        Raises litellm's RouterRateLimitError when none of them may be asked now.
+        Raises litellm's RouterRateLimitError if none of them is available.
         """
-        asked: Mapping[str, Any] = request_kwargs or {}
+        call: Mapping[str, Any] = request_kwargs or {}
         by_id = {_id_of(deployment): deployment for deployment in healthy_deployments}
-        self._enroll(by_id)
+        self._add_new(by_id)
         try:
             lease = self.selector.pick(
                 among=by_id,
-                request=_request(messages, asked),
-                streaming=asked.get("stream") is True,
-                after=self._failed_before(asked),
-                last_resort=not has_others(self._router, model_group, healthy_deployments, asked),
+                request=_request(messages, call),
+                streaming=call.get("stream") is True,
+                after=self._failed_lease(call),
+                last_resort=not has_alternatives(self._router, model_group, healthy_deployments, call),
             )
         except AllTargetsFailed as error:
-            raise _nobody(model_group, by_id, error) from error
-        return self._marked(by_id[lease.target.name], lease)
+            raise _rate_limit_error(model_group, by_id, error) from error
+        return self._with_lease(by_id[lease.target.name], lease)
 
     async def async_get_available_deployments(
         self,
@@ -105,112 +132,122 @@ class HealthRouting(LowestLatencyLoggingHandler):
         input: Any = None,
         request_kwargs: Any = None,
     ) -> Any:
-        """The same, for async callers: nothing is waited for."""
+        """`get_available_deployments`, for async callers. It never waits."""
         return self.get_available_deployments(model_group, healthy_deployments, messages, input, request_kwargs)
 
-    def is_on(self, router: Any) -> bool:
-        """Whether this is what the Router asks now."""
-        return router.lowestlatency_logger is self and router is self._router
-
-    def health(self) -> PoolHealth:
-        """A typed snapshot of every deployment that was asked for, by its id."""
-        return self.selector.health()
-
-    # --- told by LiteLLM -----------------------------------------------------------------------------------------
+    # --- LiteLLM's callbacks -------------------------------------------------------------------------------------
 
     def log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """A whole answer, or a stream's end."""
-        lease = self._take(kwargs)
+        """A whole answer, or the end of a stream."""
+        lease = self._leases.pop(_lease_id_of(kwargs), None)
         if lease is None:
             return
         if kwargs.get("cache_hit"):
-            lease.settle(_ABANDONED)  # no deployment was asked
+            lease.settle(_CANCELLED)  # answered from the cache: no deployment was called
             return
         first = kwargs.get("completion_start_time") if kwargs.get("stream") else None
-        lease.settle(_OK, seconds=_between(start_time, first or end_time))
+        lease.settle(_OK, seconds=_seconds_between(start_time, first or end_time))
 
     def log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """An error, or a stream that broke: after its first content that is a second observation."""
-        self._failed(kwargs, kwargs.get("exception"), start_time, end_time)
+        """An error, or a broken stream: after its first content, that is a second outcome."""
+        self._record_failure(kwargs, kwargs.get("exception"), start_time, end_time)
 
     async def async_log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """As `log_success_event`."""
+        """`log_success_event`, for async calls."""
         self.log_success_event(kwargs, response_obj, start_time, end_time)
 
     async def async_log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """As `log_failure_event`."""
+        """`log_failure_event`, for async calls."""
         self.log_failure_event(kwargs, response_obj, start_time, end_time)
 
     async def async_post_call_failure_deployment_hook(
         self, request_data: Any, exception: Exception, call_type: Any, fallback_depth: int | None = None
     ) -> None:
-        """An attempt failed. LiteLLM tells this for each attempt, the failure event once a request in its proxy."""
-        self._failed(request_data, exception, None, None)
+        """A failed attempt. LiteLLM calls this for every attempt; its proxy sends the failure event once per request."""
+        self._record_failure(request_data, exception, None, None)
 
-    # --- inside --------------------------------------------------------------------------------------------------
+    # --- private -------------------------------------------------------------------------------------------------
 
-    def _failed(self, kwargs: Mapping[str, Any], error: Any, start: Any, end: Any) -> None:
-        lease = self._leases.get(_mark_of(kwargs))
+    def _record_failure(self, kwargs: Mapping[str, Any], error: Any, start: Any, end: Any) -> None:
+        lease = self._leases.get(_lease_id_of(kwargs))
         if lease is None or not isinstance(error, BaseException):
             return
         outcome = classify(error)
         first = kwargs.get("completion_start_time") if kwargs.get("stream") else None
         if first is None:
-            lease.settle(outcome, seconds=_between(start, end))
-        elif lease.settle(_OK, seconds=_between(start, first)):
+            lease.settle(outcome, seconds=_seconds_between(start, end))
+        elif lease.settle(_OK, seconds=_seconds_between(start, first)):
             lease.record_break(outcome)
 
-    def _enroll(self, by_id: Mapping[str, Any]) -> None:
+    def _add_new(self, by_id: Mapping[str, Any]) -> None:
+        """Add the deployments that the selector does not have yet."""
         with self._lock:
             new = [name for name in by_id if name not in self._known]
             self.selector.add(*(target_of(by_id[name], name) for name in new))
             self._known.update(new)
 
-    def _marked(self, deployment: Mapping[str, Any], lease: Lease) -> dict[str, Any]:
-        """The deployment with the lease's number in its model info, which comes back with every callback."""
-        mark = f"lease-{next(_ids)}"
+    def _with_lease(self, deployment: Mapping[str, Any], lease: Lease) -> dict[str, Any]:
+        """The deployment with the lease's id in its `model_info`, which every callback gets."""
+        lease_id = f"lease-{next(_ids)}"
         with self._lock:
-            self._leases[mark] = lease
-            oldest = self._leases.pop(next(iter(self._leases))) if len(self._leases) > _REMEMBERED else None
+            self._leases[lease_id] = lease
+            oldest = self._leases.pop(next(iter(self._leases))) if len(self._leases) > _MAX_LEASES else None
         if oldest is not None:
-            oldest.settle(_ABANDONED)
-        return {**deployment, "model_info": {**deployment["model_info"], _LEASE: mark}}
+            oldest.settle(_CANCELLED)
+        return {**deployment, "model_info": {**deployment["model_info"], _LEASE_KEY: lease_id}}
 
-    def _take(self, kwargs: Mapping[str, Any]) -> Lease | None:
-        return self._leases.pop(_mark_of(kwargs), None)
+    def _failed_lease(self, call: Mapping[str, Any]) -> Lease | None:
+        """The lease of this call's previous attempt, if the Router is retrying."""
+        metadata = as_mapping(call.get("litellm_metadata") or call.get("metadata"))
+        return self._leases.pop(_lease_id_of(metadata), None) if metadata.get("attempted_retries") else None
 
-    def _failed_before(self, asked: Mapping[str, Any]) -> Lease | None:
-        """The lease of this call's last try, when the Router tries again."""
-        told = table(asked.get("litellm_metadata") or asked.get("metadata"))
-        return self._leases.pop(_mark_of(told), None) if told.get("attempted_retries") else None
+
+def has_alternatives(
+    router: Any, model_group: str, remaining: Sequence[Mapping[str, Any]], call: Mapping[str, Any]
+) -> bool:
+    """Whether the Router can go on without the deployments that its filters left (`remaining`): to a later `order` in the
+    group, or to a fallback group."""
+    order = min((_order(deployment) for deployment in remaining), default=inf)
+    group: Sequence[Mapping[str, Any]] = router.get_model_list(model_name=model_group) or ()
+    if any(order < _order(deployment) < inf for deployment in group):
+        return True
+    if call.get("disable_fallbacks"):
+        return False
+    fallbacks: Sequence[Any] = call.get("fallbacks") or router.fallbacks or ()
+    return any(not isinstance(one, Mapping) or model_group in one or "*" in one for one in fallbacks)
+
+
+def _order(deployment: Mapping[str, Any]) -> float:
+    order = deployment["litellm_params"].get("order")
+    return order if isinstance(order, int) else inf
 
 
 def _id_of(deployment: Mapping[str, Any]) -> str:
     return str(deployment["model_info"]["id"])
 
 
-def _mark_of(told: Mapping[str, Any]) -> str:
-    """The lease's number in what LiteLLM tells: of this attempt first, else of the request's last one."""
-    params = table(told.get("litellm_params"))
-    for place in (told, params, table(params.get("metadata"))):
-        mark = table(place.get("model_info")).get(_LEASE)
-        if mark is not None:
-            return str(mark)
+def _lease_id_of(kwargs: Mapping[str, Any]) -> str:
+    """The lease's id in a callback's arguments: of this attempt if it is there, else of the request's last attempt."""
+    params = as_mapping(kwargs.get("litellm_params"))
+    for place in (kwargs, params, as_mapping(params.get("metadata"))):
+        lease_id = as_mapping(place.get("model_info")).get(_LEASE_KEY)
+        if lease_id is not None:
+            return str(lease_id)
     return ""
 
 
-def _request(messages: Any, asked: Mapping[str, Any]) -> ChatRequest:
-    return ChatRequest(messages=messages or (), tools=asked.get("tools") or (), max_tokens=asked.get("max_tokens"))
+def _request(messages: Any, call: Mapping[str, Any]) -> ChatRequest:
+    return ChatRequest(messages=messages or (), tools=call.get("tools") or (), max_tokens=call.get("max_tokens"))
 
 
-def _between(start: Any, end: Any) -> float | None:
+def _seconds_between(start: Any, end: Any) -> float | None:
     if isinstance(start, datetime) and isinstance(end, datetime):
         return max(0.0, (end - start).total_seconds())
     return None
 
 
-def _nobody(model: str, by_id: Mapping[str, Any], error: AllTargetsFailed) -> Exception:
-    """What the Router itself raises when nobody is left, with the time to come back; it is not tried again at once."""
+def _rate_limit_error(model: str, by_id: Mapping[str, Any], error: AllTargetsFailed) -> Exception:
+    """The error that the Router itself raises if no deployment is available, with the seconds to wait; not retried."""
     made: Any = router_types.RouterRateLimitError(
         model=model,
         cooldown_time=round(error.retry_after or 0.0, 1),

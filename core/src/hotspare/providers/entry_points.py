@@ -4,7 +4,7 @@ A distribution that makes the calls of ``Target("<name>/…")`` registers under 
 and returns its Backend::
 
     [project.entry-points."hotspare.backends"]
-    litellm = "litellm_hotspare.member:LiteLLMBackend"
+    litellm = "litellm_hotspare:LiteLLMBackend"
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""LlamaIndex's messages -> OpenAI's shape, which every hotspare target takes. The caller's messages are only read."""
+"""LlamaIndex's messages -> OpenAI's chat shape, which every hotspare target takes. The messages are not changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from hotspare.errors import Problem, RequestError
+from hotspare import Problem, RequestError
 
 Json = dict[str, Any]
 
@@ -34,9 +34,9 @@ _ROLES = {
 
 
 def openai_messages(messages: Iterable[ChatMessage]) -> list[Json]:
-    """The conversation in OpenAI's shape, with thinking blocks and thought signatures kept for whoever signed them.
+    """The history in OpenAI's shape, with signed thinking blocks and thought signatures.
 
-    Raises RequestError for a block that cannot be read or has no counterpart, naming its place.
+    Raises RequestError for a block that cannot be read or has no counterpart, with its place.
     """
     return [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
 
@@ -49,18 +49,20 @@ def _message(message: ChatMessage, place: str) -> Json:
         result["tool_call_id"] = message.additional_kwargs.get("tool_call_id")
     if role != "assistant":
         return {**result, "content": "" if content is None else content}
-    if isinstance(content, list):  # pictures that a model made are not taken back by most, as LlamaIndex's own know
+    if isinstance(
+        content, list
+    ):  # most providers reject images in assistant messages; LlamaIndex's classes drop them too
         result["content"] = [part for part in content if part["type"] == "text"] or None
     calls = tool_calls(message, place)
-    thoughts = [block for block in message.blocks if isinstance(block, ThinkingBlock)]
-    signed = [block for block in map(_signed, thoughts) if block]
-    reasoning = "".join(block.content or "" for block in thoughts)
+    thinking = [block for block in message.blocks if isinstance(block, ThinkingBlock)]
+    signed = [block for block in map(_signed, thinking) if block]
+    reasoning = "".join(block.content or "" for block in thinking)
     found = {"tool_calls": calls, "thinking_blocks": signed, "reasoning_content": reasoning}
     return {**result, **{name: value for name, value in found.items() if value}}
 
 
 def _content(blocks: Sequence[ContentBlock], place: str) -> str | list[Json] | None:
-    """One text is a string; anything else a list of parts; None where there is nothing."""
+    """A single text as a string, anything else as a list of parts, None without content."""
     parts: list[Json] = []
     for index, block in enumerate(blocks):
         if isinstance(block, CachePoint):
@@ -80,7 +82,7 @@ def _parts(block: Any, place: str) -> list[Json]:
     if isinstance(block, CitableBlock):
         return [part for inner in block.content for part in _parts(inner, place)]
     if isinstance(block, ThinkingBlock | ToolCallBlock | CitationBlock):
-        return []  # they stand beside the content; a citation repeats what the answer says
+        return []  # thinking and calls are not content; a citation repeats the answer's text
     try:
         return [_media(block)]
     except (OSError, ValueError, TypeError) as error:
@@ -108,39 +110,42 @@ def _image_url(block: ImageBlock) -> str:
         return block.inline_url()
     guessed = ImageBlock(image=block.resolve_image().read())
     if guessed.image_mimetype is None:
-        raise ValueError("its media type is unknown: give image_mimetype")
+        raise ValueError("its media type is unknown: set image_mimetype")
     return guessed.inline_url()
 
 
 def _document_url(block: DocumentBlock) -> str:
-    if isinstance(block.data, bytes):  # LlamaIndex keeps it as base64 already
+    if isinstance(block.data, bytes):  # LlamaIndex stores base64
         return f"data:{block.document_mimetype or 'application/pdf'};base64,{block.data.decode()}"
     return block.inline_url()
 
 
 def _signed(block: ThinkingBlock) -> Json | None:
-    """A thinking block that its provider signed, or encrypted; None for plain reasoning text."""
-    told = block.additional_information
-    if not (isinstance(told.get("signature"), str) and told["signature"]) and not told.get("data"):
+    """A thinking block that its provider signed or encrypted; None for plain reasoning text."""
+    info = block.additional_information
+    if not (isinstance(info.get("signature"), str) and info["signature"]) and not info.get("data"):
         return None
-    kept = {name: told[name] for name in ("signature", "data", "dialect") if isinstance(told.get(name), str)}
+    kept = {name: info[name] for name in ("signature", "data", "dialect") if isinstance(info.get(name), str)}
     if "data" in kept:
         return {"type": "redacted_thinking", **kept}
     return {"type": "thinking", "thinking": block.content or "", **kept}
 
 
 def tool_calls(message: ChatMessage, place: str = "message") -> list[Json]:
-    """The calls of an assistant message, from its blocks, else from `additional_kwargs` as older integrations write it.
+    """The tool calls of an assistant message, from its blocks, else from `additional_kwargs`, where older integrations keep
+    them.
 
-    Raises RequestError for what is no call.
+    Raises RequestError for a value that is not a tool call.
     """
-    told = [_plain(call, place) for call in message.additional_kwargs.get("tool_calls") or ()]
-    if function := message.additional_kwargs.get("function_call"):  # OpenAI's of 2023: its name is its id
-        told.append({"id": function["name"], "type": "function", "function": dict(function)})
+    listed = [_plain(call, place) for call in message.additional_kwargs.get("tool_calls") or ()]
+    if function := message.additional_kwargs.get(
+        "function_call"
+    ):  # OpenAI's shape of 2023, without an id: the name serves as one
+        listed.append({"id": function["name"], "type": "function", "function": dict(function)})
     blocks = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
     if not blocks:
-        return told
-    extra = {call.get("id"): call["extra_content"] for call in told if call.get("extra_content")}
+        return listed
+    extra = {call.get("id"): call["extra_content"] for call in listed if call.get("extra_content")}
     calls: list[Json] = []
     for block in blocks:
         call_id = block.tool_call_id or block.tool_name
@@ -151,7 +156,7 @@ def tool_calls(message: ChatMessage, place: str = "message") -> list[Json]:
 
 
 def _plain(call: Any, place: str) -> Json:
-    """A tool call as a dict, whether it is one already or an SDK's own object."""
+    """A tool call as a dict. It may be an SDK's object."""
     if isinstance(call, Mapping):
         return dict(cast("Json", call))
     if hasattr(call, "model_dump"):

@@ -1,4 +1,4 @@
-"""Structured prediction over the pool: LlamaIndex's own programs, with the tool demanded and the system prompt kept."""
+"""Structured prediction over a pool: LlamaIndex's own programs, with the tool call required and the system prompt kept."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pydantic import BaseModel
 
 
 class StructuredPrediction(FunctionCallingLLM):
-    """What `FunctionCallingLLM` leaves out of structured prediction.
+    """Corrects two faults of `FunctionCallingLLM`.
 
-    Its streaming forms do not demand the tool call, so that a model may answer in prose and nothing comes out;
-    `astructured_predict` forgets the system prompt.
+    Its streaming methods do not require the tool call, so a model may answer in prose, which gives empty objects; its
+    `astructured_predict` drops the system prompt.
     """
 
     async def astructured_predict(
@@ -26,7 +26,7 @@ class StructuredPrediction(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Any:
-        """An instance of `output_cls`. `llm_kwargs` as in `chat`. Raises ValueError if the model writes none."""
+        """An instance of `output_cls`. `llm_kwargs` as in `chat`. Raises ValueError if the model does not return one."""
         if self.system_prompt and self._calls_functions:
             messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
             return await super().astructured_predict(
@@ -59,7 +59,7 @@ class StructuredPrediction(FunctionCallingLLM):
         return default or mode == PydanticProgramMode.FUNCTION
 
     def _program(self, output_cls: type[BaseModel], prompt: PromptTemplate) -> BasePydanticProgram[Any]:
-        demanded = {"tool_choice": "required"} if self._calls_functions else {}
+        required = {"tool_choice": "required"} if self._calls_functions else {}
         return get_program_for_llm(
-            output_cls, prompt, self, pydantic_program_mode=self.pydantic_program_mode, **demanded
+            output_cls, prompt, self, pydantic_program_mode=self.pydantic_program_mode, **required
         )

@@ -1,4 +1,4 @@
-"""Tools: LlamaIndex's own -> OpenAI's shape, and the calls in a response -> what LlamaIndex runs."""
+"""LlamaIndex's tools -> OpenAI's shape, and the tool calls of a response -> LlamaIndex's ToolSelection."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
-from llama_index.llms.hotspare.answers import arguments_of
 from llama_index.llms.hotspare.messages import tool_calls
+from llama_index.llms.hotspare.response import arguments_of
 
 Json = dict[str, Any]
 
@@ -23,7 +23,7 @@ def chat_arguments(
     required: bool,
     choice: str | Mapping[str, Any] | None,
 ) -> Json:
-    """Keyword arguments for `chat` that offer these tools. The caller's history is not changed."""
+    """Keyword arguments of `chat` with these tools. The caller's history is not changed."""
     messages = list(chat_history or ())
     if isinstance(user_msg, str):
         messages.append(ChatMessage(role=MessageRole.USER, content=user_msg))
@@ -40,7 +40,7 @@ def chat_arguments(
 
 
 def _choice(choice: str | Mapping[str, Any] | None, *, required: bool) -> str | Mapping[str, Any]:
-    """OpenAI's word for the choice: a bare tool name becomes its object, `any` (Anthropic's, Gemini's) is `required`."""
+    """The choice in OpenAI's form: a tool's name becomes an object, `any` (Anthropic's, Gemini's) becomes `required`."""
     if choice is None:
         return "required" if required else "auto"
     if choice == "any":
@@ -51,7 +51,7 @@ def _choice(choice: str | Mapping[str, Any] | None, *, required: bool) -> str | 
 
 
 def selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> list[ToolSelection]:
-    """The tool calls of a response, whole or still streaming. Raises ValueError where one is demanded and none is there."""
+    """The tool calls of a response, whole or still streaming. Raises ValueError if one is required and there is none."""
     found = [
         ToolSelection(
             tool_id=call["id"],

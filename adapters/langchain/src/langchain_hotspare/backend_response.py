@@ -1,0 +1,203 @@
+# LangChain's messages and tools hold any JSON: what is narrowed from Any stays partly unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+"""A LangChain model's response -> hotspare's reply and chunks. The original is kept in `native`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hotspare import (
+    IDLE,
+    ChatChunk,
+    ChatReply,
+    EmptyAnswer,
+    FinishReason,
+    IncompleteAnswer,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+_FINISH_REASONS: dict[str, FinishReason] = {
+    "length": "length", "max_tokens": "length", "MAX_TOKENS": "length", "model_context_window_exceeded": "length",
+    "tool_calls": "tool_calls", "tool_use": "tool_calls", "function_call": "tool_calls",
+    "content_filter": "content_filter", "refusal": "content_filter", "SAFETY": "content_filter",
+}  # fmt: skip
+_ALLOW_EMPTY = frozenset({"stop_sequence", "pause_turn", "compaction"})
+"""Anthropic's stop reasons after which an empty answer is valid."""
+
+
+def reply_of(result: ChatResult, *, allow_empty: bool = False) -> ChatReply:
+    """The whole answer. Raises EmptyAnswer if there is nothing in it and no finish reason that allows that."""
+    if not result.generations:
+        raise EmptyAnswer("the answer has no choices")
+    generation = result.generations[0]
+    message = generation.message
+    message.response_metadata = {**(result.llm_output or {}), **message.response_metadata}
+    metadata = {**message.response_metadata, **(generation.generation_info or {})}
+    reply = ChatReply(
+        text=str(message.text),
+        tool_calls=_tool_calls(message),
+        reasoning=_reasoning(message),
+        refusal=message.additional_kwargs.get("refusal"),
+        finish_reason=finish_reason_of(metadata) or "stop",
+        usage=usage_of(message),
+        model=_model(metadata),
+        id=message.id or "",
+        native=generation,
+    )
+    has_content = reply.text or reply.tool_calls or reply.refusal or reply.reasoning
+    if not (has_content or allow_empty or _may_be_empty(metadata)):
+        raise EmptyAnswer("the answer is empty")
+    return reply
+
+
+def chunks_of(reply: ChatReply) -> tuple[ChatChunk, ...]:
+    """A whole answer as a stream, for a model that cannot stream."""
+    reader = StreamReader(needs_finish_reason=False, allow_empty=True)
+    generation: ChatGeneration = reply.native
+    once = {"response_metadata", "usage_metadata"}  # merging chunks would concatenate or add them: last chunk only
+    content = generation.message.model_dump(exclude={"type", *once})
+    metadata = generation.message.model_dump(include=once)
+    first = reader.read(ChatGenerationChunk(message=AIMessageChunk.model_validate(content)))
+    last = AIMessageChunk.model_validate({"content": "", **metadata})
+    reader.read(ChatGenerationChunk(message=last, generation_info=generation.generation_info))
+    return first, *reader.end()
+
+
+class StreamReader:
+    """Reads one model's stream.
+
+    Chunks without content are held back and merged into the last one: an empty role chunk does not commit the call to
+    its target, and no metadata is lost or repeated.
+
+    Args:
+        needs_finish_reason: whether a stream without one is incomplete.
+        allow_empty: whether a stream without content is valid.
+    """
+
+    def __init__(self, *, needs_finish_reason: bool, allow_empty: bool) -> None:
+        self._needs_finish_reason = needs_finish_reason
+        self._allow_empty = allow_empty
+        self._has_content = False
+        self._finish_reason: FinishReason | None = None
+        self._held_back: ChatGenerationChunk | None = None
+        self._usage = Usage()
+        self._model = self._id = ""
+
+    def read(self, chunk: ChatGenerationChunk) -> ChatChunk:
+        """What is new in a chunk; `IDLE` if it has no content."""
+        message = chunk.message
+        metadata = {**message.response_metadata, **(chunk.generation_info or {})}
+        self._finish_reason = finish_reason_of(metadata) or self._finish_reason
+        self._allow_empty = self._allow_empty or _may_be_empty(metadata)
+        self._model = self._model or _model(metadata)
+        self._id = self._id or message.id or ""
+        self._usage += usage_of(message)
+        message.id = None  # LangChain gives all chunks of a run one id; the model's own would make two messages of one
+        found = _chunk(chunk)
+        if not found.is_content:
+            self._held_back = chunk if self._held_back is None else self._held_back + chunk
+            return IDLE
+        self._has_content = True
+        return found
+
+    def end(self) -> tuple[ChatChunk, ...]:
+        """The last chunk, with everything that was held back.
+
+        Raises IncompleteAnswer without a finish reason, EmptyAnswer without content, where these are needed.
+        """
+        if self._needs_finish_reason and self._finish_reason is None:
+            raise IncompleteAnswer("the stream ended without a finish reason")
+        if not (self._has_content or self._allow_empty):
+            raise EmptyAnswer("the stream ended without content")
+        held_back = self._held_back or ChatGenerationChunk(message=AIMessageChunk(content=""))
+        finish_reason = self._finish_reason or "stop"
+        return (
+            ChatChunk(finish_reason=finish_reason, usage=self._usage, model=self._model, id=self._id, native=held_back),
+        )
+
+
+def finish_reason_of(metadata: dict[str, Any]) -> FinishReason | None:
+    """The finish reason, in any provider's naming; None if there is none."""
+    reason = metadata.get("finish_reason") or metadata.get("stop_reason") or metadata.get("done_reason")
+    if reason is None and metadata.get("status") in ("completed", "incomplete"):  # OpenAI's Responses API
+        reason = metadata["status"]
+    if reason is None:
+        return None
+    return "length" if reason == "incomplete" else _FINISH_REASONS.get(str(reason), "stop")
+
+
+def usage_of(message: BaseMessage) -> Usage:
+    """The message's tokens: input counts cached tokens too, output counts reasoning too."""
+    usage = message.usage_metadata if isinstance(message, AIMessage) else None
+    if not usage:
+        return Usage()
+    inputs, outputs = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
+    return Usage(
+        input_tokens=usage["input_tokens"],
+        output_tokens=usage["output_tokens"],
+        cached_tokens=inputs.get("cache_read") or 0,
+        cache_write_tokens=inputs.get("cache_creation") or 0,
+        reasoning_tokens=outputs.get("reasoning") or 0,
+    )
+
+
+def _may_be_empty(metadata: dict[str, Any]) -> bool:
+    return metadata.get("stop_reason") in _ALLOW_EMPTY or finish_reason_of(metadata) not in (None, "stop")
+
+
+def _model(metadata: dict[str, Any]) -> str:
+    return str(metadata.get("model_name") or metadata.get("model") or "")
+
+
+def _tool_calls(message: BaseMessage) -> tuple[ToolCall, ...]:
+    if not isinstance(message, AIMessage):
+        return ()
+    valid = [ToolCall(c["id"] or "", c["name"], json.dumps(c["args"], ensure_ascii=False)) for c in message.tool_calls]
+    invalid = [ToolCall(c["id"] or "", c["name"] or "", c["args"] or "") for c in message.invalid_tool_calls]
+    return (*valid, *invalid)
+
+
+def _reasoning(message: BaseMessage) -> str:
+    if isinstance(message.content, str):
+        return str(message.additional_kwargs.get("reasoning_content") or "")
+    return "".join(
+        str(block.get("reasoning") or "") for block in message.content_blocks if block["type"] == "reasoning"
+    )
+
+
+def _chunk(chunk: ChatGenerationChunk) -> ChatChunk:
+    message = chunk.message
+    calls = message.tool_call_chunks if isinstance(message, AIMessageChunk) else []
+    return ChatChunk(
+        text=str(message.text),
+        tool_calls=tuple(
+            ToolCallDelta(_index(call["index"], place), call["id"], call["name"], call["args"] or "")
+            for place, call in enumerate(calls)
+        ),
+        reasoning=_reasoning(message),
+        thinking=tuple(_opaque_blocks(message)),
+        refusal=message.additional_kwargs.get("refusal") or "",
+        native=chunk,
+    )
+
+
+def _index(index: Any, place: int) -> int:
+    return index if isinstance(index, int) else place
+
+
+def _opaque_blocks(message: BaseMessage) -> list[dict[str, Any]]:
+    """Signatures and provider-specific blocks: content without text, which must keep its place in the stream."""
+    if isinstance(message.content, str):
+        return []
+    return [
+        {**block, "dialect": "native"}
+        for block in message.content
+        if isinstance(block, dict)
+        and (block.get("signature") or block.get("type") not in ("text", "thinking", "reasoning", "tool_use"))
+        and block.get("type") not in ("input_json_delta", "function_call")
+    ]

@@ -1,0 +1,128 @@
+"""hotspare's replies and chunks -> LiteLLM's ModelResponse and stream chunks."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+from hotspare import ChatChunk, ChatReply, ToolCallDelta, Usage
+
+from litellm_hotspare.litellm_api import types
+from litellm_hotspare.metadata import METADATA_KEY, hidden_params
+
+
+def response_of(reply: ChatReply, response: Any) -> Any:
+    """A whole answer, written into LiteLLM's ModelResponse `response`."""
+    message: dict[str, Any] = {"content": reply.text or None, "role": "assistant"}
+    if reply.tool_calls:
+        message["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+                **_with_signature(call.signature),
+            }
+            for call in reply.tool_calls
+        ]
+    message |= _reasoning(reply)
+    response.id = reply.id or response.id
+    response.model = reply.model or response.model
+    response.choices = [types.Choices(index=0, finish_reason=reply.finish_reason, message=types.Message(**message))]
+    response.usage = types.Usage(**usage_of(reply.usage))
+    response._hidden_params.update(hidden_params(reply))
+    return response
+
+
+class ChunkConverter:
+    """Converts one stream's chunks. `model`: the name to use where the chunks have none."""
+
+    def __init__(self, model: str) -> None:
+        self._id = f"chatcmpl-{uuid.uuid4()}"
+        self._created = int(time.time())
+        self._model = model
+        self._role: str | None = "assistant"
+
+    def convert(self, chunk: ChatChunk) -> list[Any]:
+        """LiteLLM's chunks for one of hotspare's.
+
+        Content becomes a ModelResponseStream with full deltas. The end becomes a GenericStreamingChunk, because
+        LiteLLM's wrapper passes finish reason and usage on unchanged only from that.
+        """
+        found: list[Any] = []
+        if chunk.is_content:
+            found.append(self._content(chunk))
+        if chunk.finish_reason is not None:
+            summary = chunk.summary
+            found.append(
+                types.GenericStreamingChunk(
+                    text="",
+                    tool_use=None,
+                    is_finished=True,
+                    finish_reason=chunk.finish_reason,
+                    usage=usage_of(chunk.usage or Usage(), summary.cost if summary else None),
+                    index=0,
+                    provider_specific_fields={METADATA_KEY: summary.as_metadata()} if summary else None,
+                )
+            )
+        return found
+
+    def _content(self, chunk: ChatChunk) -> Any:
+        delta: dict[str, Any] = {"role": self._role, "content": chunk.text or None}
+        self._role = None
+        if chunk.tool_calls:
+            delta["tool_calls"] = [_tool_call_delta(call) for call in chunk.tool_calls]
+        delta |= _reasoning(chunk)
+        return types.ModelResponseStream(
+            id=self._id,
+            created=self._created,
+            model=chunk.model or self._model,
+            choices=[types.StreamingChoices(index=0, delta=types.Delta(**delta), finish_reason=None)],
+        )
+
+
+def usage_of(usage: Usage, cost: float | None = None) -> dict[str, Any]:
+    """Tokens in OpenAI's naming, and their cost in USD."""
+    found: dict[str, Any] = {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+    if usage.cached_tokens:
+        found["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+    if usage.cache_write_tokens:
+        found["cache_creation_input_tokens"] = usage.cache_write_tokens
+    if usage.reasoning_tokens:
+        found["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    if cost is not None:
+        found["cost"] = cost
+    return found
+
+
+def _reasoning(answer: ChatReply | ChatChunk) -> dict[str, Any]:
+    """Reasoning, signed thinking and a refusal, under LiteLLM's names."""
+    found: dict[str, Any] = {}
+    if answer.reasoning:
+        found["reasoning_content"] = answer.reasoning
+    if answer.thinking:
+        found["thinking_blocks"] = [dict(block) for block in answer.thinking]
+    if answer.refusal:
+        found["provider_specific_fields"] = {"refusal": answer.refusal}
+    return found
+
+
+def _tool_call_delta(delta: ToolCallDelta) -> dict[str, Any]:
+    function: dict[str, Any] = {"arguments": delta.arguments}
+    if delta.name is not None:
+        function["name"] = delta.name
+    return {
+        "index": delta.index,
+        "id": delta.id,
+        "type": "function" if delta.id else None,
+        "function": function,
+        **_with_signature(delta.signature),
+    }
+
+
+def _with_signature(signature: str | None) -> dict[str, Any]:
+    return {"provider_specific_fields": {"thought_signature": signature}} if signature else {}

@@ -1,1 +1,0 @@
-"""Native LlamaIndex LLMs as members of a pool."""

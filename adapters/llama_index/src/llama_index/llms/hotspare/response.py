@@ -1,0 +1,135 @@
+"""hotspare's replies and chunks -> LlamaIndex's responses: cumulative content, deltas, blocks, usage and metadata.
+
+`raw` is a dict with `usage` in OpenAI's naming, which LlamaIndex's `TokenCountingHandler` reads. `additional_kwargs` has
+the three token counts. Both have the call's metadata under `METADATA_KEY`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    CompletionResponse,
+    ContentBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
+from llama_index.llms.hotspare.metadata import METADATA_KEY, token_counts
+from pydantic_core import from_json
+
+from hotspare import ChatChunk, ChatReply, ToolCall, ToolCallDelta, Usage
+
+Json = dict[str, Any]
+
+
+def response_of(reply: ChatReply, *, single_tool_call: bool = False) -> ChatResponse:
+    """A whole answer. `single_tool_call` keeps only the first of several tool calls."""
+    calls = reply.tool_calls[:1] if single_tool_call else reply.tool_calls
+    metadata = reply.as_metadata()
+    return ChatResponse(
+        message=message_of(reply.text or reply.refusal or "", calls, reply.reasoning, reply.thinking),
+        raw={**_raw(reply.usage, reply.finish_reason, reply.model, reply.id, reply.raw), METADATA_KEY: metadata},
+        logprobs=getattr(reply.native, "logprobs", None),
+        additional_kwargs={**token_counts(reply.usage), METADATA_KEY: metadata},
+    )
+
+
+def completion_of(response: ChatResponse) -> CompletionResponse:
+    """A chat response as a completion response."""
+    return CompletionResponse(
+        text=response.message.content or "",
+        delta=response.delta,
+        raw=response.raw,
+        logprobs=response.logprobs,
+        additional_kwargs=response.additional_kwargs,  # pyright: ignore[reportUnknownMemberType]
+    )
+
+
+def message_of(
+    text: str, calls: Sequence[ToolCall], reasoning: str = "", thinking: Sequence[Mapping[str, Any]] = ()
+) -> ChatMessage:
+    """The assistant message: thinking, text and tool calls as blocks, and the calls in OpenAI's shape beside them.
+
+    All text is in one TextBlock, and there is no empty one beside other blocks: LlamaIndex joins them with newlines.
+    """
+    blocks: list[ContentBlock] = _thinking_blocks(reasoning, thinking)
+    blocks += [TextBlock(text=text)] if text or not (calls or blocks) else []
+    blocks += [
+        ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=arguments_of(call.arguments))
+        for call in calls
+    ]
+    # LlamaIndex's structured streaming, memory buffers and chat engines read the calls from here.
+    extra = {"tool_calls": [call.as_dict() for call in calls]} if calls else {}
+    return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=extra)
+
+
+def _thinking_blocks(reasoning: str, thinking: Sequence[Mapping[str, Any]]) -> list[ContentBlock]:
+    signed = [ThinkingBlock(content=b.get("thinking"), additional_information=dict(b)) for b in thinking]
+    return [*signed] if signed else [ThinkingBlock(content=reasoning)] if reasoning else []
+
+
+def arguments_of(text: str) -> Json:
+    """A tool call's arguments. Truncated JSON gives what it has so far; anything but an object gives {}."""
+    try:
+        value = from_json(text or "{}", allow_partial="trailing-strings")
+    except ValueError:
+        return {}
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def _raw(
+    usage: Usage, finish_reason: str, model: str, answer_id: str, provider: Mapping[str, Any] | None = None
+) -> Json:
+    """The provider's JSON, where there is one, with usage in the naming that LlamaIndex's counters read."""
+    reported = (provider or {}).get("usage")
+    details: Json = dict(cast("Json", reported)) if isinstance(reported, Mapping) else {}
+    known = {"id": answer_id, "model": model, "finish_reason": finish_reason}
+    return {**known, **(provider or {}), "usage": {**details, **token_counts(usage)}}
+
+
+class ChunkConverter:
+    """Converts one stream's chunks. Every response holds the whole message so far, and in `delta` what is new.
+
+    `single_tool_call` keeps only the first of several tool calls.
+    """
+
+    def __init__(self, *, single_tool_call: bool = False) -> None:
+        self._single_tool_call = single_tool_call
+        self._text = self._reasoning = ""
+        self._thinking: list[Mapping[str, Any]] = []
+        self._calls: dict[int, ToolCall] = {}
+
+    def convert(self, chunk: ChatChunk) -> ChatResponse:
+        """The response after this chunk. The last one has usage and metadata."""
+        delta = chunk.text + chunk.refusal
+        self._text += delta
+        self._reasoning += chunk.reasoning
+        self._thinking += chunk.thinking
+        self._add(chunk.tool_calls)
+        kwargs: Json = {"thinking_delta": chunk.reasoning} if chunk.reasoning else {}
+        raw: Json | None = None
+        if chunk.finish_reason is not None:
+            usage = chunk.usage or Usage()
+            kwargs |= token_counts(usage)
+            raw = _raw(usage, chunk.finish_reason, chunk.model, chunk.id)
+            if chunk.summary is not None:
+                kwargs[METADATA_KEY] = raw[METADATA_KEY] = chunk.summary.as_metadata()
+        message = message_of(self._text, tuple(self._calls.values()), self._reasoning, self._thinking)
+        return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=kwargs)
+
+    def _add(self, deltas: Iterable[ToolCallDelta]) -> None:
+        for delta in deltas:
+            if self._single_tool_call and self._calls and delta.index not in self._calls:
+                continue
+            known = self._calls.get(delta.index, ToolCall("", "", ""))
+            self._calls[delta.index] = ToolCall(
+                delta.id or known.id,
+                delta.name or known.name,
+                known.arguments + delta.arguments,
+                delta.signature or known.signature,
+            )

@@ -1,0 +1,143 @@
+"""Conversion between hotspare's types and LiteLLM's, in both directions, and deployments as targets. No call is
+made."""
+
+from typing import Any
+
+import litellm
+import litellm_hotspare
+import pytest
+from hotspare import ChatChunk, ChatReply, Price, StreamSummary, ToolCall, ToolCallDelta, Usage
+from hotspare.errors import EmptyAnswer
+from litellm_hotspare.backend_response import chunk_of, reply_of, usage_of
+from litellm_hotspare.request import request_of
+from litellm_hotspare.response import ChunkConverter, response_of
+from litellm_hotspare.strategy import has_alternatives
+from litellm_hotspare.targets import target_of
+
+REPLY = ChatReply(
+    text="Hello",
+    tool_calls=(ToolCall("call_1", "get_weather", '{"city": "Seoul"}', "gemini-signed"),),
+    reasoning="Let me think",
+    thinking=({"type": "thinking", "thinking": "Let me think", "signature": "anthropic-signed"},),
+    refusal="I will not",
+    finish_reason="tool_calls",
+    usage=Usage(10, 20, cached_tokens=3, cache_write_tokens=2, reasoning_tokens=5),
+    model="m",
+    id="x-1",
+)
+DELTA = ChatChunk(
+    text="Hello",
+    tool_calls=(ToolCallDelta(1, "call_1", "get_weather", "{}", "gemini-signed"), ToolCallDelta(1, arguments="}")),
+    reasoning="Let me think",
+    thinking=({"type": "thinking", "thinking": "Let me think", "signature": "anthropic-signed"},),
+    refusal="I will not",
+)
+
+
+def test_a_whole_answer_survives_the_round_trip() -> None:
+    """Nothing that a reply holds is lost in LiteLLM's shape."""
+    back = reply_of(response_of(REPLY, litellm.ModelResponse()))
+    for name in ("text", "tool_calls", "reasoning", "refusal", "finish_reason", "usage", "model", "id"):
+        assert getattr(back, name) == getattr(REPLY, name), name
+    assert back.thinking[0]["signature"] == "anthropic-signed"
+
+
+def test_a_chunk_survives_the_round_trip() -> None:
+    """Nothing that a chunk holds is lost; the role is in the first one only."""
+    converter = ChunkConverter("m")
+    (converted,) = converter.convert(DELTA)
+    back = chunk_of(converted)
+    for name in ("text", "tool_calls", "reasoning", "refusal"):
+        assert getattr(back, name) == getattr(DELTA, name), name
+    assert back.thinking[0]["signature"] == "anthropic-signed"
+    assert converted.choices[0].delta.role == "assistant"
+    assert converter.convert(DELTA)[0].choices[0].delta.role is None
+
+
+def test_the_last_chunk() -> None:
+    """Its text comes before the end; the end has usage, cost and `StreamSummary.as_metadata()`."""
+    last = ChatChunk(
+        text="!",
+        finish_reason="stop",
+        usage=Usage(1, 2),
+        summary=StreamSummary("b", cost=0.5, targets=("a", "b"), splice_points=(7,)),
+    )
+    text, end = ChunkConverter("m").convert(last)
+    assert text.choices[0].delta.content == "!"
+    assert (end["finish_reason"], end["usage"]["cost"]) == ("stop", 0.5)
+    assert end["provider_specific_fields"]["hotspare"] == last.summary.as_metadata()  # type: ignore[union-attr]
+    assert last.summary.as_metadata()["splice_points"] == [7]  # type: ignore[union-attr]
+    assert ChunkConverter("m").convert(ChatChunk(finish_reason="stop"))[0]["provider_specific_fields"] is None
+
+
+def test_answers_without_content() -> None:
+    """A response without choices or content is an empty answer; a chunk without choices is no progress."""
+    with pytest.raises(EmptyAnswer):
+        reply_of(litellm.ModelResponse(choices=[]))
+    assert not chunk_of(litellm.types.utils.ModelResponseStream(choices=[])).is_content
+    with pytest.raises(EmptyAnswer):
+        reply_of(litellm.ModelResponse())
+    assert usage_of(None) == Usage()
+
+
+def test_a_history_of_litellms_messages() -> None:
+    """Fields that are None are removed; Gemini's signature moves back to Google's place for it."""
+    message = response_of(REPLY, litellm.ModelResponse()).choices[0].message
+    call: dict[str, Any] = {
+        "model": "default",
+        "messages": [message],
+        "optional_params": {"extra_body": {"store": True}},
+    }
+    request = request_of(call)
+    (sent,) = request.messages
+    assert sent["tool_calls"][0]["extra_content"] == {"google": {"thought_signature": "gemini-signed"}}
+    assert sent["thinking_blocks"][0]["signature"] == "anthropic-signed"
+    assert None not in sent.values()
+    assert request.extra == {"openai": {"store": True}}
+
+
+def test_a_deployment_as_a_target() -> None:
+    """Provider, region, account, weight, window and price."""
+    params = {
+        "model": "bedrock/anthropic.claude-x",
+        "aws_region_name": "us-east-1",
+        "aws_access_key_id": "AK",
+        "rpm": 60,
+    }
+    info = {"max_input_tokens": 1000, "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
+    target = target_of({"litellm_params": params, "model_info": info}, "one")
+    assert (target.id, target.name) == ("litellm/bedrock/anthropic.claude-x", "one")
+    assert (target.region, target.account, target.weight) == ("us-east-1", "AK", 60)
+    assert (target.context_window, target.price) == (1000, Price(1, 2))
+    bare = target_of({"litellm_params": {"model": "unknown-model"}}, "two")
+    assert (bare.id, bare.weight, bare.price) == ("litellm/unknown-model", 1.0, None)
+
+
+class FakeRouter:
+    """The parts of a Router that `has_alternatives` uses."""
+
+    fallbacks: list[Any] = []  # noqa: RUF012
+
+    def get_model_list(self, model_name: str) -> list[dict[str, Any]]:
+        """Deployments of two orders."""
+        return [{"litellm_params": {"order": order}} for order in (1, 2)]
+
+
+def test_alternatives() -> None:
+    """A later `order`, or a fallback of the Router or the call, unless the call disables fallbacks."""
+    router = FakeRouter()
+    first, last = ([{"litellm_params": {"order": order}}] for order in (1, 2))
+    assert has_alternatives(router, "m", first, {})
+    assert not has_alternatives(router, "m", last, {})
+    assert has_alternatives(router, "m", last, {"fallbacks": [{"m": ["other"]}]})
+    assert has_alternatives(router, "m", last, {"fallbacks": ["other"]})
+    assert not has_alternatives(router, "m", last, {"fallbacks": [{"n": ["other"]}]})
+    assert not has_alternatives(router, "m", last, {"fallbacks": ["other"], "disable_fallbacks": True})
+
+
+def test_public_names() -> None:
+    """They are loaded on first use; an unknown one is named in the error."""
+    assert set(dir(litellm_hotspare)) == set(litellm_hotspare.__all__)
+    assert all(getattr(litellm_hotspare, name) is not None for name in litellm_hotspare.__all__)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = litellm_hotspare.nothing
