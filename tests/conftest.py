@@ -1,7 +1,6 @@
 """Fixtures for every test: both event loops for async ones, and one embedded provider a session."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,18 +21,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
-def one_provider() -> Iterator[Provider]:
-    """The embedded provider, in a process of its own."""
-    with Provider() as provider:
-        yield provider
-
-
 @pytest.fixture
-def provider(one_provider: Provider) -> Provider:
-    """The embedded provider, with no fault left from another test."""
-    one_provider.reset()
-    return one_provider
+def provider(embedded_provider: Provider) -> Provider:
+    """The embedded provider, by the short name that most tests use."""
+    return embedded_provider
 
 
 @pytest.fixture(scope="session", autouse=True)

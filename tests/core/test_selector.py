@@ -7,19 +7,19 @@ import pytest
 from hotspare import AllTargetsFailed, ConfigError, Kind, Lease, Outcome, Selector, Target
 from hotspare._health.breaker import State
 from hotspare.events import AttemptEnded, Event, FailedOver, StateChanged
-from hotspare.testing import ManualClock
+from hotspare.testing import VirtualClock
 
 DOWN = Outcome(Kind.SERVER, "down", 500)
 REFUSED = Outcome(Kind.TRANSPORT, "refused", before_connect=True)
 
 
-def selector_of(*names: str, clock: ManualClock | None = None, **options: object) -> Selector:
+def selector_of(*names: str, clock: VirtualClock | None = None, **options: object) -> Selector:
     """Targets of made-up providers: a selector calls none of them."""
     targets = [Target(f"{name}/model", name=name) for name in names]
-    return Selector(targets, clock=clock or ManualClock(), rng=random.Random(1), **options)  # type: ignore[arg-type]
+    return Selector(targets, clock=clock or VirtualClock(), rng=random.Random(1), **options)  # type: ignore[arg-type]
 
 
-def kill(selector: Selector, name: str, clock: ManualClock) -> None:
+def kill(selector: Selector, name: str, clock: VirtualClock) -> None:
     """Enough evidence to open one target's breaker."""
     for _ in range(6):
         selector.pick(among=[name]).settle(DOWN)
@@ -30,7 +30,7 @@ def kill(selector: Selector, name: str, clock: ManualClock) -> None:
 
 def test_a_dead_target_is_left_probed_once_and_comes_back_by_a_ramp() -> None:
     """The breaker of a pool: evidence, one leased probe among fifty callers, a ramp."""
-    clock = ManualClock()
+    clock = VirtualClock()
     selector = selector_of("a", "b", clock=clock)
     kill(selector, "a", clock)
     assert {selector.pick().target.name for _ in range(20)} == {"b"}
@@ -49,7 +49,7 @@ def test_a_dead_target_is_left_probed_once_and_comes_back_by_a_ramp() -> None:
 
 def test_fifty_threads_send_one_probe() -> None:
     """The lease is taken under the lock."""
-    clock = ManualClock()
+    clock = VirtualClock()
     selector = selector_of("a", "b", clock=clock)
     kill(selector, "a", clock)
     clock.advance(6)
@@ -69,7 +69,7 @@ def test_fifty_threads_send_one_probe() -> None:
 
 def test_a_probe_that_is_never_settled_frees_its_place() -> None:
     """After `Breaker.lease` seconds somebody else may probe."""
-    clock = ManualClock()
+    clock = VirtualClock()
     selector = selector_of("a", "b", clock=clock)
     kill(selector, "a", clock)
     clock.advance(6)
@@ -84,7 +84,7 @@ def test_the_next_pick_of_a_call_goes_elsewhere() -> None:
     """Another target comes first, best in another domain; when all were asked, whoever is admissible."""
     targets = [Target("p/m1", name="a", region="us"), Target("p/m2", name="b", region="us"), Target("q/m", name="c")]
     told: list[Event] = []
-    selector = Selector(targets, clock=ManualClock(), listeners=[told.append])
+    selector = Selector(targets, clock=VirtualClock(), listeners=[told.append])
     seen: list[Lease] = []
     for _ in range(4):
         lease = selector.pick(after=seen[-1] if seen else None)
@@ -110,7 +110,7 @@ def test_the_attempts_of_one_call_are_bounded() -> None:
 
 def test_nobody_admissible_says_when_to_come_back() -> None:
     """A throttled target is left alone for as long as it said."""
-    clock = ManualClock()
+    clock = VirtualClock()
     selector = selector_of("a", clock=clock)
     throttled = Outcome(Kind.RATE_LIMITED, "slow down", 429, retry_after=7)
     first = selector.pick()
@@ -124,7 +124,7 @@ def test_nobody_admissible_says_when_to_come_back() -> None:
 
 def test_a_recovery_is_always_noticed() -> None:
     """Where most calls were answered, one may ask although nobody is admissible."""
-    clock = ManualClock()
+    clock = VirtualClock()
     selector = selector_of("a", clock=clock)
     for _ in range(20):
         selector.pick().settle()
@@ -158,7 +158,7 @@ def test_a_lease_is_settled_once() -> None:
 
 def test_a_stream_is_dated_to_its_first_token_and_may_break_later() -> None:
     """What is told at the end counts from when it happened; a break is a second observation."""
-    clock = ManualClock()
+    clock = VirtualClock()
     selector = selector_of("a", clock=clock)
     lease = selector.pick(streaming=True)
     clock.advance(40)
@@ -171,7 +171,7 @@ def test_a_stream_is_dated_to_its_first_token_and_may_break_later() -> None:
 
 def test_long_streams_are_no_stall() -> None:
     """Nobody tells a selector of first tokens as they come: open leases are no evidence."""
-    clock = ManualClock()
+    clock = VirtualClock()
     selector = selector_of("a", clock=clock)
     for _ in range(5):
         selector.pick(streaming=True)
@@ -181,7 +181,7 @@ def test_long_streams_are_no_stall() -> None:
 
 def test_targets_may_come_later_and_tiers_hold() -> None:
     """What is known of the earlier ones stays; a lower tier comes first."""
-    clock = ManualClock()
+    clock = VirtualClock()
     told: list[Event] = []
     selector = selector_of("a", clock=clock, listeners=[told.append])
     kill(selector, "a", clock)

@@ -31,7 +31,7 @@ from hotspare import (
 )
 from hotspare.events import Event
 from hotspare.status import TargetHealth
-from hotspare.testing import ManualClock, ScriptedTarget
+from hotspare.testing import ScriptedTarget, VirtualClock
 
 
 def pools() -> None:
@@ -118,5 +118,5 @@ def errors(pool: Pool) -> None:
 
 def listening(event: Event) -> None:
     """A listener, and tests of one's own."""
-    pool = Pool([ScriptedTarget("a", ["hi"]).target], clock=ManualClock(), listeners=[listening])
+    pool = Pool([ScriptedTarget("a", ["hi"]).target], clock=VirtualClock(), listeners=[listening])
     assert_type(pool.chat("q"), ChatReply)

@@ -37,11 +37,11 @@ class Standard(ChatModelIntegrationTests):
     pool: ClassVar[Pool]
 
     @pytest.fixture(scope="class", autouse=True)
-    def _pool(self, request: pytest.FixtureRequest, one_provider: Provider) -> Iterator[None]:
-        one_provider.reset()
-        one_provider.configure(None, replies=REPLIES)
+    def _pool(self, request: pytest.FixtureRequest, embedded_provider_session: Provider) -> Iterator[None]:
+        embedded_provider_session.reset()
+        embedded_provider_session.configure(None, replies=REPLIES)
         transport = {"transport": "httpx"} if self.kind == "hotspare" else {}  # which vcrpy can record
-        with pool_in(self.state, self.kind, one_provider, **transport) as pool:
+        with pool_in(self.state, self.kind, embedded_provider_session, **transport) as pool:
             request.cls.pool = pool
             yield
 

@@ -9,7 +9,7 @@ import litellm
 import litellm_hotspare
 from hotspare import PolicyFields, Selector
 from hotspare.drill.provider import KEY, Provider
-from hotspare.testing import ManualClock
+from hotspare.testing import VirtualClock
 
 from tests.adapters.litellm.calling import MESSAGES
 
@@ -34,9 +34,9 @@ def router_of(provider: Provider, names: str = "ab", *, ordered: bool = False, *
 
 def routed(
     router: litellm.Router, *, rng: Random | None = None, **policy_fields: Unpack[PolicyFields]
-) -> tuple[litellm_hotspare.HealthRouting, ManualClock]:
+) -> tuple[litellm_hotspare.HealthRouting, VirtualClock]:
     """The Router with a strategy on a manual clock, `weighted` by default; the Router's own cooldowns end with `expire`."""
-    clock = ManualClock()
+    clock = VirtualClock()
     policy_fields.setdefault("strategy", "weighted")
     strategy = litellm_hotspare.HealthRouting(router, Selector(clock=clock, rng=rng, **policy_fields))
     strategy.activate()
@@ -76,7 +76,7 @@ async def together(calls: list[Awaitable[Any]]) -> list[Any]:
     return results
 
 
-async def fail_until_open(router: litellm.Router, strategy: Any, clock: ManualClock, provider: Provider) -> None:
+async def fail_until_open(router: litellm.Router, strategy: Any, clock: VirtualClock, provider: Provider) -> None:
     """Fail `a` over two seconds of the clock until its breaker opens; each call is answered by `b`."""
     provider.fault("a", "status", status=500)
     for _ in range(8):

@@ -35,12 +35,12 @@ class Proxied(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def running(one_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+def running(embedded_provider_session: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     """One proxy per session (it takes seconds to start), with the example's config. The pool's targets are endpoint `a`
     (OpenAI's wire format) and `b` (Anthropic's); the proxy's own group `own` has `c` and `d` (OpenAI's)."""
     config = yaml.safe_load((EXAMPLE / "config.yaml").read_text(encoding="utf-8"))
     for name in "cd":
-        params = {"model": "openai/gpt-4.1", "api_base": one_provider.base_url(name), "api_key": KEY}
+        params = {"model": "openai/gpt-4.1", "api_base": embedded_provider_session.base_url(name), "api_key": KEY}
         config["model_list"].append({"model_name": "own", "litellm_params": params, "model_info": {"id": name}})
     config["litellm_settings"]["callbacks"] = ["litellm_hotspare.proxy_routing.callback"]
     config["router_settings"] = {"disable_cooldowns": True}  # else LiteLLM's own would leave `c` too, for five seconds
@@ -51,8 +51,8 @@ def running(one_provider: Provider, tmp_path_factory: pytest.TempPathFactory) ->
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     addresses = {
-        "OPENAI_BASE_URL": one_provider.base_url("a"),
-        "ANTHROPIC_BASE_URL": one_provider.base_url("b", "anthropic"),
+        "OPENAI_BASE_URL": embedded_provider_session.base_url("a"),
+        "ANTHROPIC_BASE_URL": embedded_provider_session.base_url("b", "anthropic"),
     }
     with example.proxy(MASTER, path, OPENAI_API_KEY=KEY, ANTHROPIC_API_KEY=KEY, **addresses) as url:
         found = Proxied(url, example)

@@ -7,7 +7,7 @@ from hotspare._engine.call import TargetState
 from hotspare._health.breaker import Permit, State
 from hotspare._health.domains import domains_of
 from hotspare.target import Target
-from hotspare.testing import ManualClock, ScriptedTarget
+from hotspare.testing import ScriptedTarget, VirtualClock
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -29,7 +29,7 @@ class DomainsMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = ManualClock()
+        self.clock = VirtualClock()
         targets = [
             ScriptedTarget(f"t{i}", id=f"p{i % 2}/m", region=f"r{i % 3}", account="x" if i < 3 else "y").target
             for i in range(6)

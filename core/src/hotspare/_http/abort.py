@@ -17,14 +17,14 @@ MIN_TIMEOUT = 0.001
 
 
 class AbortHandle:
-    """What bounds and ends the I/O of one attempt. `clock`: seconds, monotonic."""
+    """What bounds and ends the I/O of one attempt. `clock`: seconds, monotonic. `aborted` is set by `abort`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._limit: float | None = None
         self._deadline: float | None = None
         self._socket: socket.socket | None = None
-        self._aborted = False
+        self.aborted = threading.Event()
         self._lock = threading.Lock()  # attach and abort race: a socket attached after an abort must not be waited for
 
     # --- time ----------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ class AbortHandle:
         """The socket that is about to be waited for. Raises ConnectionAbortedError after `abort`."""
         with self._lock:
             self._socket = found
-            if self._aborted:
+            if self.aborted.is_set():
                 raise ConnectionAbortedError("the attempt was cancelled")
 
     def detach(self) -> None:
@@ -82,7 +82,7 @@ class AbortHandle:
     def abort(self) -> None:
         """End whatever is waited for, at once and for good. May be called from any thread."""
         with self._lock:
-            self._aborted = True
+            self.aborted.set()
             if self._socket is not None:
                 try:
                     # Not the TLS socket's own `shutdown`, which would take its state away under the reading thread.

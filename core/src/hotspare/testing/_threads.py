@@ -1,0 +1,117 @@
+"""Which threads could still do something on a virtual clock: those that do not wait on it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import weakref
+from typing import Protocol
+
+MIN_POLLS = 5
+"""Looks that must all find the same, however much real time lies between them: on a busy machine the thread that looks may
+itself stand still for longer than `settle`."""
+PATIENCE = 100
+"""Times `settle` after which a thread that the system calls runnable counts as standing still all the same: not every system
+tells the truth."""
+
+
+class Party(Protocol):
+    """How a thread waits on a clock: by itself, or with an event loop that runs in it."""
+
+    def blocked(self) -> bool:
+        """Whether only the clock, or another thread, can wake it."""
+        ...
+
+    def progress(self) -> object:
+        """Differs from one look to the next while it does something."""
+        ...
+
+
+class Quiet:
+    """Whether threads stand still, as far as one can see from outside: for `settle` real seconds."""
+
+    def __init__(self) -> None:
+        self._seen: object = None
+        self._first = self._since = 0.0
+        self._polls = 0
+
+    def lasts(self, state: object, running: list[threading.Thread], settle: float) -> bool:
+        """Whether `state` was the same for so long, and the system ran none of the threads. To be called again and again."""
+        now = time.monotonic()
+        if state != self._seen:
+            self._seen, self._first, self._since, self._polls = state, now, now, 0
+        elif now - self._first < settle * PATIENCE and any(_runnable(thread) for thread in running):
+            self._since, self._polls = now, 0
+        self._polls += 1
+        return self._polls > MIN_POLLS and now - self._since >= settle
+
+
+def _runnable(thread: threading.Thread) -> bool:
+    """Whether the system runs the thread, or would if a processor were free. Only Linux tells; it is False elsewhere."""
+    if thread.native_id is None:  # it is just being started
+        return True
+    try:
+        with open(f"/proc/self/task/{thread.native_id}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"R", b"D")
+    except OSError:  # another system, or the thread has ended
+        return False
+
+
+class Threads:
+    """The threads of one clock.
+
+    Threads that were there before the clock (of a debugger, of pytest-xdist) count only once they have waited on it.
+    """
+
+    def __init__(self) -> None:
+        me = threading.current_thread()
+        self._earlier = weakref.WeakSet(thread for thread in threading.enumerate() if thread is not me)
+        self._parties: dict[threading.Thread, Party] = {}
+        self._alive = threading.enumerate()
+
+    def enter(self, party: Party) -> Party | None:
+        """From now on this thread waits as `party` says; returns how it did before."""
+        thread = threading.current_thread()
+        self._earlier.discard(thread)
+        before = self._parties.get(thread)
+        self._parties[thread] = party
+        return before
+
+    def leave(self, before: Party | None = None) -> None:
+        """This thread waits as it did before, or no more."""
+        thread = threading.current_thread()
+        if before is None:
+            self._parties.pop(thread, None)
+        else:
+            self._parties[thread] = before
+
+    def running(self) -> list[tuple[threading.Thread, Party | None]]:
+        """The threads that do not wait on the clock."""
+        found: list[tuple[threading.Thread, Party | None]] = []
+        # The list of threads comes first: one that has woken another and ended since then is still in it.
+        for thread in threading.enumerate():
+            party = self._parties.get(thread)
+            if party is None and thread in self._earlier:
+                continue
+            if party is None or not party.blocked():
+                found.append((thread, party))
+        return found
+
+    def changed(self) -> bool:
+        """Whether threads have started or ended since the last look."""
+        before, self._alive = self._alive, threading.enumerate()
+        return before != self._alive
+
+    def idle(self, quiet: Quiet, changes: int, settle: float) -> bool:
+        """Whether nothing happens before the clock moves. Certain where all threads wait on it; where others run, or wait
+        elsewhere, they must stand still for `settle` real seconds."""
+        running = self.running()
+        if not running:
+            return True
+        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage] - documented, for debugging
+        state: list[object] = [changes]
+        for thread, party in running:
+            frame = frames.get(thread.ident or 0)
+            state.append((thread.ident, id(frame), frame and frame.f_lasti, party and party.progress()))
+        return quiet.lasts(state, [thread for thread, _ in running], settle)

@@ -1,0 +1,81 @@
+"""The wake-ups of a virtual clock, in their order, and the rule by which time moves to the next one."""
+
+from __future__ import annotations
+
+import threading
+from bisect import insort
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hotspare.testing._threads import Quiet, Threads
+
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(slots=True, eq=False)
+class WakeUp:
+    """A moment at which something goes on. `granted`: it is there. `alive`: whether anything still waits for it."""
+
+    when: float
+    alive: Callable[[], bool] = _always
+    granted: bool = False
+
+
+class Timeline:
+    """One wake-up after the other, in the order of time and, at the same moment, of registration.
+
+    The next one is granted when everything waits, so that whatever the one before has set off is done by then.
+    """
+
+    def __init__(self, now: float, *, autojump: bool, settle: float) -> None:
+        self.now = now
+        self.autojump = autojump
+        self.settle = settle
+        self.threads = Threads()
+        self.changes = 0
+        self.lock = threading.RLock()
+        self._pending: list[WakeUp] = []
+
+    def add(self, seconds: float, alive: Callable[[], bool] = _always) -> WakeUp:
+        """Register a wake-up, so many seconds from now."""
+        with self.lock:
+            wake = WakeUp(self.now + seconds, alive)
+            insort(self._pending, wake, key=lambda one: one.when)
+            self.changes += 1
+            return wake
+
+    def remove(self, wake: WakeUp) -> None:
+        """Forget a wake-up that is not needed any more."""
+        with self.lock:
+            if not wake.granted:
+                self._pending.remove(wake)
+                self.changes += 1
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, whatever waits."""
+        with self.lock:
+            self.now += seconds
+            self.changes += 1
+
+    def step(self, quiet: Quiet) -> bool:
+        """Grant the next wake-up, if its time has come or can come now. Returns whether one was granted."""
+        with self.lock:
+            while self._pending and not self._pending[0].alive():
+                self._pending.pop(0).granted = True
+            if not self._pending:
+                return False
+            first = self._pending[0]
+            if self.autojump:
+                if self.threads.changed():  # a thread that has ended may have woken a loop, which has to look again
+                    self.changes += 1
+                if not self.threads.idle(quiet, self.changes, self.settle):
+                    return False
+            elif first.when > self.now:
+                return False
+            self._pending.pop(0)
+            first.granted = True
+            self.now = max(self.now, first.when)
+            self.changes += 1
+            return True

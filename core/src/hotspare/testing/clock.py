@@ -1,0 +1,208 @@
+"""A clock for tests: it stands still while anything runs, and jumps to the next wake-up when everything waits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from math import inf
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hotspare.testing._loops import POLL, LoopPart, part_of, running_loop
+from hotspare.testing._threads import Quiet
+from hotspare.testing._timeline import Timeline
+
+if TYPE_CHECKING:
+    import anyio
+
+T = TypeVar("T")
+
+
+class VirtualClock:
+    """Seconds for tests. Give it to the pool and to every scripted target: ``Pool(targets, clock=clock)``.
+
+    Whatever waits on the clock (a pool's timeouts, backoffs and queues; delays of scripted targets; `sleep` and `asleep`)
+    ends without waiting in real time: once all threads and tasks wait, time jumps to the earliest wake-up. Several at the
+    same moment go on one after the other, in the order in which they began to wait. The model is the autojump of trio's
+    MockClock.
+
+    What waits for anything else (a socket, a file, `time.sleep`) is not seen. Other threads that do not wait on the clock
+    are given `settle` real seconds without any progress before it jumps; I/O in an event loop is given none. With a real
+    server use ``autojump=False``: then time only moves by `advance`, and no timeout ends by itself.
+
+    Args:
+        now: the first reading, in seconds.
+        autojump: whether the clock jumps by itself.
+        settle: real seconds; see above. Raise it where other threads do real work.
+    """
+
+    def __init__(self, now: float = 1000.0, *, autojump: bool = True, settle: float = 0.01) -> None:
+        self._timeline = Timeline(now, autojump=autojump, settle=settle)
+        self._parts: dict[Any, LoopPart] = {}
+
+    def __call__(self) -> float:
+        """The time, in seconds."""
+        return self._timeline.now
+
+    @property
+    def now(self) -> float:
+        """The time, in seconds. May be set, to a later one; see `advance`."""
+        return self._timeline.now
+
+    @now.setter
+    def now(self, seconds: float) -> None:
+        self.advance(seconds - self._timeline.now)
+        self._timeline.now = seconds  # the sum may differ in its last digit
+
+    def __repr__(self) -> str:
+        return f"VirtualClock({self._timeline.now:.3f})"
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once. Raises ValueError if `seconds` is negative.
+
+        What is due then goes on as soon as its thread or loop has its turn.
+        """
+        if seconds < 0:
+            raise ValueError(f"seconds: {seconds!r} must not be negative: time does not run backwards")
+        self._timeline.advance(seconds)
+
+    # --- threads -------------------------------------------------------------------------------------------------
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, as `time.sleep`. Raises ValueError for a time without end, which no other thread could end either."""
+        if seconds == inf:
+            raise ValueError("seconds: inf would never end: give a number of seconds")
+        self.wait(threading.Event(), seconds)
+
+    def wait(self, ready: threading.Event, seconds: float | None = None) -> bool:
+        """Wait until `ready` is set, or until so many seconds are over. Returns whether it is set.
+
+        Raises RuntimeError on a clock without autojump if nothing is left that could set it or advance the clock.
+        """
+        if seconds is None or seconds == inf:
+            with self._waiting(_Waiting(ready.is_set)):
+                return ready.wait()
+        if seconds <= 0 or ready.is_set():
+            return ready.is_set()
+        timeline, quiet = self._timeline, Quiet()
+        wake = timeline.add(seconds)
+        try:
+            with self._waiting(_Waiting(lambda: wake.granted or ready.is_set())):
+                while not (wake.granted or ready.is_set()):
+                    if not timeline.step(quiet):
+                        self._check(seconds)
+                        ready.wait(POLL)
+            return ready.is_set()
+        finally:
+            timeline.remove(wake)
+
+    def run_in_threads(self, *calls: Callable[[], T]) -> list[T]:
+        """Make these calls side by side, each in a thread of its own; returns their results in order.
+
+        The calling thread waits on the clock meanwhile, so that it need not settle before each jump. Raises the first
+        error, in the order of the calls, when all have ended.
+        """
+        results: list[Any] = [None] * len(calls)
+        errors: dict[int, BaseException] = {}
+        left, ended = len(calls), threading.Event()
+
+        def run(place: int, call: Callable[[], T]) -> None:
+            nonlocal left
+            try:
+                results[place] = call()
+            except BaseException as error:
+                errors[place] = error
+            finally:
+                with self._timeline.lock:
+                    left -= 1
+                    if not left:
+                        ended.set()
+
+        threads = [threading.Thread(target=run, args=one, daemon=True) for one in enumerate(calls)]
+        for thread in threads:
+            thread.start()
+        if threads:
+            self.wait(ended)
+        for place in sorted(errors):
+            raise errors[place]
+        return results
+
+    @contextmanager
+    def _waiting(self, party: _Waiting) -> Generator[None]:
+        timeline = self._timeline
+        with timeline.lock:
+            before = timeline.threads.enter(party)
+            timeline.changes += 1
+        try:
+            yield
+        finally:
+            with timeline.lock:
+                timeline.threads.leave(before)
+
+    def _check(self, seconds: float) -> None:
+        if not self._timeline.autojump and not self._timeline.threads.running():
+            raise RuntimeError(
+                f"a wait of {seconds:.1f} s never ends: this clock has autojump=False, and no thread runs that could "
+                "advance it. Use VirtualClock(), which jumps by itself"
+            )
+
+    # --- event loops ---------------------------------------------------------------------------------------------
+
+    async def asleep(self, seconds: float) -> None:
+        """Wait, as `anyio.sleep`, under asyncio and trio."""
+        import anyio
+        import anyio.lowlevel
+
+        if seconds <= 0:
+            await anyio.lowlevel.checkpoint()
+        elif seconds == inf:
+            await anyio.sleep_forever()
+        else:
+            over = anyio.Event()
+            part = self._part()
+            wake = part.add(seconds, over.set)
+            try:
+                await over.wait()
+            finally:
+                part.remove(wake)
+
+    @contextmanager
+    def move_on_after(self, seconds: float | None) -> Generator[anyio.CancelScope]:
+        """Cancel what is inside after so many seconds, as `anyio.move_on_after`. None: never."""
+        import anyio
+
+        with anyio.CancelScope() as scope:
+            if seconds is None or seconds == inf:
+                yield scope
+            elif seconds <= 0:
+                scope.cancel()
+                yield scope
+            else:
+                part = self._part()
+                wake = part.add(seconds, scope.cancel)
+                try:
+                    yield scope
+                finally:
+                    part.remove(wake)
+
+    def _part(self) -> LoopPart:
+        loop = running_loop()
+        with self._timeline.lock:
+            part = self._parts.get(loop)
+            if part is None:
+                self._parts = {old: one for old, one in self._parts.items() if one.alive()}
+                part = self._parts[loop] = part_of(self._timeline, loop)
+            return part
+
+
+class _Waiting:
+    """A thread inside `wait`. Once it is released it goes on for certain, however long the machine takes."""
+
+    def __init__(self, released: Callable[[], bool]) -> None:
+        self._released = released
+
+    def blocked(self) -> bool:
+        return not self._released()
+
+    def progress(self) -> object:
+        return object()

@@ -1,0 +1,234 @@
+"""Scripted targets: they do what a script says, and keep what they were sent. No network, no sleeping."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypedDict, Unpack, cast
+
+from hotspare._http.abort import CURRENT
+from hotspare.errors import AttemptTimeout, ConfigError, Problem
+from hotspare.messages import ChatChunk, ChatReply, ChatRequest
+from hotspare.outcome import Kind, Outcome
+from hotspare.target import Capability, Price, Target
+from hotspare.testing.clock import VirtualClock
+from hotspare.testing.steps import ScriptedError, Step, StepLike, actions, step_of
+
+Script = StepLike | Iterable[StepLike] | Callable[[ChatRequest], StepLike]
+"""One step, a list of steps (a list inside it is an answer in pieces), or a function of the request."""
+
+
+class TargetFields(TypedDict, total=False):
+    """The fields of `hotspare.Target` that a scripted target can have."""
+
+    id: str
+    region: str | None
+    account: str | None
+    tier: int
+    weight: float
+    aliases: Collection[str]
+    context_window: int | None
+    max_output_tokens: int
+    missing: Collection[Capability]
+    droppable: Collection[str]
+    price: Price | None
+    completion: Literal["wait", "stream"] | None
+    reasoning: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedRequest:
+    """A request that reached a scripted target.
+
+    `streamed`: whether a stream was asked for. `time`: seconds on the target's clock; None where it has none.
+    """
+
+    request: ChatRequest
+    streamed: bool
+    time: float | None
+
+
+class ScriptedTarget:
+    """A target that does what its script says. Put `.target` into a pool.
+
+    Each call takes one step: a text answers, an `Outcome` or an exception fails; see `hotspare.testing.steps` for more. The
+    last step repeats without end, unless ``repeat=False``: then a further call fails with INVALID, which ends the whole
+    call, and `assert_used_up` names it.
+
+    Args:
+        name: its name in the pool.
+        script: a step, a list of steps, or a function that returns the step for a request.
+        clock: needed where a step takes time.
+        delay: seconds that every step takes before anything else, a failure as well.
+        repeat: whether the last step repeats.
+        prefill: whether it continues a trailing assistant message.
+        streaming: whether it can stream.
+        target: further fields of `Target`, e.g. `region` or `price`. `id` is ``<name>/<name>`` by default: a provider, and so
+            a failure domain, of its own.
+
+    Raises:
+        ConfigError: naming the step or the field, and the way out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        script: Script = "ok",
+        *,
+        clock: VirtualClock | None = None,
+        delay: float = 0.0,
+        repeat: bool = True,
+        prefill: bool = False,
+        streaming: bool = True,
+        **target: Unpack[TargetFields],
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self.prefill = prefill
+        self.streaming = streaming
+        self.received: list[ReceivedRequest] = []
+        self._delay = delay
+        self._repeat = repeat
+        self._function: Callable[[ChatRequest], StepLike] | None = None
+        self._steps: list[Step] = []
+        self._lock = threading.Lock()
+        if callable(script):
+            self._function = script
+        else:
+            self._steps = _steps_of(name, script)
+        fields: dict[str, Any] = {"id": f"{name}/{name}", **target}
+        self.target = Target(name=name, backend=self, **fields)
+
+    # --- what it was sent ----------------------------------------------------------------------------------------
+
+    @property
+    def requests(self) -> list[ChatRequest]:
+        """The requests that reached it, in order."""
+        return [one.request for one in self.received]
+
+    @property
+    def calls(self) -> int:
+        """How many requests reached it."""
+        return len(self.received)
+
+    @property
+    def unused(self) -> tuple[Step, ...]:
+        """The steps that no call has taken yet."""
+        return tuple(self._steps[self.calls :])
+
+    def assert_used_up(self) -> None:
+        """Raise AssertionError if steps are left, or if more calls came than a script without repetition has steps."""
+        if self.unused:
+            raise AssertionError(f"{self.name}: {len(self.unused)} of {len(self._steps)} steps were not used")
+        if self._function is None and not self._repeat and self.calls > len(self._steps):
+            raise AssertionError(f"{self.name}: {self.calls} calls came, and its script has {len(self._steps)} steps")
+
+    # --- the backend ---------------------------------------------------------------------------------------------
+
+    def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
+        """It can send every field."""
+        return ()
+
+    def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
+        """The next step of the script, as a whole answer."""
+        step = self._take(request, streamed=False)
+        return _whole(step, list(self._play(step, timeout, timeout)))
+
+    async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
+        """The next step of the script, as a whole answer."""
+        step = self._take(request, streamed=False)
+        return _whole(step, [chunk async for chunk in self._aplay(step)])
+
+    def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
+        """The next step of the script, chunk by chunk."""
+        yield from self._play(self._take(request, streamed=True), timeout, stall)
+
+    async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
+        """The next step of the script, chunk by chunk."""
+        async for chunk in self._aplay(self._take(request, streamed=True)):
+            yield chunk
+
+    def classify(self, error: Exception) -> Outcome:
+        """What the script says of it; anything else is classified as everywhere."""
+        if isinstance(error, ScriptedError):
+            return error.outcome
+        from hotspare._classify.rules import classify
+
+        return classify(error)
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _take(self, request: ChatRequest, *, streamed: bool) -> Step:
+        """Keep the request; its step."""
+        now = None if self.clock is None else self.clock()
+        with self._lock:
+            place = self.calls
+            self.received.append(ReceivedRequest(request, streamed, now))
+        if self._function is not None:
+            step = step_of(self._function(request))
+        elif place < len(self._steps) or self._repeat:
+            step = self._steps[min(place, len(self._steps) - 1)]
+        else:
+            raise ScriptedError(
+                Outcome(Kind.INVALID, f"the script of {self.name} has {place} steps, and this is one call more")
+            )
+        return replace(step, delay=step.delay + self._delay)
+
+    def _play(self, step: Step, timeout: float, stall: float) -> Iterator[ChatChunk]:
+        """In sync code nothing cancels a target that waits: it keeps the bound of the running attempt itself, or else those
+        that it was called with."""
+        bound = self._now() + timeout
+        for action in actions(step):
+            if isinstance(action, ChatChunk):
+                yield action
+                bound = self._now() + stall
+            else:
+                self._sleep(action, bound)
+
+    async def _aplay(self, step: Step) -> AsyncGenerator[ChatChunk]:
+        for action in actions(step):
+            if isinstance(action, ChatChunk):
+                yield action
+            else:
+                await self._clocked().asleep(action)
+
+    def _sleep(self, seconds: float, bound: float) -> None:
+        """Raises AttemptTimeout at `bound` (clock seconds) if that comes first. A pool's own bound goes before it. Raises
+        ConnectionAbortedError where the pool gave the attempt up."""
+        clock, handle = self._clocked(), CURRENT.get()
+        left = None if handle is None else handle.remaining()
+        limit = bound if left is None else clock() + left
+        late = clock() + seconds >= limit
+        pause = max(0.0, limit - clock()) if late else seconds
+        if clock.wait(threading.Event() if handle is None else handle.aborted, pause):
+            raise ConnectionAbortedError("the attempt was cancelled")
+        if late:
+            raise AttemptTimeout(f"{self.name} had no more time")
+
+    def _now(self) -> float:
+        return 0.0 if self.clock is None else self.clock()
+
+    def _clocked(self) -> VirtualClock:
+        if self.clock is None:
+            raise ConfigError(
+                Problem.at(
+                    f"{self.name}.clock", None, "must be a VirtualClock, the pool's: a step of the script takes time"
+                )
+            )
+        return self.clock
+
+
+def _whole(step: Step, chunks: list[ChatChunk]) -> ChatReply:
+    from hotspare._engine.folding import reply_of
+
+    return step.reply or reply_of(chunks)
+
+
+def _steps_of(name: str, script: StepLike | Iterable[StepLike]) -> list[Step]:
+    if isinstance(script, Step | str | Outcome | Exception | ChatReply):
+        return [step_of(script)]
+    given = list(cast("Iterable[StepLike]", script)) if isinstance(script, Iterable) else []  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+    if not given:
+        raise ConfigError(Problem.at(f"{name}.script", script, "must be a step, or a list with at least one"))
+    return [step_of(one) for one in given]

@@ -1,0 +1,469 @@
+"""The virtual clock: it jumps to the next wake-up, in threads and in event loops, without sleeping."""
+
+import asyncio
+import hashlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from math import inf
+from queue import SimpleQueue
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import pytest
+from hotspare.testing import VirtualClock
+from hotspare.testing._threads import _runnable  # pyright: ignore[reportPrivateUsage]
+
+REAL_SECONDS = 30.0
+"""What a test here takes at most, on any machine: the waits in it add up to minutes or hours."""
+
+
+@pytest.fixture(autouse=True)
+def _takes_no_time() -> Iterator[None]:
+    """No test here waits in real time."""
+    begun = time.monotonic()
+    yield
+    assert time.monotonic() - begun < REAL_SECONDS
+
+
+# --- threads ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_lone_thread_s_sleeps_pass_at_once() -> None:
+    """A thousand minutes, to the second, without one real sleep."""
+    clock = VirtualClock(0)
+    for _ in range(1000):
+        clock.sleep(60)
+    assert clock() == 60_000
+
+
+def test_a_wait_ends_with_its_time() -> None:
+    """An event that is not set is waited for as long as was said; one that is set, not at all."""
+    clock, ready = VirtualClock(0), threading.Event()
+    assert not clock.wait(ready, 5)
+    assert clock() == 5
+    ready.set()
+    assert clock.wait(ready, 5)
+    assert clock.wait(ready, None)
+    assert not clock.wait(threading.Event(), 0)
+    assert clock() == 5
+
+
+def test_a_thread_that_works_is_waited_for() -> None:
+    """Time does not move past a wait's end while the thread that will set the event is still at work, for real."""
+    clock, ready = VirtualClock(0), threading.Event()
+
+    def work() -> None:
+        begun = time.monotonic()
+        while time.monotonic() - begun < 0.05:  # without touching the clock, for longer than it settles
+            sum(range(100))
+        clock.sleep(3)
+        ready.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    assert clock.wait(ready, 10)
+    assert clock() == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says that a thread runs")
+def test_a_thread_that_works_outside_of_python_is_waited_for() -> None:
+    """In a C library it makes no progress that Python could see."""
+    clock, ready = VirtualClock(0), threading.Event()
+
+    def work() -> None:
+        hashlib.pbkdf2_hmac("sha256", b"for longer than", b"the clock settles", 400_000)
+        ready.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    assert clock.wait(ready, 10)
+    assert clock() == 0
+
+
+def test_a_thread_that_the_system_does_not_know_does_not_run() -> None:
+    """It has just ended, or the system does not say."""
+    unknown: Any = SimpleNamespace(native_id=-1)
+    starting: Any = SimpleNamespace(native_id=None)
+    assert (_runnable(unknown), _runnable(starting)) == (False, True)
+
+
+def test_a_thread_that_stands_still_elsewhere_is_not_waited_for_long() -> None:
+    """A thread that waits for something else, here for ever, holds the clock up by `settle` real seconds only."""
+    clock, never = VirtualClock(0), threading.Event()
+    stuck = threading.Thread(target=never.wait, daemon=True)
+    stuck.start()
+    clock.sleep(3600)
+    assert clock() == 3600
+    never.set()
+    stuck.join()
+
+
+def test_threads_wake_in_the_order_of_their_times() -> None:
+    """Each at its own moment, however they were started."""
+    clock, log = VirtualClock(0), SimpleQueue[tuple[str, float]]()
+
+    def sleeper(name: str, *pauses: float) -> Callable[[], None]:
+        def run() -> None:
+            for seconds in pauses:
+                clock.sleep(seconds)
+                log.put((name, clock()))
+
+        return run
+
+    clock.run_in_threads(sleeper("a", 7, 7), sleeper("b", 3, 3, 3), sleeper("c", 60))
+    times = [("b", 3), ("b", 6), ("a", 7), ("b", 9), ("a", 14), ("c", 60)]
+    assert [log.get() for _ in times] == times
+
+
+def test_threads_due_at_the_same_moment_go_one_after_the_other() -> None:
+    """What the first sets off comes before the second goes on, every time."""
+    for _ in range(50):
+        clock, log, ready = VirtualClock(0), list[str](), threading.Event()
+
+        def first(clock: VirtualClock = clock, log: list[str] = log, ready: threading.Event = ready) -> None:
+            clock.sleep(5)
+            log.append("first")
+            ready.set()
+
+        def second(clock: VirtualClock = clock, log: list[str] = log, ready: threading.Event = ready) -> None:
+            clock.sleep(1)
+            log.append("set in time" if clock.wait(ready, 4) else "late")
+
+        clock.run_in_threads(first, second)
+        assert log == ["first", "set in time"]
+        assert clock() == 5
+
+
+def test_many_threads_behave_the_same_each_time() -> None:
+    """Twenty threads that wake each other up: the same log in every run."""
+
+    def play() -> list[tuple[int, float]]:
+        clock, log = VirtualClock(0), list[tuple[int, float]]()
+        events = [threading.Event() for _ in range(20)]
+
+        def run(number: int) -> None:
+            for turn in range(1, 4):
+                clock.sleep(1 + (number * 7 + turn) % 5)
+                events[(number + turn) % 20].set()
+                clock.wait(events[(number + 3) % 20], 1.5)
+                log.append((number, clock()))
+
+        clock.run_in_threads(*[lambda number=number: run(number) for number in range(20)])
+        return sorted(log)
+
+    assert len({str(play()) for _ in range(10)}) == 1
+
+
+def test_an_executor_s_threads_keep_their_times() -> None:
+    """The thread that waits for them does so outside of the clock: after a few real milliseconds it is passed over."""
+    clock = VirtualClock(0)
+
+    def run(number: int) -> list[float]:
+        ends: list[float] = []
+        for _ in range(3):
+            clock.sleep(number)
+            ends.append(clock())
+        return ends
+
+    with ThreadPoolExecutor(5) as executor:
+        ends = list(executor.map(run, range(1, 6)))
+    assert ends == [[number * turn for turn in (1, 2, 3)] for number in range(1, 6)]
+
+
+def test_run_in_threads_gives_results_and_errors() -> None:
+    """Results in the order of the calls; the first error, once all have ended."""
+    clock, ended = VirtualClock(0), list[str]()
+
+    def late() -> str:
+        clock.sleep(9)
+        ended.append("late")
+        return "late"
+
+    def fails() -> str:
+        clock.sleep(1)
+        raise KeyError("why")
+
+    assert clock.run_in_threads(late, lambda: "early") == ["late", "early"]
+    with pytest.raises(KeyError, match="why"):
+        clock.run_in_threads(fails, late)
+    assert ended == ["late", "late"]
+    assert clock.run_in_threads() == []
+
+
+def test_advance_lets_time_pass_at_once() -> None:
+    """By hand, forwards only."""
+    clock = VirtualClock(10)
+    clock.advance(50)
+    assert clock() == 60
+    clock.now = 61.1
+    assert clock() == clock.now == 61.1
+    assert repr(clock) == "VirtualClock(61.100)"
+    with pytest.raises(ValueError, match="seconds: -1 must not be negative"):
+        clock.advance(-1)
+    with pytest.raises(ValueError, match="must not be negative"):
+        clock.now = 61
+    with pytest.raises(ValueError, match="inf would never end"):
+        clock.sleep(inf)
+
+
+def test_without_autojump_only_advance_moves_time() -> None:
+    """A thread waits until another one has advanced the clock far enough."""
+    clock, log = VirtualClock(0, autojump=False), list[float]()
+
+    def sleeper(seconds: float) -> None:
+        clock.sleep(seconds)
+        log.append(clock())
+
+    short, long = (threading.Thread(target=sleeper, args=(seconds,), daemon=True) for seconds in (4, 6))
+    for waiting, thread in enumerate((short, long), start=1):
+        thread.start()
+        while len(clock._timeline._pending) < waiting:  # pyright: ignore[reportPrivateUsage]
+            time.sleep(0)  # until it waits on the clock
+    clock.advance(5)
+    short.join()
+    assert long.is_alive() and log == [5]
+    clock.advance(2)
+    long.join()
+    assert log == [5, 7]
+
+
+def test_without_autojump_a_lone_wait_is_an_error() -> None:
+    """Nothing could ever end it: that is said, instead of hanging."""
+    clock = VirtualClock(0, autojump=False)
+    with pytest.raises(RuntimeError, match=r"a wait of 5\.0 s never ends: this clock has autojump=False"):
+        clock.sleep(5)
+
+
+# --- event loops -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_a_lone_task_s_sleeps_pass_at_once() -> None:
+    """A hundred hours, to the second."""
+    clock = VirtualClock(0)
+    for _ in range(100):
+        await clock.asleep(3600)
+    assert clock() == 360_000
+    await clock.asleep(0)
+    await clock.asleep(-1)
+    assert clock() == 360_000
+
+
+@pytest.mark.anyio
+async def test_move_on_after_ends_what_never_would() -> None:
+    """Although nothing else uses the clock: the scope itself makes it jump."""
+    clock = VirtualClock(0)
+    with clock.move_on_after(120) as scope:
+        await anyio.Event().wait()
+    assert scope.cancelled_caught
+    assert clock() == 120
+    with clock.move_on_after(30) as scope:
+        await clock.asleep(inf)
+    assert scope.cancelled_caught
+    assert clock() == 150
+
+
+@pytest.mark.anyio
+async def test_move_on_after_leaves_alone_what_ends_in_time() -> None:
+    """A scope that was left does not move the clock, and an unbounded one never does."""
+    clock = VirtualClock(0)
+    with clock.move_on_after(120) as scope:
+        await clock.asleep(119)
+    assert not scope.cancelled_caught
+    with clock.move_on_after(None) as scope:
+        await clock.asleep(1000)
+    assert not scope.cancelled_caught
+    assert clock() == 1119
+    await clock.asleep(1)
+    assert clock() == 1120
+
+
+@pytest.mark.anyio
+async def test_a_bound_of_nothing_is_over_at_once() -> None:
+    """As anyio's: the first checkpoint inside is cancelled."""
+    clock, passed = VirtualClock(0), False
+    with clock.move_on_after(0) as scope:
+        await anyio.lowlevel.checkpoint()
+        passed = True
+    assert scope.cancelled_caught
+    assert not passed
+    assert clock() == 0
+
+
+@pytest.mark.anyio
+async def test_the_nearest_bound_ends_first() -> None:
+    """Nested scopes: the inner and later one is never reached."""
+    clock = VirtualClock(0)
+    with clock.move_on_after(10) as outer, clock.move_on_after(20) as inner:
+        await anyio.sleep_forever()
+    assert outer.cancelled_caught
+    assert not inner.cancelled_caught
+    assert clock() == 10
+
+
+@pytest.mark.anyio
+async def test_tasks_wake_in_the_order_of_their_times() -> None:
+    """Sleeps and scopes of several tasks, at their own moments; equal ones in the order in which they began."""
+    clock, log = VirtualClock(0), list[tuple[str, float]]()
+
+    async def task(name: str, pause: float, bound: float) -> None:
+        with clock.move_on_after(bound) as scope:
+            while True:
+                await clock.asleep(pause)
+                log.append((name, clock()))
+        log.append((f"{name} cancelled" if scope.cancelled_caught else name, clock()))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(task, "a", 4, 9)
+        group.start_soon(task, "b", 2, 5)
+        group.start_soon(task, "c", 3, 3)
+    assert sorted(log, key=lambda one: one[1]) == log
+    assert log == [
+        ("b", 2), ("c cancelled", 3), ("a", 4), ("b", 4), ("b cancelled", 5), ("a", 8), ("a cancelled", 9),
+    ]  # fmt: skip
+
+
+@pytest.mark.anyio
+async def test_what_one_wakes_up_goes_on_before_time_does() -> None:
+    """A task that is woken by another, and takes many turns of the loop, is not overtaken by the clock."""
+    clock, ready, log = VirtualClock(0), anyio.Event(), list[float]()
+
+    async def waiter() -> None:
+        with clock.move_on_after(10) as scope:
+            await ready.wait()
+            for _ in range(100):
+                await anyio.lowlevel.checkpoint()
+            log.append(clock())
+        assert not scope.cancelled_caught
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(waiter)
+        await clock.asleep(10 - 1e-9)
+        ready.set()
+    assert log == [10 - 1e-9]
+
+
+@pytest.mark.anyio
+async def test_threads_and_tasks_share_a_clock() -> None:
+    """A worker thread's sleep and a task's end at their own moments."""
+    clock, log = VirtualClock(0), list[tuple[str, float]]()
+
+    def blocking() -> None:
+        clock.sleep(5)
+        log.append(("thread", clock()))
+
+    async def task() -> None:
+        for _ in range(2):
+            await clock.asleep(4)
+            log.append(("task", clock()))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.to_thread.run_sync, blocking)
+        group.start_soon(task)
+    assert log == [("task", 4), ("thread", 5), ("task", 8)]
+
+
+@pytest.mark.anyio
+async def test_a_blocking_wait_inside_a_task_does_not_hang() -> None:
+    """Sync code that is called in the loop's own thread passes what the loop itself waits for."""
+    clock = VirtualClock(0)
+    with clock.move_on_after(2) as scope:
+        clock.sleep(5)
+        await anyio.lowlevel.checkpoint()
+        await anyio.sleep_forever()
+    assert scope.cancelled_caught
+    assert clock() == 5
+
+
+def test_two_loops_in_two_threads_share_a_clock() -> None:
+    """Neither overtakes the other."""
+    clock, log = VirtualClock(0), list[tuple[str, float]]()
+
+    async def main(name: str, pause: float) -> None:
+        for _ in range(3):
+            await clock.asleep(pause)
+            log.append((name, clock()))
+
+    clock.run_in_threads(
+        lambda: anyio.run(main, "asyncio", 2, backend="asyncio"), lambda: anyio.run(main, "trio", 3, backend="trio")
+    )
+    assert sorted(log) == [
+        ("asyncio", 2), ("asyncio", 4), ("asyncio", 6), ("trio", 3), ("trio", 6), ("trio", 9),
+    ]  # fmt: skip
+
+
+@pytest.mark.anyio
+async def test_two_clocks_in_one_loop_do_not_wait_for_each_other() -> None:
+    """Each has its own time."""
+    fast, slow = VirtualClock(0), VirtualClock(0)
+
+    async def tick(clock: VirtualClock, pause: float) -> None:
+        for _ in range(10):
+            await clock.asleep(pause)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(tick, fast, 1)
+        group.start_soon(tick, slow, 100)
+    assert (fast(), slow()) == (10, 1000)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_clock_outlives_its_loops(backend: str) -> None:
+    """One loop after the other, also when one ends with a task still waiting."""
+    clock = VirtualClock(0)
+
+    async def leaves_a_waiter() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(clock.asleep, 1000)
+            await clock.asleep(1)
+            group.cancel_scope.cancel()
+
+    async def sleeps() -> None:
+        await clock.asleep(5)
+
+    for _ in range(3):
+        anyio.run(leaves_a_waiter, backend=backend)
+        anyio.run(sleeps, backend=backend)
+    clock.sleep(2)
+    assert clock() == 3 * 6 + 2
+
+
+def test_a_loop_that_was_closed_holds_nothing_up() -> None:
+    """A loop that ends without ending its tasks, as careless code leaves it, is forgotten."""
+    clock = VirtualClock(0)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(clock.asleep(10))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    clock.sleep(20)
+    assert clock() == 20
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+@pytest.mark.anyio
+async def test_without_autojump_a_loop_waits_for_advance() -> None:
+    """Sleeps and bounds end when the time has been moved past them, and not before."""
+    clock, log, woken = VirtualClock(0, autojump=False), list[float](), anyio.Event()
+
+    async def sleeper() -> None:
+        with clock.move_on_after(60) as scope:
+            await clock.asleep(5)
+            log.append(clock())
+            woken.set()
+            await anyio.sleep_forever()
+        assert scope.cancelled_caught
+        log.append(clock())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(sleeper)
+        group.start_soon(clock.asleep, 4)
+        await anyio.wait_all_tasks_blocked()
+        assert log == []
+        clock.advance(8)
+        await woken.wait()
+        clock.advance(100)
+    assert log == [8, 108]
