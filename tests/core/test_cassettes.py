@@ -36,7 +36,7 @@ def case_of(name: str) -> Case:
 
 
 def ask(targets: list[Target], case: Case, mode: str) -> ChatReply:
-    """The answer in sync code or on an event loop, however the case wants it; a stream's pieces put together."""
+    """The answer, in sync code or in an event loop, streamed if the case says so; a stream's chunks are put together."""
     if mode != "sync":
         return anyio.run(aask, targets, case, backend=mode)
     with Pool(targets, transport="httpx", verify=TLS, retry_same_target="never", when_all_down="fail") as pool:
@@ -54,7 +54,7 @@ async def aask(targets: list[Target], case: Case) -> ChatReply:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", GOOD)
 def test_every_answer_is_read(name: str, mode: str) -> None:
-    """The request is the recorded one to the last field, and the answer is what a reading by hand finds in the recording."""
+    """The request equals the recorded one in every field, and the answer what an independent reader finds in the recording."""
     case = case_of(name)
     with replay(name) as targets:
         reply = ask(targets, case, mode)
@@ -69,7 +69,7 @@ def test_every_answer_is_read(name: str, mode: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", sorted(expected() - set(GOOD)))
 def test_every_error_is_classified(name: str, mode: str) -> None:
-    """Whatever provider or relay says it: its kind, its status, and the seven seconds that each 429 asks for."""
+    """From every provider and relay: its kind, its status, and the Retry-After of seven seconds in each 429."""
     case = case_of(name)
     for asked in (case, CASES["stream"]):
         with replay(name) as targets, pytest.raises(AllTargetsFailed) as caught:
@@ -83,7 +83,7 @@ def test_every_error_is_classified(name: str, mode: str) -> None:
 @pytest.mark.parametrize("case", ["plain", "stream"])
 @pytest.mark.parametrize("failing", FAILING)
 def test_failover_across_two_cassettes(failing: str, case: str, mode: str) -> None:
-    """The first provider refuses, the second answers, in one call."""
+    """The first provider fails, the second answers, in one call."""
     second = "openrouter" if failing.startswith("anthropic") else "anthropic"
     with replay(failing, f"{second}/{case}") as targets:
         assert [target.provider for target in targets] == [failing.partition("/")[0], second]
@@ -91,8 +91,8 @@ def test_failover_across_two_cassettes(failing: str, case: str, mode: str) -> No
     assert reply.text == "The capital of South Korea is Seoul."
 
 
-def test_a_refusing_server_refuses_again() -> None:
-    """A fast failure is asked a second time, and an error cassette is not used up."""
+def test_a_retry_meets_the_same_error() -> None:
+    """A fast failure is retried at the same target, and an error cassette is not used up."""
     with replay("gemini/error-500", "deepseek/plain") as targets, Pool(targets, transport="httpx") as pool:
         reply = pool.chat(CASES["plain"].request)
     assert [(attempt.reason, attempt.status) for attempt in reply.attempts] == [
@@ -100,8 +100,8 @@ def test_a_refusing_server_refuses_again() -> None:
     ]  # fmt: skip
 
 
-def test_a_call_that_was_not_recorded_reaches_nobody() -> None:
-    """Another question, or another provider, is an error, and no socket is opened."""
+def test_a_call_that_was_not_recorded_opens_no_connection() -> None:
+    """Another prompt, or another provider, is an error, and no socket is opened."""
     with replay("openai/plain", "anthropic/plain") as targets, Pool(targets[:1], transport="httpx") as pool:
         with pytest.raises(AllTargetsFailed, match="Can't overwrite existing cassette"):
             pool.chat("Something else?")
@@ -112,8 +112,8 @@ def test_a_call_that_was_not_recorded_reaches_nobody() -> None:
             other.chat(CASES["plain"].request)
 
 
-def test_a_cassette_that_nobody_asked_for_fails_the_test() -> None:
-    """Too many recordings are a mistake of the test."""
+def test_an_unused_cassette_fails_the_test() -> None:
+    """A recording that is not replayed is a mistake of the test."""
     with (
         pytest.raises(AssertionError, match="never asked for: anthropic/plain"),
         replay("openai/plain", "anthropic/plain") as targets,
@@ -122,7 +122,7 @@ def test_a_cassette_that_nobody_asked_for_fails_the_test() -> None:
         pool.chat(CASES["plain"].request)
 
 
-def test_bodies_may_be_written_by_somebody_else() -> None:
+def test_bodies_need_not_be_the_recorded_ones() -> None:
     """With `bodies=False` only the address must be the recorded one."""
     with replay("openai/plain", bodies=False) as targets, Pool(targets, transport="httpx") as pool:
         assert pool.chat("Which town governs Korea?").text == "The capital of South Korea is Seoul."

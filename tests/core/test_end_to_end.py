@@ -1,104 +1,108 @@
 """The real library against the embedded provider, over real HTTP."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
-import anyio.to_thread
 import pytest
-from hotspare import Pool, StreamInterrupted, Target
+from hotspare import Breaker, Kind, Pool, StreamInterrupted, Target, Timeouts
 from hotspare._health.breaker import State
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
 
-WIRES = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}
+from tests.support.eventually import aeventually
+from tests.support.methods import EACH_METHOD, EACH_STREAM, WIRES, run, target, targets, text_of
+
+UNUSABLE = ("empty", "empty_choices", "html", "half_json", "reset", "close", "oversized")
 
 
-def targets(provider: Provider, *wires: str) -> list[Target]:
-    """One target an endpoint: a, b, c…"""
-    return [
-        Target(
-            f"{wire}/{WIRES[wire]}", region=name, base_url=provider.base_url(name, wire), api_key="test-1", name=name
-        )
-        for name, wire in zip("abcde", wires, strict=False)
-    ]
+@EACH_METHOD
+def test_every_wire_answers(method: str, provider: Provider) -> None:
+    """The text is right through every method, on both event loops."""
+    pool = Pool([target(provider, "a", wire, name=wire) for wire in WIRES])
+
+    async def each_wire(pool: Pool, name: str) -> None:
+        for wire in WIRES:
+            assert await text_of(pool, name, "hello there", model=wire) == answer("hello there")
+
+    run(method, pool, each_wire)
 
 
-async def ask(pool: Pool, face: str, prompt: str) -> str:
-    """One question through one of the four faces."""
-    if face == "chat":
-        return pool.chat(prompt).text
-    if face == "stream":
-        return "".join(chunk.text for chunk in pool.stream(prompt))
-    if face == "achat":
-        return (await pool.achat(prompt)).text
-    return "".join([chunk.text async for chunk in pool.astream(prompt)])
-
-
-FACES = pytest.mark.parametrize("face", ["chat", "stream", "achat", "astream"])
-
-
-@FACES
-@pytest.mark.anyio
-@pytest.mark.parametrize("wire", WIRES)
-async def test_every_wire_answers(face: str, wire: str, provider: Provider) -> None:
-    """The text is right in all faces, on both loops."""
-    async with Pool(targets(provider, wire)) as pool:
-        assert await ask(pool, face, "hello there") == answer("hello there")
-
-
-@FACES
-@pytest.mark.anyio
-async def test_four_dead_in_four_ways(face: str, provider: Provider) -> None:
-    """The first call of a cold process finds the one that lives."""
+@EACH_METHOD
+def test_four_targets_failing_in_four_ways(method: str, provider: Provider) -> None:
+    """The first call of a new process finds the one target that works."""
     provider.fault("a", "refused")
     provider.fault("b", "blackhole")
     provider.fault("c", "status", status=500)
     provider.fault("d", "status", status=429)
-    async with Pool(targets(provider, "openai", "anthropic", "gemini", "openai", "anthropic"), deadline=5) as pool:
-        assert await ask(pool, face, "q1") == answer("q1")
+    pool = Pool(
+        targets(provider, "openai", "anthropic", "gemini", "openai", "anthropic"),
+        deadline=60,
+        timeouts=Timeouts(first_token=0.5, completion=0.5),
+    )
+    assert run(method, pool, text_of, "q1") == answer("q1")
 
 
-@FACES
-@pytest.mark.anyio
-@pytest.mark.parametrize("fault", ["empty", "empty_choices", "html", "half_json", "oversized", "reset", "close"])
+@EACH_METHOD
 @pytest.mark.parametrize("wire", WIRES)
-async def test_what_is_no_answer_fails_over(face: str, fault: str, wire: str, provider: Provider) -> None:
-    """HTML, half a JSON, ten megabytes of nothing: a classified outcome, and another target's answer."""
-    provider.fault("a", fault)
-    async with Pool(targets(provider, wire, "openai"), deadline=10) as pool:
-        assert await ask(pool, face, "q") == answer("q")
+def test_an_unusable_answer_fails_over(method: str, wire: str, provider: Provider) -> None:
+    """HTML, half a JSON, a megabyte of blanks: a classified outcome, and the answer of another target."""
+    faults = UNUSABLE if wire == "openai" else UNUSABLE[:-1]  # the oversized answer is the same in every format
+    failing: list[Target] = []
+    for fault in faults:
+        provider.fault("a", fault, model=f"{fault}-", **({"size": 1_000_000} if fault == "oversized" else {}))
+        failing.append(target(provider, "a", wire, model=f"-{fault}-", name=fault, region=fault))
+    routes = {fault: [[fault], ["b"]] for fault in faults}
+    pool = Pool([*failing, target(provider, "b", "openai")], routes=routes, deadline=60)
+
+    async def each_fault(pool: Pool, name: str) -> None:
+        for fault in faults:
+            assert await text_of(pool, name, f"q {fault}", model=fault) == answer(f"q {fault}")
+            assert pool.health()[fault].failures
+
+    run(method, pool, each_fault)
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("face", ["stream", "astream"])
+@EACH_STREAM
 @pytest.mark.parametrize("fault", ["keepalives", "silence"])
-async def test_noise_is_no_first_token(face: str, fault: str, provider: Provider) -> None:
-    """Keep-alives and a role chunk do not defeat the first-token timeout."""
+def test_keep_alives_are_no_first_token(method: str, fault: str, provider: Provider) -> None:
+    """What comes without content, a role chunk included, does not defeat the timeout of the first token."""
     options = {"gap": 0.1} if fault == "keepalives" else {}
     provider.fault("a", fault, **options)
-    async with Pool(targets(provider, "openai", "anthropic"), deadline=2.4) as pool:
-        assert await ask(pool, face, "q") == answer("q")
+    pool = Pool(targets(provider, "openai", "anthropic"), deadline=60, timeouts=Timeouts(first_token=0.5))
+
+    async def once(pool: Pool, name: str) -> None:
+        assert await text_of(pool, name, "q") == answer("q")
+        assert pool.health()["a"].failures == 1
+
+    run(method, pool, once)
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("face", ["stream", "astream"])
-@pytest.mark.parametrize("fault", ["cut", "eof", "error_event"])
+@EACH_STREAM
 @pytest.mark.parametrize("wire", WIRES)
-async def test_a_broken_stream_never_passes_for_a_whole_one(
-    face: str, fault: str, wire: str, provider: Provider
-) -> None:
-    """After its first content a break is an honest error that carries the exact prefix."""
-    provider.fault("a", fault, at=10)
-    async with Pool(targets(provider, wire), on_break="raise") as pool:
-        with pytest.raises(StreamInterrupted) as caught:
-            await ask(pool, face, "q")
-        assert caught.value.text
-        assert answer("q").startswith(caught.value.text)
+def test_a_broken_stream_never_passes_for_a_whole_one(method: str, wire: str, provider: Provider) -> None:
+    """After its first content a break is an error that carries the exact text so far."""
+    faults = ("cut", "eof", "error_event")
+    broken: list[Target] = []
+    for fault in faults:
+        provider.fault("a", fault, at=10, model=f"{fault}-")
+        broken.append(target(provider, "a", wire, model=f"-{fault}-", name=fault, region=fault))
+    pool = Pool(broken, on_break="raise")
+
+    async def each_fault(pool: Pool, name: str) -> None:
+        for fault in faults:
+            with pytest.raises(StreamInterrupted) as caught:
+                await text_of(pool, name, "q", model=fault)
+            assert caught.value.text
+            assert answer("q").startswith(caught.value.text)
+            assert caught.value.attempts[0].kind is Kind.OK
+
+    run(method, pool, each_fault)
 
 
 @pytest.mark.anyio
 async def test_a_caller_who_stops_reading_closes_the_connection(provider: Provider) -> None:
-    """Early exits leave no permit behind."""
+    """An early exit gives the permit back, and the provider sees the end of the connection."""
     provider.fault("a", "drip", gap=0.05)
     async with Pool(targets(provider, "openai")) as pool:
         stream = pool.astream("q")
@@ -107,31 +111,41 @@ async def test_a_caller_who_stops_reading_closes_the_connection(provider: Provid
         for _ in pool.stream("q"):
             break
         assert pool.health().in_flight == 0
+        await aeventually(lambda: provider.stats("a").client_disconnects == 2, lambda: provider.stats("a"))
 
 
-@FACES
-@pytest.mark.anyio
-async def test_fifty_callers_send_one_probe(face: str, provider: Provider) -> None:
-    """At the moment the rest of a dead primary ends, exactly one of fifty concurrent calls reaches it."""
+@pytest.mark.parametrize("method", ["chat", "stream", "asyncio achat", "trio astream"])
+def test_fifty_calls_send_one_probe(method: str, provider: Provider) -> None:
+    """When the break of a failing target is over, exactly one of fifty calls reaches it, however long they take."""
     ahead = [0.0]
     provider.fault("a", "status", status=500)
-    async with Pool(targets(provider, "openai", "anthropic"), clock=lambda: time.monotonic() + ahead[0]) as pool:
+    pool = Pool(
+        targets(provider, "openai", "anthropic"),
+        clock=lambda: time.monotonic() + ahead[0],
+        breaker=Breaker(break_duration=600, max_break_duration=600),
+        timeouts=Timeouts(first_token_min=0.5, completion_min=0.5),
+    )
+
+    async def probe(pool: Pool, name: str) -> None:
         while pool.health()["a"].state is not State.OPEN:
-            assert await ask(pool, face, "q") == answer("q")
+            assert await text_of(pool, name, "q") == answer("q")
             ahead[0] += 0.3
-        provider.fault("a", "delay", seconds=0.3)  # long enough for all of them to be under way
-        before, ahead[0] = provider.stats("a").requests, ahead[0] + 31
-        texts: list[str] = []
+        provider.fault("a", "blackhole")  # the probe fails, and the next one is ten minutes away
+        before, ahead[0] = provider.stats("a").requests, ahead[0] + 601
+        prompts = [f"q{number}" for number in range(50)]
+        if name in ("chat", "stream"):
+            with ThreadPoolExecutor(50) as threads:
+                texts = list(threads.map(lambda prompt: anyio.run(text_of, pool, name, prompt), prompts))
+        else:
+            texts = []
 
-        async def one(number: int) -> None:
-            if face in ("achat", "astream"):
-                texts.append(await ask(pool, face, f"q{number}"))
-            else:
-                texts.append(await anyio.to_thread.run_sync(anyio.run, ask, pool, face, f"q{number}", limiter=threads))
+            async def one(prompt: str) -> None:
+                texts.append(await text_of(pool, name, prompt))
 
-        threads = anyio.CapacityLimiter(50)
-        async with anyio.create_task_group() as group:
-            for number in range(50):
-                group.start_soon(one, number)
-        assert set(texts) == {answer(f"q{number}") for number in range(50)}
+            async with anyio.create_task_group() as group:
+                for prompt in prompts:
+                    group.start_soon(one, prompt)
+        assert sorted(texts) == sorted(map(answer, prompts))
         assert provider.stats("a").requests == before + 1
+
+    run(method, pool, probe)

@@ -1,4 +1,4 @@
-"""A selector: a pool's choice and memory for callers who make the calls themselves."""
+"""A selector: a pool's routing and health for callers who make the calls themselves."""
 
 import random
 import threading
@@ -14,13 +14,13 @@ REFUSED = Outcome(Kind.TRANSPORT, "refused", before_connect=True)
 
 
 def selector_of(*names: str, clock: VirtualClock | None = None, **options: object) -> Selector:
-    """Targets of made-up providers: a selector calls none of them."""
+    """Targets of providers that do not exist: a selector calls none of them."""
     targets = [Target(f"{name}/model", name=name) for name in names]
     return Selector(targets, clock=clock or VirtualClock(), rng=random.Random(1), **options)  # type: ignore[arg-type]
 
 
-def kill(selector: Selector, name: str, clock: VirtualClock) -> None:
-    """Enough evidence to open one target's breaker."""
+def open_breaker(selector: Selector, name: str, clock: VirtualClock) -> None:
+    """Failures until the breaker of this target is open."""
     for _ in range(6):
         selector.pick(among=[name]).settle(DOWN)
         clock.advance(0.25)
@@ -28,11 +28,11 @@ def kill(selector: Selector, name: str, clock: VirtualClock) -> None:
             return
 
 
-def test_a_dead_target_is_left_probed_once_and_comes_back_by_a_ramp() -> None:
-    """The breaker of a pool: evidence, one leased probe among fifty callers, a ramp."""
+def test_a_failing_target_is_avoided_then_probed_once_then_slowly_started() -> None:
+    """The breaker of a pool: it opens, one of fifty callers gets the probe, then its share of the traffic grows."""
     clock = VirtualClock()
     selector = selector_of("a", "b", clock=clock)
-    kill(selector, "a", clock)
+    open_breaker(selector, "a", clock)
     assert {selector.pick().target.name for _ in range(20)} == {"b"}
     clock.advance(6)
     leases = [selector.pick() for _ in range(50)]
@@ -48,18 +48,18 @@ def test_a_dead_target_is_left_probed_once_and_comes_back_by_a_ramp() -> None:
 
 
 def test_fifty_threads_send_one_probe() -> None:
-    """The lease is taken under the lock."""
+    """The probe's lease is taken under the lock."""
     clock = VirtualClock()
     selector = selector_of("a", "b", clock=clock)
-    kill(selector, "a", clock)
+    open_breaker(selector, "a", clock)
     clock.advance(6)
     start, leases = threading.Barrier(50), []
 
-    def ask() -> None:
+    def pick() -> None:
         start.wait()
         leases.append(selector.pick())
 
-    threads = [threading.Thread(target=ask) for _ in range(50)]
+    threads = [threading.Thread(target=pick) for _ in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -67,11 +67,11 @@ def test_fifty_threads_send_one_probe() -> None:
     assert sum(lease.target.name == "a" for lease in leases) == 1
 
 
-def test_a_probe_that_is_never_settled_frees_its_place() -> None:
-    """After `Breaker.lease` seconds somebody else may probe."""
+def test_a_probe_that_is_never_settled_expires() -> None:
+    """After `Breaker.probe_lease` seconds another call may probe."""
     clock = VirtualClock()
     selector = selector_of("a", "b", clock=clock)
-    kill(selector, "a", clock)
+    open_breaker(selector, "a", clock)
     clock.advance(6)
     assert selector.pick().reason == "probe"
     clock.advance(59)
@@ -80,11 +80,11 @@ def test_a_probe_that_is_never_settled_frees_its_place() -> None:
     assert selector.pick().reason == "probe"
 
 
-def test_the_next_pick_of_a_call_goes_elsewhere() -> None:
-    """Another target comes first, best in another domain; when all were asked, whoever is admissible."""
+def test_the_next_pick_of_a_call_is_another_target() -> None:
+    """Another target comes first, best in another domain; when all were picked, any that is available."""
     targets = [Target("p/m1", name="a", region="us"), Target("p/m2", name="b", region="us"), Target("q/m", name="c")]
-    told: list[Event] = []
-    selector = Selector(targets, clock=VirtualClock(), listeners=[told.append])
+    received: list[Event] = []
+    selector = Selector(targets, clock=VirtualClock(), listeners=[received.append])
     seen: list[Lease] = []
     for _ in range(4):
         lease = selector.pick(after=seen[-1] if seen else None)
@@ -92,7 +92,7 @@ def test_the_next_pick_of_a_call_goes_elsewhere() -> None:
         seen.append(lease)
     assert [lease.target.name for lease in seen[:3]] == ["a", "c", "b"]
     assert seen[3].target.name in "abc"
-    assert [type(event) for event in told[:3]] == [AttemptEnded, FailedOver, AttemptEnded]
+    assert [type(event) for event in received[:3]] == [AttemptEnded, FailedOver, AttemptEnded]
     assert selector.health().in_flight == 0
 
 
@@ -108,14 +108,14 @@ def test_the_attempts_of_one_call_are_bounded() -> None:
     assert len(caught.value.attempts) == 3
 
 
-def test_nobody_admissible_says_when_to_come_back() -> None:
-    """A throttled target is left alone for as long as it said."""
+def test_without_an_available_target_the_error_says_when_to_retry() -> None:
+    """A rate-limited target is not picked for as long as its Retry-After says."""
     clock = VirtualClock()
     selector = selector_of("a", clock=clock)
-    throttled = Outcome(Kind.RATE_LIMITED, "slow down", 429, retry_after=7)
+    limited = Outcome(Kind.RATE_LIMITED, "slow down", 429, retry_after=7)
     first = selector.pick()
-    first.settle(throttled)
-    with pytest.raises(AllTargetsFailed, match="nobody is admissible") as caught:
+    first.settle(limited)
+    with pytest.raises(AllTargetsFailed, match="no target is available") as caught:
         selector.pick(after=first)
     assert caught.value.retry_after == pytest.approx(7)
     clock.advance(7.1)
@@ -123,7 +123,7 @@ def test_nobody_admissible_says_when_to_come_back() -> None:
 
 
 def test_a_recovery_is_always_noticed() -> None:
-    """Where most calls were answered, one may ask although nobody is admissible."""
+    """Where most calls were answered, one attempt of last resort is made although no target is available."""
     clock = VirtualClock()
     selector = selector_of("a", clock=clock)
     for _ in range(20):
@@ -135,20 +135,20 @@ def test_a_recovery_is_always_noticed() -> None:
 
 
 def test_a_lease_settles_itself() -> None:
-    """As a context manager: answered, failed as the exception says, or abandoned."""
+    """As a context manager: answered, failed as the exception is classified, or cancelled."""
     selector = selector_of("a")
     with selector.pick():
         pass
     with pytest.raises(ConnectionRefusedError), selector.pick():
-        raise ConnectionRefusedError("nobody there")
+        raise ConnectionRefusedError("connection refused")
     with pytest.raises(KeyboardInterrupt), selector.pick():
         raise KeyboardInterrupt
     health = selector.health()
-    assert (health["a"].calls, health["a"].failures, health.attempts) == (2, 1, 0)
+    assert (health["a"].calls, health["a"].failures, health.in_flight) == (2, 1, 0)
 
 
 def test_a_lease_is_settled_once() -> None:
-    """The first word counts."""
+    """Only the first report counts."""
     selector = selector_of("a")
     lease = selector.pick()
     assert lease.settle(DOWN)
@@ -156,21 +156,21 @@ def test_a_lease_is_settled_once() -> None:
     assert (selector.health()["a"].calls, selector.health()["a"].failures) == (1, 1)
 
 
-def test_a_stream_is_dated_to_its_first_token_and_may_break_later() -> None:
-    """What is told at the end counts from when it happened; a break is a second observation."""
+def test_a_stream_is_settled_with_the_time_of_its_first_token_and_may_break_later() -> None:
+    """`seconds` says when the first token came, however late it is reported; a break is a second observation."""
     clock = VirtualClock()
     selector = selector_of("a", clock=clock)
     lease = selector.pick(streaming=True)
     clock.advance(40)
     lease.settle(seconds=0.5)
-    lease.broke(DOWN)
+    lease.record_break(DOWN)
     health = selector.health()["a"]
     assert (health.ttft_p50, health.completion_p50) == (0.5, None)
     assert (health.calls, health.failures) == (2, 1)
 
 
 def test_long_streams_are_no_stall() -> None:
-    """Nobody tells a selector of first tokens as they come: open leases are no evidence."""
+    """A selector does not learn of first tokens as they come, so open leases are no evidence of a stall."""
     clock = VirtualClock()
     selector = selector_of("a", clock=clock)
     for _ in range(5):
@@ -179,13 +179,13 @@ def test_long_streams_are_no_stall() -> None:
     assert selector.pick(streaming=True).target.name == "a"
 
 
-def test_targets_may_come_later_and_tiers_hold() -> None:
-    """What is known of the earlier ones stays; a lower tier comes first."""
+def test_targets_may_be_added_later_and_tiers_hold() -> None:
+    """The health of the earlier ones stays; a lower tier comes first."""
     clock = VirtualClock()
-    told: list[Event] = []
-    selector = selector_of("a", clock=clock, listeners=[told.append])
-    kill(selector, "a", clock)
-    assert [event.after for event in told if isinstance(event, StateChanged)] == [State.OPEN]
+    received: list[Event] = []
+    selector = selector_of("a", clock=clock, listeners=[received.append])
+    open_breaker(selector, "a", clock)
+    assert [event.after for event in received if isinstance(event, StateChanged)] == [State.OPEN]
     selector.add(Target("x/m", name="spare", tier=1), Target("y/m", name="b"))
     assert selector.health()["a"].state is State.OPEN
     assert selector.pick().target.name == "b"
@@ -197,8 +197,8 @@ def test_targets_may_come_later_and_tiers_hold() -> None:
     assert "spare" in repr(selector) and "first" in repr(selector.pick(among=["b"]))
 
 
-def test_whoever_picks_again_wants_another_try() -> None:
-    """A refusal or a bad request does not end a selector's call: that is the caller's to decide."""
+def test_a_call_that_picks_again_gets_another_target_after_any_outcome() -> None:
+    """A refusal or a bad request does not end a selector's call: that is for the caller to decide."""
     selector = selector_of("a", "b")
     first = selector.pick()
     first.settle(Outcome(Kind.INVALID, "bad", 400))

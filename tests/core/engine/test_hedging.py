@@ -1,184 +1,179 @@
-"""Attempts side by side: racing slow ones and hedging late ones, by scripts in virtual time and over loopback."""
+"""Attempts side by side: racing slow ones and hedging late ones, in virtual time and over real HTTP."""
 
+import random
 import threading
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
 import anyio
 import pytest
-from hotspare import ConfigError, Hedge, Kind, Outcome, Policy, Pool, Price, Target, Timeouts
+from hotspare import ConfigError, Hedge, Kind, Outcome, Policy, Pool, Price, Timeouts
 from hotspare._engine.budgets import HedgeTokens
-from hotspare._engine.call import Attempt, Call
-from hotspare._engine.flow import WOKE, Event, Finished, Start, Wait, flow
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
 from hotspare.errors import AllTargetsFailed
-from hotspare.outcome import OK
-from hotspare.testing import ManualClock, ScriptedTarget
+from hotspare.testing import ScriptedTarget, VirtualClock, fail, hang, scripted_pool
+from hotspare.testing import answer as reply
+from hotspare.testing.steps import Step
 from hypothesis import given
 from hypothesis import strategies as st
 
-FACES = pytest.mark.parametrize("face", ["chat", "achat", "stream", "astream"])
-
-
-class Script:
-    """A call told by hand: what each target does after how many seconds, in virtual time."""
-
-    def __init__(self, plan: dict[str, tuple[float, Outcome]], *, deadline: float = 60, **policy: object) -> None:
-        self.clock = ManualClock(0.0)
-        self.plan = plan
-        targets = [ScriptedTarget(name, region=name, id=f"{name}/m", price=Price(1, 1)).target for name in plan]
-        self.pool = Pool(targets, clock=self.clock, deadline=deadline, **policy)  # type: ignore[arg-type]
-        self.log: list[str] = []
-
-    def learn(self, name: str, seconds: float, times: int = 8) -> None:
-        """Give a target a record."""
-        member = next(m for m in self.pool._scheduler.members if m.name == name)
-        for _ in range(times):
-            member.first_token.add(seconds)
-            self.pool._scheduler.call_started(0.0)
-
-    def call(self) -> Call:
-        return self.pool._call("q", {}, streaming=True)
-
-    def run(self, call: Call | None = None) -> str:
-        """Play one call to its end: the winner's name, or the error's first line."""
-        call = call or self.call()
-        story = flow(call, self.pool._scheduler, self.clock)
-        ends: list[tuple[float, Attempt]] = []
-        event: Event | None = None
-        try:
-            while True:
-                command = story.send(event)
-                event = None
-                if isinstance(command, Start):
-                    attempt = command.attempt
-                    seconds, _ = self.plan[attempt.target_state.name]
-                    ends.append((self.clock() + min(seconds, attempt.timeout), attempt))
-                    self.log.append(f"{self.clock():.2f} {attempt.target_state.name} {attempt.reason}")
-                else:
-                    event = self._wait(command, ends)
-        except StopIteration as end:
-            winner: Attempt = end.value
-            return winner.target_state.name
-        except AllTargetsFailed as error:
-            return str(error).splitlines()[0]
-        finally:
-            assert not call.running and self.pool.health().in_flight == 0
-
-    def _wait(self, command: Wait, ends: list[tuple[float, Attempt]]) -> Event:
-        ends.sort(key=lambda pair: pair[0])
-        wakes = None if command.seconds is None else self.clock() + command.seconds
-        if ends and (wakes is None or ends[0][0] <= wakes):
-            self.clock.now, attempt = ends.pop(0)
-            seconds, outcome = self.plan[attempt.target_state.name]
-            return Finished(attempt, outcome if seconds <= attempt.timeout else Outcome(Kind.TIMEOUT, "late"))
-        assert wakes is not None
-        self.clock.now = wakes
-        return WOKE
-
-
-def test_a_slow_attempt_races_on() -> None:
-    """Its time is up, the next one starts beside it, and the first of both to answer wins."""
-    slow = Script({"a": (12.0, OK), "b": (30.0, OK)}, on_slow="race")
-    call = slow.call()
-    assert slow.run(call) == "a"
-    assert slow.log == ["0.00 a first", "10.00 b failover"]
-    assert [(r.target, r.kind) for r in call.records] == [("a", Kind.OK), ("b", Kind.CANCELLED)]
-    hung = Script({"a": (99.0, OK), "b": (1.0, OK)}, on_slow="race")
-    call = hung.call()
-    assert hung.run(call) == "b"
-    assert [(r.target, r.kind, r.seconds) for r in call.records] == [("a", Kind.TIMEOUT, 11.0), ("b", Kind.OK, 1.0)]
-    assert hung.pool.health()["a"].failures == 1
-
-
-def test_a_race_ends_with_its_deadline() -> None:
-    """Everybody hangs: the call ends when its time is over, with every attempt settled."""
-    story = Script({"a": (99.0, OK), "b": (99.0, OK)}, on_slow="race", deadline=20, when_all_down="fail")
-    assert "2 attempts failed" in story.run()
-    assert story.clock() == 20
-
-
-def test_a_loser_that_fails_first_changes_nothing() -> None:
-    """The overdue attempt breaks down while the other one runs."""
-    story = Script({"a": (11.0, Outcome(Kind.SERVER, "late 500", 500)), "b": (5.0, OK)}, on_slow="race")
-    call = story.call()
-    assert story.run(call) == "b"
-    assert [r.kind for r in call.records] == [Kind.SERVER, Kind.OK]
-
-
-def test_abandon_is_the_default() -> None:
-    """Without `on_slow=race` the slow attempt is over when its time is."""
-    story = Script({"a": (12.0, OK), "b": (5.0, OK)})
-    assert story.run() == "b"
-    assert story.log == ["0.00 a first", "10.00 b failover"]
-    assert story.clock() == 15
-
+from tests.support.calls import EACH_FACE, Ask, Seen, play
+from tests.support.eventually import aeventually
+from tests.support.methods import EACH_METHOD, ask, run, target
 
 HEDGE = Hedge(min_delay=0.5, max_extra_calls=1.0)
+RESET = Outcome(Kind.TRANSPORT, "reset")
 
 
-def test_a_late_attempt_is_hedged() -> None:
-    """1.25 times its own p95, another region's target starts beside it; the loser is settled as abandoned."""
-    story = Script({"a": (9.0, OK), "b": (0.3, OK)}, hedge=HEDGE)
-    story.learn("a", 1.0)
-    call = story.call()
-    assert story.run(call) == "b"
-    assert story.log == ["0.00 a first", "1.25 b hedge"]
-    assert [(r.target, r.kind) for r in call.records] == [("a", Kind.CANCELLED), ("b", Kind.OK)]
-    assert story.pool.health()["a"].failures == 0
-    assert [target.name for target in call.lost] == ["a"]
+class World:
+    """One call to targets in different regions, in virtual time.
+
+    `plan`: what each target does in that call. `records`: seconds to the first token of eight calls that each of these
+    targets has answered before. `log`: when each attempt started, in seconds since the call, where and why.
+    """
+
+    def __init__(
+        self, plan: Mapping[str, Step], records: Mapping[str, float] | None = None, *, fields: Any = None, **policy: Any
+    ) -> None:
+        self.clock = VirtualClock(0)
+        self.records = dict(records or {})
+        self.targets = {
+            name: ScriptedTarget(
+                name,
+                [*[reply("ok", delay=self.records[name])] * 8, step] if name in self.records else step,
+                **{"id": f"{name}/m", "region": name, "price": Price(1, 1), **(fields or {}).get(name, {})},
+            )
+            for name, step in plan.items()
+        }
+        self.pool = scripted_pool(*self.targets.values(), clock=self.clock, **{"deadline": 60, **policy})
+        self.log: list[str] = []
+
+    def run(self, face: str, *, streaming: bool = True) -> Seen:
+        """Make the call."""
+        record = [Ask(streaming, options={"model": name}) for name in self.records for _ in range(8)]
+        play(face, self.pool, self.clock, record)
+        before = {name: target.calls for name, target in self.targets.items()}
+        start = self.clock()
+        (seen,) = play(face, self.pool, self.clock, [Ask(streaming)])
+        seen.ended -= start
+        tries = {name: iter(target.received[before[name] :]) for name, target in self.targets.items()}
+        for one in seen.records:
+            at = next(tries[one.target]).time
+            assert at is not None
+            self.log.append(f"{at - start:.2f} {one.target} {one.reason}")
+        assert self.pool.health().in_flight == 0
+        return seen
 
 
-def test_no_hedge_without_need() -> None:
-    """Not below `after`, not without a record, not twice, not when the first one answers, not to one region."""
-    for plan, learnt, log in (
-        ({"a": (0.4, OK), "b": (0.1, OK)}, 0.1, ["0.00 a first"]),
-        ({"a": (9.0, OK), "b": (0.1, OK)}, None, ["0.00 a first"]),
-        ({"a": (4.0, OK), "b": (4.4, OK), "c": (0.1, OK)}, 0.1, ["0.00 a first", "0.50 b hedge"]),
-    ):
-        story = Script(plan, hedge=HEDGE)
-        if learnt is not None:
-            story.learn("a", learnt)
-        assert story.run() == "a"
-        assert story.log == log
-    story = Script({"a": (4.0, OK), "b": (0.1, OK)}, hedge=HEDGE)
-    story.learn("a", 0.1)
-    first, other = story.pool._scheduler.members
-    other.domains = first.domains
-    assert story.run() == "a" and len(story.log) == 1
+@EACH_FACE
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_slow_attempt_goes_on_beside_the_next_one(face: str, streaming: bool) -> None:
+    """Its time is up, the next one starts beside it, and the first of both to answer wins."""
+    times = Timeouts(completion=10)
+    slow = World({"a": reply("ok", delay=12), "b": reply("ok", delay=30)}, on_slow="race", timeouts=times)
+    seen = slow.run(face, streaming=streaming)
+    assert slow.log == ["0.00 a first", "10.00 b failover"]
+    assert seen.attempts == ["a first ok", "b failover cancelled"]
+    assert seen.ended == 12
+    late = World({"a": hang(), "b": reply("ok", delay=1)}, on_slow="race", timeouts=times)
+    seen = late.run(face, streaming=streaming)
+    assert [(r.target, r.kind, r.seconds) for r in seen.records] == [("a", Kind.TIMEOUT, 11.0), ("b", Kind.OK, 1.0)]
+    assert late.pool.health()["a"].failures == 1
 
 
-def test_a_hedge_is_neither_dear_nor_a_probe() -> None:
-    """A target above the price cap, or one that is not well, is no hedge."""
-    for spoil in ("price", "state"):
-        story = Script({"a": (4.0, OK), "b": (0.1, OK)}, hedge=HEDGE)
-        story.learn("a", 0.1)
-        other = story.pool._scheduler.members[1]
-        if spoil == "price":
-            object.__setattr__(other.target, "price", Price(1, 3))
-        else:
-            other.breaker.open(-100.0, story.pool._scheduler.rng)
-        assert story.run() == "a"
-        assert story.log == ["0.00 a first"]
+@EACH_FACE
+def test_a_race_ends_with_the_deadline(face: str) -> None:
+    """Every target hangs: the call ends when its time is over, with every attempt settled."""
+    world = World({"a": hang(), "b": hang()}, on_slow="race", deadline=20, when_all_down="fail")
+    seen = world.run(face)
+    assert "2 attempts failed" in seen.error
+    assert seen.ended == 20
 
 
-def test_a_hedge_and_its_first_fail() -> None:
-    """Both fail: the call goes on with the next target."""
-    bad = Outcome(Kind.TRANSPORT, "reset")
-    story = Script({"a": (3.0, bad), "b": (1.0, bad), "c": (0.1, OK)}, hedge=HEDGE, retry_same_target="never")
-    story.learn("a", 0.1)
-    assert story.run() == "c"
-    assert story.log == ["0.00 a first", "0.50 b hedge", "3.00 c failover"]
+@EACH_FACE
+def test_a_loser_that_fails_first_changes_nothing(face: str) -> None:
+    """The overdue attempt fails while the other one runs."""
+    late_500 = fail(Outcome(Kind.SERVER, "late 500", 500), delay=11)
+    world = World({"a": late_500, "b": reply("ok", delay=5)}, on_slow="race")
+    assert world.run(face).attempts == ["a first server", "b failover ok"]
+
+
+@EACH_FACE
+def test_a_slow_attempt_is_abandoned_by_default(face: str) -> None:
+    """Without `on_slow="race"` it is over when its time is."""
+    world = World({"a": reply("ok", delay=12), "b": reply("ok", delay=5)})
+    assert world.run(face).attempts == ["a first timeout", "b failover ok"]
+    assert world.log == ["0.00 a first", "10.00 b failover"]
+    assert world.clock() == 15
+
+
+@EACH_FACE
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_late_attempt_is_hedged(face: str, streaming: bool) -> None:
+    """After 1.25 times its own p95 a target in another region is tried beside it; the loser is settled as cancelled."""
+    world = World({"a": reply("ok", delay=9), "b": reply("ok", delay=0.5)}, {"a": 1.0}, hedge=HEDGE)
+    seen = world.run(face, streaming=streaming)
+    assert world.log == ["0.00 a first", "1.25 b hedge"]
+    assert seen.attempts == ["a first cancelled", "b hedge ok"]
+    assert seen.ended == 1.75
+    assert world.pool.health()["a"].failures == 0
+
+
+@pytest.mark.parametrize(
+    ("plan", "records", "log"),
+    [
+        ({"a": 0.4, "b": 0.1}, {"a": 0.1}, ["0.00 a first"]),
+        ({"a": 9.0, "b": 0.1}, {}, ["0.00 a first"]),
+        ({"a": 4.0, "b": 4.4, "c": 0.1}, {"a": 0.1}, ["0.00 a first", "0.50 b hedge"]),
+    ],
+    ids=["it answers before min_delay", "it has no record", "a second hedge"],
+)
+def test_no_hedge_without_need(plan: dict[str, float], records: dict[str, float], log: list[str]) -> None:
+    """Not before `min_delay`, not without a record, and never twice."""
+    world = World({name: reply("ok", delay=seconds) for name, seconds in plan.items()}, records, hedge=HEDGE)
+    assert world.run("sync").records[0].kind is Kind.OK
+    assert world.log == log
+
+
+@pytest.mark.parametrize("why", ["same region", "too expensive", "recovering"])
+def test_not_every_target_may_be_a_hedge(why: str) -> None:
+    """It is in another region, at most twice as expensive, and its breaker is closed."""
+    fields = {"same region": {"id": "a/n", "region": "a"}, "too expensive": {"price": Price(1, 3)}}.get(why, {})
+    plan = {"a": reply("ok", delay=4), "b": reply("ok", delay=0.1)}
+    world = World(plan, {"a": 0.1}, hedge=HEDGE, fields={"b": fields})
+    if why == "recovering":
+        breaker = world.pool._states[1].breaker
+        breaker.open(-100.0, random.Random(0))
+        breaker.recover(0.0)
+    assert world.run("sync").attempts == ["a first ok"]
+    assert world.log == ["0.00 a first"]
+
+
+@EACH_FACE
+def test_a_hedge_and_its_first_attempt_may_both_fail(face: str) -> None:
+    """Then the call goes on with the next target."""
+    plan = {"a": fail(RESET, delay=3), "b": fail(RESET, delay=1), "c": reply("ok", delay=0.1)}
+    world = World(plan, {"a": 0.1}, hedge=HEDGE, retry_same_target="never")
+    assert world.run(face).text == "ok"
+    assert world.log == ["0.00 a first", "0.50 b hedge", "3.00 c failover"]
+
+
+@EACH_FACE
+def test_no_hedge_after_the_first_content(face: str) -> None:
+    """A slow stream is not hedged, and neither is the attempt that continues a broken one."""
+    world = World({"a": reply(["o", "k"], gap=4), "b": reply("ok")}, {"a": 0.1}, hedge=HEDGE)
+    assert world.run(face).attempts == ["a first ok"]
 
 
 @given(
-    st.lists(st.booleans(), max_size=400), st.sampled_from([0.01, 0.05, 0.3, 1.0]), st.sampled_from([0.0, 1.0, 10.0])
+    st.lists(st.booleans(), max_size=200), st.sampled_from([0.01, 0.05, 0.3, 1.0]), st.sampled_from([0.0, 1.0, 10.0])
 )
-def test_hedges_stay_within_their_share(steps: list[bool], share: float, saved: float) -> None:
-    """Under any order of arrivals and late attempts: never more hedges than their share of the calls so far."""
+def test_hedges_stay_within_their_share(late_calls: list[bool], share: float, saved: float) -> None:
+    """In any order of calls and late attempts: never more hedges than their share of the calls so far."""
     budget = HedgeTokens(Hedge(max_extra_calls=share, max_saved=saved))
     calls = hedges = 0
-    for late in steps:
+    for late in late_calls:
         if late:
             hedges += budget.withdraw()
         else:
@@ -188,113 +183,112 @@ def test_hedges_stay_within_their_share(steps: list[bool], share: float, saved: 
     assert not HedgeTokens(None).withdraw()
 
 
-@pytest.mark.parametrize("bad", [{"share": -1}, {"factor": -0.1}])
-def test_a_bad_hedge_is_named(bad: dict[str, float]) -> None:
-    """Negative knobs, with their place."""
-    with pytest.raises(ConfigError, match=rf"policy\.hedge\.{next(iter(bad))}"):
-        Policy(hedge=Hedge(**bad))
+@pytest.mark.parametrize("wrong", [{"max_extra_calls": -1}, {"p95_factor": -0.1}])
+def test_a_wrong_hedge_is_named(wrong: dict[str, float]) -> None:
+    """A negative setting is a ConfigError with its place."""
+    with pytest.raises(ConfigError, match=rf"policy\.hedge\.{next(iter(wrong))}"):
+        Policy(hedge=Hedge(**wrong))
 
 
-# --- over loopback -----------------------------------------------------------------------------------------------
+# --- over real HTTP ----------------------------------------------------------------------------------------------
 
 
 def pool_of(provider: Provider, **policy: object) -> Pool:
-    """Two targets in two regions, the first with a record of quick answers."""
-    pool = Pool(
-        [
-            Target("openai/m", region=e, name=e, base_url=provider.base_url(e), api_key="test-1", price=Price(1, 1))
-            for e in "ab"
-        ],
-        **policy,  # type: ignore[arg-type]
-    )
+    """Two targets in two regions, the first with a record of fast answers."""
+    pool = Pool([target(provider, name, price=Price(1, 1)) for name in "ab"], **policy)  # type: ignore[arg-type]
     for _ in range(8):
-        pool._scheduler.members[0].first_token.add(0.02)
-        pool._scheduler.members[0].completion.add(0.02)
+        pool._states[0].first_token.add(0.02)
+        pool._states[0].completion.add(0.02)
         pool._scheduler.call_started(0.0)
     return pool
 
 
-async def ask(pool: Pool, face: str, prompt: str) -> tuple[str, list[str], float | None]:
-    """The text, who was asked with what end, and the cost."""
-    if face in ("chat", "achat"):
-        reply = pool.chat(prompt) if face == "chat" else await pool.achat(prompt)
-        return reply.text, [f"{a.target} {a.reason} {a.kind}" for a in reply.attempts], reply.cost
-    chunks = list(pool.stream(prompt)) if face == "stream" else [chunk async for chunk in pool.astream(prompt)]
-    receipt = chunks[-1].summary
-    assert receipt is not None
-    return "".join(c.text for c in chunks), [f"{a.target} {a.reason} {a.kind}" for a in receipt.attempts], receipt.cost
+def threads_of_attempts() -> set[threading.Thread]:
+    """The threads in which attempts run side by side."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith("hotspare-")}
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what the other process is about to see."""
-    with anyio.fail_after(5):
-        while not holds():  # noqa: ASYNC110 - another process has no event to wait for
-            await anyio.sleep(0.005)
+async def asked(pool: Pool, name: str, prompt: str) -> tuple[str, list[str], float | None]:
+    """The text, the attempts and the cost."""
+    text, source = await ask(pool, name, prompt)
+    return text, [f"{one.target} {one.reason} {one.kind}" for one in source.attempts], source.cost
 
 
-@FACES
-@pytest.mark.anyio
-async def test_the_loser_is_hung_up_on(face: str, provider: Provider) -> None:
-    """A hedge wins: the first one's connection is closed at once, though it had not said a word, and its prompt counts."""
-    before = set(threading.enumerate())
-    async with pool_of(provider, hedge=Hedge(min_delay=0.2, max_extra_calls=1)) as pool:
-        await ask(pool, face, "warm")  # a client that is still being made has nobody to hang up on
+@EACH_METHOD
+def test_the_losers_connection_is_closed(method: str, provider: Provider) -> None:
+    """A hedge wins: the first attempt's connection is closed at once, although nothing came, and its prompt counts."""
+    before = threads_of_attempts()
+
+    async def use(pool: Pool, name: str) -> None:
+        await asked(pool, name, "warm")  # a client that is still being made has no connection to close
         provider.reset()
         provider.fault("a", "blackhole")
-        text, attempts, cost = await ask(pool, face, "q tokens=5")
+        text, attempts, cost = await asked(pool, name, "q tokens=5")
         assert text == answer("q tokens=5")
-        assert attempts == ["a first abandoned", "b hedge ok"]
-        await until(lambda: provider.stats("a").client_disconnects == 1)
+        assert attempts == ["a first cancelled", "b hedge ok"]
+        await aeventually(lambda: provider.stats("a").client_disconnects >= 1)
         assert pool.health().in_flight == 0
         provider.clear("a")
-        alone = (await ask(pool, face, "q tokens=5"))[2]
+        pool._states[0].first_token.add(60.0)  # no further hedge, however slow the machine
+        pool._states[0].completion.add(60.0)
+        alone = (await asked(pool, name, "q tokens=5"))[2]
         assert cost is not None and alone is not None and cost > alone
-    await until(lambda: not [t for t in set(threading.enumerate()) - before if t.name.startswith("hotspare-")])
+        await aeventually(lambda: threads_of_attempts() <= before)
+
+    run(method, pool_of(provider, hedge=Hedge(min_delay=0.2, max_extra_calls=1)), use)
 
 
-@FACES
-@pytest.mark.anyio
-async def test_a_slow_one_is_raced(face: str, provider: Provider) -> None:
-    """The slow one is not thrown away: here it wins against a black hole, there it loses."""
+@EACH_METHOD
+def test_a_slow_attempt_races(method: str, provider: Provider) -> None:
+    """It is not thrown away: here it wins against a target that never answers, there it loses."""
     times = Timeouts(first_token_min=0.05, completion_min=0.05)
-    provider.fault("a", "delay", seconds=0.3)
-    provider.fault("b", "blackhole")
-    async with pool_of(provider, on_slow="race", timeouts=times) as pool:
-        text, attempts, _ = await ask(pool, face, "q tokens=5")
+
+    async def wins(pool: Pool, name: str) -> None:
+        text, attempts, _ = await asked(pool, name, "q tokens=5")
         assert text == answer("q tokens=5")
-        assert attempts == ["a first ok", "b failover abandoned"]
-    provider.clear()
-    async with pool_of(provider, on_slow="race", timeouts=times) as pool:
-        await ask(pool, face, "warm")
+        assert attempts == ["a first ok", "b failover cancelled"]
+
+    async def loses(pool: Pool, name: str) -> None:
+        await asked(pool, name, "warm")
         provider.reset()
         provider.fault("a", "blackhole")
-        text, attempts, _ = await ask(pool, face, "q tokens=5")
+        _, attempts, _ = await asked(pool, name, "q tokens=5")
         assert attempts == ["a first timeout", "b failover ok"]
-        await until(lambda: provider.stats("a").client_disconnects == 1)
-        assert pool.health()["a"].failures  # the one that lost, and perhaps one of a slow start
+        await aeventually(lambda: provider.stats("a").client_disconnects >= 1)
+        assert pool.health()["a"].failures  # of the attempt that lost, and perhaps of the warm-up
+
+    provider.fault("a", "delay", seconds=0.3)
+    provider.fault("b", "blackhole")
+    run(method, pool_of(provider, on_slow="race", timeouts=times), wins)
+    provider.clear()
+    run(method, pool_of(provider, on_slow="race", timeouts=times), loses)
 
 
 @pytest.mark.anyio
 async def test_a_cancelled_race_leaves_nothing(provider: Provider) -> None:
-    """The caller leaves while two attempts run: both connections are closed, both permits are back."""
+    """The caller is cancelled while two attempts run: both connections are closed, both permits are given back."""
     async with pool_of(provider, hedge=Hedge(min_delay=0.02, max_extra_calls=1)) as pool:
         await pool.achat("warm")
         provider.reset()
         provider.fault(["a", "b"], "blackhole")
-        with anyio.move_on_after(0.3):
-            await pool.achat("q")
+        async with anyio.create_task_group() as group:
+            group.start_soon(pool.achat, "q")
+            await aeventually(lambda: all(provider.stats(endpoint).requests for endpoint in "ab"))
+            group.cancel_scope.cancel()
         assert pool.health().in_flight == 0
         for endpoint in "ab":
-            await until(lambda endpoint=endpoint: provider.stats(endpoint).client_disconnects == 1)  # type: ignore[misc]
+            await aeventually(lambda endpoint=endpoint: provider.stats(endpoint).client_disconnects >= 1)  # type: ignore[misc]
 
 
-@FACES
-@pytest.mark.anyio
-async def test_a_race_that_everybody_loses(face: str, provider: Provider) -> None:
-    """Errors come out of a race as they do elsewhere: one AllTargetsFailed, no group."""
+@EACH_METHOD
+def test_a_race_without_a_winner_is_one_error(method: str, provider: Provider) -> None:
+    """AllTargetsFailed, as elsewhere; not a group of exceptions."""
     provider.fault(["a", "b"], "delay", seconds=0.1)
     provider.fault(["a", "b"], "status", status=401)
-    async with pool_of(provider, hedge=Hedge(min_delay=0.02, max_extra_calls=1)) as pool:
+
+    async def use(pool: Pool, name: str) -> None:
         with pytest.raises(AllTargetsFailed) as caught:
-            await ask(pool, face, "q")
-        assert [(a.target, a.kind) for a in caught.value.attempts] == [("a", Kind.AUTH), ("b", Kind.AUTH)]
+            await asked(pool, name, "q")
+        assert [(one.target, one.kind) for one in caught.value.attempts] == [("a", Kind.AUTH), ("b", Kind.AUTH)]
+
+    run(method, pool_of(provider, hedge=Hedge(min_delay=0.02, max_extra_calls=1)), use)

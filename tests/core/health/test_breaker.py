@@ -1,7 +1,8 @@
-"""The breaker alone, and the budgets, by properties."""
+"""The circuit breaker and the budgets by themselves, by properties."""
 
 import random
 
+import pytest
 from hotspare._engine.budgets import ClientThrottle, RetryTokens
 from hotspare._health.breaker import CircuitBreaker, Permit, State
 from hotspare.policy import Breaker, RetryBudget
@@ -9,46 +10,47 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-KNOBS = Breaker(consecutive_failures=2, failure_span=0.5, minimum_throughput=4)
-"""Few failures trip it, so that random walks see every state."""
+CONFIG = Breaker(consecutive_failures=2, failure_span=0.5, minimum_throughput=4)
+"""Few failures open it, so that random walks see every state."""
 
 
 class BreakerMachine(RuleBasedStateMachine):
-    """Calls begin and end in any order while time passes."""
+    """Attempts start and end in any order while time passes."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.now, self.rng, self.health = 0.0, random.Random(0), CircuitBreaker(KNOBS)
+        self.now, self.rng, self.breaker = 0.0, random.Random(0), CircuitBreaker(CONFIG)
         self.running: list[Permit] = []
-        self.longest = 0.0
+        self.probe: Permit | None = None
 
     @rule(seconds=st.floats(0.01, 20))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.health.state is State.CLOSED and self.health.opens_at(self.now) <= self.now)
+    @precondition(lambda self: self.breaker.state is State.CLOSED and self.breaker.available_at(self.now) <= self.now)
     @rule()
     def an_outage(self) -> None:
-        """Calls fail one after the other until it opens: without such a rule random walks hardly leave CLOSED."""
-        while self.health.state is State.CLOSED:
-            self.begins()
+        """Attempts fail one after the other until it opens: without such a rule random walks hardly leave CLOSED."""
+        while self.breaker.state is State.CLOSED:
+            self.starts()
             self.now += 0.3
             self._end(self.running.pop(), "failure")
 
-    @precondition(lambda self: self.health.state is State.OPEN)
+    @precondition(lambda self: self.breaker.state is State.OPEN)
     @rule()
-    def the_rest_ends(self) -> None:
-        self.now = max(self.now, self.health.available_at(self.now))
+    def the_break_ends(self) -> None:
+        self.now = max(self.now, self.breaker.available_at(self.now))
 
-    @precondition(lambda self: self.health.opens_at(self.now) <= self.now)
+    @precondition(lambda self: self.breaker.available_at(self.now) <= self.now)
     @rule()
-    def begins(self) -> None:
-        permit = Permit(self.now, self.health.epoch)
-        resting = self.health.state in (State.OPEN, State.HALF_OPEN)
-        self.health.acquire(permit, self.now)
-        assert permit.probe is resting
-        if resting:
-            assert self.health.available_at(self.now) > self.now, "a second caller came in beside the probe"
+    def starts(self) -> None:
+        permit = Permit(self.now, self.breaker.epoch)
+        needs_probe = self.breaker.state in (State.OPEN, State.HALF_OPEN)
+        self.breaker.acquire(permit, self.now)
+        assert permit.probe is needs_probe
+        if needs_probe:
+            self.probe = permit
+            assert self.breaker.available_at(self.now) > self.now, "a second attempt was admitted beside the probe"
         self.running.append(permit)
 
     @precondition(lambda self: self.running)
@@ -57,110 +59,108 @@ class BreakerMachine(RuleBasedStateMachine):
         self._end(self.running.pop(data.draw(st.integers(0, len(self.running) - 1))), ending)
 
     def _end(self, permit: Permit, ending: str) -> None:
-        health, held = self.health, permit.probe and permit is self.health._holder
-        if permit.epoch == health.epoch and ending == "ok":
-            health.success(permit.started, self.now)
-            assert health.state in (State.CLOSED, State.RECOVERING)
-        elif permit.epoch == health.epoch and ending == "failure" and health.failure(permit.started, self.now):
-            before = health.open_until
-            health.open(self.now, self.rng)
-            assert health.open_until >= before and health.open_until - self.now <= max(
-                KNOBS.max_break_duration, before - self.now
-            )
-            assert health.open_until - self.now >= KNOBS.break_duration / 2
-        health.release(permit)
-        if held and ending == "neutral" and health.state is State.HALF_OPEN:
-            assert health.available_at(self.now) <= max(self.now, health.rate_limited_until), (
-                "a neutral ending kept the lease"
-            )
+        breaker = self.breaker
+        holds_lease = permit is self.probe and breaker.state is State.HALF_OPEN
+        if permit.epoch == breaker.epoch and ending == "ok":
+            breaker.record_success(permit.started, self.now)
+            assert breaker.state in (State.CLOSED, State.RECOVERING)
+        elif permit.epoch == breaker.epoch and ending == "failure" and breaker.record_failure(permit.started, self.now):
+            before = breaker.open_until
+            breaker.open(self.now, self.rng)
+            left = breaker.open_until - self.now
+            assert breaker.open_until >= before
+            assert CONFIG.break_duration / 2 <= left <= max(CONFIG.max_break_duration, before - self.now)
+        breaker.release(permit)
+        if holds_lease and ending == "neutral":
+            at = max(self.now, breaker.rate_limited_until)
+            assert breaker.available_at(self.now) <= at, "a neutral ending kept the lease"
 
     @rule(seconds=st.one_of(st.none(), st.floats(0, 5)))
-    def a_throttle_is_never_shortened(self, seconds: float | None) -> None:
-        before = self.health.rate_limited_until
-        self.health.rate_limit(self.now, self.rng, seconds)
-        assert self.health.rate_limited_until >= max(
-            before, self.now + (KNOBS.rate_limit_backoff / 2 if seconds is None else seconds)
-        )
+    def a_rate_limit_is_never_shortened(self, seconds: float | None) -> None:
+        before = self.breaker.rate_limited_until
+        self.breaker.rate_limit(self.now, self.rng, seconds)
+        least = CONFIG.rate_limit_backoff / 2 if seconds is None else seconds
+        assert self.breaker.rate_limited_until >= max(before, self.now + least)
 
-    @precondition(lambda self: self.health.state is State.OPEN)
+    @precondition(lambda self: self.breaker.state is State.OPEN)
     @rule(seconds=st.floats(0, 60))
-    def a_rest_is_never_shortened(self, seconds: float) -> None:
-        before = self.health.open_until
-        self.health.open(self.now, self.rng, at_least=seconds)
-        assert self.health.open_until >= max(before, self.now + seconds)
+    def a_break_is_never_shortened(self, seconds: float) -> None:
+        before = self.breaker.open_until
+        self.breaker.open(self.now, self.rng, at_least=seconds)
+        assert self.breaker.open_until >= max(before, self.now + seconds)
 
-    @precondition(lambda self: self.health.state is State.HALF_OPEN)
+    @precondition(lambda self: self.breaker.state is State.HALF_OPEN)
     @rule()
-    def a_probe_that_never_comes_back_frees_its_place(self) -> None:
-        self.now += KNOBS.probe_lease
-        assert self.health.available_at(self.now) <= max(self.now, self.health.rate_limited_until)
+    def a_probe_without_a_result_expires(self) -> None:
+        self.now += CONFIG.probe_lease
+        assert self.breaker.available_at(self.now) <= max(self.now, self.breaker.rate_limited_until)
 
     @invariant()
-    def comes_back_by_itself(self) -> None:
-        assert self.health.available_at(self.now) <= self.now + max(KNOBS.max_retry_after, KNOBS.probe_lease)
+    def becomes_available_by_itself(self) -> None:
+        assert self.breaker.available_at(self.now) <= self.now + max(CONFIG.max_retry_after, CONFIG.probe_lease)
 
     @invariant()
-    def a_share_is_a_share(self) -> None:
-        assert 0 < self.health.traffic_share(self.now) <= 1
+    def has_a_share_of_the_traffic(self) -> None:
+        assert 0 < self.breaker.traffic_share(self.now) <= 1
 
 
 TestBreaker = BreakerMachine.TestCase
-TestBreaker.settings = settings(max_examples=60, stateful_step_count=40)
+TestBreaker.settings = settings(max_examples=50, stateful_step_count=40)
 
 
 class RetryBudgetMachine(RuleBasedStateMachine):
-    """Calls come in and retries are drawn while time passes, also backwards by a hair, as clocks of threads do."""
+    """Calls start and retries take tokens while time passes, also backwards by a little, as clocks of threads do."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.knobs = RetryBudget()
-        self.budget, self.now = RetryTokens(self.knobs), 0.0
-        self.put_in, self.drawn = self.knobs.tokens_per_minute, 0
+        self.config = RetryBudget()
+        self.budget, self.now = RetryTokens(self.config), 0.0
+        self.deposited, self.withdrawn = self.config.tokens_per_minute, 0
 
     @rule(seconds=st.floats(0, 300))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
-        self.put_in += seconds * self.knobs.tokens_per_minute / 60
+        self.deposited += seconds * self.config.tokens_per_minute / 60
 
     @rule(late=st.floats(0, 0.1))
-    def a_call_comes_in(self, late: float) -> None:
+    def a_call_starts(self, late: float) -> None:
         self.budget.deposit(self.now - late)
-        self.put_in += self.knobs.tokens_per_call
+        self.deposited += self.config.tokens_per_call
 
     @rule()
-    def a_retry_is_drawn(self) -> None:
+    def a_retry_takes_a_token(self) -> None:
         before = self.budget.tokens
-        drawn = self.budget.withdraw(self.now)
-        self.drawn += drawn
-        assert drawn is not self.budget.exhausted
-        assert not drawn or self.budget.tokens <= self.knobs.max_tokens - 1
-        assert drawn or before < 1, "refused although there was one"
+        taken = self.budget.withdraw(self.now)
+        self.withdrawn += taken
+        assert taken is not self.budget.exhausted
+        assert not taken or self.budget.tokens <= self.config.max_tokens - 1
+        assert taken or before < 1, "refused although there was a token"
 
     @rule()
-    def all_are_drawn(self) -> None:
+    def all_are_taken(self) -> None:
         while self.budget.withdraw(self.now):
-            self.drawn += 1
-            assert self.drawn <= self.put_in + 1e-6
+            self.withdrawn += 1
+            assert self.withdrawn <= self.deposited + 1e-6
 
     @rule()
     def a_minute_alone_is_enough_to_retry_again(self) -> None:
         self.time_passes(60)
         assert self.budget.withdraw(self.now)
-        self.drawn += 1
+        self.withdrawn += 1
 
     @invariant()
     def never_overdrawn(self) -> None:
-        assert 0 <= self.budget.tokens <= self.knobs.max_tokens
-        assert self.drawn <= self.put_in + 1e-6
+        assert 0 <= self.budget.tokens <= self.config.max_tokens
+        assert self.withdrawn <= self.deposited + 1e-6
 
 
 TestRetryBudget = RetryBudgetMachine.TestCase
-TestRetryBudget.settings = settings(max_examples=60, stateful_step_count=40)
+TestRetryBudget.settings = settings(max_examples=50, stateful_step_count=40)
 
 
-@given(st.lists(st.tuples(st.floats(0, 60), st.booleans()), max_size=100))
+@given(st.lists(st.tuples(st.floats(0, 60), st.booleans()), max_size=60))
 def test_a_recovery_is_always_noticed(steps: list[tuple[float, bool]]) -> None:
-    """However bad it was, at least one call in five is let through; with all accepted none is turned away."""
+    """However many attempts failed, at least one in five is let through; where all were answered none is rejected."""
     throttle, now = ClientThrottle(0.8), 0.0
     for seconds, accepted in steps:
         now += seconds
@@ -170,12 +170,52 @@ def test_a_recovery_is_always_noticed(steps: list[tuple[float, bool]]) -> None:
         assert throttle.rejection_probability(now) == 0
 
 
-def test_stalled_calls_are_evidence_unless_overtaken() -> None:
-    """Three calls without an answer for too long trip it; a later call's success clears them."""
-    health = CircuitBreaker(KNOBS)
+def test_the_client_throttle_follows_the_sre_book() -> None:
+    """(requests - 2 x accepts) / (requests + 1), with counts that decay by 1/e in two minutes."""
+    throttle = ClientThrottle(1.0)
+    for accepted in [True] * 2 + [False] * 8:
+        throttle.record(0.0, accepted=accepted)
+    assert throttle.rejection_probability(0.0) == pytest.approx((10 - 2 * 2) / 11)
+    assert throttle.rejection_probability(120.0) == pytest.approx((10 - 4) / 2.718281828 / (10 / 2.718281828 + 1))
+
+
+def test_stalled_attempts_are_evidence_unless_a_later_one_succeeds() -> None:
+    """Three attempts without an answer for too long open it; the success of an attempt that started later does not let them."""
+    breaker = CircuitBreaker(CONFIG)
     for start in (0.0, 0.1, 0.2):
-        health.in_flight[Permit(start, 0)] = None
-    assert not health.stalled(9.0, 10.0)
-    assert health.stalled(11.0, 10.0)
-    health.success(5.0, 11.0)
-    assert not health.stalled(11.0, 10.0)
+        breaker.in_flight[Permit(start, 0)] = None
+    assert not breaker.stall_reason(9.0, 10.0)
+    assert not breaker.stall_reason(10.15, 10.0), "only two of them wait that long"
+    assert breaker.stall_reason(11.0, 10.0) == "3 calls without an answer for over 10 s"
+    breaker.record_success(0.05, 11.0)
+    assert not breaker.stall_reason(11.0, 10.0), "two are left that no later success has overtaken"
+    breaker.record_success(5.0, 11.0)
+    assert not breaker.stall_reason(11.0, 10.0)
+
+
+def test_attempts_that_started_before_a_failure_do_not_end_a_series_of_failures() -> None:
+    """Results are ordered by the start of their attempts: the late success of an early attempt is no news."""
+    breaker = CircuitBreaker(Breaker(consecutive_failures=3, failure_span=0))
+    assert not breaker.record_failure(5.0, 6.0)
+    assert not breaker.record_failure(5.5, 6.5)
+    breaker.record_success(1.0, 7.0)
+    assert breaker.record_failure(6.0, 7.5)
+    assert breaker.reason == "3 consecutive failures"
+    fresh = CircuitBreaker(Breaker(consecutive_failures=3, failure_span=0))
+    assert not fresh.record_failure(5.0, 6.0)
+    assert not fresh.record_failure(5.5, 6.5)
+    fresh.record_success(6.6, 7.0)
+    assert not fresh.record_failure(7.0, 7.5)
+
+
+def test_a_good_record_is_four_fifths_of_the_attempts_before_the_latest_failure() -> None:
+    """With no attempts before it the record is good, too."""
+    breaker = CircuitBreaker(Breaker(consecutive_failures=100, minimum_throughput=100))
+    breaker.record_failure(0.0, 0.0)
+    assert breaker.mostly_successful()
+    for _ in range(4):
+        breaker.record_success(1.0, 1.0)
+    breaker.record_failure(2.0, 2.0)
+    assert breaker.mostly_successful(), "one failure in five before this one"
+    breaker.record_failure(3.0, 3.0)
+    assert not breaker.mostly_successful(), "two failures in six"
