@@ -69,7 +69,7 @@ class Pool:
         **policy_fields: Unpack[PolicyFields],
     ) -> None:
         from hotspare._http import Http
-        from hotspare.providers.http_backend import backend_for
+        from hotspare.providers.http_backend import HttpBackend, backend_for
 
         self.targets = tuple(targets)
         self.policy = policy_of(policy, policy_fields)
@@ -91,6 +91,7 @@ class Pool:
             name: tuple(tuple(states[target.name] for target in tier) for tier in route)
             for name, route in tiers.items()
         }
+        self._uses_http = any(isinstance(state.backend, HttpBackend) for state in self._states)
         self._scheduler = Scheduler(self._states, self.policy, rng or random.Random())
         self._listeners = [_checked(listener) for listener in listeners]
         self._clock = clock_of(clock)
@@ -126,10 +127,14 @@ class Pool:
             RequestError: no target can be sent the request as written; nothing was sent.
             AllTargetsFailed: no target answered; every attempt is inside.
         """
+        if self._uses_http and not self._closed:
+            self._http.prepare()
         return threads.complete(self._flow(request, options, streaming=False), self._notify, self._clock)
 
     async def achat(self, request: str | Sequence[Message] | ChatRequest, **options: Unpack[CallOptions]) -> ChatReply:
         """`chat`, for asyncio and trio."""
+        if self._uses_http and not self._closed:
+            self._http.aprepare()
         return await event_loop.complete(self._flow(request, options, streaming=False), self._notify, self._clock)
 
     def stream(
@@ -143,6 +148,8 @@ class Pool:
             AllTargetsFailed: no target began to answer.
             StreamInterrupted: the stream broke after its first content; `.text` is what came.
         """
+        if self._uses_http and not self._closed:
+            self._http.prepare()
         return self._stream(self._flow(request, options, streaming=True))
 
     def _stream(self, started: Flow) -> Generator[ChatChunk]:
@@ -152,6 +159,8 @@ class Pool:
         self, request: str | Sequence[Message] | ChatRequest, **options: Unpack[CallOptions]
     ) -> AsyncGenerator[ChatChunk]:
         """`stream`, for asyncio and trio."""
+        if self._uses_http and not self._closed:
+            self._http.aprepare()
         return event_loop.stream(self._flow(request, options, streaming=True), self._notify, self._clock)
 
     # --- what can be read ----------------------------------------------------------------------------------------

@@ -63,6 +63,15 @@ class Http:
         self._sync: httpx.Client | None = None
         self._async: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
+    def prepare(self) -> None:
+        """Load the HTTP library and build the client for sync callers, so that neither counts as an attempt's time."""
+        self._client()
+
+    def aprepare(self) -> None:
+        """`prepare`, for the running event loop. Without one it does nothing: the first attempt will do it."""
+        with suppress(RuntimeError):
+            self._aclient()
+
     # --- sync ----------------------------------------------------------------------------------------------------
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Response:
