@@ -108,7 +108,7 @@ def test_no_fault_of_a_stream_loses_a_call(regions: Provider) -> None:
     kinds = {one.kind for one in result.attempts}
     assert {Kind.OK, Kind.TIMEOUT, Kind.SERVER, Kind.TRANSPORT} <= kinds
     rows = {str(row["phase"]): row for row in by_phase(result)}
-    broken = ("stall", "clean EOF", "slow drip", "bad chunk, ends", "error event", "connection cut")
+    broken = ("stall", "clean EOF", "slow drip", "bad chunk, ends", "error event", "disconnect")
     assert [rows[name]["resumed"] for name in broken] == [4] * len(broken)
     assert rows["normal"]["resumed"] == rows["bad chunk, continues"]["resumed"] == 0
     assert overall(result)["interrupted"] == overall(result)["wrong"] == 0

@@ -98,7 +98,7 @@ STREAMS = Scenario(
         _fault("bad chunk, continues", "malformed", at=12),
         _fault("bad chunk, ends", "malformed", at=12, ends=True),
         _fault("error event", "error_event", at=10),
-        _fault("connection cut", "cut", at=18),
+        _fault("disconnect", "cut", at=18),
         Phase("normal again", 3, 12),
     ),
     pools={
