@@ -101,7 +101,7 @@ def test_a_wrong_secret_is_not_shown(fields: dict[str, Any]) -> None:
         ("q", {"model": "zz"}, "model: 'zz' is no route, target, model or alias"),
         ("q", {"deadline": "3"}, "deadline: '3' must be a number above 0"),
         ("q", {"deadline": math.nan}, "deadline: nan must be a number above 0"),
-        ("q", {"max_attempts": 1.5}, "max_attempts: 1.5 must be a whole number above 0"),
+        ("q", {"max_attempts": 1.5}, "max_attempts: 1.5 must be an integer above 0"),
         ("q", {"completion": "half"}, "completion: 'half' must be wait or stream"),
     ],
 )  # fmt: skip

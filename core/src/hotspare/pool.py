@@ -259,11 +259,11 @@ class Pool:
 
 def _check_options(deadline: object, max_attempts: object, completion: object) -> None:
     for name, value, kind, word in (
-        ("deadline", deadline, int | float, "number"),
-        ("max_attempts", max_attempts, int, "whole number"),
+        ("deadline", deadline, int | float, "a number"),
+        ("max_attempts", max_attempts, int, "an integer"),
     ):
         if value is not None and not (isinstance(value, kind) and value > 0):
-            raise RequestError(Problem.at(name, value, f"must be a {word} above 0"))
+            raise RequestError(Problem.at(name, value, f"must be {word} above 0"))
     if completion not in (None, "wait", "stream"):
         raise RequestError(Problem.at("completion", completion, "must be wait or stream"))
 

@@ -93,20 +93,20 @@ class HttpBackend:
             _read_timeout_as_ours(),
             self._http.open("POST", self._stream_url, self._stream_headers, body, timeout=timeout) as answer,
         ):
-            incoming = ResponseParser(self._wire, request, answer.status, answer.headers)
+            parser = ResponseParser(self._wire, request, answer.status, answer.headers)
             reads = answer.iter_bytes()
             for data in reads:
-                for chunk in incoming.feed(data):
+                for chunk in parser.feed(data):
                     if chunk.is_content:
                         answer.handle.limit(stall)
                     yield chunk
-                if incoming.done:
+                if parser.done:
                     answer.handle.limit(_DRAIN)
                     _drain(reads)
                     break
                 if answer.handle.expired:
                     raise AttemptTimeout("no content in time")
-            yield from incoming.end()
+            yield from parser.end()
 
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
         """The answer piece by piece, for async callers, who bound each wait by cancelling."""
@@ -116,15 +116,15 @@ class HttpBackend:
                 "POST", self._stream_url, self._stream_headers, body, read_timeout=max(timeout, stall)
             )
             try:
-                incoming = ResponseParser(self._wire, request, answer.status, answer.headers)
+                parser = ResponseParser(self._wire, request, answer.status, answer.headers)
                 reads = answer.aiter_bytes()
                 async for data in reads:
-                    for chunk in incoming.feed(data):
+                    for chunk in parser.feed(data):
                         yield chunk
-                    if incoming.done:
+                    if parser.done:
                         await _adrain(reads)
                         break
-                for chunk in incoming.end():
+                for chunk in parser.end():
                     yield chunk
             finally:
                 await answer.aclose()
