@@ -7,6 +7,7 @@ An ignore that is no longer needed is an error too, so this file fails if a keyw
 from typing import Any
 
 from hotspare import ChatRequest, Kind, Policy, Pool, Selector, Target
+from hotspare.testing import ScriptedTarget, StepLike, VirtualClock, answer, fail, scripted_pool
 
 
 async def misspelt(pool: Pool, target: Target) -> None:
@@ -23,6 +24,8 @@ async def misspelt(pool: Pool, target: Target) -> None:
     pool.astream("q", max_token=5)  # type: ignore[call-arg]
     ChatRequest(messages=[], sed=1)  # type: ignore[call-arg]
     Target("openai/gpt-4.1", regin="us")  # type: ignore[call-arg]
+    ScriptedTarget("a", regin="us")  # type: ignore[call-arg]
+    scripted_pool("a", dedline=30)  # type: ignore[call-arg]
 
 
 async def accepted(pool: Pool, target: Target) -> None:
@@ -35,3 +38,13 @@ async def accepted(pool: Pool, target: Target) -> None:
     await pool.achat([{"role": "user", "content": [{"type": "text", "text": "hi"}]}], stop="END", deadline=3)
     pool.stream("q", model="batch", max_attempts=2, completion="stream", tools=[], temperature=0.0)
     Pool([target], deadline=30, max_attempts=3, failover_on={Kind.INVALID})
+    steps: list[StepLike] = [
+        "text",
+        ["in", "pieces"],
+        Kind.SERVER,
+        fail(503),
+        ConnectionResetError(),
+        answer("x", delay=1),
+    ]
+    scripted = ScriptedTarget("a", steps, region="us", missing={"tools"}, id="openai/gpt-4.1")
+    scripted_pool(scripted, "b", clock=VirtualClock(), deadline=30, routes={"x": ["a"]})

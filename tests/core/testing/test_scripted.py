@@ -196,6 +196,16 @@ def test_pools_take_scripted_targets_by_hand() -> None:
     assert clock() > 1000.5
 
 
+def test_public_names() -> None:
+    """Locked: a change here is a change of the public face."""
+    import hotspare.testing
+
+    assert {name for name, value in vars(hotspare.testing).items() if not name.startswith("_") and callable(value)} == {
+        "ReceivedRequest", "ScriptedError", "ScriptedTarget", "Step", "VirtualClock", "answer", "break_after", "fail", "hang",
+        "scripted_pool", "tool_call",
+    }  # fmt: skip
+
+
 def test_received_requests_can_be_sent_between_processes() -> None:
     """As pytest-xdist does with what it reports."""
     received = ReceivedRequest(REQUEST, True, 1.0)

@@ -203,6 +203,16 @@ def test_what_comes_too_late_does_not_come(face: str) -> None:
 
 
 @FACES
+def test_a_whole_answer_has_one_bound_for_all_of_it(face: str) -> None:
+    """A stream has one for each chunk."""
+    step = answer("one two three", delay=60, gap=60)
+    whole = target(step)
+    assert isinstance(send(whole, face), AttemptTimeout)
+    assert whole.clock is not None and whole.clock() == 100
+    assert [at for _, at in stream(target(step), face)] == [60, 120, 180, 240]
+
+
+@FACES
 def test_a_whole_reply_is_given_as_it_is(face: str) -> None:
     """With its own data; streamed it has the same content."""
     reply = ChatReply(

@@ -11,7 +11,7 @@ from typing import Protocol
 MIN_POLLS = 5
 """Looks that must all find the same, however much real time lies between them: on a busy machine the thread that looks may
 itself stand still for longer than `settle`."""
-PATIENCE = 100
+MAX_SETTLES = 500
 """Times `settle` after which a thread that the system calls runnable counts as standing still all the same: not every system
 tells the truth."""
 
@@ -41,7 +41,7 @@ class Quiet:
         now = time.monotonic()
         if state != self._seen:
             self._seen, self._first, self._since, self._polls = state, now, now, 0
-        elif now - self._first < settle * PATIENCE and any(_runnable(thread) for thread in running):
+        elif now - self._first < settle * MAX_SETTLES and any(_runnable(thread) for thread in running):
             self._since, self._polls = now, 0
         self._polls += 1
         return self._polls > MIN_POLLS and now - self._since >= settle

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypedDict, Unpack, cast
+from typing import Any, Unpack, cast
 
 from hotspare._http.abort import CURRENT
 from hotspare.errors import AttemptTimeout, ConfigError, Problem
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import Kind, Outcome
-from hotspare.target import Capability, Price, Target
+from hotspare.target import Target, TargetFields
 from hotspare.testing.clock import VirtualClock
 from hotspare.testing.steps import ScriptedError, Step, StepLike, actions, step_of
 
 Script = StepLike | Iterable[StepLike] | Callable[[ChatRequest], StepLike]
 """One step, a list of steps (a list inside it is an answer in pieces), or a function of the request."""
-
-
-class TargetFields(TypedDict, total=False):
-    """The fields of `hotspare.Target` that a scripted target can have."""
-
-    id: str
-    region: str | None
-    account: str | None
-    tier: int
-    weight: float
-    aliases: Collection[str]
-    context_window: int | None
-    max_output_tokens: int
-    missing: Collection[Capability]
-    droppable: Collection[str]
-    price: Price | None
-    completion: Literal["wait", "stream"] | None
-    reasoning: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +47,8 @@ class ScriptedTarget:
         repeat: whether the last step repeats.
         prefill: whether it continues a trailing assistant message.
         streaming: whether it can stream.
-        target: further fields of `Target`, e.g. `region` or `price`. `id` is ``<name>/<name>`` by default: a provider, and so
-            a failure domain, of its own.
+        id: ``provider/model``. Default: ``<name>/<name>``, a provider, and so a failure domain, of its own.
+        fields: further fields of `Target`, e.g. `region` or `price`.
 
     Raises:
         ConfigError: naming the step or the field, and the way out.
@@ -81,7 +64,8 @@ class ScriptedTarget:
         repeat: bool = True,
         prefill: bool = False,
         streaming: bool = True,
-        **target: Unpack[TargetFields],
+        id: str | None = None,
+        **fields: Unpack[TargetFields],
     ) -> None:
         self.name = name
         self.clock = clock
@@ -97,8 +81,8 @@ class ScriptedTarget:
             self._function = script
         else:
             self._steps = _steps_of(name, script)
-        fields: dict[str, Any] = {"id": f"{name}/{name}", **target}
-        self.target = Target(name=name, backend=self, **fields)
+        given: dict[str, Any] = dict(fields)
+        self.target = Target(id or f"{name}/{name}", name=name, backend=self, **given)
 
     # --- what it was sent ----------------------------------------------------------------------------------------
 
@@ -133,7 +117,7 @@ class ScriptedTarget:
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The next step of the script, as a whole answer."""
         step = self._take(request, streamed=False)
-        return _whole(step, list(self._play(step, timeout, timeout)))
+        return _whole(step, list(self._play(step, timeout, None)))
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The next step of the script, as a whole answer."""
@@ -146,8 +130,9 @@ class ScriptedTarget:
 
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
         """The next step of the script, chunk by chunk."""
-        async for chunk in self._aplay(self._take(request, streamed=True)):
-            yield chunk
+        async with aclosing(self._aplay(self._take(request, streamed=True))) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def classify(self, error: Exception) -> Outcome:
         """What the script says of it; anything else is classified as everywhere."""
@@ -175,14 +160,14 @@ class ScriptedTarget:
             )
         return replace(step, delay=step.delay + self._delay)
 
-    def _play(self, step: Step, timeout: float, stall: float) -> Iterator[ChatChunk]:
-        """In sync code nothing cancels a target that waits: it keeps the bound of the running attempt itself, or else those
-        that it was called with."""
+    def _play(self, step: Step, timeout: float, stall: float | None) -> Iterator[ChatChunk]:
+        """In sync code nothing cancels a target that waits. It keeps the bound of the pool's attempt itself, or, called without
+        a pool, `timeout` (without `stall`: for all chunks together) and `stall`."""
         bound = self._now() + timeout
         for action in actions(step):
             if isinstance(action, ChatChunk):
                 yield action
-                bound = self._now() + stall
+                bound = bound if stall is None else self._now() + stall
             else:
                 self._sleep(action, bound)
 
@@ -204,7 +189,7 @@ class ScriptedTarget:
         if clock.wait(threading.Event() if handle is None else handle.aborted, pause):
             raise ConnectionAbortedError("the attempt was cancelled")
         if late:
-            raise AttemptTimeout(f"{self.name} had no more time")
+            raise AttemptTimeout(f"{self.name}: the time of the attempt is over")
 
     def _now(self) -> float:
         return 0.0 if self.clock is None else self.clock()
