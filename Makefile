@@ -6,7 +6,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config ge
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
-.PHONY: help venv demo test natives lint types docs bench record clean
+.PHONY: help venv demo test natives mutants lint types docs bench record clean
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -48,6 +48,14 @@ test: .venv/dev .venv/openai3  ## run all tests; ARGS="…" is passed to pytest
 natives: .venv-natives/done .venv-google/done  ## test frameworks' own models as targets, in environments for SDKs that cannot be installed together
 	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_backend.py
 	@.venv-google/bin/python -m pytest -q tests/adapters/langchain/test_backend.py tests/adapters/langchain/test_portability.py -k "google or gemini-langchain"
+.venv-mutants/done: .venv/bin/uv pyproject.toml core/pyproject.toml
+	@$(PYTHON) -m venv .venv-mutants
+	@$(UV) pip install --quiet --python .venv-mutants/bin/python -c constraints.txt --group mutants -e core
+	@touch $@
+MINUTES ?= 30
+WORKERS ?= 1
+mutants: .venv-mutants/done  ## mutation tests of the pure packages, for MINUTES=30 at most; WORKERS=1 mutant at a time
+	@nice -n 10 .venv-mutants/bin/python -m tests.support.mutants --minutes $(MINUTES) --workers $(WORKERS)
 lint: .venv/dev  ## check with ruff, check the import contracts, and find dead code
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/vulture
 types: .venv/dev  ## check the types: mypy --strict and pyright strict
@@ -65,4 +73,4 @@ record: .venv/dev .record/aimock  ## record the cassettes again from local serve
 	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && npm --version >/dev/null 2>&1 || { echo "make record needs Node.js 20 or newer with npm: the server that it records from is an npm package"; exit 1; }
 	@mkdir -p .record && cp $< .record/ && npm install --prefix .record --no-package-lock --no-fund --no-audit --silent && touch $@
 clean:  ## remove virtual environments, caches and built files
-	rm -rf .venv .venv-natives .venv-google .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-natives .venv-google .venv-mutants .mutants .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

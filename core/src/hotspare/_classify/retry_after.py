@@ -11,11 +11,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-_PHRASE = re.compile(
-    r"(?:try again in|retry after|retry in)\s+((?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|h|hours?|m|minutes?|s|seconds?)?\s*)+)",
-    re.I,
-)
-_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|h|hours?|m|minutes?|s|seconds?)?", re.I)
+_NUMBER, _UNITS = r"\d+(?:\.\d+)?", "milliseconds?|ms|hours?|h|minutes?|m|seconds?|s"
+_PHRASE = re.compile(rf"(?:try again in|retry after|retry in)\s+((?:{_NUMBER}\s*(?:{_UNITS})?\s*)+)", re.I)
+_UNIT = re.compile(rf"({_NUMBER})\s*({_UNITS})?", re.I)
 _RETRY_INFO = re.compile(r'"retryDelay"\s*:\s*"([\d.]+)s"')
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 

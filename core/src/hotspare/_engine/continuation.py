@@ -133,13 +133,13 @@ class Splicer:
         if _starts_again(body, start):
             return body[len(start) :]
         same = _common_prefix(body, start)
-        if self._restart or _LEAST_RESTART <= same < len(start):
+        if self._restart or same >= _LEAST_RESTART:
             raise SpliceError(f"the restarted answer differs from the emitted text after {same} characters")
         if _CHATTER_LINE.match(held):
             raise SpliceError("the continuation begins with words about itself")
         end = emitted.rstrip()
         for size in range(min(len(body), _WINDOW, len(end)), 0, -1):
-            tail = end[-size:].lstrip()
+            tail = end[-size:]
             if not _is_repetition(tail):
                 break
             if body.startswith(tail):

@@ -256,7 +256,9 @@ def _last_resort(decision: _Decision) -> Attempt | GiveUp:
     untried = [
         state
         for state in decision.candidates
-        if state not in decision.results and not state.key_rejected and not state.breaker.disabled
+        if state not in decision.results
+        and window_allows(state, decision.outcomes)
+        and not (state.key_rejected or state.breaker.disabled)
     ]
     if call.allow_last_resort and untried and shared.rng.random() >= shared.client_throttle.rejection_probability(now):
         state = min(untried, key=lambda one: shared.tracker.available_at(one, now))

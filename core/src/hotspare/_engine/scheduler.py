@@ -76,13 +76,13 @@ class Scheduler:
         with self._lock:
             attempts.settle(call, attempt, outcome, self._shared, now)
 
-    def has_free_alternative(self, call: Call, state: TargetState, now: float) -> bool:
-        """Whether another target that this call has not tried is available now."""
+    def has_free_alternative(self, call: Call, now: float) -> bool:
+        """Whether a target that this call has not tried is available now."""
         with self._lock:
             results = call.results
             return any(
-                other is not state and other not in results and self._shared.tracker.available_at(other, now) <= now
-                for other in call.supporting(call.states())
+                state not in results and self._shared.tracker.available_at(state, now) <= now
+                for state in call.supporting(call.states())
             )
 
     def record_stream(self, attempt: Attempt, longest_gap: float, throughput: float) -> None:

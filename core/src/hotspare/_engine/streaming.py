@@ -118,7 +118,7 @@ class StreamMonitor:
         self._window_start, self._window_bytes = now, 0
         call = self._call
         movable = not call.streaming or may_continue(call, self._emitted, self._policy)
-        if too_slow and movable and self._scheduler.has_free_alternative(call, self._attempt.state, now):
+        if too_slow and movable and self._scheduler.has_free_alternative(call, now):
             raise AttemptTimeout(f"the stream is too slow: under {self._min_throughput:.0f} bytes a second")
 
     def timeout_error(self) -> AttemptTimeout:

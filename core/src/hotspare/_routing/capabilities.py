@@ -23,7 +23,7 @@ def unsupported_fields(request: ChatRequest, target: Target, backend: Backend) -
 
 def without_fields(request: ChatRequest, names: Iterable[str]) -> ChatRequest:
     """The request without these fields. Of `messages`, everything but text is left out."""
-    values: dict[str, Any] = {name: getattr(_EMPTY, name) for name in names if name != "messages"}
+    values: dict[str, Any] = {name: getattr(_EMPTY, name) for name in names}
     if "messages" in names:
         values["messages"] = [{**message, "content": _texts(message.get("content"))} for message in request.messages]
     return dataclasses.replace(request, **values) if values else request

@@ -1,0 +1,180 @@
+"""When a provider may be called again: each form alone, which of several counts, and what is no time at all."""
+
+from typing import Any
+
+import pytest
+from hotspare._classify.retry_after import (
+    duration,
+    retry_after,
+    seconds_to_midnight_pacific,
+    seconds_to_next_month,
+)
+
+NOW = 1_764_000_000.0
+"""2025-11-24 16:00:00 UTC, a Monday."""
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("6m0s", 360.0), ("12ms", 0.012), ("1.5", 1.5), ("2 minutes", 120.0), ("1 minute", 60.0), ("3 hours", 10_800.0),
+        ("1h2m3s", 3723.0), ("250 milliseconds", 0.25), ("1 millisecond", 0.001), ("2 Seconds", 2.0), ("1 MS", 0.001),
+        ("1 second 500 ms", 1.5), ("0s", 0.0), ("soon", None), ("", None), ("-", None),
+    ],
+)  # fmt: skip
+def test_duration(text: str, seconds: float | None) -> None:
+    """Numbers with units add up; a number alone is seconds; without a number there is none."""
+    assert duration(text) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"retry-after-ms": "-5"}, 0.0),
+        ({"retry-after-ms": "soon"}, None),
+        ({"retry-after-ms": "soon", "retry-after": "4"}, 4.0),
+        ({"retry-after-ms": "nan", "retry-after": "4"}, 4.0),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "-1"}, 0.0),
+        ({"retry-after": "999999999"}, 999_999_999.0),
+        ({"retry-after": "1000000000"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "Mon, 24 Nov 2025 16:00:30 GMT"}, 30.0),
+        ({"retry-after": "Mon, 24 Nov 2025 16:00:30"}, 30.0),  # without a zone: UTC
+        ({"retry-after": "Mon, 24 Nov 2025 17:00:30 +0100"}, 30.0),
+        ({"retry-after": "2025-11-24T16:00:30Z"}, 30.0),
+        ({"retry-after": "2025-11-24T16:00:30"}, 30.0),
+        ({"retry-after": "2025-11-24T15:00:00Z"}, 0.0),
+        ({"retry-after": "9999-12-31T00:00:00Z"}, None),
+        ({"retry-after": "Mon, 99 Nov 2025"}, None),
+        ({"llm_provider-retry-after": "7"}, 7.0),
+        ({"llm_provider-retry-after": "7", "retry-after": "3"}, 3.0),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_retry_after_headers(headers: dict[str, str], seconds: float | None) -> None:
+    """Milliseconds, seconds or a date, never negative; what is no number, no date or beyond 30 years is none."""
+    assert retry_after(headers, "", NOW) == seconds
+
+
+def openai(limit: str, remaining: str, reset: str) -> dict[str, str]:
+    return {f"x-ratelimit-remaining-{limit}": remaining, f"x-ratelimit-reset-{limit}": reset}
+
+
+def anthropic(limit: str, remaining: str, reset: str) -> dict[str, str]:
+    return {f"anthropic-ratelimit-{limit}-remaining": remaining, f"anthropic-ratelimit-{limit}-reset": reset}
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        (openai("requests", "0", "6m0s"), 360.0),
+        (openai("tokens", "0", "12ms"), 0.012),
+        (openai("tokens", " 0 ", "5s"), 5.0),
+        (openai("tokens", "1", "5s"), None),
+        (openai("images", "0", "5s"), None),
+        ({"x-ratelimit-reset-tokens": "5s"}, None),
+        ({"x-ratelimit-remaining-tokens": "0"}, None),
+        (openai("requests", "0", "soon"), None),
+        (openai("requests", "0", "2s") | openai("tokens", "0", "9s"), 9.0),
+        (openai("requests", "0", "9s") | openai("tokens", "5", "20s"), 9.0),
+        *((anthropic(limit, "0", "2025-11-24T16:00:05Z"), 5.0) for limit in ("requests", "tokens", "input-tokens", "output-tokens")),
+        (anthropic("tokens", " 0 ", "2025-11-24T16:00:05Z"), 5.0),
+        (anthropic("tokens", "1", "2025-11-24T16:00:05Z"), None),
+        (anthropic("images", "0", "2025-11-24T16:00:05Z"), None),
+        ({"anthropic-ratelimit-tokens-reset": "2025-11-24T16:00:05Z"}, None),
+        ({"anthropic-ratelimit-tokens-remaining": "0"}, None),
+        (anthropic("tokens", "0", "2025-11-24T16:00:05Z") | openai("tokens", "0", "9s"), 9.0),
+        (anthropic("tokens", "0", "2025-11-24T16:00:15Z") | openai("tokens", "0", "9s"), 15.0),
+        ({f"llm_provider-{name}": value for name, value in openai("tokens", "0", "9s").items()}, 9.0),
+    ],
+)  # fmt: skip
+def test_reset_headers(headers: dict[str, str], seconds: float | None) -> None:
+    """The latest reset of the limits that are used up; limits that are not used up say nothing."""
+    assert retry_after(headers, "", NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Please try again in 1.2s.", 1.2),
+        ("please TRY AGAIN IN 3 seconds", 3.0),
+        ("retry after 20 seconds", 20.0),
+        ("Retry in 1m30s", 90.0),
+        ("retry after 2 hours 5 minutes", 7500.0),
+        ("try again in 500ms", 0.5),
+        ("try again in 7", 7.0),
+        ("try again later", None),
+        ("in 5 seconds", None),
+        ('{"retryDelay": "38s"}', 38.0),
+        ('{"retryDelay" : "1.5s"}', 1.5),
+        ('{"retryDelay": "38"}', None),
+        ('{"retryDelay": "38s"} try again in 5s', 38.0),
+    ],
+)
+def test_times_in_the_text(text: str, seconds: float | None) -> None:
+    """Gemini's retry info, then the phrases of OpenAI, Groq and Azure."""
+    assert retry_after({}, text, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "text", "seconds"),
+    [
+        ({"retry-after-ms": "1000", "retry-after": "2"}, '"retryDelay": "3s" try again in 5s', 1.0),
+        ({"retry-after": "2"} | openai("tokens", "0", "4s"), '"retryDelay": "3s"', 2.0),
+        (openai("tokens", "0", "4s"), '"retryDelay": "3s"', 3.0),
+        (openai("tokens", "0", "4s"), "try again in 5s", 4.0),
+        ({"retry-after": "0"}, "try again in 5s", 0.0),
+    ],
+)
+def test_precedence(headers: dict[str, str], text: str, seconds: float) -> None:
+    """Milliseconds, seconds, retry info, resets, the phrase; a time of 0 is a time."""
+    assert retry_after(headers, text, NOW) == seconds
+
+
+HOUR = 3600
+
+
+@pytest.mark.parametrize(
+    ("now", "seconds"),
+    [
+        (NOW, 16 * HOUR),  # 8:00 in Los Angeles, winter time
+        (NOW + 61.5, 16 * HOUR - 61.5),
+        (NOW + 16 * HOUR, 24 * HOUR),  # midnight itself: the next one
+        (1_751_382_000.0, 16 * HOUR + 0.0),  # 2025-07-01 15:00 UTC: 8:00 in summer time
+    ],
+)
+def test_midnight_pacific(now: float, seconds: float) -> None:
+    """The next midnight in Los Angeles, in summer and in winter."""
+    assert seconds_to_midnight_pacific(now) == pytest.approx(seconds)
+
+
+def test_midnight_without_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no time zone data, winter time is used all year."""
+    import zoneinfo
+
+    def missing(key: Any) -> None:
+        raise zoneinfo.ZoneInfoNotFoundError(key)
+
+    monkeypatch.setattr(zoneinfo, "ZoneInfo", missing)
+    assert seconds_to_midnight_pacific(NOW) == 16 * HOUR
+    assert seconds_to_midnight_pacific(1_751_382_000.0) == 17 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("now", "days"),
+    [
+        (NOW - 16 * HOUR, 7.0),  # 2025-11-24 00:00
+        (NOW, 7 - 16 / 24),
+        (NOW + 0.5, 7 - (16 * HOUR + 0.5) / 86_400),
+        (1_767_225_599.0, 1 / 86_400),  # the last second of the year
+        (1_767_225_600.0, 31.0),  # 2026-01-01
+        (1_769_817_600.0, 1.0),  # 2026-01-31
+        (1_769_904_000.0, 28.0),  # 2026-02-01
+    ],
+)
+def test_next_month(now: float, days: float) -> None:
+    """The first of the next month, in months of every length."""
+    assert seconds_to_next_month(now) == pytest.approx(days * 86_400)

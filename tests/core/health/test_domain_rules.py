@@ -1,0 +1,88 @@
+"""Failure domains: which ones a target belongs to, and when a whole domain is down."""
+
+from typing import Any
+
+import pytest
+from hotspare import SecretStr
+from hotspare._health.breaker import State
+from hotspare._health.domains import domains_of, is_down
+from hotspare._health.target_state import TargetState
+from hotspare.target import Domain, Target
+
+from tests.support.engine import NoBackend, state_of
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"id": "openai/m"}, ["openai/default", "openai/default", "openai"]),
+        ({"id": "openai/m", "region": "us", "account": "x"}, ["openai/us", "openai/x", "openai"]),
+        ({"id": "openai/m", "base_url": "http://host:1/v1"}, ["openai/host:1", "openai/default", "openai"]),
+        ({"id": "openai-compatible/m", "name": "own"}, ["openai-compatible/own", "openai-compatible/default"]),
+        ({"id": "openai-compatible/m", "region": "r"}, ["openai-compatible/r", "openai-compatible/default"]),
+        ({"id": "litellm/bedrock/m", "region": "r"}, ["bedrock/r", "bedrock/default", "bedrock"]),
+        ({"id": "litellm/bedrock/a/b"}, ["bedrock/default", "bedrock/default", "bedrock"]),
+        ({"id": "litellm/m", "name": "one"}, ["litellm/one", "litellm/default"]),
+        ({"id": "litellm/openai/m"}, ["openai/default", "openai/default", "openai"]),
+        ({"id": "litellm/openai/m", "base_url": "http://h/v1"}, ["litellm/h", "litellm/default"]),
+        ({"id": "litellm/groq/m", "base_url": "http://h/v1"}, ["groq/h", "groq/default", "groq"]),
+        ({"id": "openai/groq/m"}, ["openai/default", "openai/default", "openai"]),
+    ],
+)
+def test_domains_of_a_target(fields: dict[str, Any], names: list[str]) -> None:
+    """Region, account and provider in this order; what only names a way of calling is no provider that targets share."""
+    found = domains_of(Target(**fields))
+    assert [str(domain) for domain in found] == names
+    assert [domain.level for domain in found] == ["region", "account", "provider"][: len(names)]
+
+
+def test_accounts_of_keys() -> None:
+    """Equal keys are one account and different keys are two, however they are wrapped; the key itself is not shown."""
+    plain = domains_of(Target("openai/m", api_key="secret-1"))[1]
+    wrapped = domains_of(Target("openai/m", api_key=SecretStr("secret-1")))[1]
+    other = domains_of(Target("openai/m", api_key="secret-2"))[1]
+    assert plain == wrapped == Domain("account", "openai", "key-f7e7c36e")
+    assert other not in (plain, Domain("account", "openai", "default"))
+    assert domains_of(Target("openai/m", api_key="secret-1", account="x"))[1].name == "x"
+
+
+def member(state: State, region: str = "r1", used: float = 100.0) -> TargetState:
+    found = state_of("t", id="p/m", region=region)
+    found.breaker.state, found.breaker.last_used = state, used
+    return found
+
+
+OPEN, CLOSED = State.OPEN, State.CLOSED
+REGION, PROVIDER, ACCOUNT = Domain("region", "p", "r1"), Domain("provider", "p"), Domain("account", "p", "x")
+
+
+@pytest.mark.parametrize(
+    ("domain", "members", "down"),
+    [
+        (REGION, [member(OPEN)], False),  # one alone says nothing
+        (REGION, [member(OPEN), member(OPEN)], True),
+        (REGION, [member(OPEN), member(OPEN), member(CLOSED), member(CLOSED)], True),  # half of them
+        (REGION, [member(OPEN), member(OPEN), member(CLOSED), member(CLOSED), member(CLOSED)], False),
+        (REGION, [member(OPEN), member(OPEN), *[member(CLOSED, used=40.0)] * 9], True),  # the others were not used
+        (REGION, [member(OPEN), member(OPEN, used=80.0)], False),  # exactly 120 s ago is too long ago
+        (REGION, [member(OPEN), member(OPEN, used=80.1)], True),
+        (REGION, [member(OPEN), member(State.HALF_OPEN)], False),
+        (PROVIDER, [member(OPEN), member(OPEN)], False),  # the trouble of one region
+        (PROVIDER, [member(OPEN), member(OPEN, region="r2")], True),
+        (PROVIDER, [member(OPEN), member(OPEN), member(CLOSED, region="r2")], False),
+        (ACCOUNT, [member(OPEN), member(OPEN, region="r2")], False),  # only evidence about the account opens it
+    ],
+)
+def test_is_down(domain: Domain, members: list[TargetState], down: bool) -> None:
+    """Two open targets that are half of those in use; those of a provider in two regions; an account never."""
+    assert is_down(domain, members, now=200.0, recent=120.0) is down
+
+
+def test_a_new_state() -> None:
+    """A target starts with the abilities of its backend, and with an empty record of its own."""
+    one, two = state_of("a", backend=NoBackend(prefill=True, streaming=False)), state_of("b")
+    assert (one.name, one.prefill, one.streaming) == ("a", True, False)
+    assert (two.prefill, two.streaming, two.invalid_streak, two.key_rejected) == (False, True, 0, False)
+    one.first_token.add(1.0)
+    assert len(two.first_token) == 0
+    assert len({id(p) for p in (two.first_token, two.completion, two.gaps, two.throughput)}) == 4

@@ -1,0 +1,192 @@
+"""When a target may be tried, its domains considered, and what permits and time change."""
+
+from math import inf
+
+import pytest
+from hotspare import events
+from hotspare._health.breaker import State
+from hotspare.outcome import Kind
+from hotspare.policy import Timeouts
+from hotspare.target import Domain
+
+from tests.support.health import ACCOUNT, PROVIDER, REGION, opened, permit, pool
+
+# --- when a target may be tried -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("domain", [REGION, ACCOUNT, PROVIDER])
+def test_available_when_all_of_them_are(domain: Domain) -> None:
+    """The latest of the target's own time and those of its domains counts."""
+    engine = pool("ad")
+    assert engine.tracker.available_at(engine["a"], 0.0) == -inf
+    opened(engine, domain).open_until = 50.0
+    assert engine.tracker.available_at(engine["a"], 0.0) == 50.0
+    assert engine.tracker.available_at(engine["d"], 0.0) == (50.0 if domain == PROVIDER else -inf)
+    engine["a"].breaker.rate_limited_until = 60.0
+    assert engine.tracker.available_at(engine["a"], 0.0) == 60.0
+
+
+def test_added_targets_share_what_is_known() -> None:
+    """A target that is added later finds its domains as they are, and the others keep theirs."""
+    engine = pool("ac")
+    opened(engine, ACCOUNT).open_until = 70.0
+    late = pool("b")["b"]
+    engine.tracker.add([late])
+    assert [state.name for state in engine.tracker.states] == ["a", "c", "b"]
+    assert engine.tracker.available_at(engine["c"], 0.0) == 70.0
+    assert engine.tracker.available_at(late, 0.0) == -inf
+    opened(engine, REGION).open_until = 80.0
+    assert engine.tracker.available_at(late, 0.0) == engine.tracker.available_at(engine["a"], 0.0) == 80.0
+
+
+@pytest.mark.parametrize(
+    ("failure", "now", "expected"),
+    [
+        (None, 10.0, -inf),
+        ((Kind.SERVER, 8.0), 10.0, 13.0),  # nothing has changed: one break after the failure
+        ((Kind.SERVER, 5.0), 10.0, -inf),
+        ((Kind.RATE_LIMITED, 8.0), 10.0, -inf),
+    ],
+)
+def test_retry_at(failure: tuple[Kind, float] | None, now: float, expected: float) -> None:
+    """A target that failed this call is worth another attempt one break later, or once something has changed."""
+    engine = pool()
+    assert engine.tracker.retry_at(engine["a"], failure, now) == expected
+
+
+def test_retry_at_an_open_target() -> None:
+    """What is not available is not worth an attempt before it is, whether it failed this call or not."""
+    engine = pool()
+    engine.open("a", seconds=40.0)
+    assert engine.tracker.retry_at(engine["a"], None, 0.0) == 40.0
+    assert engine.tracker.retry_at(engine["a"], (Kind.SERVER, 0.0), 0.0) == 40.0
+    engine = pool()
+    engine["a"].breaker.rate_limited_until = 9.0
+    assert engine.tracker.retry_at(engine["a"], (Kind.SERVER, 8.0), 9.0) == 13.0, "available at this moment"
+
+
+def test_retry_at_while_a_probe_is_out() -> None:
+    """A probe of the target or of a domain is waited for at most one break; a disabled target never comes back."""
+    engine = pool()
+    engine["a"].breaker.open(0.0, engine.shared.rng)
+    permit(engine, now=4.0)
+    assert engine.tracker.retry_at(engine["a"], None, 6.0) == 11.0
+    assert engine.tracker.retry_at(engine["a"], None, 63.0) == 64.0
+    engine["a"].breaker.disabled = "gone"
+    assert engine.tracker.retry_at(engine["a"], None, 6.0) == inf
+    engine = pool("ad")
+    opened(engine, PROVIDER)
+    permit(engine, "d", now=4.0)
+    assert engine.tracker.retry_at(engine["a"], None, 6.0) == 11.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "now", "success", "state", "expected"),
+    [
+        (Kind.SERVER, 9.0, -inf, State.CLOSED, False),
+        (Kind.SERVER, 9.0, 5.0, State.CLOSED, False),  # a success of a call that started with the failure
+        (Kind.SERVER, 9.0, 5.1, State.CLOSED, True),
+        (Kind.SERVER, 9.0, -inf, State.RECOVERING, True),
+        (Kind.RATE_LIMITED, 9.0, -inf, State.CLOSED, True),
+        (Kind.SERVER, 10.0, -inf, State.CLOSED, True),  # one break later
+    ],
+)
+def test_may_retry(kind: Kind, now: float, success: float, state: State, expected: bool) -> None:
+    """Any one change since the failure at 5 is enough, and there has to be one."""
+    engine = pool()
+    engine["a"].breaker.last_success_start, engine["a"].breaker.state = success, state
+    assert engine.tracker.may_retry(engine["a"], (kind, 5.0), now) is expected
+
+
+def test_unavailable_reason() -> None:
+    """The domain that is open, the rate limit, or the target's own breaker, each with its reason if there is one."""
+    engine = pool()
+    assert engine.tracker.unavailable_reason(engine["a"], 0.0) == "circuit breaker open (failing)"
+    engine["a"].breaker.reason = "500s"
+    assert engine.tracker.unavailable_reason(engine["a"], 0.0) == "circuit breaker open (500s)"
+    engine["a"].breaker.rate_limited_until = 5.0
+    assert engine.tracker.unavailable_reason(engine["a"], 4.9) == "rate limited"
+    assert engine.tracker.unavailable_reason(engine["a"], 5.0) == "circuit breaker open (500s)"
+    breaker = opened(engine, ACCOUNT, reason="")
+    assert engine.tracker.unavailable_reason(engine["a"], 0.0) == "account p/x is open (failing)"
+    breaker.reason = "key"
+    engine["a"].breaker.rate_limited_until = -inf
+    assert engine.tracker.unavailable_reason(engine["a"], 0.0) == "account p/x is open (key)"
+    assert engine.tracker.unavailable_reason(engine["a"], breaker.open_until) == "circuit breaker open (500s)"
+
+
+# --- permits and time ---------------------------------------------------------------------------------------------
+
+
+def test_acquire() -> None:
+    """A permit is of the moment and of the breaker's epoch; only attempts that report their first token are in flight."""
+    engine = pool()
+    engine["a"].breaker.epoch = 3
+    plain = permit(engine, now=7.0)
+    assert (plain.started, plain.epoch, plain.probe, plain.last_resort) == (7.0, 3, False, False)
+    waits = permit(engine, now=8.0, waits=True, last=True)
+    assert waits.last_resort
+    assert list(engine["a"].breaker.in_flight) == [waits]
+    assert [engine.tracker.domains[domain].last_used for domain in engine["a"].domains] == [8.0] * 3
+    assert engine.events == []
+    engine.tracker.release(engine["a"], waits)
+    assert not engine["a"].breaker.in_flight
+
+
+def test_one_probe_for_target_and_domains() -> None:
+    """The probe of a target is the probe of its domains that are open; each move is an event; releasing it frees all."""
+    engine = pool("ab")
+    engine["a"].breaker.reason = "broken"
+    engine.open("a")
+    opened(engine, REGION)
+    probe = permit(engine, now=5.0)
+    assert probe.probe
+    assert engine.events == [
+        events.StateChanged("a", State.OPEN, State.HALF_OPEN, "broken", 0.0),
+        events.StateChanged("p/r1", State.OPEN, State.HALF_OPEN, "why", 0.0),
+    ]
+    assert engine.tracker.available_at(engine["b"], 5.0) == 65.0
+    engine.tracker.release(engine["a"], probe)
+    assert engine.tracker.available_at(engine["b"], 5.0) == -inf
+
+
+def test_advance() -> None:
+    """The end of a slow start is an event; time moves nothing else, and one target's does not hide the next one's."""
+    engine = pool("abd")
+    engine.open("a")
+    for name in "bd":
+        engine[name].breaker.recover(0.0)
+    engine.tracker.advance(engine.tracker.states, 29.0)
+    assert engine.events == []
+    engine.tracker.advance(engine.tracker.states, 30.0)
+    assert engine.events == [events.StateChanged(name, State.RECOVERING, State.CLOSED, "", 0.0) for name in ("b", "d")]
+    assert engine["a"].breaker.state is State.OPEN
+
+
+@pytest.mark.parametrize(
+    ("samples", "bound"),
+    [([], 10.0), ([1.0], 10.0), ([5.0], 15.0), ([20.0], 30.0), ([1.0] * 19 + [4.0], 12.0), ([1.0] * 30 + [9.0], 10.0)],
+)
+def test_stall(samples: list[float], bound: float) -> None:
+    """Three streams that wait thrice the usual time, 10 to 30 s, open their target, with the reason and an event."""
+    engine = pool()
+    for sample in samples:
+        engine["a"].first_token.add(sample)
+    for _ in range(3):
+        permit(engine, now=100.0, waits=True)
+    engine.tracker.open_if_stalled(engine["a"], 100.0 + bound - 0.1)
+    assert engine.events == []
+    engine.tracker.open_if_stalled(engine["a"], 100.0 + bound)
+    reason = f"3 calls without an answer for over {bound:.0f} s"
+    assert engine.events == [events.StateChanged("a", State.CLOSED, State.OPEN, reason, 3.75)]
+    engine.tracker.open_if_stalled(engine["a"], 100.0 + bound + 50)
+    assert (engine.events, engine["a"].breaker.epoch) == ([], 1), "what is open already does not open again"
+
+
+def test_a_stall_without_a_record() -> None:
+    """Without a record the fixed time counts, however short it is."""
+    engine = pool(timeouts=Timeouts(first_token=2.0))
+    for _ in range(3):
+        permit(engine, waits=True)
+    engine.tracker.open_if_stalled(engine["a"], 2.0)
+    assert engine["a"].breaker.state is State.OPEN
