@@ -328,24 +328,46 @@ def test_leaving_a_stream_closes_its_connection(mode: str, server: Server, http:
         assert closed.wait(SECONDS)
 
 
-def test_fields_that_may_be_dropped_are_left_out(server: Server) -> None:
-    """`droppable` lets a target leave out what its wire format or its model does not support, and only that."""
-    image = {"type": "image_url", "image_url": {"url": "u"}}
-    request = ChatRequest(
-        messages=[{"role": "user", "content": [{"type": "text", "text": "hi"}, image]}], top_k=5, seed=7, temperature=1
+RICH = ChatRequest(
+    messages=[
+        {"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": "u"}}]}
+    ],
+    top_k=5,
+    seed=7,
+    temperature=1,
+)
+"""What OpenAI's format cannot carry (`top_k`), and what some models cannot do (images, `seed`)."""
+
+
+def test_unsupported_fields_are_those_of_the_wire_format(server: Server, http: Http) -> None:
+    """The backend judges neither `Target.missing` nor `Target.droppable`: the pool does."""
+    assert backend_of(server, http, missing={"vision", "seed"}, droppable={"top_k"}).unsupported(RICH) == ("top_k",)
+
+
+def test_droppable_fields_are_left_out(server: Server) -> None:
+    """A pool leaves out what the target cannot be sent and may drop, and nothing else."""
+    target = Target(
+        "openai/m",
+        base_url=server.url,
+        api_key="k",
+        missing={"vision", "seed"},
+        droppable={"top_k", "seed", "messages", "temperature"},
     )
+    with Pool([target]) as pool:
+        assert pool.chat(RICH).text == "Hello"
+    assert server.seen[0].body == {
+        "model": "m",
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}],
+        "temperature": 1,
+    }
 
-    def pool(**fields: Any) -> Pool:
-        return Pool([Target("openai/m", base_url=server.url, api_key="k", missing={"vision", "seed"}, **fields)])
 
-    with pool() as strict, pytest.raises(RequestError, match="top_k, messages, seed"):
-        strict.chat(request)
-    with pool(droppable={"top_k", "seed", "messages", "temperature"}) as lenient:
-        assert lenient.chat(request).text == "Hello"
-    (seen,) = server.seen
-    assert seen.body == {
-        "model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}], "temperature": 1,
-    }  # fmt: skip
+def test_a_target_that_cannot_be_sent_a_field_is_not_called(server: Server) -> None:
+    """Without `droppable` the request is refused, with the names of the fields."""
+    target = Target("openai/m", base_url=server.url, api_key="k", missing={"vision", "seed"})
+    with Pool([target]) as pool, pytest.raises(RequestError, match="top_k, messages, seed"):
+        pool.chat(RICH)
+    assert server.seen == []
 
 
 def test_what_json_cannot_express_is_not_sent(server: Server, http: Http) -> None:
