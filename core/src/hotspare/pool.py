@@ -76,19 +76,14 @@ class Pool:
         check_targets(self.targets)
         tiers = tiers_of(self.targets, routes)
         self._http = Http(transport=transport, verify=verify)
-        states = {
-            target.name: TargetState(
-                target,
-                backend_for(target, self._http),
-                CircuitBreaker(self.policy.breaker),
-                domains_of(target),
-                position,
-            )
-            for position, target in enumerate(self.targets)
-        }
-        self._states = tuple(states.values())
+        backends = [backend_for(target, self._http) for target in self.targets]
+        self._states = tuple(
+            TargetState(target, backend, CircuitBreaker(self.policy.breaker), domains_of(target), position)
+            for position, (target, backend) in enumerate(zip(self.targets, backends, strict=True))
+        )
+        by_name = {state.name: state for state in self._states}
         self._routes = {
-            name: tuple(tuple(states[target.name] for target in tier) for tier in route)
+            name: tuple(tuple(by_name[target.name] for target in tier) for tier in route)
             for name, route in tiers.items()
         }
         self._uses_http = any(isinstance(state.backend, HttpBackend) for state in self._states)
@@ -104,7 +99,7 @@ class Pool:
     def from_config(cls, source: str | Path | Mapping[str, Any], *, env: Mapping[str, str] | None = None) -> Self:
         """A pool from a TOML, YAML or JSON file, or from a mapping. `${NAME}` is read from `env` (default: os.environ).
 
-        Raises ConfigError naming every mistake with its place.
+        Raises ConfigError, which lists every mistake with the path of its field.
         """
         from hotspare._config.loader import load
 
@@ -258,12 +253,10 @@ class Pool:
 
 
 def _check_options(deadline: object, max_attempts: object, completion: object) -> None:
-    for name, value, kind, word in (
-        ("deadline", deadline, int | float, "a number"),
-        ("max_attempts", max_attempts, int, "an integer"),
-    ):
-        if value is not None and not (isinstance(value, kind) and value > 0):
-            raise RequestError(Problem.at(name, value, f"must be {word} above 0"))
+    if deadline is not None and not (isinstance(deadline, int | float) and deadline > 0):
+        raise RequestError(Problem.at("deadline", deadline, "must be a number above 0"))
+    if max_attempts is not None and not (isinstance(max_attempts, int) and max_attempts > 0):
+        raise RequestError(Problem.at("max_attempts", max_attempts, "must be an integer above 0"))
     if completion not in (None, "wait", "stream"):
         raise RequestError(Problem.at("completion", completion, "must be wait or stream"))
 

@@ -152,29 +152,32 @@ class Selector:
         Raises:
             AllTargetsFailed: no target is available. `.skipped` says why, `.retry_after` when to try again.
         """
-        now = self._clock()
         tiers = self._tiers(among)
         if after is None:
-            call = Call(
-                f"pick-{next(self._ids)}",
-                request,
-                tiers,
-                streaming,
-                now,
-                now + self.policy.deadline,
-                self.policy.max_attempts,
-                tracks_ttft=False,
-            )
-            self._scheduler.call_started(now)
+            call = self._new_call(request, tiers, streaming)
         else:
             after.settle(CANCELLED)
             call = after.call
-            call.tiers, call.deadline = tiers, now + self.policy.deadline
+            call.tiers, call.deadline = tiers, self._clock() + self.policy.deadline
         call.allow_last_resort = last_resort
         lease = Lease(self, call, self._next(call))
         self._open[lease] = None
         self._notify()
         return lease
+
+    def _new_call(self, request: ChatRequest, tiers: Tiers, streaming: bool) -> Call:
+        now = self._clock()
+        self._scheduler.call_started(now)
+        return Call(
+            f"pick-{next(self._ids)}",
+            request,
+            tiers,
+            streaming,
+            now,
+            now + self.policy.deadline,
+            self.policy.max_attempts,
+            tracks_ttft=False,
+        )
 
     def health(self) -> PoolHealth:
         """A typed snapshot of the state of every target and domain; `in_flight` counts open leases."""
