@@ -108,7 +108,7 @@ FAULTS: list[tuple[str, dict[str, Any], Kind]] = [
     ("status", {"status": 400}, Kind.INVALID),
     ("status", {"status": 502}, Kind.SERVER),
     ("rate_limited", {"retry_after": 7}, Kind.RATE_LIMITED),
-    ("quota", {"form": "balance"}, Kind.QUOTA),
+    ("quota", {"limit": "balance"}, Kind.QUOTA),
     ("refused", {}, Kind.TRANSPORT),
     ("reset", {}, Kind.TRANSPORT),
     ("close", {}, Kind.TRANSPORT),

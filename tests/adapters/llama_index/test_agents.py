@@ -1,6 +1,8 @@
 """LlamaIndex's agents and workflows over Hotspare: an outage begins between two turns, or within one."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -45,6 +47,16 @@ def weather(city: str) -> str:
 def write(title: str) -> str:
     """Write an article."""
     return f"Written: {title}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _langchain() -> None:
+    """Import LangChain, which an index imports on first use, before any agent's memory has created greenlets.
+
+    Greenlets that are collected while Python 3.11 parses a module make its parser fail.
+    """
+    with suppress(ImportError):
+        import_module("llama_index.core.bridge.langchain")
 
 
 @pytest.fixture(autouse=True)

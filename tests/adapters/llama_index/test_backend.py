@@ -140,7 +140,7 @@ def test_one_request_per_attempt(provider: Provider, llm: Hotspare, kind: str) -
         ({"kind": "rate_limited", "retry_after": 60}, "rate_limited"),
         ({"kind": "status", "status": 503}, "server"),
         ({"kind": "reset"}, "transport"),
-        ({"kind": "quota", "form": "balance"}, "quota"),
+        ({"kind": "quota", "limit": "balance"}, "quota"),
     ],
 )
 def test_errors_are_classified(provider: Provider, kind: str, fault: dict[str, Any], outcome: str) -> None:
