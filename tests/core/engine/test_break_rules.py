@@ -1,0 +1,69 @@
+"""Every kind of break after every piece of an answer, under each rule for breaks and in every face, in virtual time."""
+
+from typing import Any
+
+import pytest
+from hotspare import Kind, Outcome
+from hotspare.drill.answers import answer, tokenize
+from hotspare.errors import IncompleteAnswer, MalformedAnswer
+from hotspare.messages import ChatRequest
+from hotspare.testing import ScriptedTarget, VirtualClock, break_after, hang, scripted_pool, tool_call
+from hotspare.testing import answer as reply
+from hotspare.testing.steps import Step
+
+from tests.support.calls import EACH_FACE, Ask, play
+
+TEXT = answer("a long one", 16)
+PIECES = tokenize(TEXT)
+CALLS = reply(tool_calls=[tool_call("weather", id=f"call_{city}", city=city) for city in ("Seoul", "Busan")])
+BREAKS: dict[str, Any] = {
+    "reset": Outcome(Kind.TRANSPORT, "the connection was reset"),
+    "error event": Outcome(Kind.SERVER, "overloaded", 529),
+    "end without proof": IncompleteAnswer("the stream ended without its last chunk"),
+    "malformed": MalformedAnswer("not the provider's format"),
+    "stall": None,
+}
+RULES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "resume": ({}, {}),
+    "restart": ({"on_break": "restart"}, {}),
+    "raise": ({"on_break": "raise"}, {}),
+    "json": ({}, {"response_format": {"type": "json_object"}}),
+    "tools": ({}, {}),
+}
+"""Policy and request of each rule."""
+
+
+def broken(kind: str, pieces: int, whole: Step) -> Step:
+    """The answer, broken after so many pieces."""
+    return hang(pieces, whole) if BREAKS[kind] is None else break_after(pieces, whole, BREAKS[kind])
+
+
+def sound(request: ChatRequest) -> Any:
+    """The whole answer, or the rest of a broken one."""
+    emitted = [str(m.get("content")) for m in request.messages if m.get("role") == "assistant"]
+    return [TEXT[len(emitted[0]) :]] if emitted else PIECES
+
+
+@EACH_FACE
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("kind", BREAKS)
+def test_the_text_is_whole_or_the_error_has_its_beginning(kind: str, rule: str, face: str) -> None:
+    """Before the first content a break is a failover. After it the answer is continued, or raised with the exact text so far:
+    by policy, in JSON mode, and once a part of a tool call was handed out."""
+    clock, (policy, request) = VirtualClock(0), RULES[rule]
+    whole = CALLS if rule == "tools" else reply(PIECES)
+    positions = range(len(whole.chunks) + 1)
+    targets = [ScriptedTarget(f"at-{at}", broken(kind, at, whole), prefill=at % 2 == 0) for at in positions]
+    second = ScriptedTarget("sound", CALLS if rule == "tools" else sound)
+    routes = {f"at-{at}": [[f"at-{at}"], ["sound"]] for at in positions}
+    pool = scripted_pool(*targets, second, clock=clock, routes=routes, retry_same_target="never", **policy)
+    seen = play(face, pool, clock, [Ask(options={"model": f"at-{at}", **request}) for at in positions])
+    for at, one in zip(positions, seen, strict=True):
+        if at == 0 or rule in ("resume", "restart"):
+            assert (one.text, one.error) == ("" if rule == "tools" else TEXT, ""), at
+            assert [record.target for record in one.records] == [f"at-{at}", "sound"]
+        else:
+            assert one.text == ("" if rule == "tools" else "".join(PIECES[:at]))
+            assert one.error.startswith(f"StreamInterrupted: the stream of at-{at} broke after its first content: ")
+    waits = len(positions) * 30 if kind == "stall" else 0  # `Timeouts.stall`; at 0 the bound of a first token
+    assert clock() <= waits
