@@ -152,6 +152,7 @@ async def run_client(
     name: str, targets: Sequence[Target], policy: Policy, scenario: Scenario, provider: Provider, progress: Progress
 ) -> Result:
     """Play the scenario through a pool, and sample the state of its targets meanwhile."""
+    provider.reset()
     async with Pool(targets[:1]) as warm_up:  # modules that the first call imports are not part of the measurement
         await warm_up.achat("hello")
     run = ScenarioRun(name, provider, scenario)
