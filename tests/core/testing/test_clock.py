@@ -9,15 +9,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from queue import SimpleQueue
-from types import SimpleNamespace
-from typing import Any
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from hotspare.testing import VirtualClock
-from hotspare.testing._threads import _runnable  # pyright: ignore[reportPrivateUsage]
 
 REAL_SECONDS = 30.0
 """What a test here takes at most, on any machine: the waits in it add up to minutes or hours."""
@@ -60,7 +57,7 @@ def test_a_thread_that_works_is_waited_for() -> None:
 
     def work() -> None:
         begun = time.monotonic()
-        while time.monotonic() - begun < 0.05:  # without touching the clock, for longer than it settles
+        while time.monotonic() - begun < 0.2:  # without touching the clock, for longer than it settles
             sum(range(100))
         clock.sleep(3)
         ready.set()
@@ -68,6 +65,28 @@ def test_a_thread_that_works_is_waited_for() -> None:
     threading.Thread(target=work, daemon=True).start()
     assert clock.wait(ready, 10)
     assert clock() == 3
+    assert clock._timeline._pending == []  # pyright: ignore[reportPrivateUsage] - a wait that has ended leaves nothing
+
+
+def test_threads_that_were_there_before_the_clock_do_not_hold_it_up() -> None:
+    """As of a debugger, or of pytest-xdist, whatever they do; until they use the clock themselves."""
+    begun, over, clocks = threading.Event(), threading.Event(), list[VirtualClock]()
+
+    def run() -> None:
+        begun.set()
+        while not over.is_set():
+            sum(range(100))
+        clocks[0].sleep(5)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    begun.wait()
+    clocks.append(clock := VirtualClock(0))
+    clock.sleep(3600)
+    assert clock() == 3600
+    over.set()
+    thread.join()
+    assert clock() == 3605
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says that a thread runs")
@@ -82,13 +101,6 @@ def test_a_thread_that_works_outside_of_python_is_waited_for() -> None:
     threading.Thread(target=work, daemon=True).start()
     assert clock.wait(ready, 10)
     assert clock() == 0
-
-
-def test_a_thread_that_the_system_does_not_know_does_not_run() -> None:
-    """It has just ended, or the system does not say."""
-    unknown: Any = SimpleNamespace(native_id=-1)
-    starting: Any = SimpleNamespace(native_id=None)
-    assert (_runnable(unknown), _runnable(starting)) == (False, True)
 
 
 def test_a_thread_that_stands_still_elsewhere_is_not_waited_for_long() -> None:
@@ -394,6 +406,22 @@ def test_two_loops_in_two_threads_share_a_clock() -> None:
     assert sorted(log) == [
         ("asyncio", 2), ("asyncio", 4), ("asyncio", 6), ("trio", 3), ("trio", 6), ("trio", 9),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_loop_that_works_is_waited_for(backend: str) -> None:
+    """Another thread's wait does not end while tasks run."""
+    clock, ready = VirtualClock(0), threading.Event()
+
+    async def work() -> None:
+        with clock.move_on_after(1000):
+            begun = time.monotonic()
+            while time.monotonic() - begun < 0.2:
+                await anyio.lowlevel.checkpoint()
+            ready.set()
+
+    clock.run_in_threads(lambda: anyio.run(work, backend=backend), lambda: clock.wait(ready, 10))
+    assert clock() == 0
 
 
 @pytest.mark.anyio

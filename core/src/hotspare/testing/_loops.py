@@ -34,7 +34,7 @@ class LoopPart(ABC):
 
     def add(self, seconds: float, action: Callable[[], object]) -> WakeUp:
         """Have `action` called in this loop, so many seconds from now."""
-        wake = self._timeline.add(seconds, self.alive)
+        wake = self._timeline.add(seconds)
         self._actions[wake] = action
         if not self._running:
             self._running = True

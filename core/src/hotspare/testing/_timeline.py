@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import threading
 from bisect import insort
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from hotspare.testing._threads import Quiet, Threads
 
 
-def _always() -> bool:
-    return True
-
-
 @dataclass(slots=True, eq=False)
 class WakeUp:
-    """A moment at which something goes on. `granted`: it is there. `alive`: whether anything still waits for it."""
+    """A moment at which something goes on. `granted`: it is there."""
 
     when: float
-    alive: Callable[[], bool] = _always
     granted: bool = False
 
 
@@ -38,10 +32,10 @@ class Timeline:
         self.lock = threading.RLock()
         self._pending: list[WakeUp] = []
 
-    def add(self, seconds: float, alive: Callable[[], bool] = _always) -> WakeUp:
+    def add(self, seconds: float) -> WakeUp:
         """Register a wake-up, so many seconds from now."""
         with self.lock:
-            wake = WakeUp(self.now + seconds, alive)
+            wake = WakeUp(self.now + seconds)
             insort(self._pending, wake, key=lambda one: one.when)
             self.changes += 1
             return wake
@@ -62,8 +56,6 @@ class Timeline:
     def step(self, quiet: Quiet) -> bool:
         """Grant the next wake-up, if its time has come or can come now. Returns whether one was granted."""
         with self.lock:
-            while self._pending and not self._pending[0].alive():
-                self._pending.pop(0).granted = True
             if not self._pending:
                 return False
             first = self._pending[0]

@@ -147,7 +147,7 @@ def break_after(
         gap: seconds between two pieces.
     """
     step = whole if isinstance(whole, Step) else answer(whole, delay=delay, gap=gap)
-    return replace(step, chunks=_first(pieces, step), last=None, error=_error(what, "", None), reply=None)
+    return replace(step, chunks=_first(pieces, step), last=None, error=_error(what, "", None))
 
 
 def hang(after: int = 0, whole: Pieces | Step = "", *, delay: float = 0.0, gap: float = 0.0) -> Step:
@@ -156,7 +156,7 @@ def hang(after: int = 0, whole: Pieces | Step = "", *, delay: float = 0.0, gap: 
     The target's timeout, or the call's deadline, ends it. Arguments as for `break_after`.
     """
     step = whole if isinstance(whole, Step) else answer(whole, delay=delay, gap=gap)
-    return replace(step, chunks=_first(after, step), last=None, error=None, reply=None)
+    return replace(step, chunks=_first(after, step), last=None, error=None)
 
 
 def step_of(given: StepLike) -> Step:
