@@ -39,7 +39,7 @@ from hotspare.target import Target
 
 
 class _CallerMakesTheCall:
-    """The backend of a selector's targets: only what it can be sent is ever asked of it, and that is everything."""
+    """The backend of a selector's targets: it can be sent everything, and makes no call."""
 
     prefill = False
     streaming = True

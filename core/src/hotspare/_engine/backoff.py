@@ -1,4 +1,4 @@
-"""tenacity's `wait_*` and `stop_*` objects, asked on the pool's clock.
+"""tenacity's `wait_*` and `stop_*` objects, evaluated on the pool's clock.
 
 tenacity is the policy language: ``Pool(..., stop=stop_after_delay(10) | stop_after_attempt(4))``. It neither sleeps nor
 reads a clock here: it is passed a `RetryCallState` built from the call's own times.

@@ -95,7 +95,7 @@ class Scheduler:
         """A stream broke after its first content: a second observation of an attempt that was settled as OK.
 
         What follows asks for the rest of `emitted`, and has the time of a call again. Of a whole answer that was streamed
-        underneath nothing has been seen: it is asked for again, in the time that is left.
+        underneath nothing was handed out: it is requested again, in the time that is left.
         """
         with self._lock:
             attempt.end(outcome, now)

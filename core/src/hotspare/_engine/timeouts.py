@@ -8,7 +8,7 @@ from hotspare.policy import Policy
 
 
 def wants_unary(call: Call, state: TargetState, policy: Policy) -> bool:
-    """Whether the target is asked for a whole answer: as the caller says, the target, or the policy, in this order. A call
+    """Whether a whole answer is requested: as the caller says, the target, or the policy, in this order. A call
     that streams never is; a target that cannot stream always is."""
     if call.streaming:
         return False

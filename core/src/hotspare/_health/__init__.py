@@ -1,1 +1,1 @@
-"""What is known of targets and of the domains that they share. Pure: told the time, no I/O."""
+"""What is known of targets and of the domains that they share. Pure: the time is passed in, no I/O."""

@@ -1,4 +1,4 @@
-"""The transport seam: httpx's transport interface, and behind it what was measured to be fastest."""
+"""The HTTP client: httpx's interface, over the transports that were measured to be fastest."""
 
 from hotspare._http.client import Http, Response
 

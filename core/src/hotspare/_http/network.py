@@ -1,7 +1,7 @@
 """httpcore's network backend, with every operation bounded and abortable through the attempt's handle.
 
-httpcore fixes the timeouts of a request when it is made, and its socket is known to nobody else before the headers are
-there. A network backend is httpcore's documented way to both.
+httpcore fixes the timeouts of a request when it is made, and its socket cannot be reached before the headers have
+come. A network backend is httpcore's documented way to both.
 """
 
 from __future__ import annotations
