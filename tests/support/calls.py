@@ -19,10 +19,12 @@ EACH_FACE = pytest.mark.parametrize("face", FACES)
 
 @dataclass(frozen=True)
 class Ask:
-    """One call. `pause`: seconds before it. `leave_after`: the caller stops to read after so many chunks (None: never)."""
+    """One call. `pause`: seconds before it. `work`: seconds for which the caller is busy with each chunk. `leave_after`: it
+    stops to read after so many chunks (None: never)."""
 
     streaming: bool = True
     pause: float = 0.0
+    work: float = 0.0
     leave_after: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -79,6 +81,7 @@ def play(face: str, pool: Pool, clock: VirtualClock, asks: Sequence[Ask]) -> lis
                         seen.add(chunk, clock())
                         if number == ask.leave_after:
                             break
+                        clock.sleep(ask.work)
             else:
                 reply = pool.chat("q", **ask.options)
                 seen.chunks, seen.records = [(round(clock(), 6), reply.text)], reply.attempts
@@ -100,6 +103,7 @@ async def _aplay(pool: Pool, clock: VirtualClock, asks: Sequence[Ask]) -> list[S
                         seen.add(chunk, clock())
                         if number == ask.leave_after:
                             break
+                        await clock.asleep(ask.work)
             else:
                 reply = await pool.achat("q", **ask.options)
                 seen.chunks, seen.records = [(round(clock(), 6), reply.text)], reply.attempts

@@ -30,7 +30,11 @@ def steps(seed: int) -> list[StepLike]:
     """Answers, failures and broken streams in a random order, most of them answers."""
     rng = random.Random(seed)
     down = Outcome(Kind.SERVER, "down", 503)
-    kinds: list[StepLike] = [answer("one two three four five six"), fail(503), break_after(2, "one two three four", down)]
+    kinds: list[StepLike] = [
+        answer("one two three four five six"),
+        fail(503),
+        break_after(2, "one two three four", down),
+    ]
     return rng.choices(kinds, weights=(8, 3, 1), k=400)
 
 
@@ -40,7 +44,8 @@ def test_threads_share_a_pool_without_losing_anything() -> None:
     every attempt is reported once."""
     events: list[Event] = []
     targets = [
-        ScriptedTarget(name, steps(place), id=f"p{place}/m", region=f"r{place % 2}") for place, name in enumerate("abcd")
+        ScriptedTarget(name, steps(place), id=f"p{place}/m", region=f"r{place % 2}")
+        for place, name in enumerate("abcd")
     ]
     pool = Pool([one.target for one in targets], listeners=[events.append], when_all_down="fail", wait=lambda state: 0)
     errors: list[BaseException] = []
