@@ -102,6 +102,8 @@ class Call:
 
     def __post_init__(self) -> None:
         self.time_budget = self.deadline - self.started
+        if self.streaming and self.total_deadline is not None:
+            self.deadline = min(self.deadline, self.total_deadline)
 
     @property
     def attempts_left(self) -> int:
@@ -143,6 +145,12 @@ class Call:
     def attempts_in(self, domain: Domain) -> int:
         """How many attempts it has made in one failure domain."""
         return sum(domain in attempt.state.domains for attempt in self.attempts)
+
+    def extend_deadline(self, until: float) -> None:
+        """Allow more time to the next content; never beyond the total deadline."""
+        self.deadline = max(self.deadline, until)
+        if self.total_deadline is not None:
+            self.deadline = min(self.deadline, self.total_deadline)
 
     def time_left(self, now: float) -> float:
         """Seconds until its deadline."""

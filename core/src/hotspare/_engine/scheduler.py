@@ -103,7 +103,8 @@ class Scheduler:
             call.last = attempt
             call.retry_used = call.was_queued = False
             if call.streaming:
-                call.emitted, call.deadline = emitted, max(call.deadline, now + call.time_budget)
+                call.emitted = emitted
+                call.extend_deadline(now + call.time_budget)
             elif attempt.record is not None:
                 attempt.record = replace(attempt.record, kind=outcome.kind, message=outcome.message)
             tracker = self._shared.tracker
