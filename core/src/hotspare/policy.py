@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from hotspare.errors import ConfigError, Problem
+from hotspare.errors import ConfigError, Problem, did_you_mean
 from hotspare.outcome import Kind
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Policy:
     max_waiters: int = 1000
     wake_interval: float = 0.01
     wake_spread: float = 3.0
-    failover_on: frozenset[Kind] = frozenset()
+    failover_on: Collection[Kind] = frozenset()
     completion: Literal["wait", "stream"] = "wait"
     on_slow: Literal["abandon", "race"] = "abandon"
     hedge: Hedge | None = None
@@ -259,8 +259,11 @@ def policy_of(policy: Policy | None, given: Mapping[str, Any]) -> Policy:
     names = [knob.name for knob in fields(Policy)]
     unknown = sorted(set(given).difference(names))
     if unknown:
-        known = ", ".join(sorted(names))
-        raise ConfigError([Problem.at(name, given[name], f"is no field of Policy; known: {known}") for name in unknown])
+        known = f"the fields are {', '.join(sorted(names))}"
+        hints = {name: did_you_mean(name, names, known) for name in unknown}
+        raise ConfigError(
+            [Problem.at(name, given[name], f"is not a field of Policy; {hints[name]}") for name in unknown]
+        )
     if policy is None:
         return Policy(**given)
     if not isinstance(policy, Policy):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
