@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 import anyio
-from hotspare import Pool, Target
+from hotspare import Breaker, Pool, Target
 from hotspare.drill.provider import KEY, Provider
 from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
@@ -63,7 +63,10 @@ def pool_in(state: State, kind: TargetKind, provider: Provider, **policy: Any) -
         provider.fault(
             endpoint, "refused" if endpoint == "a" else "status", **({} if endpoint == "a" else {"status": 503})
         )
-    with Pool(targets, retry_same_target="never", **policy) as pool:
+    stays_open = Breaker(
+        break_duration=600, max_break_duration=600
+    )  # a probe in the middle of a test would be one more call
+    with Pool(targets, retry_same_target="never", breaker=stays_open, **policy) as pool:
         for _ in range(12 if _DOWN[state] else 0):
             pool.chat("tokens=1")
         yield pool
