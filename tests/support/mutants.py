@@ -125,8 +125,8 @@ def report(results: dict[str, Package]) -> Iterator[str]:
     for name, package in results.items():
         counts = package.counts
         yield f"{name:<12}{counts['killed']:>8}{counts['survived']:>10}{counts['untested']:>10}{package.rate:>9.1%}"
-    entries = tomllib.loads(LISTED.read_text())["mutant"]
-    listed = {Change(entry["function"], entry["before"], entry["after"]) for entry in entries}
+    groups = tomllib.loads(LISTED.read_text())["equivalent"]
+    listed = {Change(*mutant) for group in groups for mutant in group["mutants"]}
     survived = [change for package in results.values() for change in changes(package.survivors)]
     unlisted = [change for change in survived if change not in listed]
     yield f"\n{len(survived) - len(unlisted)} survivors are listed in {LISTED.relative_to(ROOT)}, {len(unlisted)} are not:"

@@ -2,6 +2,7 @@
 
 from math import inf
 
+import pytest
 from hotspare._engine.call import Attempt
 from hotspare.outcome import AttemptReason, Kind, Outcome, Scope
 from hotspare.target import Domain
@@ -91,3 +92,26 @@ def test_attempts_in_a_domain() -> None:
     assert call.attempts_in(Domain("region", "p", "r1")) == 1
     assert call.attempts_in(Domain("provider", "p")) == 2
     assert call.attempts_in(Domain("provider", "q")) == 0
+
+
+@pytest.mark.parametrize(
+    ("streaming", "total", "deadline"),
+    [(True, None, 100.0), (True, 40.0, 40.0), (True, 400.0, 100.0), (False, 40.0, 100.0)],
+)
+def test_the_total_deadline_bounds_the_first_content_of_a_stream(
+    streaming: bool, total: float | None, deadline: float
+) -> None:
+    """A stream has to begin before it has to end; the time of a call stays what it was."""
+    call = call_of(streaming=streaming, total_deadline=total)
+    assert (call.deadline, call.time_budget) == (deadline, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("total", "until", "deadline"),
+    [(None, 150.0, 150.0), (None, 50.0, 100.0), (120.0, 150.0, 120.0), (120.0, 110.0, 110.0)],
+)
+def test_more_time_after_a_break(total: float | None, until: float, deadline: float) -> None:
+    """The deadline moves later, never earlier, and never beyond the total deadline."""
+    call = call_of(total_deadline=total)
+    call.extend_deadline(until)
+    assert call.deadline == deadline
