@@ -14,6 +14,7 @@ from hotspare import events
 from hotspare._config.routes import check_targets, tiers_of
 from hotspare._drivers import event_loop, fork, threads
 from hotspare._drivers.clock import Clock, clock_of
+from hotspare._drivers.notifier import Notifier
 from hotspare._engine.attempts import unsupported_by
 from hotspare._engine.call import Call
 from hotspare._engine.commands import Flow
@@ -88,12 +89,12 @@ class Pool:
         }
         self._uses_http = any(isinstance(state.backend, HttpBackend) for state in self._states)
         self._scheduler = Scheduler(self._states, self.policy, rng or random.Random())
-        self._listeners = [_checked(listener) for listener in listeners]
+        self._notify = Notifier(self._scheduler, map(_checked, listeners))
         self._clock = clock_of(clock)
         self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
         self._ids = itertools.count(1)
         self._closed = False
-        fork.watch(self._scheduler)
+        fork.watch(self._scheduler, self._notify)
 
     @classmethod
     def from_config(cls, source: str | Path | Mapping[str, Any], *, env: Mapping[str, str] | None = None) -> Self:
@@ -172,9 +173,9 @@ class Pool:
         return self._scheduler.health(self._now())
 
     def subscribe(self, listener: events.Listener) -> Callable[[], None]:
-        """Have `listener` called with every event; returns a function that ends that. It should return quickly."""
-        self._listeners.append(_checked(listener))
-        return lambda: self._listeners.remove(listener)
+        """Have `listener` called with every event, in order; returns a function that ends that. It should return quickly."""
+        self._notify.listeners.append(_checked(listener))
+        return lambda: self._notify.listeners.remove(listener)
 
     # --- the end -------------------------------------------------------------------------------------------------
 
@@ -242,14 +243,6 @@ class Pool:
             completion=completion,
             unsupported=unsupported_by(checked, [state for tier in tiers for state in tier]),
         )
-
-    def _notify(self) -> None:
-        """Emit pending events and wake waiters, outside the scheduler's lock."""
-        pending, to_wake = self._scheduler.take_pending()
-        for waiter in to_wake:
-            waiter.wake_up()
-        if pending:
-            events.emit(pending, tuple(self._listeners))
 
 
 def _check_options(deadline: object, max_attempts: object, completion: object) -> None:

@@ -21,6 +21,7 @@ from hotspare import events
 from hotspare._classify.rules import classify
 from hotspare._config.routes import target_problems
 from hotspare._drivers import fork
+from hotspare._drivers.notifier import Notifier
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
 from hotspare._engine.decide import GiveUp
@@ -107,10 +108,10 @@ class Selector:
         self._scheduler = Scheduler((), self.policy, rng or random.Random())
         self._states: dict[str, TargetState] = {}
         self._open: dict[Lease, None] = {}
-        self._listeners = tuple(listeners)
+        self._notify = Notifier(self._scheduler, listeners)
         self._clock = clock
         self._ids = itertools.count(1)
-        fork.watch(self._scheduler)
+        fork.watch(self._scheduler, self._notify)
         self.add(*targets)
 
     def add(self, *targets: Target) -> None:
@@ -224,11 +225,6 @@ class Selector:
     def _record_break(self, lease: Lease, outcome: Outcome) -> None:
         self._scheduler.record_stream_break(lease.call, lease.attempt, outcome, "", self._clock())
         self._notify()
-
-    def _notify(self) -> None:
-        pending, _ = self._scheduler.take_pending()
-        if pending:
-            events.emit(pending, self._listeners)
 
 
 class Lease:

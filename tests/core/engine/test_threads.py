@@ -1,89 +1,180 @@
-"""Many threads on one pool: shared state is changed in one place only, and no transition is lost."""
+"""Sixteen threads on one pool: shared state changes under the lock only, and nothing is lost or counted twice."""
 
 import random
 import sys
-import threading
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from threading import Barrier
+from typing import Any
 
 import pytest
-from hotspare import AllTargetsFailed, Kind, Outcome, Pool, StreamInterrupted
-from hotspare.events import AttemptEnded, CallEnded, Event, StateChanged
-from hotspare.testing import ScriptedTarget
-from hotspare.testing.steps import StepLike, answer, break_after, fail
+from hotspare import Breaker, CallError, Kind, Outcome, Pool
+from hotspare._health.breaker import CircuitBreaker, State
+from hotspare.events import AttemptEnded, CallEnded, Event, StateChanged, StreamBroke
+from hotspare.testing import ScriptedTarget, VirtualClock, answer, break_after, fail, scripted_pool
 
 THREADS = 16
-CALLS = 60
-WINDOW = 64
+CALLS = 120
+"""Calls of each thread."""
+FAILURES = [
+    Outcome(Kind.SERVER, "down", 500),
+    Outcome(Kind.TIMEOUT, "no first token"),
+    Outcome(Kind.TRANSPORT, "refused", before_connect=True),
+    Outcome(Kind.RATE_LIMITED, "slow down", 429, retry_after=0.5),
+    Outcome(Kind.INVALID, "bad", 400),
+]
+TEXT = "One two three four five."
 
 
-@pytest.fixture
-def frequent_switches() -> Iterator[None]:
-    """Threads are switched a thousand times as often as usual, so that a missing lock shows."""
-    interval = sys.getswitchinterval()
+@pytest.fixture(autouse=True)
+def _switch_often() -> Iterator[None]:
+    """Let the interpreter switch threads at nearly every opportunity."""
+    before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
-    sys.setswitchinterval(interval)
+    sys.setswitchinterval(before)
 
 
-def steps(seed: int) -> list[StepLike]:
-    """Answers, failures and broken streams in a random order, most of them answers."""
-    rng = random.Random(seed)
-    down = Outcome(Kind.SERVER, "down", 503)
-    kinds: list[StepLike] = [
-        answer("one two three four five six"),
-        fail(503),
-        break_after(2, "one two three four", down),
-    ]
-    return rng.choices(kinds, weights=(8, 3, 1), k=400)
+class Transitions:
+    """Every transition of a breaker as the tracker notes it, under the lock."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.tracker = pool._scheduler._shared.tracker
+        self.noted: list[tuple[str, State, State]] = []
+        self._emit = self.tracker._emit
+        self.tracker._emit = self._note  # type: ignore[method-assign]
+
+    def _note(self, name: str, before: State, breaker: CircuitBreaker, now: float) -> None:
+        self.noted.append((name, before, breaker.state))
+        self._emit(name, before, breaker, now)
+
+    def check(self, events: list[Event]) -> None:
+        """Each begins where the one before it ended, each breaker is in the state of its last one, and every one of them was
+        delivered once."""
+        states: dict[str, State] = {}
+        for name, before, after in self.noted:
+            assert before is states.get(name, State.CLOSED), f"a transition of {name} was lost or noted twice"
+            states[name] = after
+        for state in self.tracker.states:
+            assert state.breaker.state is states.get(state.name, State.CLOSED)
+        delivered = Counter((e.subject, e.before, e.after) for e in events if isinstance(e, StateChanged))
+        assert delivered == Counter(self.noted)
+        assert len(self.noted) > THREADS, "the breakers hardly moved"
 
 
-@pytest.mark.usefixtures("frequent_switches")
-def test_threads_share_a_pool_without_losing_anything() -> None:
-    """Windows stay bounded, permits come back, each transition starts where the one before it ended, and every call and
-    every attempt is reported once."""
+def misbehaving(name: str, **fields: Any) -> ScriptedTarget:
+    """A target that answers most calls, and fails or breaks the others, sometimes for a while."""
+    rng = random.Random(name)
+    outage = [0]
+
+    def script(request: object) -> Any:
+        outage[0] = outage[0] - 1 if outage[0] > 0 else 12 * (rng.random() < 0.02)
+        if outage[0] or rng.random() < 0.1:
+            return fail(rng.choice(FAILURES))
+        return break_after(rng.randrange(1, 5), TEXT) if rng.random() < 0.05 else answer(TEXT)
+
+    return ScriptedTarget(name, script, **fields)
+
+
+def test_threads_share_one_pool() -> None:
+    """Streams, whole answers, `health()` and `explain()` at once, while targets fail, recover and break streams."""
+    readings = count()
     events: list[Event] = []
-    targets = [
-        ScriptedTarget(name, steps(place), id=f"p{place}/m", region=f"r{place % 2}")
-        for place, name in enumerate("abcd")
-    ]
-    pool = Pool([one.target for one in targets], listeners=[events.append], when_all_down="fail", wait=lambda state: 0)
-    errors: list[BaseException] = []
+    targets = [misbehaving(name, id=f"p{place % 2}/m", region=name) for place, name in enumerate("abcd")]
+    pool = Pool(
+        [one.target for one in targets],
+        clock=lambda: next(readings) / 10_000,  # nothing waits: each look at the clock lets a little time pass
+        listeners=[events.append],
+        strategy="weighted",
+        when_all_down="fail",
+        retry_same_target="never",
+        breaker=Breaker(
+            consecutive_failures=3, failure_span=0.01, minimum_throughput=6, break_duration=0.1, slow_start=0.1
+        ),
+    )
+    transitions = Transitions(pool)
+    answers: list[bool] = []
 
-    def work(seed: int) -> None:
-        rng = random.Random(seed)
-        for _ in range(CALLS):
+    def call_often() -> None:
+        for number in range(CALLS):
             try:
-                match rng.randrange(4):
-                    case 0:
-                        pool.chat("q")
-                    case 1:
-                        pool.chat("q", completion="stream")
-                    case 2:
-                        for _ in pool.stream("q"):
-                            pool.health()
-                    case _:
-                        next(pool.stream("q")), pool.explain()
-            except (AllTargetsFailed, StreamInterrupted):
-                pass  # an expected outcome of these scripts
-            except BaseException as error:
-                errors.append(error)
+                if number % 2:
+                    answers.append(pool.chat("q", completion="stream" if number % 4 == 1 else "wait").text == TEXT)
+                else:
+                    text = "".join(chunk.text for chunk in pool.stream("q"))
+                    answers.append(text.startswith("One "))
+            except CallError as error:
+                assert not isinstance(error.__context__, RuntimeError)
+            if number % 4 == 0:
+                assert len(pool.health().targets) == len(pool.explain().choices) == len(targets)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
-    assert (pool.health().in_flight, pool.health().waiting) == (0, 0)
+    in_threads(call_often)
+
+    health = pool.health()
+    assert (health.in_flight, health.waiting) == (0, 0)
+    assert all(answers) and len(answers) > 0.7 * THREADS * CALLS
+    ended = [event for event in events if isinstance(event, CallEnded)]
+    assert len({event.call for event in ended}) == len(ended) == THREADS * CALLS
+    assert sum(len(event.attempts) for event in ended) == sum(isinstance(event, AttemptEnded) for event in events)
+    assert sum(target.calls for target in targets) == sum(len(event.attempts) for event in ended)
+    assert any(isinstance(event, StreamBroke) for event in events)
+    transitions.check(events)
+    check_windows(pool)
+
+
+def check_windows(pool: Pool) -> None:
+    """Each window of samples is bounded, and consistent with itself."""
     for state in pool._states:
-        samples = (state.first_token, state.completion, state.gaps, state.throughput)
-        assert all(len(one) <= WINDOW and len(one._sorted) == len(one) for one in samples)
-    states: dict[str, str] = defaultdict(lambda: "closed")
-    for event in events:
-        if isinstance(event, StateChanged):
-            assert states[event.subject] == event.before != event.after
-            states[event.subject] = event.after
-    assert sum(isinstance(event, CallEnded) for event in events) == THREADS * CALLS
-    received = sum(len(target.requests) for target in targets)
-    assert sum(isinstance(event, AttemptEnded) for event in events) == received
+        assert not state.breaker.in_flight
+        for window in (state.first_token, state.completion, state.gaps, state.throughput):
+            assert len(window) <= 64
+            assert sorted(window._recent) == window._sorted
+
+
+def in_threads(work: Callable[[], None]) -> None:
+    """Do this in every thread at once. Raises the first error."""
+    start = Barrier(THREADS)
+
+    def begin() -> None:
+        start.wait()
+        work()
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        for running in [threads.submit(begin) for _ in range(THREADS)]:
+            running.result()
+
+
+def test_windows_of_samples_stay_bounded() -> None:
+    """Streams only, from one target, so that all threads add to the same windows."""
+    readings = count()
+    pool = Pool([ScriptedTarget("a", answer(["a", "b", "c"])).target], clock=lambda: next(readings) / 10_000)
+
+    def stream_often() -> None:
+        for _ in range(3 * CALLS):
+            assert "".join(chunk.text for chunk in pool.stream("q")) == "abc"
+
+    in_threads(stream_often)
+    assert len(pool._states[0].gaps) == 64
+    check_windows(pool)
+
+
+def test_waiting_threads_all_go_on() -> None:
+    """An outage of every target: the calls of sixteen threads wait for it to end, and all are answered."""
+    clock = VirtualClock(0)
+    targets = [
+        ScriptedTarget(name, lambda request: fail(FAILURES[0], delay=0.1) if clock() < 8 else answer(TEXT, delay=0.1))
+        for name in "ab"
+    ]
+    events: list[Event] = []
+    pool = scripted_pool(*targets, clock=clock, listeners=[events.append], deadline=60)
+    transitions = Transitions(pool)
+    replies = clock.run_in_threads(*[lambda: pool.chat("q")] * THREADS)
+    assert {reply.text for reply in replies} == {TEXT}
+    assert clock() < 30
+    assert (pool.health().in_flight, pool.health().waiting) == (0, 0)
+    states: dict[str, State] = {}
+    for name, before, after in transitions.noted:
+        assert before is states.get(name, State.CLOSED)
+        states[name] = after

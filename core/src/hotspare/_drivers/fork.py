@@ -1,23 +1,32 @@
-"""After a fork: a thread that does not exist in the child may have held a scheduler's lock."""
+"""After a fork: a thread that does not exist in the child may have held a lock of a pool."""
 
 from __future__ import annotations
 
 import os
 import weakref
-
-from hotspare._engine.scheduler import Scheduler
-
-_schedulers: weakref.WeakSet[Scheduler] = weakref.WeakSet()
+from typing import Protocol
 
 
-def watch(scheduler: Scheduler) -> None:
-    """Make this scheduler usable in children of this process."""
-    _schedulers.add(scheduler)
+class HasLocks(Protocol):
+    """Something with locks that a child process must not inherit."""
+
+    def after_fork(self) -> None:
+        """Make new locks."""
+        ...
+
+
+_watched: weakref.WeakSet[HasLocks] = weakref.WeakSet()
+
+
+def watch(*parts: HasLocks) -> None:
+    """Make these parts of a pool usable in children of this process."""
+    for part in parts:
+        _watched.add(part)
 
 
 def _in_child() -> None:
-    for scheduler in list(_schedulers):
-        scheduler.after_fork()
+    for part in list(_watched):
+        part.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
