@@ -2,7 +2,6 @@
 
 import random
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 from hotspare import Breaker, CallError, Kind, Outcome, Pool
-from hotspare._health.breaker import CircuitBreaker, State
+from hotspare._health.breaker import State
 from hotspare.events import AttemptEnded, CallEnded, Event, StateChanged, StreamBroke
 from hotspare.testing import ScriptedTarget, VirtualClock, answer, break_after, fail, scripted_pool
 
@@ -37,31 +36,20 @@ def _switch_often() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-class Transitions:
-    """Every transition of a breaker as the tracker notes it, under the lock."""
-
-    def __init__(self, pool: Pool) -> None:
-        self.tracker = pool._scheduler._shared.tracker
-        self.noted: list[tuple[str, State, State]] = []
-        self._emit = self.tracker._emit
-        self.tracker._emit = self._note  # type: ignore[method-assign]
-
-    def _note(self, name: str, before: State, breaker: CircuitBreaker, now: float) -> None:
-        self.noted.append((name, before, breaker.state))
-        self._emit(name, before, breaker, now)
-
-    def check(self, events: list[Event]) -> None:
-        """Each begins where the one before it ended, each breaker is in the state of its last one, and every one of them was
-        delivered once."""
-        states: dict[str, State] = {}
-        for name, before, after in self.noted:
-            assert before is states.get(name, State.CLOSED), f"a transition of {name} was lost or noted twice"
-            states[name] = after
-        for state in self.tracker.states:
-            assert state.breaker.state is states.get(state.name, State.CLOSED)
-        delivered = Counter((e.subject, e.before, e.after) for e in events if isinstance(e, StateChanged))
-        assert delivered == Counter(self.noted)
-        assert len(self.noted) > THREADS, "the breakers hardly moved"
+def check_transitions(pool: Pool, events: list[Event]) -> int:
+    """Listeners are sent every transition, in order: each begins where the one before it ended, and each breaker is in the
+    state of its last one. Returns how many there were."""
+    states: dict[str, State] = {}
+    transitions = [event for event in events if isinstance(event, StateChanged)]
+    for event in transitions:
+        assert event.before is states.get(event.subject, State.CLOSED), f"lost, doubled or out of order: {event}"
+        assert event.after is not event.before
+        states[event.subject] = event.after
+    tracker = pool._scheduler._shared.tracker
+    breakers = {state.name: state.breaker for state in tracker.states} | {str(d): b for d, b in tracker.domains.items()}
+    assert {name: breaker.state for name, breaker in breakers.items() if name in states} == states
+    assert all(breaker.state is State.CLOSED for name, breaker in breakers.items() if name not in states)
+    return len(transitions)
 
 
 def misbehaving(name: str, **fields: Any) -> ScriptedTarget:
@@ -91,10 +79,9 @@ def test_threads_share_one_pool() -> None:
         when_all_down="fail",
         retry_same_target="never",
         breaker=Breaker(
-            consecutive_failures=3, failure_span=0.01, minimum_throughput=6, break_duration=0.1, slow_start=0.1
+            consecutive_failures=3, failure_span=0.01, minimum_throughput=6, break_duration=0.02, slow_start=0.1
         ),
     )
-    transitions = Transitions(pool)
     answers: list[bool] = []
 
     def call_often() -> None:
@@ -120,7 +107,7 @@ def test_threads_share_one_pool() -> None:
     assert sum(len(event.attempts) for event in ended) == sum(isinstance(event, AttemptEnded) for event in events)
     assert sum(target.calls for target in targets) == sum(len(event.attempts) for event in ended)
     assert any(isinstance(event, StreamBroke) for event in events)
-    transitions.check(events)
+    assert check_transitions(pool, events) > 10 * THREADS, "the breakers hardly moved"
     check_windows(pool)
 
 
@@ -164,17 +151,17 @@ def test_waiting_threads_all_go_on() -> None:
     """An outage of every target: the calls of sixteen threads wait for it to end, and all are answered."""
     clock = VirtualClock(0)
     targets = [
-        ScriptedTarget(name, lambda request: fail(FAILURES[0], delay=0.1) if clock() < 8 else answer(TEXT, delay=0.1))
+        ScriptedTarget(
+            name,
+            lambda request: fail(FAILURES[0], delay=0.1) if clock() < 8 else answer(TEXT, delay=0.1),
+            id=f"provider-{name}/m",
+        )
         for name in "ab"
     ]
     events: list[Event] = []
     pool = scripted_pool(*targets, clock=clock, listeners=[events.append], deadline=60)
-    transitions = Transitions(pool)
     replies = clock.run_in_threads(*[lambda: pool.chat("q")] * THREADS)
     assert {reply.text for reply in replies} == {TEXT}
     assert clock() < 30
     assert (pool.health().in_flight, pool.health().waiting) == (0, 0)
-    states: dict[str, State] = {}
-    for name, before, after in transitions.noted:
-        assert before is states.get(name, State.CLOSED)
-        states[name] = after
+    assert check_transitions(pool, events)
