@@ -1,0 +1,193 @@
+"""Each setting of `Policy` has an effect; a setting that no probe covers fails."""
+
+from typing import Any
+
+import pytest
+from hotspare import Breaker, Hedge, Kind, Outcome, Policy, RetryBudget, Timeouts
+from hotspare.testing import ScriptedTarget, StepLike, VirtualClock, answer, break_after, fail, hang, scripted_pool
+from tenacity import stop_after_attempt, wait_fixed
+
+from tests.support.calls import Ask, play, side_by_side
+from tests.support.drawn import FixedRandom
+from tests.support.settings import Effects, Two, timeout_of
+
+EFFECTS = Effects(Policy)
+DOWN = Outcome(Kind.SERVER, "down", 500)
+REFUSED = Outcome(Kind.TRANSPORT, "refused", before_connect=True)
+
+
+@pytest.mark.parametrize("name", EFFECTS.names)
+def test_the_setting_has_an_effect(name: str) -> None:
+    """What is seen differs between two values of the setting, in the expected way."""
+    EFFECTS.check(name)
+
+
+EFFECTS.of("deadline", {3.0: 3.0, 9.0: 9.0})(lambda value: Two(hang(), None, deadline=value).call().ended)
+EFFECTS.of("total_deadline", {2.0: 2.0, 5.0: 5.0, None: 50.0})(
+    lambda value: Two(answer(["x"] * 50, gap=1), None, total_deadline=value).call().ended
+)
+EFFECTS.of("breaker", {Breaker(failure_span=0, consecutive_failures=2): 2, Breaker(failure_span=0): 5})(
+    lambda value: Two(DOWN, breaker=value).until_open()
+)
+EFFECTS.of("timeouts", {Timeouts(): 10.0, Timeouts(first_token=3): 3.0})(
+    lambda value: Two(hang(), timeouts=value).call().records[0].seconds
+)
+EFFECTS.of("retry_budget", {RetryBudget(): 10.0, RetryBudget(tokens_per_minute=1): 1.2})(
+    lambda value: [two := Two(retry_budget=value), two.calls(1), min(10.0, two.pool.health().retry_tokens)][-1]
+)
+EFFECTS.of("hedge", {None: "a", Hedge(min_delay=0.5, max_extra_calls=1): "ab"})(
+    lambda value: [two := Two([*[answer("ok", delay=0.25)] * 8, answer("late", delay=4)], hedge=value), two.calls(8),
+                   two.targets_of(two.call())][-1]
+)  # fmt: skip
+
+
+@EFFECTS.of("max_attempts", {2: "ab", 4: "abcd"})
+def _(value: int) -> object:
+    """Targets that one call tries, of five that fail."""
+    targets = [ScriptedTarget(name, DOWN, id=f"{name}/m") for name in "abcde"]
+    pool = scripted_pool(*targets, max_attempts=value, retry_same_target="never")
+    (seen,) = play("sync", pool, VirtualClock(), [Ask()])
+    return "".join(one.target for one in seen.records)
+
+
+@EFFECTS.of("strategy", {"ordered": {"a"}, "weighted": {"a", "b"}})
+def _(value: str) -> object:
+    """The targets of fifty calls."""
+    pool = scripted_pool("a", "b", strategy=value)
+    return {pool.chat("q").target for _ in range(50)}
+
+
+@EFFECTS.of("retry_same_target", {"auto": ("aa", "ab"), "always": ("aa", "aa"), "never": ("ab", "ab")})
+def _(value: str) -> object:
+    """The targets of a call that meets a fast failure, and of one that meets a slow one."""
+    pair = [Two([fail(DOWN, delay=delay), "a"], retry_same_target=value) for delay in (0.125, 5)]
+    return tuple(two.targets_of(two.call()) for two in pair)
+
+
+@EFFECTS.of("fast_failure", {0.5: "ab", 1.0: "aa"})
+def _(value: float) -> object:
+    """The targets of a call that meets a failure after 0.75 s."""
+    two = Two([fail(DOWN, delay=0.75), "a"], fast_failure=value, retry_same_target="auto")
+    return two.targets_of(two.call())
+
+
+@EFFECTS.of("doubt_invalid_after", {1: 0, 3: 2})
+def _(value: int) -> object:
+    """Calls that are raised as INVALID before another target is tried."""
+    two = Two(Outcome(Kind.INVALID, "bad", 400), doubt_invalid_after=value)
+    return [bool(seen.error) for seen in two.calls(6)].index(False)
+
+
+@EFFECTS.of("max_retry_after_wait", {0.0: ("ab", 0.0), 3.0: ("aa", 2.0)})
+def _(value: float) -> object:
+    """A Retry-After of two seconds: failed over, or waited for."""
+    two = Two([fail(429, "slow down", retry_after=2), "a"], max_retry_after_wait=value)
+    seen = two.call()
+    return two.targets_of(seen), seen.ended
+
+
+@EFFECTS.of("wait", {wait_fixed(3): 3.0, wait_fixed(7): 7.0})
+def _(value: Any) -> object:
+    """The pause before a retry."""
+    return Two([DOWN, "a"], wait=value, retry_same_target="always").call().ended
+
+
+@EFFECTS.of("stop", {stop_after_attempt(1): "a", stop_after_attempt(2): "ab"})
+def _(value: Any) -> object:
+    """The targets of a call that is told when to stop."""
+    two = Two(DOWN, DOWN, stop=value)
+    return two.targets_of(two.call())
+
+
+def outage(seconds: float, **settings: Any) -> Two:
+    """A pool of one target that is down at first."""
+
+    def script(request: object) -> StepLike:
+        return answer("back", delay=0.125) if two.clock() >= seconds else fail(REFUSED, delay=0.25)
+
+    two = Two(script, None, **{"deadline": 60, "max_rejection": 1.0, **settings})
+    return two
+
+
+EFFECTS.of("when_all_down", {"wait": "back", "fail": ""})(lambda value: outage(8, when_all_down=value).call().text)
+
+
+def waiting(calls: int, **settings: Any) -> list[float]:
+    """When calls that have waited for a recovery go on: seconds after the first of them was answered."""
+    two = outage(8, **settings)
+    seen = side_by_side("asyncio", two.pool, two.clock, [Ask()] * calls)
+    ends = sorted(one.ended for one in seen if one.text == "back")
+    return [end - ends[0] for end in ends]
+
+
+EFFECTS.of("max_waiters", {1: 1, 3: 3})(lambda value: len(waiting(5, max_waiters=value)))
+EFFECTS.of("wake_interval", {0.5: [0.0, 0.125, 0.625], 0.25: [0.0, 0.125, 0.375]})(
+    lambda value: waiting(3, wake_interval=value, wake_spread=100)
+)
+EFFECTS.of("wake_spread", {2.0: [0.0, 0.125, 1.125], 3.0: [0.0, 0.125, 1.625]})(
+    lambda value: waiting(3, wake_interval=100, wake_spread=value)
+)
+
+
+@EFFECTS.of("failover_on", {frozenset(): "a", frozenset({Kind.CONTENT_FILTER}): "ab"})
+def _(value: Any) -> object:
+    """The targets of a call that meets a content filter."""
+    two = Two(Outcome(Kind.CONTENT_FILTER, "no", 400), failover_on=value)
+    return two.targets_of(two.call())
+
+
+@EFFECTS.of("completion", {"wait": False, "stream": True})
+def _(value: str) -> object:
+    """Whether a whole answer is read from a stream."""
+    two = Two(completion=value)
+    two.call(streaming=False)
+    return two.a.received[0].streamed
+
+
+@EFFECTS.of("on_slow", {"abandon": ("b", 30.0), "race": ("a", 12.0)})
+def _(value: str) -> object:
+    """Which target answers, and when: one after 12 s, beyond its timeout of 10 s, the other after 20 s."""
+    seen = Two(answer("a", delay=12), answer("b", delay=20), on_slow=value, deadline=100).call()
+    return seen.text, seen.ended
+
+
+@EFFECTS.of("on_break", {"resume": ("one two three", 1), "restart": ("one two three", 0), "raise": ("one ", None)})
+def _(value: str) -> object:
+    """The text of a broken stream, and how many assistant messages the target that ends it was sent."""
+    words = ["one ", "two ", "three"]
+    two = Two(break_after(1, words), answer(words if value == "restart" else words[1:]), on_break=value)
+    text = two.call().text
+    assert two.b is not None
+    sent = [[message.get("role") for message in request.messages] for request in two.b.requests]
+    return text, sent[0].count("assistant") if sent else None
+
+
+@EFFECTS.of("continue_instruction", {"Go on.": "Go on.", "Continue!": "Continue!"})
+def _(value: str) -> object:
+    """The last message that the continuing target was sent."""
+    two = Two(break_after(1, ["one ", "two"]), "two", continue_instruction=value)
+    two.call()
+    assert two.b is not None
+    return two.b.requests[0].messages[-1].get("content")
+
+
+@EFFECTS.of("max_rejection", {0.25: True, 0.75: False})
+def _(value: float) -> object:
+    """Whether a call still makes an attempt of last resort after many failures, at a draw of 0.5."""
+    two = Two(
+        DOWN, None, max_rejection=value, when_all_down="fail", rng=FixedRandom(0.5), breaker=Breaker(failure_span=0)
+    )
+    two.calls(30)
+    calls = two.a.calls
+    two.call()
+    return two.a.calls > calls
+
+
+def test_a_probe_has_the_shortest_timeout() -> None:
+    """Another target could answer instead, so a probe is bounded as tightly as a target with a fast record."""
+    two = Two([DOWN, hang()], breaker=Breaker(failure_span=0, consecutive_failures=1))
+    two.calls(1)
+    two.clock.advance(10)
+    seen = two.call()
+    assert (seen.records[0].reason, seen.records[0].seconds) == ("probe", Timeouts().first_token_min)
+    assert timeout_of() == Timeouts().first_token
