@@ -1,11 +1,13 @@
 """The virtual clock: it jumps to the next wake-up, in threads and in event loops, without sleeping."""
 
+# pyright: reportPrivateUsage=false
+
 import asyncio
 import hashlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from queue import SimpleQueue
@@ -15,24 +17,14 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from hotspare.testing import VirtualClock
-
-REAL_SECONDS = 30.0
-"""What a test here takes at most, on any machine: the waits in it add up to minutes or hours."""
-
-
-@pytest.fixture(autouse=True)
-def _takes_no_time() -> Iterator[None]:
-    """No test here waits in real time."""
-    begun = time.monotonic()
-    yield
-    assert time.monotonic() - begun < REAL_SECONDS
-
+from hotspare.testing._loops import LoopPart
 
 # --- threads ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_lone_thread_s_sleeps_pass_at_once() -> None:
-    """A thousand minutes, to the second, without one real sleep."""
+def test_a_lone_thread_s_sleeps_pass_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand minutes, to the second, without one real wait."""
+    monkeypatch.delattr(threading.Event, "wait")
     clock = VirtualClock(0)
     for _ in range(1000):
         clock.sleep(60)
@@ -65,7 +57,7 @@ def test_a_thread_that_works_is_waited_for() -> None:
     threading.Thread(target=work, daemon=True).start()
     assert clock.wait(ready, 10)
     assert clock() == 3
-    assert clock._timeline._pending == []  # pyright: ignore[reportPrivateUsage] - a wait that has ended leaves nothing
+    assert clock._timeline._pending == []  # a wait that has ended leaves nothing
 
 
 def test_threads_that_were_there_before_the_clock_do_not_hold_it_up() -> None:
@@ -233,7 +225,7 @@ def test_without_autojump_only_advance_moves_time() -> None:
     short, long = (threading.Thread(target=sleeper, args=(seconds,), daemon=True) for seconds in (4, 6))
     for waiting, thread in enumerate((short, long), start=1):
         thread.start()
-        while len(clock._timeline._pending) < waiting:  # pyright: ignore[reportPrivateUsage]
+        while len(clock._timeline._pending) < waiting:
             time.sleep(0)  # until it waits on the clock
     clock.advance(5)
     short.join()
@@ -254,8 +246,15 @@ def test_without_autojump_a_lone_wait_is_an_error() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_lone_task_s_sleeps_pass_at_once() -> None:
-    """A hundred hours, to the second."""
+async def test_a_lone_task_s_sleeps_pass_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred hours, to the second, without one real wait."""
+    turn, pauses = LoopPart._turn, list[float | None]()
+
+    def recorded(part: LoopPart, waiting: bool) -> float | None:
+        pauses.append(turn(part, waiting))
+        return pauses[-1]
+
+    monkeypatch.setattr(LoopPart, "_turn", recorded)
     clock = VirtualClock(0)
     for _ in range(100):
         await clock.asleep(3600)
@@ -263,6 +262,7 @@ async def test_a_lone_task_s_sleeps_pass_at_once() -> None:
     await clock.asleep(0)
     await clock.asleep(-1)
     assert clock() == 360_000
+    assert pauses and not any(pauses)
 
 
 @pytest.mark.anyio

@@ -10,11 +10,10 @@ from typing import Any
 
 from hotspare.testing._threads import Quiet
 from hotspare.testing._timeline import Timeline, WakeUp
+from hotspare.testing._waits import POLL
 
 ROUNDS = 5
 """Turns of asyncio's loop in which all tasks must be seen waiting: a task may be woken by a callback of a callback."""
-POLL = 0.001
-"""Real seconds between two looks while another thread runs."""
 
 
 class LoopPart(ABC):

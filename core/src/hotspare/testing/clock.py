@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hotspare.testing._loops import POLL, LoopPart, part_of, running_loop
-from hotspare.testing._threads import Quiet
+from hotspare.testing._loops import LoopPart, part_of, running_loop
 from hotspare.testing._timeline import Timeline
+from hotspare.testing._waits import ThreadWaits
 
 if TYPE_CHECKING:
     import anyio
@@ -38,6 +38,7 @@ class VirtualClock:
 
     def __init__(self, now: float = 1000.0, *, autojump: bool = True, settle: float = 0.01) -> None:
         self._timeline = Timeline(now, autojump=autojump, settle=settle)
+        self._waits = ThreadWaits(self._timeline)
         self._parts: dict[Any, LoopPart] = {}
 
     def __call__(self) -> float:
@@ -79,22 +80,11 @@ class VirtualClock:
 
         Raises RuntimeError on a clock without autojump if nothing is left that could set it or advance the clock.
         """
+        if ready.is_set() or (seconds is not None and seconds <= 0):
+            return ready.is_set()
         if seconds is None or seconds == inf:
-            with self._waiting(_Waiting(ready.is_set)):
-                return ready.wait()
-        if seconds <= 0 or ready.is_set():
-            return ready.is_set()
-        timeline, quiet = self._timeline, Quiet()
-        wake = timeline.add(seconds)
-        try:
-            with self._waiting(_Waiting(lambda: wake.granted or ready.is_set())):
-                while not (wake.granted or ready.is_set()):
-                    if not timeline.step(quiet):
-                        self._check(seconds)
-                        ready.wait(POLL)
-            return ready.is_set()
-        finally:
-            timeline.remove(wake)
+            return self._waits.unbounded(ready)
+        return self._waits.until(ready, seconds)
 
     def run_in_threads(self, *calls: Callable[[], T]) -> list[T]:
         """Make these calls side by side, each in a thread of its own; returns their results in order.
@@ -126,25 +116,6 @@ class VirtualClock:
         for place in sorted(errors):
             raise errors[place]
         return results
-
-    @contextmanager
-    def _waiting(self, party: _Waiting) -> Generator[None]:
-        timeline = self._timeline
-        with timeline.lock:
-            before = timeline.threads.enter(party)
-            timeline.changes += 1
-        try:
-            yield
-        finally:
-            with timeline.lock:
-                timeline.threads.leave(before)
-
-    def _check(self, seconds: float) -> None:
-        if not self._timeline.autojump and not self._timeline.threads.running():
-            raise RuntimeError(
-                f"a wait of {seconds:.1f} s never ends: this clock has autojump=False, and no thread runs that could "
-                "advance it. Use VirtualClock(), which jumps by itself"
-            )
 
     # --- event loops ---------------------------------------------------------------------------------------------
 
@@ -193,16 +164,3 @@ class VirtualClock:
                 self._parts = {old: one for old, one in self._parts.items() if one.alive()}
                 part = self._parts[loop] = part_of(self._timeline, loop)
             return part
-
-
-class _Waiting:
-    """A thread inside `wait`. Once it is released it goes on for certain, however long the machine takes."""
-
-    def __init__(self, released: Callable[[], bool]) -> None:
-        self._released = released
-
-    def blocked(self) -> bool:
-        return not self._released()
-
-    def progress(self) -> object:
-        return object()
