@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-import hotspare._http.network  # noqa: F401 - here, so that the first attempt does not wait for the HTTP client
 from hotspare import AttemptRecord, ChatReply, Pool, Target
 from hotspare._cli.options import ConfigOption, JsonOption, config_file
 

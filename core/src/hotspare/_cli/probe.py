@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from rich.console import Console
 from rich.table import Table
 
-import hotspare._http.network  # noqa: F401 - here, so that the first attempt does not wait for the HTTP client
 from hotspare import AttemptRecord, CallError, Kind, Pool, Target, Timeouts
 from hotspare._config.loader import Config
 
