@@ -34,7 +34,8 @@ class Backend(Protocol):
     prefill: bool = False
     """Whether a trailing assistant message is continued; where not, a broken answer is continued by instruction."""
     streaming: bool = True
-    """Whether it can stream; where not, whole answers are waited for."""
+    """Whether a whole answer may be streamed underneath (`Policy.completion`); where not, it is waited for. Calls that stream
+    use `stream` and `astream` all the same."""
 
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
         """Names of the request's fields that it cannot send; empty when it can send all of them.

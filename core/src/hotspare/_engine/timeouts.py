@@ -8,8 +8,8 @@ from hotspare.policy import Policy
 
 
 def wants_unary(call: Call, state: TargetState, policy: Policy) -> bool:
-    """Whether a whole answer is requested: as the caller says, the target, or the policy, in this order. A call
-    that streams never is; a target that cannot stream always is."""
+    """Whether a whole answer is requested. Never for a call that streams. For another one always if the target cannot stream,
+    else as the caller says, the target, or the policy, in this order."""
     if call.streaming:
         return False
     return (call.completion or state.target.completion or policy.completion) == "wait" or not state.streaming

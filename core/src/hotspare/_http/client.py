@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakKeyDictionary
 
 from hotspare._http.abort import CURRENT, AbortHandle
+from hotspare._http.loops import running_loop
 from hotspare.errors import AttemptTimeout, BodyTooLarge, ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class Http:
         return AsyncStream(await client.send(request, stream=True, follow_redirects=False))
 
     def _aclient(self) -> Any:
-        loop = _running_loop()
+        loop = running_loop()
         if self._pid != os.getpid():
             with self._lock:
                 self._forget()
@@ -196,7 +197,7 @@ class Http:
 
     async def aclose(self) -> None:
         """Close the connections of this event loop, and those of sync callers."""
-        client = self._async.pop(_running_loop(), None)
+        client = self._async.pop(running_loop(), None)
         if client is not None:
             await client.aclose()
         self.close()
@@ -262,19 +263,3 @@ class AsyncStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def _running_loop() -> Any:
-    """What identifies the running event loop: asyncio's loop, or trio's token."""
-    import sys
-
-    if "trio" in sys.modules:
-        from trio.lowlevel import current_trio_token
-
-        try:
-            return current_trio_token()
-        except RuntimeError:  # no trio loop runs here: asyncio's does
-            pass
-    import asyncio
-
-    return asyncio.get_running_loop()

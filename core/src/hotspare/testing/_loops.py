@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -147,18 +146,6 @@ class TrioPart(LoopPart):
             raise
         finally:
             self._ended()
-
-
-def running_loop() -> Any:
-    """What identifies the running event loop: asyncio's loop, or trio's token."""
-    if "trio" in sys.modules:
-        from trio.lowlevel import current_trio_token
-
-        try:
-            return current_trio_token()
-        except RuntimeError:  # no trio loop runs here: asyncio's does
-            return asyncio.get_running_loop()
-    return asyncio.get_running_loop()
 
 
 def part_of(timeline: Timeline, loop: Any) -> LoopPart:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hotspare.testing._loops import LoopPart, part_of, running_loop
+from hotspare._http.loops import running_loop
+from hotspare.testing._loops import LoopPart, part_of
 from hotspare.testing._timeline import Timeline
 from hotspare.testing._waits import ThreadWaits
 
@@ -27,7 +28,8 @@ class VirtualClock:
     MockClock.
 
     What waits for anything else (a socket, a file, `time.sleep`) is not seen. Other threads that do not wait on the clock
-    are given `settle` real seconds without any progress before it jumps; I/O in an event loop is given none. With a real
+    are given `settle` real seconds without any progress before it jumps; I/O in an event loop is given none. A thread that is
+    older than the clock (an idle one of a thread pool, say) counts from its first wait on the clock. With a real
     server use ``autojump=False``: then time only moves by `advance`, and no timeout ends by itself.
 
     Args:
