@@ -64,6 +64,16 @@ def test_a_total_deadline_ends_a_silent_stream(face: str) -> None:
 
 
 @EACH_FACE
+def test_a_total_deadline_does_not_wait_for_a_slow_reader(face: str) -> None:
+    """The caller works for a second on each chunk, then the target is silent: the stream ends at the total deadline."""
+    clock = VirtualClock(0)
+    pool = scripted_pool(ScriptedTarget("a", hang(2, ["word "] * 2, gap=0.25)), clock=clock, total_deadline=4)
+    seen = play(face, pool, clock, [Ask(work=1.0)])[0]
+    assert (seen.ended, seen.text) == (4, "word word ")
+    assert "the total deadline of the stream is over" in seen.error
+
+
+@EACH_FACE
 @pytest.mark.parametrize("more", [{}, {"pieces": 0}, {"idle": True}])
 def test_a_whole_answer_over_a_stream_keeps_its_deadline(face: str, more: dict[str, Any]) -> None:
     """Five tokens, then silence (or keep-alives), with a deadline of 2 s: the call ends after 2 s."""

@@ -69,13 +69,12 @@ def test_a_summary_names_the_cost() -> None:
 def test_time_left() -> None:
     """The stall bound from the last progress on; a keep-alive is no progress, but its time is looked at."""
     stream = Stream()
-    assert stream.monitor.time_left == 0.0
     stream.text(2.0, "a")
-    assert stream.monitor.time_left == 30.0
+    assert stream.monitor.next_wait() == 30.0
     stream.at(12.0, IDLE)
-    assert stream.monitor.time_left == 20.0
+    assert stream.monitor.next_wait() == 20.0
     stream.text(13.0, "a")
-    assert stream.monitor.time_left == 30.0
+    assert stream.monitor.next_wait() == 30.0
     stream.at(42.9, IDLE)
     with pytest.raises(AttemptTimeout, match=r"^the stream stalled for 30 s$"):
         stream.at(43.0, IDLE)
@@ -93,15 +92,29 @@ def test_the_total_deadline() -> None:
     """It bounds a stream's content too; the deadline of its first content does not."""
     stream = Stream(call={"total_deadline": 40.0, "deadline": 5.0}, timeouts=UNWATCHED)
     stream.text(20.0, "a")
-    assert stream.monitor.time_left == 20.0
+    assert stream.monitor.next_wait() == 20.0
     stream.text(39.9, "a")
     for chunk in (ChatChunk(text="a"), IDLE):
         with pytest.raises(AttemptTimeout, match=r"^the total deadline of the stream is over$"):
             stream.at(40.0, chunk)
     free = Stream(call={"deadline": 5.0}, timeouts=UNWATCHED)
     free.text(20.0, "a")
-    assert free.monitor.time_left == 30.0
+    assert free.monitor.next_wait() == 30.0
     assert str(free.monitor.timeout_error()) == "the stream stalled for 30 s"
+
+
+def test_a_slow_reader_takes_from_the_total_deadline() -> None:
+    """The time in which the caller works on a chunk is no stall, but the total deadline does not wait for it."""
+    stream = Stream(call={"total_deadline": 40.0, "deadline": 5.0}, timeouts=UNWATCHED)
+    stream.text(20.0, "a")
+    stream.now.seconds = 35.0
+    assert stream.monitor.next_wait() == 5.0
+    stream.now.seconds = 45.0
+    assert stream.monitor.next_wait() == 0.0
+    free = Stream(timeouts=UNWATCHED)
+    free.text(20.0, "a")
+    free.now.seconds = 45.0
+    assert free.monitor.next_wait() == 30.0
 
 
 def test_the_last_chunk_may_come_late() -> None:
@@ -116,7 +129,7 @@ def test_the_deadline_of_a_whole_answer() -> None:
     times = {"streaming": False, "total_deadline": 10.0, "deadline": 40.0}
     stream = Stream(completion="stream", call=times, timeouts=UNWATCHED)
     stream.text(20.0, "a")
-    assert stream.monitor.time_left == 20.0
+    assert stream.monitor.next_wait() == 20.0
     with pytest.raises(AttemptTimeout, match=r"^deadline over$"):
         stream.at(40.0, ChatChunk(text="b"))
 

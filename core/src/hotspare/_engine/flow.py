@@ -105,7 +105,7 @@ def _read_stream(
             yield chunk
         if monitor.done:
             return
-        read.within = monitor.time_left
+        read.within = monitor.next_wait()
         event = yield read
 
 

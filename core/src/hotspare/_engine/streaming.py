@@ -23,12 +23,12 @@ from hotspare.target import Target
 class StreamMonitor:
     """Watches the streams of one call: time, throughput, what was handed out, where parts were joined.
 
-    `done`: the answer is complete. `time_left`: seconds to wait for the next chunk. `error`: the latest break.
+    `done`: the answer is complete. `error`: the latest break.
     """
 
     def __init__(self, call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], float]) -> None:
         self.done = False
-        self.time_left = 0.0
+        self._time_left = 0.0
         self.error: Exception | None = None
         self._call = call
         self._scheduler = scheduler
@@ -107,9 +107,16 @@ class StreamMonitor:
     def _update_time_left(self, now: float) -> None:
         """Raises AttemptTimeout if the stream has stalled, or its time is over."""
         left = self._last_progress + self._attempt.stall - now
-        self.time_left = left if self._ends_at is None else min(left, self._ends_at - now)
-        if self.time_left <= 0:
+        self._time_left = left if self._ends_at is None else min(left, self._ends_at - now)
+        if self._time_left <= 0:
             raise self.timeout_error()
+
+    def next_wait(self) -> float:
+        """Seconds to wait for the next chunk. What the caller does with a chunk is no silence of the target, but it takes from
+        the total deadline; after that, only what has arrived already is read (0): it may be the end."""
+        if self._ends_at is None:
+            return self._time_left
+        return max(0.0, min(self._time_left, self._ends_at - self._clock()))
 
     def _check_throughput(self, now: float) -> None:
         """Once per window: leave a stream that is too slow, if its answer can go on elsewhere."""
