@@ -77,7 +77,8 @@ class Outcome:
     `retry_after`: seconds, counted from the response (None: the provider named no time).
     `scope`: whose fault it is, where that differs from the kind's usual scope.
     `before_connect`: a TRANSPORT failure without a connection (DNS, refused, TLS).
-    `should_retry`: the provider's own `x-should-retry`, which takes precedence over the status.
+    `should_retry`: the provider's own `x-should-retry`, which takes precedence over the status. `param`: the field of the
+    request that the provider named.
     """
 
     kind: Kind
@@ -88,6 +89,7 @@ class Outcome:
     scope: Scope | None = None
     before_connect: bool = False
     should_retry: bool | None = None
+    param: str | None = None
 
     @property
     def ok(self) -> bool:

@@ -34,6 +34,8 @@ class Breaker:
     max_retry_after: longest Retry-After that is honoured. 3600.
     auth_break_duration: how long it stays open after a 401 or 403, or after a used-up quota whose reset is unknown. 300:
         a human has to act.
+    not_found_break_duration, max_not_found_break_duration: how long it stays open after NOT_FOUND. 60, doubling to 3600: a
+        deployment that is rolled out answers 404 for a minute; a model that is gone costs one attempt an hour.
     rate_limit_backoff, max_rate_limit_backoff: how long a target is avoided after a 429 without Retry-After. 1, doubling
         to 30.
     backoff_reset: seconds in the closed state after which one doubling of `break_duration` is taken back. 60.
@@ -54,6 +56,8 @@ class Breaker:
     max_break_duration: float = 30.0
     max_retry_after: float = 3600.0
     auth_break_duration: float = 300.0
+    not_found_break_duration: float = 60.0
+    max_not_found_break_duration: float = 3600.0
     rate_limit_backoff: float = 1.0
     max_rate_limit_backoff: float = 30.0
     backoff_reset: float = 60.0
@@ -158,6 +162,8 @@ class Policy:
     fast_failure: a failure within this many seconds is fast. 1: a retry after a slow failure would double a long wait.
     doubt_invalid_after: INVALID outcomes in a row after which a target is doubted, and another one is tried. 3: two bad
         requests in a row are common during development.
+    refusal_memory: seconds for which it is remembered that a target cannot serve a feature of a request (tools with
+        reasoning, images, a parameter); such requests go to the other targets first. 3600: servers are upgraded.
     max_retry_after_wait: longest Retry-After of a 429 that a call waits out on the same target before it fails over. 0:
         another target answers sooner.
     wait: the pause before a retry, any of tenacity's `wait_*`. None: 50-250 ms at random.
@@ -190,6 +196,7 @@ class Policy:
     retry_same_target: Literal["auto", "always", "never"] = "auto"
     fast_failure: float = 1.0
     doubt_invalid_after: int = 3
+    refusal_memory: float = 3600.0
     max_retry_after_wait: float = 0.0
     wait: wait_base | None = None
     stop: stop_base | None = None
@@ -235,6 +242,7 @@ class PolicyFields(TypedDict, total=False):
     retry_same_target: Literal["auto", "always", "never"]
     fast_failure: float
     doubt_invalid_after: int
+    refusal_memory: float
     max_retry_after_wait: float
     wait: wait_base | None
     stop: stop_base | None

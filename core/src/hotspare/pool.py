@@ -172,6 +172,19 @@ class Pool:
         """A typed snapshot of the state of every target and domain. It changes nothing."""
         return self._scheduler.health(self._now())
 
+    # --- an operator's word -------------------------------------------------------------------------------------
+
+    def disable(self, name: str, reason: str = "by hand") -> None:
+        """Send no further call to this target until `enable`; calls under way go on. It stands above every breaker.
+
+        Raises KeyError for a name that no target has.
+        """
+        self._scheduler.disable(name, reason or "by hand")
+
+    def enable(self, name: str) -> None:
+        """Take a target back into use, as its health allows. Raises KeyError for a name that no target has."""
+        self._scheduler.enable(name)
+
     def subscribe(self, listener: events.Listener) -> Callable[[], None]:
         """Have `listener` called with every event, in order; returns a function that ends that. It should return quickly."""
         self._notify.listeners.append(_checked(listener))

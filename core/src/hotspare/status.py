@@ -15,7 +15,7 @@ class TargetHealth:
     """The health of one target.
 
     `state`: of its circuit breaker; `reason`: why that is open. `available_in`: seconds until it admits an attempt (0: now;
-    None: not by itself). `rate_limited_for`: seconds. `disabled`: why it is out of use ("" if it is not).
+    None: not by itself). `rate_limited_for`: seconds. `disabled`: why an operator took it out of use ("": it is in use).
     `calls`, `failures`: in the recent window. `trips`: how often the breaker opened, less those that were forgiven.
     `traffic_share`: below 1 during a slow start. `ttft_*`, `completion_*`: percentiles of its successful attempts, seconds
     to the first token and to a whole answer (None: none yet).

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hotspare._classify.evidence import MAX_CAUSES, Evidence, read_evidence
+from hotspare._classify.evidence import MAX_CAUSES, read_evidence
 from hotspare._classify.rules import classify
 from hotspare.errors import StatusError
 from hotspare.outcome import Kind
@@ -47,7 +47,8 @@ def error(name: str = "SomeError", cause: BaseException | None = None, **attribu
         ({"response": {"ResponseMetadata": {"HTTPStatusCode": 429}}}, 429),
         ({"status": True, "status_code": 500}, 500),
         ({"status": 99}, None),
-        ({"status": 600}, None),
+        ({"status": 999}, 999),
+        ({"status": 1000}, None),
         ({"status": "429"}, None),
         ({"response": {"ResponseMetadata": {"HTTPStatusCode": "429"}}}, None),
         ({"response": {}}, None),
@@ -55,7 +56,7 @@ def error(name: str = "SomeError", cause: BaseException | None = None, **attribu
     ],
 )
 def test_status(attributes: dict[str, object], status: int | None) -> None:
-    """An integer from 100 to 599 on the error or its response, in this order; botocore's metadata."""
+    """An integer from 100 to 999 on the error or its response, in this order; botocore's metadata."""
     assert read_evidence(error(**attributes)).status == status
 
 
@@ -78,21 +79,22 @@ def test_headers(attributes: dict[str, object], headers: dict[str, str]) -> None
     [
         ({"body": b"bytes \xff"}, "bytes \ufffd"),
         ({"body": "text"}, "text"),
-        ({"body": {"error": "é"}}, '{"error": "é"}'),
-        ({"body": [1]}, "[1]"),
-        ({"details": {"a": 1}}, '{"a": 1}'),
+        ({"body": {"error": "é"}}, "é"),
+        ({"body": [1]}, "its own text"),
+        ({"details": {"message": "m"}}, "m"),
         ({"response": Response(text="of the response")}, "of the response"),
         ({"response": Response(text=5)}, "its own text"),
         ({"response": Unread()}, "its own text"),
-        ({"response": {"Error": {"Code": "X"}}}, '{"Code": "X"}'),
-        ({"body": {"a": {1}}}, '{"a": "{1}"}'),
+        ({"response": {"Error": {"Message": "X"}}}, "X"),
+        ({"body": {"message": "m", "a": {1}}}, "m"),
+        ({"body": {}}, "its own text"),
         ({"body": 7}, "its own text"),
         ({}, "its own text"),
     ],
 )
-def test_text(attributes: dict[str, object], text: str) -> None:
-    """The body of the error, else of its response, else the error's own text."""
-    assert read_evidence(error(**attributes)).text == text
+def test_where_the_message_is(attributes: dict[str, object], text: str) -> None:
+    """In the body of the error, else of its response, else it is the error's own text."""
+    assert read_evidence(error(**attributes)).message == text
 
 
 @pytest.mark.parametrize(
@@ -106,13 +108,23 @@ def test_text(attributes: dict[str, object], text: str) -> None:
         ('{"Error": {"Code": "C", "Message": "m"}}', "C", "m"),
         ('{"error": "m"}', "", "m"),
         ('{"detail": "m"}', "", "m"),
-        ('{"message": {"detail": "m"}}', "", '{"detail": "m"}'),
-        ('{"promptFeedback": {"blockReason": "SAFETY"}}', "", "blocked: {'blockReason': 'SAFETY'}"),
-        ('{"code": {"a": 1}}', "", '{"code": {"a": 1}}'),
+        ('{"message": {"detail": "m"}}', "", "m"),
+        ('{"detail": [{"loc": ["body"], "msg": "m", "input": "secret"}, {"msg": "n"}]}', "", "m; n"),
+        (
+            '{"error": {"message": "outer", "metadata": {"raw": "{\\"error\\": {\\"message\\": \\"inner\\"}}"}}}',
+            "",
+            "outer: inner",
+        ),
+        ('{"error": {"message": "litellm: {\\"error\\": {\\"message\\": \\"inner\\"}}"}}', "", "inner"),
+        ('{"error": "Bad Request", "message": "m"}', "", "m"),
+        ('{"error": {"code": "c", "message": "cut ' + "m" * 9000, "c", "cut " + "m" * 496),
+        ('{"promptFeedback": {"blockReason": "SAFETY"}}', "", "the prompt was blocked: {'blockReason': 'SAFETY'}"),
+        ('{"code": {"a": 1}}', "", "its own text"),
         ("<html><title> Bad\n Gateway </title></html>", "", "Bad Gateway"),
         ("  <h1>502</h1>", "", "502"),
         ("<p>no title</p>", "", "its own text"),
-        ("[]", "", "[]"),
+        ("[]", "", "its own text"),
+        ("{}", "", "its own text"),
         ("plain text", "", "plain text"),
     ],
 )
@@ -138,9 +150,10 @@ def test_no_key_is_in_the_message(key: str) -> None:
 
 
 def test_lengths_are_limited() -> None:
-    """64 KiB of text, 500 characters of a message, 100 of a code."""
-    found = read_evidence(error(body='{"message": "' + "m" * 100_000 + '", "code": "' + "c" * 200 + '"}'))
-    assert (len(found.text), len(found.message), len(found.code)) == (65536, 500, 100)
+    """4,000 characters of a message are looked at, 500 shown, and 100 of a code."""
+    found = read_evidence(error(body='{"code": "' + "c" * 200 + '", "message": "' + "m" * 100_000 + '"}'))
+    assert len(found.words) < 4000 + 300
+    assert (len(found.message), len(found.code)) == (500, 100)
 
 
 def test_causes_are_read_in_order() -> None:
@@ -149,7 +162,7 @@ def test_causes_are_read_in_order() -> None:
     outer = error("Outer", cause=error("Middle", cause=inner, status=429))
     found = read_evidence(outer)
     assert found.class_names == ("Outer", "Middle", "Inner")
-    assert (found.own_class, found.status, found.headers, found.text) == ("Outer", 429, {"a": "inner"}, "inner")
+    assert (found.own_class, found.status, found.headers, found.message) == ("Outer", 429, {"a": "inner"}, "inner")
 
 
 def test_context_counts_unless_it_is_suppressed() -> None:
@@ -176,23 +189,24 @@ def test_nothing_is_read_below_a_broken_connection() -> None:
     """The HTTP library's own causes have codes that are no statuses."""
     parser = error("ParserError", status=400, headers={"a": "b"}, body="invalid_api_key")
     found = read_evidence(error("ConnectError", cause=parser))
-    assert (found.status, found.headers, found.text) == (None, {}, "its own text")
+    assert (found.status, found.headers, found.message) == (None, {}, "its own text")
 
 
 @pytest.mark.parametrize(
-    ("evidence", "in_band", "html"),
+    ("raised", "in_band", "html"),
     [
-        (Evidence(("InBandError",), None, {}, "", "", ""), True, False),
-        (Evidence(("E",), 200, {}, " <html>", "", ""), True, True),
-        (Evidence(("E",), 299, {}, "a < b", "", ""), True, False),
-        (Evidence(("E",), 300, {}, "", "", ""), False, False),
-        (Evidence(("E",), 199, {}, "", "", ""), False, False),
-        (Evidence((), None, {}, "", "", ""), False, False),
+        (error("InBandError"), True, False),
+        (error("E", status=200, body=" <html>"), True, True),
+        (error("E", status=299, body="a < b"), True, False),
+        (error("E", status=300), False, False),
+        (error("E", status=199), False, False),
+        (error("E"), False, False),
     ],
 )
-def test_in_band_and_html(evidence: Evidence, in_band: bool, html: bool) -> None:
+def test_in_band_and_html(raised: Exception, in_band: bool, html: bool) -> None:
     """An error inside a success, by class or status; a web page, by its first character."""
-    assert (evidence.is_in_band, evidence.is_html) == (in_band, html)
+    found = read_evidence(raised)
+    assert (found.is_in_band, found.is_html) == (in_band, html)
 
 
 @pytest.mark.parametrize(
@@ -229,9 +243,9 @@ def test_classes(raised: Exception, kind: Kind, before_connect: bool) -> None:
         (422, '{"error": {"message": "the field `user` is no longer available"}}', Kind.INVALID),
         (400, '{"error": {"message": "the model is no longer available"}}', Kind.NOT_FOUND),
         (503, '{"error": {"message": "invalid_api_key"}}', Kind.SERVER),
-        (503, "ServiceQuotaExceeded", Kind.QUOTA),
+        (503, '{"Code": "ServiceQuotaExceededException", "message": "x"}', Kind.QUOTA),
         (429, "<html>invalid_api_key</html>", Kind.RATE_LIMITED),
-        (418, "", Kind.INVALID),
+        (418, "", Kind.SERVER),
         (498, "", Kind.SERVER),
         (302, "", Kind.SERVER),
         (200, '{"error": {"code": "429"}}', Kind.RATE_LIMITED),

@@ -19,13 +19,15 @@ NOW = 1_764_000_000.0
         (300, Kind.SERVER),
         (399, Kind.SERVER),
         (400, Kind.INVALID),
-        (499, Kind.INVALID),
+        (499, Kind.SERVER),
         (500, Kind.SERVER),
         (599, Kind.SERVER),
+        (999, Kind.SERVER),
+        (101, Kind.SERVER),
     ],
 )
 def test_statuses(status: int, kind: Kind) -> None:
-    """Where the text says nothing: a redirect and 5xx are the server's fault, other 4xx the request's."""
+    """Where the text says nothing: what is neither the request nor the key is trouble of the server."""
     assert classify(StatusError("x", status=status, body=b"{}"), now=NOW).kind is kind
 
 
@@ -40,7 +42,7 @@ def test_a_server_status_comes_before_the_text(status: int, kind: Kind) -> None:
     [
         (399, Kind.SERVER),
         (400, Kind.INVALID),
-        (499, Kind.INVALID),
+        (499, Kind.SERVER),
         (500, Kind.SERVER),
         (999, Kind.SERVER),
         (1000, Kind.SERVER),
@@ -59,13 +61,20 @@ def test_codes_inside_a_200(code: int, kind: Kind) -> None:
 def test_the_longer_limit_counts(limits: list[str], kind: Kind) -> None:
     """Gemini's "exceeded your current quota" is a rate limit where only limits per minute are named."""
     message = "You exceeded your current quota, please check your plan and billing details."
-    body = json.dumps({"error": {"message": message, "details": [f"Requests{limit}" for limit in limits]}})
+    body = json.dumps(
+        {
+            "error": {
+                "message": message,
+                "details": [{"violations": [{"quotaId": f"Requests{limit}"} for limit in limits]}],
+            }
+        }
+    )
     assert classify(StatusError("x", status=429, body=body.encode()), now=NOW).kind is kind
 
 
-@pytest.mark.parametrize(("status", "read"), [(99, None), (100, 100), (599, 599), (600, None)])
+@pytest.mark.parametrize(("status", "read"), [(99, None), (100, 100), (999, 999), (1000, None)])
 def test_what_is_a_status(status: int, read: int | None) -> None:
-    """HTTP's statuses are from 100 to 599."""
+    """HTTP's statuses have three digits."""
     assert read_evidence(StatusError("x", status=status)).status == read
 
 
@@ -77,7 +86,7 @@ def test_a_body_that_is_no_json() -> None:
         body = {(1, 2): "context_length_exceeded"}  # noqa: RUF012
 
     found = classify(OddError("x"), now=NOW)
-    assert (found.kind, found.message) == (Kind.CONTEXT_LENGTH, "{(1, 2): 'context_length_exceeded'}")
+    assert (found.kind, found.message) == (Kind.INVALID, "{(1, 2): 'context_length_exceeded'}")
 
 
 def test_an_outcome_has_everything() -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -50,7 +51,8 @@ def test_duration(text: str, seconds: float | None) -> None:
         ({"retry-after": "0"}, 0.0),
         ({"retry-after": "-1"}, 0.0),
         ({"retry-after": "999999999"}, 999_999_999.0),
-        ({"retry-after": "1000000000"}, None),
+        ({"retry-after": "1764000030"}, 30.0),  # a moment
+        ({"retry-after": "1e308"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after": ""}, None),
         ({"retry-after": "Mon, 24 Nov 2025 16:00:30 GMT"}, 30.0),
@@ -120,30 +122,67 @@ def test_reset_headers(headers: dict[str, str], seconds: float | None) -> None:
         ("try again in 7", 7.0),
         ("try again later", None),
         ("in 5 seconds", None),
-        ('{"retryDelay": "38s"}', 38.0),
-        ('{"retryDelay" : "1.5s"}', 1.5),
-        ('{"retryDelay": "38"}', None),
-        ('{"retryDelay": "38s"} try again in 5s', 38.0),
+        ("Your quota will reset after 142h40m7s.", 142 * 3600 + 40 * 60 + 7.0),
+        ("resets in 1 day 2 hours", 26 * 3600.0),
+        ("You will regain access on 2025-12-01 at 00:00 UTC.", (6 * 24 + 8) * 3600.0),
+        ("You can use it again from 2025-11-25", 8 * 3600.0),
+        ("regain access on 2025-99-01", None),
     ],
 )
 def test_times_in_the_text(text: str, seconds: float | None) -> None:
-    """Gemini's retry info, then the phrases of OpenAI, Groq and Azure."""
+    """The phrases of OpenAI, Groq, Azure, Gemini and Anthropic."""
     assert retry_after({}, text, NOW) == seconds
 
 
 @pytest.mark.parametrize(
-    ("headers", "text", "seconds"),
+    ("headers", "delay", "seconds"),
     [
-        ({"retry-after-ms": "1000", "retry-after": "2"}, '"retryDelay": "3s" try again in 5s', 1.0),
-        ({"retry-after": "2"} | openai("tokens", "0", "4s"), '"retryDelay": "3s"', 2.0),
-        (openai("tokens", "0", "4s"), '"retryDelay": "3s"', 3.0),
-        (openai("tokens", "0", "4s"), "try again in 5s", 4.0),
-        ({"retry-after": "0"}, "try again in 5s", 0.0),
+        ({"retry-after-ms": "1000", "retry-after": "2"}, "3s", 1.0),
+        ({"retry-after": "2"} | openai("tokens", "0", "4s"), "3s", 2.0),
+        (openai("tokens", "0", "4s"), "3s", 3.0),
+        (openai("tokens", "0", "4s"), "", 4.0),
+        ({"x-ratelimit-reset": "6"}, "", 6.0),
+        ({"retry-after": "0"}, "3s", 0.0),
+        ({}, "600.5s", 600.5),
     ],
 )
-def test_precedence(headers: dict[str, str], text: str, seconds: float) -> None:
-    """Milliseconds, seconds, retry info, resets, the phrase; a time of 0 is a time."""
-    assert retry_after(headers, text, NOW) == seconds
+def test_precedence(headers: dict[str, str], delay: str, seconds: float) -> None:
+    """Milliseconds, seconds, Gemini's retry info, resets, the phrase; a time of 0 is a time."""
+    assert retry_after(headers, "try again in 5s", NOW, delay=delay) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"x-ratelimit-reset": "30"}, 30.0),
+        ({"x-ratelimit-reset": "1764000030"}, 30.0),
+        ({"x-ratelimit-reset": "1764000030000"}, 30.0),
+        ({"x-ratelimit-reset": "1764000030.5"}, 30.5),
+        ({"x-ratelimit-reset": "2025-11-24T16:00:30Z"}, 30.0),
+        ({"x-ratelimit-reset": "1m30s"}, 90.0),
+        ({"x-ratelimit-reset": "1763999970"}, 0.0),
+        ({"x-ratelimit-reset": "30", "x-ratelimit-remaining": "0"}, 30.0),
+        ({"x-ratelimit-reset": "30", "x-ratelimit-remaining": "7"}, None),
+        ({"ratelimit-reset": "12"}, 12.0),
+        ({"x-ratelimit-reset-after": "1.5"}, 1.5),
+        ({"x-ratelimit-reset": "never"}, None),
+        ({"x-ratelimit-reset": "nan"}, None),
+        ({"x-ratelimit-reset": "-5"}, 0.0),
+        ({"x-ratelimit-reset": "1e308"}, None),
+    ],
+)
+def test_plain_reset(headers: dict[str, str], seconds: float | None) -> None:
+    """Seconds, a moment in seconds or milliseconds of the epoch, a date or a duration; not of a limit with some left."""
+    assert retry_after(headers, "", NOW) == seconds
+
+
+@pytest.mark.parametrize("skew", [-3600, 3600])
+def test_dates_are_read_against_the_response_s_own(skew: int) -> None:
+    """The provider's clock may differ from this machine's."""
+    date, later = (formatdate(NOW + skew + seconds, usegmt=True) for seconds in (0, 30))
+    assert retry_after({"date": date, "retry-after": later}, "", NOW) == 30
+    assert retry_after({"date": date, "x-ratelimit-reset": str(int(NOW + skew + 30))}, "", NOW) == 30
+    assert retry_after({"date": "garbage", "retry-after": "9"}, "", NOW) == 9
 
 
 HOUR = 3600

@@ -158,7 +158,7 @@ def test_a_last_resort_goes_where_it_opens_soonest() -> None:
     engine = Engine("abcde", when_all_down="fail")
     for seconds, name in ((40.0, "a"), (20.0, "b"), (30.0, "c"), (10.0, "d"), (5.0, "e")):
         engine.open(name, seconds=seconds)
-    engine["d"].key_rejected = True
+    engine["d"].rejection = Kind.AUTH
     engine["e"].breaker.disabled = "gone"
     call = engine.call()
     attempt = engine.attempt(call, 1.0)
@@ -219,7 +219,7 @@ def test_choices() -> None:
     engine["c"].breaker.recover(1.0)
     engine.open("d", seconds=30.0)
     engine["d"].breaker.reason = "500s"
-    engine["e"].breaker.rate_limited_until = inf
+    engine["e"].breaker.rate_limited_until, engine["e"].breaker.rate_limits = inf, 1
     call = engine.call(unsupported={engine["a"]: ("seed", "user")})
     choices = [decide.choice(call, state, engine.shared, 2, 5.0) for state in engine.states.values()]
     assert choices == [

@@ -240,7 +240,7 @@ def test_explain() -> None:
     """The plan of a call: what would be tried first, in order, then the others with the reason; nothing changes."""
     a, b, c, d = state_of("a"), state_of("b"), state_of("c", backend=NoBackend("seed")), state_of("d")
     scheduler = scheduler_of(a, b, c, d)
-    a.breaker.rate_limited_until = 5.0
+    a.breaker.rate_limited_until, a.breaker.rate_limits = 5.0, 1
     d.breaker.recover(0.0)
     call = call_of(tiers=((a, b), (c, d)), request=ChatRequest(messages=[], seed=1), unsupported={c: ("seed",)})
     plan = scheduler.explain(call, "batch", 2.0)

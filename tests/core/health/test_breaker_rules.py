@@ -170,11 +170,13 @@ def test_no_stall_if_a_later_call_was_answered() -> None:
 
 
 def test_opening() -> None:
-    """It opens for the jittered time, starts a new epoch, and forgets the window and the row."""
+    """It opens for the jittered time, starts a new epoch. The window is seen until it recovers, and forgotten then."""
     found = breaker(consecutive_failures=2, failure_span=0.0)
     fail(found, 0.0, 1.0)
     found.open(10.0, HALF)
     assert (found.state, found.open_until, found.epoch, found.trips) == (State.OPEN, 13.75, 1, 1)
+    assert found.recent == (2, 2)
+    found.recover(20.0)
     assert found.recent == (0, 0)
     found.state = State.CLOSED
     assert fail(found, 2.0, 3.0) == [False, True]

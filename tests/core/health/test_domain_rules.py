@@ -17,15 +17,15 @@ from tests.support.engine import NoBackend, state_of
     [
         ({"id": "openai/m"}, ["openai/default", "openai/default", "openai"]),
         ({"id": "openai/m", "region": "us", "account": "x"}, ["openai/us", "openai/x", "openai"]),
-        ({"id": "openai/m", "base_url": "http://host:1/v1"}, ["openai/host:1", "openai/default", "openai"]),
+        ({"id": "openai/m", "base_url": "http://user:pw@host:1/v1"}, ["openai/host:1", "openai/host:1", "openai"]),
         ({"id": "openai-compatible/m", "name": "own"}, ["openai-compatible/own", "openai-compatible/default"]),
         ({"id": "openai-compatible/m", "region": "r"}, ["openai-compatible/r", "openai-compatible/default"]),
         ({"id": "litellm/bedrock/m", "region": "r"}, ["bedrock/r", "bedrock/default", "bedrock"]),
         ({"id": "litellm/bedrock/a/b"}, ["bedrock/default", "bedrock/default", "bedrock"]),
         ({"id": "litellm/m", "name": "one"}, ["litellm/one", "litellm/default"]),
         ({"id": "litellm/openai/m"}, ["openai/default", "openai/default", "openai"]),
-        ({"id": "litellm/openai/m", "base_url": "http://h/v1"}, ["litellm/h", "litellm/default"]),
-        ({"id": "litellm/groq/m", "base_url": "http://h/v1"}, ["groq/h", "groq/default", "groq"]),
+        ({"id": "litellm/openai/m", "base_url": "http://h/v1"}, ["litellm/h", "litellm/h"]),
+        ({"id": "litellm/groq/m", "base_url": "http://h/v1"}, ["groq/h", "groq/h", "groq"]),
         ({"id": "openai/groq/m"}, ["openai/default", "openai/default", "openai"]),
     ],
 )
@@ -44,6 +44,17 @@ def test_accounts_of_keys() -> None:
     assert plain == wrapped == Domain("account", "openai", "key-f7e7c36e")
     assert other not in (plain, Domain("account", "openai", "default"))
     assert domains_of(Target("openai/m", api_key="secret-1", account="x"))[1].name == "x"
+
+
+def test_a_key_is_an_account_at_its_host() -> None:
+    """Two servers that share a dummy key, or have none, share no account; two models of one server do."""
+
+    def account(host: str, key: str | None, model: str = "m") -> Domain:
+        return domains_of(Target(f"vllm/{model}", base_url=f"http://{host}/v1", api_key=key))[1]
+
+    for key in (None, "EMPTY"):
+        assert account("one:8000", key) != account("two:8000", key)
+        assert account("one:8000", key) == account("one:8000", key, "other")
 
 
 def member(state: State, region: str = "r1", used: float = 100.0) -> TargetState:
@@ -82,7 +93,7 @@ def test_a_new_state() -> None:
     """A target starts with the abilities of its backend, and with an empty record of its own."""
     one, two = state_of("a", backend=NoBackend(prefill=True, streaming=False)), state_of("b")
     assert (one.name, one.prefill, one.streaming) == ("a", True, False)
-    assert (two.prefill, two.streaming, two.invalid_streak, two.key_rejected) == (False, True, 0, False)
+    assert (two.prefill, two.streaming, two.invalid_streaks, two.rejection) == (False, True, {}, None)
     one.first_token.add(1.0)
     assert len(two.first_token) == 0
     assert len({id(p) for p in (two.first_token, two.completion, two.gaps, two.throughput)}) == 4

@@ -65,26 +65,25 @@ def test_stale_outcomes() -> None:
         engine = pool()
         old = permit(engine)
         engine.open("a")
-        engine["a"].invalid_streak, engine["a"].key_rejected = 2, True
+        engine["a"].rejection = Kind.AUTH
         end(engine, outcome, now=1.0, of=old)
         assert (engine["a"].breaker.state, engine["a"].breaker.recent) == (State.OPEN, (0, 0))
         assert engine.events == []
-        assert (engine["a"].invalid_streak, engine["a"].key_rejected) == ((0, False) if outcome is OK else (2, True))
+        assert engine["a"].rejection is (None if outcome is OK else Kind.AUTH)
 
 
 def test_neutral_outcomes() -> None:
-    """Outcomes about the request or the caller change no breaker and emit nothing; INVALID ones are counted."""
+    """Outcomes about the request or the caller change no breaker and emit nothing, whatever their kind."""
     engine = pool()
     for kind in (Kind.CANCELLED, Kind.CONTEXT_LENGTH, Kind.CONTENT_FILTER, Kind.INVALID, Kind.INVALID):
         end(engine, Outcome(kind, "about you"))
+    for kind in (Kind.NOT_FOUND, Kind.RATE_LIMITED):
+        end(engine, Outcome(kind, "about you", retry_after=9.0, scope=Scope.REQUEST))
     breaker = engine["a"].breaker
     assert (breaker.recent, breaker.state, breaker.rate_limited_until, breaker.disabled) == (
         (0, 0), State.CLOSED, -inf, "",
     )  # fmt: skip
-    assert engine["a"].invalid_streak == 2
     assert engine.events == []
-    end(engine, OK)
-    assert engine["a"].invalid_streak == 0
 
 
 def test_rate_limited() -> None:
@@ -97,14 +96,41 @@ def test_rate_limited() -> None:
     assert engine.events == []
 
 
-@pytest.mark.parametrize(("message", "reason"), [("no model x", "no model x"), ("", "the model was not found")])
-def test_not_found(message: str, reason: str) -> None:
-    """A model that does not exist disables its target, and is an event for a human."""
+def test_not_found() -> None:
+    """A model that does not exist opens its target for a minute, then for two, up to an hour, and is an event for a human.
+    A success begins anew."""
     engine = pool()
-    end(engine, Outcome(Kind.NOT_FOUND, message))
-    assert engine["a"].breaker.disabled == reason
-    assert engine.tracker.available_at(engine["a"], 1e9) == inf
-    assert engine.events == [events.NeedsAttention("a", Kind.NOT_FOUND, message)]
+    for break_duration in (60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0):
+        now = max(0.0, engine["a"].breaker.open_until)
+        end(engine, Outcome(Kind.NOT_FOUND, "no model x"), now=now)
+        assert engine["a"].breaker.open_until == now + break_duration
+        assert engine["a"].rejection is Kind.NOT_FOUND
+        assert engine.events[-1] == events.NeedsAttention("a", Kind.NOT_FOUND, "no model x")
+    now = engine["a"].breaker.open_until
+    end(engine, OK, now=now)
+    end(engine, Outcome(Kind.NOT_FOUND, "no model x"), now=now + 1)
+    assert engine["a"].breaker.open_until == now + 61
+
+
+def test_a_rejection_is_seen() -> None:
+    """Until it recovers, a target that has just opened shows the attempts that opened it."""
+    for outcome in (SERVER, Outcome(Kind.AUTH, "bad key"), Outcome(Kind.QUOTA), Outcome(Kind.NOT_FOUND)):
+        engine = pool()
+        end(engine, outcome)
+        end(engine, outcome, now=0.5)
+        assert engine["a"].breaker.state is State.OPEN
+        assert engine["a"].breaker.recent == (2, 2)
+        end(engine, OK, now=9999.0)
+        assert engine["a"].breaker.recent == (0, 0)
+
+
+def test_a_failure_that_names_a_time() -> None:
+    """A 503 with Retry-After: the target is left alone for so long, though its breaker is closed."""
+    engine = pool("ab")
+    end(engine, Outcome(Kind.SERVER, "maintenance", retry_after=30.0), now=10.0)
+    assert engine["a"].breaker.state is State.CLOSED
+    assert engine.tracker.available_at(engine["a"], 10.0) == 40.0
+    assert engine.tracker.unavailable_reason(engine["a"], 10.0) == "the provider named a time (Retry-After)"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +152,7 @@ def test_a_blocked_account(outcome: Outcome, seconds: float, rejected: bool) -> 
         events.StateChanged("p/x", State.CLOSED, State.OPEN, f"{outcome.kind} at a", seconds),
         events.NeedsAttention("a", outcome.kind, outcome.message),
     ]
-    assert engine["a"].key_rejected is rejected
+    assert (engine["a"].rejection is Kind.AUTH) is rejected
     assert [engine.tracker.available_at(engine[name], 10.0) for name in "abc"] == [10 + seconds, -inf, 10 + seconds]
 
 
@@ -211,7 +237,7 @@ def test_one_probe_serves_the_domain() -> None:
     engine = pool("abcd")
     engine.open("a")
     engine.open("b", "c", "d", seconds=300.0)
-    engine["c"].key_rejected = True
+    engine["c"].rejection = Kind.AUTH
     engine["d"].breaker.state = State.HALF_OPEN
     opened(engine, PROVIDER)
     held = permit(engine, now=5.0)

@@ -104,7 +104,7 @@ def test_unavailable_reason() -> None:
     assert engine.tracker.unavailable_reason(engine["a"], 0.0) == "circuit breaker open (failing)"
     engine["a"].breaker.reason = "500s"
     assert engine.tracker.unavailable_reason(engine["a"], 0.0) == "circuit breaker open (500s)"
-    engine["a"].breaker.rate_limited_until = 5.0
+    engine["a"].breaker.rate_limited_until, engine["a"].breaker.rate_limits = 5.0, 1
     assert engine.tracker.unavailable_reason(engine["a"], 4.9) == "rate limited"
     assert engine.tracker.unavailable_reason(engine["a"], 5.0) == "circuit breaker open (500s)"
     breaker = opened(engine, ACCOUNT, reason="")

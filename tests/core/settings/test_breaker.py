@@ -124,6 +124,25 @@ def _(value: float) -> object:
     return two.pool.health()["a"].available_in
 
 
+@EFFECTS.of("not_found_break_duration", {7.0: 7.0, 50.0: 50.0})
+def _(value: float) -> object:
+    """How long a target is not called after a 404."""
+    two = pair(Outcome(Kind.NOT_FOUND, "no such model", 404), not_found_break_duration=value)
+    two.calls(1)
+    return two.pool.health()["a"].available_in
+
+
+@EFFECTS.of("max_not_found_break_duration", {90.0: 90.0, 1000.0: 240.0})
+def _(value: float) -> object:
+    """After the third 404 in a row: 60 s, doubled twice."""
+    two = pair(Outcome(Kind.NOT_FOUND, "no such model", 404), max_not_found_break_duration=value)
+    for _ in range(3):
+        two.calls(1)
+        available = two.pool.health()["a"].available_in
+        two.clock.sleep(available or 0)
+    return available
+
+
 @EFFECTS.of("rate_limit_backoff", {2.0: 1.0, 8.0: 4.0})
 def _(value: float) -> object:
     """How long a target is not called after a 429 without Retry-After, with jitter at half of it."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hotspare import Breaker, Hedge, Kind, Outcome, Policy, RetryBudget, Timeouts
+from hotspare import Breaker, Hedge, Kind, Outcome, Policy, RetryBudget, Scope, Timeouts
 from hotspare.testing import ScriptedTarget, StepLike, VirtualClock, answer, break_after, fail, hang, scripted_pool
 from tenacity import stop_after_attempt, wait_fixed
 
@@ -76,6 +76,16 @@ def _(value: int) -> object:
     """Calls that are raised as INVALID before another target is tried."""
     two = Two(Outcome(Kind.INVALID, "bad", 400), doubt_invalid_after=value)
     return [bool(seen.error) for seen in two.calls(6)].index(False)
+
+
+@EFFECTS.of("refusal_memory", {50.0: ["ab", "b", "a"], 500.0: ["ab", "b", "b"]})
+def _(value: float) -> object:
+    """Targets of three calls with a seed, the last one 100 s later, where "a" has refused it once."""
+    refusal = Outcome(Kind.INVALID, "seed is not supported", 400, scope=Scope.TARGET)
+    two = Two([refusal, "a"], refusal_memory=value)
+    seen = [two.targets_of(two.call(seed=1)) for _ in range(2)]
+    two.clock.sleep(100)
+    return [*seen, two.targets_of(two.call(seed=1))]
 
 
 @EFFECTS.of("max_retry_after_wait", {0.0: ("ab", 0.0), 3.0: ("aa", 2.0)})

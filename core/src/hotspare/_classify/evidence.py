@@ -1,6 +1,6 @@
 # What is narrowed from Any stays partly unknown to pyright: errors and bodies may have any shape.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-"""What an error and its causes carry: class names, status, headers, body text, error code, message.
+"""What an error and its causes carry: class names, status, headers, error codes, message.
 
 Read by duck typing (`.status`, `.body`, `.headers`, `.response`), because core imports no HTTP library and no SDK.
 """
@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hotspare._classify.exceptions import IN_BAND, is_transport
+from hotspare._classify.error_body import ErrorBody, read_body, without_quotations
+from hotspare._classify.exceptions import EXACT, IN_BAND, is_transport
 
 MAX_TEXT = 65536
 """Characters of a body that are looked at: as many as `BackendError.body` keeps bytes."""
@@ -23,23 +24,29 @@ MAX_CAUSES = 8
 """Causes that are followed. Real chains (SDK, httpx, httpcore, socket) have four or five links."""
 
 _KEYLIKE = re.compile(r"(sk-|AIza|Bearer |gsk_|xai-|key-)[A-Za-z0-9_*\-.]{6,}")
-_HTML_TITLE = re.compile(r"<(?:title|h1)[^>]*>(.*?)</", re.I | re.S)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What an error says, wherever it keeps it.
 
-    `class_names`: the error's class, its parents, then the same of each cause. `text`: the body, else `str(error)`.
-    `code`, `message`: of the error object inside the body; the message has no key in it.
+    `class_names`: the error's class, its parents, then the same of each cause. `status`: of the response; of an error
+    inside a 200, the number in its code. `words`: what the rules look at: the codes, and the message without what it
+    quotes. `code`, `message`, `param`: for people; the message has no key in it. `is_html`: the body is a web page, a
+    gateway's and not the provider's. `is_in_band`: it is an error inside a successful response.
     """
 
     class_names: tuple[str, ...]
     status: int | None
     headers: Mapping[str, str]
-    text: str
+    words: str
     code: str
     message: str
+    param: str = ""
+    retry_delay: str = ""
+    is_html: bool = False
+    is_in_band: bool = False
+    is_context_overflow: bool = False
 
     @property
     def own_class(self) -> str:
@@ -47,14 +54,12 @@ class Evidence:
         return self.class_names[0] if self.class_names else ""
 
     @property
-    def is_in_band(self) -> bool:
-        """Whether it is an error inside a successful response."""
-        return self.own_class in IN_BAND or (self.status is not None and 200 <= self.status < 300)
-
-    @property
-    def is_html(self) -> bool:
-        """Whether the body is a web page: a gateway's, not the provider's."""
-        return self.text.lstrip().startswith("<")
+    def effective_status(self) -> int | None:
+        """The status that counts: inside a 200, the number in the error's code."""
+        if not self.is_in_band:
+            return self.status
+        number = int(self.code) if self.code.isascii() and self.code.isdecimal() else 0
+        return number if 400 <= number < 1000 else None
 
 
 def read_evidence(error: BaseException) -> Evidence:
@@ -72,16 +77,23 @@ def read_evidence(error: BaseException) -> Evidence:
             text = text or _body_text(one)
         # The causes of a broken connection are the HTTP library's: the codes of its parser are no HTTP statuses.
         broken_connection = broken_connection or is_transport(names)
-    parsed = _parse_json(text)
-    message = _message(parsed) or _plain_message(text) or str(error)
-    code = _code(parsed) or str(getattr(error, "code", "") or "")
+    own_class = names[0] if names else ""
+    # hotspare's own sentence about an answer says more than the answer, which holds the model's words.
+    body = ErrorBody() if own_class in EXACT and text else read_body((text or str(error))[:MAX_TEXT])
+    code = body.code or str(getattr(error, "code", "") or "")
+    message = body.message or str(error)
     return Evidence(
         class_names=tuple(names),
         status=status,
-        headers=headers,
-        text=(text or str(error))[:MAX_TEXT],
+        headers={**body.headers, **headers},
+        words=" | ".join([*body.codes, code, without_quotations(message)]),
         code=code[:MAX_CODE],
-        message=_KEYLIKE.sub(r"\1***", message)[:MAX_MESSAGE],
+        message=_KEYLIKE.sub(r"\1***", message[: 2 * MAX_MESSAGE])[:MAX_MESSAGE],
+        param=body.param,
+        retry_delay=body.retry_delay,
+        is_html=text.lstrip()[:1] == "<",
+        is_in_band=own_class in IN_BAND or (status is not None and 200 <= status < 300),
+        is_context_overflow=body.is_context_overflow,
     )
 
 
@@ -108,7 +120,7 @@ def _status(error: BaseException) -> int | None:
         return value if isinstance(value, int) else None
     for holder, name in ((error, "status"), (error, "status_code"), (response, "status_code"), (error, "code")):
         value = getattr(holder, name, None)
-        if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600:
+        if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 1000:
             return value
     return None
 
@@ -147,48 +159,3 @@ def _dump(value: object) -> str:
         return json.dumps(value, ensure_ascii=False, default=str)
     except (TypeError, ValueError, RecursionError):
         return str(value)
-
-
-def _parse_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _error_object(parsed: Any) -> Any:
-    """The error inside a body: under `error` or `Error`, first in a list (Gemini), or the body itself."""
-    if isinstance(parsed, list) and parsed:
-        parsed = parsed[0]
-    if isinstance(parsed, Mapping):
-        inner = parsed.get("error", parsed.get("Error"))
-        return inner if inner is not None else parsed
-    return None
-
-
-def _message(parsed: Any) -> str:
-    error = _error_object(parsed)
-    if isinstance(error, str):
-        return error
-    if not isinstance(error, Mapping):
-        return ""
-    found = error.get("message") or error.get("Message") or error.get("detail")
-    if found is None and "promptFeedback" in error:
-        found = f"blocked: {error['promptFeedback']}"
-    return found if isinstance(found, str) else ("" if found is None else _dump(found))
-
-
-def _code(parsed: Any) -> str:
-    error = _error_object(parsed)
-    if not isinstance(error, Mapping):
-        return ""
-    found = error.get("code") or error.get("Code") or error.get("status") or error.get("type")
-    return str(found) if isinstance(found, str | int) else ""
-
-
-def _plain_message(text: str) -> str:
-    """The message of a body that is not JSON: the title of a web page, else the text."""
-    if text.lstrip()[:1] != "<":
-        return text[:MAX_MESSAGE]
-    found = _HTML_TITLE.search(text)
-    return " ".join(found.group(1).split()) if found else ""

@@ -1,7 +1,9 @@
 """When a provider may be called again, in every form that providers use. Seconds from now; None if it names no time.
 
 In this order: `retry-after-ms`, `retry-after` (seconds or an HTTP date, RFC 9110 section 10.2.3), Gemini's `RetryInfo`,
-the reset headers of OpenAI and Groq (`6m0s`) and of Anthropic (RFC 3339), then the phrase "try again in 1.2s".
+the reset headers of OpenAI and Groq (`6m0s`), of Anthropic (RFC 3339) and of others (`x-ratelimit-reset`: seconds, or the
+epoch in seconds or milliseconds), then the phrases "try again in 1.2s" and "regain access on 2026-12-01 at 00:00 UTC".
+Dates are read against the response's own `Date`: the two clocks may differ.
 """
 
 from __future__ import annotations
@@ -11,43 +13,50 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-_NUMBER, _UNITS = r"\d+(?:\.\d+)?", "milliseconds?|ms|hours?|h|minutes?|m|seconds?|s"
-_PHRASE = re.compile(rf"(?:try again in|retry after|retry in)\s+((?:{_NUMBER}\s*(?:{_UNITS})?\s*)+)", re.I)
-_UNIT = re.compile(rf"({_NUMBER})\s*({_UNITS})?", re.I)
-_RETRY_INFO = re.compile(r'"retryDelay"\s*:\s*"([\d.]+)s"')
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
+_UNITS = r"milliseconds?|ms|days?|d|hours?|h|minutes?|mins?|m|seconds?|secs?|s"
+_NUMBER = r"\d{1,12}(?:\.\d{1,12})?"
+_PHRASE = re.compile(
+    rf"(?:(?:try again|retry|reset|resets) (?:in|after)|retry after)\s{{1,3}}((?:{_NUMBER}\s?(?:{_UNITS})?(?![a-z])\s?){{1,5}})",
+    re.I,
+)
+_DURATION = re.compile(rf"({_NUMBER})\s?({_UNITS})?(?![a-z])", re.I)
+_ACCESS_DATE = re.compile(
+    r"(?:access|again|until|resets?)\b.{0,20}\b(\d{4}-\d\d-\d\d)(?:(?: at |[T ])(\d\d:\d\d(?::\d\d)?))?", re.I
+)
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
+_LONGEST = 1e9
+"""Seconds; more than 30 years are no time to wait."""
+_EPOCH, _EPOCH_MS = 1e9, 1e11
+"""Numbers from here on are a moment, in seconds or in milliseconds of the epoch: as durations they would be decades."""
 
 
-def retry_after(headers: Mapping[str, str], text: str, now: float) -> float | None:
-    """Seconds until the provider may be called again. `now`: wall clock, epoch seconds.
+def retry_after(headers: Mapping[str, str], text: str, now: float, *, delay: str = "") -> float | None:
+    """Seconds until the provider may be called again. `now`: wall clock, epoch seconds. `delay`: Gemini's `RetryInfo`.
 
     A LiteLLM proxy passes its provider's headers on with the prefix `llm_provider-`.
     """
     headers = {name.removeprefix("llm_provider-"): value for name, value in headers.items()} | dict(headers)
-    for found in (_milliseconds(headers), _seconds_or_date(headers.get("retry-after"), now), _retry_info(text)):
+    now = _moment(headers.get("date")) or now
+    for found in (_milliseconds(headers), _seconds_or_date(headers.get("retry-after"), now), duration(delay)):
         if found is not None:
             return found
     resets = [duration(headers[name]) for name in _openai_resets(headers)]
     resets += [_date(headers.get(name), now) for name in _anthropic_resets(headers)]
+    resets += [_plain_reset(headers, now)]
     known = [reset for reset in resets if reset is not None]
     if known:
         return max(known)
     phrase = _PHRASE.search(text)
-    return duration(phrase.group(1)) if phrase else None
+    return duration(phrase.group(1)) if phrase else _access_date(text, now)
 
 
 def duration(text: str) -> float | None:
-    """`6m0s`, `12ms`, `1.5`, `2 minutes` in seconds; None for anything else."""
+    """`6m0s`, `142h40m7s`, `12ms`, `1.5`, `2 minutes` in seconds; None for anything else."""
     total, found = 0.0, False
-    for number, unit in _UNIT.findall(text):
-        try:
-            value = float(number)
-        except ValueError:
-            return None
-        found = True
-        unit = unit.lower()
+    for number, unit in _DURATION.findall(text[:80]):
+        found, unit, value = True, unit.lower(), float(number)
         total += value / 1000 if unit.startswith(("ms", "milli")) else value * _SECONDS[unit[:1]]
-    return total if found else None
+    return _valid(total) if found else None
 
 
 def seconds_to_midnight_pacific(now: float) -> float:
@@ -69,44 +78,68 @@ def seconds_to_next_month(now: float) -> float:
     return (first - here).total_seconds()
 
 
-def _milliseconds(headers: Mapping[str, str]) -> float | None:
+def _number(text: str | None) -> float | None:
     try:
-        return _valid(float(headers["retry-after-ms"]) / 1000)
-    except (KeyError, ValueError):
+        return None if text is None else float(text)
+    except ValueError:
         return None
+
+
+def _milliseconds(headers: Mapping[str, str]) -> float | None:
+    value = _number(headers.get("retry-after-ms"))
+    return None if value is None else _valid(value / 1000)
 
 
 def _seconds_or_date(value: str | None, now: float) -> float | None:
-    if value is None:
-        return None
-    try:
-        return _valid(float(value))
-    except ValueError:
+    seconds = _number(value)
+    if seconds is None:
         return _date(value, now)
+    return _valid(seconds - now) if _EPOCH <= seconds < _EPOCH_MS else _valid(seconds)
 
 
-def _date(value: str | None, now: float) -> float | None:
+def _plain_reset(headers: Mapping[str, str], now: float) -> float | None:
+    """`x-ratelimit-reset` and the `ratelimit-reset` of the IETF draft, where the limit is used up or not named."""
+    for prefix in ("x-ratelimit", "ratelimit", "x-rate-limit"):
+        value = headers.get(f"{prefix}-reset-after", headers.get(f"{prefix}-reset"))
+        if value is None or headers.get(f"{prefix}-remaining", "0").strip() not in ("0", ""):
+            continue
+        number = _number(value)
+        if number is None:
+            found = duration(value) if value[:1].isdigit() and "-" not in value else None
+            return _date(value, now) if found is None else found
+        if number >= _EPOCH_MS:
+            number /= 1000
+        return _valid(number - now) if number >= _EPOCH else _valid(number)
+    return None
+
+
+def _moment(value: str | None) -> float | None:
+    """A date in epoch seconds; None if it is none."""
     if not value:
         return None
     for parse in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             when = parse(value)
-            if when.tzinfo is None:
-                when = when.replace(tzinfo=UTC)
-            return _valid(when.timestamp() - now)
+            return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
         except (ValueError, TypeError, OverflowError, IndexError):
             continue
     return None
 
 
+def _date(value: str | None, now: float) -> float | None:
+    when = _moment(value)
+    return None if when is None else _valid(when - now)
+
+
+def _access_date(text: str, now: float) -> float | None:
+    """Anthropic: "You will regain access on 2026-12-01 at 00:00 UTC"."""
+    found = _ACCESS_DATE.search(text)
+    return _date(f"{found[1]}T{found[2] or '00:00'}", now) if found else None
+
+
 def _valid(seconds: float) -> float | None:
-    """Never negative; None for NaN, and for more than 30 years, which is no time to wait."""
-    return max(0.0, seconds) if seconds == seconds and seconds < 1e9 else None
-
-
-def _retry_info(text: str) -> float | None:
-    found = _RETRY_INFO.search(text)
-    return duration(found.group(1)) if found else None
+    """Never negative; None for NaN, and for what is too long to be a time to wait."""
+    return max(0.0, seconds) if seconds == seconds and seconds < _LONGEST else None
 
 
 def _openai_resets(headers: Mapping[str, str]) -> list[str]:

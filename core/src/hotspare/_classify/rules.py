@@ -1,7 +1,6 @@
 """Evidence -> Outcome: which kind of failure it is, whose fault, and how long to wait.
 
-`classify` tries the steps in `_STEPS` in order; the first that decides wins. Within a step, the first matching rule wins.
-Source of the rules: the providers' error references; `tests/support/refusals.py` has one row for each error they list.
+`classify` tries the steps in `_STEPS` in order; the first that decides wins.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hotspare._classify import exceptions
+from hotspare._classify import exceptions, vocabulary
 from hotspare._classify.evidence import Evidence, read_evidence
 from hotspare._classify.retry_after import retry_after, seconds_to_midnight_pacific, seconds_to_next_month
 from hotspare.outcome import Kind, Outcome, Scope
@@ -25,55 +24,28 @@ class Verdict(NamedTuple):
     before_connect: bool = False
 
 
-class TextRule(NamedTuple):
-    """An error whose text matches `pattern` is of this kind."""
+ELSEWHERE = Verdict(Kind.INVALID, Scope.TARGET)
+"""This target cannot take the request as it is; another one may. It says nothing about the target's health."""
 
-    kind: Kind
-    pattern: re.Pattern[str]
-    scope: Scope | None = None
-
-
-def _rule(kind: Kind, pattern: str, scope: Scope | None = None) -> TextRule:
-    return TextRule(kind, re.compile(pattern, re.I), scope)
-
-
-TEXT_RULES = (
-    _rule(Kind.QUOTA, r"insufficient_quota|credit_balance_exhausted|credit balance is too low|insufficient balance|billing_hard_limit|billing_error"
-          r"|enforced_spend_limit|(?:organi[sz]ation|workspace)\S* .{0,40}(?:spend|usage) limit|PerDay|requests per day|tokens per day|\((?:RPD|TPD)\)|insufficient credits"
-          r"|ServiceQuotaExceeded|exceeded your current quota, please check your plan"),
-    _rule(Kind.CONTEXT_LENGTH, r"context_length_exceeded|maximum context length|prompt is too long|exceed context limit|input token count .{0,40}exceeds"
-          r"|input is too long|context window"),
-    # OpenAI, Groq: larger than this target's own tokens per minute, so another target may take it.
-    _rule(Kind.CONTEXT_LENGTH, r"Request too large for (?:model|.{0,80}tokens per min)", Scope.TARGET),
-    _rule(Kind.CONTENT_FILTER, r"content_policy_violation|content_filter|ResponsibleAIPolicyViolation|\"blockReason\"|\"stop_reason\":\s*\"refusal\""
-          r"|\"finishReason\":\s*\"(?:SAFETY|RECITATION|PROHIBITED_CONTENT|BLOCKLIST|SPII|IMAGE_SAFETY)\"|ContentPolicyViolation|moderation"),
-    # Where the request comes from is at fault, not the key.
-    _rule(Kind.AUTH, r"user location is not supported|unsupported_country|region, or territory not supported", Scope.REGION),
-    _rule(Kind.AUTH, r"invalid_api_key|invalid x-api-key|API_KEY_INVALID|API key not valid|authentication_error|permission_error|Incorrect API key|AccessDenied"
-          r"|UnrecognizedClient|PERMISSION_DENIED"),
-    _rule(Kind.NOT_FOUND, r"model_not_found|DeploymentNotFound|not_found_error|ResourceNotFound|on-demand throughput isn.t supported|no longer available"
-          r"|model .{0,80}(?:not found|does not exist)|is not found for API version"),
-    # The last alternative is LiteLLM's, for an answer that it cannot read; its own class for that is a bad request.
-    _rule(Kind.SERVER, r"overloaded|slow_down|capacity exceeded|\"3505\"|high demand|temporarily unable|tool_use_failed|Loading model|server_error"
-          r"|ModelNotReady|ModelTimeout|InternalServerException|ServiceUnavailable|modelStreamError|insufficient_system_resource"
-          r"|Error converting to valid response block"),
-    _rule(Kind.RATE_LIMITED, r"rate_limit|rate limit|rate_limited|RESOURCE_EXHAUSTED|ThrottlingException|too many requests|RateLimitReached"),
-)  # fmt: skip
-"""First match wins. Text comes before status: relays and some providers put everything into 400, 429 or 200."""
-
-STATUS_KINDS = {
-    401: Kind.AUTH,
-    402: Kind.QUOTA,
-    403: Kind.AUTH,
-    404: Kind.NOT_FOUND,
-    408: Kind.TIMEOUT,
-    429: Kind.RATE_LIMITED,
-    498: Kind.SERVER,  # Groq: "Flex tier capacity exceeded"
+STATUS_VERDICTS = {
+    400: Verdict(Kind.INVALID),
+    401: Verdict(Kind.AUTH),
+    402: Verdict(Kind.QUOTA),
+    403: Verdict(Kind.SERVER, Scope.TARGET),  # only words about the key or the account make it AUTH
+    404: Verdict(Kind.NOT_FOUND),
+    408: Verdict(Kind.TIMEOUT),
+    413: Verdict(Kind.INVALID),
+    414: ELSEWHERE,
+    415: ELSEWHERE,
+    422: Verdict(Kind.INVALID),
+    429: Verdict(Kind.RATE_LIMITED),
+    431: ELSEWHERE,
 }
-"""Kind by status where the text says nothing. Other 4xx are INVALID, 5xx and above SERVER."""
+"""By status, where the words say nothing. Every other one is trouble of the provider or of a box in the middle: SERVER."""
 
-_STATUS_WINS = {401: Kind.AUTH, 402: Kind.QUOTA, 404: Kind.NOT_FOUND}
-"""Statuses that are more reliable than the text: a 401 is about the key, a 404 about the model."""
+_DAILY = re.compile(r"PerDay|per day|\((?:RPD|TPD)\)", re.I)
+_LIMIT_REACHED = re.compile(r"exceed|reached|too many|throttl|hit|again|retry|_", re.I)
+_PER_MINUTE = re.compile(r"PerMinute|per minute|per_minute", re.I)
 
 
 def classify(error: BaseException, *, now: float | None = None) -> Outcome:
@@ -96,6 +68,7 @@ def classify(error: BaseException, *, now: float | None = None) -> Outcome:
         scope=verdict.scope,
         before_connect=verdict.before_connect,
         should_retry={"true": True, "false": False}.get(evidence.headers.get("x-should-retry", "")),
+        param=evidence.param or None,
     )
 
 
@@ -111,33 +84,63 @@ def _broken_connection(evidence: Evidence) -> Verdict | None:
     return Verdict(Kind.TRANSPORT, None, exceptions.is_before_connect(evidence.class_names))
 
 
-def _server_status(evidence: Evidence) -> Verdict | None:
-    """5xx, whatever the text says; but Bedrock reports a used-up quota with one."""
-    if evidence.is_in_band or (evidence.status or 0) < 500 or "Quota" in evidence.text:
+def _certain_status(evidence: Evidence) -> Verdict | None:
+    """A 401 is about the key and a 402 about the account, whatever the words are."""
+    status = evidence.effective_status
+    return STATUS_VERDICTS[status] if status in (401, 402) else None
+
+
+def _web_page(evidence: Evidence) -> Verdict | None:
+    """A page is a gateway's or a firewall's, not the provider's. A 404 may be a route that is not there yet."""
+    if not (evidence.is_html and _has_response(evidence)):
         return None
-    return Verdict(Kind.SERVER)
+    status = evidence.effective_status
+    if status == 413:
+        return ELSEWHERE
+    if status in (404, 429):
+        return STATUS_VERDICTS[status]
+    return Verdict(Kind.SERVER, Scope.TARGET if status == 403 else None)
 
 
-def _text_of_response(evidence: Evidence) -> Verdict | None:
-    if not _has_response(evidence) or evidence.is_html:
-        return None
-    verdict = _by_text(evidence)
-    return verdict and verdict._replace(kind=_reconcile(verdict.kind, evidence))
-
-
-def _by_status(evidence: Evidence) -> Verdict | None:
-    """The status, else a number in the error's `code` (an error inside a 200)."""
+def _context_length(evidence: Evidence) -> Verdict | None:
+    """Too long, whatever the status: some engines answer 500, or inside a 200."""
     if not _has_response(evidence):
         return None
-    for number in (evidence.status or 0, int(evidence.code) if evidence.code.isdecimal() else 0):
-        if 400 <= number < 1000:
-            return Verdict(Kind.SERVER if number >= 500 else STATUS_KINDS.get(number, Kind.INVALID))
+    for rule in (vocabulary.LARGER_THAN_LIMIT, vocabulary.LONG_CONTEXT_LIMIT):
+        if rule.pattern.search(evidence.words):
+            return Verdict(rule.kind, rule.scope)
+    status = evidence.effective_status
+    if status in (404, 429):  # a limit of tokens per minute, or of a model that is not there
+        return None
+    counted = status in (None, 400, 413, 422, 500) and vocabulary.TOKENS_COUNTED.match(evidence.words)
+    if evidence.is_context_overflow or counted or vocabulary.CONTEXT_LENGTH.pattern.search(evidence.words):
+        return Verdict(Kind.CONTEXT_LENGTH)
     return None
 
 
-def _unexplained_response(evidence: Evidence) -> Verdict | None:
-    """An error inside a 200, or a redirect, that says nothing."""
-    return Verdict(Kind.SERVER) if evidence.is_in_band or (evidence.status or 0) >= 300 else None
+def _server_status(evidence: Evidence) -> Verdict | None:
+    """5xx, whatever the words are; but relays and Bedrock report a used-up quota or a content filter with one, as a code."""
+    if (evidence.effective_status or 0) < 500:
+        return None
+    verdict = _by_words(evidence, evidence.words.rpartition(" | ")[0])
+    return verdict if verdict and verdict.kind in (Kind.QUOTA, Kind.CONTENT_FILTER) else Verdict(Kind.SERVER)
+
+
+def _words_of_response(evidence: Evidence) -> Verdict | None:
+    if not _has_response(evidence):
+        return None
+    verdict = _by_words(evidence, evidence.words)
+    return verdict and _reconcile(verdict, evidence)
+
+
+def _by_status(evidence: Evidence) -> Verdict | None:
+    status = evidence.effective_status
+    return None if status is None else STATUS_VERDICTS.get(status, Verdict(Kind.SERVER))
+
+
+def _unexplained_in_band(evidence: Evidence) -> Verdict | None:
+    """An error inside a 200 that says nothing."""
+    return Verdict(Kind.SERVER) if evidence.is_in_band else None
 
 
 def _by_class(evidence: Evidence) -> Verdict | None:
@@ -147,9 +150,10 @@ def _by_class(evidence: Evidence) -> Verdict | None:
     return Verdict(kind, None, kind is Kind.TRANSPORT and exceptions.is_before_connect(evidence.class_names))
 
 
-def _by_text(evidence: Evidence) -> Verdict | None:
-    rule = next((rule for rule in TEXT_RULES if rule.pattern.search(evidence.text)), None)
-    return None if rule is None else Verdict(rule.kind, rule.scope)
+def _words_alone(evidence: Evidence) -> Verdict | None:
+    if vocabulary.CONTEXT_LENGTH.pattern.search(evidence.words):
+        return Verdict(Kind.CONTEXT_LENGTH)
+    return _by_words(evidence, evidence.words)
 
 
 def _unknown(evidence: Evidence) -> Verdict | None:
@@ -159,42 +163,51 @@ def _unknown(evidence: Evidence) -> Verdict | None:
 _STEPS: tuple[Callable[[Evidence], Verdict | None], ...] = (
     _by_own_class,
     _broken_connection,
+    _certain_status,
+    _web_page,
+    _context_length,
     _server_status,
-    _text_of_response,
+    _words_of_response,
     _by_status,
-    _unexplained_response,
+    _unexplained_in_band,
     _by_class,
-    _by_text,
+    _words_alone,
     _unknown,
 )
+
+
+def _by_words(evidence: Evidence, words: str) -> Verdict | None:
+    rule = next((rule for rule in vocabulary.RULES if rule.pattern.search(words)), None)
+    return None if rule is None else Verdict(rule.kind, rule.scope)
 
 
 def _has_response(evidence: Evidence) -> bool:
     return evidence.status is not None or evidence.is_in_band
 
 
-def _reconcile(kind: Kind, evidence: Evidence) -> Kind:
-    """Which kind it is where text and status disagree."""
-    status, text = evidence.status, evidence.text
-    if status in _STATUS_WINS:
-        return _STATUS_WINS[status]
-    if kind is Kind.CONTENT_FILTER and status == 429:
-        return Kind.RATE_LIMITED
+def _reconcile(verdict: Verdict, evidence: Evidence) -> Verdict:
+    """What holds where words and status disagree."""
+    status, words, kind = evidence.effective_status, evidence.words, verdict.kind
+    if status == 404:  # the model, unless the provider says that only this request finds no endpoint
+        return verdict if verdict.scope in (Scope.REQUEST, Scope.TARGET) else STATUS_VERDICTS[404]
+    if status == 429 and kind in (Kind.NOT_FOUND, Kind.CONTENT_FILTER, Kind.INVALID):
+        return STATUS_VERDICTS[429]
+    if kind is Kind.RATE_LIMITED and status in (400, 422) and not _LIMIT_REACHED.search(words):
+        return STATUS_VERDICTS[status]
+    if kind is Kind.NOT_FOUND and status in (400, 422) and not re.search("model|deployment", words, re.I):
+        return ELSEWHERE  # a field or a feature that is not there
     # Gemini says "exceeded your current quota" of limits per minute too, and names the limit in the details.
-    per_minute = "exceeded your current quota" in text and "PerMinute" in text and "PerDay" not in text
-    if kind is Kind.QUOTA and per_minute:
-        return Kind.RATE_LIMITED
-    if kind in (Kind.RATE_LIMITED, Kind.NOT_FOUND) and status in (400, 422) and "model" not in text.lower():
-        return Kind.INVALID
-    return kind
+    if kind is Kind.QUOTA and _PER_MINUTE.search(words) and not _DAILY.search(words):
+        return Verdict(Kind.RATE_LIMITED)
+    return verdict
 
 
 def _retry_after(kind: Kind, evidence: Evidence, now: float) -> float | None:
     """Seconds to wait: to the reset of a quota whose period is known, else as the provider asks."""
-    if kind is Kind.QUOTA and "PerDay" in evidence.text:
+    if kind is Kind.QUOTA and "PerDay" in evidence.words:
         return seconds_to_midnight_pacific(now)
-    if kind is Kind.QUOTA and "enforced_spend_limit" in evidence.text:
+    if kind is Kind.QUOTA and "enforced_spend_limit" in evidence.words:
         return seconds_to_next_month(now)
     if kind in (Kind.RATE_LIMITED, Kind.SERVER, Kind.QUOTA):
-        return retry_after(evidence.headers, evidence.text, now)
+        return retry_after(evidence.headers, evidence.message, now, delay=evidence.retry_delay)
     return None

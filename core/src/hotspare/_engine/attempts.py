@@ -13,9 +13,9 @@ from hotspare._engine.call import Attempt, Call
 from hotspare._engine.waiters import WaitQueue
 from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
-from hotspare._routing.capabilities import unsupported_fields, without_fields
+from hotspare._routing.capabilities import named_features, unsupported_fields, without_fields
 from hotspare.messages import ChatRequest
-from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome
+from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
 from hotspare.policy import Policy
 
 
@@ -82,18 +82,42 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     attempt.lost = outcome.kind is Kind.CANCELLED or outcome is attempt.outcome  # overdue, and never answered
     if outcome.ok:
         (state.completion if attempt.unary else state.first_token).add(seconds)
-        for other, result in call.results.items():
-            if result.outcome is not None and result.outcome.kind is Kind.INVALID:
-                tracker.record_contradicted_invalid(other, result.outcome, call.started, now)
+        _learn_from_success(call, state, shared, now)
     if outcome.kind is not Kind.CANCELLED:
         shared.client_throttle.record(now, accepted=outcome.ok)
         attempt.end(outcome, now)
         call.last = attempt
         attempt.superseded = outcome.kind is Kind.INVALID and _learn_capability(call, attempt, outcome)
+        if not attempt.superseded:
+            _learn_refusal(call, state, outcome, shared.policy, now)
     if outcome.ok:
         shared.queue.record_success(now)
     else:
         shared.queue.record_failure()
+
+
+def _learn_from_success(call: Call, state: TargetState, shared: SharedState, now: float) -> None:
+    """A target that called the same request invalid cannot serve one of its features; a plain request shows an outage."""
+    if state.invalid_streaks or state.refused:
+        state.record_accepted(call.features)
+    for other, result in call.results.items():
+        outcome = result.outcome
+        if outcome is None or outcome.kind is not Kind.INVALID or outcome.fault_scope is not Scope.REQUEST:
+            continue
+        if call.features - {"stream"}:
+            other.refused[call.features] = now + shared.policy.refusal_memory
+        else:
+            shared.tracker.record_contradicted_invalid(other, outcome, call.started, now)
+
+
+def _learn_refusal(call: Call, state: TargetState, outcome: Outcome, policy: Policy, now: float) -> None:
+    """Which features of the request the target cannot serve, where it names them; else count its INVALID outcomes."""
+    if outcome.kind is Kind.INVALID and outcome.fault_scope is Scope.REQUEST:
+        state.invalid_streaks[call.features] = state.invalid_streaks.get(call.features, 0) + 1
+    elif (outcome.kind, outcome.fault_scope) in ((Kind.INVALID, Scope.TARGET), (Kind.NOT_FOUND, Scope.REQUEST)):
+        named = named_features(call.features, outcome)
+        if named:
+            state.refused[named] = now + policy.refusal_memory
 
 
 def _learn_capability(call: Call, attempt: Attempt, outcome: Outcome) -> bool:

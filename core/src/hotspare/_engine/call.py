@@ -10,6 +10,7 @@ from typing import Literal
 from hotspare._health.breaker import Permit
 from hotspare._health.target_state import TargetState
 from hotspare._routing.candidates import Tiers
+from hotspare._routing.capabilities import features_of
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
 from hotspare.target import Domain, Target
@@ -99,11 +100,19 @@ class Call:
     emitted: str | None = None
     hedged: bool = False
     time_budget: float = field(init=False)
+    _features: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         self.time_budget = self.deadline - self.started
         if self.streaming and self.total_deadline is not None:
             self.deadline = min(self.deadline, self.total_deadline)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What its request uses beyond plain text; found out only when an outcome makes it matter."""
+        if self._features is None:
+            self._features = features_of(self.request, streaming=self.streaming)
+        return self._features
 
     @property
     def attempts_left(self) -> int:

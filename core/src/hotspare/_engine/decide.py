@@ -30,7 +30,7 @@ from hotspare._health.target_state import TargetState
 from hotspare._routing.candidates import RETRYABLE, TRANSIENT, retries_at_once, window_allows
 from hotspare._routing.explain import Choice, SkipReason
 from hotspare._routing.strategies import ordered
-from hotspare.outcome import AttemptReason, Kind, Outcome
+from hotspare.outcome import AttemptReason, Kind, Outcome, Scope
 
 MIN_WAIT = 0.001
 """Seconds of the shortest wait in the queue: a time that has just come must not make a call spin."""
@@ -87,16 +87,16 @@ class _Decision:
         return None if result is None or result.outcome is None else (result.outcome.kind, result.ended)
 
     def earliest(self) -> tuple[TargetState | None, float]:
-        """The target that this call may try first, and when."""
-        best, when = None, inf
+        """The target that this call may try first, and when; one that rejects the key or the model only if there is no other."""
+        best, when = None, (True, inf)
         for state in self.candidates:
             failure = self.failure_of(state)
             hopeful = failure is None or (failure[0] in TRANSIENT and not self.call.is_running_at(state))
             if hopeful and window_allows(state, self.outcomes):
-                at = self.shared.tracker.retry_at(state, failure, self.now)
-                if at < when:
+                at = state.rejection is not None, self.shared.tracker.retry_at(state, failure, self.now)
+                if at < when and at[1] < inf:
                     best, when = state, at
-        return best, when
+        return best, when[1]
 
     def start(self, state: TargetState, reason: AttemptReason) -> Attempt:
         """A new attempt. It is bounded more tightly while another target can still be tried after it."""
@@ -141,6 +141,8 @@ def _decision(call: Call, shared: SharedState, now: float) -> _Decision:
     for state in candidates:
         if state.breaker.in_flight and not wants_unary(call, state, shared.policy):
             shared.tracker.open_if_stalled(state, now)
+    if any(state.refused for state in candidates):
+        candidates.sort(key=lambda state: state.refuses(call.features, now))
     results = call.results if call.attempts else {}
     outcomes = {state: result.outcome for state, result in results.items() if result.outcome is not None}
     return _Decision(call, shared, now, candidates, results, outcomes)
@@ -148,7 +150,7 @@ def _decision(call: Call, shared: SharedState, now: float) -> _Decision:
 
 def _stop_reason(call: Call, shared: SharedState, now: float) -> str:
     """Rule 2: why the call ends here, or ""."""
-    if call.last is not None and not _may_continue(call.last, shared):
+    if call.last is not None and not _may_continue(call, call.last, shared):
         return "no other target is tried after this outcome"
     if call.attempts_left <= 0:
         return f"all {call.max_attempts} attempts are used"
@@ -157,14 +159,17 @@ def _stop_reason(call: Call, shared: SharedState, now: float) -> str:
     return "the policy's stop condition holds" if backoff.stopped(call, shared.policy, now) else ""
 
 
-def _may_continue(last: Attempt, shared: SharedState) -> bool:
+def _may_continue(call: Call, last: Attempt, shared: SharedState) -> bool:
     """Whether the latest outcome leaves anything to be tried elsewhere."""
     assert last.outcome is not None
     kind = last.outcome.kind
     if kind in shared.policy.failover_on:
         return True
     if kind is Kind.INVALID:
-        return last.superseded or last.state.invalid_streak >= shared.policy.doubt_invalid_after
+        streak = last.state.invalid_streaks.get(call.features, 0)
+        return (
+            last.superseded or last.outcome.fault_scope is Scope.TARGET or streak >= shared.policy.doubt_invalid_after
+        )
     return kind is not Kind.CONTENT_FILTER
 
 
@@ -236,7 +241,7 @@ def _enqueue(decision: _Decision) -> Wait | None:
     if shared.policy.when_all_down != "wait" or len(shared.queue) >= shared.policy.max_waiters:
         return None
     state, available = decision.earliest()
-    if state is None:
+    if state is None or state.rejection is not None:  # a key or a model does not come back while a call waits
         return None
     latest = call.deadline - min_useful_time(call, state, shared.policy)
     if available > latest or now >= latest:
@@ -250,19 +255,19 @@ def _enqueue(decision: _Decision) -> Wait | None:
 def _last_resort(decision: _Decision) -> Attempt | GiveUp:
     """Rule 8: one attempt although no target is available, unless the client throttle rejects it."""
     call, shared, now = decision.call, decision.shared, decision.now
-    state, available = decision.earliest()
-    if state is None:
-        return give_up(call, shared, "no target is left to try", now)
     untried = [
         state
         for state in decision.candidates
         if state not in decision.results
         and window_allows(state, decision.outcomes)
-        and not (state.key_rejected or state.breaker.disabled)
+        and not (state.rejection is Kind.AUTH or state.breaker.disabled)
     ]
     if call.allow_last_resort and untried and shared.rng.random() >= shared.client_throttle.rejection_probability(now):
         state = min(untried, key=lambda one: shared.tracker.available_at(one, now))
         return decision.start(state, AttemptReason.LAST_RESORT)
+    earliest, available = decision.earliest()
+    if earliest is None:
+        return give_up(call, shared, "no target is left to try", now)
     return give_up(call, shared, "no target is available", now, max(0.0, available - now))
 
 

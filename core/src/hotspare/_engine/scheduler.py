@@ -131,6 +131,24 @@ class Scheduler:
             to_wake, queue.to_wake = queue.to_wake, []
         return pending, to_wake
 
+    # --- an operator's word -------------------------------------------------------------------------------------
+
+    def disable(self, name: str, reason: str) -> None:
+        """Admit no attempt at this target. Raises KeyError for an unknown name."""
+        with self._lock:
+            self._state_of(name).breaker.disabled = reason
+
+    def enable(self, name: str) -> None:
+        """Admit attempts again, as its health allows. Raises KeyError for an unknown name."""
+        with self._lock:
+            self._state_of(name).breaker.disabled = ""
+
+    def _state_of(self, name: str) -> TargetState:
+        for state in self._shared.tracker.states:
+            if state.name == name:
+                return state
+        raise KeyError(name)
+
     # --- what can be read ----------------------------------------------------------------------------------------
 
     def is_available(self, state: TargetState, now: float) -> bool:

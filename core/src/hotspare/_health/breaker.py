@@ -2,7 +2,8 @@
 
 Pure: it is passed the time, does no I/O and takes no lock (the scheduler holds it).
 
-*Rate-limited* (a 429 named a time) and *disabled* (the model does not exist) stand beside the state: they are no failures.
+*Rate-limited* (a 429, or another answer that named a time) stands beside the state: it is no failure by itself. *Disabled* is an operator's
+word, above every state.
 The result of an attempt that began before the breaker opened is stale and changes nothing: each opening starts a new epoch.
 """
 
@@ -191,9 +192,6 @@ class CircuitBreaker:
         self.open_until = max(self.open_until, now + duration)
         self.epoch += 1
         self._release_probe()
-        self._window.clear()
-        self._window_failures = 0
-        self._clear_consecutive_failures()
 
     def recover(self, now: float, *, slow_start: bool = True) -> None:
         """Let traffic back: gradually, or (a domain) at once."""
@@ -201,19 +199,33 @@ class CircuitBreaker:
         self.recovering_since, self.reason = now, ""
         self.open_until = -inf
         self._release_probe()
+        self._window.clear()  # kept until now, to be seen: what was before the break says nothing about what follows
+        self._window_failures = 0
+        self._clear_consecutive_failures()
 
     def probe_from(self, now: float) -> None:
         """Allow a probe from `now` on: what it shares with others was found to work."""
         self.open_until = min(self.open_until, now)
 
     def rate_limit(self, now: float, rng: random.Random, retry_after: float | None) -> None:
-        """Stay away for `retry_after` seconds; without one, with exponential backoff and equal jitter."""
+        """Stay away for `retry_after` seconds; without one, or if it is 0, with exponential backoff and equal jitter.
+
+        Where the attempt before was rate-limited too, at least for that backoff: what the provider named was too short.
+        """
         config = self.config
-        if retry_after is None:
-            longest = min(config.rate_limit_backoff * 2.0 ** min(self.rate_limits, 30), config.max_rate_limit_backoff)
-            retry_after = longest * (0.5 + rng.random() / 2)
+        longest = min(config.rate_limit_backoff * 2.0 ** min(self.rate_limits, 30), config.max_rate_limit_backoff)
+        if not retry_after or self.rate_limits:
+            retry_after = max(retry_after or 0.0, longest * (0.5 + rng.random() / 2))
         self.rate_limits += 1
-        self.rate_limited_until = max(self.rate_limited_until, now + min(retry_after, config.max_retry_after))
+        self.stay_away(now, retry_after)
+
+    def stay_away(self, now: float, seconds: float) -> None:
+        """Admit nothing for this many seconds: the provider named the time."""
+        self.rate_limited_until = max(self.rate_limited_until, now + min(seconds, self.config.max_retry_after))
+
+    def record_rejection(self, now: float) -> None:
+        """An answer about the key, the account or the model: seen as a failed attempt until the breaker recovers."""
+        self._record(now, failed=True)
 
     def _release_probe(self) -> None:
         self._probe, self._probe_lease_until = None, -inf

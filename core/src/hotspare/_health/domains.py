@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
+from urllib.parse import urlsplit
 
 from hotspare._health.breaker import State
 from hotspare._health.target_state import TargetState
@@ -37,7 +38,7 @@ def is_down(domain: Domain, states: Iterable[TargetState], now: float, recent: f
     if domain.level == "account":
         return False
     used = [state for state in states if state.breaker.last_used > now - recent]
-    down = [state for state in used if state.breaker.state is State.OPEN]
+    down = [state for state in used if state.breaker.state is State.OPEN and state.rejection is None]
     if len(down) < 2 or len(down) < 0.5 * len(used):
         return False
     return domain.level == "region" or len({state.domains[0] for state in down}) >= 2
@@ -53,9 +54,10 @@ def _provider(target: Target) -> str:
 
 
 def _account(target: Target) -> str:
-    """One account per key. A short digest tells keys apart without revealing them."""
-    key = target.api_key
+    """One account per key and host: servers of one's own often share a dummy key, or have none. A short digest tells keys
+    apart without revealing them."""
+    key, host = target.api_key, urlsplit(target.base_url or "").netloc.rpartition("@")[2]
     if key is None:
-        return "default"
+        return host or "default"
     value = key if isinstance(key, str) else key.get_secret_value()
-    return f"key-{sha256(value.encode()).hexdigest()[:8]}"
+    return f"key-{sha256(value.encode()).hexdigest()[:8]}" + (f"@{host}" if host else "")

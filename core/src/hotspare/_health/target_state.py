@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.percentiles import Percentiles
+from hotspare.outcome import Kind
 from hotspare.target import Domain, Target
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ class TargetState:
 
     `position`: its place in the pool. `first_token`, `completion`: seconds to a stream's first token and to a whole answer.
     `gaps`: the longest silence of each of its streams, seconds. `throughput`: bytes a second of its streams.
-    `invalid_streak`: INVALID outcomes in a row. `key_rejected`: its last answer was about the key.
+    `invalid_streaks`: INVALID outcomes in a row, by the features of the request. `refused`: sets of features that it could
+    not serve, and until when that is remembered. `rejection`: AUTH or NOT_FOUND, if its last answer was about the key or the
+    model: that does not pass by itself while a call waits. `not_founds`: NOT_FOUND outcomes since its last success.
     `prefill`, `streaming`: False once it has refused to continue an assistant message, or to stream.
     """
 
@@ -32,13 +35,25 @@ class TargetState:
     completion: Percentiles = field(default_factory=Percentiles)
     gaps: Percentiles = field(default_factory=Percentiles)
     throughput: Percentiles = field(default_factory=Percentiles)
-    invalid_streak: int = 0
-    key_rejected: bool = False
+    invalid_streaks: dict[frozenset[str], int] = field(default_factory=dict[frozenset[str], int])
+    refused: dict[frozenset[str], float] = field(default_factory=dict[frozenset[str], float])
+    rejection: Kind | None = None
+    not_founds: int = 0
     prefill: bool = field(init=False)
     streaming: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.prefill, self.streaming = self.backend.prefill, self.backend.streaming
+
+    def refuses(self, features: frozenset[str], now: float) -> bool:
+        """Whether it is known not to serve requests with these features."""
+        return any(until > now and refused <= features for refused, until in self.refused.items())
+
+    def record_accepted(self, features: frozenset[str]) -> None:
+        """It has answered a request with these features: that says nothing about requests that use others."""
+        for known in (self.invalid_streaks, self.refused):
+            for one in [one for one in known if one <= features]:
+                del known[one]
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from hotspare import events
 from hotspare._health.breaker import CircuitBreaker, Permit, State
 from hotspare._health.domains import is_down
 from hotspare._health.target_state import TargetState
-from hotspare.outcome import HealthEffect, Kind, Outcome
+from hotspare.outcome import HealthEffect, Kind, Outcome, Scope
 from hotspare.policy import Policy
 from hotspare.target import Domain
 
@@ -75,7 +75,7 @@ class HealthTracker:
             if breaker.available_at(now) > now:
                 return f"{domain.level} {domain} is open ({breaker.reason or 'failing'})"
         if state.breaker.rate_limited_until > now:
-            return "rate limited"
+            return "rate limited" if state.breaker.rate_limits else "the provider named a time (Retry-After)"
         return f"circuit breaker open ({state.breaker.reason or 'failing'})"
 
     # --- permits and time ----------------------------------------------------------------------------------------
@@ -125,19 +125,15 @@ class HealthTracker:
             self._record_success(state, permit, now)
         elif outcome.health_effect is HealthEffect.FAILURE:
             self.record_failure(state, permit, outcome, now)
+        elif outcome.fault_scope is Scope.REQUEST:
+            return  # one request is at fault, also where a 404 or a 429 says so
         elif kind is Kind.RATE_LIMITED:
             state.breaker.rate_limit(now, self._rng, outcome.retry_after)
-        elif kind in (Kind.QUOTA, Kind.AUTH):
-            self._block_account(state, outcome, now)
-        elif kind is Kind.NOT_FOUND:
-            state.breaker.disabled = outcome.message or "the model was not found"
-            self.pending_events.append(events.NeedsAttention(state.name, kind, outcome.message))
-        elif kind is Kind.INVALID:
-            state.invalid_streak += 1
+        elif kind in (Kind.QUOTA, Kind.AUTH, Kind.NOT_FOUND):
+            self._reject(state, outcome, now)
 
     def _record_success(self, state: TargetState, permit: Permit, now: float) -> None:
-        state.invalid_streak = 0
-        state.key_rejected = False
+        state.rejection, state.not_founds = None, 0
         if permit.epoch != state.breaker.epoch:
             return
         before = self._current_states(state)
@@ -150,12 +146,14 @@ class HealthTracker:
                 # One probe serves the domain: its other targets may be probed now, one attempt each.
                 breaker.recover(now, slow_start=False)
                 for other in self._members[domain]:
-                    if other.breaker.state is State.OPEN and not other.key_rejected:
+                    if other.breaker.state is State.OPEN and other.rejection is None:
                         other.breaker.probe_from(now)
         self._emit_transitions(state, before, now)
 
     def record_failure(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
         """A failure counts against the target, and without a connection against its region too."""
+        if outcome.retry_after:
+            state.breaker.stay_away(now, outcome.retry_after)
         if permit.epoch != state.breaker.epoch:
             return
         if state.breaker.record_failure(permit.started, now):
@@ -176,12 +174,18 @@ class HealthTracker:
         if state.breaker.record_failure(started, now):
             self._open(state, now, outcome)
 
-    def _block_account(self, state: TargetState, outcome: Outcome, now: float) -> None:
-        """A rejected key or a used-up quota: the target opens, and everything on the same account with it."""
-        reset = outcome.retry_after if outcome.kind is Kind.QUOTA else None
-        at_least = reset or self._policy.breaker.auth_break_duration
+    def _reject(self, state: TargetState, outcome: Outcome, now: float) -> None:
+        """A rejected key, a used-up quota or an unknown model: the target opens, and with the first two everything on the
+        same account. A model may be deployed again: the break after NOT_FOUND starts short and doubles."""
+        config, reset = self._policy.breaker, outcome.retry_after if outcome.kind is Kind.QUOTA else None
+        at_least = reset or config.auth_break_duration
+        if outcome.kind is Kind.NOT_FOUND:
+            longest = config.not_found_break_duration * 2.0 ** min(state.not_founds, 30)
+            at_least = min(longest, config.max_not_found_break_duration)
+            state.not_founds += 1
         before = self._current_states(state)
-        state.key_rejected = outcome.kind is Kind.AUTH
+        state.rejection = None if outcome.kind is Kind.QUOTA else outcome.kind
+        state.breaker.record_rejection(now)
         state.breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
         state.breaker.open(now, self._rng, at_least=at_least)
         self._emit_transitions(state, before, now)

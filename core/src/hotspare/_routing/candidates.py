@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from hotspare._health.target_state import TargetState
 from hotspare.errors import RequestError
-from hotspare.outcome import Kind, Outcome
+from hotspare.outcome import Kind, Outcome, Scope
 from hotspare.policy import Policy
 
 Tiers = tuple[tuple[TargetState, ...], ...]
@@ -48,6 +48,8 @@ def retries_at_once(outcome: Outcome, seconds: float, state: TargetState, policy
     if policy.retry_same_target == "always":
         return outcome.kind in RETRYABLE
     if policy.retry_same_target == "never" or outcome.should_retry is False or outcome.retry_after is not None:
+        return False
+    if outcome.fault_scope is Scope.TARGET:  # a firewall in front of it: the same request is rejected again
         return False
     retryable = outcome.kind is Kind.SERVER or (outcome.kind is Kind.TRANSPORT and not outcome.before_connect)
     return retryable and seconds < policy.fast_failure and state.breaker.mostly_successful()

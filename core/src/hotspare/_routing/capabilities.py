@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,6 +11,7 @@ from hotspare.messages import ChatRequest
 
 if TYPE_CHECKING:
     from hotspare.backend import Backend
+    from hotspare.outcome import Outcome
     from hotspare.target import Target
 
 _EMPTY = ChatRequest(messages=())
@@ -27,6 +29,46 @@ def without_fields(request: ChatRequest, names: Iterable[str]) -> ChatRequest:
     if "messages" in names:
         values["messages"] = [{**message, "content": _texts(message.get("content"))} for message in request.messages]
     return dataclasses.replace(request, **values) if values else request
+
+
+_FEATURE_WORDS: Mapping[str, re.Pattern[str]] = {
+    name: re.compile(words, re.I)
+    for name, words in {
+        "tools": r"\btools?\b|function|tool_",
+        "tool_choice": r"tool_choice|tool choice",
+        "parallel_tool_calls": r"parallel",
+        "response_format": r"response_format|json_schema|json[ _](?:mode|object|schema|output)|structured[ _]output",
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_k": "top_k",
+        "max_tokens": r"max_(?:completion_|output_)?tokens",
+        "stop": r"\bstop\b|stop_sequences",
+        "seed": r"\bseed\b",
+        "frequency_penalty": "frequency_penalty|frequency penalty",
+        "presence_penalty": "presence_penalty|presence penalty",
+        "reasoning_effort": "reasoning|thinking",
+        "user": r"\buser\b",
+        "images": r"\bimages?\b|image_url|vision|multi-?modal",
+        "audio": r"audio",
+        "files": r"\bfiles?\b|document|pdf",
+        "stream": r"\bstream",
+    }.items()
+}
+_PART_FEATURES = {"image_url": "images", "input_audio": "audio", "file": "files"}
+
+
+def features_of(request: ChatRequest, *, streaming: bool) -> frozenset[str]:
+    """What a request uses beyond plain text in and out."""
+    found = {name for name in _FEATURE_WORDS if getattr(request, name, None) not in (None, (), "")}
+    parts = [part.get("type") for message in request.messages for part in _parts(message.get("content"))]
+    found.update(_PART_FEATURES[kind] for kind in parts if kind in _PART_FEATURES)
+    return frozenset(found | {"stream"} if streaming else found)
+
+
+def named_features(features: frozenset[str], outcome: Outcome) -> frozenset[str]:
+    """Those of a request's features that a refusal names."""
+    words = f"{outcome.param or ''} {outcome.message}"
+    return frozenset(name for name in features if _FEATURE_WORDS[name].search(words))
 
 
 def _missing(request: ChatRequest, target: Target) -> list[str]:

@@ -10,7 +10,7 @@ class SkipReason(StrEnum):
     """Why a target would not be tried now."""
 
     UNSUPPORTED = "unsupported"  # it cannot be sent the request
-    DISABLED = "disabled"  # its model does not exist
+    DISABLED = "disabled"  # by hand
     UNAVAILABLE = "unavailable"  # its circuit breaker or a domain's is open, or a rate limit holds
 
 

@@ -1,0 +1,193 @@
+# What is narrowed from Any stays partly unknown to pyright: bodies may have any shape.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+"""The body of an error: its message and its codes, in whatever shape a provider, a framework or a proxy wrote it.
+
+Only the fields of the error itself are read. A body also repeats the request (`input`, `flagged_input`) or holds half an
+answer (`failed_generation`), whose words say nothing about the failure. All of it is linear in the size of the body.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_WORDS = 4000
+"""Characters of a message that the rules look at: its beginning and its end. Longer ones repeat the request."""
+_MAX_DEPTH = 6
+_HTML_HEAD = 4096
+
+_MESSAGE_KEYS = ("message", "Message", "msg", "detail", "error_description", "errorMessage", "error_msg", "error")
+_CODE_KEYS = frozenset({
+    "code", "Code", "type", "status", "reason", "error_code", "errorCode", "error_type", "quotaId", "quotaMetric", "__type",
+    "blockReason", "finishReason", "stop_reason", "finish_reason",
+})  # fmt: skip
+_NESTED_KEYS = (
+    "error", "Error", "errors", "message", "detail", "details", "innererror", "metadata", "violations", "promptFeedback", "candidates", "raw",
+)  # fmt: skip
+"""Where more of the error may be. Everything else may hold the caller's words."""
+
+_QUOTED = re.compile(
+    r"\"(?:\\.|[^\"\\])*(?:\"|$)|`[^`]*(?:`|$)|\u201c[^\u201d]*(?:\u201d|$)|(?<![^\s(\[{:=,b])'(?:\\.|[^'\\]|'(?=\w))*'(?!\w)",
+    re.S,
+)
+"""What a message quotes: in double quotes, backticks, and in single quotes that are no apostrophes."""
+_SALVAGED = re.compile(r'"(message|code|type|status)"\s{0,9}:\s{0,9}(?:"((?:\\.|[^"\\]){0,8000})|(\d{1,9}))', re.S)
+
+
+@dataclass(slots=True)
+class ErrorBody:
+    """What a body says about its error.
+
+    `message`: in the provider's words ("" if it has none). `code`: the first of the error's code, status and type.
+    `codes`: all of them, of inner errors and details too. `param`: the request field that it names. `headers`: the
+    upstream's headers, where a relay repeats them in the body. `retry_delay`: Gemini's `RetryInfo`, e.g. "38s".
+    `is_context_overflow`: it counts more tokens in the prompt than the context holds (llama.cpp).
+    """
+
+    message: str = ""
+    code: str = ""
+    codes: list[str] = field(default_factory=list[str])
+    param: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    retry_delay: str = ""
+    is_context_overflow: bool = False
+
+
+def read_body(text: str) -> ErrorBody:
+    """The error in this text. A text that is no JSON is itself the message; of a web page only its title is."""
+    parsed = parse_json(text)
+    if not isinstance(parsed, Mapping | list):
+        is_json = text.lstrip()[:2] in ('{"', "{ ", "{\n", "[{")
+        return _salvaged(text) if is_json else ErrorBody(message=_plain_message(text))
+    body = ErrorBody()
+    error = _error_object(parsed)
+    body.message = _message(error, _MAX_DEPTH)
+    for mapping in _mappings(parsed, _MAX_DEPTH):
+        _collect(mapping, body)
+    if isinstance(error, Mapping):
+        named = (error.get(name) for name in ("code", "Code", "status", "type"))
+        body.code = next((str(one) for one in named if one and isinstance(one, str | int)), "")
+    if not body.message and isinstance(parsed, Mapping) and "promptFeedback" in parsed:
+        body.message = f"the prompt was blocked: {parsed['promptFeedback']}"
+    return body
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text; None if it is not JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def without_quotations(message: str) -> str:
+    """The message without what it quotes; of a very long one, its beginning and its end."""
+    if len(message) > MAX_WORDS:
+        message = f"{message[: MAX_WORDS // 2]} … {message[-MAX_WORDS // 2 :]}"
+    return _QUOTED.sub(" ", message)
+
+
+def _error_object(parsed: Any) -> Any:
+    """The error inside a body: under `error` or `Error`, first in a list (Gemini), or the body itself."""
+    if isinstance(parsed, list):
+        parsed = parsed[0] if parsed else None
+    if not isinstance(parsed, Mapping):
+        return parsed
+    inner = parsed.get("error") or parsed.get("Error")
+    if isinstance(inner, str) and isinstance(parsed.get("message"), str):  # {"error": "Bad Request", "message": "…"}
+        return parsed
+    return inner if isinstance(inner, Mapping | list | str) else parsed
+
+
+def _message(value: Any, depth: int) -> str:
+    """The words of an error: its message, and that of the upstream that a relay repeats in it."""
+    if depth <= 0:
+        return ""
+    if isinstance(value, str):
+        inner = _embedded_json(value)
+        return (inner is not None and _message(_error_object(inner), depth - 1)) or value
+    if isinstance(value, list):  # of a validation: each item has its own message
+        return "; ".join(filter(None, (_message(item, depth - 1) for item in value[:20])))
+    if not isinstance(value, Mapping):
+        return ""
+    words = next((found for name in _MESSAGE_KEYS if (found := _message(value.get(name), depth - 1))), "")
+    metadata = value.get("metadata")
+    raw = _message(metadata.get("raw"), depth - 1) if isinstance(metadata, Mapping) else ""
+    return f"{words}: {raw}" if words and raw and raw not in words else words or raw
+
+
+def _embedded_json(text: str) -> Any:
+    """The JSON of an upstream's error inside a message, e.g. "AnthropicException - {"type": "error", …}"."""
+    start = text.find("{", 0, 500)
+    if start < 0 or '"' not in text[start : start + 4]:
+        return None
+    try:
+        return json.JSONDecoder().raw_decode(text, start)[0]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _mappings(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
+    """Every mapping that belongs to the error."""
+    if depth <= 0:
+        return
+    if isinstance(value, str):
+        value = _embedded_json(value)
+    if isinstance(value, list):
+        for item in value[:20]:
+            yield from _mappings(item, depth - 1)
+    elif isinstance(value, Mapping):
+        yield value
+        for name in _NESTED_KEYS:
+            if name in value:
+                yield from _mappings(value[name], depth - 1)
+
+
+def _collect(mapping: Mapping[str, Any], body: ErrorBody) -> None:
+    """Codes, the named field, upstream headers, and token counts of one mapping."""
+    body.codes += [
+        str(value)
+        for name, value in mapping.items()
+        if name in _CODE_KEYS and isinstance(value, str | int) and len(str(value)) <= 100
+    ]
+    for name in ("param", "field"):
+        if isinstance(mapping.get(name), str):
+            body.param = body.param or mapping[name][:100]
+    headers = mapping.get("headers")
+    if isinstance(headers, Mapping):
+        body.headers = {str(name).lower(): str(value) for name, value in list(headers.items())[:50]}
+    if isinstance(mapping.get("retryDelay"), str):
+        body.retry_delay = body.retry_delay or mapping["retryDelay"][:40]
+    prompt, context = mapping.get("n_prompt_tokens"), mapping.get("n_ctx")
+    if isinstance(prompt, int) and isinstance(context, int) and prompt >= context:
+        body.is_context_overflow = True
+
+
+def _salvaged(text: str) -> ErrorBody:
+    """What can be read of JSON that is cut: a body is kept up to a limit, and may repeat a long request."""
+    body = ErrorBody()
+    for name, words, number in _SALVAGED.findall(text):
+        if name != "message":
+            body.codes.append((words or number)[:100])
+            body.code = body.code or body.codes[-1]
+        else:
+            body.message = body.message or words
+    return body
+
+
+def _plain_message(text: str) -> str:
+    """The message of a body that is not JSON: the title of a web page, else the text."""
+    start = text.lstrip()[:_HTML_HEAD]
+    if not start.startswith("<"):
+        return text
+    lower = start.lower()
+    for tag in ("title", "h1"):
+        opened = lower.find(f"<{tag}")
+        begin = lower.find(">", opened) if opened >= 0 else -1
+        end = lower.find("<", begin) if begin >= 0 else -1
+        if end > begin and (title := " ".join(start[begin + 1 : end].split())):
+            return title
+    return ""
