@@ -19,7 +19,17 @@ MAX_WORDS = 4000
 _MAX_DEPTH = 6
 _HTML_HEAD = 4096
 
-_MESSAGE_KEYS = ("message", "Message", "msg", "detail", "error_description", "errorMessage", "error_msg", "error")
+_MESSAGE_KEYS = (
+    "message",
+    "Message",
+    "msg",
+    "detail",
+    "error_description",
+    "errorMessage",
+    "error_msg",
+    "error",
+    "errors",
+)
 _CODE_KEYS = frozenset({
     "code", "Code", "type", "status", "reason", "error_code", "errorCode", "error_type", "quotaId", "quotaMetric", "__type",
     "blockReason", "finishReason", "stop_reason", "finish_reason",
@@ -34,6 +44,8 @@ _QUOTED = re.compile(
     re.S,
 )
 """What a message quotes: in double quotes, backticks, and in single quotes that are no apostrophes."""
+_WRAPPER = re.compile(r"\blitellm\.\w{1,60}: |(?<=exception: )\w{1,60}: ")
+"""LiteLLM's class for an error, which it has chosen by less than is read here."""
 _SALVAGED = re.compile(r'"(message|code|type|status)"\s{0,9}:\s{0,9}(?:"((?:\\.|[^"\\]){0,8000})|(\d{1,9}))', re.S)
 
 
@@ -44,7 +56,7 @@ class ErrorBody:
     `message`: in the provider's words ("" if it has none). `code`: the first of the error's code, status and type.
     `codes`: all of them, of inner errors and details too. `param`: the request field that it names. `headers`: the
     upstream's headers, where a relay repeats them in the body. `retry_delay`: Gemini's `RetryInfo`, e.g. "38s".
-    `is_context_overflow`: it counts more tokens in the prompt than the context holds (llama.cpp).
+    `is_cut`: the body was longer than what is kept of it. `is_context_overflow`: it counts more tokens in the prompt than the context holds (llama.cpp).
     """
 
     message: str = ""
@@ -53,6 +65,7 @@ class ErrorBody:
     param: str = ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     retry_delay: str = ""
+    is_cut: bool = False
     is_context_overflow: bool = False
 
 
@@ -83,11 +96,12 @@ def parse_json(text: str) -> Any:
         return None
 
 
-def without_quotations(message: str) -> str:
-    """The message without what it quotes; of a very long one, its beginning and its end."""
+def without_quotations(message: str, *, is_cut: bool = False) -> str:
+    """The message without what it quotes; of a very long one, its beginning and its end. `is_cut`: its last quotation may
+    have no end."""
     if len(message) > MAX_WORDS:
         message = f"{message[: MAX_WORDS // 2]} … {message[-MAX_WORDS // 2 :]}"
-    return _QUOTED.sub(" ", message)
+    return _QUOTED.sub(" ", _WRAPPER.sub("", f"{message}'" if is_cut else message))
 
 
 def _error_object(parsed: Any) -> Any:
@@ -168,7 +182,7 @@ def _collect(mapping: Mapping[str, Any], body: ErrorBody) -> None:
 
 def _salvaged(text: str) -> ErrorBody:
     """What can be read of JSON that is cut: a body is kept up to a limit, and may repeat a long request."""
-    body = ErrorBody()
+    body = ErrorBody(is_cut=True)
     for name, words, number in _SALVAGED.findall(text):
         if name != "message":
             body.codes.append((words or number)[:100])

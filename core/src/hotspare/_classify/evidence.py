@@ -86,7 +86,7 @@ def read_evidence(error: BaseException) -> Evidence:
         class_names=tuple(names),
         status=status,
         headers={**body.headers, **headers},
-        words=" | ".join([*body.codes, code, without_quotations(message)]),
+        words=" | ".join([*body.codes, code, without_quotations(message, is_cut=body.is_cut)]),
         code=code[:MAX_CODE],
         message=_KEYLIKE.sub(r"\1***", message[: 2 * MAX_MESSAGE])[:MAX_MESSAGE],
         param=body.param,

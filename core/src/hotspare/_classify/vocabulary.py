@@ -73,7 +73,7 @@ RULES = (
     ], Scope.REGION),
     _rule(Kind.AUTH, [r"resource (?:is|has been) (?:temporarily )?blocked"]),  # Azure
     _rule(Kind.CONTENT_FILTER, [
-        r"content_policy", r"content_filter", r"content[_ ]?filtered", r"ResponsibleAIPolicyViolation", r"content management policy", r"\bSAFETY\b|SAFETY_CHECK",
+        r"content_policy", r"content[ _-]?filter", r"content[_ ]?filtered", r"ResponsibleAIPolicyViolation", r"content management policy", r"\bSAFETY\b|SAFETY_CHECK",
         r"\b(?:RECITATION|PROHIBITED_CONTENT|BLOCKLIST|SPII|IMAGE_SAFETY|IMAGE_PROHIBITED_CONTENT)\b", r"\| refusal \||^refusal \|",
         r"ContentPolicyViolation", r"moderation", r"\bflagged\b", r"violat\w+ .{0,60}(?:polic(?:y|ies)|guidelines|terms of)",
         r"usage (?:guidelines|polic(?:y|ies))", r"safety (?:system|filter|polic)", r"inappropriate content", r"prohibited (?:content|use)",
@@ -103,7 +103,7 @@ RULES = (
     ]),
     # Engines that crash or are still loading, and a model that is busy: before the words of NOT_FOUND, which resemble them.
     _rule(Kind.SERVER, [
-        r"overloaded", r"slow_down", r"capacity[_ ]exceeded|tier capacity|at capacity|no capacity|out of capacity|over capacity", r"(?:^|\| )3505(?: |$)", r"high demand",
+        r"overloaded", r"slow_down", r"model .{0,60}\bloading\b", r"capacity[_ ]exceeded|tier capacity|at capacity|no capacity|out of capacity|over capacity", r"(?:^|\| )3505(?: |$)", r"high demand",
         r"temporarily (?:unable|unavailable|overloaded)", r"tool_use_failed", r"\bloading model|model is (?:currently |still )?(?:loading|starting|warming)|still loading|warming up",
         r"fail(?:ed|ure) to load|failed to (?:start|initiali[sz]e)|(?:model|engine|runner|worker|process) .{0,40}(?:crashed|terminated|died|exited|is dead|not running)|EngineDead|exit code",
         r"CUDA|out of memory|\bOOM\b|insufficient memory|more system memory", r"backendError|operation (?:was )?cance(?:l|ll)ed", r"dependency (?:unavailable|failed)|failed dependency",
@@ -114,7 +114,7 @@ RULES = (
     _rule(Kind.RATE_LIMITED, [r"rate[_ -]?limit", r"RESOURCE_EXHAUSTED", r"Throttl", r"too many requests", r"TooManyRequests", r"concurrency limit"]),
     # This request finds no endpoint; the model and the key are well (OpenRouter).
     _rule(Kind.NOT_FOUND, [
-        r"no (?:allowed )?(?:endpoints?|providers?) (?:found|available|support\w*|match\w*|meets?)\b.{0,40}(?:that|support|match|which|for|with|your|the requested)",
+        r"no (?:allowed )?(?:endpoints?|providers?) (?:(?:is|are) )?(?:found|available|support\w*|match\w*|meets?)\b.{0,40}(?:that|support|match|which|for|with|your|the requested)",
         r"(?:file|response|conversation|thread|assistant|batch|cached ?content|vector store|previous_response)\b.{0,60}(?:not found|does not exist|not_found)",
     ], Scope.REQUEST),
     _rule(Kind.INVALID, [r"only supported in", r"not supported in the v1/"], Scope.TARGET),

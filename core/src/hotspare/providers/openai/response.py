@@ -50,7 +50,7 @@ def raise_if_aborted(reason: str, body: Mapping[str, Any]) -> None:
     if reason == "error":
         raise InBandError("the provider ended the answer with an error (finish_reason: error)", body=dump(body))
     if reason in _ABORTED:
-        raise IncompleteAnswer(f"the provider aborted the answer (finish_reason: {reason})", body=dump(body))
+        raise IncompleteAnswer(f"the provider broke the answer off (finish_reason: {reason})", body=dump(body))
 
 
 def usage_of(usage: Mapping[str, Any]) -> Usage:
