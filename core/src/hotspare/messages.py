@@ -15,13 +15,19 @@ from typing import Any, Literal, Required, TypedDict
 
 from hotspare.outcome import AttemptRecord
 
-Role = Literal["system", "developer", "user", "assistant", "tool"]
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+"""`function`: results of a `function_call`, OpenAI's shape of 2023. They are sent as results of tool calls."""
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 Dialect = Literal["openai", "anthropic", "gemini"]
 """A family of wire formats: the keys of `ChatRequest.extra`, and the rules of `portable_history`."""
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 ToolChoice = Literal["auto", "none", "required"] | Mapping[str, Any]
 """`auto`, `none`, `required`, or ``{"type": "function", "function": {"name": "…"}}``."""
+
+NATIVE_PART = "native"
+"""The type of a content part that stands for what has no shape of OpenAI's: only an adapter's own backend can send it."""
+ANTHROPIC_TOOL_FIELDS = ("cache_control", "defer_loading", "allowed_callers", "eager_input_streaming", "input_examples")
+"""Fields that a tool may have beside its `function`, or in it, for Anthropic. Other providers are not sent them."""
 
 
 class FunctionCallDict(TypedDict):
@@ -45,13 +51,15 @@ class MessageDict(TypedDict, total=False):
 
     `content`: text, or parts like ``{"type": "text", "text": "…"}`` and
     ``{"type": "image_url", "image_url": {"url": "https://…"}}``. Of an assistant: `tool_calls`, `refusal`,
-    `reasoning_content`, `thinking_blocks`. Of a tool's result: `tool_call_id`, `is_error`. `cache_control` is Anthropic's.
+    `reasoning_content`, `thinking_blocks`. Of a tool's result: `tool_call_id`, `is_error`. `cache_control` is Anthropic's;
+    also parts, tools and tool calls may have it, and other providers are sent none.
     """
 
     role: Required[Role]
     content: str | Sequence[str | Mapping[str, Any]] | None
     name: str
     tool_calls: Sequence[ToolCallDict]
+    function_call: FunctionCallDict | None
     refusal: str | None
     reasoning_content: str
     thinking_blocks: Sequence[Mapping[str, Any]]

@@ -117,7 +117,8 @@ CANCELLED = Outcome(Kind.CANCELLED)
 class AttemptRecord:
     """One attempt, as replies, errors, events and the ledger show it.
 
-    `seconds`: how long it took. `ttft`: seconds to its first token (streams). `retry_after`: seconds.
+    `seconds`: how long it took. `ttft`: seconds to its first token (streams). `retry_after`: seconds. `scope`: whose fault
+    it was, where that differs from the kind's usual scope.
     """
 
     number: int
@@ -130,6 +131,7 @@ class AttemptRecord:
     message: str = ""
     ttft: float | None = None
     retry_after: float | None = None
+    scope: Scope | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, logs and the metadata of frameworks; fields without a value are left out."""
@@ -137,6 +139,7 @@ class AttemptRecord:
             "number": self.number, "target": self.target, "kind": str(self.kind), "seconds": round(self.seconds, 4),
             "reason": str(self.reason), "status": self.status, "code": self.code, "message": self.message or None,
             "ttft": None if self.ttft is None else round(self.ttft, 4), "retry_after": self.retry_after,
+            "scope": None if self.scope is None else str(self.scope),
         }  # fmt: skip
         return {name: value for name, value in values.items() if value is not None}
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hotspare.messages import ChatRequest, ReasoningEffort
-from hotspare.providers.anthropic.request import TOOL_FIELDS
+from hotspare.messages import ANTHROPIC_TOOL_FIELDS, ChatRequest, ReasoningEffort
 from hotspare.providers.anthropic.response import signed_block
 from hotspare.providers.content import json_text
 from hotspare.providers.json_access import Json, as_map, as_maps, as_text, drop_empty, without
@@ -113,7 +112,7 @@ def _tool(tool: Json) -> Json:
     return {
         "type": "function",
         "function": function,
-        **drop_empty(**{name: tool.get(name) for name in TOOL_FIELDS}),
+        **drop_empty(**{name: tool.get(name) for name in ANTHROPIC_TOOL_FIELDS}),
     }
 
 

@@ -10,7 +10,6 @@ acquired without waiting: with no token left, the call fails over to another tar
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, closing
 from math import inf
@@ -21,8 +20,9 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
-from langchain_hotspare.backend_request import LangChainCall, binding_for, messages_for, model_for
+from langchain_hotspare.backend_request import binding_for, call_of, may_end_wordless, messages_for, model_for
 from langchain_hotspare.backend_response import StreamReader, chunks_of, reply_of
+from langchain_hotspare.cut_answers import cut_answer, ignore_cut_answers
 from langchain_hotspare.model_families import family_of
 
 log = logging.getLogger("hotspare")
@@ -32,6 +32,13 @@ _MODALITIES = {"image_url": "image_inputs", "input_audio": "audio_inputs", "file
 
 _TIMEOUTS = ("request_timeout", "default_request_timeout", "timeout")
 """Fields in which models keep their own timeout in seconds. It still holds where it is shorter than the pool's."""
+
+
+_METHODS = frozenset({
+    "_generate", "_agenerate", "_stream", "_astream", "_stream_responses", "_astream_responses", "send", "asend", "stream",
+    "astream",
+})  # fmt: skip
+"""The methods in which models, and this backend, hold what the provider sent."""
 
 
 class RateLimiterExhausted(BackendError):
@@ -81,14 +88,21 @@ class LangChainBackend:
         """The whole answer. Raises whatever the model's SDK raises."""
         call = self._call(request, timeout)
         self._acquire()
-        return reply_of(call.model._generate(call.messages, stop=call.stop, **call.kwargs), allow_empty=bool(call.stop))
+        try:
+            response = call.model._generate(call.messages, stop=call.stop, **call.kwargs)
+        except Exception as error:
+            response = cut_answer(call.model, error)
+        return reply_of(response, allow_empty=call.allow_empty)
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer, for async callers."""
         call = self._call(request, timeout)
         await self._aacquire()
-        result = await call.model._agenerate(call.messages, stop=call.stop, **call.kwargs)
-        return reply_of(result, allow_empty=bool(call.stop))
+        try:
+            response = await call.model._agenerate(call.messages, stop=call.stop, **call.kwargs)
+        except Exception as error:
+            response = cut_answer(call.model, error)
+        return reply_of(response, allow_empty=call.allow_empty)
 
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
         """The answer chunk by chunk. Closing the generator closes the model's stream."""
@@ -101,7 +115,7 @@ class LangChainBackend:
         opened = cast(
             "Generator[ChatGenerationChunk]", call.model._stream(call.messages, stop=call.stop, **call.kwargs)
         )
-        with closing(opened) as chunks:
+        with closing(opened) as chunks, ignore_cut_answers():
             for chunk in chunks:
                 yield reader.read(chunk)
         yield from reader.end()
@@ -119,22 +133,24 @@ class LangChainBackend:
             "AsyncGenerator[ChatGenerationChunk]", call.model._astream(call.messages, stop=call.stop, **call.kwargs)
         )
         async with aclosing(opened) as chunks:
-            async for chunk in chunks:
-                yield reader.read(chunk)
+            with ignore_cut_answers():
+                async for chunk in chunks:
+                    yield reader.read(chunk)
         for last in reader.end():
             yield last
 
     def classify(self, error: Exception) -> Outcome:
-        """What an exception of the model's SDK means. LangGraph's control-flow exceptions are raised again."""
+        """What an exception of the model or its SDK means: see `hotspare.classify`. LangGraph's control-flow exceptions are
+        raised again."""
         if any(parent.__name__ == "GraphBubbleUp" for parent in type(error).__mro__):
             raise error
-        return classify(error, now=time.time())
+        return classify(error, methods=_METHODS)
 
     # --- private -------------------------------------------------------------------------------------------------
 
     def _call(self, request: ChatRequest, timeout: float) -> _Call:
         """The arguments of the model's call. A user's bound arguments give way to the request's."""
-        given: LangChainCall | None = request.native
+        given = call_of(request)
         bound = binding_for(request).arguments_for(self.model)
         kwargs = {**self.kwargs, **bound, **self.family.call_arguments(request, self.model.profile or {})}
         if given is not None:
@@ -146,6 +162,7 @@ class LangChainBackend:
             messages_for(request, self.model, self.name),
             list(request.stop) or None,
             kwargs,
+            may_end_wordless(request),
         )
 
     def _acquire(self) -> None:
@@ -157,7 +174,7 @@ class LangChainBackend:
             raise RateLimiterExhausted(self.name)
 
     def _reader(self, call: _Call) -> StreamReader:
-        return StreamReader(needs_finish_reason=self.family.known, allow_empty=bool(call.stop))
+        return StreamReader(needs_finish_reason=self.family.known, allow_empty=call.allow_empty)
 
     def _streams(self, *, sync: bool) -> bool:
         cls = type(self.model)
@@ -172,6 +189,7 @@ class _Call(NamedTuple):
     messages: list[BaseMessage]
     stop: list[str] | None
     kwargs: dict[str, Any]
+    allow_empty: bool
 
 
 def _parts(content: object) -> Sequence[dict[str, Any]]:

@@ -1,9 +1,9 @@
 # LangChain's messages and tools hold any JSON: what is narrowed from Any stays partly unknown to pyright.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportPrivateUsage=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """hotspare's request -> the messages for one LangChain model.
 
 Messages that another target wrote are reduced to text and tool calls: reasoning and its signatures are valid only where
-they were issued.
+they were issued. `history` makes tool calls and their results valid.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, convert_to_messages
 
 from langchain_hotspare.binding import Binding
+from langchain_hotspare.history import with_tool_calls, with_valid_ids
 from langchain_hotspare.metadata import METADATA_KEY
-from langchain_hotspare.model_families import is_a
+from langchain_hotspare.model_families import family_of, is_a, is_claude
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,14 @@ class LangChainCall:
     arguments: dict[str, Any]
 
 
+def call_of(request: ChatRequest) -> LangChainCall | None:
+    """What came with the request from LangChain's caller; None if it came from elsewhere."""
+    return request.native if isinstance(request.native, LangChainCall) else None
+
+
 def binding_for(request: ChatRequest) -> Binding:
     """The tools and the response format of a request, as LangChain's caller gave them where it came from LangChain."""
-    call: LangChainCall | None = request.native
+    call = call_of(request)
     return call.binding if call is not None and call.binding is not None else Binding.of(request)
 
 
@@ -46,15 +52,26 @@ def messages_for(request: ChatRequest, model: BaseChatModel, target: str) -> lis
 
     `target`: the name of the model's target.
     """
-    call: LangChainCall | None = request.native
+    call = call_of(request)
     if call is None:
         return convert_to_messages([dict(message) for message in request.messages])
     appended = request.messages[call.length :]
-    keeps_cache_marks = "anthropic" in model._llm_type
-    own = [_portable(message, target, keeps_cache_marks=keeps_cache_marks) for message in call.messages]
+    history = with_valid_ids(with_tool_calls(call.messages), family_of(model).ids)
+    own = [_portable(message, target, keeps_cache_marks=is_claude(model)) for message in history]
     if is_a(model, "BaseChatOpenAI"):
         own = list(_text_results(own))
     return [*own, *convert_to_messages([dict(message) for message in appended])]
+
+
+def _last_role(request: ChatRequest) -> object:
+    """The role of the last message that is not a system message."""
+    roles = (message.get("role") for message in reversed(request.messages))
+    return next((role for role in roles if role not in ("system", "developer")), None)
+
+
+def may_end_wordless(request: ChatRequest) -> bool:
+    """Whether an answer without content can be a proper one: after tool results, and where a stop text may come first."""
+    return bool(request.stop) or _last_role(request) in ("tool", "function")
 
 
 def model_for(request: ChatRequest, model: BaseChatModel, target: str) -> BaseChatModel:
@@ -62,7 +79,7 @@ def model_for(request: ChatRequest, model: BaseChatModel, target: str) -> BaseCh
 
     With a thinking budget, Anthropic requires such a turn to begin with thinking that it signed itself.
     """
-    call: LangChainCall | None = request.native
+    call = call_of(request)
     thinking = getattr(model, "thinking", None)
     if not isinstance(thinking, dict) or thinking.get("type") != "enabled" or call is None:
         return model

@@ -9,6 +9,7 @@ from typing import Any
 
 from hotspare import (
     IDLE,
+    BackendError,
     ChatChunk,
     ChatReply,
     EmptyAnswer,
@@ -28,10 +29,19 @@ _FINISH_REASONS: dict[str, FinishReason] = {
 }  # fmt: skip
 _ALLOW_EMPTY = frozenset({"stop_sequence", "pause_turn", "compaction"})
 """Anthropic's stop reasons after which an empty answer is valid."""
+_PROPER_ENDS = frozenset({"stop", "end_turn", "completed", "complete", "eos", "eos_token"})
+"""Finish reasons, in lower case, of a model that ended its turn by itself."""
+
+
+class AnswerBlocked(BackendError):
+    """An answer of which a content filter, or the model's own refusal, left nothing. `classify` knows it by its name."""
 
 
 def reply_of(result: ChatResult, *, allow_empty: bool = False) -> ChatReply:
-    """The whole answer. Raises EmptyAnswer if there is nothing in it and no finish reason that allows that."""
+    """The whole answer. Raises AnswerBlocked or EmptyAnswer if there is nothing in it and no finish reason that allows that.
+
+    `allow_empty`: whether the model may have ended its turn without content.
+    """
     if not result.generations:
         raise EmptyAnswer("the answer has no choices")
     generation = result.generations[0]
@@ -50,8 +60,10 @@ def reply_of(result: ChatResult, *, allow_empty: bool = False) -> ChatReply:
         native=generation,
     )
     has_content = reply.text or reply.tool_calls or reply.refusal or reply.reasoning
-    if not (has_content or allow_empty or _may_be_empty(metadata)):
-        raise EmptyAnswer("the answer is empty")
+    if not has_content and reply.finish_reason == "content_filter":
+        raise AnswerBlocked(f"the answer was blocked ({_reason(metadata)})")
+    if not (has_content or _may_be_empty(metadata, allow_empty=allow_empty)):
+        raise EmptyAnswer("the answer is empty", proven=_ends_properly(metadata))
     return reply
 
 
@@ -76,13 +88,13 @@ class StreamReader:
 
     Args:
         needs_finish_reason: whether a stream without one is incomplete.
-        allow_empty: whether a stream without content is valid.
+        allow_empty: whether the model may have ended its turn without content.
     """
 
     def __init__(self, *, needs_finish_reason: bool, allow_empty: bool) -> None:
         self._needs_finish_reason = needs_finish_reason
         self._allow_empty = allow_empty
-        self._has_content = False
+        self._has_content = self._may_be_empty = self._ends_properly = False
         self._finish_reason: FinishReason | None = None
         self._held_back: ChatGenerationChunk | None = None
         self._usage = Usage()
@@ -93,7 +105,8 @@ class StreamReader:
         message = chunk.message
         metadata = {**message.response_metadata, **(chunk.generation_info or {})}
         self._finish_reason = finish_reason_of(metadata) or self._finish_reason
-        self._allow_empty = self._allow_empty or _may_be_empty(metadata)
+        self._may_be_empty = self._may_be_empty or _may_be_empty(metadata, allow_empty=self._allow_empty)
+        self._ends_properly = self._ends_properly or _ends_properly(metadata)
         self._model = self._model or _model(metadata)
         self._id = self._id or message.id or ""
         self._usage += usage_of(message)
@@ -108,12 +121,15 @@ class StreamReader:
     def end(self) -> tuple[ChatChunk, ...]:
         """The last chunk, with everything that was held back.
 
-        Raises IncompleteAnswer without a finish reason, EmptyAnswer without content, where these are needed.
+        Raises IncompleteAnswer without a finish reason, EmptyAnswer without content, where these are needed,
+        AnswerBlocked if a content filter left none.
         """
         if self._needs_finish_reason and self._finish_reason is None:
             raise IncompleteAnswer("the stream ended without a finish reason")
-        if not (self._has_content or self._allow_empty):
-            raise EmptyAnswer("the stream ended without content")
+        if not self._has_content and self._finish_reason == "content_filter":
+            raise AnswerBlocked("the answer was blocked by a content filter")
+        if not (self._has_content or self._may_be_empty):
+            raise EmptyAnswer("the stream ended without content", proven=self._ends_properly)
         held_back = self._held_back or ChatGenerationChunk(message=AIMessageChunk(content=""))
         finish_reason = self._finish_reason or "stop"
         return (
@@ -123,12 +139,17 @@ class StreamReader:
 
 def finish_reason_of(metadata: dict[str, Any]) -> FinishReason | None:
     """The finish reason, in any provider's naming; None if there is none."""
-    reason = metadata.get("finish_reason") or metadata.get("stop_reason") or metadata.get("done_reason")
-    if reason is None and metadata.get("status") in ("completed", "incomplete"):  # OpenAI's Responses API
-        reason = metadata["status"]
+    reason = _reason(metadata)
     if reason is None:
         return None
     return "length" if reason == "incomplete" else _FINISH_REASONS.get(str(reason), "stop")
+
+
+def _reason(metadata: dict[str, Any]) -> Any:
+    reason = metadata.get("finish_reason") or metadata.get("stop_reason") or metadata.get("done_reason")
+    if reason is None and metadata.get("status") in ("completed", "incomplete"):  # OpenAI's Responses API
+        return metadata["status"]
+    return reason
 
 
 def usage_of(message: BaseMessage) -> Usage:
@@ -146,8 +167,15 @@ def usage_of(message: BaseMessage) -> Usage:
     )
 
 
-def _may_be_empty(metadata: dict[str, Any]) -> bool:
-    return metadata.get("stop_reason") in _ALLOW_EMPTY or finish_reason_of(metadata) not in (None, "stop")
+def _may_be_empty(metadata: dict[str, Any], *, allow_empty: bool) -> bool:
+    """Whether an answer with this ending may have no content: it was cut, or it is the proven end of a turn."""
+    if metadata.get("stop_reason") in _ALLOW_EMPTY or finish_reason_of(metadata) == "length":
+        return True
+    return allow_empty and _ends_properly(metadata)
+
+
+def _ends_properly(metadata: dict[str, Any]) -> bool:
+    return str(_reason(metadata)).lower() in _PROPER_ENDS
 
 
 def _model(metadata: dict[str, Any]) -> str:

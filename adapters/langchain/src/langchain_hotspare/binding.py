@@ -17,8 +17,17 @@ from hotspare import ChatRequest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableSequence
 
-from langchain_hotspare.model_families import is_a
-from langchain_hotspare.tools import Json, is_provider_specific, langchain_choice, openai_choice, schema_of, tool_name
+from langchain_hotspare.model_families import is_a, is_claude, takes_parallel_tool_calls
+from langchain_hotspare.tools import (
+    Json,
+    anthropic_tool,
+    is_provider_specific,
+    langchain_choice,
+    openai_choice,
+    schema_of,
+    tool_name,
+    without_anthropic_fields,
+)
 
 _WARNINGS_LOCK = threading.Lock()
 """Python's warning filters belong to the process: two threads that replace them at once may leave the wrong ones."""
@@ -85,11 +94,13 @@ class Binding:
         if not self.tools:
             return {}
         options = dict(self.options)
+        if not takes_parallel_tool_calls(model):
+            options.pop("parallel_tool_calls", None)
         if self.choice is not None:
             # ChatAnthropic would look for a tool named "none".
             no_tool = self.choice == "none" and is_a(model, "ChatAnthropic")
             options["tool_choice"] = {"type": "none"} if no_tool else self.choice
-        tools: Sequence[Any] = self.tools
+        tools: list[Any] = [anthropic_tool(t) if is_claude(model) else without_anthropic_fields(t) for t in self.tools]
         if self.response_format is not None and is_a(model, "BaseChatOpenAI"):
             # OpenAI's client parses a structured answer only beside strict tools. LangChain makes bare functions strict,
             # and leaves tools in OpenAI's shape unchanged.

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from hotspare import AllTargetsFailed, HotspareError, Kind, RequestError, StreamInterrupted
+from hotspare import AllTargetsFailed, HotspareError, Kind, RequestError, Scope, StreamInterrupted
 from langchain_core.exceptions import (
     ContextOverflowError,
     ModelAPIError,
@@ -86,7 +86,7 @@ _CLASS_BY_KIND: dict[Kind, type[AllTargetsFailed]] = {
     Kind.INVALID: RequestRejected,
 }
 _REQUEST_AT_FAULT = (Kind.CONTEXT_LENGTH, Kind.CONTENT_FILTER, Kind.INVALID)
-"""As the last attempt's kind, these decide the class alone."""
+"""As the last attempt's kind, these decide the class alone, unless only that target is concerned."""
 _TEMPORARY = (TargetsUnavailable, TargetsUnreachable, TargetsTimedOut, TargetsRateLimited)
 
 
@@ -111,9 +111,16 @@ def translated(error: HotspareError) -> HotspareError:
 
 
 def _class_of(error: AllTargetsFailed) -> type[AllTargetsFailed]:
-    """The class for these attempts. Mixed failures count as unavailable if at least one of them is temporary."""
-    if error.attempts and error.attempts[-1].kind in _REQUEST_AT_FAULT:
-        return _CLASS_BY_KIND[error.attempts[-1].kind]
+    """The class for these attempts. Mixed failures count as unavailable if at least one of them is temporary.
+
+    What is too long for a target that works is too long, whatever the others answered; what only one target cannot take says
+    nothing about the others.
+    """
+    if any(attempt.kind is Kind.CONTEXT_LENGTH and attempt.scope is not Scope.TARGET for attempt in error.attempts):
+        return ContextLengthExceeded
+    last = error.attempts[-1] if error.attempts else None
+    if last is not None and last.kind in _REQUEST_AT_FAULT and last.scope is not Scope.TARGET:
+        return _CLASS_BY_KIND[last.kind]
     classes = {_CLASS_BY_KIND.get(attempt.kind, TargetsUnavailable) for attempt in error.attempts}
     if len(classes) == 1:
         return classes.pop()

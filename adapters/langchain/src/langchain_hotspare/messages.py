@@ -14,13 +14,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from hotspare import Problem, RequestError
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, convert_to_openai_messages
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    ToolMessage,
+    convert_to_openai_messages,
+)
 
+from langchain_hotspare.history import SIGNATURES_KEY, with_tool_calls
 from langchain_hotspare.tools import Json
 
-SIGNATURES_KEY = "__gemini_function_call_thought_signatures__"
-"""The key in `additional_kwargs` under which LangChain's Google models keep thought signatures by tool-call id."""
-
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _NOT_CONTENT = frozenset(
     {
         "tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "function_call", "server_tool_call",
@@ -32,30 +38,44 @@ _NOT_CONTENT = frozenset(
 _REASONING = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning_content"})
 
 
-def openai_messages(messages: Sequence[BaseMessage]) -> list[Json]:
-    """The history in OpenAI's shape. Raises RequestError for a content block without a counterpart, with its place."""
-    return [found for place, message in enumerate(messages) for found in _message(message, f"messages[{place}]")]
+def openai_messages(messages: Sequence[BaseMessage], *, keep_unknown: bool = False) -> list[Json]:
+    """The history in OpenAI's shape.
+
+    Raises RequestError, with its place, for a content block or a role without a counterpart. With `keep_unknown` such
+    content becomes a part of the type `native`, which only LangChain's own models are sent.
+    """
+    history = with_tool_calls(messages)
+    return [
+        found
+        for place, message in enumerate(history)
+        for found in _message(message, f"messages[{place}]", keep_unknown)
+    ]
 
 
-def _message(message: BaseMessage, place: str) -> list[Json]:
+def _message(message: BaseMessage, place: str, keep_unknown: bool) -> list[Json]:
     blocks = _blocks(message.content)
     if any(block.get("type") == "tool_result" for block in blocks):  # Anthropic's shape: results inside a user message
         return _converted(message, place)
+    if isinstance(message, ChatMessage) and keep_unknown and message.role not in _ROLES:
+        return [{"role": "user", "content": [_native(message.role)]}]
     envelope = _converted(message.model_copy(update={"content": ""}), place)[0]
     if isinstance(message, AIMessage):
-        return [_assistant(envelope, message, blocks, place)]
-    if isinstance(message, ToolMessage) and message.status == "error":
-        envelope["is_error"] = True
-    envelope["content"] = _content(message.content, blocks, place)
+        return [_assistant(envelope, message, blocks, place, keep_unknown)]
+    if isinstance(message, ToolMessage):
+        envelope["tool_call_id"] = message.tool_call_id or ""
+        if message.status == "error":
+            envelope["is_error"] = True
+    envelope["content"] = _content(message.content, blocks, place, keep_unknown)
     return [envelope]
 
 
-def _assistant(envelope: Json, message: AIMessage, blocks: list[Json], place: str) -> Json:
-    content = _content(message.content, blocks, place)
+def _assistant(envelope: Json, message: AIMessage, blocks: list[Json], place: str, keep_unknown: bool) -> Json:
+    content = _content(message.content, blocks, place, keep_unknown)
     envelope["content"] = content or None
     calls: list[Json] = [*envelope.get("tool_calls", []), *_invalid_calls(message), *_content_calls(message, blocks)]
     signatures = cast("Mapping[str, str]", message.additional_kwargs.get(SIGNATURES_KEY) or {})
     for call in calls:
+        call["id"] = call.get("id") or ""
         if call["id"] in signatures:
             call["extra_content"] = {"google": {"thought_signature": signatures[call["id"]]}}
     if calls:
@@ -71,9 +91,7 @@ def _assistant(envelope: Json, message: AIMessage, blocks: list[Json], place: st
 def _invalid_calls(message: AIMessage) -> list[Json]:
     """Tool calls whose arguments are not JSON."""
     return [
-        _call(call["id"], call["name"], call["args"] or "")
-        for call in message.invalid_tool_calls
-        if call["id"] and call["name"]
+        _call(call["id"] or "", call["name"], call["args"] or "") for call in message.invalid_tool_calls if call["name"]
     ]
 
 
@@ -106,7 +124,7 @@ def _reasoning(message: AIMessage, blocks: list[Json]) -> tuple[str, list[Json]]
     return "".join(texts), thinking
 
 
-def _content(content: object, blocks: list[Json], place: str) -> str | list[Json]:
+def _content(content: object, blocks: list[Json], place: str, keep_unknown: bool) -> str | list[Json]:
     if isinstance(content, str):
         return content
     parts: list[Json] = []
@@ -114,20 +132,52 @@ def _content(content: object, blocks: list[Json], place: str) -> str | list[Json
         kind = block.get("type")
         if kind in _REASONING or kind in _NOT_CONTENT:
             continue
-        parts.append(_part(block, f"{place}.content[{number}]"))
+        if kind is None and "cachePoint" in block:  # Bedrock's cache mark: a block of its own behind what it marks
+            if parts:
+                parts[-1].setdefault("cache_control", {"type": "ephemeral"})
+            continue
+        try:
+            parts.append(_part(block, f"{place}.content[{number}]"))
+        except RequestError:
+            if not keep_unknown:
+                raise
+            parts.append(_native(kind))
     return parts
+
+
+def _native(kind: object) -> Json:
+    return {"type": "native", "native": str(kind)}
 
 
 def _part(block: Json, place: str) -> Json:
     """A content block as OpenAI's part, with its cache mark."""
-    if block.get("type") == "text":
-        part: Json = {"type": "text", "text": block.get("text", "")}
-    else:
-        named = {"filename": "document.pdf", **block} if block.get("type") == "file" and "file" not in block else block
-        part = _converted(HumanMessage([named]), place)[0]["content"][0]
-    if "cache_control" in block:
-        part["cache_control"] = block["cache_control"]
-    return part
+    named = {"filename": "document.pdf", **block} if block.get("type") == "file" and "file" not in block else block
+    part = _text_part(block) or _media_part(block) or _converted(HumanMessage([named]), place)[0]["content"][0]
+    if not part.get("type"):
+        raise RequestError(Problem.at(place, block, "is not a content block: it has no type"))
+    return {**part, "cache_control": block["cache_control"]} if "cache_control" in block else part
+
+
+def _text_part(block: Json) -> Json | None:
+    kind, text = block.get("type"), block.get("text")
+    is_text = kind == "text" or (kind in ("text-plain", None) and isinstance(text, str))
+    return {"type": "text", "text": text or ""} if is_text else None
+
+
+def _media_part(block: Json) -> Json | None:
+    """Media that LangChain's own conversion does not take: files by URL, and `media`, the block of Google's classes."""
+    kind, media_type = str(block.get("type")), str(block.get("mime_type") or "")
+    data, url = block.get("base64") or block.get("data"), block.get("url") or block.get("file_uri")
+    if not isinstance(data, str) and not isinstance(url, str):
+        return None
+    if kind == "media" and media_type.startswith("image/"):
+        return {"type": "image_url", "image_url": {"url": url or f"data:{media_type};base64,{data}"}}
+    if kind not in ("media", "file") or "source_type" in block:
+        return None
+    name = block.get("filename") or (block.get("extras") or {}).get("filename") or "document.pdf"
+    if data:
+        return {"type": "file", "file": {"filename": name, "file_data": f"data:{media_type};base64,{data}"}}
+    return {"type": "file", "file": {"filename": name, "file_id": url, "format": media_type or None}}
 
 
 def _converted(message: BaseMessage, place: str) -> list[Json]:

@@ -1,3 +1,5 @@
+# What a chat model has to implement is named with an underscore by LangChain; it is its contract all the same.
+# pyright: reportPrivateUsage=false
 """What is known of LangChain's model classes: the names of their call's arguments, and which request fields they take.
 
 Classes are matched by name, so that no partner package is imported.
@@ -7,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from inspect import signature
+from typing import Any, Literal
 
 from hotspare import ChatRequest
 from langchain_core.language_models import BaseChatModel
 
+IdRuleName = Literal["openai", "anthropic", "gemini", "any"]
 _FIELDS = (
     "temperature", "top_p", "top_k", "max_tokens", "seed", "frequency_penalty", "presence_penalty", "user",
     "reasoning_effort",
@@ -26,11 +30,13 @@ class ModelFamily:
         arguments: a request's field to the keyword argument of the model's call. Fields that are missing here cannot
             be sent.
         known: the class takes `timeout` in seconds per call, and its streams end with a finish reason.
+        ids: which tool-call ids its provider accepts. `any`: those that nearly all do.
         needs_effort_levels: a model whose profile has no `reasoning_effort_levels` takes no reasoning effort.
     """
 
     arguments: Mapping[str, str]
     known: bool = True
+    ids: IdRuleName = "any"
     needs_effort_levels: bool = False
 
     def call_arguments(self, request: ChatRequest, profile: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,11 +72,11 @@ def _arguments(*without: str, **renamed: str) -> dict[str, str]:
 
 
 _FAMILIES = {
-    "BaseChatOpenAI": ModelFamily(_arguments("top_k")),
+    "BaseChatOpenAI": ModelFamily(_arguments("top_k"), ids="openai"),
     "ChatAnthropic": ModelFamily(
-        _arguments("seed", "frequency_penalty", "presence_penalty", "user"), needs_effort_levels=True
+        _arguments("seed", "frequency_penalty", "presence_penalty", "user"), ids="anthropic", needs_effort_levels=True
     ),
-    "ChatGoogleGenerativeAI": ModelFamily(_arguments("user", max_tokens="max_output_tokens")),
+    "ChatGoogleGenerativeAI": ModelFamily(_arguments("user", max_tokens="max_output_tokens"), ids="gemini"),
 }
 _OTHER = ModelFamily(_arguments(), known=False)
 """Any other class is called with the request's own field names."""
@@ -85,3 +91,13 @@ def family_of(model: BaseChatModel) -> ModelFamily:
 def is_a(model: BaseChatModel, *names: str) -> bool:
     """Whether the model's class or one of its parents has one of these names."""
     return any(parent.__name__ in names for parent in type(model).__mro__)
+
+
+def is_claude(model: BaseChatModel) -> bool:
+    """Whether the model's class is one of those for Claude, at Anthropic, on Bedrock or on Vertex AI."""
+    return "anthropic" in model._llm_type
+
+
+def takes_parallel_tool_calls(model: BaseChatModel) -> bool:
+    """Whether its `bind_tools` knows `parallel_tool_calls`. A model that does not is called without it."""
+    return is_a(model, "BaseChatOpenAI") or "parallel_tool_calls" in signature(model.bind_tools).parameters

@@ -56,7 +56,7 @@ def request_of(
         fields["response_format"] = openai_response_format(fields["response_format"])
     if "tool_choice" in fields and not is_allowed_tools(fields["tool_choice"]):
         fields["tool_choice"] = openai_choice(langchain_choice(fields["tool_choice"]))
-    converted = openai_messages(messages)
+    converted = openai_messages(messages, keep_unknown=bool(wrapped))
     if wrapped:
         bound = None if binding is None else binding.for_call(fields)
         fields["native"] = LangChainCall(messages, len(converted), bound, further)

@@ -19,7 +19,7 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from langchain_core.output_parsers.openai_tools import make_invalid_tool_call, parse_tool_call
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from langchain_hotspare.messages import SIGNATURES_KEY
+from langchain_hotspare.history import SIGNATURES_KEY
 from langchain_hotspare.metadata import METADATA_KEY
 
 _GATEWAY_KEY = "lc_gateway_metadata"

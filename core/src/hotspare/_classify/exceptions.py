@@ -15,8 +15,10 @@ EXACT: Mapping[str, Kind] = {
     "AttemptTimeout": Kind.TIMEOUT,
     "ContextWindowExceededError": Kind.CONTEXT_LENGTH,
     "ContentPolicyViolationError": Kind.CONTENT_FILTER,
+    "AnswerBlocked": Kind.CONTENT_FILTER,
+    "ContentFilterFinishReasonError": Kind.CONTENT_FILTER,
 }
-"""The error's own class decides, whatever status or text it carries: hotspare's, and two of LiteLLM's."""
+"""The error's own class decides, whatever status or text it carries: hotspare's and its adapters', two of LiteLLM's, one of OpenAI's SDK."""
 
 BEFORE_CONNECT = frozenset({
     "ConnectTimeout", "ConnectTimeoutError", "ConnectionTimeoutError", "ConnectError", "ClientConnectorError",

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from hotspare._classify import exceptions, vocabulary
 from hotspare._classify.evidence import Evidence, read_evidence
+from hotspare._classify.model_errors import own_code_outcome
 from hotspare._classify.retry_after import retry_after, seconds_to_midnight_pacific, seconds_to_next_month
 from hotspare.outcome import Kind, Outcome, Scope
 
@@ -48,15 +49,23 @@ _LIMIT_REACHED = re.compile(r"exceed|reached|too many|throttl|hit|again|retry|_"
 _PER_MINUTE = re.compile(r"PerMinute|per minute|per_minute", re.I)
 
 
-def classify(error: BaseException, *, now: float | None = None) -> Outcome:
+def classify(error: BaseException, *, now: float | None = None, methods: Collection[str] = ()) -> Outcome:
     """What an exception means for failover.
 
     Args:
         error: of hotspare's own tree, of an HTTP library, of a provider's SDK or a framework; its causes are read too.
         now: wall clock, epoch seconds, for dates in headers; default `time.time()`.
+        methods: for a backend that wraps a framework's model: names of the functions that call the provider. An exception of
+            the model's own code is then INVALID of scope TARGET before the provider sent anything (another target may take
+            the request), SERVER after that.
 
     An error that is no provider's failure (a bug in a custom backend, say) is INVALID and does not count against health.
     """
+    outcome = _outcome_of(error, time.time() if now is None else now)
+    return (own_code_outcome(error, outcome, methods) if methods else None) or outcome
+
+
+def _outcome_of(error: BaseException, now: float) -> Outcome:
     evidence = read_evidence(error)
     verdict = next(found for step in _STEPS if (found := step(evidence)) is not None)
     return Outcome(
@@ -64,7 +73,7 @@ def classify(error: BaseException, *, now: float | None = None) -> Outcome:
         message=evidence.message,
         status=evidence.status,
         code=evidence.code or None,
-        retry_after=_retry_after(verdict.kind, evidence, time.time() if now is None else now),
+        retry_after=_retry_after(verdict.kind, evidence, now),
         scope=verdict.scope,
         before_connect=verdict.before_connect,
         should_retry={"true": True, "false": False}.get(evidence.headers.get("x-should-retry", "")),

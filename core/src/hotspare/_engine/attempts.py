@@ -13,7 +13,7 @@ from hotspare._engine.call import Attempt, Call
 from hotspare._engine.waiters import WaitQueue
 from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
-from hotspare._routing.capabilities import named_features, unsupported_fields, without_fields
+from hotspare._routing.capabilities import named_features, required_fields, unsupported_fields, without_fields
 from hotspare.messages import ChatRequest
 from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
 from hotspare.policy import Policy
@@ -74,7 +74,7 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     seconds = now - permit.started
     attempt.record = AttemptRecord(
         attempt.number, state.name, outcome.kind, seconds, attempt.reason, outcome.status, outcome.code,
-        outcome.message, seconds if outcome.ok and not attempt.unary else None, outcome.retry_after,
+        outcome.message, seconds if outcome.ok and not attempt.unary else None, outcome.retry_after, outcome.scope,
     )  # fmt: skip
     tracker.pending_events.append(events.AttemptEnded(call.id, attempt.record))
     tracker.record_outcome(state, permit, outcome, now)
@@ -136,8 +136,7 @@ def unsupported_by(request: ChatRequest, states: Sequence[TargetState]) -> dict[
     """The fields of a request that each target cannot be sent and may not drop, for those that have any."""
     found: dict[TargetState, tuple[str, ...]] = {}
     for state in states:
-        names = unsupported_fields(request, state.target, state.backend)
-        required = tuple(name for name in names if name not in state.target.droppable)
+        required = required_fields(unsupported_fields(request, state.target, state.backend), state.target)
         if required:
             found[state] = required
     return found
@@ -145,8 +144,8 @@ def unsupported_by(request: ChatRequest, states: Sequence[TargetState]) -> dict[
 
 def _sendable(request: ChatRequest, state: TargetState) -> ChatRequest:
     """The request without what the target cannot be sent and may drop (`Target.droppable`)."""
-    if not state.target.droppable:
+    if not state.target.droppable and request.parallel_tool_calls is None:
         return request
     names = unsupported_fields(request, state.target, state.backend)
-    dropped = [name for name in names if name in state.target.droppable]
+    dropped = set(names).difference(required_fields(names, state.target))
     return without_fields(request, dropped) if dropped else request

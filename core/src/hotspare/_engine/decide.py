@@ -9,7 +9,8 @@ an answer decides:
 4. start the retry whose pause is over, or else fail over to the next target that was not tried;
 5. retry an earlier target: once, when all have been tried, and again when waiting has changed something;
 6. give up if only the retry budget stands in the way: waiting would not change that;
-7. wait in the queue until a target becomes available, while the deadline lasts;
+7. wait in the queue until a target becomes available, while the deadline lasts; but give up what is too long for the
+   targets that are available;
 8. one attempt of last resort although no target is available, so that a recovery is always noticed; else give up.
 """
 
@@ -235,7 +236,7 @@ def _budget_exhausted(decision: _Decision) -> GiveUp | None:
     return None
 
 
-def _enqueue(decision: _Decision) -> Wait | None:
+def _enqueue(decision: _Decision) -> Wait | GiveUp | None:
     """Rule 7: wait for a recovery, up to the latest moment at which an attempt can still be answered in time."""
     call, shared, now = decision.call, decision.shared, decision.now
     if shared.policy.when_all_down != "wait" or len(shared.queue) >= shared.policy.max_waiters:
@@ -243,6 +244,11 @@ def _enqueue(decision: _Decision) -> Wait | None:
     state, available = decision.earliest()
     if state is None or state.rejection is not None:  # a key or a model does not come back while a call waits
         return None
+    if any(
+        (outcome.kind, outcome.fault_scope) == (Kind.CONTEXT_LENGTH, Scope.REQUEST)
+        for outcome in decision.outcomes.values()
+    ):
+        return give_up(call, shared, "the request is too long for the targets that are available", now)
     latest = call.deadline - min_useful_time(call, state, shared.policy)
     if available > latest or now >= latest:
         return None

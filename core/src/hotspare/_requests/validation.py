@@ -95,7 +95,9 @@ def _message_problems(message: Message, path: str) -> Iterator[Problem]:
     role, content = message.get("role"), message.get("content")
     if role not in _ROLES:
         yield Problem.at(f"{path}.role", role, f"must be one of {', '.join(_ROLES)}")
-    elif role == "tool" and not _is_nonempty_string(message.get("tool_call_id")):
+    elif role == "tool" and not isinstance(
+        message.get("tool_call_id"), str
+    ):  # Gemini's OpenAI endpoint gives the id ""
         yield Problem.at(f"{path}.tool_call_id", message.get("tool_call_id"), "must be the id of a tool call")
     elif role == "assistant" and message.get("tool_calls"):
         yield from _tool_call_problems(message.get("tool_calls"), f"{path}.tool_calls")
@@ -143,9 +145,7 @@ def _tool_call_problems(calls: object, path: str) -> Iterator[Problem]:
         return
     for index, call in enumerate(cast("Sequence[object]", calls)):
         known = as_map(call)
-        if not _is_nonempty_string(known.get("id")) or not _is_nonempty_string(
-            as_map(known.get("function")).get("name")
-        ):
+        if not isinstance(known.get("id"), str) or not _is_nonempty_string(as_map(known.get("function")).get("name")):
             yield Problem.at(f"{path}[{index}]", call, "must have an id, and a function with name and arguments")
         yield from _json_problems(call, f"{path}[{index}]")
 

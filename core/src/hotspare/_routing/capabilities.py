@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hotspare.outcome import Outcome
     from hotspare.target import Target
 
+PREFERENCES = frozenset({"parallel_tool_calls"})
+"""Fields that are only a wish: a target that cannot be sent them is called without them."""
 _EMPTY = ChatRequest(messages=())
 
 
@@ -21,6 +23,11 @@ def unsupported_fields(request: ChatRequest, target: Target, backend: Backend) -
     """Names of the request's fields that the backend cannot send, or the model cannot serve (`Target.missing`)."""
     found = backend.unsupported(request)
     return tuple(dict.fromkeys((*found, *_missing(request, target)))) if target.missing else found
+
+
+def required_fields(names: Iterable[str], target: Target) -> tuple[str, ...]:
+    """Those of these fields that may not be left out for this target (`Target.droppable`)."""
+    return tuple(name for name in names if name not in target.droppable and name not in PREFERENCES)
 
 
 def without_fields(request: ChatRequest, names: Iterable[str]) -> ChatRequest:

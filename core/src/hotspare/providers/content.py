@@ -88,6 +88,13 @@ def part_types(messages: Sequence[Message]) -> set[str]:
     return {as_text(part.get("type")) for message in messages for part in parts_of(message.get("content"))}
 
 
+def marked(blocks: list[Json], mark: object) -> list[Json]:
+    """The blocks, the last of which carries this `cache_control` unless it has one. None: no mark."""
+    if mark is None or not blocks or "cache_control" in blocks[-1]:
+        return blocks
+    return [*blocks[:-1], {**blocks[-1], "cache_control": mark}]
+
+
 def json_text(value: object) -> str:
     """A value as JSON text; non-ASCII characters are kept."""
     return json.dumps(value, ensure_ascii=False)

@@ -5,6 +5,7 @@ What differs between providers, and what is done about it:
 * tool-call ids: length and charset are limited; an invalid or repeated id is replaced by a hash of it, in the call and in
   its result alike;
 * signed thinking and thought signatures: only the provider that signed them accepts them, so others do not get them;
+* `function_call` and the role `function`, OpenAI's shape of 2023, become tool calls and their results;
 * a tool call without its result, or a result without its call, is a 400 everywhere, so neither is sent;
 * Anthropic and Gemini have a separate field for system messages and want alternating roles (`merge_turns`).
 """
@@ -18,13 +19,13 @@ from typing import Any, Literal
 
 from hotspare.messages import Dialect, Message
 from hotspare.providers.content import parts_of, tool_calls
-from hotspare.providers.json_access import Json, as_maps, as_text, without
+from hotspare.providers.json_access import Json, as_map, as_maps, as_text, without
 
 OPENING_TURN = "(The conversation begins with the assistant.)"
 """The user turn put before a history that begins with the assistant: Anthropic and Gemini want a user turn first."""
 
 
-IdRuleName = Literal["openai", "mistral", "anthropic", "gemini"]
+IdRuleName = Literal["openai", "mistral", "anthropic", "gemini", "any"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,9 @@ ID_RULES: Mapping[IdRuleName, IdRule] = {
     # "tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'" (api.anthropic.com)
     "anthropic": IdRule(re.compile(r"[A-Za-z0-9_-]{1,64}")),
     "gemini": IdRule(re.compile(r"[!-~]{1,128}")),
+    "any": IdRule(re.compile(r"[A-Za-z0-9_-]{1,40}")),
 }
-"""By dialect, and by provider where it differs from its dialect."""
+"""By dialect, and by provider where it differs from its dialect. `any`: valid for all of them but Mistral."""
 
 
 def portable_history(
@@ -77,7 +79,7 @@ def portable_history(
     rule = ID_RULES[id_rule or dialect]
     kept_signers = frozenset((dialect,) if signers is None else signers)
     keep_cache = dialect == "anthropic" if keep_cache_control is None else keep_cache_control
-    history = [dict(message) for message in messages]
+    history = with_tool_calls(messages)
     used: set[str] = set()
     result: list[Json] = []
     for index, message in enumerate(history):
@@ -92,6 +94,27 @@ def portable_history(
     if dialect == "openai":
         result = _media_after_results(result)
     return result if keep_cache else [_without_cache_control(message) for message in result]
+
+
+def with_tool_calls(messages: Iterable[Message]) -> list[Json]:
+    """The history with tool calls in place of `function_call`, and their results in place of the role `function`.
+
+    These have no ids: the function's name becomes the id of both.
+    """
+    result: list[Json] = []
+    called = ""
+    for message in messages:
+        role, call = message.get("role"), as_map(message.get("function_call"))
+        if role == "function":
+            call_id = as_text(message.get("name")) or called
+            result.append({**without(message, ["name"]), "role": "tool", "tool_call_id": call_id})
+        elif role == "assistant" and call and not message.get("tool_calls"):
+            called = as_text(call.get("name"))
+            calls = [{"id": called, "type": "function", "function": call}]
+            result.append({**without(message, ["function_call"]), "tool_calls": calls})
+        else:
+            result.append(dict(message))
+    return result
 
 
 def merge_turns(turns: Iterable[tuple[str, list[Json]]]) -> list[tuple[str, list[Json]]]:

@@ -3,16 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from hotspare.messages import ChatRequest, Message
+from hotspare.messages import ANTHROPIC_TOOL_FIELDS, ChatRequest, Message
 from hotspare.providers.anthropic.models import THINKING_BUDGETS, effort_of, traits_of
 from hotspare.providers.content import (
     SYSTEM_ROLES,
     call_arguments,
     call_name,
     image_url,
+    marked,
+    media_type_of,
     parse_data_url,
     parts_of,
-    system_parts,
     tool_calls,
 )
 from hotspare.providers.history import OPENING_TURN, merge_turns, portable_history
@@ -28,24 +29,15 @@ from hotspare.providers.json_access import (
 )
 from hotspare.target import Target
 
-TOOL_FIELDS = (
-    "cache_control",
-    "defer_loading",
-    "allowed_callers",
-    "eager_input_streaming",
-    "input_examples",
-)
-"""Fields of an Anthropic tool that OpenAI's shape does not have; beside `function` they are passed on."""
-
 
 def write_body(request: ChatRequest, target: Target, *, stream: bool) -> Json:
     """The JSON body. The target's `extra`, then the request's, override what hotspare writes."""
     own = request.extra.get("anthropic", {})
     messages = portable_history(request.messages, "anthropic")
-    system = system_parts(messages)
+    system = [block for message in messages if message.get("role") in SYSTEM_ROLES for block in _content(message)]
     turns = _turns(messages)
     if not turns:  # a system prompt alone: Anthropic requires a user turn, so it becomes one
-        turns, system = [("user", _blocks(system) or [_text(OPENING_TURN)])], []
+        turns, system = [("user", system or [_text(OPENING_TURN)])], []
     if "messages" in own:  # a history in Anthropic's shape has its own system prompt
         system = []
     thinking = _thinking(request, target, messages, own)
@@ -135,8 +127,7 @@ def close_objects(schema: Any) -> Any:
     return {**result, "additionalProperties": False} if is_object else result
 
 
-def _system(parts: Sequence[Json]) -> Any:
-    blocks = _blocks(parts)
+def _system(blocks: list[Json]) -> Any:
     if len(blocks) == 1 and set(blocks[0]) == {"type", "text"}:
         return blocks[0]["text"]
     return blocks or None
@@ -159,12 +150,14 @@ def _turn(message: Message) -> tuple[str, list[Json]]:
     if role == "assistant":
         thinking = [without(block, ["dialect"]) for block in as_maps(message.get("thinking_blocks"))]
         content = _blocks(parts_of(message.get("content"))) or _blocks(parts_of(message.get("refusal")))
-        return "assistant", [
-            *thinking,
-            *content,
-            *(_tool_use(call) for call in tool_calls(message)),
-        ]
-    return "user", _blocks(parts_of(message.get("content")))
+        blocks = [*content, *(_tool_use(call) for call in tool_calls(message))]
+        return "assistant", [*thinking, *marked(blocks, message.get("cache_control"))]
+    return "user", _content(message)
+
+
+def _content(message: Message) -> list[Json]:
+    """The content as blocks. A cache mark of the message, which Anthropic does not have, becomes one of its last block."""
+    return marked(_blocks(parts_of(message.get("content"))), message.get("cache_control"))
 
 
 def _tool_use(call: Json) -> Json:
@@ -173,17 +166,20 @@ def _tool_use(call: Json) -> Json:
         "id": call["id"],
         "name": call_name(call),
         "input": call_arguments(call),
+        **drop_empty(cache_control=call.get("cache_control")),
     }
 
 
 def _tool_result(message: Message) -> Json:
     content = message.get("content")
+    blocks = [] if isinstance(content, str) else _blocks(parts_of(content))
+    marks = [block["cache_control"] for block in blocks if "cache_control" in block]
     return drop_empty(
         type="tool_result",
         tool_use_id=message.get("tool_call_id"),
-        content=content if isinstance(content, str) else _blocks(parts_of(content)),
+        content=content if isinstance(content, str) else [without(block, ["cache_control"]) for block in blocks],
         is_error=True if message.get("is_error") else None,
-        cache_control=message.get("cache_control"),
+        cache_control=message.get("cache_control", marks[-1] if marks else None),
     )
 
 
@@ -240,6 +236,9 @@ def _document(file: Json) -> Json | None:
             **title,
         }
     if file_id.startswith("https://"):
+        media_type = as_text(file.get("format")) or media_type_of(file_id) or ""
+        if media_type.startswith(("audio/", "image/", "video/")):
+            return None
         return {"type": "document", "source": {"type": "url", "url": file_id}, **title}
     blob = parse_data_url(as_text(file.get("file_data")))
     if blob is None or blob.media_type != "application/pdf":
@@ -263,7 +262,7 @@ def _tool(tool: Mapping[str, Any]) -> Json:
         description=function.get("description"),
         input_schema=function.get("parameters") or {"type": "object"},
         strict=function.get("strict"),
-        **{name: tool.get(name) for name in TOOL_FIELDS},
+        **{name: tool.get(name, function.get(name)) for name in ANTHROPIC_TOOL_FIELDS},
     )
 
 

@@ -3,8 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hotspare.messages import ChatRequest, ReasoningEffort
-from hotspare.providers.content import call_arguments, call_name, json_text, parts_of, tool_calls
+from hotspare.messages import ANTHROPIC_TOOL_FIELDS, ChatRequest, ReasoningEffort
+from hotspare.providers.content import (
+    call_arguments,
+    call_name,
+    json_text,
+    marked,
+    parts_of,
+    tool_calls,
+)
 from hotspare.providers.history import portable_history
 from hotspare.providers.json_access import Json, as_map, as_maps, as_text, deep_merge, drop_empty, without
 from hotspare.providers.openai.flavors import Flavor, is_reasoning_model, nearest_effort, openai_effort_levels
@@ -17,7 +24,7 @@ _MESSAGE_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call
 def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: bool) -> Json:
     """The JSON body. The target's `extra`, then the request's, override what hotspare writes."""
     fields = drop_empty(
-        tools=list(request.tools),
+        tools=[_tool(tool) for tool in request.tools],
         tool_choice=_tool_choice(request, flavor),
         parallel_tool_calls=request.parallel_tool_calls if request.tools else None,
         response_format=request.response_format,
@@ -62,6 +69,12 @@ def effort_fields(effort: str | None, target: Target, flavor: Flavor) -> Json:
     return {"reasoning": {"effort": chosen}} if flavor.effort_field == "reasoning" else {"reasoning_effort": chosen}
 
 
+def _tool(tool: Mapping[str, Any]) -> Json:
+    """A tool without the fields that only Anthropic knows (api.openai.com: "Unknown parameter: 'tools[0].cache_control'")."""
+    function = without(as_map(tool.get("function")), ANTHROPIC_TOOL_FIELDS)
+    return {**without(tool, ANTHROPIC_TOOL_FIELDS), "function": function}
+
+
 def _tool_choice(request: ChatRequest, flavor: Flavor) -> Any:
     if not request.tools:
         return None
@@ -88,7 +101,9 @@ def _signers(target: Target, flavor: Flavor) -> Sequence[str]:
 
 def _message(message: Mapping[str, Any], flavor: Flavor) -> Json:
     kept = _MESSAGE_FIELDS | flavor.extra_message_fields
-    result = {name: value for name, value in message.items() if name in kept or name == "cache_control"}
+    result = {name: value for name, value in message.items() if name in kept}
+    if "cache_control" in message:  # kept for OpenRouter only, which reads it from parts
+        result["content"] = marked(parts_of(message.get("content")), message["cache_control"]) or message.get("content")
     if result.get("role") == "developer" and not flavor.developer_role:
         result["role"] = "system"
     if result.get("name", "") is None:

@@ -1,13 +1,13 @@
 """OpenAI's Chat Completions, and the APIs compatible with it (platform.openai.com/docs/api-reference/chat)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from hotspare.messages import ChatReply, ChatRequest, Dialect
+from hotspare.messages import NATIVE_PART, ChatReply, ChatRequest, Dialect
 from hotspare.providers.base import StreamReader
 from hotspare.providers.content import part_types, parts_of
-from hotspare.providers.json_access import as_map, as_text, must_map
+from hotspare.providers.json_access import Json, as_map, as_text, must_map
 from hotspare.providers.openai.flavors import FLAVORS, Flavor, is_reasoning_model, nearest_effort, openai_effort_levels
 from hotspare.providers.openai.request import effort_levels, write_body
 from hotspare.providers.openai.response import read_answer
@@ -42,7 +42,7 @@ class OpenAIWire:
             "tool_choice": (not flavor.allowed_tools and as_map(choice).get("type") == "allowed_tools")
             or (not flavor.forced_tool_choice and choice not in (None, "auto")),
             "messages": (flavor.content_parts is not None and not part_types(request.messages) <= flavor.content_parts)
-            or _has_file_url(request),
+            or any(map(_is_foreign, _parts(request))),
             "reasoning_effort": self._effort_unsupported(request.reasoning_effort, target),
         }
         if flavor.openai_models and is_reasoning_model(target.model):
@@ -96,10 +96,16 @@ class OpenAIWire:
         return OpenAIReader(self.flavor, request)
 
 
-def _has_file_url(request: ChatRequest) -> bool:
-    """Whether a file is given by URL: only Anthropic and Gemini take that, OpenAI takes data or the id of an upload."""
-    parts = (part for message in request.messages for part in parts_of(message.get("content")))
-    return any(as_text(as_map(part.get("file")).get("file_id")).startswith(("https://", "http://")) for part in parts)
+def _parts(request: ChatRequest) -> Iterator[Json]:
+    return (part for message in request.messages for part in parts_of(message.get("content")))
+
+
+def _is_foreign(part: Json) -> bool:
+    """Whether no flavor carries the part: content of a framework's own model, a file by URL, which only Anthropic and Gemini
+    take (OpenAI takes data or the id of an upload), and a video."""
+    file = as_map(part.get("file"))
+    by_url = as_text(file.get("file_id")).startswith(("https://", "http://", "gs://"))
+    return part.get("type") == NATIVE_PART or by_url or as_text(file.get("file_data")).startswith("data:video/")
 
 
 def _is_set(request: ChatRequest, name: RequestField) -> bool:

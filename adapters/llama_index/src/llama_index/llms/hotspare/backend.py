@@ -12,7 +12,7 @@ from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
 from llama_index.llms.hotspare import closing
-from llama_index.llms.hotspare.backend_request import arguments_for, unsupported
+from llama_index.llms.hotspare.backend_request import arguments_for, may_end_wordless, unsupported
 from llama_index.llms.hotspare.backend_response import StreamReader, reply_of
 from llama_index.llms.hotspare.model_families import family_of
 from llama_index.llms.hotspare.worker import Worker
@@ -21,6 +21,11 @@ from hotspare import ChatChunk, ChatReply, ChatRequest, Kind, Outcome, classify,
 
 _TERMINATED_EARLY = re.compile(r"Response was terminated early: (\w+)")
 _END = object()
+_METHODS = frozenset({
+    "chat", "_chat", "achat", "_achat", "stream_chat", "_stream_chat", "astream_chat", "_astream_chat", "gen", "send", "asend",
+    "stream", "astream",
+})  # fmt: skip
+"""The methods in which LLMs, and this backend, hold what the provider sent."""
 
 
 class LlamaIndexBackend:
@@ -54,13 +59,15 @@ class LlamaIndexBackend:
         call = self._call("chat", request, timeout)
         worker = Worker()
         try:
-            return reply_of(worker.run(partial(self._limited, call), timeout), self.metadata.model_name)
+            response = worker.run(partial(self._limited, call), timeout)
+            return reply_of(response, self.metadata.model_name, allow_empty=may_end_wordless(request))
         finally:
             worker.close()
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer, for asyncio."""
-        return reply_of(await self._acall("achat", request, timeout), self.metadata.model_name)
+        response = await self._acall("achat", request, timeout)
+        return reply_of(response, self.metadata.model_name, allow_empty=may_end_wordless(request))
 
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
         """The answer chunk by chunk.
@@ -70,7 +77,7 @@ class LlamaIndexBackend:
         """
         until = time.monotonic() + timeout
         call = self._call("stream_chat", request, max(timeout, stall))
-        reader, worker, responses = StreamReader(self._family, self.metadata.model_name), Worker(), None
+        reader, worker, responses = self._reader(request), Worker(), None
         try:
             responses = worker.run(partial(self._limited, call), timeout)
             while (response := worker.run(partial(next, responses, _END), _seconds_left(until))) is not _END:
@@ -83,7 +90,7 @@ class LlamaIndexBackend:
 
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
         """The answer chunk by chunk, for asyncio; the pool's driver enforces the time limits."""
-        reader = StreamReader(self._family, self.metadata.model_name)
+        reader = self._reader(request)
         started = False
         for is_last_try in (False, True):
             responses = await self._acall("astream_chat", request, max(timeout, stall))
@@ -101,14 +108,17 @@ class LlamaIndexBackend:
             yield chunk
 
     def classify(self, error: Exception) -> Outcome:
-        """What an exception of this LLM means."""
+        """What an exception of this LLM or its SDK means: see `hotspare.classify`."""
         early = _TERMINATED_EARLY.search(str(error))
         if early is not None:  # GoogleGenAI raises for every finish reason but STOP
             kind = Kind.INVALID if early[1] == "MAX_TOKENS" else Kind.CONTENT_FILTER
             return Outcome(kind, str(error)[:500], code=early[1])
-        return classify(error)
+        return classify(error, methods=_METHODS)
 
     # --- private -------------------------------------------------------------------------------------------------
+
+    def _reader(self, request: ChatRequest) -> StreamReader:
+        return StreamReader(self._family, self.metadata.model_name, allow_empty=may_end_wordless(request))
 
     def _call(self, name: str, request: ChatRequest, timeout: float) -> Callable[[], Any]:
         messages, kwargs = arguments_for(self._llm, self._family, request, self._max_tokens)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -17,6 +17,7 @@ from llama_index.core.base.llms.types import (
     CacheControl,
     CachePoint,
     ChatMessage,
+    CitableBlock,
     ContentBlock,
     DocumentBlock,
     ImageBlock,
@@ -49,9 +50,21 @@ def unsupported(request: ChatRequest, family: ModelFamily, *, takes_tools: bool)
         found.append("tools")
     if not family.tool_by_name and request.tool_choice not in (None, "auto", "required"):
         found.append("tool_choice")
-    if not {str(part.get("type")) for m in request.messages for part in _parts(m.get("content"))} <= family.parts:
+    kinds = {str(part.get("type")) for message in request.messages for part in _parts(message.get("content"))}
+    if family.parts is not None and not kinds <= family.parts:
         found.append("messages")
     return tuple(found)
+
+
+def _last_role(request: ChatRequest) -> object:
+    """The role of the last message that is not a system message."""
+    roles = (message.get("role") for message in reversed(request.messages))
+    return next((role for role in roles if role not in ("system", "developer")), None)
+
+
+def may_end_wordless(request: ChatRequest) -> bool:
+    """Whether an answer without content can be a proper one: after tool results."""
+    return _last_role(request) in ("tool", "function")
 
 
 def arguments_for(
@@ -130,8 +143,10 @@ def _not_callable(**kwargs: Any) -> None:
 
 def messages_for(request: ChatRequest, family: ModelFamily) -> list[ChatMessage]:
     """The conversation as this family takes it: tool-call ids, signatures and roles as its provider requires them."""
-    history = portable_history(request.messages, family.dialect, id_rule=family.ids)
-    messages = [_chat_message(message, family) for message in history]
+    originals: Sequence[ChatMessage] = request.native if isinstance(request.native, tuple) else ()
+    placed = [{**message, "place": place} for place, message in enumerate(request.messages)]
+    history = portable_history(placed, family.dialect, id_rule=family.ids)
+    messages = [_chat_message(message, family, _original(message, originals, family)) for message in history]
     if family is not GEMINI:
         return messages
     # Only a first system message is sent as one; later ones would be sent as the user's.
@@ -141,7 +156,18 @@ def messages_for(request: ChatRequest, family: ModelFamily) -> list[ChatMessage]
     return [*([ChatMessage(role=MessageRole.SYSTEM, content=texts)] if texts else []), *others]
 
 
-def _chat_message(message: Mapping[str, Any], family: ModelFamily) -> ChatMessage:
+def _original(message: Mapping[str, Any], originals: Sequence[ChatMessage], family: ModelFamily) -> ChatMessage | None:
+    """The caller's own user or system message, where the family takes blocks that OpenAI's shape does not have."""
+    place = message.get("place", len(originals))
+    if message["role"] not in ("user", "system") or place >= len(originals):
+        return None
+    citable = any(isinstance(block, CitableBlock) for block in originals[place].blocks)
+    return originals[place] if family is OTHER or (family is ANTHROPIC and citable) else None
+
+
+def _chat_message(message: Mapping[str, Any], family: ModelFamily, original: ChatMessage | None) -> ChatMessage:
+    if original is not None:
+        return original.model_copy(deep=True)
     role = MessageRole(message["role"])
     if role == MessageRole.DEVELOPER and family is not OPENAI:
         role = MessageRole.SYSTEM

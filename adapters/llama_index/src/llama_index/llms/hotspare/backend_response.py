@@ -18,6 +18,7 @@ from pydantic_core import to_jsonable_python
 
 from hotspare import (
     IDLE,
+    BackendError,
     ChatChunk,
     ChatReply,
     EmptyAnswer,
@@ -46,15 +47,27 @@ _FINISH_REASONS: dict[str, FinishReason] = {
 }
 
 
-def reply_of(response: ChatResponse, model: str) -> ChatReply:
-    """A whole answer. `model`: the name to use where the response has none. Raises EmptyAnswer if it has no content."""
+_PROPER_ENDS = frozenset({"stop", "end_turn"})
+"""Finish reasons, in lower case, of a model that ended its turn by itself."""
+
+
+class AnswerBlocked(BackendError):
+    """An answer of which a content filter, or the model's own refusal, left nothing. `classify` knows it by its name."""
+
+
+def reply_of(response: ChatResponse, model: str, *, allow_empty: bool = False) -> ChatReply:
+    """A whole answer. `model`: the name to use where the response has none.
+
+    Raises AnswerBlocked or EmptyAnswer if it has no content. `allow_empty`: whether the model may have ended its turn without
+    content, which its finish reason has to prove.
+    """
     message = response.message
     text, calls, thinking = message.content or "", _tool_calls(message), _thinking_blocks(message)
     raw = _mapping(response.raw)
     finish = finish_reason_of(response) or "stop"
     refusal = _refusal(raw, "message")
-    if not (text or calls or thinking or refusal) and finish in ("stop", "tool_calls"):
-        raise EmptyAnswer("the answer is empty")
+    if not (text or calls or thinking or refusal):
+        _raise_if_empty(finish, proven=_ends_properly(response), allow_empty=allow_empty)
     return ChatReply(
         text=text,
         tool_calls=calls,
@@ -73,18 +86,20 @@ def reply_of(response: ChatResponse, model: str) -> ChatReply:
 class StreamReader:
     """Reads one LLM's stream: its cumulative responses become chunks of what is new in each.
 
-    `model`: the name to use where the responses have none.
+    `model`: the name to use where the responses have none. `allow_empty`: whether the model may have ended its turn without
+    content.
     """
 
-    def __init__(self, family: ModelFamily, model: str) -> None:
+    def __init__(self, family: ModelFamily, model: str, *, allow_empty: bool = False) -> None:
         self._family = family
+        self._allow_empty = allow_empty
         self._text = ""
         self._sent_arguments: dict[int, str] = {}
         self._calls: tuple[ToolCall, ...] = ()
         self._finish_reason: FinishReason | None = None
         self._usage = Usage()
         self._thinking: list[ThinkingBlock] = []
-        self._has_content = False
+        self._has_content = self._ends_properly = False
         self._raw: Json = {"model": model}
 
     def read(self, response: ChatResponse) -> ChatChunk:
@@ -92,6 +107,7 @@ class StreamReader:
         raw = _mapping(response.raw)
         self._raw = {**self._raw, **{name: raw[name] for name in ("id", "model") if isinstance(raw.get(name), str)}}
         self._finish_reason = finish_reason_of(response) or self._finish_reason
+        self._ends_properly = self._ends_properly or _ends_properly(response)
         usage = usage_of(response)
         self._usage = usage if usage.total_tokens else self._usage
         self._thinking = _thinking_blocks(response.message) or self._thinking
@@ -107,7 +123,8 @@ class StreamReader:
     def end(self) -> tuple[ChatChunk, ...]:
         """The last chunks.
 
-        Raises IncompleteAnswer without a finish reason where the family reports one, EmptyAnswer without content.
+        Raises IncompleteAnswer without a finish reason where the family reports one, AnswerBlocked or EmptyAnswer without
+        content.
         """
         if self._finish_reason is None and self._family.reports_finish_reason:
             raise IncompleteAnswer("the stream ended without a finish reason")
@@ -117,8 +134,9 @@ class StreamReader:
             for index, call in enumerate(self._calls)
         )
         signed = _signed(self._thinking)
-        if not self._has_content and finish in ("stop", "tool_calls"):
-            raise EmptyAnswer("the stream ended without content")
+        if not self._has_content:
+            proven = self._ends_properly and self._family.reports_finish_reason
+            _raise_if_empty(finish, proven=proven, allow_empty=self._allow_empty)
         content = [ChatChunk(tool_calls=rest, thinking=signed)] if rest or signed else []
         last = ChatChunk(
             finish_reason="tool_calls" if rest and finish == "stop" else finish,
@@ -162,6 +180,11 @@ class StreamReader:
 
 def finish_reason_of(response: ChatResponse) -> FinishReason | None:
     """The provider's finish reason, wherever the integration keeps it; None if there is none yet."""
+    reason = _reason(response)
+    return None if reason is None else _FINISH_REASONS.get(reason, "stop")
+
+
+def _reason(response: ChatResponse) -> str | None:
     raw = _mapping(response.raw)
     choices = raw.get("choices")
     places = (
@@ -171,9 +194,19 @@ def finish_reason_of(response: ChatResponse) -> FinishReason | None:
         raw.get("finish_reason"),
     )
     reason = next((place for place in places if place), None)
-    if reason is None:
-        return None
-    return _FINISH_REASONS.get(str(getattr(reason, "name", reason)).lower(), "stop")
+    return None if reason is None else str(getattr(reason, "name", reason)).lower()
+
+
+def _ends_properly(response: ChatResponse) -> bool:
+    return _reason(response) in _PROPER_ENDS
+
+
+def _raise_if_empty(finish: FinishReason, *, proven: bool, allow_empty: bool) -> None:
+    """For an answer without content: raise unless its ending explains that."""
+    if finish == "content_filter":
+        raise AnswerBlocked("the answer was blocked by a content filter")
+    if finish != "length" and not (allow_empty and proven):
+        raise EmptyAnswer("the answer is empty", proven=proven)
 
 
 def usage_of(response: ChatResponse) -> Usage:

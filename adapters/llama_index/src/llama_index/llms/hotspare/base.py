@@ -250,7 +250,7 @@ class Hotspare(StructuredPrediction):
             "deadline": self.deadline,
             **self.additional_kwargs,
         }
-        return request_of(messages, {**own, **kwargs})
+        return request_of(self._pool, messages, {**own, **kwargs})
 
     def _prompt(self, prompt: str, formatted: bool) -> list[ChatMessage]:
         text = prompt if formatted else cast("Any", self.completion_to_prompt)(prompt)

@@ -33,20 +33,42 @@ _ROLES = {
 }
 
 
-def openai_messages(messages: Iterable[ChatMessage]) -> list[Json]:
-    """The history in OpenAI's shape, with signed thinking blocks and thought signatures.
+def openai_messages(messages: Iterable[ChatMessage], *, keep_unknown: bool = False) -> list[Json]:
+    """The history in OpenAI's shape, one message for each, with signed thinking blocks and thought signatures.
 
-    Raises RequestError for a block that cannot be read or has no counterpart, with its place.
+    Raises RequestError, with its place, for a block that cannot be read or has no counterpart. With `keep_unknown` a block
+    without counterpart becomes a part of the type `native`, which only LlamaIndex's own LLMs are sent.
     """
-    return [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
+    result: list[Json] = []
+    unanswered: list[Json] = []
+    for index, message in enumerate(messages):
+        converted = _message(message, f"messages[{index}]", keep_unknown)
+        if converted["role"] == "tool":
+            converted["tool_call_id"] = _call_id(message, unanswered)
+            unanswered = [call for call in unanswered if call["id"] != converted["tool_call_id"]]
+        elif converted["role"] == "assistant":
+            unanswered = list(converted.get("tool_calls", ()))
+        result.append(converted)
+    return result
 
 
-def _message(message: ChatMessage, place: str) -> Json:
+def _call_id(message: ChatMessage, unanswered: Sequence[Json]) -> str:
+    """The id of the call that a result answers. Results of the role `function`, and of servers that give no ids, have none:
+    that of the first unanswered call, of the function that they name."""
+    extra = message.additional_kwargs
+    if extra.get("tool_call_id"):
+        return str(extra["tool_call_id"])
+    name = extra.get("name")
+    matching = (call["id"] for call in unanswered if name in (None, call["function"]["name"]))
+    return next(matching, str(name or ""))
+
+
+def _message(message: ChatMessage, place: str, keep_unknown: bool) -> Json:
     role = _ROLES.get(message.role, message.role.value)
-    content = _content(message.blocks, place)
+    content = _content(message.blocks, place, keep_unknown)
     result: Json = {"role": role, "content": content}
-    if role == "tool":
-        result["tool_call_id"] = message.additional_kwargs.get("tool_call_id")
+    if mark := message.additional_kwargs.get("cache_control"):
+        result["cache_control"] = mark
     if role != "assistant":
         return {**result, "content": "" if content is None else content}
     if isinstance(
@@ -61,7 +83,7 @@ def _message(message: ChatMessage, place: str) -> Json:
     return {**result, **{name: value for name, value in found.items() if value}}
 
 
-def _content(blocks: Sequence[ContentBlock], place: str) -> str | list[Json] | None:
+def _content(blocks: Sequence[ContentBlock], place: str, keep_unknown: bool) -> str | list[Json] | None:
     """A single text as a string, anything else as a list of parts, None without content."""
     parts: list[Json] = []
     for index, block in enumerate(blocks):
@@ -69,20 +91,24 @@ def _content(blocks: Sequence[ContentBlock], place: str) -> str | list[Json] | N
             if parts:
                 parts[-1]["cache_control"] = block.cache_control.model_dump(exclude_none=True)
             continue
-        parts += _parts(block, f"{place}.blocks[{index}]")
+        parts += _parts(block, f"{place}.blocks[{index}]", keep_unknown)
     if len(parts) == 1 and parts[0].keys() == {"type", "text"}:
         text: str = parts[0]["text"]
         return text
     return [part for part in parts if part.get("text") != ""] or None
 
 
-def _parts(block: Any, place: str) -> list[Json]:
+def _parts(block: Any, place: str, keep_unknown: bool) -> list[Json]:
     if isinstance(block, TextBlock):
         return [{"type": "text", "text": block.text}]
     if isinstance(block, CitableBlock):
-        return [part for inner in block.content for part in _parts(inner, place)]
+        return [part for inner in block.content for part in _parts(inner, place, keep_unknown)]
     if isinstance(block, ThinkingBlock | ToolCallBlock | CitationBlock):
         return []  # thinking and calls are not content; a citation repeats the answer's text
+    if not isinstance(block, ImageBlock | AudioBlock | VideoBlock | DocumentBlock):
+        if keep_unknown:
+            return [{"type": "native", "native": type(block).__name__}]
+        raise RequestError(Problem.at(place, type(block).__name__, "has no counterpart in OpenAI's shape"))
     try:
         return [_media(block)]
     except (OSError, ValueError, TypeError) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Literal
 
 from llama_index.core.llms.llm import LLM
 
@@ -28,10 +29,10 @@ class ModelFamily:
     Args:
         name: its package under `llama_index.llms`.
         dialect: the rules by which a history is made portable.
-        ids: the dialect whose rule for tool-call ids applies.
+        ids: which tool-call ids its provider accepts. `any`: those that nearly all do.
         arguments: a request's field to the keyword argument of `chat`. Fields that are missing here cannot be sent.
         nested_in: the argument that holds those arguments, if they are not passed to `chat` directly.
-        parts: types of content parts that it takes.
+        parts: types of content parts that it takes; None: what it takes is not known.
         tool_by_name: whether a tool can be required by name, or none at all.
         reports_finish_reason: whether its streams show the provider's own finish reason.
         calls_in_kwargs: whether tool calls are in `additional_kwargs` instead of blocks.
@@ -42,10 +43,10 @@ class ModelFamily:
 
     name: str
     dialect: Dialect = "openai"
-    ids: Dialect = "anthropic"  # the strictest of the three
+    ids: Literal["openai", "anthropic", "gemini", "any"] = "any"
     arguments: Mapping[str, str] = field(default_factory=lambda: _arguments("temperature"))
     nested_in: str | None = None
-    parts: frozenset[str] = _TEXT_AND_IMAGES
+    parts: frozenset[str] | None = None
     tool_by_name: bool = False
     reports_finish_reason: bool = False
     calls_in_kwargs: bool = False
@@ -70,6 +71,7 @@ OPENAI = ModelFamily(
 ANTHROPIC = ModelFamily(
     "anthropic",
     dialect="anthropic",
+    ids="anthropic",
     arguments=_arguments("temperature", "top_p", "top_k", "max_tokens", stop="stop_sequences"),
     parts=frozenset({*_TEXT_AND_IMAGES, "file"}),
     tool_by_name=True,

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from llama_index.core.base.llms.types import ChatMessage
+from llama_index.llms.hotspare.backend import LlamaIndexBackend
 from llama_index.llms.hotspare.messages import openai_messages
+
+from hotspare import Pool
 
 
 class Request(NamedTuple):
@@ -17,7 +20,7 @@ class Request(NamedTuple):
     single_tool_call: bool
 
 
-def request_of(messages: Sequence[ChatMessage], settings: Mapping[str, Any]) -> Request:
+def request_of(pool: Pool, messages: Sequence[ChatMessage], settings: Mapping[str, Any]) -> Request:
     """The pool's arguments for these messages. `settings`: those of the LLM and of the call; None values are dropped.
 
     Not every provider can be restricted to one tool call at a time, and a provider that cannot is called all the same.
@@ -25,4 +28,7 @@ def request_of(messages: Sequence[ChatMessage], settings: Mapping[str, Any]) -> 
     """
     options = {name: value for name, value in settings.items() if value is not None}
     single = options.pop("parallel_tool_calls", None) is False
-    return Request(openai_messages(messages), options, single)
+    wrapped = any(isinstance(target.backend, LlamaIndexBackend) for target in pool.targets)
+    if wrapped:
+        options["native"] = tuple(messages)
+    return Request(openai_messages(messages, keep_unknown=wrapped), options, single)

@@ -1,0 +1,64 @@
+"""An exception of a framework's model -> an Outcome: what the provider answered, or what the model's own code could not do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from types import FrameType
+
+from hotspare._classify.evidence import MAX_MESSAGE
+from hotspare.outcome import Kind, Outcome, Scope
+
+_BUILT_IN = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, ImportError, NotImplementedError)  # fmt: skip
+"""What code raises for input that it cannot handle, with all subclasses (UnicodeError, pydantic's ValidationError…)."""
+
+_ANSWERS = ("response", "raw_response", "completion", "chunk")
+"""Variables in which a model's methods hold what the provider sent: LangChain's and LlamaIndex's classes, and most others."""
+
+_CLIENTS = ("httpx", "httpx2", "requests", "aiohttp", "openai", "anthropic", "google")
+"""Packages that decode JSON only from a response: HTTP clients, and SDKs that return the decoded answer."""
+
+
+def own_code_outcome(error: BaseException, outcome: Outcome, methods: Collection[str]) -> Outcome | None:
+    """What an exception of the model's own code means; None if it is a provider's failure, which `outcome` describes.
+
+    Before the provider sent anything, this model cannot take this request: INVALID of scope TARGET, so that the next target is
+    tried and the model's health stays as it is. After that, it could not read the answer: SERVER. `methods`: the functions
+    that call the provider; whether it had sent something is read from their variables in the traceback.
+    """
+    own_code = isinstance(error, _BUILT_IN) and all(isinstance(cause, _BUILT_IN) for cause in _causes(error))
+    if outcome.status is not None or (outcome.kind is not Kind.INVALID and not own_code):
+        return None
+    message = f"{type(error).__name__}: {outcome.message}".removesuffix(": ")[:MAX_MESSAGE]
+    if any(_holds_answer(frame, methods) or _decodes_answer(error, frame) for frame in _frames(error)):
+        return Outcome(Kind.SERVER, message)
+    return Outcome(Kind.INVALID, message, scope=Scope.TARGET)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error's causes, as a traceback would show them."""
+    seen = {id(error)}
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+
+
+def _frames(error: BaseException) -> Iterator[FrameType]:
+    traceback = error.__traceback__
+    while traceback is not None:
+        yield traceback.tb_frame
+        traceback = traceback.tb_next
+
+
+def _holds_answer(frame: FrameType, methods: Collection[str]) -> bool:
+    if frame.f_code.co_name not in methods:
+        return False
+    variables = frame.f_locals
+    return any(variables.get(name) is not None for name in _ANSWERS)
+
+
+def _decodes_answer(error: BaseException, frame: FrameType) -> bool:
+    package = str(frame.f_globals.get("__name__")).partition(".")[0]
+    return isinstance(error, json.JSONDecodeError) and package in _CLIENTS
