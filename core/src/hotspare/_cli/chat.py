@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hotspare import AttemptRecord, ChatReply, Pool, Target
+from hotspare import AttemptRecord, ChatReply, ConfigError, Pool, Problem
 from hotspare._cli.options import ConfigOption, JsonOption, config_file
+from hotspare._cli.output import WaitingNotice, printable
 
 HELP = """Send a prompt to a pool and print the answer. The attempts are printed to stderr.
 
@@ -34,21 +35,25 @@ def run(
     options: dict[str, Any] = {"model": model} if model else {}
     if deadline is not None:
         options["deadline"] = deadline
-    pool = Pool([Target(one) for one in target]) if target else Pool.from_config(config_file(config))
+    if target and config is not None:
+        raise ConfigError(Problem.at("--target", list(target), "cannot be combined with --config: give one of them"))
+    pool = Pool(target) if target else Pool.from_config(config_file(config, "--target openai/gpt-4.1"))
     attempts: tuple[AttemptRecord, ...] = ()
-    with pool:
+    with pool, WaitingNotice(pool) as waiting:
         if as_json or not stream:
             reply = pool.chat(text, **options)
+            waiting.done()
             print(json.dumps(_as_dict(reply), ensure_ascii=False) if as_json else reply.text)
             attempts = reply.attempts
         else:
             for chunk in pool.stream(text, **options):
+                waiting.done()
                 sys.stdout.write(chunk.text)
                 sys.stdout.flush()
                 attempts = chunk.summary.attempts if chunk.summary else attempts
             print()
     for attempt in attempts:
-        print(f"{attempt.number}. {attempt}", file=sys.stderr)
+        print(printable(f"{attempt.number}. {attempt}"), file=sys.stderr)
 
 
 def _as_dict(reply: ChatReply) -> dict[str, Any]:

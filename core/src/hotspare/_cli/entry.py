@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
+from hotspare._cli.output import printable, replace_unprintable
 from hotspare.errors import CallError, HotspareError, MissingExtra
 
 _EXTRA = frozenset({"typer", "rich", "click"})
@@ -11,15 +13,16 @@ _EXTRA = frozenset({"typer", "rich", "click"})
 
 def main() -> None:
     """Run the command. Exit codes: 0 success, 1 a call failed, 2 wrong usage or configuration, 130 interrupted."""
+    replace_unprintable()
     try:
         from hotspare._cli.app import app
 
         app()
     except CallError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         sys.exit(1)
     except HotspareError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         sys.exit(2)
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
@@ -28,3 +31,6 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # the reader of the output has left, as in `hotspare chat … | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit finds a place
+        sys.exit(1)

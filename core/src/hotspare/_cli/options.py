@@ -20,10 +20,14 @@ ProbeDeadlineOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def config_file(path: Path | None) -> Path:
-    """`path`, else the file that HOTSPARE_CONFIG names, else ./hotspare.toml. Raises ConfigError if it does not exist."""
-    source = path or Path(os.environ.get("HOTSPARE_CONFIG", "hotspare.toml"))
+def config_file(path: Path | None, instead: str = "") -> Path:
+    """`path`, else the file that HOTSPARE_CONFIG names, else ./hotspare.toml. Raises ConfigError if it does not exist.
+
+    `instead`: an option that makes a file unnecessary.
+    """
+    source = path or Path(os.environ.get("HOTSPARE_CONFIG") or "hotspare.toml")
     if not source.exists():
         hint = "does not exist; name a file, set HOTSPARE_CONFIG, or create ./hotspare.toml"
+        hint += f"; or use none: {instead}" if instead else ""
         raise ConfigError(Problem.at("config", str(source), hint))
     return source

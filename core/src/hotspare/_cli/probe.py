@@ -8,11 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from hotspare import AttemptRecord, CallError, Kind, Pool, Target, Timeouts
+from hotspare._cli.output import printable
 from hotspare._config.loader import Config
 
 _PARALLEL = 16
+_MESSAGE = 300
+"""Characters of a message that the table shows."""
 
 
 def probe_targets(config: Config, deadline: float) -> list[AttemptRecord]:
@@ -45,8 +49,14 @@ def print_probes(targets: Sequence[Target], attempts: Sequence[AttemptRecord], *
         for target, one in zip(targets, attempts, strict=True):
             colour = "green" if one.kind is Kind.OK else "red"
             outcome = f"{one.kind} {one.status}" if one.status else str(one.kind)
-            table.add_row(
-                target.name, target.region or "-", f"[{colour}]{outcome}[/]", f"{one.seconds:.2f} s", one.message[:100]
+            # As Text: a string would be read as rich's markup, and providers' words may hold brackets.
+            cells = (
+                target.name,
+                target.region or "-",
+                outcome,
+                f"{one.seconds:.2f} s",
+                printable(one.message[:_MESSAGE]),
             )
+            table.add_row(*(Text(cell, style=colour if cell is outcome else "") for cell in cells))
         Console().print(table)
     return 0 if all(one.kind is Kind.OK for one in attempts) else 1

@@ -70,7 +70,7 @@ class _PhaseLines:
             counts = (
                 f"{len(calls):,} calls: {correct:,} answered, {done - correct:,} lost, {len(calls) - done:,} running"
             )
-            self._out.print(f"[dim]{result.name}[/]  {result.phases[index].name:<{width}}  {counts}", highlight=False)
+            self._out.print(Text.assemble((result.name, "dim"), f"  {result.phases[index].name:<{width}}  {counts}"))
         self._printed = max(self._printed, until)
 
 
@@ -120,7 +120,7 @@ def _target_lanes(result: Result, now: float) -> RenderableType:
 
 def _table(title: str) -> Table:
     return Table(
-        title=f"\n{title}", title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False, collapse_padding=True
+        title=Text(f"\n{title}", style="bold"), title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True
     )
 
 
@@ -130,19 +130,19 @@ def print_tables(results: Sequence[Result]) -> None:
     for result in results:
         phases = _table(f"Phases: {result.name}")
         for place, head in enumerate(phase_heads(result.scenario)):
-            phases.add_column(head, justify="right" if place else "left", no_wrap=True)
+            phases.add_column(Text(head), justify="right" if place else "left", no_wrap=True)
         for row in phase_rows(result):
-            phases.add_row(*row)
+            phases.add_row(*map(Text, row))
         out.print(phases)
     table = _table("Comparison" if len(results) > 1 else "Results")
     table.add_column("")
     for result in results:
-        table.add_column(result.name, justify="right")
+        table.add_column(Text(result.name), justify="right")
     for row in comparison(results):
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     out.print(table)
     for result in results:
         summary = f"{result.correct_calls:,} of {len(result.calls):,} calls answered exactly, within the deadline."
-        out.print(f"[bold]{result.name}:[/] {summary}", highlight=False)
+        out.print(Text.assemble((f"{result.name}:", "bold"), f" {summary}"))
         for error in list(dict.fromkeys(call.error for call in result.calls if call.error))[:_ERRORS_SHOWN]:
             out.print(f"  lost: {error}", markup=False, style="dim")
