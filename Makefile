@@ -6,7 +6,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config ge
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
-.PHONY: help venv demo test natives mutants lint types docs bench record clean
+.PHONY: help venv demo test natives mutants lint types docs bench record installs clean
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -72,5 +72,7 @@ record: .venv/dev .record/aimock  ## record the cassettes again from local serve
 .record/aimock: tests/support/servers/package.json
 	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && npm --version >/dev/null 2>&1 || { echo "make record needs Node.js 20 or newer with npm: the server that it records from is an npm package"; exit 1; }
 	@mkdir -p .record && cp $< .record/ && npm install --prefix .record --no-package-lock --no-fund --no-audit --silent && touch $@
+installs: .venv/dev  ## build the distributions, and run the documentation's examples with only what it says to install
+	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m tests.support.installs $(PAGES)
 clean:  ## remove virtual environments, caches and built files
 	rm -rf .venv .venv-natives .venv-google .venv-mutants .mutants .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

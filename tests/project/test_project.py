@@ -34,3 +34,26 @@ def test_nothing_private_is_tracked() -> None:
             continue
         found = private.search(path.read_text(encoding="utf-8", errors="replace"))
         assert not found, f"{path.relative_to(ROOT)}: {found and found.group()}"
+
+
+def test_the_licence_is_the_same_everywhere() -> None:
+    """Each distribution is built from its own folder, so each has a copy."""
+    licence = (ROOT / "LICENSE").read_bytes()
+    copies = [ROOT / "core/LICENSE", *(path.parent / "LICENSE" for path in ROOT.glob("adapters/*/pyproject.toml"))]
+    assert [path.read_bytes() for path in copies] == [licence] * 4
+
+
+def test_metadata_of_the_distributions() -> None:
+    """Licence, links, keywords; a README that says how to install it and links nowhere into the repository by path; adapters accept
+    every `hotspare` of their minor version."""
+    for folder in (ROOT / "core", *(path.parent for path in ROOT.glob("adapters/*/pyproject.toml"))):
+        project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        assert project["license-files"] == ["LICENSE"]
+        assert {"Homepage", "Documentation", "Changelog", "Issues", "Security"} <= project["urls"].keys()
+        assert project["keywords"]
+        page = (folder / "README.md").read_text(encoding="utf-8")
+        assert f"pip install {project['name']}" in page
+        assert not re.search(r"\]\((?!https://)", page)
+        if folder.name != "core":
+            major, minor, _ = project["version"].split(".")
+            assert f"hotspare>={major}.{minor}.0,<{major}.{int(minor) + 1}" in project["dependencies"]
