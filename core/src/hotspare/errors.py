@@ -23,14 +23,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hotspare.outcome import AttemptRecord
 
 
 class HotspareError(Exception):
-    """Base of everything hotspare raises."""
+    """Base of everything hotspare raises. Errors can be pickled and copied; they keep their attributes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by calling the class: its parameters are not what `args` holds.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(cls: type[HotspareError], args: tuple[Any, ...], attributes: Mapping[str, Any]) -> HotspareError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class Problem(str):
@@ -41,8 +52,7 @@ class Problem(str):
     @classmethod
     def at(cls, path: str, value: object, hint: str) -> Problem:
         """``path: value hint``; a long value is shortened to 80 characters."""
-        shown = repr(value)
-        return cls(f"{path}: {shown if len(shown) <= 80 else shown[:77] + '...'} {hint}")
+        return cls(f"{path}: {_shown(value)} {hint}")
 
     def replace_prefix(self, old: str, new: str) -> Problem:
         """The same problem under another path: ``target.id: …`` becomes ``targets[2].id: …``.
@@ -53,6 +63,15 @@ class Problem(str):
             rest = self.removeprefix(old)
             return Problem(new + rest if new else rest.removeprefix("."))
         return Problem(f"{new}: {self}" if new else self)
+
+
+def _shown(value: object) -> str:
+    """The repr of a value of any kind, at most 80 characters."""
+    try:
+        shown = repr(value)
+    except Exception:  # integers of over 4,300 digits, nesting too deep for repr, a class's own repr
+        shown = f"<{type(value).__name__}>"
+    return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
 def did_you_mean(word: str, known: Sequence[str], otherwise: str = "") -> str:
@@ -72,7 +91,16 @@ class _Problems(HotspareError, ValueError):
 
 
 class ConfigError(_Problems):
-    """Wrong settings of a pool or a target. `.problems` lists every mistake, each with the path of its field."""
+    """Wrong settings of a pool or a target. `.problems` lists every mistake, each with the path of its field.
+
+    `source`: the config file that holds them; `str()` puts it before each.
+    """
+
+    source: str = ""
+
+    def __str__(self) -> str:
+        prefix = f"{self.source}: " if self.source else ""
+        return "\n".join(line if line.startswith(prefix) else prefix + line for line in self.problems)
 
 
 class RequestError(_Problems):
@@ -83,7 +111,11 @@ class MissingExtra(HotspareError, ImportError):
     """An optional dependency is missing; the message holds the command that installs it."""
 
     def __init__(self, feature: str, extra: str) -> None:
+        self.feature, self.extra = feature, extra
         super().__init__(f"{feature} needs an optional dependency: pip install 'hotspare[{extra}]'")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.feature, self.extra), self.__dict__
 
 
 class PoolClosed(HotspareError):

@@ -126,9 +126,15 @@ class RequestFields(TypedDict, total=False):
     native: Any
 
 
-class CallOptions(RequestFields, total=False):
-    """What a call takes beside its messages. `deadline`: seconds. `completion`: as in Policy."""
+Prompt = str | Sequence[Message] | ChatRequest
+"""What a call is about: one user message, OpenAI-shaped messages, or a whole request."""
 
+
+class CallOptions(RequestFields, total=False):
+    """What a call takes beside its prompt. `messages`: the prompt, where it is not the first argument. `deadline`: seconds.
+    `completion`: as in Policy."""
+
+    messages: Sequence[Message]
     deadline: float | None
     max_attempts: int | None
     completion: Literal["wait", "stream"] | None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from hotspare.errors import ConfigError, Problem, did_you_mean
+from hotspare.errors import ConfigError, Problem
 from hotspare.outcome import Kind
 
 if TYPE_CHECKING:
@@ -267,11 +267,10 @@ def policy_of(policy: Policy | None, given: Mapping[str, Any]) -> Policy:
     names = [knob.name for knob in fields(Policy)]
     unknown = sorted(set(given).difference(names))
     if unknown:
-        known = f"the fields are {', '.join(sorted(names))}"
-        hints = {name: did_you_mean(name, names, known) for name in unknown}
-        raise ConfigError(
-            [Problem.at(name, given[name], f"is not a field of Policy; {hints[name]}") for name in unknown]
-        )
+        from hotspare._config.hints import POOL_HINTS, hint_for, unknown_field
+
+        hints = {name: hint_for(name, POOL_HINTS, sorted(names)) for name in unknown}
+        raise ConfigError([unknown_field(name, given[name], "Policy", hints[name]) for name in unknown])
     if policy is None:
         return Policy(**given)
     if not isinstance(policy, Policy):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
@@ -279,6 +278,8 @@ def policy_of(policy: Policy | None, given: Mapping[str, Any]) -> Policy:
     return replace(policy, **given) if given else policy
 
 
+MAX_NUMBER = 30 * 86400
+"""The largest value of a setting that is no count. Of seconds it is 30 days: what sockets and locks of every platform can wait for."""
 _FRACTIONS = frozenset({"failure_ratio", "slow_start_min_share", "max_deadline_fraction", "max_rejection"})
 
 
@@ -288,6 +289,10 @@ def _out_of_range(path: str, group: Any) -> list[Problem]:
         value = getattr(group, knob.name)
         if isinstance(value, int | float) and value < 0:
             found.append(Problem.at(f"{path}.{knob.name}", value, "must not be negative"))
+        elif isinstance(value, float) and value > MAX_NUMBER:
+            found.append(
+                Problem.at(f"{path}.{knob.name}", value, f"must be at most {MAX_NUMBER} (of seconds: 30 days)")
+            )
         elif knob.name in _FRACTIONS and value > 1:
             found.append(Problem.at(f"{path}.{knob.name}", value, "must be between 0 and 1"))
     return found

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from hotspare import events
-from hotspare._config.routes import check_targets, tiers_of
+from hotspare._config.routes import check_targets, targets_of, tiers_of
 from hotspare._drivers import event_loop, fork, threads
 from hotspare._drivers.clock import Clock, clock_of
 from hotspare._drivers.notifier import Notifier
@@ -23,12 +23,15 @@ from hotspare._engine.scheduler import Scheduler
 from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.domains import domains_of
 from hotspare._health.target_state import TargetState
+from hotspare._requests.options import check_options
+from hotspare._requests.unsendable import unsendable
 from hotspare._requests.validation import request_of
 from hotspare._routing.candidates import tiers_for
 from hotspare._routing.explain import Explanation
 from hotspare.errors import ConfigError, PoolClosed, Problem, RequestError
-from hotspare.messages import CallOptions, ChatChunk, ChatReply, ChatRequest, Message
+from hotspare.messages import CallOptions, ChatChunk, ChatReply, Prompt
 from hotspare.policy import Policy, PolicyFields, policy_of
+from hotspare.secret import Redactor
 from hotspare.status import PoolHealth
 from hotspare.target import Target
 
@@ -42,7 +45,8 @@ class Pool:
     """Targets, a policy, and their shared health. Build one per process and share it between threads and event loops.
 
     Args:
-        targets: in the order of preference inside a tier (strategy `ordered`).
+        targets: in the order of preference inside a tier (strategy `ordered`); ids like ``"openai/gpt-4.1"`` or `Target`s, one
+            or several.
         policy: what a call may do; its fields may be given as keywords instead, e.g. ``Pool([...], deadline=30)``.
         routes: named orders of tiers, ``{"batch": [["a", "b"], ["c"]]}`` by target name. Without a ``default`` route one
             is made of all targets by their `tier`.
@@ -58,8 +62,8 @@ class Pool:
 
     def __init__(
         self,
-        targets: Iterable[Target],
-        *,
+        targets: Target | str | Iterable[Target | str],
+        *more: Target | str,
         policy: Policy | None = None,
         routes: Mapping[str, Sequence[str | Sequence[str]]] | None = None,
         transport: Literal["auto", "httpx", "aiohttp"] | httpx.BaseTransport | httpx.AsyncBaseTransport = "auto",
@@ -70,18 +74,14 @@ class Pool:
         **policy_fields: Unpack[PolicyFields],
     ) -> None:
         from hotspare._http import Http
-        from hotspare.providers.http_backend import HttpBackend, backend_for
+        from hotspare.providers.http_backend import HttpBackend
 
-        self.targets = tuple(targets)
+        self.targets = targets_of(targets, more)
         self.policy = policy_of(policy, policy_fields)
         check_targets(self.targets)
         tiers = tiers_of(self.targets, routes)
         self._http = Http(transport=transport, verify=verify)
-        backends = [backend_for(target, self._http) for target in self.targets]
-        self._states = tuple(
-            TargetState(target, backend, CircuitBreaker(self.policy.breaker), domains_of(target), position)
-            for position, (target, backend) in enumerate(zip(self.targets, backends, strict=True))
-        )
+        self._states = self._new_states()
         by_name = {state.name: state for state in self._states}
         self._routes = {
             name: tuple(tuple(by_name[target.name] for target in tier) for tier in route)
@@ -105,17 +105,22 @@ class Pool:
         from hotspare._config.loader import load
 
         config = load(source, env)
-        return cls(
-            config.targets, policy=config.policy, routes=config.routes, transport=config.transport, verify=config.verify
-        )
+        with config.reporting():
+            return cls(
+                config.targets,
+                policy=config.policy,
+                routes=config.routes,
+                transport=config.transport,
+                verify=config.verify,
+            )
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
-    def chat(self, request: str | Sequence[Message] | ChatRequest, **options: Unpack[CallOptions]) -> ChatReply:
+    def chat(self, request: Prompt | None = None, **options: Unpack[CallOptions]) -> ChatReply:
         """A whole answer.
 
         Args:
-            request: a question, OpenAI-shaped messages, or a ChatRequest.
+            request: a question, OpenAI-shaped messages, or a ChatRequest. Messages may also be given as ``messages=``.
             options: `model` (a route, an alias or a target's name), `deadline` (seconds), `max_attempts`, `completion` (as
                 in Policy), and any field of ChatRequest, e.g. ``temperature=0``.
 
@@ -127,15 +132,13 @@ class Pool:
             self._http.prepare()
         return threads.complete(self._flow(request, options, streaming=False), self._notify, self._clock)
 
-    async def achat(self, request: str | Sequence[Message] | ChatRequest, **options: Unpack[CallOptions]) -> ChatReply:
+    async def achat(self, request: Prompt | None = None, **options: Unpack[CallOptions]) -> ChatReply:
         """`chat`, for asyncio and trio."""
         if self._uses_http and not self._closed:
             self._http.aprepare()
         return await event_loop.complete(self._flow(request, options, streaming=False), self._notify, self._clock)
 
-    def stream(
-        self, request: str | Sequence[Message] | ChatRequest, **options: Unpack[CallOptions]
-    ) -> Generator[ChatChunk]:
+    def stream(self, request: Prompt | None = None, **options: Unpack[CallOptions]) -> Generator[ChatChunk]:
         """The answer piece by piece; the last chunk has `finish_reason`, `usage` and `summary`. Options as in `chat`.
 
         Failover before the first content is invisible to the caller. Closing the generator closes the connection.
@@ -151,9 +154,7 @@ class Pool:
     def _stream(self, started: Flow) -> Generator[ChatChunk]:
         yield from threads.stream(started, self._notify, self._clock)
 
-    def astream(
-        self, request: str | Sequence[Message] | ChatRequest, **options: Unpack[CallOptions]
-    ) -> AsyncGenerator[ChatChunk]:
+    def astream(self, request: Prompt | None = None, **options: Unpack[CallOptions]) -> AsyncGenerator[ChatChunk]:
         """`stream`, for asyncio and trio."""
         if self._uses_http and not self._closed:
             self._http.aprepare()
@@ -161,9 +162,7 @@ class Pool:
 
     # --- what can be read ----------------------------------------------------------------------------------------
 
-    def explain(
-        self, request: str | Sequence[Message] | ChatRequest = "hello", *, model: str | None = None
-    ) -> Explanation:
+    def explain(self, request: Prompt = "hello", *, model: str | None = None) -> Explanation:
         """Which targets would be tried, in what order, and why the others are skipped. No call is made."""
         call = self._call(request, {"model": model} if model else {}, streaming=False)
         return self._scheduler.explain(call, call.request.model or "default", self._now())
@@ -186,9 +185,11 @@ class Pool:
         self._scheduler.enable(name)
 
     def subscribe(self, listener: events.Listener) -> Callable[[], None]:
-        """Have `listener` called with every event, in order; returns a function that ends that. It should return quickly."""
-        self._notify.listeners.append(_checked(listener))
-        return lambda: self._notify.listeners.remove(listener)
+        """Have `listener` called with every event, in order; returns a function that ends that (once or more often called).
+
+        The listener should return quickly.
+        """
+        return self._notify.subscribe(_checked(listener))
 
     # --- the end -------------------------------------------------------------------------------------------------
 
@@ -224,23 +225,32 @@ class Pool:
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _flow(self, request: str | Sequence[Message] | ChatRequest, options: CallOptions, *, streaming: bool) -> Flow:
+    def _new_states(self) -> tuple[TargetState, ...]:
+        from hotspare.providers.http_backend import backend_for
+        from hotspare.providers.presets import known_secrets
+
+        backends = [backend_for(target, self._http) for target in self.targets]
+        redactor = Redactor(known_secrets(self.targets))
+        return tuple(
+            TargetState(
+                target, backend, CircuitBreaker(self.policy.breaker), domains_of(target), position, redactor=redactor
+            )
+            for position, (target, backend) in enumerate(zip(self.targets, backends, strict=True))
+        )
+
+    def _flow(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Flow:
         call = self._call(request, options, streaming=streaming)
         if len(call.unsupported) == len(call.states()):
-            reasons = "; ".join(f"{state.name}: {', '.join(names)}" for state, names in call.unsupported.items())
-            raise RequestError(
-                f"no target can be sent this request. Fields that each target cannot be sent: {reasons}. "
-                "Leave the field out, or let a target drop it (Target.droppable)"
-            )
+            raise RequestError(unsendable(call.request, call.unsupported, self._states))
         return flow(call, self._scheduler, self.policy, self._now)
 
-    def _call(self, request: str | Sequence[Message] | ChatRequest, options: CallOptions, *, streaming: bool) -> Call:
+    def _call(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Call:
         if self._closed:
             raise PoolClosed("this pool was closed: build a new one")
         fields: dict[str, Any] = {**options}
         deadline, max_attempts = fields.pop("deadline", None), fields.pop("max_attempts", None)
         completion = fields.pop("completion", None)
-        _check_options(deadline, max_attempts, completion)
+        check_options(deadline, max_attempts, completion)
         checked = request_of(request, **fields)
         _, tiers = tiers_for(checked.model, self._routes, self._states)
         now, policy = self._now(), self.policy
@@ -256,15 +266,6 @@ class Pool:
             completion=completion,
             unsupported=unsupported_by(checked, [state for tier in tiers for state in tier]),
         )
-
-
-def _check_options(deadline: object, max_attempts: object, completion: object) -> None:
-    if deadline is not None and not (isinstance(deadline, int | float) and deadline > 0):
-        raise RequestError(Problem.at("deadline", deadline, "must be a number above 0"))
-    if max_attempts is not None and not (isinstance(max_attempts, int) and max_attempts > 0):
-        raise RequestError(Problem.at("max_attempts", max_attempts, "must be an integer above 0"))
-    if completion not in (None, "wait", "stream"):
-        raise RequestError(Problem.at("completion", completion, "must be wait or stream"))
 
 
 def _checked(listener: events.Listener) -> events.Listener:

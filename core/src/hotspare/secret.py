@@ -1,8 +1,30 @@
-"""SecretStr: a string that logs, repr and pickles do not show."""
+"""Keys: how they are held so that logs, reprs, pickles and tracebacks do not show them, and how they are struck out of errors."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from typing import Protocol, Self, SupportsIndex, cast
+from urllib.parse import quote, unquote, urlsplit
+
+MASK = "***"
+"""What stands in place of a key."""
+MIN_SECRET = 6
+"""Characters: a shorter key is a placeholder ("none", "x"), and occurs in ordinary words."""
+_CUTS = (500, 65536)
+"""Lengths to which messages and bodies are cut: a key that was cut with them has lost its end."""
+_MAX_CAUSES = 16
+_MAX_DEPTH = 16
+_SHOWN = frozenset({"body", "headers", "message", "details", "response", "text"})
+"""Attributes of an error that may hold what a provider sent back."""
+_SECRET_NAME = re.compile(r"auth|api.?key|(?<![a-z])key(?![a-z])|token$|secret|passw|cookie|credential|signature", re.I)
+_VARIABLE = re.compile(
+    r"\$\{?\w+(:-[^}]*)?\}?|\$env:\w+|%\w+%|\{\{.*\}\}|os\.environ\b.*|(process\.)?env[:.]\w+|[A-Z][A-Z0-9]*(_[A-Z0-9]+)*_(KEY|TOKEN|SECRET)"
+)
+"""Ways to write the name of a variable where a key belongs."""
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 class Secret(Protocol):
@@ -39,5 +61,194 @@ class SecretStr:
     def __hash__(self) -> int:
         return hash(self._value)
 
+    def __copy__(self) -> SecretStr:
+        return self
+
+    def __deepcopy__(self, memo: object) -> SecretStr:
+        return self
+
     def __reduce__(self) -> tuple[type, tuple[str]]:
         raise TypeError("a SecretStr cannot be pickled: pass the name of an environment variable instead")
+
+
+class HiddenStr(str):
+    """A string whose repr, and that of its slices, does not show it. `str()` gives the plain one."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(MASK)
+
+    def __getitem__(self, key: SupportsIndex | slice) -> Self:
+        return type(self)(super().__getitem__(key))
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> HiddenBytes:
+        """The bytes, which no repr shows either."""
+        return HiddenBytes(super().encode(encoding, errors))
+
+
+class HiddenBytes(bytes):
+    """As `HiddenStr`. httpx keeps header values as bytes, and hands text to aiohttp: what it decodes is hidden too."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(MASK.encode())
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> HiddenStr:
+        """The text, which no repr shows either."""
+        return HiddenStr(super().decode(encoding, errors))
+
+
+class SecretUrl(SecretStr):
+    """A URL whose repr has no user, password, query or fragment: these may hold a key."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"SecretUrl({shown_url(self._value)!r})"
+
+    __str__ = __repr__
+
+
+def reveal(secret: Secret | str | None) -> HiddenStr:
+    """The key itself, without surrounding white space; "" for None."""
+    return HiddenStr((secret if isinstance(secret, str) else secret.get_secret_value() if secret else "").strip())
+
+
+def key_mistake(key: str) -> str:
+    """Why this cannot be a key, and what to write instead; "" if it can. The key itself is not shown."""
+    if not (key.isascii() and key.isprintable()):
+        return "must be printable ASCII without line breaks: the key alone"
+    if _VARIABLE.fullmatch(key):
+        return (
+            'is the name of a variable, not a key: write "${NAME}" in a file, os.environ["NAME"] in code, or leave it out '
+            "for the provider's usual variable"
+        )
+    if key[:1] in "\"'" and key[:1] == key[-1:] and key:
+        return "has quotation marks around it: give the key alone"
+    if key.lower().startswith(("bearer ", "basic ")):
+        return "must be the key alone, without the scheme (Bearer, Basic): that is added to it"
+    return ""
+
+
+def shown_url(url: str) -> str:
+    """A URL without user, password, query and fragment: these may hold a key."""
+    text = url.partition("#")[0].partition("?")[0]
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "", text
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def secrets_of_url(url: str) -> list[str]:
+    """What a URL holds that `shown_url` leaves out: user and password, and the values of its query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return []
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    values = [field.partition("=")[2] for field in parts.query.split("&") if not field.startswith("api-version=")]
+    found = [password or user, *values, f"{unquote(user)}:{unquote(password)}" if password else ""]
+    return [*found, *map(unquote, found)]
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header, a setting or a variable of this name is likely to hold a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def secrets_in(fields: Mapping[str, object], depth: int = 0) -> list[str]:
+    """The texts under names like `authorization` or `api_key`, in tables inside too; a bearer token also without its scheme."""
+    found: list[str] = []
+    for name, value in fields.items():
+        if isinstance(value, Mapping) and depth < _MAX_DEPTH:
+            found += secrets_in(cast("Mapping[str, object]", value), depth + 1)
+        elif isinstance(value, str) and is_secret_name(str(name)):
+            found += [value, value.partition(" ")[2]]
+    return found
+
+
+class Redactor:
+    """Strikes known secrets out of what a provider sent back: as they are, URL-encoded, escaped in JSON, or in base64.
+
+    Secrets shorter than `MIN_SECRET` are not struck out. The time is linear in the length of the text.
+    """
+
+    __slots__ = ("_forms",)
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = {secret for secret in secrets if len(secret) >= MIN_SECRET}
+        forms = {form for secret in known for form in _forms(secret)}
+        self._forms = tuple(sorted((SecretStr(form) for form in forms), key=lambda form: -len(form.get_secret_value())))
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(self._forms)} forms)"
+
+    def text(self, text: str) -> str:
+        """The text without the secrets."""
+        for form in self._forms:
+            text = text.replace(form.get_secret_value(), MASK)
+        return self._without_cut_secret(text) if len(text) in _CUTS else text
+
+    def _without_cut_secret(self, text: str) -> str:
+        """The text without the beginning of a secret at its end, where the rest was cut off."""
+        for form in self._forms:
+            secret = form.get_secret_value()
+            for length in range(min(len(secret) - 1, len(text)), MIN_SECRET - 1, -1):
+                if text.endswith(secret[:length]):
+                    return text[:-length] + MASK
+        return text
+
+    def bytes(self, body: bytes) -> bytes:
+        """The body without the secrets."""
+        if not any(form.get_secret_value().encode() in body for form in self._forms) and len(body) not in _CUTS:
+            return body
+        return self.text(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+    def error(self, error: BaseException) -> None:
+        """Strike the secrets out of an error and its causes, in place: of what `str` shows, and of the response."""
+        seen: set[int] = set()
+        one: BaseException | None = error
+        while self._forms and one is not None and id(one) not in seen and len(seen) < _MAX_CAUSES:
+            seen.add(id(one))
+            if any(self._changes(value) for value in one.args):
+                one.args = tuple(map(self._value, one.args))
+            attributes = vars(one)
+            for name in _SHOWN & attributes.keys():
+                if self._changes(attributes[name]):
+                    attributes[name] = self._value(attributes[name])
+            one = one.__cause__ or one.__context__
+
+    def _changes(self, value: object) -> bool:
+        return self._value(value) != value
+
+    def _value(self, value: object, depth: int = 0) -> object:
+        """A text, bytes, or a list or mapping of these without the secrets; anything else as it is."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, bytes):
+            return self.bytes(value)
+        if depth > _MAX_DEPTH:
+            return value
+        if isinstance(value, list):
+            return [self._value(item, depth + 1) for item in cast("list[object]", value)]
+        if isinstance(value, Mapping):
+            items = cast("Mapping[object, object]", value).items()
+            return {key: self._value(item, depth + 1) for key, item in items}
+        return value
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret as a response may hold it."""
+    escaped = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    found = escaped | {form.replace("/", "\\/") for form in escaped}
+    found |= {quote(secret, safe=""), quote(secret), quote(secret, safe="").lower()}
+    data = secret.encode("utf-8", "surrogatepass")
+    for offset in range(3):  # where it begins inside a longer text decides what its base64 is
+        encoded = b64encode(bytes(offset) + data).decode().rstrip("=")
+        whole = len(encoded) - ((offset + len(data)) % 3 > 0)
+        middle = encoded[(0, 2, 3)[offset] : whole]
+        found |= {middle, middle.translate(_URL_SAFE)}
+    return {form for form in found if len(form) >= MIN_SECRET}

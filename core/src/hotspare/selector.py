@@ -35,6 +35,8 @@ from hotspare.errors import ConfigError, Problem
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import CANCELLED, OK, AttemptReason, Kind, Outcome
 from hotspare.policy import Policy, PolicyFields, policy_of
+from hotspare.providers.presets import known_secrets
+from hotspare.secret import Redactor
 from hotspare.status import PoolHealth
 from hotspare.target import Target
 
@@ -120,9 +122,17 @@ class Selector:
         problems = target_problems(enumerate([*known, *targets]), check_provider=False)
         if problems:
             raise ConfigError(problems)
+        redactor = Redactor(known_secrets([*known, *targets]))
+        for state in self._states.values():
+            state.redactor = redactor
         states = [
             TargetState(
-                target, _CallerMakesTheCall(), CircuitBreaker(self.policy.breaker), domains_of(target), position
+                target,
+                _CallerMakesTheCall(),
+                CircuitBreaker(self.policy.breaker),
+                domains_of(target),
+                position,
+                redactor=redactor,
             )
             for position, target in enumerate(targets, len(self._states))
         ]
@@ -218,12 +228,13 @@ class Selector:
             return False
         now, started = self._clock(), lease.attempt.permit.started
         ended = now if seconds is None else min(now, started + seconds)
-        self._scheduler.settle(lease.call, lease.attempt, outcome, ended)
+        self._scheduler.settle(lease.call, lease.attempt, lease.attempt.state.redacted(outcome), ended)
         self._notify()
         return True
 
     def _record_break(self, lease: Lease, outcome: Outcome) -> None:
-        self._scheduler.record_stream_break(lease.call, lease.attempt, outcome, "", self._clock())
+        redacted = lease.attempt.state.redacted(outcome)
+        self._scheduler.record_stream_break(lease.call, lease.attempt, redacted, "", self._clock())
         self._notify()
 
 
@@ -274,7 +285,7 @@ class Lease:
         if error is None:
             self.settle(OK)
         else:
-            self.settle(classify(error) if isinstance(error, Exception) else CANCELLED)
+            self.settle(self.attempt.state.classify(error) if isinstance(error, Exception) else CANCELLED)
 
     def __repr__(self) -> str:
         return f"Lease({self.target.name!r}, {str(self.reason)!r})"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 from hotspare.errors import ConfigError, Problem
-from hotspare.secret import Secret
+from hotspare.secret import HiddenStr, Secret, shown_url
 
 if TYPE_CHECKING:
     from hotspare.backend import Backend
@@ -99,7 +101,7 @@ class Target:
     id: str
     region: str | None = None
     account: str | None = None
-    base_url: str | None = None
+    base_url: str | None = field(default=None, repr=False)
     api_key: Secret | str | None = field(default=None, repr=False)
     name: str = ""
     tier: int = 0
@@ -125,27 +127,47 @@ class Target:
         if problems:
             raise ConfigError(problems)
         if self.region is None and self.base_url:
-            object.__setattr__(self, "region", urlsplit(self.base_url).netloc.rpartition("@")[2])
+            object.__setattr__(self, "region", urlsplit(shown_url(self.base_url)).netloc)
         if not self.name:
             object.__setattr__(self, "name", f"{self.id}@{self.region}" if self.region else self.id)
 
     def _problems(self) -> list[Problem]:
+        found = [*self._id_problems(), *self._number_problems()]
+        if self.base_url is not None and (mistake := _url_mistake(self.base_url)):
+            found.append(Problem.at("target.base_url", shown_url(self.base_url), mistake))
+        for name, value in self.headers.items():
+            if not (name.isascii() and name.isprintable() and value.isascii() and value.isprintable()):
+                found.append(Problem(f"target.headers.{name!r}: must be printable ASCII without line breaks"))
+        try:
+            json.dumps(self.extra, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            found.append(Problem(f"target.extra: cannot be sent as JSON: {error}"))
+        return found
+
+    def _id_problems(self) -> list[Problem]:
+        if self.backend is None and self.id != self.id.strip():
+            return [Problem.at("target.id", self.id, "must not have spaces around it")]
+        if not (self.provider and self.model):
+            from hotspare._config.hints import id_hint
+
+            hint = f"must be 'provider/model', e.g. 'openai/gpt-4.1'; {id_hint(self.id)}"
+            return [Problem.at("target.id", self.id, hint.removesuffix("; "))]
+        if self.backend is None and not {".", ".."}.isdisjoint(self.model.split("/")):
+            return [
+                Problem.at("target.id", self.id, "must not have '.' or '..' as a part: it would change the URL's path")
+            ]
+        return []
+
+    def _number_problems(self) -> list[Problem]:
         found: list[Problem] = []
-        if self.id.count("/") < 1 or not all(self.id.partition("/")[::2]):
-            found.append(Problem.at("target.id", self.id, "must be 'provider/model', e.g. 'openai/gpt-4.1'"))
         if not self.weight > 0:
             found.append(Problem.at("target.weight", self.weight, "must be above 0"))
         for name in ("context_window", "max_output_tokens"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 found.append(Problem.at(f"target.{name}", value, "must be above 0 tokens"))
-        if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
-            found.append(Problem.at("target.base_url", self.base_url, "must begin with http:// or https://"))
         if self.price is not None and min(p for p in self.price if p is not None) < 0:
             found.append(Problem.at("target.price", tuple(self.price), "must not be negative: USD per million tokens"))
-        for name, value in self.headers.items():
-            if not (name.isascii() and name.isprintable() and value.isascii() and value.isprintable()):
-                found.append(Problem(f"target.headers.{name!r}: must be printable ASCII without line breaks"))
         return found
 
     @property
@@ -164,3 +186,61 @@ class Target:
 
     def __str__(self) -> str:
         return self.name
+
+    def __repr__(self) -> str:
+        # A traceback with locals shows targets that are not complete yet.
+        values = {one.name: getattr(self, one.name, None) for one in fields(self) if one.repr}
+        if getattr(self, "base_url", None) is not None:
+            values["base_url"] = shown_url(str(self.base_url))
+        return f"Target({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+
+def _url_mistake(url: str) -> str:
+    """Why this is no base URL, and what to write instead; "" if it is one."""
+    if url.startswith("$"):
+        return "is not a URL: in a file write ${NAME} for an environment variable"
+    if not url.startswith(("http://", "https://")):
+        return "must begin with http:// or https://"
+    if not url.isprintable() or " " in url:
+        return "must not have spaces or line breaks in it"
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    return "" if usable else "is not a URL: it must be like 'https://api.example.com/v1'"
+
+
+def _checked_keywords(build: Callable[..., None]) -> Callable[..., None]:
+    """`Target.__init__`, with unknown keywords as a ConfigError that says what was meant, and with the key and the headers
+    hidden from tracebacks with locals before anything can be raised."""
+    names = [one.name for one in fields(Target)]
+
+    @wraps(build)
+    def init(*arguments: Any, **given: Any) -> None:
+        given = _with_hidden_secrets(given)
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            from hotspare._config.hints import TARGET_HINTS, hint_for, unknown_field
+
+            hints = {name: hint_for(name, TARGET_HINTS, names) for name in unknown}
+            raise ConfigError([unknown_field(name, given[name], "Target", hints[name]) for name in unknown])
+        build(*arguments, **given)
+
+    return init
+
+
+def _with_hidden_secrets(given: dict[str, Any]) -> dict[str, Any]:
+    key, headers = given.get("api_key"), given.get("headers")
+    if isinstance(key, str):
+        given["api_key"] = HiddenStr(key)
+    if isinstance(headers, Mapping):
+        plain: dict[Any, Any] = {**headers}
+        given["headers"] = {
+            name: HiddenStr(value) if isinstance(value, str) else value for name, value in plain.items()
+        }
+    return given
+
+
+if not TYPE_CHECKING:
+    Target.__init__ = _checked_keywords(Target.__init__)

@@ -330,11 +330,11 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_the_error_names_the_file(tmp_path: Path) -> None:
-    """The file is a note of the exception, so that a traceback shows it; the problems do not repeat it."""
+    """The file stands before each problem in the text of the error; `problems` does not repeat it."""
     path = write(tmp_path, "c.toml", "x = 1")
     with pytest.raises(ConfigError) as caught:
         load(path, {})
-    assert caught.value.__notes__ == [f"in {path}"]
+    assert str(caught.value).splitlines() == [f"{path}: {problem}" for problem in caught.value.problems]
 
 
 PLAIN = st.recursive(

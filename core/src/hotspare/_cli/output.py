@@ -32,6 +32,10 @@ def replace_unprintable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 class WaitingNotice:
     """Says on stderr that a call is waiting, once it has waited for `FIRST_NOTICE` seconds: how long, and which targets failed.
 
@@ -47,7 +51,7 @@ class WaitingNotice:
         wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
     ) -> None:
         self._pool, self._clock, self._wait = pool, clock, wait
-        self._write = write or (lambda line: print(line, file=sys.stderr, flush=True))
+        self._write = write or _to_stderr
         self._over = threading.Event()
         self._lock = threading.Lock()  # no line is printed after `done`, into the answer
         self._late = False

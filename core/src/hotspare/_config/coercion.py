@@ -11,9 +11,10 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from hotspare._config.hints import POOL_HINTS, TARGET_HINTS, hint_for
 from hotspare._config.scalars import UNRESOLVED, FromEnv, describe, is_list, is_table, scalar, unwrap
-from hotspare.errors import ConfigError, Problem, did_you_mean
-from hotspare.secret import Secret, SecretStr
+from hotspare.errors import ConfigError, Problem
+from hotspare.secret import HiddenStr, Secret, SecretStr
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ class CodeOnly:
     """Replaces annotations whose values no file can hold: a backend, tenacity's `wait_*` and `stop_*`."""
 
 
+_HINTS = {"Target": TARGET_HINTS, "Policy": POOL_HINTS}
 _CODE_ONLY_TYPES = {"Backend": CodeOnly, "wait_base": CodeOnly, "stop_base": CodeOnly}
 
 
@@ -57,9 +59,9 @@ class Coercer:
                 self.report(path or "config", key, "must be a string: it is the name of a field")
         return {key: value for key, value in raw.items() if isinstance(key, str)}
 
-    def report_unknown(self, path: str, key: str, known: Sequence[str]) -> None:
-        """Report a field that does not exist, with the one that was probably meant."""
-        hint = did_you_mean(key, known, f"the fields are {', '.join(known)}")
+    def report_unknown(self, path: str, key: str, known: Sequence[str], hints: Mapping[str, str]) -> None:
+        """Report a field that does not exist, with what was probably meant."""
+        hint = hint_for(key, hints, known)
         self.problems.append(Problem(f"{_join(path, key)}: unknown field; {hint}"))
 
     def values(self, path: str, cls: type, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +71,8 @@ class Coercer:
         found: dict[str, Any] = {}
         for key, value in raw.items():
             if key not in known:
-                self.report_unknown(path, key, [name for name in known if CodeOnly not in get_args(hints[name])])
+                names = [name for name in known if CodeOnly not in get_args(hints[name])]
+                self.report_unknown(path, key, names, _HINTS.get(cls.__name__, {}))
                 continue
             before = len(self.problems)
             read = self.value(_join(path, key), hints[key], value, secret=not known[key].repr)
@@ -149,7 +152,8 @@ class Coercer:
             return self._set(path, args[0], raw, secret)
         if origin is Mapping:
             items = self.table(path, raw, secret=secret).items()
-            return {key: self.value(_join(path, key), args[1], item, secret=secret) for key, item in items}
+            read = {key: self.value(_join(path, key), args[1], item, secret=secret) for key, item in items}
+            return {key: HiddenStr(item) for key, item in read.items()} if secret and args[1] is str else read
         if hasattr(annotation, "_fields"):
             return self._named_tuple(path, annotation, raw, secret)
         read = scalar(annotation, raw)

@@ -20,16 +20,18 @@ Every mistake is reported with the path of its field.
 
 import json
 import os
-import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from hotspare._config.coercion import Coercer
+from hotspare._config.hints import POOL_HINTS, provider_of_model
 from hotspare._config.routes import target_problems, tiers_of
-from hotspare._config.scalars import UNRESOLVED, FromEnv, is_list, is_table
+from hotspare._config.scalars import UNRESOLVED, is_list, is_table
+from hotspare._config.variables import Variables
 from hotspare.errors import ConfigError, MissingExtra, Problem
 from hotspare.policy import Policy
 from hotspare.target import Target
@@ -45,6 +47,7 @@ class Config:
     routes: name -> tiers -> names of targets. Empty: one default route, by the targets' `tier`.
     transport: the HTTP transport.
     verify: whether TLS certificates are verified, or the path of a CA bundle.
+    source: the file's name ("" for a dict). variables: those of the environment that it uses.
     """
 
     targets: tuple[Target, ...]
@@ -52,6 +55,12 @@ class Config:
     routes: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict[str, tuple[tuple[str, ...], ...]])
     transport: Transport = "auto"
     verify: bool | str = True
+    source: str = ""
+    variables: Variables = field(default_factory=Variables, repr=False, compare=False)
+
+    def reporting(self) -> AbstractContextManager[None]:
+        """Inside the block every ConfigError names the file, and shows no variable's value."""
+        return reported(self.source, self.variables)
 
 
 def load(source: str | Path | Mapping[str, Any], env: Mapping[str, str] | None = None) -> Config:
@@ -65,21 +74,31 @@ def load(source: str | Path | Mapping[str, Any], env: Mapping[str, str] | None =
         ConfigError: lists every mistake, not only the first. Values of variables are not shown.
         MissingExtra: for a YAML file without the extra `yaml`.
     """
-    if isinstance(source, Mapping):
-        return _build(source, os.environ if env is None else env)
-    if not isinstance(source, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
-        raise ConfigError(Problem.at("config", source, "must be the path of a config file, or its content as a dict"))
+    name = "" if isinstance(source, Mapping) else str(source)
+    variables, coercer = Variables(env), Coercer()
+    with reported(name, variables):
+        config = _build(source if isinstance(source, Mapping) else _read(source), variables, coercer)
+        if config is None:  # raised here, where no local holds what the file says
+            raise ConfigError(coercer.problems)
+    return replace(config, source=name, variables=variables)
+
+
+@contextmanager
+def reported(source: str, variables: Variables) -> Generator[None]:
+    """Put the name of the file into every ConfigError, and keep the values of variables out of it."""
     try:
-        return _build(_read(Path(source)), os.environ if env is None else env)
+        yield
     except ConfigError as error:
-        error.add_note(f"in {source}")
+        error.problems = tuple(variables.hide(error.problems))
+        error.args = ("\n".join(error.problems),)
+        error.source = source
         raise
 
 
-def _build(raw: Mapping[str, Any], env: Mapping[str, str]) -> Config:
-    coercer = Coercer()
+def _build(raw: Mapping[str, Any], variables: Variables, coercer: Coercer) -> Config | None:
+    """The configuration; None if there are mistakes, which the coercer has."""
     table: dict[str, Any] = {
-        key: _expand(key, value, env, coercer.problems) for key, value in coercer.table("", raw).items()
+        key: variables.expand(key, value, coercer.problems) for key, value in coercer.table("", raw).items()
     }
     targets = _targets(table.pop("targets", []), coercer)
     routes = table.pop("routes", None)
@@ -88,7 +107,7 @@ def _build(raw: Mapping[str, Any], env: Mapping[str, str]) -> Config:
     policy = _policy(table, coercer)
     routes_by_name = _routes(targets, routes, coercer)
     if coercer.problems or policy is None:
-        raise ConfigError(coercer.problems)
+        return None
     return Config(
         targets=tuple(target for target in targets if target),
         policy=policy,
@@ -100,6 +119,8 @@ def _build(raw: Mapping[str, Any], env: Mapping[str, str]) -> Config:
 
 def _targets(raw: object, coercer: Coercer) -> list[Target | None]:
     """The targets; None in place of an invalid one."""
+    if isinstance(raw, str) and raw is not UNRESOLVED:
+        raw = [raw]
     if not is_list(raw):
         coercer.report("targets", raw, "must be a list of tables, written [[targets]] in TOML")
         return [None]
@@ -109,10 +130,24 @@ def _targets(raw: object, coercer: Coercer) -> list[Target | None]:
     found: list[Target | None] = []
     for index, item in enumerate(raw):
         before = len(coercer.problems)
+        item = _with_id(f"targets[{index}]", item, coercer)
         target = item if isinstance(item, Target) else coercer.build(f"targets[{index}]", Target, item, prefix="target")
         found.append(target if len(coercer.problems) == before and not _has_unresolved(item) else None)
     coercer.problems += target_problems((index, target) for index, target in enumerate(found) if target)
     return found
+
+
+def _with_id(path: str, item: Any, coercer: Coercer) -> Any:
+    """A target that is only its id, as a table. One with `provider` and `model` instead of `id` is reported."""
+    if isinstance(item, str) and item is not UNRESOLVED:
+        return {"id": item}
+    if not is_table(item) or "id" in item or not isinstance(item.get("model"), str):
+        return item
+    model = str(item["model"])
+    provider = item.get("provider") or provider_of_model(model) or "openai"
+    id = f"{provider}/{model}" if "provider" in item or "/" not in model else model
+    coercer.problems.append(Problem(f'{path}.id: is missing; write id = "{id}" instead of provider and model'))
+    return {"id": UNRESOLVED, **{name: value for name, value in item.items() if name not in ("provider", "model")}}
 
 
 def _has_unresolved(item: object) -> bool:
@@ -124,7 +159,7 @@ def _policy(table: dict[str, Any], coercer: Coercer) -> Policy | None:
     known = [field.name for field in fields(Policy)]
     nested = coercer.table("policy", table.pop("policy", {}))
     for key in [key for key in table if key not in known]:
-        coercer.report_unknown("", key, ["targets", "routes", "policy", "transport", "verify", *known])
+        coercer.report_unknown("", key, ["targets", "routes", "policy", "transport", "verify", *known], POOL_HINTS)
         del table[key]
     for key in table.keys() & nested.keys():
         coercer.report(f"policy.{key}", nested[key], "is also given at the top level: keep one of them")
@@ -149,43 +184,10 @@ def _routes(targets: list[Target | None], raw: Any, coercer: Coercer) -> dict[st
     return {name: tuple(tuple(t.name for t in tier) for tier in route) for name, route in tiers.items() if name in raw}
 
 
-_VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[^}:]*)(?P<default>:-[^}]*)?(?P<end>[^}]*\}?)")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def _expand(path: str, value: Any, env: Mapping[str, str], problems: list[Problem]) -> Any:
-    """`value` with `${NAME}` and `${NAME:-default}` replaced in every string, at any depth."""
-    if is_table(value):
-        return {key: _expand(f"{path}.{key}", item, env, problems) for key, item in value.items()}
-    if is_list(value):
-        return [_expand(f"{path}[{n}]", item, env, problems) for n, item in enumerate(value)]
-    if not isinstance(value, str) or "${" not in value:
-        return value
-    before = len(problems)
-    filled = _VARIABLE.sub(lambda match: _look_up(path, match, env, problems), value)
-    return FromEnv(filled, value) if len(problems) == before else UNRESOLVED
-
-
-def _look_up(path: str, match: re.Match[str], env: Mapping[str, str], problems: list[Problem]) -> str:
-    if match[0] == "$${":
-        return "${"
-    name, default = match["name"], match["default"]
-    if match["end"] != "}" or not _NAME.fullmatch(name):
-        problems.append(
-            Problem(f"{path}: invalid variable; write ${{NAME}}, ${{NAME:-default}}, or $${{ for a literal ${{")
-        )
-        return ""
-    # An empty variable counts as not set, as in the shell's ${NAME:-default}.
-    if env.get(name):
-        return env[name]
-    if default is not None:
-        return default.removeprefix(":-")
-    state = "is empty" if name in env else "is not set"
-    problems.append(Problem(f"{path}: the environment variable {name} {state}; set it, or write ${{{name}:-default}}"))
-    return ""
-
-
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(source: Any) -> Mapping[str, Any]:
+    if not isinstance(source, str | os.PathLike):
+        raise ConfigError(Problem.at("config", source, "must be the path of a config file, or its content as a dict"))
+    path = Path(cast("str", source))
     parse = _PARSERS.get(path.suffix.lower())
     if parse is None:
         raise ConfigError(Problem.at("config", str(path), f"must end in one of {', '.join(_PARSERS)}"))
@@ -197,7 +199,10 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise ConfigError(Problem.at("config", str(path), "is not UTF-8 text")) from None
     except OSError as error:
         raise ConfigError(Problem.at("config", str(path), f"cannot be read: {error.strerror}")) from None
-    raw = parse(text, path)
+    try:
+        raw = parse(text, path)
+    except RecursionError:
+        raise ConfigError(Problem(f"{path}: is nested too deeply: make it flatter")) from None
     if not is_table(raw):
         raise ConfigError(Problem(f"{path}: must hold a table with `targets`, not a {type(raw).__name__}"))
     return raw
@@ -206,7 +211,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 def _toml(text: str, path: Path) -> Any:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also for integers of over 4,300 digits
         raise ConfigError(Problem(f"{path}: invalid TOML: {error}")) from None
 
 
@@ -225,6 +230,10 @@ def _json(text: str, path: Path) -> Any:
         raise ConfigError(
             Problem(f"{path}: line {error.lineno}, column {error.colno}: invalid JSON: {error.msg}")
         ) from None
+    except ConfigError:
+        raise
+    except ValueError as error:  # integers of over 4,300 digits
+        raise ConfigError(Problem(f"{path}: invalid JSON: {error}")) from None
 
 
 def _yaml(text: str, path: Path) -> Any:

@@ -1,7 +1,7 @@
 """Routes: which targets a call may use, tier by tier; and the checks of targets that config files and `Pool` share."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from hotspare.errors import ConfigError, Problem, did_you_mean
 from hotspare.target import Target
@@ -9,8 +9,34 @@ from hotspare.target import Target
 DEFAULT = "default"
 """The route of a call that names no model."""
 
+_CALLS = ("send", "asend", "stream", "astream")
+"""The methods of a backend that make calls: one that is only used for some kinds of calls need not have all."""
 Tiers = tuple[tuple[Target, ...], ...]
 """A route: its tiers in the order in which they are tried. The targets of a tier are of equal standing."""
+
+
+def targets_of(given: Any, more: Iterable[object] = ()) -> tuple[Target, ...]:
+    """What a pool was given as targets: `Target`s and ids, one or several.
+
+    Raises:
+        ConfigError: lists every mistake, with paths like ``targets[2].id``.
+    """
+    if isinstance(given, str) and given.lower().endswith((".toml", ".yaml", ".yml", ".json")):
+        raise ConfigError(Problem.at("targets", given, f"is the name of a file: Pool.from_config({given!r})"))
+    if isinstance(given, Mapping) or not isinstance(given, Iterable | Target):
+        hint = "must be Targets or ids: Pool(['openai/gpt-4.1']); a configuration is read by Pool.from_config"
+        raise ConfigError(Problem.at("targets", cast("object", given), hint))
+    found = [*([given] if isinstance(given, str | Target) else cast("Iterable[object]", given)), *more]
+    problems: list[Problem] = []
+    for index, item in enumerate(found):
+        if isinstance(item, str):
+            try:
+                found[index] = Target(item)
+            except ConfigError as error:
+                problems += [Problem(one).replace_prefix("target", f"targets[{index}]") for one in error.problems]
+    if problems:
+        raise ConfigError(problems)
+    return cast("tuple[Target, ...]", tuple(found))  # `check_targets` reports what is no Target
 
 
 def check_targets(targets: Sequence[Target]) -> None:
@@ -22,8 +48,20 @@ def check_targets(targets: Sequence[Target]) -> None:
     if not targets:
         raise ConfigError(Problem("targets: a pool needs at least one target, e.g. Target('openai/gpt-4.1')"))
     problems = target_problems(enumerate(targets))
+    problems += [problem for index, target in enumerate(targets) for problem in _backend_problems(index, target)]
     if problems:
         raise ConfigError(problems)
+
+
+def _backend_problems(index: int, target: Target) -> list[Problem]:
+    backend = getattr(target, "backend", None)  # what is no Target is reported elsewhere
+    if backend is None:
+        return []
+    missing = [name for name in ("unsupported", "classify") if not callable(getattr(backend, name, None))]
+    if not any(callable(getattr(backend, name, None)) for name in _CALLS):
+        missing += _CALLS
+    hint = f"has no {', '.join(missing)}: a backend has the methods of hotspare.Backend"
+    return [Problem(f"targets[{index}].backend: {type(backend).__name__} {hint}")] if missing else []
 
 
 def target_problems(numbered: Iterable[tuple[int, Target]], *, check_provider: bool = True) -> list[Problem]:
@@ -36,7 +74,9 @@ def target_problems(numbered: Iterable[tuple[int, Target]], *, check_provider: b
     for index, target in numbered:
         path = f"targets[{index}]"
         if not isinstance(target, Target):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
-            problems.append(Problem.at(path, target, "must be a Target, e.g. Target('openai/gpt-4.1')"))
+            problems.append(
+                Problem.at(path, target, f"must be a Target, e.g. Target('openai/gpt-4.1'){_adapter_for(target)}")
+            )
             continue
         if target.name in first:
             hint = f"is also the name of targets[{first[target.name]}]: give one of them another `name` or `region`"
@@ -67,6 +107,18 @@ def _provider_problems(path: str, target: Target) -> list[Problem]:
     except ConfigError as error:
         problems += _with_path(error, path, target)
     return problems
+
+
+def _adapter_for(value: object) -> str:
+    """Where a framework's model belongs that was given as a target; "" for anything else."""
+    package = type(value).__module__.partition(".")[0]
+    if package.startswith("langchain"):
+        return "; a model of LangChain: pip install langchain-hotspare, ChatHotspare(models=[…])"
+    if package.startswith("llama_index"):
+        return "; a model of LlamaIndex: pip install llama-index-llms-hotspare, Hotspare(llms=[…])"
+    if type(value).__name__ == "Policy":
+        return "; a policy is a keyword: policy=…"
+    return ""
 
 
 def _with_path(error: ConfigError, path: str, target: Target) -> list[Problem]:

@@ -70,11 +70,15 @@ def _number(annotation: type, raw: Any) -> Any:
             raw = annotation(raw)
         except ValueError:
             return None
-    if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw):
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
         return None
     if annotation is int:
         return raw if isinstance(raw, int) else None
-    return float(raw)
+    try:
+        number = float(raw)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def describe(annotation: Any) -> str:

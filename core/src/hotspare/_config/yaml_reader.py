@@ -8,9 +8,19 @@ import yaml
 
 from hotspare.errors import ConfigError, Problem
 
+_MAX_NODES = 100_000
+
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML silently keeps the last of two equal keys; a config file must not lose a line that way."""
+    """PyYAML silently keeps the last of two equal keys; a config file must not lose a line that way. Neither may a few lines
+    of aliases inside aliases fill the memory."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        """The document; raises MarkedYAMLError if its aliases make it too large, or endless."""
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None:
+            _check_size(node, {})
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """A table; raises MarkedYAMLError for a duplicate key."""
@@ -23,6 +33,28 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+def _check_size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """How many nodes there are once every alias is replaced by what it stands for. `sizes`: those that are known; 0: being
+    counted."""
+    known = sizes.get(id(node))
+    if known is not None:
+        if not known:
+            raise yaml.MarkedYAMLError(None, None, "an alias inside what it stands for", node.start_mark)
+        return known
+    sizes[id(node)] = 0
+    children: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        children = [child for pair in node.value for child in pair]
+    elif isinstance(node, yaml.SequenceNode):
+        children = list(node.value)
+    size = 1 + sum(_check_size(child, sizes) for child in children)
+    if size > _MAX_NODES:
+        problem = f"more than {_MAX_NODES:,} values once the aliases are replaced"
+        raise yaml.MarkedYAMLError(None, None, problem, node.start_mark)
+    sizes[id(node)] = size
+    return size
+
+
 def parse(text: str, path: Path) -> Any:
     """The data in `text`. Raises ConfigError with the line of a syntax error."""
     try:
@@ -31,5 +63,10 @@ def parse(text: str, path: Path) -> Any:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ConfigError(Problem(f"{path}: {where}invalid YAML: {error.problem}")) from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(Problem(f"{path}: invalid YAML: {type(error).__name__}")) from None
+    except RecursionError:
+        raise ConfigError(Problem(f"{path}: is nested too deeply: make it flatter")) from None
+    except (
+        yaml.YAMLError,
+        ValueError,
+    ) as error:  # ValueError: a date that does not exist, an integer of over 4,300 digits
+        raise ConfigError(Problem(f"{path}: invalid YAML: {error}")) from None

@@ -46,7 +46,7 @@ def outcome_of(error: Exception, attempt: Attempt) -> Outcome:
     if attempt.is_continuation and isinstance(error, EmptyAnswer) and error.proven:
         attempt.result = ChatReply()
         return OK
-    return attempt.state.backend.classify(error)
+    return attempt.state.classify(error)
 
 
 def first_token_timeout(attempt: Attempt) -> AttemptTimeout:

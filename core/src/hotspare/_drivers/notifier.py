@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from hotspare import events
 from hotspare._engine.scheduler import Scheduler
@@ -22,6 +23,20 @@ class Notifier:
         self._scheduler = scheduler
         self._pending: deque[events.Event] = deque()
         self.after_fork()
+
+    def subscribe(self, listener: events.Listener) -> Callable[[], None]:
+        """Add a listener; returns what takes it away again. Calling that more than once is harmless, also where the same
+        listener was added twice."""
+
+        def entry(event: events.Event) -> None:
+            listener(event)
+
+        def unsubscribe() -> None:
+            with suppress(ValueError):
+                self.listeners.remove(entry)
+
+        self.listeners.append(entry)
+        return unsubscribe
 
     def after_fork(self) -> None:
         """In a child process: a thread that does not exist here may have held one of the locks. Its events are the parent's."""

@@ -148,7 +148,7 @@ class StreamMonitor:
         if isinstance(error, SpliceError):
             raise self.interrupted(str(error)) from error
         call, attempt = self._call, self._attempt
-        outcome = attempt.state.backend.classify(error)
+        outcome = attempt.state.classify(error)
         now = self._clock()
         self._scheduler.record_stream_break(call, attempt, outcome, self._emitted.text, now)
         self._broken_usage.append(estimate_usage(call, self._pieces))

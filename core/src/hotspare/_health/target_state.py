@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.percentiles import Percentiles
-from hotspare.outcome import Kind
+from hotspare.outcome import Kind, Outcome
+from hotspare.secret import Redactor
 from hotspare.target import Domain, Target
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class TargetState:
     not serve, and until when that is remembered. `rejection`: AUTH or NOT_FOUND, if its last answer was about the key or the
     model: that does not pass by itself while a call waits. `not_founds`: NOT_FOUND outcomes since its last success.
     `prefill`, `streaming`: False once it has refused to continue an assistant message, or to stream.
+    `redactor`: strikes the pool's keys out of what comes back.
     """
 
     target: Target
@@ -39,11 +41,26 @@ class TargetState:
     refused: dict[frozenset[str], float] = field(default_factory=dict[frozenset[str], float])
     rejection: Kind | None = None
     not_founds: int = 0
+    redactor: Redactor = field(default_factory=Redactor)
     prefill: bool = field(init=False)
     streaming: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.prefill, self.streaming = self.backend.prefill, self.backend.streaming
+        # A backend that does not derive from the protocol need not repeat its defaults.
+        self.prefill = getattr(self.backend, "prefill", False)
+        self.streaming = getattr(self.backend, "streaming", True)
+
+    def classify(self, error: Exception) -> Outcome:
+        """What an error of the backend means. The pool's keys are struck out of the error, its causes and the outcome."""
+        self.redactor.error(error)
+        return self.redacted(self.backend.classify(error))
+
+    def redacted(self, outcome: Outcome) -> Outcome:
+        """The outcome without the pool's keys."""
+        message, code = self.redactor.text(outcome.message), outcome.code and self.redactor.text(outcome.code)
+        if (message, code) == (outcome.message, outcome.code):
+            return outcome
+        return replace(outcome, message=message, code=code)
 
     def refuses(self, features: frozenset[str], now: float) -> bool:
         """Whether it is known not to serve requests with these features."""

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakKeyDictionary
 
 from hotspare._http.abort import CURRENT, AbortHandle
+from hotspare._http.headers import Headers
 from hotspare._http.loops import running_loop
 from hotspare.errors import AttemptTimeout, BodyTooLarge, ConfigError, Problem
+from hotspare.secret import Secret
 
 if TYPE_CHECKING:
     import httpx
@@ -75,7 +77,9 @@ class Http:
 
     # --- sync ----------------------------------------------------------------------------------------------------
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Response:
+    def send(
+        self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes, *, timeout: float
+    ) -> Response:
         """The whole answer within `timeout` seconds. Raises AttemptTimeout, BodyTooLarge, or httpx's transport errors."""
         with self.open(method, url, headers, body, timeout=timeout) as stream:
             parts: list[bytes] = []
@@ -85,12 +89,16 @@ class Http:
                     raise AttemptTimeout(f"no whole answer within {timeout:.1f} s")
             return Response(stream.status, stream.headers, b"".join(parts))
 
-    def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Stream:
+    def open(
+        self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes, *, timeout: float
+    ) -> Stream:
         """An answer whose headers have come. The current attempt's handle bounds it; without one, `timeout` seconds do."""
         import httpx
 
+        from hotspare._http.request import build_request
+
         client = self._client()
-        request = client.build_request(method, url, headers=headers, content=body, timeout=timeout)
+        request = build_request(client, method, url, headers, body, timeout)
         handle = CURRENT.get()
         if handle is None:
             handle = AbortHandle()
@@ -141,7 +149,7 @@ class Http:
     # --- async ---------------------------------------------------------------------------------------------------
 
     async def asend(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float
+        self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes, *, timeout: float
     ) -> Response:
         """`send`, for asyncio and trio. The caller's cancel scope bounds it too."""
         async with await self.aopen(method, url, headers, body, read_timeout=timeout) as stream:
@@ -149,11 +157,13 @@ class Http:
             return Response(stream.status, stream.headers, b"".join(parts))
 
     async def aopen(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, read_timeout: float
+        self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes, *, read_timeout: float
     ) -> AsyncStream:
         """`open`, for asyncio and trio. The caller's cancel scope bounds it; `read_timeout` (seconds) is an upper bound."""
+        from hotspare._http.request import build_request
+
         client = self._aclient()
-        request = client.build_request(method, url, headers=headers, content=body, timeout=read_timeout)
+        request = build_request(client, method, url, headers, body, read_timeout)
         return AsyncStream(await client.send(request, stream=True, follow_redirects=False))
 
     def _aclient(self) -> Any:

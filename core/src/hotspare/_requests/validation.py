@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast, get_args
 
+from hotspare._config.hints import CALL_HINTS, hint_for, unknown_field
 from hotspare._requests.schemas import response_format_problems, tool_problems
-from hotspare.errors import Problem, RequestError, did_you_mean
-from hotspare.messages import ChatRequest, Dialect, Message, ReasoningEffort, Role
+from hotspare.errors import Problem, RequestError
+from hotspare.messages import ChatRequest, Dialect, Message, Prompt, ReasoningEffort, Role
 from hotspare.providers.json_access import as_map, is_map
 
 _ROLES: tuple[str, ...] = get_args(Role)
@@ -19,17 +19,24 @@ _RANGES = (("temperature", 0, 2), ("top_p", 0, 1), ("frequency_penalty", -2, 2),
 """Fields that are numbers, with their bounds."""
 _INTEGERS = (("max_tokens", 1), ("top_k", 1), ("seed", None))
 """Fields that are integers, with their minimum."""
+_MAX_INTEGER = 2**63 - 1
 _EXAMPLE = {"role": "user", "content": "…"}
 
 
-def request_of(request: str | Sequence[Message] | ChatRequest, **fields: Any) -> ChatRequest:
-    """A string is one user message, a list the messages. `fields` are ChatRequest's; they override those of `request`.
+def request_of(request: Prompt | None, **fields: Any) -> ChatRequest:
+    """A string is one user message, a list the messages. `fields` are ChatRequest's; they override those of `request`, but
+    for `messages`, which stand in place of it.
 
     Raises RequestError for an unknown field, for a request of another type, and for what `validate` finds.
     """
     unknown = [_unknown_field(name, value) for name, value in fields.items() if name not in _FIELDS]
     if unknown:
         raise RequestError(unknown)
+    if fields.get("messages") is not None:
+        if request is not None:
+            hint = "is given beside the first argument, which is the messages too: keep one of them"
+            raise RequestError(Problem.at("messages", fields["messages"], hint))
+        request = fields.pop("messages")
     if isinstance(fields.get("stop"), str):
         fields["stop"] = (fields["stop"],)
     for name in ("tools", "stop", "extra"):
@@ -42,7 +49,7 @@ def request_of(request: str | Sequence[Message] | ChatRequest, **fields: Any) ->
     if not _is_sequence(request):
         hint = f"must be a string, a list like [{_EXAMPLE}] or a ChatRequest"
         raise RequestError(Problem.at("request", request, hint))
-    fields.setdefault("messages", request)
+    fields["messages"] = request
     return _validated(ChatRequest(**fields))
 
 
@@ -56,8 +63,7 @@ def _is_sequence(value: object) -> bool:
 
 
 def _unknown_field(name: str, value: object) -> Problem:
-    hint = did_you_mean(name, _FIELDS, f"the fields are {', '.join(_FIELDS)}")
-    return Problem.at(name, value, f"is not a field of ChatRequest; {hint}")
+    return unknown_field(name, value, "ChatRequest", hint_for(name, CALL_HINTS, _FIELDS))
 
 
 def validate(request: ChatRequest) -> None:
@@ -159,8 +165,10 @@ def _setting_problems(request: ChatRequest) -> Iterator[Problem]:
         value = getattr(request, name)
         if value is None:
             continue
-        if not isinstance(value, int) or isinstance(value, bool) or (minimum is not None and value < minimum):
-            yield Problem.at(name, value, "must be an integer" + (f", {minimum} or more" if minimum else ""))
+        low = -_MAX_INTEGER if minimum is None else minimum
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= _MAX_INTEGER:
+            hint = "must be an integer" + (f", {minimum} or more" if minimum else "")
+            yield Problem.at(name, value, hint + (" and below 2^63" if isinstance(value, int) else ""))
     stop: object = request.stop
     if stop and not (
         isinstance(stop, (list, tuple)) and all(_is_nonempty_string(text) for text in cast("Sequence[object]", stop))
@@ -175,7 +183,7 @@ def _setting_problems(request: ChatRequest) -> Iterator[Problem]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _extra_problems(extra: object) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from hotspare._health.target_state import TargetState
-from hotspare.errors import RequestError
+from hotspare.errors import Problem, RequestError, did_you_mean
 from hotspare.outcome import Kind, Outcome, Scope
 from hotspare.policy import Policy
 
@@ -31,10 +31,11 @@ def tiers_for(model: str | None, routes: Mapping[str, Tiers], states: Iterable[T
         return model, routes[model]
     serving = [state for state in states if state.target.serves(model)]
     if not serving:
-        known = sorted({*routes, *(state.target.model for state in states)})
-        raise RequestError(
-            f"model: {model!r} is no route, target, model or alias of this pool; known: {', '.join(known)}"
-        )
+        targets = [state.target for state in states]
+        known = sorted({*routes, *(name for one in targets for name in (one.name, one.model, *one.aliases))})
+        near = did_you_mean(model, known)
+        hint = f"is no route, target, model or alias of this pool; {near and near + ' '}known: {', '.join(known)}"
+        raise RequestError(Problem.at("model", model, hint))
     tiers: dict[int, list[TargetState]] = {}
     for state in serving:
         tiers.setdefault(state.target.tier, []).append(state)

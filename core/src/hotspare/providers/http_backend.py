@@ -2,11 +2,11 @@
 
 import contextlib
 import json
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from hotspare._http.headers import Headers
 from hotspare.backend import Backend
 from hotspare.errors import AttemptTimeout, RequestError
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
@@ -14,6 +14,8 @@ from hotspare.providers.base import Wire
 from hotspare.providers.entry_points import backend_factory, has_entry_point
 from hotspare.providers.presets import PRESETS, Preset, preset_of
 from hotspare.providers.response import ResponseParser, read_response
+from hotspare.providers.urls import without_login
+from hotspare.secret import SecretUrl
 from hotspare.target import Target
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ _DRAIN_READS = 16
 """Reads at most after that event."""
 
 
-def backend_for(target: Target, http: "Http", env: Mapping[str, str] = os.environ) -> Backend:
+def backend_for(target: Target, http: "Http", env: Mapping[str, str] | None = None) -> Backend:
     """The target's own backend, one from another distribution, or one that speaks its preset's wire format.
 
     Raises ConfigError for an unknown provider, a missing base URL or a missing key, naming the variable.
@@ -49,13 +51,14 @@ class HttpBackend:
         self._wire = wire
         self._http = http
         base_url = preset.base_url_of(target)
-        self._url = wire.url(base_url, target, stream=False)
-        self._stream_url = wire.url(base_url, target, stream=True)
-        common = {"content-type": "application/json", "user-agent": "hotspare", **wire.headers(key)}
+        address, login = without_login(base_url)
+        self._url = SecretUrl(wire.url(address, target, stream=False))
+        self._stream_url = SecretUrl(wire.url(address, target, stream=True))
+        common = {"content-type": "application/json", "user-agent": "hotspare", **wire.headers(key), **login}
         common |= {name.lower(): value for name, value in target.headers.items()}
         self.prefill: bool = wire.prefill(target)
-        self._headers = {"accept": "application/json", **common}
-        self._stream_headers = {"accept": "text/event-stream", **common}
+        self._headers = Headers({"accept": "application/json", **common})
+        self._stream_headers = Headers({"accept": "text/event-stream", **common})
 
     def __repr__(self) -> str:
         return f"HttpBackend({self._target.name!r}, {self._wire.dialect!r})"

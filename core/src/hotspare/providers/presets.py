@@ -1,18 +1,20 @@
 """Providers by name: base URL, the environment variables that may hold the key, and the wire format."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
-from hotspare.errors import ConfigError, Problem, did_you_mean
+from hotspare._config.hints import provider_hint
+from hotspare.errors import ConfigError, Problem
 from hotspare.providers.base import Wire
 from hotspare.providers.entry_points import DISTRIBUTIONS
 from hotspare.providers.openai.flavors import FLAVORS
+from hotspare.secret import HiddenStr, key_mistake, reveal, secrets_in, secrets_of_url
 from hotspare.target import Target
 
-_NEED_BACKEND = frozenset({"litellm", "langchain", "llama_index", "bedrock"})
+_NEED_BACKEND = frozenset({"litellm", "langchain", "llama_index"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +43,31 @@ class Preset:
             raise ConfigError(Problem.at(f"target {target.name!r}: base_url", None, hint))
         return url
 
-    def key_of(self, target: Target, env: Mapping[str, str] = os.environ) -> str | None:
-        """The key: the target's own, else that of the environment; None if there is none and none is needed.
+    def key_of(self, target: Target, env: Mapping[str, str] | None = None) -> HiddenStr | None:
+        """The key: the target's own, else that of the environment (`env`); None if there is none and none is needed.
 
-        Raises ConfigError naming the variables if a needed key is missing, or if the key cannot be sent in a header.
+        Raises ConfigError naming the variables if a needed key is missing, or if it cannot be a key. No value is shown.
         """
-        own = target.api_key
-        key = own if isinstance(own, str) else own.get_secret_value() if own is not None else ""
-        key = key.strip() or next((env[name].strip() for name in self.key_env if env.get(name, "").strip()), "")
-        if not (key.isascii() and key.isprintable()):
-            raise ConfigError(Problem(f"target {target.name!r}: the key must be printable ASCII without line breaks"))
+        key, source = reveal(target.api_key), "api_key"
+        for name in () if key else self.key_env:
+            key, source = reveal(_variable(name, env)), f"the environment variable {name}"
+            if key:
+                break
+        mistake = key_mistake(key)
+        if mistake:
+            raise ConfigError(Problem(f"target {target.name!r}: {source} {mistake}"))
         if key:
             return key
         if not self.needs_key:
             return None
-        hint = f"no key: set the environment variable {' or '.join(self.key_env)}, or pass api_key=SecretStr(…)"
-        raise ConfigError(Problem(f"target {target.name!r}: {hint}"))
+        variable = " or ".join(self.key_env)
+        hint = 'or give another variable: api_key=os.environ["…"] in code, api_key = "${…}" in a file'
+        raise ConfigError(Problem(f"target {target.name!r}: no key: set the environment variable {variable}, {hint}"))
+
+
+def _variable(name: str, env: Mapping[str, str] | None) -> str:
+    # No local holds the environment: a traceback with locals would show all of it.
+    return os.environ.get(name, "") if env is None else env.get(name, "")
 
 
 @cache
@@ -110,9 +121,20 @@ def preset_of(target: Target) -> Preset:
         if distribution is not None:
             hint = f"needs another distribution: pip install '{distribution}'"
         raise ConfigError(Problem.at("target.id", target.id, hint))
-    nearest = did_you_mean(target.provider.lower(), tuple(PRESETS))
+    nearest = provider_hint(target.provider, target.model, tuple(PRESETS))
+    nearest += " " if nearest.endswith("?") else ". " if nearest else ""
     hint = (
-        f"has an unknown provider;{nearest and ' ' + nearest} known: {', '.join(PRESETS)}. "
+        f"has an unknown provider; {nearest}known: {', '.join(PRESETS)}. "
         "For another API in OpenAI's format write 'openai-compatible/…' and set base_url"
     )
     raise ConfigError(Problem.at("target.id", target.id, hint))
+
+
+def known_secrets(targets: Iterable[Target], env: Mapping[str, str] | None = None) -> set[str]:
+    """What must not be shown of these targets: their keys, those in the providers' key variables, and what headers, `extra`
+    and base URLs hold of the kind. The name of a provider ("ollama") is a usual placeholder, and no secret."""
+    found: set[str] = {reveal(_variable(name, env)) for preset in PRESETS.values() for name in preset.key_env}
+    for target in targets:
+        found.add(reveal(target.api_key))
+        found.update(secrets_in(target.headers), secrets_in(target.extra), secrets_of_url(target.base_url or ""))
+    return found.difference(PRESETS, {""})

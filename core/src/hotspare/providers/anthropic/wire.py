@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from hotspare.messages import ChatReply, ChatRequest, Dialect
 from hotspare.providers.anthropic.models import traits_of
@@ -15,6 +16,7 @@ from hotspare.providers.anthropic.response import AnthropicReader, read_message
 from hotspare.providers.base import StreamReader
 from hotspare.providers.content import parts_of
 from hotspare.providers.json_access import Json, as_map, must_map
+from hotspare.providers.urls import with_path
 from hotspare.target import RequestField, Target
 
 
@@ -54,8 +56,8 @@ class AnthropicWire:
 
     def url(self, base_url: str, target: Target, *, stream: bool) -> str:
         """`…/v1/messages`, whether or not the base URL ends with `/v1`."""
-        base = base_url.rstrip("/")
-        return f"{base}/messages" if base.endswith("/v1") else f"{base}/v1/messages"
+        path = urlsplit(base_url).path.rstrip("/").removesuffix("/messages")
+        return with_path(base_url, f"{path}/messages" if path.endswith("/v1") else f"{path}/v1/messages")
 
     def headers(self, key: str | None) -> dict[str, str]:
         """Authentication and version headers. An OAuth token is sent as a bearer token, a key as `x-api-key`."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from hotspare.messages import ChatReply, ChatRequest, Dialect
 from hotspare.providers.base import StreamReader
@@ -10,6 +11,7 @@ from hotspare.providers.content import parts_of
 from hotspare.providers.gemini.request import generation, part_of, write_body
 from hotspare.providers.gemini.response import GeminiReader, read_answer
 from hotspare.providers.json_access import as_map, must_map
+from hotspare.providers.urls import segment, with_path
 from hotspare.target import RequestField, Target
 
 _VERSIONED = re.compile(r"/v\d\w*(/|$)")
@@ -51,13 +53,15 @@ class GeminiWire:
         `base_url`: the Gemini API's (``…/v1beta`` is added if it has no version) or, on Vertex AI,
         ``…/projects/P/locations/L``.
         """
-        base = base_url.rstrip("/")
-        if not _VERSIONED.search(base):
-            base += "/v1beta"
-        if re.search(r"/locations/[^/]+$", base):
-            base += "/publishers/google"
-        model = target.model.removeprefix("models/")
-        return f"{base}/models/{model}:" + ("streamGenerateContent?alt=sse" if stream else "generateContent")
+        path = urlsplit(base_url).path.rstrip("/")
+        if not _VERSIONED.search(path):
+            path += "/v1beta"
+        if re.search(r"/locations/[^/]+$", path):
+            path += "/publishers/google"
+        path += f"/models/{segment(target.model.removeprefix('models/'))}:"
+        if stream:
+            return with_path(base_url, path + "streamGenerateContent", "alt=sse")
+        return with_path(base_url, path + "generateContent")
 
     def headers(self, key: str | None) -> dict[str, str]:
         """Authentication: an OAuth access token (Vertex AI) as a bearer token, an API key as `x-goog-api-key`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from hotspare.messages import NATIVE_PART, ChatReply, ChatRequest, Dialect
 from hotspare.providers.base import StreamReader
@@ -12,6 +12,7 @@ from hotspare.providers.openai.flavors import FLAVORS, Flavor, is_reasoning_mode
 from hotspare.providers.openai.request import effort_levels, write_body
 from hotspare.providers.openai.response import read_answer
 from hotspare.providers.openai.stream import OpenAIReader
+from hotspare.providers.urls import segment, with_path
 from hotspare.target import RequestField, Target
 
 _PATH = "/chat/completions"
@@ -71,13 +72,13 @@ class OpenAIWire:
         path = parts.path.rstrip("/")
         if self.flavor.name == "azure" and "api-version=" in parts.query:
             if "/deployments/" not in path:
-                path = f"{path.removesuffix('/openai')}/openai/deployments/{target.model}"
+                path = f"{path.removesuffix('/openai')}/openai/deployments/{segment(target.model)}"
         elif self.flavor.name == "azure" and path in ("", "/openai"):
             path = "/openai/v1"
         elif not path:
             path = "/v1"
         path = path if path.endswith(_PATH) else path + _PATH
-        return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+        return with_path(base_url, path)
 
     def headers(self, key: str | None) -> dict[str, str]:
         """Authentication: a bearer token; for Azure `api-key`, unless the key is an Entra token (a JWT)."""

@@ -1,0 +1,24 @@
+"""The options of a call that are no fields of its request."""
+
+from __future__ import annotations
+
+from hotspare.errors import Problem, RequestError
+from hotspare.policy import MAX_NUMBER
+
+
+def check_options(deadline: object, max_attempts: object, completion: object) -> None:
+    """Check `deadline` (seconds), `max_attempts` and `completion`. Raises RequestError, which lists every mistake."""
+    problems: list[Problem] = []
+    if deadline is not None and not (isinstance(deadline, int | float) and _in_range(deadline)):
+        hint = f"must be a number above 0, in seconds, and at most {MAX_NUMBER} (30 days)"
+        problems.append(Problem.at("deadline", deadline, hint))
+    if max_attempts is not None and not (type(max_attempts) is int and max_attempts > 0):
+        problems.append(Problem.at("max_attempts", max_attempts, "must be an integer above 0"))
+    if completion not in (None, "wait", "stream"):
+        problems.append(Problem.at("completion", completion, "must be wait or stream"))
+    if problems:
+        raise RequestError(problems)
+
+
+def _in_range(seconds: float) -> bool:
+    return not isinstance(seconds, bool) and 0 < seconds <= MAX_NUMBER

@@ -1,0 +1,87 @@
+"""Why no target can be sent a request: which field, which part of which message, and what could take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from hotspare._health.target_state import TargetState
+from hotspare._routing.capabilities import unsupported_fields
+from hotspare.errors import Problem
+from hotspare.messages import ChatRequest
+from hotspare.providers.content import parts_of
+from hotspare.target import Target
+
+_MAX_PARTS = 5
+"""Parts that are named; a long history may hold many of the same kind."""
+
+
+def unsendable(
+    request: ChatRequest, unsupported: Mapping[TargetState, Sequence[str]], pool: Iterable[TargetState]
+) -> list[Problem]:
+    """One problem for each part of a message, and one for each field, that keeps a target from being sent the request.
+
+    `unsupported`: the targets of the call, with their fields. `pool`: all targets, of which another route may have one that can.
+    """
+    found: list[Problem] = []
+    fields = dict.fromkeys(name for names in unsupported.values() for name in names)
+    others = [state for state in pool if state not in unsupported]
+    for name in fields:
+        states = [state for state, names in unsupported.items() if name in names]
+        if name == "messages":
+            found += _part_problems(request, states, others)
+        elif able := _elsewhere(request, name, others):
+            found.append(Problem(f"{name}: cannot be sent to {_names(states)}{able}"))
+    reasons = "; ".join(f"{state.name}: {', '.join(names)}" for state, names in unsupported.items())
+    summary = f"no target can be sent this request. Fields that each target cannot be sent: {reasons}. "
+    return [Problem(summary + "Leave the field out, or let a target drop it (Target.droppable)"), *found]
+
+
+def _part_problems(request: ChatRequest, states: Sequence[TargetState], others: Sequence[TargetState]) -> list[Problem]:
+    found: list[Problem] = []
+    for place, message in enumerate(request.messages):
+        content = message.get("content")
+        for index, part in enumerate(parts_of(content) if not isinstance(content, str) else ()):
+            alone = replace(request, messages=[{"role": "user", "content": [part]}], tools=(), response_format=None)
+            refusing = [state for state in states if "messages" in _fields(alone, state)]
+            if not refusing:
+                continue
+            where, kind = f"messages[{place}].content[{index}]", part.get("type")
+            text = f"{where}: a part of type {kind!r} cannot be sent to {_names(refusing)}{_elsewhere(alone, 'messages', others)}"
+            found.append(Problem(f"{text}{_providers(alone)}"))
+    if not found:
+        return [Problem(f"messages: cannot be sent to {_names(states)}{_elsewhere(request, 'messages', others)}")]
+    left = len(found) - _MAX_PARTS
+    return [*found[:_MAX_PARTS], *([Problem(f"messages: {left} more parts of this kind")] if left > 0 else [])]
+
+
+def _fields(request: ChatRequest, state: TargetState) -> Sequence[str]:
+    return unsupported_fields(request, state.target, state.backend)
+
+
+def _names(states: Iterable[TargetState]) -> str:
+    return ", ".join(_name(state) for state in states)
+
+
+def _name(state: TargetState) -> str:
+    """The target, and what makes it refuse if that is a setting."""
+    missing = ", ".join(sorted(state.target.missing))
+    return f"{state.name} (missing: {missing})" if missing else state.name
+
+
+def _elsewhere(request: ChatRequest, name: str, others: Sequence[TargetState]) -> str:
+    able = [state.name for state in others if name not in _fields(request, state)]
+    return f"; {', '.join(able)} could take it: model={able[0]!r}" if able else ""
+
+
+def _providers(request: ChatRequest) -> str:
+    """The providers whose wire format has such a part."""
+    from hotspare.providers.presets import PRESETS
+
+    able: list[Any] = []
+    for name, preset in PRESETS.items():
+        target = Target(f"{name}/any", base_url="http://localhost")
+        if "messages" not in preset.wire().unsupported(request, target):
+            able.append(name)
+    return f"; providers that take it: {', '.join(able)}" if able else "; no provider takes it: leave the part out"
