@@ -27,7 +27,8 @@ class Backend(Protocol):
     code should therefore keep them as nearly as it can.
 
     A stream yields chunks as they come and, as its last, exactly one chunk with `finish_reason` and `usage`, and that only
-    after the wire format's own proof of completion; otherwise it raises. It yields `IDLE` for what arrives without being
+    after the wire format's own proof of completion; otherwise it raises. It may say earlier that the proof has come, with
+    `finishing` in any chunk: then nothing that goes wrong afterwards is a break. It yields `IDLE` for what arrives without being
     content (keep-alive comments, empty role chunks), so that its reader can look at the clock.
     """
 

@@ -103,6 +103,13 @@ class ChatRequest:
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     native: Any = field(default=None, repr=False, compare=False)
 
+    @property
+    def follows_tool_result(self) -> bool:
+        """Whether the last message is a tool's result: after one a model may end its turn without a word. Messages of the
+        system behind it do not count."""
+        roles = (message.get("role") for message in reversed(self.messages))
+        return next((role in ("tool", "function") for role in roles if role not in ("system", "developer")), False)
+
 
 class RequestFields(TypedDict, total=False):
     """The fields of ChatRequest except `messages` as keywords, so that type checkers know those of a call."""
@@ -179,7 +186,8 @@ class ToolCallDelta:
 class Usage:
     """Tokens of one answer. `input_tokens` includes cached ones, `output_tokens` includes reasoning.
 
-    `cached_tokens`: read from a prompt cache. `cache_write_tokens`: written to one.
+    `cached_tokens`: read from a prompt cache. `cache_write_tokens`: written to one. Where the provider did not count,
+    they are 0 and `known` is false.
     """
 
     input_tokens: int = 0
@@ -192,6 +200,11 @@ class Usage:
     def total_tokens(self) -> int:
         """Input and output together."""
         return self.input_tokens + self.output_tokens
+
+    @property
+    def known(self) -> bool:
+        """Whether the provider counted: there is no prompt without a token."""
+        return self.input_tokens > 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -231,8 +244,8 @@ class ChatReply(_WithAttempts):
     """A whole answer.
 
     `text`, `reasoning`: "" if there is none. `refusal`: the model's refusal text. `thinking`: signed reasoning blocks, to be
-    sent back with the history. `target`: the name of the target that answered. `attempts`: every attempt, in order.
-    `cost`: USD, None if no price is known. `raw`: the provider's JSON. `native`: the framework's own response, where a
+    sent back with the history. `media`: images, audio and files, as the provider sent them. `target`: the name of the target
+    that answered. `attempts`: every attempt, in order. `cost`: USD, None if no price or no usage is known. `raw`: the provider's JSON. `native`: the framework's own response, where a
     framework's model is behind the target.
     """
 
@@ -240,6 +253,7 @@ class ChatReply(_WithAttempts):
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning: str = ""
     thinking: tuple[Mapping[str, Any], ...] = ()
+    media: tuple[Mapping[str, Any], ...] = ()
     refusal: str | None = None
     finish_reason: FinishReason = "stop"
     usage: Usage = Usage()
@@ -272,7 +286,7 @@ class StreamSummary(_WithAttempts):
 
     `target`: the one that ended it. `targets`: all that contributed, in order. `splice_points`: offsets in the text, in
     characters, at which the next target continued. `attempts`: every attempt, in order. `cost`: USD, broken attempts
-    estimated; None if a price is not known. `duplicate_tokens`: estimated tokens that were paid twice because of breaks.
+    estimated; None if a price, or the usage of the last part, is not known. `duplicate_tokens`: estimated tokens that were paid twice because of breaks.
     """
 
     target: str
@@ -298,8 +312,8 @@ class StreamSummary(_WithAttempts):
 class ChatChunk:
     """A piece of a streamed answer: what is new since the previous chunk.
 
-    Only the last chunk has `finish_reason`, `usage` and `summary`. A backend yields an empty chunk (`IDLE`) for a
-    keep-alive; it is no progress, and callers never see it. `native`: the framework's own chunk, where a framework's model is
+    Only the last chunk has `finish_reason`, `usage` and `summary`. `media`: images, audio and files, as the provider sent
+    them. A backend yields an empty chunk (`IDLE`) for a keep-alive; it is no progress, and callers never see it. `native`: the framework's own chunk, where a framework's model is
     behind the target and the text was not changed at a splice point.
     """
 
@@ -307,8 +321,10 @@ class ChatChunk:
     tool_calls: tuple[ToolCallDelta, ...] = ()
     reasoning: str = ""
     thinking: tuple[Mapping[str, Any], ...] = ()
+    media: tuple[Mapping[str, Any], ...] = ()
     refusal: str = ""
     finish_reason: FinishReason | None = None
+    finishing: FinishReason | None = None
     usage: Usage | None = None
     model: str = ""
     id: str = ""
@@ -317,8 +333,10 @@ class ChatChunk:
 
     @property
     def is_content(self) -> bool:
-        """Whether this chunk has content: text, reasoning, a tool call or a refusal."""
-        return bool(self.text or self.tool_calls or self.reasoning or self.refusal or self.thinking)
+        """Whether this chunk has content: text, reasoning, a tool call, a refusal or media."""
+        return bool(
+            self.text or self.tool_calls or self.reasoning or self.refusal or self.thinking or self.media
+        )
 
 
 IDLE = ChatChunk()

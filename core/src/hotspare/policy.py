@@ -80,6 +80,8 @@ class Timeouts:
     stall, stall_factor, stall_min: longest silence inside a stream once it has begun. 30 s until the target's own gaps
         are known; then `stall_factor` (5) times the p95 of the longest gaps of its streams, between `stall_min` (5) and
         `stall`.
+    after_finish: how long a stream is read after its finish reason, for usage and a regular end. 2: the answer is complete
+        by then, and neither silence nor an error that follows is a break.
     min_throughput, throughput_window: a plain-text stream that delivers fewer bytes a second than this over so many
         seconds is left for another target, if one is free. 8 and 15: a token a second is below reading speed. A window
         of 0 switches this off.
@@ -101,6 +103,7 @@ class Timeouts:
     stall: float = 30.0
     stall_factor: float = 5.0
     stall_min: float = 5.0
+    after_finish: float = 2.0
     min_throughput: float = 8.0
     throughput_window: float = 15.0
     min_throughput_ratio: float = 0.1

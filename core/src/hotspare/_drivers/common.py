@@ -38,7 +38,7 @@ def advance(flow: Flow, event: Event) -> Command | Ended:
 
 def is_first_content(chunk: ChatChunk) -> bool:
     """Whether this chunk ends an attempt: content, or a proven end without any."""
-    return chunk.is_content or chunk.finish_reason is not None
+    return chunk.is_content or chunk.finish_reason is not None or chunk.finishing is not None
 
 
 def outcome_of(error: Exception, attempt: Attempt) -> Outcome:

@@ -108,7 +108,7 @@ class _Execution:
 
     async def _run_here(self, attempt: Attempt) -> Event:
         outcome = await run_attempt(attempt, self._clock)
-        self._take(attempt, outcome)
+        await self._take(attempt, outcome)
         return Finished(attempt, outcome)
 
     async def _run_side_by_side(self, attempt: Attempt, command: Command | Ended) -> Command | Ended:
@@ -123,13 +123,14 @@ class _Execution:
                     event = await group.next(command)
                     if isinstance(event, Finished):
                         group.remove(event.attempt)
-                        self._take(event.attempt, event.outcome)
+                        await self._take(event.attempt, event.outcome)
                     command = advance(self._flow, event)
                 self._notify()
         return command
 
-    def _take(self, attempt: Attempt, outcome: Outcome) -> None:
+    async def _take(self, attempt: Attempt, outcome: Outcome) -> None:
         if outcome.ok:
+            await self.close()  # of a stream that the flow has turned down
             self._open = attempt
 
     async def _read_chunk(self, command: Read) -> Event:

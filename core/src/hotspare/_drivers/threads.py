@@ -124,6 +124,7 @@ class _Execution:
 
     def _take(self, attempt: Attempt, handle: AbortHandle, outcome: Outcome) -> None:
         if outcome.ok:
+            self.close()  # of a stream that the flow has turned down
             self._open = attempt
             self._handles[attempt] = handle
 

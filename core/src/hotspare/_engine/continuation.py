@@ -1,12 +1,13 @@
 """Recovery of a broken stream: how the next target continues it, and how the two parts are joined. Pure functions.
 
-Safety rule: only plain text is ever continued. Once a tool call, reasoning, a refusal or a part of a JSON answer has been
-handed out, the break is raised with the text so far.
+Safety rule: only plain text is ever continued. Once a tool call, a refusal, media or a part of a JSON answer has been handed out,
+or text after reasoning, the break is raised with the text so far. Reasoning alone, before any text, is started again elsewhere.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import replace
 
 from hotspare._engine.call import Call
@@ -38,6 +39,8 @@ _LEAST_RESTART = 16
 """Characters in common from which a continuation counts as a new start of the whole answer."""
 _WINDOW = 600
 """Characters at the end of the emitted text in which a repetition is looked for."""
+_EAST_ASIAN = "\u1100"
+"""From here on letters are syllables or whole words: Hangul, kana, Han (Latin extensions and Greek among them are rare)."""
 
 
 class SpliceError(HotspareError):
@@ -45,29 +48,43 @@ class SpliceError(HotspareError):
 
 
 class EmittedText:
-    """What the caller has been given of a stream, and whether it may be continued."""
+    """What the caller has been given of a stream, and whether it may be continued.
+
+    `plain`: nothing but text.
+    """
 
     def __init__(self) -> None:
         self._parts: list[str] = []
+        self._only_reasoning = True
         self.plain = True
 
     def add(self, chunk: ChatChunk) -> None:
         """Add a chunk that is handed out."""
         if chunk.text:
             self._parts.append(chunk.text)
-        if chunk.tool_calls or chunk.reasoning or chunk.thinking or chunk.refusal:
+        if chunk.reasoning or chunk.thinking:
             self.plain = False
+        if chunk.tool_calls or chunk.refusal or chunk.media:
+            self.plain = self._only_reasoning = False
 
     @property
     def text(self) -> str:
         """The text so far."""
         return "".join(self._parts)
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether none of the answer was handed out yet: at most reasoning and white space."""
+        return self._only_reasoning and not any(map(str.strip, self._parts))
+
 
 def may_continue(call: Call, emitted: EmittedText, policy: Policy) -> bool:
-    """Whether another target may continue: by the policy, for plain text without JSON mode, with an attempt left."""
+    """Whether another target may go on: by the policy, with an attempt left, for plain text without JSON mode, or where none
+    of the answer was handed out yet."""
+    if policy.on_break == "raise" or call.attempts_left <= 0:
+        return False
     mode = (call.request.response_format or {}).get("type", "text")
-    return policy.on_break != "raise" and emitted.plain and mode == "text" and call.attempts_left > 0
+    return (emitted.plain and mode == "text") or emitted.is_blank
 
 
 def request_for(call: Call, state: TargetState, policy: Policy) -> ChatRequest:
@@ -84,7 +101,13 @@ def request_for(call: Call, state: TargetState, policy: Policy) -> ChatRequest:
 def estimate_usage(call: Call, pieces: int) -> Usage:
     """Tokens of a part whose usage never came: one per piece of text, and the prompt at four characters each."""
     prompt = sum(len(str(message.get("content") or "")) for message in call.request.messages) // 4
-    return Usage(input_tokens=prompt, output_tokens=pieces)
+    return Usage(input_tokens=max(1, prompt), output_tokens=pieces)
+
+
+def splicer_for(emitted: str, request: ChatRequest, policy: Policy) -> Splicer:
+    """The splicer of a continuation, by what was asked of the target."""
+    prefilled = bool(request.messages) and request.messages[-1].get("role") == "assistant"
+    return Splicer(emitted, restart=policy.on_break == "restart", instructed=not prefilled)
 
 
 class Splicer:
@@ -93,11 +116,16 @@ class Splicer:
     A continuation may go on exactly, repeat the last words, or start again from the beginning; it is held back until that
     is clear. White space at the end of the emitted text is not sent to the next target (providers drop or reject it), so
     it is removed from the beginning of the continuation.
+
+    `restart`: an answer from the beginning was asked for. `instructed`: the rest was asked for by an instruction; then models
+    begin a word that was cut anew ("is Par", "Paris"), and the repeated part of it is removed too. After a prefill they go on
+    exactly, and only a repetition that is too long to be meant is removed.
     """
 
-    def __init__(self, emitted: str, *, restart: bool) -> None:
+    def __init__(self, emitted: str, *, restart: bool, instructed: bool = False) -> None:
         self._emitted = emitted
         self._restart = restart
+        self._instructed = instructed
         self._blank = emitted[len(emitted.rstrip()) :]
         self._held = ""
         self._open = bool(emitted)
@@ -130,7 +158,8 @@ class Splicer:
         self._open = False
         held, emitted = self._held, self._emitted
         body, start = held.lstrip(), emitted.lstrip()
-        if _starts_again(body, start):
+        begins_word = held[:1].isspace() and not emitted[:1].isspace()  # "so" and " so good": meant, unless it is long
+        if _starts_again(body, start) and (self._restart or not begins_word or _is_repetition(start)):
             return body[len(start) :]
         same = _common_prefix(body, start)
         if self._restart or same >= _LEAST_RESTART:
@@ -138,12 +167,11 @@ class Splicer:
         if _CHATTER_LINE.match(held):
             raise SpliceError("the continuation begins with words about itself")
         end = emitted.rstrip()
+        anew = self._instructed and not self._blank and held[:1] == body[:1]  # else a word was not cut, or a new one begins
         for size in range(min(len(body), _WINDOW, len(end)), 0, -1):
             tail = end[-size:]
-            if not _is_repetition(tail):
-                break
-            if body.startswith(tail):
-                return self._without_blank(body[len(tail) :])
+            if body.startswith(tail) and (_is_repetition(tail) or (anew and _is_word_start(end, -size))):
+                return self._without_blank(body[size:])
         return self._without_blank(held)
 
     def _without_blank(self, text: str) -> str:
@@ -164,6 +192,16 @@ def _is_repetition(tail: str) -> bool:
     """Whether a repeated tail is too long to be meant: a single word often occurs twice in good texts."""
     words = len(tail.split())
     return words >= 4 or (len(tail) >= 12 and words >= 2) or len(tail) >= 24
+
+
+def _is_word_start(text: str, at: int) -> bool:
+    """Whether a word begins there, or a part of one that models begin anew: a syllable or a character of East Asian scripts,
+    a part of a name in code (`get_weather`, `getWeather`)."""
+    char, before = text[at], text[at - 1 : at]
+    if not char.isalnum():
+        return False
+    starts = not before or not (before.isalnum() or unicodedata.category(before)[0] == "M")
+    return starts or char >= _EAST_ASIAN or (before.islower() and char.isupper())
 
 
 def _common_prefix(one: str, other: str) -> int:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from hotspare._engine.call import Attempt, Call, OpenStream
-from hotspare._engine.commands import LATE, Broke, Command, Event, Finished, Flow, Read, Start
+from hotspare._engine.commands import Command, Event, Finished, Flow, Read, Start
 from hotspare._engine.decide import GiveUp
 from hotspare._engine.folding import chunks_of
+from hotspare._engine.refusals import outcome_with_refusals
 from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.streaming import StreamMonitor, call_cost
 from hotspare._engine.waiters import Waiter
@@ -29,13 +30,13 @@ def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], f
     """
     scheduler.call_started(call.started)
     try:
-        attempt = yield from _answer(call, scheduler, clock)
+        attempt = yield from _answer(call, scheduler, policy, clock)
         if attempt.unary and isinstance(attempt.result, ChatReply):
             return _with_attempts(call, attempt, attempt.result)
         monitor = StreamMonitor(call, scheduler, policy, clock)
         while not (yield from _read(monitor, attempt, emit=call.streaming)):
             try:
-                attempt = yield from _answer(call, scheduler, clock)
+                attempt = yield from _answer(call, scheduler, policy, clock)
             except AllTargetsFailed as error:
                 if not call.streaming:
                     raise
@@ -45,7 +46,9 @@ def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], f
         scheduler.record_call_end(call, clock())
 
 
-def _answer(call: Call, scheduler: Scheduler, clock: Callable[[], float]) -> Generator[Command, Event, Attempt]:
+def _answer(
+    call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], float]
+) -> Generator[Command, Event, Attempt]:
     """Attempts until one of them has an answer: whole, or the first content of a stream."""
     waiter: Waiter | None = None
     try:
@@ -64,8 +67,9 @@ def _answer(call: Call, scheduler: Scheduler, clock: Callable[[], float]) -> Gen
                 scheduler.leave_queue(waiter)
                 waiter = None
             if isinstance(event, Finished):
-                scheduler.settle(call, event.attempt, event.outcome, clock())
-                if event.outcome.ok:
+                outcome = outcome_with_refusals(event.attempt, event.outcome, policy)
+                scheduler.settle(call, event.attempt, outcome, clock())
+                if outcome.ok:
                     return event.attempt
     finally:
         for attempt in call.running:  # it lost against another attempt, or the caller left
@@ -95,11 +99,6 @@ def _read_stream(
     read = Read(attempt)
     event: Event = first
     while True:
-        if event is LATE:
-            raise monitor.timeout_error()
-        if isinstance(event, Broke):
-            raise event.error
-        assert event is None or isinstance(event, ChatChunk)
         chunk = monitor.process(event)
         if emit and chunk is not None:
             yield chunk

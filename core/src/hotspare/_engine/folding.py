@@ -26,12 +26,14 @@ def reply_of(chunks: Iterable[ChatChunk]) -> ChatReply:
     text, reasoning, refusal = list[str](), list[str](), list[str]()
     calls: dict[int, _Call] = {}
     thinking: list[Any] = []
+    media: list[Any] = []
     last = ChatChunk()
     for chunk in chunks:
         text.append(chunk.text)
         reasoning.append(chunk.reasoning)
         refusal.append(chunk.refusal)
         thinking += chunk.thinking
+        media += chunk.media
         for delta in chunk.tool_calls:
             calls.setdefault(delta.index, _Call()).add(delta)
         last = chunk
@@ -40,6 +42,7 @@ def reply_of(chunks: Iterable[ChatChunk]) -> ChatReply:
         tool_calls=tuple(ToolCall(c.id, c.name, "".join(c.arguments), c.signature) for c in calls.values()),
         reasoning="".join(reasoning),
         thinking=tuple(thinking),
+        media=tuple(media),
         refusal="".join(refusal) or None,
         finish_reason=last.finish_reason or "stop",
         usage=last.usage or Usage(),
@@ -59,6 +62,7 @@ def chunks_of(reply: ChatReply) -> tuple[ChatChunk, ChatChunk]:
         tool_calls=tuple(deltas),
         reasoning=reply.reasoning,
         thinking=reply.thinking,
+        media=reply.media,
         refusal=reply.refusal or "",
     )
     end = ChatChunk(finish_reason=reply.finish_reason, usage=reply.usage, model=reply.model, id=reply.id)

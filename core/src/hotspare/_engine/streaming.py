@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 
 from hotspare._cost.prices import cost_of
 from hotspare._engine.call import Attempt, Call
-from hotspare._engine.continuation import EmittedText, SpliceError, Splicer, estimate_usage, may_continue
+from hotspare._engine.commands import LATE, Broke, Event
+from hotspare._engine.continuation import EmittedText, SpliceError, estimate_usage, may_continue, splicer_for
 from hotspare._engine.folding import reply_of
+from hotspare._engine.refusals import refusal_in
 from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.timeouts import min_throughput
 from hotspare.errors import AllTargetsFailed, AttemptTimeout, IncompleteAnswer, StreamInterrupted
 from hotspare.messages import ChatChunk, ChatReply, StreamSummary, Usage
+from hotspare.outcome import Kind
 from hotspare.policy import Policy
 from hotspare.target import Target
 
@@ -23,7 +27,7 @@ from hotspare.target import Target
 class StreamMonitor:
     """Watches the streams of one call: time, throughput, what was handed out, where parts were joined.
 
-    `done`: the answer is complete. `error`: the latest break.
+    `done`: the answer is complete, and its last chunk handed out. `error`: the latest break.
     """
 
     def __init__(self, call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], float]) -> None:
@@ -36,6 +40,7 @@ class StreamMonitor:
         self._clock = clock
         # Of a whole answer the deadline bounds the content too; of a stream only the total deadline does.
         self._ends_at = call.total_deadline if call.streaming else call.deadline
+        self._fails_over_on_refusal = Kind.CONTENT_FILTER in policy.failover_on
         self._emitted = EmittedText()
         self._chunks: list[ChatChunk] = []  # of a whole answer that is streamed underneath
         self._targets: list[Target] = []
@@ -48,29 +53,37 @@ class StreamMonitor:
         self._started = self._last_progress = self._window_start = self._clock()
         self._pieces = self._window_bytes = self._bytes = 0
         self._longest_gap = 0.0
+        self._last: ChatChunk | None = None  # the end of the answer, once its finish reason has come
+        self._finish_by = inf
         self._min_throughput = min_throughput(attempt.state, self._policy)
         self._targets.append(attempt.target)
         if not self._call.streaming:
             self._emitted, self._chunks = EmittedText(), []  # a whole answer starts again
         text = self._emitted.text
-        self._splicer = Splicer(text, restart=self._policy.on_break == "restart") if text else None
+        self._splicer = splicer_for(text, attempt.request, self._policy) if text else None
         if len(self._targets) > 1:
             self._splice_points.append(len(text))
 
-    def process(self, chunk: ChatChunk | None) -> ChatChunk | None:
+    def process(self, event: Event) -> ChatChunk | None:
         """What the caller is given of this chunk; None for what is no content, or is held back until it can be joined.
 
-        None as the chunk is the end of the stream. Raises IncompleteAnswer if that comes before the last chunk,
-        AttemptTimeout if time is over or the stream too slow, SpliceError if a continuation cannot be joined.
+        Once the finish reason has come, the end of the stream, a break and silence end the answer. Before it they raise:
+        IncompleteAnswer, the stream's own error, AttemptTimeout. Raises AttemptTimeout too for a stream that is too slow,
+        SpliceError if a continuation cannot be joined, InBandError for a refusal that is not to be served.
         """
-        if chunk is None:
-            raise IncompleteAnswer("the stream ended without its last chunk")
+        chunk = event if isinstance(event, ChatChunk) else self._without_chunk(event)
         self.done = chunk.finish_reason is not None
+        if chunk.finishing is not None:
+            chunk = self._finishing(chunk)
         if chunk.is_content:
             self._record_progress(chunk)
         elif not self.done:
             self._update_time_left(self._clock())
-            return None
+            if self._last is None or self._time_left > 0:
+                return None
+            chunk, self.done = self._last, True
+        if self._fails_over_on_refusal:
+            self._raise_if_refused(chunk)
         if self._splicer is not None:
             text = self._splicer.feed(chunk.text) + (self._splicer.finish() if self.done else "")
             chunk = replace(chunk, text=text, reasoning="", thinking=(), native=None)
@@ -90,6 +103,29 @@ class StreamMonitor:
         assert summary is not None
         return replace(reply_of(self._chunks), target=summary.target, attempts=summary.attempts, cost=summary.cost)
 
+    def _raise_if_refused(self, chunk: ChatChunk) -> None:
+        """A refusal goes to the next target as long as none of the answer was handed out."""
+        error = refusal_in(chunk)
+        if error is not None and (not self._call.streaming or self._emitted.is_blank):
+            raise error
+
+    def _finishing(self, chunk: ChatChunk) -> ChatChunk:
+        """The finish reason has come. Returns the chunk's content."""
+        if self._last is None:
+            self._last = ChatChunk(finish_reason=chunk.finishing, usage=Usage(), model=chunk.model, id=chunk.id)
+        self._finish_by = self._clock() + self._policy.timeouts.after_finish
+        return replace(chunk, finishing=None, model="", id="")
+
+    def _without_chunk(self, event: Event) -> ChatChunk:
+        """The last chunk, where the stream ended without one after its finish reason."""
+        if self._last is not None:
+            return self._last
+        if event is LATE:
+            raise self.timeout_error()
+        if isinstance(event, Broke):
+            raise event.error
+        raise IncompleteAnswer("the stream ended without its last chunk")
+
     # --- time and throughput -------------------------------------------------------------------------------------
 
     def _record_progress(self, chunk: ChatChunk) -> None:
@@ -97,25 +133,27 @@ class StreamMonitor:
         if self._pieces:
             self._longest_gap = max(self._longest_gap, now - self._last_progress)
         self._last_progress = now
+        if self._last is not None:
+            self._finish_by = now + self._policy.timeouts.after_finish
         self._update_time_left(now)
         self._pieces += 1
-        self._window_bytes += len((chunk.text or chunk.reasoning).encode())
+        self._window_bytes += len((chunk.text or chunk.reasoning).encode("utf-8", "surrogatepass"))
         self._window_bytes += sum(len(delta.arguments) for delta in chunk.tool_calls)
         if now - self._window_start >= self._policy.timeouts.throughput_window > 0:
             self._check_throughput(now)
 
     def _update_time_left(self, now: float) -> None:
         """Raises AttemptTimeout if the stream has stalled, or its time is over."""
-        left = self._last_progress + self._attempt.stall - now
+        left = (self._last_progress + self._attempt.stall if self._last is None else self._finish_by) - now
         self._time_left = left if self._ends_at is None else min(left, self._ends_at - now)
-        if self._time_left <= 0:
+        if self._time_left <= 0 and self._last is None:
             raise self.timeout_error()
 
     def next_wait(self) -> float:
         """Seconds to wait for the next chunk. What the caller does with a chunk is no silence of the target, but it takes from
         the total deadline; after that, only what has arrived already is read (0): it may be the end."""
         if self._ends_at is None:
-            return self._time_left
+            return max(0.0, self._time_left)
         return max(0.0, min(self._time_left, self._ends_at - self._clock()))
 
     def _check_throughput(self, now: float) -> None:
@@ -124,8 +162,8 @@ class StreamMonitor:
         self._bytes += self._window_bytes
         self._window_start, self._window_bytes = now, 0
         call = self._call
-        movable = not call.streaming or may_continue(call, self._emitted, self._policy)
-        if too_slow and movable and self._scheduler.has_free_alternative(call, now):
+        movable = not call.streaming or (self._emitted.plain and may_continue(call, self._emitted, self._policy))
+        if too_slow and movable and self._last is None and self._scheduler.has_free_alternative(call, now):
             raise AttemptTimeout(f"the stream is too slow: under {self._min_throughput:.0f} bytes a second")
 
     def timeout_error(self) -> AttemptTimeout:
@@ -166,7 +204,7 @@ class StreamMonitor:
         return StreamInterrupted(message, self._call.records, text=self._emitted.text)
 
     def _record_stream(self) -> None:
-        seconds = self._clock() - self._started
+        seconds = (self._clock() if self._last is None else self._last_progress) - self._started
         if self._pieces > 1 and seconds > 0:
             throughput = (self._bytes + self._window_bytes) / seconds
             self._scheduler.record_stream(self._attempt, self._longest_gap, throughput)

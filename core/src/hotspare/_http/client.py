@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MAX_BODY = 32 * 1024 * 1024
 """Bytes of a whole decoded body; no chat answer comes near."""
 
+MAX_ERROR_BODY = 64 * 1024
+"""Bytes of an error's body that are read: its beginning says what it is about."""
+
 TRANSPORTS = ("auto", "httpx", "aiohttp")
 
 
@@ -213,6 +216,15 @@ class Http:
         self.close()
 
 
+def _is_enough(status: int, size: int) -> bool:
+    """Whether the rest of the body is not needed. Raises BodyTooLarge for an answer that is too long."""
+    if 200 <= status < 300:
+        if size > MAX_BODY:
+            raise BodyTooLarge(f"more than {MAX_BODY} bytes", status=status)
+        return False
+    return size > MAX_ERROR_BODY
+
+
 class Stream:
     """A streamed answer in sync code. Its handle bounds the reads that follow."""
 
@@ -223,13 +235,13 @@ class Stream:
         self.handle = handle
 
     def iter_bytes(self) -> Generator[bytes]:
-        """The decoded body, piece by piece."""
+        """The decoded body, piece by piece; of an error's only the beginning."""
         size = 0
         for part in self._response.iter_bytes():
             size += len(part)
-            if size > MAX_BODY:
-                raise BodyTooLarge(f"more than {MAX_BODY} bytes", status=self.status)
             yield part
+            if _is_enough(self.status, size):
+                return
 
     def close(self) -> None:
         """Give the connection back, or close it if the answer was not read to its end."""
@@ -254,13 +266,13 @@ class AsyncStream:
         self.headers = response.headers
 
     async def aiter_bytes(self) -> AsyncGenerator[bytes]:
-        """The decoded body, piece by piece."""
+        """The decoded body, piece by piece; of an error's only the beginning."""
         size = 0
         async for part in self._response.aiter_bytes():
             size += len(part)
-            if size > MAX_BODY:
-                raise BodyTooLarge(f"more than {MAX_BODY} bytes", status=self.status)
             yield part
+            if _is_enough(self.status, size):
+                return
 
     async def aclose(self) -> None:
         """Give the connection back, or close it if the answer was not read to its end."""

@@ -12,19 +12,30 @@ from hotspare.target import RequestField, Target
 class StreamReader(Protocol):
     """Reads one streamed answer. It is fed SSE events in order and keeps what spans several events."""
 
+    @property
+    def finished(self) -> bool:
+        """Whether the finish reason has come: the proof that the answer is complete, whatever follows or fails to."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Whether the last event has come (`[DONE]`, `message_stop`): nothing more needs to be read."""
+        ...
+
     def event(self, name: str, data: str) -> ChatChunk | None:
         """What is new in this event; None if it has no content (ping, role only, usage only).
 
-        Raises InBandError for an error event. A malformed event is skipped; `finish` raises it if the stream does not
-        prove complete.
+        Raises InBandError for an error event, and MalformedAnswer for an event that cannot be read and may have held
+        content; neither once `finished` is true.
         """
         ...
 
     def finish(self) -> ChatChunk:
-        """The last chunk, with finish reason and usage, after the end of the stream.
+        """The last chunk, with finish reason and usage. It may be called at the finish reason and again at the end of the
+        stream; content that it holds is not repeated.
 
-        Raises IncompleteAnswer without proof of completion, EmptyAnswer without content, MalformedAnswer for what could
-        not be read, InBandError for an answer that a content filter blocked.
+        Raises IncompleteAnswer without proof of completion, EmptyAnswer without content, MalformedAnswer for tool calls
+        that are not whole, InBandError for an answer that a content filter blocked.
         """
         ...
 

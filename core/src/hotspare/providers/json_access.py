@@ -37,9 +37,31 @@ def as_text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+MAX_COUNT = 10**12
+"""Tokens that no answer can have: a larger count is a fault of the server, and counts as unknown."""
+
+
 def as_count(value: object) -> int:
-    """The value if it is a positive integer, else 0."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    """A count of tokens: an integer, or a number written in another way ("12", 12.0); 0 for anything else."""
+    if isinstance(value, str) and len(value) <= 32:
+        try:
+            value = float(value)
+        except ValueError:
+            return 0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_COUNT:
+        return 0
+    return int(value)
+
+
+def merge_counts(known: Mapping[str, Any], update: Mapping[str, Any]) -> Json:
+    """Counts of tokens that come in several events: the latest of each, but a count is never replaced by none."""
+    merged = dict(known)
+    for name, value in update.items():
+        if is_map(value):
+            merged[name] = merge_counts(as_map(merged.get(name)), as_map(value))
+        elif as_count(value) or not merged.get(name):
+            merged[name] = value
+    return merged
 
 
 def must_map(value: object, where: str) -> Json:
@@ -59,6 +81,19 @@ def must_list(value: object, where: str) -> list[Any]:
 def dump(value: object) -> bytes:
     """The value as JSON bytes; ASCII only, because a lone surrogate cannot be encoded as UTF-8."""
     return json.dumps(value, default=repr).encode("ascii")
+
+
+def is_arguments(text: str) -> bool:
+    """Whether a tool call's arguments are whole: a JSON object without half a character in it, `null`, or nothing."""
+    if not text.strip() or text.strip() == "null":
+        return True
+    arguments = load_map(text)
+    if arguments is None:
+        return False
+    try:
+        return "\\ud" not in text.lower() or bool(json.dumps(arguments, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def load_map(data: str) -> Json | None:

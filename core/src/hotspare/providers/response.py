@@ -5,6 +5,7 @@ No I/O: the parsers are fed bytes. Every error that they raise carries the respo
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from hotspare._engine.folding import chunks_of, reply_of
 from hotspare.errors import BackendError, BodyTooLarge, EmptyAnswer, MalformedAnswer, StatusError
@@ -12,6 +13,7 @@ from hotspare.messages import IDLE, ChatChunk, ChatReply, ChatRequest
 from hotspare.providers.base import Wire
 from hotspare.providers.json_access import as_list, as_map, is_map
 from hotspare.providers.sse import SSEDecoder
+from hotspare.providers.surrogates import SurrogateJoiner, joined_reply
 
 ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are kept."""
@@ -37,7 +39,7 @@ def read_response(wire: Wire, request: ChatRequest, status: int, headers: Mappin
         if start.startswith((b"data:", b"event:", b":")):
             events = EventParser(wire, request)
             return reply_of([chunk for chunk in (*events.feed(body), *events.end()) if chunk is not IDLE])
-        return wire.read(_json(body), request)
+        return joined_reply(wire.read(_json(body), request))
     except BackendError as error:
         error.headers = error.headers or headers
         raise
@@ -65,22 +67,33 @@ class EventParser:
     def __init__(self, wire: Wire, request: ChatRequest) -> None:
         self._decoder = SSEDecoder()
         self._reader = wire.reader(request)
+        self._surrogates = SurrogateJoiner()
+        self._announced = False
         self.done = False
         """Whether the last event came. The connection may stay open after it."""
 
     def feed(self, data: bytes) -> Iterator[ChatChunk]:
-        """The chunks of content that these bytes complete; IDLE if there are none."""
+        """The chunks that these bytes complete; IDLE if there are none.
+
+        With the finish reason comes a chunk with `finishing`: the answer is complete, usage may follow.
+        """
         return self._take(self._decoder.feed(data))
 
     def _take(self, events: list[tuple[str, str]]) -> Iterator[ChatChunk]:
         progress = False
+        reader, surrogates = self._reader, self._surrogates
         for name, data in events:
-            chunk = self._reader.event(name, data)
-            if chunk is not None:
+            chunk = reader.event(name, data)
+            if chunk is not None and (surrogates.held or "\\u" in data):
+                chunk = surrogates.feed(chunk)
+            if chunk is not None and chunk.is_content:
                 progress = True
                 yield chunk
-            if data == "[DONE]" or name == "message_stop":
-                self.done = True
+            if reader.finished and not self._announced:
+                progress = True
+                last = self._finish()
+                yield replace(last, finish_reason=None, finishing=last.finish_reason, usage=None)
+        self.done = reader.done
         if not progress:
             yield IDLE
 
@@ -89,7 +102,13 @@ class EventParser:
         for chunk in self._take(self._decoder.flush()):
             if chunk is not IDLE:
                 yield chunk
-        yield self._reader.finish()
+        yield self._finish()
+
+    def _finish(self) -> ChatChunk:
+        last = self._reader.finish()
+        self._surrogates.end(last.finish_reason)
+        self._announced = True
+        return last
 
 
 class ResponseParser:

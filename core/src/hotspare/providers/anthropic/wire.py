@@ -12,7 +12,8 @@ from hotspare.providers.anthropic.request import (
     thinking_budget,
     write_body,
 )
-from hotspare.providers.anthropic.response import AnthropicReader, read_message
+from hotspare.providers.anthropic.response import read_message
+from hotspare.providers.anthropic.stream import AnthropicReader
 from hotspare.providers.base import StreamReader
 from hotspare.providers.content import parts_of
 from hotspare.providers.json_access import Json, as_map, must_map
@@ -70,11 +71,11 @@ class AnthropicWire:
 
     def read(self, body: Mapping[str, Any], request: ChatRequest) -> ChatReply:
         """A whole answer. Raises InBandError, MalformedAnswer, EmptyAnswer or IncompleteAnswer."""
-        return read_message(must_map(body, "the answer"))
+        return read_message(must_map(body, "the answer"), request)
 
     def reader(self, request: ChatRequest) -> StreamReader:
         """A new reader for one streamed answer."""
-        return AnthropicReader()
+        return AnthropicReader(request)
 
 
 def _media_parts(message: Mapping[str, Any]) -> list[Json]:

@@ -2,27 +2,13 @@
 
 import hashlib
 
-from hotspare.errors import BackendError, EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
-from hotspare.messages import ChatChunk, ChatReply, FinishReason, ToolCall, ToolCallDelta, Usage
+from hotspare.errors import EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
+from hotspare.messages import ChatChunk, ChatReply, ChatRequest, FinishReason, ToolCall, ToolCallDelta, Usage
 from hotspare.providers.content import json_text
-from hotspare.providers.json_access import Json, as_count, as_list, as_map, as_text, dump, load_map, must_list, must_map
+from hotspare.providers.event_reader import EventReader
+from hotspare.providers.finish_reasons import FINISH_REASONS, blocked, ending_of, raise_if_broken, reason_of
+from hotspare.providers.json_access import Json, as_count, as_map, as_text, dump, merge_counts, must_list, must_map
 
-BLOCKED_REASONS = frozenset(
-    {
-        "SAFETY",
-        "RECITATION",
-        "LANGUAGE",
-        "BLOCKLIST",
-        "PROHIBITED_CONTENT",
-        "SPII",
-        "MODEL_ARMOR",
-        "ESCALATION",
-        "IMAGE_SAFETY",
-        "IMAGE_PROHIBITED_CONTENT",
-        "IMAGE_RECITATION",
-    }
-)
-"""Finish reasons of a content filter (google-genai 3.4, `types.FinishReason`)."""
 GENERATED_PREFIX = "hs_"
 """Prefix of a tool-call id that Gemini did not give; such an id is not sent back to Gemini."""
 
@@ -47,33 +33,36 @@ def usage_of(usage: Json) -> Usage:
 class Candidate:
     """The first candidate of an answer, collected from one body or from those of a stream."""
 
-    def __init__(self) -> None:
-        self.last: Json = {}
+    def __init__(self, request: ChatRequest) -> None:
+        self._request = request
+        self._last: Json = {}
         self.reason = self.model = self.id = ""
         self.usage: Json = {}
-        self.calls = 0
-        self.has_text = self.has_other_parts = False
+        self._calls = 0
+        self._content = False
 
     def add(self, body: Json) -> ChatChunk:
         """What is new in this body."""
-        self.last = body
+        self._last = body
         self.model = as_text(body.get("modelVersion")) or self.model
         self.id = as_text(body.get("responseId")) or self.id
-        self.usage |= as_map(body.get("usageMetadata"))
-        blocked = as_text(as_map(body.get("promptFeedback")).get("blockReason"))
-        if blocked:
+        self.usage = merge_counts(self.usage, as_map(body.get("usageMetadata")))
+        reason = as_text(as_map(body.get("promptFeedback")).get("blockReason"))
+        if reason:
             message = as_text(as_map(body["promptFeedback"]).get("blockReasonMessage"))
-            raise InBandError(message or f"the prompt was blocked ({blocked})", body=dump(body))
-        candidates = [must_map(item, "candidates[]") for item in must_list(body.get("candidates", []), "candidates")]
+            raise blocked(message or f"the prompt was blocked ({reason})")
+        candidates = [must_map(item, "candidates[]") for item in must_list(body.get("candidates") or [], "candidates")]
         first = next((item for item in candidates if not item.get("index")), Json())
-        self.reason = as_text(first.get("finishReason")) or self.reason
-        parts = as_list(must_map(first.get("content") or {}, "content").get("parts"))
-        return self._chunk([must_map(part, "parts[]") for part in parts])
+        parts = must_list(must_map(first.get("content") or {}, "content").get("parts") or [], "parts")
+        chunk = self._chunk([must_map(part, "parts[]") for part in parts])
+        self.reason = reason_of(first.get("finishReason")) or self.reason
+        return chunk
 
     def _chunk(self, parts: list[Json]) -> ChatChunk:
         text = reasoning = ""
         calls: list[ToolCallDelta] = []
         thinking: list[Json] = []
+        media: list[Json] = []
         for part in parts:
             part_text, signature = as_text(part.get("text")), as_text(part.get("thoughtSignature"))
             if "functionCall" in part:
@@ -85,42 +74,35 @@ class Candidate:
                 text += part_text
                 if signature:
                     thinking.append(signed_block("signature", signature=signature))
-            elif part.keys() - {"thoughtSignature"}:  # images, code, server tools: not read, but content
-                self.has_other_parts = True
-        self.has_text |= bool(text)
-        return ChatChunk(text=text, reasoning=reasoning, tool_calls=tuple(calls), thinking=tuple(thinking))
+            elif "inlineData" in part or "fileData" in part:
+                media.append(part)
+            elif part.keys() - {"thoughtSignature"}:  # code, server tools: not read, but content
+                self._content = True
+        self._content = self._content or bool(text or calls or media)
+        return ChatChunk(
+            text=text, reasoning=reasoning, tool_calls=tuple(calls), thinking=tuple(thinking), media=tuple(media)
+        )
 
     def _call(self, call: Json, signature: str) -> ToolCallDelta:
         name = as_text(call.get("name"))
         if not name:
             raise MalformedAnswer("a functionCall without a name", body=dump(call))
         arguments = json_text(must_map(call.get("args") or {}, "functionCall.args"))
-        call_id = as_text(call.get("id")) or generated_id(self.id, self.calls, name, arguments)
-        self.calls += 1
-        return ToolCallDelta(self.calls - 1, call_id, name, arguments, signature or None)
+        call_id = as_text(call.get("id")) or generated_id(self.id, self._calls, name, arguments)
+        self._calls += 1
+        return ToolCallDelta(self._calls - 1, call_id, name, arguments, signature or None)
 
     def finish(self) -> FinishReason:
         """The finish reason. Raises the error that this ending means, if it is none."""
-        body = dump(self.last)
-        if self.has_text or self.calls:
-            if self.reason in BLOCKED_REASONS:
-                return "content_filter"
-        elif self.reason in BLOCKED_REASONS:
-            raise InBandError(f"the answer was blocked ({self.reason})", body=body)
-        elif self.reason == "STOP" and not self.has_other_parts:
-            raise EmptyAnswer("the answer is empty (finishReason: STOP)", proven=True, body=body)
-        if self.reason == "MAX_TOKENS":
-            return "length"
-        if self.reason != "STOP":
-            raise self._unfinished(body)
-        return "tool_calls" if self.calls else "stop"
-
-    def _unfinished(self, body: bytes) -> BackendError:
-        if "MALFORMED" in self.reason or "TOOL_CALL" in self.reason:
-            return MalformedAnswer(f"the model's answer was malformed (finishReason: {self.reason})", body=body)
-        if not self.reason and not self.last.get("candidates"):
-            return EmptyAnswer("the answer has no candidates", body=body)
-        return IncompleteAnswer(f"the answer is incomplete (finishReason: {self.reason or 'none'})", body=body)
+        if not self.reason and not self._last.get("candidates"):
+            raise EmptyAnswer("the answer has no candidates", body=dump(self._last))
+        if self.reason not in FINISH_REASONS:
+            raise_if_broken(self.reason, self._last)
+            raise IncompleteAnswer(
+                f"the answer is incomplete (finishReason: {self.reason or 'none'})", body=dump(self._last)
+            )
+        finish = ending_of(self.reason, self._request, self._last, content=self._content)
+        return "tool_calls" if self._calls and finish == "stop" else finish
 
 
 def generated_id(response_id: str, index: int, name: str, arguments: str) -> str:
@@ -134,17 +116,18 @@ def signed_block(kind: str, **fields: str) -> Json:
     return {"type": kind, **{name: value for name, value in fields.items() if value}, "dialect": "gemini"}
 
 
-def read_answer(body: Json) -> ChatReply:
+def read_answer(body: Json, request: ChatRequest) -> ChatReply:
     """A whole answer."""
-    if "error" in body:
+    if body.get("error"):
         raise in_band_error(body)
-    candidate = Candidate()
+    candidate = Candidate(request)
     chunk = candidate.add(body)
     return ChatReply(
         text=chunk.text,
         tool_calls=tuple(ToolCall(c.id or "", c.name or "", c.arguments, c.signature) for c in chunk.tool_calls),
         reasoning=chunk.reasoning,
         thinking=chunk.thinking,
+        media=chunk.media,
         finish_reason=candidate.finish(),
         usage=usage_of(candidate.usage),
         model=candidate.model,
@@ -153,33 +136,23 @@ def read_answer(body: Json) -> ChatReply:
     )
 
 
-class GeminiReader:
+class GeminiReader(EventReader):
     """Reads one streamed answer: every event is a body of its own."""
 
-    def __init__(self) -> None:
-        self._candidate = Candidate()
-        self._malformed: MalformedAnswer | None = None
+    def __init__(self, request: ChatRequest) -> None:
+        super().__init__()
+        self._candidate = Candidate(request)
 
-    def event(self, name: str, data: str) -> ChatChunk | None:
-        """What is new in this event.
-
-        A malformed event is skipped; `finish` raises it if the stream does not prove complete.
-        """
-        if not data.strip() or data.strip() == "[DONE]":
-            return None
-        body = load_map(data)
-        if body is None:
-            self._malformed = MalformedAnswer("an event is not a JSON object", body=data.encode("utf-8", "replace"))
-            return None
-        if "error" in body:
+    def read(self, name: str, body: Json) -> ChatChunk | None:
+        """What is new in this event."""
+        if body.get("error"):
             raise in_band_error(body)
         chunk = self._candidate.add(body)
-        return chunk if chunk.is_content else None
+        self.reason = self._candidate.reason
+        return chunk
 
     def finish(self) -> ChatChunk:
         """The last chunk. Raises EmptyAnswer, IncompleteAnswer, MalformedAnswer, or InBandError if a filter blocked it."""
-        if not self._candidate.reason and self._malformed is not None:
-            raise self._malformed
         return ChatChunk(
             finish_reason=self._candidate.finish(),
             usage=usage_of(self._candidate.usage),

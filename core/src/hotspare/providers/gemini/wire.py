@@ -72,11 +72,11 @@ class GeminiWire:
 
     def read(self, body: Mapping[str, Any], request: ChatRequest) -> ChatReply:
         """A whole answer. Raises InBandError, MalformedAnswer, EmptyAnswer or IncompleteAnswer."""
-        return read_answer(must_map(body, "the answer"))
+        return read_answer(must_map(body, "the answer"), request)
 
     def reader(self, request: ChatRequest) -> StreamReader:
         """A new reader for one streamed answer."""
-        return GeminiReader()
+        return GeminiReader(request)
 
 
 def _effort_unsupported(effort: str | None, model: str) -> bool:

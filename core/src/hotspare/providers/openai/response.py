@@ -2,32 +2,27 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from hotspare.errors import EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
+from hotspare.errors import EmptyAnswer, InBandError, MalformedAnswer
 from hotspare.messages import ChatReply, ChatRequest, FinishReason, ToolCall, Usage
 from hotspare.providers.content import json_text
-from hotspare.providers.json_access import Json, as_count, as_list, as_map, as_maps, as_text, dump, is_map, must_map
+from hotspare.providers.finish_reasons import ending_of, finish_reason_of, is_malformed, raise_if_broken, reason_of
+from hotspare.providers.json_access import (
+    Json,
+    as_count,
+    as_list,
+    as_map,
+    as_maps,
+    as_text,
+    dump,
+    is_arguments,
+    is_map,
+    must_map,
+)
 
-FINISH_REASONS: dict[str, FinishReason] = {
-    "stop": "stop",
-    "stop_sequence": "stop",
-    "end_turn": "stop",
-    "eos": "stop",
-    "eos_token": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "tool_calls": "tool_calls",
-    "tool_use": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-    "safety": "content_filter",
-    "refusal": "content_filter",
-}
-"""OpenAI's finish reasons, and what Together, TGI, Mistral and relays of other dialects send instead."""
-_ABORTED = frozenset({"insufficient_system_resource", "aborted", "abort"})
-"""Finish reasons of DeepSeek and vLLM for a generation that the provider aborted."""
+_MEDIA = ("image", "audio", "video", "file")
+"""What the types of media parts contain: `image_url`, `output_image`, `audio_url`, `input_audio`…"""
 
 
 def raise_in_band_error(body: Mapping[str, Any]) -> None:
@@ -41,16 +36,6 @@ def raise_in_band_error(body: Mapping[str, Any]) -> None:
         raise InBandError(message or "an error inside a 200", body=dump({"error": error}))
     if "choices" not in body and (body.get("object") == "error" or body.get("type") == "error" or "detail" in body):
         raise InBandError(as_text(body.get("message")) or "an error inside a 200", body=dump(body))
-    for choice in as_maps(body.get("choices")):
-        raise_if_aborted(as_text(choice.get("finish_reason")), body)
-
-
-def raise_if_aborted(reason: str, body: Mapping[str, Any]) -> None:
-    """Raise if the finish reason says that the provider aborted the answer."""
-    if reason == "error":
-        raise InBandError("the provider ended the answer with an error (finish_reason: error)", body=dump(body))
-    if reason in _ABORTED:
-        raise IncompleteAnswer(f"the provider broke the answer off (finish_reason: {reason})", body=dump(body))
 
 
 def usage_of(usage: Mapping[str, Any]) -> Usage:
@@ -81,22 +66,60 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
     )
 
 
-def split_content(content: object) -> tuple[str, str]:
-    """Text and reasoning of a message's content: a string, or parts, as Mistral's reasoning models send them."""
-    if isinstance(content, str):
-        return content, ""
-    text = reasoning = ""
+class Content(NamedTuple):
+    """What a message or a delta holds beside tool calls."""
+
+    text: str
+    reasoning: str
+    refusal: str
+    media: tuple[Json, ...]
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether there is anything but reasoning."""
+        return bool(self.text or self.refusal or self.media)
+
+
+def content_of(message: Json) -> Content:
+    """The content of a message or a delta: a string, or parts; media also in fields of their own (OpenRouter, OpenAI).
+
+    Raises MalformedAnswer for content of another type.
+    """
+    content = message.get("content")
+    if type(content) is str or content is None:
+        text, inline, refusal, media = content or "", "", "", list[Json]()
+    else:
+        text, inline, refusal, media = _parts(content)
+    if "images" in message:
+        media += as_maps(message["images"])
+    audio = as_map(message.get("audio"))
+    if audio.get("data") or audio.get("transcript"):
+        media.append({"type": "audio", "audio": audio})
+    refusal = as_text(message.get("refusal")) or refusal
+    return Content(text, reasoning_text(message) or inline, refusal, tuple(media))
+
+
+def _parts(content: object) -> tuple[str, str, str, list[Json]]:
+    """Text, reasoning, refusal and media of content parts; Mistral's reasoning models send these too."""
+    if not isinstance(content, list):
+        raise MalformedAnswer("the content is neither a text nor a list", body=dump(content))
+    text = reasoning = refusal = ""
+    media: list[Json] = []
     for part in as_list(content):
+        block = as_map(part)
+        kind = as_text(block.get("type"))
         if isinstance(part, str):
             text += part
-            continue
-        block = as_map(part)
-        if block.get("type") == "thinking":
+        elif kind == "thinking":
             inner = block.get("thinking")
-            reasoning += inner if isinstance(inner, str) else split_content(inner)[0]
+            reasoning += inner if isinstance(inner, str) else _parts(inner or [])[0]
+        elif kind == "refusal":
+            refusal += as_text(block.get("refusal"))
+        elif any(word in kind for word in _MEDIA):
+            media.append(block)
         else:
             text += as_text(block.get("text"))
-    return text, reasoning
+    return text, reasoning, refusal, media
 
 
 def reasoning_text(message: Mapping[str, Any]) -> str:
@@ -106,6 +129,13 @@ def reasoning_text(message: Mapping[str, Any]) -> str:
             return as_text(message[field])
     details = as_maps(message.get("reasoning_details"))
     return "".join(as_text(detail.get("text")) or as_text(detail.get("summary")) for detail in details)
+
+
+def choice_reason(choice: Json) -> str:
+    """The finish reason of a choice. OpenRouter writes `stop` where the provider's own reason says that the answer is
+    malformed."""
+    reason, native = reason_of(choice.get("finish_reason")), reason_of(choice.get("native_finish_reason"))
+    return native if reason and is_malformed(native) else reason
 
 
 def arguments_of(value: object) -> str:
@@ -131,19 +161,20 @@ def read_answer(body: Json, request: ChatRequest, signer: str | None) -> ChatRep
         _no_choices(body)
     choice = next((item for item in choices if not item.get("index")), choices[0])
     message = must_map(choice.get("message"), "choices[0].message")
-    text, inline_reasoning = split_content(message.get("content"))
+    content = content_of(message)
     response_id = as_text(body.get("id"))
-    calls = _calls(message, response_id)
-    refusal = as_text(message.get("refusal")) or None
-    content = bool(text or calls or refusal)
-    reason = as_text(choice.get("finish_reason"))
+    reason = choice_reason(choice)
+    raise_if_broken(reason, body)
+    calls = _calls(message, response_id, cut=finish_reason_of(reason) == "length")
+    has_content = content.is_answer or bool(calls)
     return ChatReply(
-        text=text,
+        text=content.text,
         tool_calls=calls,
-        reasoning=reasoning_text(message) or inline_reasoning,
+        reasoning=content.reasoning,
         thinking=signed_blocks(as_maps(message.get("reasoning_details")), signer),
-        refusal=refusal,
-        finish_reason=finish_of(reason, content=content, calls=bool(calls), request=request, body=body),
+        media=content.media,
+        refusal=content.refusal or None,
+        finish_reason=finish_of(reason, content=has_content, calls=bool(calls), request=request, body=body),
         usage=usage_of(as_map(body.get("usage"))),
         model=as_text(body.get("model")),
         id=response_id,
@@ -164,22 +195,24 @@ def _no_choices(body: Json) -> NoReturn:
     raise MalformedAnswer("the answer has no choices", body=dump(body))
 
 
-def _calls(message: Json, response_id: str) -> tuple[ToolCall, ...]:
+def _calls(message: Json, response_id: str, *, cut: bool) -> tuple[ToolCall, ...]:
+    """The tool calls. `cut`: the limit on tokens ended the answer, so that the arguments of the last one may be incomplete."""
     found: list[ToolCall] = []
     for call in as_maps(message.get("tool_calls")):
-        function = as_map(call.get("function"))
-        if not as_text(function.get("name")):
-            function = as_map(call.get("custom")) or function
+        function, custom = as_map(call.get("function")), as_map(call.get("custom"))
+        is_text = not as_text(function.get("name")) and bool(custom)
+        function = custom if is_text else function
         name = as_text(function.get("name"))
         if not name:
             raise MalformedAnswer("a tool call without a name", body=dump(call))
         arguments = arguments_of(function.get("arguments", function.get("input"))) or "{}"
+        if not (is_text or cut or is_arguments(arguments)):
+            raise MalformedAnswer(f"the arguments of the tool call {name} are not a JSON object", body=dump(call))
         call_id = as_text(call.get("id")) or generated_id(response_id, len(found), name)
         found.append(ToolCall(call_id, name, arguments, signature_of(call)))
     legacy = as_map(message.get("function_call"))
     if not found and as_text(legacy.get("name")):
-        name = as_text(legacy["name"])
-        found.append(ToolCall(generated_id(response_id, 0, name), name, arguments_of(legacy.get("arguments")) or "{}"))
+        return _calls({"tool_calls": [{"function": legacy}]}, response_id, cut=cut)
     return tuple(found)
 
 
@@ -188,17 +221,7 @@ def finish_of(
 ) -> FinishReason:
     """The finish reason. Raises the error that this ending means, if it is none.
 
-    A whole body without a reason (Snowflake) is complete. An answer without content is valid only if the reason explains
-    it: the limit on tokens, or a stop text that came first.
+    A whole body without a reason (Snowflake) is complete.
     """
-    raise_if_aborted(reason, body)
-    finish = FINISH_REASONS.get(reason.lower(), "stop")
-    if content:
-        return "tool_calls" if calls and finish == "stop" else finish
-    if finish == "content_filter":
-        error = {"message": "the answer was blocked (finish_reason: content_filter)", "code": "content_filter"}
-        raise InBandError(error["message"], body=dump({"error": error}))
-    if finish == "length" or (reason in ("stop", "stop_sequence") and request.stop):
-        return finish
-    message = f"the answer is empty (finish_reason: {reason or 'none'})"
-    raise EmptyAnswer(message, proven=bool(reason) and finish == "stop", body=dump(body))
+    finish = ending_of(reason, request, body, content=content)
+    return "tool_calls" if calls and finish == "stop" else finish

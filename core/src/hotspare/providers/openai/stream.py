@@ -4,68 +4,58 @@ from typing import Any
 
 from hotspare.errors import EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatChunk, ChatRequest, ToolCallDelta
-from hotspare.providers.json_access import Json, as_map, as_maps, as_text, is_map, load_map
+from hotspare.providers.event_reader import EventReader
+from hotspare.providers.json_access import Json, as_map, as_maps, as_text, is_map, merge_counts
 from hotspare.providers.openai.flavors import Flavor
 from hotspare.providers.openai.response import (
+    choice_reason,
+    content_of,
     finish_of,
-    raise_if_aborted,
     raise_in_band_error,
-    reasoning_text,
     signed_blocks,
-    split_content,
     usage_of,
 )
 from hotspare.providers.openai.tool_calls import ToolCallAccumulator
 
 
-class OpenAIReader:
+class OpenAIReader(EventReader):
     """Reads one streamed answer. Only the first choice is read."""
 
     def __init__(self, flavor: Flavor, request: ChatRequest) -> None:
+        super().__init__()
         self._flavor = flavor
         self._request = request
         self._calls = ToolCallAccumulator()
         self._reasoning_details: dict[tuple[str, str], Json] = {}
         self._usage: Json = {}
-        self._id = self._model = self._reason = ""
-        self._content = self._done = self._seen = False
-        self._malformed: MalformedAnswer | None = None
+        self._id = self._model = ""
+        self._content = False
 
-    def event(self, name: str, data: str) -> ChatChunk | None:
-        """What is new in this event.
-
-        A malformed event is skipped; `finish` raises it if the stream does not prove complete. An error raises, except after
-        the finish reason: OpenRouter sends "Token limit reached" after `length`.
-        """
-        body = load_map(data)
-        if body is None:
-            if data.strip() == "[DONE]":
-                self._done = True
-            elif data.strip():
-                self._malformed = MalformedAnswer("an event is not a JSON object", body=_error_body(data))
-            return None
-        text = self._text_only(body) if self._seen and not self._reason else ""
+    def read(self, name: str, body: Json) -> ChatChunk | None:
+        """What is new in this event."""
+        text = self._text_only(body) if self.seen and not self.reason else ""
         if text:
             self._content = True
             return ChatChunk(text=text)
-        self._seen = True
-        if not self._reason:
+        if not self.reason:
             if name == "error" and "error" not in body:
-                raise InBandError(as_text(body.get("message")) or "an error event", body=_error_body(data))
+                raise InBandError(as_text(body.get("message")) or "an error event")
             raise_in_band_error(body)
         self._id = self._id or as_text(body.get("id"))
         self._model = as_text(body.get("model")) or self._model
-        usage = body.get("usage") or as_map(body.get("x_groq")).get("usage")
-        if usage:
-            self._usage = as_map(usage)
+        self._add_usage(body.get("usage") or as_map(body.get("x_groq")).get("usage"))
         choices = body.get("choices")
         if not choices:
             return None
         found = as_maps(choices)
         if not found:
-            self._malformed = MalformedAnswer("`choices` holds no object", body=_error_body(data))
+            raise MalformedAnswer("`choices` holds no object")
         choice = next((item for item in found if not item.get("index")), None)
-        return None if choice is None else self._choice(choice, data)
+        return None if choice is None else self._choice(choice)
+
+    def _add_usage(self, usage: object) -> None:
+        if usage:
+            self._usage = merge_counts(self._usage, as_map(usage))
 
     def _text_only(self, body: Json) -> str:
         """The text of an event that holds a piece of text and nothing else, as nearly all do; else "".
@@ -86,33 +76,32 @@ class OpenAIReader:
         text: object = delta.get("content")
         return text if isinstance(text, str) else ""
 
-    def _choice(self, choice: Json, data: str) -> ChatChunk | None:
-        self._reason = as_text(choice.get("finish_reason")) or self._reason
-        if choice.get("usage"):
-            self._usage = as_map(choice["usage"])
+    def _choice(self, choice: Json) -> ChatChunk:
+        self._add_usage(choice.get("usage"))
         raw = choice.get("delta") or choice.get("message")
         if raw and not is_map(raw):
-            self._malformed = MalformedAnswer("a delta is not a JSON object", body=_error_body(data))
+            raise MalformedAnswer("a delta is not a JSON object")
         delta = as_map(raw)
-        text, inline_reasoning = split_content(delta.get("content"))
+        content = content_of(delta)
         chunk = ChatChunk(
-            text=text,
-            reasoning=reasoning_text(delta) or inline_reasoning,
-            refusal=as_text(delta.get("refusal")),
+            text=content.text,
+            reasoning=content.reasoning,
+            refusal=content.refusal,
+            media=content.media,
             tool_calls=self._tool_calls(delta) if "tool_calls" in delta or "function_call" in delta else (),
         )
         if self._flavor.reasoning_signer and "reasoning_details" in delta:
             self._add_details(as_maps(delta["reasoning_details"]))
-        self._content = self._content or bool(text or chunk.tool_calls or chunk.refusal)
-        return chunk if chunk.is_content else None
+        self._content = self._content or content.is_answer or bool(self._calls.calls)
+        self.reason = choice_reason(choice) or self.reason
+        return chunk
 
     def _tool_calls(self, delta: Json) -> tuple[ToolCallDelta, ...]:
         pieces = as_maps(delta.get("tool_calls"))
         legacy = as_map(delta.get("function_call"))
         if not pieces and (legacy.get("name") or legacy.get("arguments")):
             pieces = [{"index": 0, "function": legacy}]
-        deltas = [self._calls.add(piece, self._id) for piece in pieces]
-        return tuple(piece for piece in deltas if piece is not None)
+        return tuple(found for piece in pieces for found in self._calls.add(piece, self._id))
 
     def _add_details(self, details: list[Json]) -> None:
         """Append the pieces of reasoning details; those with the same index and type belong together."""
@@ -126,28 +115,29 @@ class OpenAIReader:
 
     def finish(self) -> ChatChunk:
         """The last chunk. Raises EmptyAnswer, IncompleteAnswer, MalformedAnswer, or InBandError if a filter blocked it."""
-        raise_if_aborted(self._reason, {"id": self._id})
-        proven = bool(self._reason) or (
-            self._done and self._flavor.done_completes and self._content and self._calls.all_valid()
-        )
-        if self._malformed is not None and (not proven or not self._calls.all_valid()):
-            raise self._malformed
-        if not self._seen:
-            raise EmptyAnswer("the stream ended before the first event")
-        if not proven:
+        if not self.reason and not self._done_completes():
+            if not self.seen:
+                raise EmptyAnswer("the stream ended before the first event")
             raise IncompleteAnswer("the stream ended without a finish_reason")
-        if self._calls.has_unnamed():
-            raise MalformedAnswer("a tool call without a name")
-        body: Json = {"id": self._id, "choices": [{"finish_reason": self._reason or None}]}
-        calls = bool(self._calls.calls)
+        body: Json = {"id": self._id, "choices": [{"finish_reason": self.reason or None}]}
+        calls = self._calls.end(self._id)
+        finish_reason = finish_of(
+            self.reason, content=self._content, calls=bool(self._calls.calls), request=self._request, body=body
+        )
+        if finish_reason != "length":
+            self._calls.raise_if_broken()
+        details, self._reasoning_details = list(self._reasoning_details.values()), {}
         return ChatChunk(
-            tool_calls=self._calls.missing_arguments(),
-            thinking=signed_blocks(list(self._reasoning_details.values()), self._flavor.reasoning_signer),
-            finish_reason=finish_of(self._reason, content=self._content, calls=calls, request=self._request, body=body),
+            tool_calls=calls,
+            thinking=signed_blocks(details, self._flavor.reasoning_signer),
+            finish_reason=finish_reason,
             usage=usage_of(self._usage),
             model=self._model,
             id=self._id,
         )
+
+    def _done_completes(self) -> bool:
+        return self.done and self._flavor.done_completes and self._content and self._calls.all_valid()
 
 
 def _is_exactly(value: object, kind: type) -> bool:
@@ -155,5 +145,3 @@ def _is_exactly(value: object, kind: type) -> bool:
     return type(value) is kind
 
 
-def _error_body(data: str) -> bytes:
-    return data[:65536].encode("utf-8", "replace")

@@ -1,0 +1,75 @@
+"""What the readers of all wire formats share: malformed events, errors, and what comes after the finish reason."""
+
+import json
+from typing import ClassVar
+
+from hotspare.errors import BackendError, MalformedAnswer
+from hotspare.messages import ChatChunk
+from hotspare.providers.json_access import Json, as_map, is_map
+
+DONE = "[DONE]"
+
+
+class EventReader:
+    """Reads the events of one streamed answer.
+
+    An event that cannot be read is a break, because it may have held content; it is skipped where that is impossible: after
+    the finish reason, by the event's name, or because it is a whole JSON value that holds nothing. An error event after the
+    finish reason is skipped as well: the answer is complete (OpenRouter sends "Token limit reached" after `length`).
+    """
+
+    without_content: ClassVar[frozenset[str]] = frozenset({"ping", "done", "heartbeat", "keepalive", "keep-alive"})
+    """Names of events that hold no content."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+        """The finish reason, in lower case."""
+        self.seen = False
+        """Whether an event came."""
+        self.done = False
+        """Whether the last event came."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the finish reason has come."""
+        return bool(self.reason)
+
+    def event(self, name: str, data: str) -> ChatChunk | None:
+        """What is new in this event; None if it has no content. Raises InBandError and MalformedAnswer."""
+        try:
+            body: object = json.loads(data)
+        except (ValueError, RecursionError):
+            return self._not_json(name, data)
+        try:
+            if type(body) is not dict and not is_map(body):
+                return self._not_an_object(name, body, data)
+            chunk = self.read(name, body if type(body) is dict else as_map(body))
+        except BackendError as error:
+            if self.finished:
+                return None
+            error.body = error.body or error_body(data)
+            raise
+        self.seen = True
+        return chunk if chunk is None or chunk.is_content else None
+
+    def read(self, name: str, body: Json) -> ChatChunk | None:
+        """What is new in this event."""
+        raise NotImplementedError
+
+    def _not_json(self, name: str, data: str) -> None:
+        text = data.strip()
+        if text == DONE:
+            self.done = True
+        elif text and not self.finished and name not in self.without_content:
+            raise MalformedAnswer("an event of the stream is not JSON", body=error_body(data))
+
+    def _not_an_object(self, name: str, body: object, data: str) -> None:
+        """A number, a truth value or an empty value holds nothing; a text or a list may."""
+        may_hold_content = isinstance(body, str | list) and bool(body)
+        if may_hold_content and not self.finished and name not in self.without_content:
+            raise MalformedAnswer("an event of the stream is not a JSON object", body=error_body(data))
+
+
+def error_body(data: str) -> bytes:
+    """An event as the body of an error."""
+    return data[:65536].encode("utf-8", "replace")

@@ -1,0 +1,100 @@
+"""Finish reasons, and what each means: one table for all wire formats, because relays pass on the reasons of other ones.
+
+Sources: the providers' API references; google-genai 3.4, `types.FinishReason`; for the spellings that relays make of them, the
+recorded exchanges of the conformance tests.
+"""
+
+import re
+from typing import Any
+
+from hotspare.errors import EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
+from hotspare.messages import ChatRequest, FinishReason
+from hotspare.providers.json_access import as_text, dump
+
+_ABSENT = frozenset({"null", "none", "nil", "undefined", "unspecified", "finish_reason_unspecified"})
+"""Words with which servers say that there is no reason yet (KoboldCpp: the text "null" in every event)."""
+
+BLOCKED = frozenset({
+    "content_filter", "content_filtered", "refusal", "safety", "sensitive", "recitation", "language", "blocklist",
+    "prohibited_content", "spii", "model_armor", "escalation", "image_safety", "image_prohibited_content", "image_recitation",
+    "guardrail_intervened", "error_toxic",
+})  # fmt: skip
+"""A content filter of the provider, or the model itself, refused."""
+CONTEXT_FULL = frozenset({"model_length", "model_context_window_exceeded", "context_length_exceeded", "error_limit"})
+"""The context window is full. Without any content, the prompt alone fills it."""
+FINISH_REASONS: dict[str, FinishReason] = {
+    **dict.fromkeys(("stop", "stop_sequence", "end_turn", "eos", "eos_token", "complete", "completed"), "stop"),
+    "pause_turn": "stop",  # a turn of a server tool was paused: what came is complete, the next call continues it
+    "compaction": "stop",
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", *CONTEXT_FULL), "length"),
+    **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
+    **dict.fromkeys(BLOCKED, "content_filter"),
+}
+_EMPTY_IS_VALID = frozenset({"stop_sequence", "pause_turn", "compaction"})
+_ABORTED = frozenset({
+    "insufficient_system_resource", "abort", "aborted", "cancel", "canceled", "cancelled", "user_cancel", "incomplete", "other",
+    "image_other", "no_image", "timeout", "network_error", "failed", "overloaded",
+})  # fmt: skip
+"""The provider gave up before the end: DeepSeek, vLLM, Z.ai, Cohere, Gemini, and relays of them."""
+_MALFORMED = frozenset({"unexpected_tool_call", "too_many_tool_calls", "missing_thought_signature", "invalid_tool_call"})
+
+
+def reason_of(value: object) -> str:
+    """The finish reason in lower case; "" if there is none."""
+    reason = as_text(value).strip().lower()
+    return "" if reason in _ABSENT else reason
+
+
+def finish_reason_of(reason: str) -> FinishReason:
+    """The finish reason in OpenAI's words; a reason that is not known is a normal end."""
+    found = (FINISH_REASONS[word] for word in (reason, *_words(reason)) if word in FINISH_REASONS)
+    return next(found, "stop")
+
+
+def is_malformed(reason: str) -> bool:
+    """Whether the provider could not read what the model wrote; text that comes with it is a leaked tool call."""
+    return "malformed" in reason or not _MALFORMED.isdisjoint(_words(reason))
+
+
+def _words(reason: str) -> list[str]:
+    """Google's OpenAI endpoint writes ``content_filter: SAFETY`` and ``function_call_filter: MALFORMED_FUNCTION_CALL``."""
+    return re.split(r"[:\s]+", reason)
+
+
+def raise_if_broken(reason: str, body: object) -> None:
+    """Raise if the reason says that the answer is no whole one."""
+    if reason == "error" or reason.endswith("_error"):
+        raise InBandError(f"the provider ended the answer with an error (finish reason: {reason})", body=dump(body))
+    if is_malformed(reason):
+        raise MalformedAnswer(f"the provider could not read the model's answer (finish reason: {reason})", body=dump(body))
+    if reason in _ABORTED:
+        raise IncompleteAnswer(f"the provider broke the answer off (finish reason: {reason})", body=dump(body))
+
+
+def ending_of(reason: str, request: ChatRequest, body: Any, *, content: bool, explanation: str = "") -> FinishReason:
+    """How an answer with this finish reason ended. Raises the error that the ending means, if it is none.
+
+    An answer without content is valid only if the reason explains it: the limit on tokens, a stop text that came first, or
+    the end of a turn whose words the model has said before it called its tools. `explanation`: the provider's words about
+    a refusal.
+    """
+    raise_if_broken(reason, body)
+    finish = finish_reason_of(reason)
+    if content:
+        return finish
+    if finish == "content_filter":
+        raise blocked(explanation or f"the answer was blocked (finish reason: {reason})")
+    if reason in CONTEXT_FULL:
+        message = f"the prompt fills the context window (finish reason: {reason})"
+        raise InBandError(message, body=dump({"error": {"message": message, "code": "context_length_exceeded"}}))
+    if finish == "length" or reason in _EMPTY_IS_VALID or (reason == "stop" and request.stop):
+        return finish
+    proven = FINISH_REASONS.get(reason) == "stop"
+    if proven and request.follows_tool_result:
+        return finish
+    raise EmptyAnswer(f"the answer is empty (finish reason: {reason or 'none'})", proven=proven, body=dump(body))
+
+
+def blocked(message: str) -> InBandError:
+    """The error of an answer that a content filter or a refusal left without content."""
+    return InBandError(message, body=dump({"error": {"message": message, "code": "content_filter"}}))
