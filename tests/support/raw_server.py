@@ -126,7 +126,7 @@ def raw_server(handler: Handler) -> Generator[RawServer]:
 
     with Listener(("127.0.0.1", 0), Connection) as listener:
         server = RawServer(f"http://127.0.0.1:{listener.server_address[1]}", ended)
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        threading.Thread(target=listener.serve_forever, args=(0.02,), daemon=True).start()
         try:
             yield server
         finally:

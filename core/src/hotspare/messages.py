@@ -203,8 +203,8 @@ class Usage:
 
     @property
     def known(self) -> bool:
-        """Whether the provider counted: there is no prompt without a token."""
-        return self.input_tokens > 0
+        """Whether the provider counted: there is no answer without a token."""
+        return self.total_tokens > 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -313,8 +313,12 @@ class ChatChunk:
     """A piece of a streamed answer: what is new since the previous chunk.
 
     Only the last chunk has `finish_reason`, `usage` and `summary`. `media`: images, audio and files, as the provider sent
-    them. A backend yields an empty chunk (`IDLE`) for a keep-alive; it is no progress, and callers never see it. `native`: the framework's own chunk, where a framework's model is
-    behind the target and the text was not changed at a splice point.
+    them. `native`: the framework's own chunk, where a framework's model is behind the target and the text was not changed at a
+    splice point.
+
+    Callers never see two things that backends yield. An empty chunk (`IDLE`) is a keep-alive; it is no progress. `finishing`,
+    in any chunk and with the usage so far, says that the finish reason has come: the answer is proven to be complete, and what
+    may still follow (usage, the regular end) is waited for at most `Timeouts.after_finish`.
     """
 
     text: str = ""
@@ -334,9 +338,7 @@ class ChatChunk:
     @property
     def is_content(self) -> bool:
         """Whether this chunk has content: text, reasoning, a tool call, a refusal or media."""
-        return bool(
-            self.text or self.tool_calls or self.reasoning or self.refusal or self.thinking or self.media
-        )
+        return bool(self.text or self.tool_calls or self.reasoning or self.refusal or self.thinking or self.media)
 
 
 IDLE = ChatChunk()

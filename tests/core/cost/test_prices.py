@@ -17,7 +17,7 @@ def priced(*price: float) -> Target:
         ((2.0, 8.0), Usage(1_000_000, 0, cached_tokens=400_000), 2.0),  # no price of cached tokens
         ((2.0, 8.0, 0.5), Usage(1_000_000, 0, cached_tokens=400_000), 1.4),
         ((2.0, 8.0, 0.0), Usage(1_000_000, 0, cached_tokens=400_000), 1.2),  # cached tokens are free
-        ((2.0, 8.0), Usage(), 0.0),
+        ((2.0, 8.0), Usage(1_000_000, 0, cached_tokens=3_000_000), 2.0),  # never more than the input
     ],
 )
 def test_cost_of_one_part(price: tuple[float, ...], usage: Usage, usd: float) -> None:
@@ -31,3 +31,11 @@ def test_cost_of_parts() -> None:
     assert cost_of([one, two]) == pytest.approx(4.0)
     assert cost_of([]) == 0.0
     assert cost_of([one, (priced(), Usage(1, 1)), two]) is None
+
+
+def test_what_was_not_counted_has_no_cost() -> None:
+    """No usage is no cost of zero, beside other parts too; a count beyond any number has no cost either."""
+    assert cost_of([(priced(2.0, 8.0), Usage())]) is None
+    assert cost_of([(priced(2.0, 8.0), Usage(1, 1)), (priced(2.0, 8.0), Usage())]) is None
+    assert cost_of([(priced(2.0, 8.0), Usage(10**400, 1))]) is None
+    assert cost_of([(priced(1e308, 1e308), Usage(10**9, 10**9))]) is None

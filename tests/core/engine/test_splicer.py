@@ -197,7 +197,7 @@ def test_emitted_text() -> None:
 def test_may_continue(on_break: Any, plain: bool, mode: Any, left: int, may: bool) -> None:
     """By the policy, for plain text without JSON mode, with an attempt left."""
     emitted = EmittedText()
-    emitted.plain = plain
+    emitted.add(ChatChunk(text="a", reasoning="" if plain else "hm"))
     call = call_of(request=ChatRequest(messages=[], response_format=mode), max_attempts=left)
     assert may_continue(call, emitted, Policy(on_break=on_break)) is may
 

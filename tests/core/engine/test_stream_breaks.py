@@ -63,10 +63,10 @@ def test_a_continuation_is_held_back_and_flushed() -> None:
     stream.text(2.0, "one two three")
     stream.breaks(3.0)
     stream.begin(4.0)
-    assert stream.at(5.0, ChatChunk(text="three")) is None
+    assert stream.at(5.0, ChatChunk(text="two")) is None
     last = stream.at(6.0, ChatChunk(finish_reason="stop"))
     assert last is not None
-    assert last.text == "three"
+    assert last.text == "two"
 
 
 def test_restart() -> None:

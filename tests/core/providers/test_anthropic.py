@@ -191,9 +191,11 @@ OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": 
     ("stream", "error"),
     [
         ([], errors.EmptyAnswer),
-        ([("ping", {"type": "ping"})], errors.EmptyAnswer),
+        ([("", "")], errors.EmptyAnswer),
+        ([("ping", {"type": "ping"})], errors.IncompleteAnswer),
         ([START], errors.IncompleteAnswer),
-        ([START, ended("end_turn")], errors.IncompleteAnswer),
+        ([START, ended("null")], errors.IncompleteAnswer),
+        ([START, ended("end_turn")], errors.EmptyAnswer),
         ([START, STOP], errors.IncompleteAnswer),
         ([START, ended("end_turn"), STOP], errors.EmptyAnswer),
         ([START, ended("refusal"), STOP], errors.InBandError),

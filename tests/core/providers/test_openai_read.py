@@ -73,7 +73,7 @@ def test_a_plain_answer() -> None:
         ({"prompt_tokens": 9, "completion_tokens": 2, "cached_tokens": 7}, Usage(9, 2, 7)),
         ({"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 31}, Usage(9, 22)),
         ({"prompt_tokens": 9, "prompt_tokens_details": {"cache_write_tokens": 8}}, Usage(9, 0, 0, 8)),
-        ({"prompt_tokens": None, "completion_tokens": "2"}, Usage()),
+        ({"prompt_tokens": None, "completion_tokens": "2"}, Usage(0, 2)),
     ],
 )
 def test_usage_by_provider(usage: object, expected: Usage) -> None:
@@ -106,7 +106,7 @@ def test_finish_reasons(message: dict[str, Any], reason: str | None, finish: str
         (CALL, ("call_1", "f", '{"a": 1}')),
         ({**CALL, "function": {"name": "f", "arguments": {"a": 1}}}, ("call_1", "f", '{"a": 1}')),
         ({**CALL, "function": {"name": "f"}}, ("call_1", "f", "{}")),
-        ({**CALL, "function": {"name": "f", "arguments": '{"a": '}}, ("call_1", "f", '{"a": ')),
+        ({**CALL, "function": {"name": "f", "arguments": "null"}}, ("call_1", "f", "null")),
         ({"id": "c", "type": "custom", "custom": {"name": "f", "input": "text"}}, ("c", "f", "text")),
     ],
 )
@@ -324,7 +324,10 @@ def test_streamed_calls_without_ids() -> None:
         ([event({"content": "Hel"}), event({}, "error")], InBandError),
         ([event({"role": "assistant"}), END], EmptyAnswer),
         ([event({}, "content_filter")], InBandError),
-        ([("message", '{"id": "r1", "cho'), END], EmptyAnswer),
+        ([("message", '{"id": "r1", "cho'), END], MalformedAnswer),
+        ([event({"content": "He"}), ("message", '{"cho'), event({"content": "y"}), END], MalformedAnswer),
+        ([("message", '{"choices": [7]}'), END], MalformedAnswer),
+        ([event(7), END], MalformedAnswer),
         ([event({"content": "Hel"}), ("message", '{"id": "r1", "cho')], MalformedAnswer),
         ([event({"content": "Hel"}), ("message", "<html>"), DONE], MalformedAnswer),
         ([event("Hel")], MalformedAnswer),
@@ -345,10 +348,17 @@ def test_done_completes_a_stream_without_finish_reason() -> None:
     fails_as(ANY, [event({"role": "assistant"}), DONE], IncompleteAnswer)
 
 
-def test_a_malformed_event_in_a_complete_stream_is_ignored() -> None:
-    """The finish reason proves that nothing is missing."""
-    garbage = [("message", '{"cho'), ("message", "null"), ("message", '{"choices": [7]}'), event(7)]
-    assert streamed(event({"content": "He"}), *garbage, event({"content": "y"}), END).text == "Hey"
+def test_an_event_that_cannot_have_held_content_is_ignored() -> None:
+    """Values that hold nothing and keep-alives by name at any time; after the finish reason anything."""
+    harmless = [
+        ("message", "null"),
+        ("message", "[]"),
+        ("message", "1"),
+        ("ping", "pong"),
+        ("message", {"type": "ping"}),
+    ]
+    garbage = [("message", '{"cho'), ("message", '{"choices": [7]}'), event(7)]
+    assert streamed(event({"content": "He"}), *harmless, event({"content": "y"}), END, *garbage).text == "Hey"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 from hotspare import Timeouts
-from hotspare.messages import ChatRequest
+from hotspare.messages import ChatChunk, ChatRequest
 from hotspare.testing import StepLike, answer, fail, hang
 
 from tests.support.settings import Effects, Two, timeout_of
@@ -47,6 +47,17 @@ GAPS = [answer(WORDS, gap=2)] * 3
 EFFECTS.of("stall", {4.0: 4.0, 11.0: 11.0})(lambda value: stall_after(stall=value))
 EFFECTS.of("stall_factor", {3.0: 6.0, 4.0: 8.0})(lambda value: stall_after(*GAPS, stall_factor=value, stall_min=1))
 EFFECTS.of("stall_min", {12.0: 12.0, 15.0: 15.0})(lambda value: stall_after(*GAPS, stall_min=value))
+
+
+def silent_at_the_end(value: float) -> float:
+    """When a stream ends that falls silent after its finish reason."""
+    two = Two([hang(2, ["one", ChatChunk(finishing="stop")])], timeouts=Timeouts(after_finish=value))
+    seen = two.call()
+    assert (seen.text, two.targets_of(seen)) == ("one", "a")
+    return seen.ended
+
+
+EFFECTS.of("after_finish", {1.0: 1.0, 3.0: 3.0})(silent_at_the_end)
 
 
 def rest(request: ChatRequest) -> StepLike:

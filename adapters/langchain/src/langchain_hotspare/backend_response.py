@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from hotspare import (
@@ -114,9 +115,15 @@ class StreamReader:
         found = _chunk(chunk)
         if not found.is_content:
             self._held_back = chunk if self._held_back is None else self._held_back + chunk
-            return IDLE
+            return self._finishing(IDLE)
         self._has_content = True
-        return found
+        return self._finishing(found)
+
+    def _finishing(self, found: ChatChunk) -> ChatChunk:
+        """The chunk; once the finish reason has come, with it: then the answer is complete, whatever follows."""
+        if self._finish_reason is None or not (self._has_content or self._allow_empty):
+            return found
+        return replace(found, finishing=self._finish_reason, model=self._model, id=self._id)
 
     def end(self) -> tuple[ChatChunk, ...]:
         """The last chunk, with everything that was held back.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hotspare import (
@@ -66,7 +67,11 @@ class StreamReader:
         self._model = chunk.model or self._model
         found = chunk_of(chunk)
         self._has_content = self._has_content or found.is_content
-        return found if found.is_content else IDLE
+        found = found if found.is_content else IDLE
+        reason = self._stream.received_finish_reason
+        if not (reason and self._has_content):
+            return found
+        return replace(found, finishing=finish_reason_of(reason), model=self._model)
 
     def end(self) -> tuple[ChatChunk, ...]:
         """The last chunk. Raises IncompleteAnswer without the provider's finish reason, EmptyAnswer without content.

@@ -167,7 +167,9 @@ class Splicer:
         if _CHATTER_LINE.match(held):
             raise SpliceError("the continuation begins with words about itself")
         end = emitted.rstrip()
-        anew = self._instructed and not self._blank and held[:1] == body[:1]  # else a word was not cut, or a new one begins
+        anew = (
+            self._instructed and not self._blank and held[:1] == body[:1]
+        )  # else a word was not cut, or a new one begins
         for size in range(min(len(body), _WINDOW, len(end)), 0, -1):
             tail = end[-size:]
             if body.startswith(tail) and (_is_repetition(tail) or (anew and _is_word_start(end, -size))):
@@ -180,9 +182,9 @@ class Splicer:
 
 
 def _starts_again(body: str, start: str) -> bool:
-    """Whether `body` begins with all of the emitted text. Two letters prove nothing ("ha" continues as "haha") unless they
-    are a whole word."""
-    if not start or not body.startswith(start):
+    """Whether `body` begins with all of the emitted text. Signs alone prove nothing, nor do two letters ("ha" continues as
+    "haha") unless they are a whole word."""
+    if not body.startswith(start) or not any(map(str.isalnum, start)):
         return False
     following = body[len(start) : len(start) + 1]
     return len(start) > 2 or not (start[-1].isalnum() and following.isalnum())

@@ -112,9 +112,11 @@ class StreamMonitor:
     def _finishing(self, chunk: ChatChunk) -> ChatChunk:
         """The finish reason has come. Returns the chunk's content."""
         if self._last is None:
-            self._last = ChatChunk(finish_reason=chunk.finishing, usage=Usage(), model=chunk.model, id=chunk.id)
-        self._finish_by = self._clock() + self._policy.timeouts.after_finish
-        return replace(chunk, finishing=None, model="", id="")
+            self._finish_by = self._clock() + self._policy.timeouts.after_finish
+        self._last = ChatChunk(
+            finish_reason=chunk.finishing, usage=chunk.usage or Usage(), model=chunk.model, id=chunk.id
+        )
+        return replace(chunk, finishing=None, usage=None, model="", id="")
 
     def _without_chunk(self, event: Event) -> ChatChunk:
         """The last chunk, where the stream ended without one after its finish reason."""

@@ -39,10 +39,12 @@ class EventReader:
         try:
             body: object = json.loads(data)
         except (ValueError, RecursionError):
-            return self._not_json(name, data)
+            self._not_json(name, data)
+            return None
         try:
             if type(body) is not dict and not is_map(body):
-                return self._not_an_object(name, body, data)
+                self._not_an_object(name, body, data)
+                return None
             chunk = self.read(name, body if type(body) is dict else as_map(body))
         except BackendError as error:
             if self.finished:

@@ -36,7 +36,9 @@ _ABORTED = frozenset({
     "image_other", "no_image", "timeout", "network_error", "failed", "overloaded",
 })  # fmt: skip
 """The provider gave up before the end: DeepSeek, vLLM, Z.ai, Cohere, Gemini, and relays of them."""
-_MALFORMED = frozenset({"unexpected_tool_call", "too_many_tool_calls", "missing_thought_signature", "invalid_tool_call"})
+_MALFORMED = frozenset(
+    {"unexpected_tool_call", "too_many_tool_calls", "missing_thought_signature", "invalid_tool_call"}
+)
 
 
 def reason_of(value: object) -> str:
@@ -66,7 +68,9 @@ def raise_if_broken(reason: str, body: object) -> None:
     if reason == "error" or reason.endswith("_error"):
         raise InBandError(f"the provider ended the answer with an error (finish reason: {reason})", body=dump(body))
     if is_malformed(reason):
-        raise MalformedAnswer(f"the provider could not read the model's answer (finish reason: {reason})", body=dump(body))
+        raise MalformedAnswer(
+            f"the provider could not read the model's answer (finish reason: {reason})", body=dump(body)
+        )
     if reason in _ABORTED:
         raise IncompleteAnswer(f"the provider broke the answer off (finish reason: {reason})", body=dump(body))
 

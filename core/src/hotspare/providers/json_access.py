@@ -53,6 +53,11 @@ def as_count(value: object) -> int:
     return int(value)
 
 
+def is_usage(usage: Mapping[str, Any]) -> bool:
+    """Whether these can be the tokens of an answer. With one count that cannot be, none of them is believed."""
+    return not any(isinstance(value, int | float) and value > MAX_COUNT for value in usage.values())
+
+
 def merge_counts(known: Mapping[str, Any], update: Mapping[str, Any]) -> Json:
     """Counts of tokens that come in several events: the latest of each, but a count is never replaced by none."""
     merged = dict(known)

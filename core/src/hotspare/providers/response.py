@@ -68,14 +68,13 @@ class EventParser:
         self._decoder = SSEDecoder()
         self._reader = wire.reader(request)
         self._surrogates = SurrogateJoiner()
-        self._announced = False
         self.done = False
         """Whether the last event came. The connection may stay open after it."""
 
     def feed(self, data: bytes) -> Iterator[ChatChunk]:
         """The chunks that these bytes complete; IDLE if there are none.
 
-        With the finish reason comes a chunk with `finishing`: the answer is complete, usage may follow.
+        From the finish reason on each event gives a chunk with `finishing` and the usage so far: the answer is complete.
         """
         return self._take(self._decoder.feed(data))
 
@@ -89,10 +88,10 @@ class EventParser:
             if chunk is not None and chunk.is_content:
                 progress = True
                 yield chunk
-            if reader.finished and not self._announced:
+            if reader.finished:
                 progress = True
                 last = self._finish()
-                yield replace(last, finish_reason=None, finishing=last.finish_reason, usage=None)
+                yield replace(last, finish_reason=None, finishing=last.finish_reason)
         self.done = reader.done
         if not progress:
             yield IDLE
@@ -107,7 +106,6 @@ class EventParser:
     def _finish(self) -> ChatChunk:
         last = self._reader.finish()
         self._surrogates.end(last.finish_reason)
-        self._announced = True
         return last
 
 

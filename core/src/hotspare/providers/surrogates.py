@@ -29,9 +29,7 @@ class SurrogateJoiner:
 
     def feed(self, chunk: ChatChunk) -> ChatChunk:
         """The chunk without the first half that may end it. Raises MalformedAnswer for a half that is alone."""
-        calls = (
-            replace(call, arguments=self._text(call.arguments, ("call", call.index))) for call in chunk.tool_calls
-        )
+        calls = (replace(call, arguments=self._text(call.arguments, ("call", call.index))) for call in chunk.tool_calls)
         return replace(
             chunk,
             text=self._text(chunk.text, "text"),

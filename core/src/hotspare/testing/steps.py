@@ -180,7 +180,7 @@ def _is_pieces(given: object) -> TypeGuard[Pieces]:
 
 
 def _whole(reply: ChatReply) -> Step:
-    extra = ChatChunk(thinking=reply.thinking, refusal=reply.refusal or "")
+    extra = ChatChunk(thinking=reply.thinking, media=reply.media, refusal=reply.refusal or "")
     step = answer(reply.text, reasoning=reply.reasoning, tool_calls=reply.tool_calls)
     chunks = (*step.chunks, extra) if extra.is_content else step.chunks
     last = ChatChunk(finish_reason=reply.finish_reason, usage=reply.usage, model=reply.model, id=reply.id)

@@ -4,10 +4,9 @@ from hotspare.errors import InBandError, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatReply, ChatRequest, FinishReason, ToolCall, Usage
 from hotspare.providers.content import json_text
 from hotspare.providers.finish_reasons import ending_of, reason_of
-from hotspare.providers.json_access import Json, as_count, as_map, as_text, dump, must_list, must_map
+from hotspare.providers.json_access import Json, as_count, as_map, as_text, dump, is_usage, must_list, must_map
 
-OWN_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
-"""Blocks that are read. Others are content that is not handed out: what server tools did and found."""
+MEDIA_BLOCKS = frozenset({"image", "audio", "document"})
 
 
 def in_band_error(body: Json) -> InBandError:
@@ -28,6 +27,8 @@ def finish_of(body: Json, request: ChatRequest, *, has_content: bool) -> FinishR
 
 def usage_of(usage: Json) -> Usage:
     """Token counts. Anthropic counts cached tokens outside `input_tokens`; hotspare includes them."""
+    if not is_usage(usage):
+        return Usage()
     cached = as_count(usage.get("cache_read_input_tokens"))
     written = as_count(usage.get("cache_creation_input_tokens"))
     return Usage(
@@ -46,7 +47,7 @@ def read_message(body: Json, request: ChatRequest) -> ChatReply:
     blocks = [must_map(block, "content[]") for block in must_list(body.get("content"), "content")]
     calls = tuple(_tool_call_of(block) for block in blocks if block.get("type") == "tool_use")
     text = "".join(_required_text(block, "text") for block in blocks if block.get("type") == "text")
-    has_content = bool(text or calls) or any(map(is_other_content, blocks))
+    media = tuple(block for block in blocks if as_text(block.get("type")) in MEDIA_BLOCKS)
     return ChatReply(
         text=text,
         tool_calls=calls,
@@ -54,18 +55,13 @@ def read_message(body: Json, request: ChatRequest) -> ChatReply:
         thinking=tuple(
             signed_block(block) for block in blocks if block.get("type") in ("thinking", "redacted_thinking")
         ),
-        finish_reason=finish_of(body, request, has_content=has_content),
+        media=media,
+        finish_reason=finish_of(body, request, has_content=bool(text or calls or media)),
         usage=usage_of(as_map(body.get("usage"))),
         model=as_text(body.get("model")),
         id=as_text(body.get("id")),
         raw=body,
     )
-
-
-def is_other_content(block: Json) -> bool:
-    """Whether the block is content that is not handed out."""
-    kind = as_text(block.get("type"))
-    return bool(kind) and kind not in OWN_BLOCKS
 
 
 def signed_block(block: Json) -> Json:

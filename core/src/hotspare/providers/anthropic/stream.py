@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from hotspare.errors import EmptyAnswer, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatChunk, ChatRequest, ToolCallDelta
-from hotspare.providers.anthropic.response import finish_of, in_band_error, is_other_content, signed_block, usage_of
+from hotspare.providers.anthropic.response import MEDIA_BLOCKS, finish_of, in_band_error, signed_block, usage_of
 from hotspare.providers.content import json_text
 from hotspare.providers.event_reader import EventReader
 from hotspare.providers.finish_reasons import finish_reason_of, reason_of
@@ -93,7 +93,9 @@ class AnthropicReader(EventReader):
             return ChatChunk(reasoning=as_text(start.get("thinking")))
         if kind == "text":
             return self._text(as_text(start.get("text")))
-        self._content = self._content or is_other_content(start)
+        if block.kind in MEDIA_BLOCKS:
+            self._content = True
+            return ChatChunk(media=(start,))
         return None
 
     def _text(self, text: str) -> ChatChunk | None:

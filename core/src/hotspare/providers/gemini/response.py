@@ -7,7 +7,17 @@ from hotspare.messages import ChatChunk, ChatReply, ChatRequest, FinishReason, T
 from hotspare.providers.content import json_text
 from hotspare.providers.event_reader import EventReader
 from hotspare.providers.finish_reasons import FINISH_REASONS, blocked, ending_of, raise_if_broken, reason_of
-from hotspare.providers.json_access import Json, as_count, as_map, as_text, dump, merge_counts, must_list, must_map
+from hotspare.providers.json_access import (
+    Json,
+    as_count,
+    as_map,
+    as_text,
+    dump,
+    is_usage,
+    merge_counts,
+    must_list,
+    must_map,
+)
 
 GENERATED_PREFIX = "hs_"
 """Prefix of a tool-call id that Gemini did not give; such an id is not sent back to Gemini."""
@@ -21,6 +31,8 @@ def in_band_error(body: Json) -> InBandError:
 
 def usage_of(usage: Json) -> Usage:
     """Token counts. Gemini counts thoughts outside the candidates, and tool results outside the prompt."""
+    if not is_usage(usage):
+        return Usage()
     thoughts = as_count(usage.get("thoughtsTokenCount"))
     return Usage(
         input_tokens=as_count(usage.get("promptTokenCount")) + as_count(usage.get("toolUsePromptTokenCount")),

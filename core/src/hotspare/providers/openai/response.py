@@ -18,6 +18,7 @@ from hotspare.providers.json_access import (
     dump,
     is_arguments,
     is_map,
+    is_usage,
     must_map,
 )
 
@@ -40,6 +41,8 @@ def raise_in_band_error(body: Mapping[str, Any]) -> None:
 
 def usage_of(usage: Mapping[str, Any]) -> Usage:
     """Token counts. xAI and Gemini count reasoning outside `completion_tokens`; `total_tokens` includes it."""
+    if not is_usage(usage):
+        return Usage()
     prompt, completion = (as_count(usage.get("prompt_tokens")), as_count(usage.get("completion_tokens")))
     prompt_details, completion_details = (
         as_map(usage.get("prompt_tokens_details")),
@@ -205,7 +208,8 @@ def _calls(message: Json, response_id: str, *, cut: bool) -> tuple[ToolCall, ...
         name = as_text(function.get("name"))
         if not name:
             raise MalformedAnswer("a tool call without a name", body=dump(call))
-        arguments = arguments_of(function.get("arguments", function.get("input"))) or "{}"
+        arguments = arguments_of(function.get("arguments", function.get("input")))
+        arguments = arguments if arguments.strip() or is_text else "{}"
         if not (is_text or cut or is_arguments(arguments)):
             raise MalformedAnswer(f"the arguments of the tool call {name} are not a JSON object", body=dump(call))
         call_id = as_text(call.get("id")) or generated_id(response_id, len(found), name)

@@ -143,5 +143,3 @@ class OpenAIReader(EventReader):
 def _is_exactly(value: object, kind: type) -> bool:
     """Faster than `isinstance`. It narrows no types, so that `Any` stays `Any` for the callers."""
     return type(value) is kind
-
-

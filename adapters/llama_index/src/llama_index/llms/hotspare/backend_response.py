@@ -115,10 +115,13 @@ class StreamReader:
         reasoning = _text(_additional(response, "thinking_delta"))
         refusal = _refusal(raw, "delta")
         deltas = self._new_calls(_tool_calls(response.message), are_text=_arguments_are_text(response.message))
-        if not (text or reasoning or refusal or deltas):
+        has_content = bool(text or reasoning or refusal or deltas)
+        self._has_content = self._has_content or has_content
+        # What is left of tool calls comes at the end only: before it, an answer with some is not complete.
+        finishing = self._finish_reason if self._has_content and not self._calls else None
+        if not has_content and finishing is None:
             return IDLE
-        self._has_content = True
-        return ChatChunk(text=text, reasoning=reasoning, refusal=refusal, tool_calls=deltas)
+        return ChatChunk(text=text, reasoning=reasoning, refusal=refusal, tool_calls=deltas, finishing=finishing)
 
     def end(self) -> tuple[ChatChunk, ...]:
         """The last chunks.

@@ -12,7 +12,9 @@ METADATA_KEY = "hotspare"
 
 
 def token_counts(usage: Usage) -> dict[str, Any]:
-    """The tokens under the names that LlamaIndex's `TokenCountingHandler` reads."""
+    """The tokens under the names that LlamaIndex's `TokenCountingHandler` reads; none where the provider did not count."""
+    if not usage.known:
+        return {}
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
