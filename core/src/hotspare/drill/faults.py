@@ -22,6 +22,13 @@ KINDS: Final[Mapping[str, str]] = {
     "cut": "after `at` tokens the connection ends inside a chunk; `how` is `reset` or `close`",
     "stall": "after `at` tokens nothing more is sent; the connection stays open",
     "malformed": "after `at` tokens one malformed event; then the stream ends if `ends`, else it continues",
+    "lost_event": "after `at` tokens the event of the next one is cut short; then the stream continues",
+    "half_character": "after `at` tokens one token that is half a surrogate pair; then the answer continues",
+    "null_reason": "after `at` tokens a regular end, but the finish reason is the text `null`",
+    "malformed_call": "after `at` tokens a regular end, but the finish reason says that the tool call was malformed",
+    "reasoning_only": "reasoning, then a regular end without a word of the answer",
+    "unended": "after the finish reason nothing of the regular end: `how` is `hang`, `reset` or `close`",
+    "late_error": "after the finish reason an error event for `status`, and no regular end",
     "error_event": "after `at` tokens an error event for `status`, then the end; if not streamed, an error body in a 200",
     "eof": "after `at` tokens a clean end of the body, without the format's proof of completion",
     "empty": "HTTP 200 with an empty body",
@@ -61,7 +68,7 @@ class FaultOptions(TypedDict, total=False):
     retry_after: float | None
     retry_after_form: str
     limit: Literal["day", "balance"]
-    how: Literal["reset", "close"]
+    how: Literal["reset", "close", "hang"]
     ends: bool
     size: int
     probability: float
@@ -118,7 +125,7 @@ class Fault:
         self._require("probability", 0 <= self.probability <= 1, "between 0 and 1")
         self._require_one_of("retry_after_form", RETRY_AFTER_FORMS)
         self._require_one_of("limit", ("day", "balance"))
-        self._require_one_of("how", ("reset", "close"))
+        self._require_one_of("how", ("reset", "close", "hang") if self.kind == "unended" else ("reset", "close"))
         self._require_one_of("dialect", ("", "openai", "anthropic", "gemini"))
         if self.kind == "refused":
             for option in fields(self)[1:]:

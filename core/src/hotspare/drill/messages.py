@@ -86,7 +86,7 @@ class ToolCall:
 class Answer:
     """One answer. `reasoning` and `text` are lists of tokens; ids are derived from `seed`.
 
-    finish_reason: stop, stop_sequence, length, tool_calls or refusal.
+    finish_reason: stop, stop_sequence, length, tool_calls or refusal; null and malformed are faults.
     """
 
     seed: str

@@ -1,6 +1,7 @@
 """A response on the wire, step by step, with its timing and its fault."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from hotspare.drill.dialects.base import Dialect, Rejection, StreamEvent, dumps
@@ -17,6 +18,9 @@ _REPLACES_ANSWER: Final = frozenset({
     "reset", "close", "blackhole", "status", "rate_limited", "quota", "empty", "empty_choices", "keepalives", "html",
     "oversized",
 })  # fmt: skip
+
+_ALTERED: Final = frozenset({"half_character", "null_reason", "malformed_call", "reasoning_only"})
+"""A regular response with an answer that is broken itself."""
 
 
 def reject(rejection: Rejection) -> bytes:
@@ -36,7 +40,21 @@ def render(
         return
     if plan.latency:
         yield plan.latency
+    answer = _altered(answer, plan.fault)
     yield from (_stream if request.stream else _whole)(dialect, request, answer, plan, dict(headers))
+
+
+def _altered(answer: Answer, fault: Fault | None) -> Answer:
+    """The answer, with what the fault changes in it."""
+    kind, at = ("", 0) if fault is None else (fault.kind, fault.at)
+    if kind == "half_character":
+        return replace(answer, text=[*answer.text[:at], "\ud83d", *answer.text[at:]])
+    if kind in ("null_reason", "malformed_call"):
+        reason = "null" if kind == "null_reason" else "malformed"
+        return replace(answer, text=answer.text[:at], finish_reason=reason)
+    if kind == "reasoning_only":
+        return replace(answer, reasoning=answer.reasoning or ["Hm", "…"], text=[], tool_calls=[])
+    return answer
 
 
 def _instead(dialect: Dialect, request: Request, answer: Answer, fault: Fault) -> Iterator[Step]:
@@ -103,7 +121,7 @@ def _stream(
     events = dialect.events(request, answer, usage=plan.usage)
     fault = plan.fault
     yield _stream_head(request, plan.content_type, headers)
-    if fault is None:
+    if fault is None or fault.kind in _ALTERED:
         yield from _paced(events, plan.token_gap)
         yield LAST_CHUNK
         return
@@ -111,22 +129,40 @@ def _stream(
         yield chunk(events[0].data[: len(events[0].data) // 2])
         yield LAST_CHUNK
         return
-    position = _position(events, 0 if fault.kind == "silence" else fault.at)
+    if fault.kind in ("unended", "late_error"):
+        position = next(i for i, event in enumerate(events, 1) if event.finish)
+    else:
+        position = _position(events, 0 if fault.kind == "silence" else fault.at)
     rest = events[position:]
     yield from _paced(events[:position], plan.token_gap)
+    yield from _broken(dialect, request, fault, rest, plan.token_gap, first=position == 0)
+
+
+def _broken(
+    dialect: Dialect, request: Request, fault: Fault, rest: list[StreamEvent], gap: float, *, first: bool
+) -> Iterator[Step]:
+    """What comes instead of the rest of a stream."""
     if fault.kind in ("stall", "silence"):
         yield Ending.HANG
     elif fault.kind == "cut":
         yield _half_chunk(rest[0].data if rest else b"data: ")
         yield Ending.RESET if fault.how == "reset" else Ending.CLOSE
-    elif fault.kind == "error_event":
-        yield chunk(dialect.error_event(request, fault.status, fault.message, first=position == 0))
+    elif fault.kind == "unended":
+        yield 0.05  # what was sent arrives before a reset
+        yield {"reset": Ending.RESET, "close": Ending.CLOSE, "hang": Ending.HANG}[fault.how]
+    elif fault.kind in ("error_event", "late_error"):
+        yield chunk(dialect.error_event(request, fault.status, fault.message, first=first))
+        yield LAST_CHUNK
+    elif fault.kind == "lost_event" and rest:
+        lost = rest[0].data
+        yield chunk(lost[: len(lost) * 2 // 3] + b"\n\n")
+        yield from _paced(rest[1:], gap)
         yield LAST_CHUNK
     else:
         if fault.kind == "malformed":
             yield chunk(dialect.malformed)
             if not fault.ends:
-                yield from _paced(rest, plan.token_gap)
+                yield from _paced(rest, gap)
         yield LAST_CHUNK
 
 
@@ -163,7 +199,7 @@ def _whole(
     if not plan.usage:
         content = {name: value for name, value in content.items() if name not in ("usage", "usageMetadata")}
     body, content_type = dumps(content), plan.content_type or "application/json"
-    if fault is None:
+    if fault is None or fault.kind in _ALTERED or fault.kind in ("unended", "late_error"):
         yield response(200, body, content_type, headers)
         return
     part = body[: len(body) * min(fault.at, answer.output_tokens) // (tokens + 1)]
@@ -171,7 +207,7 @@ def _whole(
         yield response(200, dumps(dialect.error(fault.status, fault.message)))
     elif fault.kind == "half_json":
         yield response(200, body[: len(body) // 2])
-    elif fault.kind == "malformed":
+    elif fault.kind in ("malformed", "lost_event"):
         yield response(200, part + b"\x00{" + body[len(part) :])
     elif fault.kind == "eof":
         # without a length, the end of the connection is the end of the body

@@ -86,7 +86,7 @@ def _fault(name: str, kind: str, **options: Any) -> Phase:
 _NEVER_OPENS = Breaker(consecutive_failures=10**9, minimum_throughput=10**9, stalled_calls=10**9)
 
 STREAMS = Scenario(
-    about="Streams break in ten ways: silence, stalls, drips, malformed data, false ends. No breaker opens: every call meets the fault.",
+    about="Streams break in nineteen ways: silence, stalls, drips, lost data, broken answers, false ends. No breaker opens: every call meets the fault.",
     phases=(
         Phase("normal", 4, 12),
         _fault("role only", "silence"),
@@ -99,6 +99,15 @@ STREAMS = Scenario(
         _fault("bad chunk, ends", "malformed", at=12, ends=True),
         _fault("error event", "error_event", at=10),
         _fault("disconnect", "cut", at=18),
+        _fault("lost event", "lost_event", at=8),
+        _fault("half a character", "half_character", at=9),
+        _fault("reasoning only", "reasoning_only"),
+        _fault("finish reason \"null\"", "null_reason", at=14),
+        _fault("malformed tool call", "malformed_call", at=16),
+        _fault("finished, then silence", "unended", how="hang"),
+        _fault("finished, then a reset", "unended"),
+        _fault("finished, then closed", "unended", how="close"),
+        _fault("finished, then an error", "late_error", status=529),
         Phase("normal again", 3, 12),
     ),
     pools={
@@ -107,7 +116,7 @@ STREAMS = Scenario(
             completion="stream",
             breaker=_NEVER_OPENS,
             timeouts=Timeouts(
-                first_token=0.4, first_token_min=0.4, first_token_max=0.4, stall=1.2, stall_min=0.5, throughput_window=1, min_throughput=40
+                first_token=0.4, first_token_min=0.4, first_token_max=0.4, stall=1.2, stall_min=0.5, after_finish=0.5, throughput_window=1, min_throughput=40
             ),
         )
     },

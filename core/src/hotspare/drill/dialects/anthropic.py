@@ -25,7 +25,7 @@ from hotspare.drill.messages import Answer, Json, Request, Tool, ToolCall, Turn
 
 _FINISH: Final = {
     "stop": "end_turn", "stop_sequence": "stop_sequence", "length": "max_tokens", "tool_calls": "tool_use",
-    "refusal": "refusal",
+    "refusal": "refusal", "null": "null", "malformed": "malformed_function_call",
 }  # fmt: skip
 _ERRORS: Final[dict[int, tuple[str, str]]] = {
     400: ("invalid_request_error", "The request was invalid."),
@@ -94,7 +94,8 @@ class AnthropicDialect(Dialect):
         # a ping after the start of the first block, where every recorded stream has one
         out.insert(min(2, len(out)), StreamEvent(_PING))
         stated = {"usage": _usage(answer, answer.output_tokens)} if usage else {}
-        return [*out, _event("message_delta", {"delta": _ending(answer), **stated}), _event("message_stop", {})]
+        ending = _event("message_delta", {"delta": _ending(answer), **stated})._replace(finish=True)
+        return [*out, ending, _event("message_stop", {})]
 
     def empty_choices(self, request: Request, answer: Answer) -> Json:
         ending = {"stop_reason": None, "stop_sequence": None}

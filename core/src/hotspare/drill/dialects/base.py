@@ -18,10 +18,12 @@ MODELS = ("gpt-4.1", "claude-sonnet-4-20250514", "gemini-2.5-flash", "deepseek-c
 
 
 class StreamEvent(NamedTuple):
-    """One event of a stream. `token`: it carries content (the position of a fault counts these only)."""
+    """One event of a stream. `token`: it carries content (the position of a fault counts these only). `finish`: it carries
+    the finish reason."""
 
     data: bytes
     token: bool = False
+    finish: bool = False
 
 
 class RateLimit(NamedTuple):
@@ -109,8 +111,9 @@ class Dialect(Protocol):
 
 
 def dumps(value: object) -> bytes:
-    """Compact JSON in UTF-8, unescaped, so that a cut can fall inside a multi-byte character."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    """Compact JSON in UTF-8, unescaped, so that a cut can fall inside a multi-byte character; halves of surrogate pairs are
+    escaped."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
 def retry_after_headers(form: str, seconds: float) -> dict[str, str]:

@@ -25,6 +25,7 @@ from hotspare.drill.messages import Answer, Json, Request, Tool, Turn
 
 _FINISH: Final = {
     "stop": "STOP", "stop_sequence": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "refusal": "SAFETY",
+    "null": "FINISH_REASON_UNSPECIFIED", "malformed": "MALFORMED_FUNCTION_CALL",
 }  # fmt: skip
 _PATH: Final = re.compile(r"/models/([^:]+):(generateContent|streamGenerateContent)")
 
@@ -84,9 +85,9 @@ class GeminiDialect(Dialect):
         last = {**_candidates(answer, [{"text": ""}], _FINISH[answer.finish_reason]), **head}
         chunks.append({**last, "usageMetadata": _usage(answer)} if usage else last)
         if not request.stream_as_array:
-            return [StreamEvent(_event(chunk), chunk is not chunks[-1]) for chunk in chunks]
+            return [StreamEvent(_event(chunk), chunk is not chunks[-1], chunk is chunks[-1]) for chunk in chunks]
         out = [
-            StreamEvent((b",\r\n" if i else b"[") + dumps(chunk), chunk is not chunks[-1])
+            StreamEvent((b",\r\n" if i else b"[") + dumps(chunk), chunk is not chunks[-1], chunk is chunks[-1])
             for i, chunk in enumerate(chunks)
         ]
         return [*out, StreamEvent(b"]")]

@@ -24,6 +24,7 @@ from hotspare.drill.messages import Answer, Json, Request, Tool, ToolCall, Turn
 CREATED: Final = 1_760_000_000
 _FINISH: Final = {
     "stop": "stop", "stop_sequence": "stop", "length": "length", "tool_calls": "tool_calls", "refusal": "content_filter",
+    "null": "null", "malformed": "malformed_function_call",
 }  # fmt: skip
 
 
@@ -73,7 +74,8 @@ class OpenAIDialect(Dialect):
 
         def chunk(delta: Json, finish_reason: str | None = None, *, token: bool = True) -> StreamEvent:
             choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-            return StreamEvent(b"data: " + head + b',"choices":[' + dumps(choice) + b"]" + tail, token)
+            data = b"data: " + head + b',"choices":[' + dumps(choice) + b"]" + tail
+            return StreamEvent(data, token, finish_reason is not None)
 
         out = [chunk({"role": "assistant", "content": "", "refusal": None}, token=False)]
         if not hides_reasoning(request.model):
