@@ -91,20 +91,20 @@ def test_a_truncated_stream_is_never_taken_for_a_whole_one(item: Recorded) -> No
         if result is not None:  # the usage may follow the proof of completion, and be missing
             assert result._replace(tokens=whole.tokens) == whole
             assert result.tokens in (whole.tokens, Tokens())
-    if item.wire.dialect == "anthropic":  # its proof is `message_stop`, which comes last
-        assert all(truncated(item, whole, raw[:end]) is None for end in ends[:-1])
+    if item.wire.dialect == "anthropic":  # its proof is the stop reason, which comes before the last event
+        assert all(truncated(item, whole, raw[:end]) is None for end in ends[:-2])
     assert breaks >= len(ends) // 2
 
 
 @named(STREAMS)
-def test_an_incomplete_event_is_ignored_only_in_a_complete_stream(item: Recorded) -> None:
-    """If the stream proves complete, the answer is whole; else the event is the error."""
+def test_an_incomplete_event_is_ignored_only_after_the_finish_reason(item: Recorded) -> None:
+    """After it the answer is whole; before it the event is an error, however the stream goes on."""
     events = re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", item.text.encode())
     whole, half = expected(item), HALF[item.wire.dialect]
     for place in range(1, len(events) - 1, max(1, len(events) // 10)):
-        assert stream(item, whole, *events[:place], half, *events[place:]) == whole
         before = truncated(item, whole, *events[:place], half)
         assert before is None or before._replace(tokens=whole.tokens) == whole
+        assert truncated(item, whole, *events[:place], half, *events[place:]) == (whole if before is not None else None)
 
 
 @named([item for item in ALL if item.name in BLOCKED])

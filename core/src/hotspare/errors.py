@@ -185,7 +185,22 @@ class StatusError(BackendError):
 
 
 class InBandError(BackendError):
-    """An error inside a 200: in the body, or as an event of a stream. `.body` holds the error's JSON."""
+    """An error inside a 200: in the body, or as an event of a stream. `.body` holds the error's JSON.
+
+    `.code`: what it means, where the body has no code of its own: `content_filter` or `context_length_exceeded`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        self.code = code
+        super().__init__(message, status=status, headers=headers, body=body)
 
 
 class MalformedAnswer(BackendError):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from hotspare._engine.call import Attempt, OpenStream
 from hotspare.errors import InBandError
 from hotspare.messages import ChatChunk, ChatReply
@@ -16,7 +14,7 @@ def refusal_in(answer: ChatReply | ChatChunk) -> InBandError | None:
     if not answer.refusal and answer.finish_reason != "content_filter":
         return None
     message = answer.refusal or "the answer was cut by a content filter (finish_reason: content_filter)"
-    return InBandError(message, body=json.dumps({"error": {"message": message, "code": "content_filter"}}).encode())
+    return InBandError(message, code="content_filter")
 
 
 def outcome_with_refusals(attempt: Attempt, outcome: Outcome, policy: Policy) -> Outcome:

@@ -42,63 +42,64 @@ _MALFORMED = frozenset(
 
 
 def reason_of(value: object) -> str:
-    """The finish reason in lower case; "" if there is none."""
-    reason = as_text(value).strip().lower()
-    return "" if reason in _ABSENT else reason
+    """The finish reason as the provider spells it; "" if there is none. The functions below read it in any case."""
+    reason = as_text(value).strip()
+    return "" if reason.lower() in _ABSENT else reason
 
 
-def finish_reason_of(reason: str) -> FinishReason:
-    """The finish reason in OpenAI's words; a reason that is not known is a normal end."""
-    found = (FINISH_REASONS[word] for word in (reason, *_words(reason)) if word in FINISH_REASONS)
-    return next(found, "stop")
+def finish_reason_of(reason: str) -> FinishReason | None:
+    """The finish reason in OpenAI's words; None if it is not known."""
+    found = (FINISH_REASONS[word] for word in _words(reason) if word in FINISH_REASONS)
+    return next(found, None)
 
 
 def is_malformed(reason: str) -> bool:
     """Whether the provider could not read what the model wrote; text that comes with it is a leaked tool call."""
-    return "malformed" in reason or not _MALFORMED.isdisjoint(_words(reason))
+    return "malformed" in reason.lower() or not _MALFORMED.isdisjoint(_words(reason))
 
 
 def _words(reason: str) -> list[str]:
     """Google's OpenAI endpoint writes ``content_filter: SAFETY`` and ``function_call_filter: MALFORMED_FUNCTION_CALL``."""
-    return re.split(r"[:\s]+", reason)
+    return re.split(r"[:\s]+", reason.lower())
 
 
 def raise_if_broken(reason: str, body: object) -> None:
     """Raise if the reason says that the answer is no whole one."""
-    if reason == "error" or reason.endswith("_error"):
+    words = _words(reason)
+    if words[0] == "error" or words[0].endswith("_error"):
         raise InBandError(f"the provider ended the answer with an error (finish reason: {reason})", body=dump(body))
     if is_malformed(reason):
         raise MalformedAnswer(
             f"the provider could not read the model's answer (finish reason: {reason})", body=dump(body)
         )
-    if reason in _ABORTED:
+    if words[0] in _ABORTED:
         raise IncompleteAnswer(f"the provider broke the answer off (finish reason: {reason})", body=dump(body))
 
 
 def ending_of(reason: str, request: ChatRequest, body: Any, *, content: bool, explanation: str = "") -> FinishReason:
     """How an answer with this finish reason ended. Raises the error that the ending means, if it is none.
 
-    An answer without content is valid only if the reason explains it: the limit on tokens, a stop text that came first, or
-    the end of a turn whose words the model has said before it called its tools. `explanation`: the provider's words about
-    a refusal.
+    A reason that is not known is a regular end. An answer without content is valid only if the reason explains it: the limit
+    on tokens, a stop text that came first, or the end of a turn whose words the model has said before it called its tools.
+    `explanation`: the provider's words about a refusal.
     """
     raise_if_broken(reason, body)
-    finish = finish_reason_of(reason)
+    finish, word = finish_reason_of(reason) or "stop", reason.lower()
     if content:
         return finish
     if finish == "content_filter":
-        raise blocked(explanation or f"the answer was blocked (finish reason: {reason})")
-    if reason in CONTEXT_FULL:
+        raise blocked(explanation or f"the answer was blocked (finish reason: {reason})", body)
+    if word in CONTEXT_FULL:
         message = f"the prompt fills the context window (finish reason: {reason})"
-        raise InBandError(message, body=dump({"error": {"message": message, "code": "context_length_exceeded"}}))
-    if finish == "length" or reason in _EMPTY_IS_VALID or (reason == "stop" and request.stop):
+        raise InBandError(message, code="context_length_exceeded", body=dump(body))
+    if finish == "length" or word in _EMPTY_IS_VALID or (word == "stop" and request.stop):
         return finish
-    proven = FINISH_REASONS.get(reason) == "stop"
+    proven = FINISH_REASONS.get(word) == "stop"
     if proven and request.follows_tool_result:
         return finish
     raise EmptyAnswer(f"the answer is empty (finish reason: {reason or 'none'})", proven=proven, body=dump(body))
 
 
-def blocked(message: str) -> InBandError:
+def blocked(message: str, body: object) -> InBandError:
     """The error of an answer that a content filter or a refusal left without content."""
-    return InBandError(message, body=dump({"error": {"message": message, "code": "content_filter"}}))
+    return InBandError(message, code="content_filter", body=dump(body))

@@ -6,7 +6,7 @@ from hotspare.errors import EmptyAnswer, InBandError, IncompleteAnswer, Malforme
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, FinishReason, ToolCall, ToolCallDelta, Usage
 from hotspare.providers.content import json_text
 from hotspare.providers.event_reader import EventReader
-from hotspare.providers.finish_reasons import FINISH_REASONS, blocked, ending_of, raise_if_broken, reason_of
+from hotspare.providers.finish_reasons import blocked, ending_of, finish_reason_of, raise_if_broken, reason_of
 from hotspare.providers.json_access import (
     Json,
     as_count,
@@ -62,7 +62,7 @@ class Candidate:
         reason = as_text(as_map(body.get("promptFeedback")).get("blockReason"))
         if reason:
             message = as_text(as_map(body["promptFeedback"]).get("blockReasonMessage"))
-            raise blocked(message or f"the prompt was blocked ({reason})")
+            raise blocked(message or f"the prompt was blocked ({reason})", body)
         candidates = [must_map(item, "candidates[]") for item in must_list(body.get("candidates") or [], "candidates")]
         first = next((item for item in candidates if not item.get("index")), Json())
         parts = must_list(must_map(first.get("content") or {}, "content").get("parts") or [], "parts")
@@ -108,7 +108,7 @@ class Candidate:
         """The finish reason. Raises the error that this ending means, if it is none."""
         if not self.reason and not self._last.get("candidates"):
             raise EmptyAnswer("the answer has no candidates", body=dump(self._last))
-        if self.reason not in FINISH_REASONS:
+        if finish_reason_of(self.reason) is None:
             raise_if_broken(self.reason, self._last)
             raise IncompleteAnswer(
                 f"the answer is incomplete (finishReason: {self.reason or 'none'})", body=dump(self._last)
