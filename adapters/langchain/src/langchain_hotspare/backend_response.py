@@ -121,9 +121,9 @@ class StreamReader:
 
     def _finishing(self, found: ChatChunk) -> ChatChunk:
         """The chunk; once the finish reason has come, with it: then the answer is complete, whatever follows."""
-        if self._finish_reason is None or not (self._has_content or self._allow_empty):
+        if self._finish_reason is None or not (self._has_content or self._may_be_empty):
             return found
-        return replace(found, finishing=self._finish_reason, model=self._model, id=self._id)
+        return replace(found, finishing=self._finish_reason, usage=self._usage, model=self._model, id=self._id)
 
     def end(self) -> tuple[ChatChunk, ...]:
         """The last chunk, with everything that was held back.

@@ -121,7 +121,10 @@ class StreamReader:
         finishing = self._finish_reason if self._has_content and not self._calls else None
         if not has_content and finishing is None:
             return IDLE
-        return ChatChunk(text=text, reasoning=reasoning, refusal=refusal, tool_calls=deltas, finishing=finishing)
+        usage = None if finishing is None else self._usage
+        return ChatChunk(
+            text=text, reasoning=reasoning, refusal=refusal, tool_calls=deltas, finishing=finishing, usage=usage
+        )
 
     def end(self) -> tuple[ChatChunk, ...]:
         """The last chunks.
