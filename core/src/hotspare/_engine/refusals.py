@@ -26,4 +26,4 @@ def outcome_with_refusals(attempt: Attempt, outcome: Outcome, policy: Policy) ->
         return outcome
     answer = attempt.result.first if isinstance(attempt.result, OpenStream) else attempt.result
     error = refusal_in(answer)
-    return outcome if error is None else attempt.state.backend.classify(error)
+    return outcome if error is None else attempt.state.classify(error)
