@@ -390,7 +390,13 @@ def test_images_and_audio_are_content(kind: str, face: Face) -> None:
 
 def test_empty_fields_for_media_are_none() -> None:
     """No image, and audio that only has an id: the answer is empty."""
-    for empty in ({"images": []}, {"audio": {}}, {"audio": {"id": "a"}}, {"images": None, "audio": None}):
+    nothing: list[dict[str, Any]] = [
+        {"images": []},
+        {"audio": {}},
+        {"audio": {"id": "a"}},
+        {"images": None, "audio": None},
+    ]
+    for empty in nothing:
         with two_targets("openai", response(200, whole("openai", "", **empty))) as two:
             assert call(two.pool, "chat").kinds == ["first server", "spare ok"]
 

@@ -56,7 +56,7 @@ def start(wire: Wire, usage: dict[str, Any] | None = None) -> list[str]:
         return [chunk_event({"role": "assistant", "content": ""})]
     if wire == "gemini":
         return []
-    message = {"id": "m1", "type": "message", "role": "assistant", "model": "c", "content": []}
+    message: dict[str, Any] = {"id": "m1", "type": "message", "role": "assistant", "model": "c", "content": []}
     return [
         anthropic_event("message_start", message={**message, "usage": {"input_tokens": 7} if usage is None else usage}),
         anthropic_event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
@@ -78,7 +78,8 @@ def finish(wire: Wire, reason: str = "", usage: dict[str, Any] | None = None) ->
     if wire == "openai":
         return chunk_event({}, reason)
     if wire == "gemini":
-        return event({"candidates": [{"content": {"parts": []}, "finishReason": reason}], "usageMetadata": usage or {}})
+        candidate: dict[str, Any] = {"content": {"parts": []}, "finishReason": reason}
+        return event({"candidates": [candidate], "usageMetadata": usage or {}})
     return anthropic_event(
         "message_delta", delta={"stop_reason": reason}, usage={"output_tokens": 3} if usage is None else usage
     )

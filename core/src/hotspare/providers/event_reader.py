@@ -1,11 +1,11 @@
 """What the readers of all wire formats share: malformed events, errors, and what comes after the finish reason."""
 
 import json
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hotspare.errors import BackendError, MalformedAnswer
 from hotspare.messages import ChatChunk
-from hotspare.providers.json_access import Json, as_map, is_map
+from hotspare.providers.json_access import Json, is_map
 
 DONE = "[DONE]"
 
@@ -37,15 +37,15 @@ class EventReader:
     def event(self, name: str, data: str) -> ChatChunk | None:
         """What is new in this event; None if it has no content. Raises InBandError and MalformedAnswer."""
         try:
-            body: object = json.loads(data)
+            body: Any = json.loads(data)
         except (ValueError, RecursionError):
             self._not_json(name, data)
             return None
         try:
-            if type(body) is not dict and not is_map(body):
+            if not is_map(body):
                 self._not_an_object(name, body, data)
                 return None
-            chunk = self.read(name, body if type(body) is dict else as_map(body))
+            chunk = self.read(name, body)
         except BackendError as error:
             if self.finished:
                 return None
@@ -65,9 +65,9 @@ class EventReader:
         elif text and not self.finished and name not in self.without_content:
             raise MalformedAnswer("an event of the stream is not JSON", body=error_body(data))
 
-    def _not_an_object(self, name: str, body: object, data: str) -> None:
+    def _not_an_object(self, name: str, body: Any, data: str) -> None:
         """A number, a truth value or an empty value holds nothing; a text or a list may."""
-        may_hold_content = isinstance(body, str | list) and bool(body)
+        may_hold_content = type(body) in (str, list) and len(body) > 0
         if may_hold_content and not self.finished and name not in self.without_content:
             raise MalformedAnswer("an event of the stream is not a JSON object", body=error_body(data))
 

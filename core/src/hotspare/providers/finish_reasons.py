@@ -49,8 +49,7 @@ def reason_of(value: object) -> str:
 
 def finish_reason_of(reason: str) -> FinishReason | None:
     """The finish reason in OpenAI's words; None if it is not known."""
-    found = (FINISH_REASONS[word] for word in _words(reason) if word in FINISH_REASONS)
-    return next(found, None)
+    return next((FINISH_REASONS[word] for word in _words(reason) if word in FINISH_REASONS), None)
 
 
 def is_malformed(reason: str) -> bool:

@@ -22,6 +22,11 @@ def is_map(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
+def is_list(value: object) -> bool:
+    """Whether the value is a JSON array."""
+    return isinstance(value, list)
+
+
 def as_list(value: object) -> list[Any]:
     """The value if it is a JSON array, else []."""
     return list(cast("Sequence[Any]", value)) if isinstance(value, (list, tuple)) else []

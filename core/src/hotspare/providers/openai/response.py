@@ -17,6 +17,7 @@ from hotspare.providers.json_access import (
     as_text,
     dump,
     is_arguments,
+    is_list,
     is_map,
     is_usage,
     must_map,
@@ -104,7 +105,7 @@ def content_of(message: Json) -> Content:
 
 def _parts(content: object) -> tuple[str, str, str, list[Json]]:
     """Text, reasoning, refusal and media of content parts; Mistral's reasoning models send these too."""
-    if not isinstance(content, list):
+    if not is_list(content):
         raise MalformedAnswer("the content is neither a text nor a list", body=dump(content))
     text = reasoning = refusal = ""
     media: list[Json] = []

@@ -121,9 +121,9 @@ class StreamReader:
         finishing = self._finish_reason if self._has_content and not self._calls else None
         if not has_content and finishing is None:
             return IDLE
-        usage = None if finishing is None else self._usage
+        known = None if finishing is None else self._usage
         return ChatChunk(
-            text=text, reasoning=reasoning, refusal=refusal, tool_calls=deltas, finishing=finishing, usage=usage
+            text=text, reasoning=reasoning, refusal=refusal, tool_calls=deltas, finishing=finishing, usage=known
         )
 
     def end(self) -> tuple[ChatChunk, ...]:
