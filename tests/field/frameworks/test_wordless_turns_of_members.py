@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hotspare import AllTargetsFailed, Kind, Policy
+from hotspare import AllTargetsFailed, Kind, Policy, StreamInterrupted
 from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
@@ -115,3 +115,23 @@ async def test_llama_indexs_llm_may_end_after_tool_results(method: str) -> None:
             assert await llama_index_call(llm, [*question, *messages], method) == ""
         with pytest.raises(AllTargetsFailed, match=r"empty|without content"):
             await llama_index_call(llm, question, method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "reason",
+    ["malformed_function_call", "MALFORMED_FUNCTION_CALL", "function_call_filter: UNEXPECTED_TOOL_CALL", "error"],
+)
+async def test_leaked_words_are_no_answer(reason: str, method: str) -> None:
+    """Text beside a finish reason that says that the answer is broken is not handed out as a whole answer."""
+    with raw_server(lambda request: answers.openai(request, "print(get_weather())", finish=reason)) as server:
+        llm = OpenAI(model="gpt-4.1", api_base=server.url + "/v1", api_key="k")
+        over_llm = Hotspare(
+            llms=[llm], policy=Policy(deadline=5, when_all_down="fail", max_attempts=1, on_break="raise")
+        )
+        for call in (
+            lambda: langchain_call(langchain_over(server, "openai"), QUESTION, method),
+            lambda: llama_index_call(over_llm, [ChatMessage("hello")], method),
+        ):
+            with pytest.raises((AllTargetsFailed, StreamInterrupted), match="could not finish the answer"):
+                await call()

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -34,12 +35,19 @@ _PROPER_ENDS = frozenset({"stop", "end_turn", "completed", "complete", "eos", "e
 """Finish reasons, in lower case, of a model that ended its turn by itself."""
 
 
+_BROKEN = re.compile(
+    r"malformed|unexpected_tool_call|too_many_tool_calls|missing_thought_signature|invalid_tool_call|^(\w+_)?error$",
+    re.I,
+)
+"""Finish reasons of an answer that the provider could not read or broke off; text that comes with one is a leaked call."""
+
+
 class AnswerBlocked(BackendError):
     """An answer of which a content filter, or the model's own refusal, left nothing. `classify` knows it by its name."""
 
 
 def reply_of(result: ChatResult, *, allow_empty: bool = False) -> ChatReply:
-    """The whole answer. Raises AnswerBlocked or EmptyAnswer if there is nothing in it and no finish reason that allows that.
+    """The whole answer. Raises IncompleteAnswer if the provider broke it off, AnswerBlocked or EmptyAnswer if there is nothing in it and no finish reason that allows that.
 
     `allow_empty`: whether the model may have ended its turn without content.
     """
@@ -49,6 +57,7 @@ def reply_of(result: ChatResult, *, allow_empty: bool = False) -> ChatReply:
     message = generation.message
     message.response_metadata = {**(result.llm_output or {}), **message.response_metadata}
     metadata = {**message.response_metadata, **(generation.generation_info or {})}
+    _raise_if_broken(metadata)
     reply = ChatReply(
         text=str(message.text),
         tool_calls=_tool_calls(message),
@@ -105,6 +114,7 @@ class StreamReader:
         """What is new in a chunk; `IDLE` if it has no content."""
         message = chunk.message
         metadata = {**message.response_metadata, **(chunk.generation_info or {})}
+        _raise_if_broken(metadata)
         self._finish_reason = finish_reason_of(metadata) or self._finish_reason
         self._may_be_empty = self._may_be_empty or _may_be_empty(metadata, allow_empty=self._allow_empty)
         self._ends_properly = self._ends_properly or _ends_properly(metadata)
@@ -156,7 +166,13 @@ def _reason(metadata: dict[str, Any]) -> Any:
     reason = metadata.get("finish_reason") or metadata.get("stop_reason") or metadata.get("done_reason")
     if reason is None and metadata.get("status") in ("completed", "incomplete"):  # OpenAI's Responses API
         return metadata["status"]
-    return reason
+    return None if reason == "null" else reason
+
+
+def _raise_if_broken(metadata: dict[str, Any]) -> None:
+    reason = _reason(metadata)
+    if reason is not None and _BROKEN.search(str(reason)):
+        raise IncompleteAnswer(f"the provider could not finish the answer (finish reason: {reason})")
 
 
 def usage_of(message: BaseMessage) -> Usage:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,6 +52,13 @@ _PROPER_ENDS = frozenset({"stop", "end_turn"})
 """Finish reasons, in lower case, of a model that ended its turn by itself."""
 
 
+_BROKEN = re.compile(
+    r"malformed|unexpected_tool_call|too_many_tool_calls|missing_thought_signature|invalid_tool_call|^(\w+_)?error$",
+    re.I,
+)
+"""Finish reasons of an answer that the provider could not read or broke off; text that comes with one is a leaked call."""
+
+
 class AnswerBlocked(BackendError):
     """An answer of which a content filter, or the model's own refusal, left nothing. `classify` knows it by its name."""
 
@@ -64,6 +72,7 @@ def reply_of(response: ChatResponse, model: str, *, allow_empty: bool = False) -
     message = response.message
     text, calls, thinking = message.content or "", _tool_calls(message), _thinking_blocks(message)
     raw = _mapping(response.raw)
+    _raise_if_broken(response)
     finish = finish_reason_of(response) or "stop"
     refusal = _refusal(raw, "message")
     if not (text or calls or thinking or refusal):
@@ -106,6 +115,7 @@ class StreamReader:
         """What is new in a response; `IDLE` if it has no content. Usage and finish reason are kept for the end."""
         raw = _mapping(response.raw)
         self._raw = {**self._raw, **{name: raw[name] for name in ("id", "model") if isinstance(raw.get(name), str)}}
+        _raise_if_broken(response)
         self._finish_reason = finish_reason_of(response) or self._finish_reason
         self._ends_properly = self._ends_properly or _ends_properly(response)
         usage = usage_of(response)
@@ -199,8 +209,14 @@ def _reason(response: ChatResponse) -> str | None:
         raw.get("stop_reason"),
         raw.get("finish_reason"),
     )
-    reason = next((place for place in places if place), None)
+    reason = next((place for place in places if place and place != "null"), None)
     return None if reason is None else str(getattr(reason, "name", reason)).lower()
+
+
+def _raise_if_broken(response: ChatResponse) -> None:
+    reason = _reason(response)
+    if reason is not None and _BROKEN.search(reason):
+        raise IncompleteAnswer(f"the provider could not finish the answer (finish reason: {reason})")
 
 
 def _ends_properly(response: ChatResponse) -> bool:
