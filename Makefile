@@ -46,8 +46,8 @@ test: .venv/dev .venv/openai3  ## run all tests; ARGS="…" is passed to pytest
 		langchain langchain-openai langchain-anthropic langchain-google-genai langchain-tests langgraph pytest hypothesis trio
 	@touch $@
 natives: .venv-natives/done .venv-google/done  ## test frameworks' own models as targets, in environments for SDKs that cannot be installed together
-	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_backend.py
-	@.venv-google/bin/python -m pytest -q tests/adapters/langchain/test_backend.py tests/adapters/langchain/test_portability.py -k "google or gemini-langchain"
+	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_backend.py tests/adapters/llama_index/test_backend_calls.py
+	@.venv-google/bin/python -m pytest -q tests/adapters/langchain/test_backend.py tests/adapters/langchain/test_backend_targets.py tests/adapters/langchain/test_portability.py -k "google or gemini-langchain"
 .venv-mutants/done: .venv/bin/uv pyproject.toml core/pyproject.toml
 	@$(PYTHON) -m venv .venv-mutants
 	@$(UV) pip install --quiet --python .venv-mutants/bin/python -c constraints.txt --group mutants -e core

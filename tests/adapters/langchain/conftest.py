@@ -2,14 +2,19 @@
 
 import base64
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
+from hotspare import Pool, Target
+from hotspare.drill.provider import Provider
 from langchain_anthropic import _client_utils as anthropic_clients
+from langchain_hotspare import ChatHotspare
 from langchain_openai.chat_models import _client_utils as openai_clients
+
+from tests.adapters.langchain.pools import hotspare_targets
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mP4z8CAFTEMLQkAKP8/wc53yE8AAAAASUVORK5CYII="
@@ -61,3 +66,24 @@ def _files_without_internet(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(httpx, "get", get)
     monkeypatch.setenv("LANGCHAIN_TESTS_USER_AGENT", "hotspare")
+
+
+@pytest.fixture
+def pools() -> Iterator[Callable[..., Pool]]:
+    """Creates pools that are closed after the test."""
+    made: list[Pool] = []
+
+    def make(*targets: Target, **policy: Any) -> Pool:
+        made.append(Pool(targets, **policy))
+        return made[-1]
+
+    yield make
+    for pool in made:
+        pool.close()
+
+
+@pytest.fixture
+def llm(provider: Provider) -> Iterator[ChatHotspare]:
+    """A model over three hotspare targets."""
+    with Pool(hotspare_targets(provider)) as pool:
+        yield ChatHotspare(pool=pool)

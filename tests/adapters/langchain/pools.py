@@ -1,11 +1,12 @@
 """Pools for the LangChain adapter's tests: hotspare's own targets and LangChain models, all on the embedded provider."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Literal
 
 import anyio
+import pytest
 from hotspare import Breaker, Pool, Target
 from hotspare.drill.provider import KEY, Provider
 from langchain_anthropic import ChatAnthropic
@@ -48,6 +49,11 @@ def google(provider: Provider, endpoint: str, model: str = "gemini-2.5-flash", *
 
 WITH_GOOGLE = find_spec("langchain_google_genai") is not None
 """Whether LangChain's Gemini model is installed; it is in the environment of `make natives`."""
+
+
+Make = Callable[..., BaseChatModel]
+MADE: list[Make] = [openai, anthropic, *([google] if WITH_GOOGLE else [])]
+MAKERS = pytest.mark.parametrize("make", MADE, ids=lambda make: make.__name__)
 
 
 def langchain_models(provider: Provider) -> list[BaseChatModel]:
