@@ -85,7 +85,7 @@ class Target:
         missing: capabilities that the model does not have, e.g. ``{"vision"}``. A request that needs one of them goes to
             another target.
         droppable: request fields that may be left out for this target if its wire format cannot carry them, e.g.
-            ``{"seed"}``.
+            ``{"seed"}``. `parallel_tool_calls` always may.
         extra: body fields sent with every request to this target, merged over the fields that hotspare writes.
         headers: HTTP headers sent with every request to this target.
         price: USD per million tokens.
