@@ -63,15 +63,9 @@ def messages_for(request: ChatRequest, model: BaseChatModel, target: str) -> lis
     return [*own, *convert_to_messages([dict(message) for message in appended])]
 
 
-def _last_role(request: ChatRequest) -> object:
-    """The role of the last message that is not a system message."""
-    roles = (message.get("role") for message in reversed(request.messages))
-    return next((role for role in roles if role not in ("system", "developer")), None)
-
-
 def may_end_wordless(request: ChatRequest) -> bool:
     """Whether an answer without content can be a proper one: after tool results, and where a stop text may come first."""
-    return bool(request.stop) or _last_role(request) in ("tool", "function")
+    return bool(request.stop) or request.follows_tool_result
 
 
 def model_for(request: ChatRequest, model: BaseChatModel, target: str) -> BaseChatModel:

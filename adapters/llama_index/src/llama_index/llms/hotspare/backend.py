@@ -12,7 +12,7 @@ from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
 from llama_index.llms.hotspare import closing
-from llama_index.llms.hotspare.backend_request import arguments_for, may_end_wordless, unsupported
+from llama_index.llms.hotspare.backend_request import arguments_for, unsupported
 from llama_index.llms.hotspare.backend_response import StreamReader, reply_of
 from llama_index.llms.hotspare.model_families import family_of
 from llama_index.llms.hotspare.worker import Worker
@@ -60,14 +60,14 @@ class LlamaIndexBackend:
         worker = Worker()
         try:
             response = worker.run(partial(self._limited, call), timeout)
-            return reply_of(response, self.metadata.model_name, allow_empty=may_end_wordless(request))
+            return reply_of(response, self.metadata.model_name, allow_empty=request.follows_tool_result)
         finally:
             worker.close()
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer, for asyncio."""
         response = await self._acall("achat", request, timeout)
-        return reply_of(response, self.metadata.model_name, allow_empty=may_end_wordless(request))
+        return reply_of(response, self.metadata.model_name, allow_empty=request.follows_tool_result)
 
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
         """The answer chunk by chunk.
@@ -118,7 +118,7 @@ class LlamaIndexBackend:
     # --- private -------------------------------------------------------------------------------------------------
 
     def _reader(self, request: ChatRequest) -> StreamReader:
-        return StreamReader(self._family, self.metadata.model_name, allow_empty=may_end_wordless(request))
+        return StreamReader(self._family, self.metadata.model_name, allow_empty=request.follows_tool_result)
 
     def _call(self, name: str, request: ChatRequest, timeout: float) -> Callable[[], Any]:
         messages, kwargs = arguments_for(self._llm, self._family, request, self._max_tokens)

@@ -56,17 +56,6 @@ def unsupported(request: ChatRequest, family: ModelFamily, *, takes_tools: bool)
     return tuple(found)
 
 
-def _last_role(request: ChatRequest) -> object:
-    """The role of the last message that is not a system message."""
-    roles = (message.get("role") for message in reversed(request.messages))
-    return next((role for role in roles if role not in ("system", "developer")), None)
-
-
-def may_end_wordless(request: ChatRequest) -> bool:
-    """Whether an answer without content can be a proper one: after tool results."""
-    return _last_role(request) in ("tool", "function")
-
-
 def arguments_for(
     llm: LLM, family: ModelFamily, request: ChatRequest, max_tokens: int | None
 ) -> tuple[list[ChatMessage], Json]:
