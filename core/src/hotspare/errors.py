@@ -16,6 +16,8 @@
         ├── MalformedAnswer           HTML, truncated JSON, or JSON of an unexpected shape
         ├── EmptyAnswer               a complete answer without content
         ├── IncompleteAnswer          the response ended without proof of completion
+        ├── TransportError            the connection broke, or what came over it is not HTTP
+        │   └── ConnectError          there was no connection: DNS, refused, TLS, a proxy, no answer within 5 s
         ├── AttemptTimeout            no first token, a stall, or no whole answer in time
         └── BodyTooLarge              the response exceeds the size limit
 """
@@ -221,6 +223,14 @@ class EmptyAnswer(BackendError):
 
 class IncompleteAnswer(BackendError):
     """The response ended without the wire format's proof of completion."""
+
+
+class TransportError(BackendError):
+    """The connection broke, or what came over it is not HTTP."""
+
+
+class ConnectError(TransportError):
+    """There was no connection: name resolution, refused, TLS, a proxy, or no answer in the time for connecting."""
 
 
 class AttemptTimeout(BackendError):

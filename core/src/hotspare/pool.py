@@ -50,7 +50,8 @@ class Pool:
         policy: what a call may do; its fields may be given as keywords instead, e.g. ``Pool([...], deadline=30)``.
         routes: named orders of tiers, ``{"batch": [["a", "b"], ["c"]]}`` by target name. Without a ``default`` route one
             is made of all targets by their `tier`.
-        transport: ``auto``, ``httpx`` (which vcrpy replays), ``aiohttp``, or an httpx transport.
+        transport: ``auto``, ``httpx`` (which vcrpy replays; a connection serves one request), ``aiohttp``, or an httpx
+            transport.
         verify: TLS verification: True, a CA bundle's path, or an `ssl.SSLContext`.
         listeners: called with every event; see `hotspare.events`.
         clock: monotonic seconds; in tests a virtual one from `hotspare.testing`.
@@ -94,7 +95,7 @@ class Pool:
         self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
         self._ids = itertools.count(1)
         self._closed = False
-        fork.watch(self._scheduler, self._notify)
+        fork.watch(self._scheduler, self._notify, self._http)
 
     @classmethod
     def from_config(cls, source: str | Path | Mapping[str, Any], *, env: Mapping[str, str] | None = None) -> Self:

@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Iterator
 
-import httpx
 import pytest
 import trustme
 from hotspare import Kind, classify
 from hotspare._http import Http
 from hotspare._http.abort import MIN_TIMEOUT, AbortHandle
+from hotspare.errors import AttemptTimeout
 
 SECONDS = 60.0
 """What a busy machine may take for something that takes milliseconds."""
@@ -97,12 +97,12 @@ def test_an_abort_ends_the_wait_for_an_answer(
 
 
 def test_an_aborted_attempt_stays_aborted(server: SilentServer, contexts: tuple[object, ssl.SSLContext | bool]) -> None:
-    """An attempt that is aborted while it connects sends nothing."""
+    """An attempt that was aborted before it connects sends nothing."""
     handle = AbortHandle()
     handle.abort()
     with Http(verify=contexts[1]) as http, handle.bind(), pytest.raises(ConnectionAbortedError):
         http.send("POST", server.url, {}, b"{}", timeout=60)
-    assert server.seen.get(timeout=SECONDS) == "disconnect"
+    assert server.seen.empty()
 
 
 def test_a_connection_that_was_given_back_is_not_aborted() -> None:
@@ -122,12 +122,11 @@ def test_each_read_is_bounded_by_the_handle(contexts: tuple[ssl.SSLContext | Non
     """The bound may change between two reads, whatever the request's own timeout was."""
     server = SilentServer(contexts[0], b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nfive.")
     with Http(verify=contexts[1]) as http, http.open("POST", server.url, {}, b"{}", timeout=600) as answer:
-        parts = answer.iter_bytes()
-        assert next(parts) == b"five."
+        assert answer.read() == b"five."
         answer.handle.limit(0.05)
         begun = time.monotonic()
-        with pytest.raises(httpx.ReadTimeout):
-            next(parts)
+        with pytest.raises(AttemptTimeout):
+            answer.read()
         assert answer.handle.expired and answer.handle.remaining() == 0
         assert time.monotonic() - begun < SECONDS
     server.close()

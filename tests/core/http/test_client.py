@@ -92,7 +92,7 @@ async def send(http: Http, face: str, url: str, timeout: float = SECONDS) -> cli
     if face == "sync":
         return http.send("POST", url, HEADERS, b"{}", timeout=timeout)
     with anyio.fail_after(timeout):
-        return await http.asend("POST", url, HEADERS, b"{}", timeout=timeout)
+        return await http.asend("POST", url, HEADERS, b"{}")
 
 
 FACES = pytest.mark.parametrize("face", ["sync", "async"])
@@ -103,7 +103,7 @@ TRANSPORTS = pytest.mark.parametrize("transport", ["auto", "httpx", "aiohttp"])
 @TRANSPORTS
 @pytest.mark.anyio
 async def test_whole_answers(face: str, transport: str, server: Server) -> None:
-    """Status, headers and a decoded body; the connection is used again; a redirect is not followed."""
+    """Status, headers and a decoded body; the connection is used again (not by httpx); a redirect is not followed."""
     http = Http(transport)
     packed = gzip.compress(b"hello" * 100)
     server.script = answers(packed, b"content-encoding: gzip", b"x-a: b")
@@ -112,7 +112,7 @@ async def test_whole_answers(face: str, transport: str, server: Server) -> None:
         assert (found.status, found.headers["x-a"], found.body) == (200, "b", b"hello" * 100)
     server.script = answers(b"", b"location: http://127.0.0.1:1/", status=b"302 Found")
     assert (await send(http, face, server.url)).status == 302
-    assert server.connections == 1
+    assert server.connections == (4 if transport == "httpx" else 1)
     await http.aclose()
 
 
@@ -153,7 +153,7 @@ def test_a_slow_body_does_not_outlast_the_timeout(server: Server) -> None:
             c.sendall(b"x")
 
     server.script = byte_by_byte
-    with Http() as http, pytest.raises((AttemptTimeout, httpx.ReadTimeout)):
+    with Http() as http, pytest.raises(AttemptTimeout):
         http.send("POST", server.url, HEADERS, b"{}", timeout=0.2)
 
 
@@ -166,11 +166,10 @@ def test_a_read_can_be_bounded_more_tightly_than_the_request(server: Server) -> 
 
     server.script = silence
     with Http() as http, http.open("POST", server.url, HEADERS, b"{}", timeout=600) as stream:
-        reads = stream.iter_bytes()
-        assert next(reads) == b"hello"
+        assert stream.read() == b"hello"
         stream.handle.limit(0.05)
-        with pytest.raises(httpx.ReadTimeout):
-            next(reads)
+        with pytest.raises(AttemptTimeout):
+            stream.read()
 
 
 @FACES
@@ -200,7 +199,7 @@ async def test_cancelling_closes_the_connection(transport: str, server: Server) 
     server.script = wait
     http = Http(transport)
     async with anyio.create_task_group() as group:
-        group.start_soon(lambda: http.asend("POST", server.url, HEADERS, b"{}", timeout=600))
+        group.start_soon(lambda: http.asend("POST", server.url, HEADERS, b"{}"))
         assert await anyio.to_thread.run_sync(received.wait, SECONDS)
         group.cancel_scope.cancel()
     assert await anyio.to_thread.run_sync(closed.wait, SECONDS)
@@ -259,7 +258,7 @@ def test_event_loops_that_have_ended_leave_no_client(
     http = Http(transport)
 
     async def post() -> bytes:
-        return (await http.asend("POST", server.url, HEADERS, b"{}", timeout=SECONDS)).body
+        return (await http.asend("POST", server.url, HEADERS, b"{}")).body
 
     assert [asyncio.run(post()) for _ in range(3)] == [b"{}"] * 3
     assert len(http._async) == 1, "only the last loop's client is left"

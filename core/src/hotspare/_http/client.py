@@ -1,33 +1,34 @@
-"""Sends a request through an httpx transport, for threads and for event loops, and bounds what comes back.
+"""Sends requests over the connections of one pool, for threads and for event loops, and decodes and bounds what comes back.
 
-`benchmarks/transport.py` measures the candidates. `auto` is aiohttp under asyncio, and httpx's own transport for sync
-callers, trio, and custom TLS verification. (pyreqwest is faster still, but it answers a cancel scope with a cancellation
-that anyio does not recognise, and reports every early end of a connection as a connect error.) vcrpy replays httpx's own
-transport: record and replay with ``transport="httpx"``.
+The transports: sockets of our own for threads, aiohttp under asyncio, anyio's streams under trio; httpx's where one is
+handed in, and with ``transport="httpx"``, which vcrpy and other test tools replay.
 """
 
 from __future__ import annotations
 
 import os
+import ssl
 import threading
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Literal, Self
 from weakref import WeakKeyDictionary
 
 from hotspare._http.abort import CURRENT, AbortHandle
+from hotspare._http.decoding import ACCEPTED, Decoder
 from hotspare._http.headers import Headers
 from hotspare._http.loops import running_loop
-from hotspare.errors import AttemptTimeout, BodyTooLarge, ConfigError, Problem
-from hotspare.secret import Secret
-
-if TYPE_CHECKING:
-    import httpx
+from hotspare._http.protocol import Answer, AsyncAnswer, AsyncTransport, Origin, Request, Transport, split_url
+from hotspare._http.proxies import Proxies
+from hotspare._http.resolver import Resolver
+from hotspare._http.tls import Certificate, check_tls, tls_context
+from hotspare.errors import BodyTooLarge, ConfigError, Problem
+from hotspare.secret import Secret, reveal
 
 MAX_BODY = 32 * 1024 * 1024
-"""Bytes of a whole decoded body; no chat answer comes near."""
+"""Bytes of a decoded body, whole or streamed; no chat answer comes near."""
 
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are read: its beginning says what it is about."""
@@ -48,97 +49,119 @@ class Http:
     """Connections of one pool. Safe between threads, event loops and forks; a child process gets its own.
 
     Args:
-        transport: `auto`, `httpx`, `aiohttp`, or an instance of an httpx transport.
-        verify: TLS verification: True, a CA bundle's path, or an `ssl.SSLContext`.
+        transport: `auto`, `httpx`, `aiohttp` (which is `auto`), or an instance of an httpx transport.
+        verify: TLS verification: True, False, a CA bundle's path, or an `ssl.SSLContext`.
+        cert: a client certificate's PEM file; or certificate, key, and the key's password.
+        proxy: a proxy's URL; None: as the environment says; False: none.
 
-    Raises ConfigError for an unknown transport.
+    Raises ConfigError for an unknown transport, a proxy that is none, and files that do not exist.
     """
 
-    def __init__(self, transport: Any = "auto", verify: Any = True) -> None:
+    def __init__(
+        self,
+        transport: Any = "auto",
+        verify: Any = True,
+        *,
+        cert: Certificate | None = None,
+        proxy: str | Literal[False] | None = None,
+    ) -> None:
         if isinstance(transport, str) and transport not in TRANSPORTS:
             raise ConfigError(Problem.at("transport", transport, f"must be one of {', '.join(TRANSPORTS)}"))
-        if isinstance(verify, str) and not os.path.exists(verify):
-            raise ConfigError(Problem.at("verify", verify, "does not exist: name a CA bundle, or leave it out"))
+        check_tls(verify, cert)
         self._transport = transport
-        self._verify = verify
-        self._lock = threading.Lock()
-        self._forget()
+        self._verify, self._cert = verify, cert
+        self._proxies = Proxies(proxy)
+        self._tls_context: ssl.SSLContext | None = None
+        self._origins: dict[Origin, None] = {}
+        self.after_fork()
 
-    def _forget(self) -> None:
+    def after_fork(self) -> None:
+        """In a child process: the connections, and a lock that a thread of the parent may hold, are the parent's."""
         self._pid = os.getpid()
-        self._sync: httpx.Client | None = None
-        self._async: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+        self._tls_lock = threading.Lock()
+        self._resolver = Resolver()
+        self._sync: Transport | None = None
+        self._async: WeakKeyDictionary[Any, AsyncTransport] = WeakKeyDictionary()
+
+    def _tls(self) -> ssl.SSLContext:
+        """The TLS context, made when it is first needed: to load the CAs takes tens of milliseconds."""
+        with self._tls_lock:
+            if self._tls_context is None:
+                self._tls_context = tls_context(self._verify, self._cert)
+            return self._tls_context
+
+    def expect(self, url: Secret | str) -> None:
+        """There will be requests to this address: `prepare` gets ready for it."""
+        self._origins[split_url(reveal(url))[0]] = None
 
     def prepare(self) -> None:
-        """Load the HTTP library and build the client for sync callers, so that neither counts as an attempt's time."""
-        self._client()
+        """Load the libraries for sync callers, and the CAs if TLS is expected, so that neither counts as an attempt's time."""
+        self._for_threads()
+        self._prepare_tls()
 
     def aprepare(self) -> None:
         """`prepare`, for the running event loop. Without one it does nothing: the first attempt will do it."""
         with suppress(RuntimeError):
-            self._aclient()
+            self._for_loop()
+        self._prepare_tls()
+
+    def _prepare_tls(self) -> None:
+        if self._tls_context is None and self._given is None and any(origin.secure for origin in self._origins):
+            self._tls()
 
     # --- sync ----------------------------------------------------------------------------------------------------
 
     def send(
         self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes, *, timeout: float
     ) -> Response:
-        """The whole answer within `timeout` seconds. Raises AttemptTimeout, BodyTooLarge, or httpx's transport errors."""
+        """The whole answer within `timeout` seconds. Raises AttemptTimeout, BodyTooLarge, TransportError."""
         with self.open(method, url, headers, body, timeout=timeout) as stream:
             parts: list[bytes] = []
-            for part in stream.iter_bytes():
+            while (part := stream.read()) is not None:
                 parts.append(part)
-                if stream.handle.expired:
-                    raise AttemptTimeout(f"no whole answer within {timeout:.1f} s")
             return Response(stream.status, stream.headers, b"".join(parts))
 
     def open(
         self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes, *, timeout: float
     ) -> Stream:
-        """An answer whose headers have come. The current attempt's handle bounds it; without one, `timeout` seconds do."""
-        import httpx
-
-        from hotspare._http.request import build_request
-
-        client = self._client()
-        request = build_request(client, method, url, headers, body, timeout)
+        """An answer whose head has come. The current attempt's handle bounds it; without one, `timeout` seconds do."""
         handle = CURRENT.get()
         if handle is None:
             handle = AbortHandle()
             handle.limit(timeout)
-        with handle.bind():
-            response = client.send(request, stream=True, follow_redirects=False)
-        assert isinstance(response, httpx.Response)
-        return Stream(response, handle)
+        return Stream(self._for_threads().open(_request(method, url, headers, body), handle), handle)
 
-    def _client(self) -> httpx.Client:
+    def _for_threads(self) -> Transport:
         if self._sync is None or self._pid != os.getpid():
+            if self._pid != os.getpid():
+                self.after_fork()
+            made = self._new_transport()
             with self._lock:
-                if self._pid != os.getpid():
-                    self._forget()
                 if self._sync is None:
-                    self._sync = self._make_client()
+                    self._sync = made
         return self._sync
 
-    def _make_client(self) -> httpx.Client:
-        import httpx
+    def _new_transport(self) -> Transport:
+        if self._transport in ("auto", "aiohttp"):
+            from hotspare._http.dial import Dialer
+            from hotspare._http.threads import ThreadTransport
 
-        from hotspare._http.network import install_backend
+            return ThreadTransport(Dialer(self._resolver, self._tls), self._proxies)
+        from hotspare._http.httpx_transport import HttpxTransport
 
-        if isinstance(self._transport, str):
-            limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
-            client = httpx.Client(limits=limits, verify=self._verify)
-        else:
-            client = httpx.Client(transport=self._transport)
-        install_backend(client)
-        return client
+        return HttpxTransport(self._given, self._tls, self._proxies)
+
+    @property
+    def _given(self) -> Any:
+        return None if isinstance(self._transport, str) else self._transport
 
     def close(self) -> None:
         """Close the connections of sync callers, and those of event loops that have ended."""
         with self._lock:
-            client, self._sync = self._sync, None
-        if client is not None:
-            client.close()
+            transport, self._sync = self._sync, None
+        if transport is not None:
+            transport.close()
         self._close_dead_loops()
 
     def __enter__(self) -> Self:
@@ -152,101 +175,121 @@ class Http:
     # --- async ---------------------------------------------------------------------------------------------------
 
     async def asend(
-        self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes, *, timeout: float
+        self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes
     ) -> Response:
-        """`send`, for asyncio and trio. The caller's cancel scope bounds it too."""
-        async with await self.aopen(method, url, headers, body, read_timeout=timeout) as stream:
-            parts = [part async for part in stream.aiter_bytes()]
+        """`send`, for asyncio and trio; the caller's cancel scope bounds it."""
+        async with await self.aopen(method, url, headers, body) as stream:
+            parts: list[bytes] = []
+            while (part := await stream.read()) is not None:
+                parts.append(part)
             return Response(stream.status, stream.headers, b"".join(parts))
 
     async def aopen(
-        self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes, *, read_timeout: float
+        self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes
     ) -> AsyncStream:
-        """`open`, for asyncio and trio. The caller's cancel scope bounds it; `read_timeout` (seconds) is an upper bound."""
-        from hotspare._http.request import build_request
+        """`open`, for asyncio and trio; the caller's cancel scope bounds it."""
+        return AsyncStream(await self._for_loop().open(_request(method, url, headers, body)))
 
-        client = self._aclient()
-        request = build_request(client, method, url, headers, body, read_timeout)
-        return AsyncStream(await client.send(request, stream=True, follow_redirects=False))
-
-    def _aclient(self) -> Any:
+    def _for_loop(self) -> AsyncTransport:
         loop = running_loop()
         if self._pid != os.getpid():
-            with self._lock:
-                self._forget()
-        client = self._async.get(loop)
-        if client is None:
+            self.after_fork()
+        transport = self._async.get(loop)
+        if transport is None:
             self._close_dead_loops()
-            client = self._async[loop] = self._make_aclient(trio=not hasattr(loop, "call_soon"))
-        return client
+            transport = self._async[loop] = self._new_async_transport(trio=not hasattr(loop, "call_soon"))
+        return transport
+
+    def _new_async_transport(self, *, trio: bool) -> AsyncTransport:
+        if self._transport not in ("auto", "aiohttp"):
+            from hotspare._http.httpx_transport import AsyncHttpxTransport
+
+            return AsyncHttpxTransport(self._given, self._tls, self._proxies)
+        if trio:
+            from hotspare._http.trio_transport import TrioTransport
+
+            return TrioTransport(self._tls, self._proxies)
+        from hotspare._http.event_loops import AsyncioTransport
+
+        return AsyncioTransport(self._resolver, self._tls, self._proxies)
 
     def _close_dead_loops(self) -> None:
-        """Close the clients of event loops that have ended: each `asyncio.run` leaves one behind.
+        """Close the connections of event loops that have ended: each `asyncio.run` leaves some behind.
 
-        Nothing in such a client can wait any more: closing it ends at once, or fails because the loop has ended, and its
+        Nothing in such a transport can wait any more: closing it ends at once, or fails because the loop has ended, and its
         sockets are closed either way.
         """
         with self._lock:
             ended = [loop for loop in list(self._async) if hasattr(loop, "is_closed") and loop.is_closed()]
-            clients = [self._async.pop(loop) for loop in ended]
-        for client in clients:
-            closing = client.aclose()
+            transports = [self._async.pop(loop) for loop in ended]
+        for transport in transports:
+            closing = transport.aclose()
             with suppress(StopIteration, RuntimeError):
-                closing.send(None)
-            closing.close()
+                closing.send(None)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+            closing.close()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
-    def _make_aclient(self, *, trio: bool) -> Any:
-        import httpx
-
-        given = self._transport
-        limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
-        if not isinstance(given, str):
-            return httpx.AsyncClient(transport=given)
-        if not trio and (given == "aiohttp" or (given == "auto" and self._verify is True)):
-            from httpx_aiohttp import AiohttpTransport
-
-            return httpx.AsyncClient(transport=AiohttpTransport(limits=limits), limits=limits)
-        return httpx.AsyncClient(limits=limits, verify=self._verify)
+    def __del__(self) -> None:
+        """Close what a pool that was never closed leaves in event loops that have ended, so that none is reported as unclosed."""
+        if hasattr(self, "_async"):
+            self._close_dead_loops()
 
     async def aclose(self) -> None:
         """Close the connections of this event loop, and those of sync callers."""
-        client = self._async.pop(running_loop(), None)
-        if client is not None:
-            await client.aclose()
+        transport = self._async.pop(running_loop(), None)
+        if transport is not None:
+            await transport.aclose()
         self.close()
 
 
-def _is_enough(status: int, size: int) -> bool:
-    """Whether the rest of the body is not needed. Raises BodyTooLarge for an answer that is too long."""
-    if 200 <= status < 300:
-        if size > MAX_BODY:
-            raise BodyTooLarge(f"more than {MAX_BODY} bytes", status=status)
-        return False
-    return size > MAX_ERROR_BODY
+def _request(method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes) -> Request:
+    fields = headers if isinstance(headers, Headers) else Headers({"accept-encoding": ACCEPTED, **headers})
+    return Request(method, reveal(url), fields, body)
+
+
+class _Decoding:
+    """The decoded body, piece by piece, and how much of it there is."""
+
+    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
+        coding = headers.get("content-encoding", "")
+        self._decoder = Decoder(coding, MAX_BODY) if coding and coding.lower() != "identity" else None
+        self._failed = not 200 <= status < 300
+        self._status = status
+        self._size = 0
+        self.is_enough = False
+        """Whether the rest of an error's body is not needed."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Raises MalformedAnswer for what cannot be decoded, BodyTooLarge for an answer that is too long."""
+        part = data if self._decoder is None else self._decoder.feed(data)
+        self._size += len(part)
+        if self._failed:
+            self.is_enough = self._size > MAX_ERROR_BODY
+        elif self._size > MAX_BODY:
+            raise BodyTooLarge(f"more than {MAX_BODY} bytes", status=self._status)
+        return part
 
 
 class Stream:
     """A streamed answer in sync code. Its handle bounds the reads that follow."""
 
-    def __init__(self, response: httpx.Response, handle: AbortHandle) -> None:
-        self._response = response
-        self.status = response.status_code
-        self.headers = response.headers
+    def __init__(self, answer: Answer, handle: AbortHandle) -> None:
+        self._answer = answer
+        self.status = answer.status
+        self.headers = answer.headers
+        self._decoding = _Decoding(answer.status, answer.headers)
         self.handle = handle
 
-    def iter_bytes(self) -> Generator[bytes]:
-        """The decoded body, piece by piece; of an error's only the beginning."""
-        size = 0
-        for part in self._response.iter_bytes():
-            size += len(part)
-            yield part
-            if _is_enough(self.status, size):
-                return
+    def read(self) -> bytes | None:
+        """More of the decoded body, of an error's only the beginning; None at its end, and b"" if a read brought nothing of it."""
+        if self._decoding.is_enough:
+            return None
+        data = self._answer.read()
+        return self._decoding.feed(data) if data else data
 
     def close(self) -> None:
         """Give the connection back, or close it if the answer was not read to its end."""
         self.handle.detach()
-        self._response.close()
+        self._answer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -260,23 +303,22 @@ class Stream:
 class AsyncStream:
     """A streamed answer in async code."""
 
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
-        self.status = response.status_code
-        self.headers = response.headers
+    def __init__(self, answer: AsyncAnswer) -> None:
+        self._answer = answer
+        self.status = answer.status
+        self.headers = answer.headers
+        self._decoding = _Decoding(answer.status, answer.headers)
 
-    async def aiter_bytes(self) -> AsyncGenerator[bytes]:
-        """The decoded body, piece by piece; of an error's only the beginning."""
-        size = 0
-        async for part in self._response.aiter_bytes():
-            size += len(part)
-            yield part
-            if _is_enough(self.status, size):
-                return
+    async def read(self) -> bytes | None:
+        """More of the decoded body, of an error's only the beginning; None at its end, and b"" if a read brought nothing of it."""
+        if self._decoding.is_enough:
+            return None
+        data = await self._answer.read()
+        return self._decoding.feed(data) if data else data
 
     async def aclose(self) -> None:
         """Give the connection back, or close it if the answer was not read to its end."""
-        await self._response.aclose()
+        await self._answer.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import ItemsView, Mapping
 
 from hotspare.secret import HiddenStr, is_secret_name
 
 
 class Headers:
-    """The headers of a request. `reveal` gives them to the HTTP library, at the last moment."""
+    """The headers of a request. `items` and `reveal` give them to the HTTP library, at the last moment."""
 
     __slots__ = ("_fields",)
 
@@ -18,14 +17,13 @@ class Headers:
             name: HiddenStr(value) if is_secret_name(name) else value for name, value in fields.items()
         }
 
+    def items(self) -> ItemsView[str, str]:
+        """Names and values."""
+        return self._fields.items()
+
     def reveal(self) -> list[tuple[bytes, bytes]]:
         """Names and values, as httpx keeps them."""
         return [(name.encode(), value.encode()) for name, value in self._fields.items()]
 
     def __repr__(self) -> str:
         return f"Headers({self._fields})"
-
-
-def revealed(headers: Mapping[str, str] | Headers) -> Any:
-    """What httpx takes as headers."""
-    return headers.reveal() if isinstance(headers, Headers) else headers

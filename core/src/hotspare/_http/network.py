@@ -44,6 +44,8 @@ class _Stream(httpcore.NetworkStream):
         if handle is None:
             return timeout
         handle.attach(self._stream.get_extra_info("socket"))
+        if handle.expired:  # a server may send drop by drop, so that no single wait is long
+            raise httpcore.ReadTimeout("the time of the attempt is over")
         return handle.timeout(timeout)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:

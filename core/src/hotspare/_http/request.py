@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import httpx
 
-from hotspare._http.headers import Headers, revealed
-from hotspare.secret import Secret, reveal, shown_url
+from hotspare._http.protocol import Request
+from hotspare.secret import shown_url
 
 
 class _Request(httpx.Request):
@@ -16,12 +13,10 @@ class _Request(httpx.Request):
         return f"<Request({self.method!r}, {shown_url(str(self.url))!r})>"
 
 
-def build_request(
-    client: Any, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes, timeout: float
-) -> httpx.Request:
+def build_request(client: httpx.Client | httpx.AsyncClient, request: Request, timeout: httpx.Timeout) -> httpx.Request:
     """A request with the client's own headers added to these."""
-    request: httpx.Request = client.build_request(
-        method, str(reveal(url)), headers=revealed(headers), content=body, timeout=timeout
+    built = client.build_request(
+        request.method, str(request.url), headers=request.headers.reveal(), content=request.body, timeout=timeout
     )
-    request.__class__ = _Request
-    return request
+    built.__class__ = _Request
+    return built

@@ -2,14 +2,14 @@
 
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
-from itertools import islice
+from collections.abc import AsyncGenerator, Generator, Mapping
 from typing import TYPE_CHECKING
 
+from hotspare._http.decoding import ACCEPTED
 from hotspare._http.headers import Headers
 from hotspare.backend import Backend
 from hotspare.errors import AttemptTimeout, RequestError
-from hotspare.messages import ChatChunk, ChatReply, ChatRequest
+from hotspare.messages import IDLE, ChatChunk, ChatReply, ChatRequest
 from hotspare.providers.base import Wire
 from hotspare.providers.entry_points import backend_factory, has_entry_point
 from hotspare.providers.presets import PRESETS, Preset, preset_of
@@ -19,7 +19,7 @@ from hotspare.secret import SecretUrl
 from hotspare.target import Target
 
 if TYPE_CHECKING:
-    from hotspare._http import Http
+    from hotspare._http.client import AsyncStream, Http, Stream
     from hotspare.outcome import Outcome
 
 _DRAIN = 0.1
@@ -54,7 +54,9 @@ class HttpBackend:
         address, login = without_login(base_url)
         self._url = SecretUrl(wire.url(address, target, stream=False))
         self._stream_url = SecretUrl(wire.url(address, target, stream=True))
-        common = {"content-type": "application/json", "user-agent": "hotspare", **wire.headers(key), **login}
+        http.expect(self._url)
+        common = {"content-type": "application/json", "accept-encoding": ACCEPTED, "user-agent": "hotspare"}
+        common |= wire.headers(key) | login
         common |= {name.lower(): value for name, value in target.headers.items()}
         self.prefill: bool = wire.prefill(target)
         self._headers = Headers({"accept": "application/json", **common})
@@ -75,37 +77,31 @@ class HttpBackend:
             raise RequestError(f"request: cannot be sent as JSON: {error}") from error
 
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
-        """The whole answer. Raises a BackendError, or what the transport raises."""
+        """The whole answer. Raises a BackendError."""
         body = self.body(request, stream=False)
-        with _read_timeout_as_ours():
-            answer = self._http.send("POST", self._url, self._headers, body, timeout=timeout)
+        answer = self._http.send("POST", self._url, self._headers, body, timeout=timeout)
         return read_response(self._wire, request, answer.status, answer.headers, answer.body)
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
-        """The whole answer, for async callers."""
+        """The whole answer, for async callers, who bound it by cancelling."""
         body = self.body(request, stream=False)
-        with _read_timeout_as_ours():
-            answer = await self._http.asend("POST", self._url, self._headers, body, timeout=timeout)
+        answer = await self._http.asend("POST", self._url, self._headers, body)
         return read_response(self._wire, request, answer.status, answer.headers, answer.body)
 
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
         """The answer piece by piece. Raises AttemptTimeout without content for `timeout`, later for `stall` seconds; a
         driver bounds each wait anew."""
         body = self.body(request, stream=True)
-        with (
-            _read_timeout_as_ours(),
-            self._http.open("POST", self._stream_url, self._stream_headers, body, timeout=timeout) as answer,
-        ):
+        with self._http.open("POST", self._stream_url, self._stream_headers, body, timeout=timeout) as answer:
             parser = ResponseParser(self._wire, request, answer.status, answer.headers)
-            reads = answer.iter_bytes()
-            for data in reads:
-                for chunk in parser.feed(data):
+            while (data := answer.read()) is not None:
+                for chunk in parser.feed(data) if data else (IDLE,):
                     if chunk.is_content:
                         answer.handle.limit(stall)
                     yield chunk
                 if parser.done:
                     answer.handle.limit(_DRAIN)
-                    _drain(reads)
+                    _drain(answer)
                     break
                 if answer.handle.expired:
                     raise AttemptTimeout("no content in time")
@@ -114,23 +110,19 @@ class HttpBackend:
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
         """The answer piece by piece, for async callers, who bound each wait by cancelling."""
         body = self.body(request, stream=True)
-        with _read_timeout_as_ours():
-            answer = await self._http.aopen(
-                "POST", self._stream_url, self._stream_headers, body, read_timeout=max(timeout, stall)
-            )
-            try:
-                parser = ResponseParser(self._wire, request, answer.status, answer.headers)
-                reads = answer.aiter_bytes()
-                async for data in reads:
-                    for chunk in parser.feed(data):
-                        yield chunk
-                    if parser.done:
-                        await _adrain(reads)
-                        break
-                for chunk in parser.end():
+        answer = await self._http.aopen("POST", self._stream_url, self._stream_headers, body)
+        try:
+            parser = ResponseParser(self._wire, request, answer.status, answer.headers)
+            while (data := await answer.read()) is not None:
+                for chunk in parser.feed(data) if data else (IDLE,):
                     yield chunk
-            finally:
-                await answer.aclose()
+                if parser.done:
+                    await _adrain(answer)
+                    break
+            for chunk in parser.end():
+                yield chunk
+        finally:
+            await answer.aclose()
 
     def classify(self, error: Exception) -> "Outcome":
         """What an exception of this backend means."""
@@ -139,27 +131,18 @@ class HttpBackend:
         return classify(error)
 
 
-@contextlib.contextmanager
-def _read_timeout_as_ours() -> Generator[None]:
-    """The transport's read timeout as hotspare's error, whichever HTTP library raised it."""
-    try:
-        yield
-    except Exception as error:
-        if any(parent.__name__.startswith("ReadTimeout") for parent in type(error).__mro__):
-            raise AttemptTimeout("no answer in time") from error
-        raise
-
-
-def _drain(reads: Iterator[bytes]) -> None:
+def _drain(answer: "Stream") -> None:
     """Read to the end of the body, most of which is there already: only then can the connection be used again."""
     with contextlib.suppress(Exception):
-        for _ in islice(reads, _DRAIN_READS):
-            pass
+        for _ in range(_DRAIN_READS):
+            if answer.read() is None:
+                return
 
 
-async def _adrain(reads: AsyncIterator[bytes]) -> None:
+async def _adrain(answer: "AsyncStream") -> None:
     import anyio
 
     with contextlib.suppress(Exception), anyio.move_on_after(_DRAIN):
         for _ in range(_DRAIN_READS):
-            await anext(reads)
+            if await answer.read() is None:
+                return

@@ -1,0 +1,113 @@
+"""Content codings, decoded with a bound: 32 KB of a compressed body may stand for gigabytes.
+
+Only gzip and deflate are offered to servers. Some relays pass on another coding unasked: br and zstd are decoded where their
+libraries are installed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from hotspare.errors import BodyTooLarge, MalformedAnswer
+
+ACCEPTED = "gzip, deflate"
+
+_STEP = 1024 * 1024
+"""Bytes that one step of a decoder gives at most, where its library can bound that."""
+_SLICE = 64
+"""Bytes that are decoded at once where it cannot. Sixteen blocks of zstd fit in, which give 2 MB; a command of brotli gives 16 MB."""
+_MAX_WINDOW = 8 * 1024 * 1024
+"""Bytes of zstd's window; RFC 9659 allows no more over HTTP."""
+
+
+class Decoder:
+    """Decodes one body.
+
+    Args:
+        coding: the response's `content-encoding`.
+        limit: bytes of the decoded body.
+
+    Raises MalformedAnswer for bytes that are not of this coding, BodyTooLarge above the limit.
+    """
+
+    def __init__(self, coding: str, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._steps = [
+            _step(name.strip()) for name in reversed(coding.lower().split(",")) if name.strip() not in ("", "identity")
+        ]
+
+    def feed(self, data: bytes) -> bytes:
+        """What these bytes stand for."""
+        parts: list[bytes] = []
+        try:
+            for part in self._decode(data, 0):
+                self._size += len(part)
+                if self._size > self._limit:
+                    raise BodyTooLarge(f"more than {self._limit} bytes")
+                parts.append(part)
+        except BodyTooLarge:
+            raise
+        except Exception as error:  # every library has errors of its own
+            raise MalformedAnswer(f"the body cannot be decoded: {error}") from None
+        return b"".join(parts)
+
+    def _decode(self, data: bytes, level: int) -> Iterator[bytes]:
+        if level == len(self._steps):
+            if data:
+                yield data
+            return
+        for part in self._steps[level](data):
+            yield from self._decode(part, level + 1)
+
+
+_Step = Callable[[bytes], Iterator[bytes]]
+
+
+def _step(name: str) -> _Step:
+    if name in ("gzip", "x-gzip", "deflate"):
+        return _Zlib(raw_allowed=name == "deflate")
+    if name == "br" and (library := next(filter(find_spec, ("brotli", "brotlicffi")), None)):
+        decoder: Any = import_module(library).Decompressor()
+        return _in_slices(getattr(decoder, "process", None) or decoder.decompress)
+    if name == "zstd" and find_spec("zstandard"):
+        zstandard: Any = import_module("zstandard")
+        return _in_slices(zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj().decompress)
+    raise MalformedAnswer(f"the body has the content coding {name[:40]!r}, which cannot be decoded here")
+
+
+class _Zlib:
+    """gzip, and deflate with or without zlib's header. A body may consist of several gzip members."""
+
+    def __init__(self, *, raw_allowed: bool) -> None:
+        self._raw_allowed = raw_allowed
+        self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def __call__(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._decoder.eof:  # another member, or padding
+                data = data.lstrip(b"\0")
+                self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
+                continue
+            try:
+                part = self._decoder.decompress(data, _STEP)
+            except zlib.error:
+                if not self._raw_allowed:
+                    raise
+                self._decoder = zlib.decompressobj(-zlib.MAX_WBITS)
+                part = self._decoder.decompress(data, _STEP)
+            self._raw_allowed = False
+            yield part
+            data = self._decoder.unused_data if self._decoder.eof else self._decoder.unconsumed_tail
+
+
+def _in_slices(decode: Callable[[bytes], bytes]) -> _Step:
+    def step(data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), _SLICE):
+            yield decode(data[start : start + _SLICE])
+
+    return step

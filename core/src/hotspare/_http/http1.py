@@ -1,0 +1,266 @@
+"""HTTP/1.1 without I/O: a request as bytes, and the reader of one response (RFC 9112).
+
+It accepts what aiohttp's parser accepts, so that threads, asyncio and trio agree on which answer is broken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from hotspare.errors import TransportError
+
+MAX_LINE = 100_000
+"""Bytes of one line of a head. Real header lines end at 64 KB, where servers and proxies stop."""
+MAX_FIELDS = 1_000
+"""Header lines of one response."""
+MAX_INFORMATIONAL = 100
+"""Responses 1xx before the final one. A server that works on a request may send one every few seconds."""
+
+_STATUS_LINE = re.compile(rb"HTTP/(1\.[01]|2\.0) ([0-9]{3})(?: [^\0\r]*)?")
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_NAME = re.compile(_TOKEN)
+_CHUNK = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;%b(?:=(?:%b|\"(?:[^\"\\\0\r]|\\.)*\"))?)*" % (_TOKEN, _TOKEN))
+_LENGTH = re.compile(rb"[0-9]+")
+_MAX_LENGTH = 2**63 - 1
+
+Fields = list[tuple[bytes, bytes]]
+
+
+def request_bytes(method: str, target: str, host: str, headers: Collection[tuple[str, str]], body: bytes) -> bytes:
+    """A request with its body. Raises ValueError for a header that would end its line."""
+    for name, value in headers:
+        if "\n" in value or "\r" in value or "\0" in value:
+            raise ValueError(f"the header {name!r} has a line break or NUL in it")
+    lines = [f"{method} {target} HTTP/1.1", f"host: {host}", *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode("utf-8") + body
+
+
+def headers_of(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Header fields by lower-case name; the values of a repeated one are joined by commas."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in fields:
+        name, value = raw_name.decode("ascii", "replace").lower(), raw_value.decode("utf-8", "replace")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def check_head(status: int, headers: Mapping[str, str], reason: str = "") -> None:
+    """What a parser may let through. Raises TransportError for a status that is none, an unknown framing, and NUL."""
+    if "\0" in reason:
+        raise TransportError("broken HTTP: NUL in the status line")
+    if not 200 <= status <= 599:
+        raise TransportError(f"broken HTTP: {status} is no final status")
+    framing = headers.get("transfer-encoding")
+    if framing is not None and framing.lower() != "chunked":
+        raise TransportError(f"broken HTTP: transfer-encoding {framing[:40]!r}")
+
+
+class ResponseReader:
+    """Reads one response, wherever its bytes are split.
+
+    `feed` returns the bytes of the body that came to light, before content decoding; b"" stands for the end of the
+    connection. Raises TransportError for what is not HTTP. `tunnel`: it answers a CONNECT, and a success has no body.
+    """
+
+    __slots__ = ("_fields", "_informational", "_keep_alive", "_left", "_rest", "_state", "_tunnel", "ended", "has_head",
+                 "headers", "started", "status")  # fmt: skip
+
+    def __init__(self, *, tunnel: bool = False) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.started = False
+        """Whether a byte has come."""
+        self.has_head = False
+        self.ended = False
+        self._tunnel = tunnel
+        self._rest = bytearray()
+        self._fields: Fields = []
+        self._informational = 0
+        self._keep_alive = True
+        self._left = 0
+        self._state: Callable[[list[bytes]], bool] = self._status_line
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection can carry another request: the response has ended, and nothing lies behind it."""
+        return self.ended and self._keep_alive and not self._rest
+
+    def feed(self, data: bytes) -> bytes:
+        """The body's bytes in `data`. Raises TransportError."""
+        if not data:
+            self._end_of_connection()
+            return b""
+        self.started = True
+        with_head = not self.has_head
+        self._rest += data
+        parts: list[bytes] = []
+        while not self.ended and self._state(parts):
+            pass
+        if self.ended and with_head and self._rest and not b"HTTP/".startswith(bytes(self._rest[:5])):
+            raise TransportError("broken HTTP: bytes behind the end of the response")  # as aiohttp's parser has it
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _end_of_connection(self) -> None:
+        if self._state == self._until_close:
+            self.ended = True
+            return
+        if not self.ended:
+            where = "in the body" if self.has_head else "in the head" if self.started else "before the response"
+            raise TransportError(f"the connection was closed {where}")
+
+    # --- lines ---------------------------------------------------------------------------------------------------
+
+    def _line(self) -> bytes | None:
+        """The next line without its end; None until it is complete."""
+        end = self._rest.find(b"\n")
+        if end < 0:
+            if len(self._rest) > MAX_LINE:
+                raise TransportError(f"broken HTTP: a line of the head is longer than {MAX_LINE} bytes")
+            return None
+        line = bytes(self._rest[:end])
+        del self._rest[: end + 1]
+        return line
+
+    def _status_line(self, parts: list[bytes]) -> bool:
+        if (
+            self._rest
+            and not b"HTTP/".startswith(bytes(self._rest[:5]))
+            and bytes(self._rest[:1]) not in (b"\r", b"\n")
+        ):
+            raise TransportError(f"broken HTTP: the response begins with {bytes(self._rest[:20])!r}")
+        line = self._line()
+        if line is None:
+            return False
+        line = line.removesuffix(b"\r")
+        if not line:  # empty lines before a response are skipped
+            return True
+        found = _STATUS_LINE.fullmatch(line)
+        if found is None:
+            raise TransportError(f"broken HTTP: status line {line[:60]!r}")
+        self.status = int(found[2])
+        self._keep_alive = found[1] != b"1.0"
+        self._state = self._field
+        return True
+
+    def _field(self, parts: list[bytes]) -> bool:
+        line = self._line()
+        if line is None:
+            return False
+        line = line.removesuffix(b"\r")
+        if not line:
+            self._end_of_head()
+            return True
+        if b"\r" in line or b"\0" in line or len(self._fields) >= MAX_FIELDS or len(line) > MAX_LINE:
+            raise TransportError(f"broken HTTP: header line {line[:60]!r}")
+        if line[:1] in (b" ", b"\t") and self._fields:  # a folded line
+            name, value = self._fields.pop()
+            self._fields.append((name, value + b" " + line.strip(b" \t")))
+            return True
+        name, colon, value = line.partition(b":")
+        if not colon or not _NAME.fullmatch(name):
+            raise TransportError(f"broken HTTP: header line {line[:60]!r}")
+        self._fields.append((name, value.strip(b" \t")))
+        return True
+
+    # --- framing -------------------------------------------------------------------------------------------------
+
+    def _end_of_head(self) -> None:
+        if 100 <= self.status < 200 and self.status != 101:
+            self._informational += 1
+            if self._informational > MAX_INFORMATIONAL:
+                raise TransportError(f"broken HTTP: more than {MAX_INFORMATIONAL} responses with a status 1xx")
+            self._fields.clear()
+            self._state = self._status_line
+            return
+        lengths = [value for name, value in self._fields if name.lower() == b"content-length"]
+        self.headers = headers_of(self._fields)
+        check_head(self.status, self.headers)
+        options = self.headers.get("connection", "").lower()
+        self._keep_alive = "close" not in options if self._keep_alive else "keep-alive" in options
+        self.has_head = True
+        if self._tunnel and self.status < 300:
+            self.ended = True
+            return
+        self._state = self._frame(lengths, chunked="transfer-encoding" in self.headers)
+
+    def _frame(self, lengths: list[bytes], *, chunked: bool) -> Callable[[list[bytes]], bool]:
+        if len(lengths) > 1 or (lengths and (chunked or not _LENGTH.fullmatch(lengths[0]))):
+            raise TransportError("broken HTTP: the length of the body is given twice, or is no number")
+        if self.status in (204, 304):
+            self.ended = True
+        elif chunked:
+            return self._chunk_size
+        elif lengths:
+            self._left = int(lengths[0])
+            if self._left > _MAX_LENGTH:
+                raise TransportError("broken HTTP: the length of the body is out of range")
+            self.ended = self._left == 0
+            return self._sized
+        else:
+            self._keep_alive = False
+        return self._until_close
+
+    def _take(self, parts: list[bytes]) -> bool:
+        """Move bytes of the body from the buffer to `parts`, as many as are left of its length."""
+        if not self._rest:
+            return False
+        if len(self._rest) <= self._left:
+            part = bytes(self._rest)
+            self._rest.clear()
+        else:
+            part = bytes(self._rest[: self._left])
+            del self._rest[: self._left]
+        self._left -= len(part)
+        parts.append(part)
+        return True
+
+    def _sized(self, parts: list[bytes]) -> bool:
+        took = self._take(parts)
+        self.ended = self._left == 0
+        return took
+
+    def _until_close(self, parts: list[bytes]) -> bool:
+        self._left = len(self._rest)
+        return self._take(parts)
+
+    def _chunk_size(self, parts: list[bytes]) -> bool:
+        line = self._line()
+        if line is None:
+            return False
+        found = _CHUNK.fullmatch(line[:-1]) if line.endswith(b"\r") else None
+        if found is None or int(found[1], 16) > _MAX_LENGTH:
+            raise TransportError(f"broken HTTP: chunk size {line[:40]!r}")
+        self._left = int(found[1], 16)
+        self._state = self._chunk if self._left else self._trailer
+        return True
+
+    def _chunk(self, parts: list[bytes]) -> bool:
+        took = self._take(parts)
+        if self._left == 0:
+            self._state = self._chunk_end
+            return True
+        return took
+
+    def _chunk_end(self, parts: list[bytes]) -> bool:
+        if not b"\r\n".startswith(bytes(self._rest[:2])):
+            raise TransportError("broken HTTP: a chunk is longer than its size")
+        if len(self._rest) < 2:
+            return False
+        del self._rest[:2]
+        self._state = self._chunk_size
+        return True
+
+    def _trailer(self, parts: list[bytes]) -> bool:
+        line = self._line()
+        if line is None:
+            return False
+        line = line.removesuffix(b"\r")
+        if not line:
+            self.ended = True
+        else:
+            name, colon, _ = line.partition(b":")
+            self._fields.append((name, b""))
+            if not colon or not _NAME.fullmatch(name) or len(self._fields) > 2 * MAX_FIELDS:
+                raise TransportError(f"broken HTTP: trailer {line[:60]!r}")
+        return True

@@ -1,0 +1,129 @@
+"""What the transports have in common: a request, and what an answer can do.
+
+A transport sends one request and gives the answer as soon as its head has come. It follows no redirect, decodes no
+content coding, and raises TransportError, ConnectError or AttemptTimeout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from hotspare._http.abort import AbortHandle
+from hotspare._http.headers import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The server that an address names."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is reached over TLS."""
+        return self.scheme == "https"
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+
+@lru_cache(maxsize=4096)
+def split_url(url: str) -> tuple[Origin, str]:
+    """The origin and the request target of a URL."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").encode("idna").decode() if not (parts.hostname or "").isascii() else parts.hostname
+    origin = Origin(parts.scheme, host or "", parts.port or (443 if parts.scheme == "https" else 80))
+    return origin, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. Neither its headers nor its address is shown: both may hold a key."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class Answer(Protocol):
+    """An answer in sync code, whose head has come."""
+
+    @property
+    def status(self) -> int:
+        """The status of the final response."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By lower-case name."""
+        ...
+
+    def read(self) -> bytes | None:
+        """More of the body, not decoded; None at its end, and b"" if a read brought nothing of it."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end, else close it."""
+        ...
+
+
+class AsyncAnswer(Protocol):
+    """An answer in async code."""
+
+    @property
+    def status(self) -> int:
+        """The status of the final response."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By lower-case name."""
+        ...
+
+    async def read(self) -> bytes | None:
+        """More of the body, not decoded; None at its end, and b"" if a read brought nothing of it."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give the connection back if the body was read to its end, else close it."""
+        ...
+
+
+class Transport(Protocol):
+    """Connections for threads."""
+
+    def warm_up(self, origin: Origin, handle: AbortHandle) -> None:
+        """Open a connection ahead, where the library can."""
+        ...
+
+    def open(self, request: Request, handle: AbortHandle) -> Answer:
+        """Send a request; the handle bounds it, and whatever is read of the answer."""
+        ...
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        ...
+
+
+class AsyncTransport(Protocol):
+    """Connections of one event loop."""
+
+    async def warm_up(self, origin: Origin) -> None:
+        """Open a connection ahead, where the library can."""
+        ...
+
+    async def open(self, request: Request) -> AsyncAnswer:
+        """Send a request; the caller's cancel scope bounds it."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        ...

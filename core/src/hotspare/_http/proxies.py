@@ -1,0 +1,126 @@
+"""Which proxy a connection goes through: the pool's own, or what the environment says."""
+
+from __future__ import annotations
+
+import base64
+import socket
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from hotspare._http.protocol import Origin
+from hotspare.errors import ConfigError, ConnectError, MissingExtra, Problem
+
+SCHEMES = ("http", "https", "socks4", "socks5", "socks5h")
+_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080, "socks5h": 1080}
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """One proxy. Its URL, which may hold a password, is not shown."""
+
+    scheme: str
+    origin: Origin
+    url: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"the proxy {self.scheme}://{self.origin.host}:{self.origin.port}"
+
+    def connect(self, origin: Origin, timeout: float) -> socket.socket:
+        """A connection through a SOCKS proxy. Raises ConnectError."""
+        from python_socks.sync import Proxy as Socks  # pyright: ignore
+
+        try:
+            found: socket.socket = Socks.from_url(self.url).connect(origin.host, origin.port, timeout=timeout)
+        except Exception as error:  # python-socks has errors of its own
+            raise ConnectError(f"{self} failed: {error}") from None
+        return found
+
+
+def parse_proxy(url: str, name: str = "proxy") -> Proxy:
+    """The proxy of a URL; without a scheme it is taken for http. Raises ConfigError, MissingExtra for SOCKS without its extra."""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    if parts.scheme not in SCHEMES or not parts.hostname:
+        hint = f"must be a URL like http://proxy.example:3128; schemes: {', '.join(SCHEMES)}"
+        raise ConfigError(Problem.at(name, url.rpartition("@")[2], hint))
+    if parts.scheme.startswith("socks"):
+        _check_socks()
+    headers: dict[str, str] = {}
+    if parts.username or parts.password:
+        login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+        headers["proxy-authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
+    origin = Origin("https" if parts.scheme == "https" else "http", parts.hostname, port)
+    return Proxy(parts.scheme, origin, parts.geturl(), headers)
+
+
+def _check_socks() -> None:
+    try:
+        import aiohttp_socks  # noqa: F401  # pyright: ignore
+    except ImportError:
+        raise MissingExtra("a SOCKS proxy", "socks") from None
+
+
+class Proxies:
+    """The proxy of each origin.
+
+    Args:
+        proxy: for all origins; None: as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say, which are read when an origin
+            is first needed; False: none at all.
+
+    Raises ConfigError, MissingExtra.
+    """
+
+    def __init__(self, proxy: str | Literal[False] | None) -> None:
+        self._fixed = parse_proxy(proxy) if isinstance(proxy, str) else None
+        self.from_environment = proxy is None
+        self.url = self._fixed.url if self._fixed else None
+        self._known: dict[Origin, Proxy | None] = {}
+
+    def proxy_of(self, origin: Origin) -> Proxy | None:
+        """The proxy for this origin. Raises ConfigError for a variable that holds no proxy's URL."""
+        if not self.from_environment:
+            return self._fixed
+        if origin not in self._known:
+            self._known[origin] = _from_environment(origin)
+        return self._known[origin]
+
+
+def _from_environment(origin: Origin) -> Proxy | None:
+    from urllib.request import getproxies  # loads a lot
+
+    found = getproxies()
+    name = origin.scheme if found.get(origin.scheme) else "all"
+    url = found.get(name)
+    if not url or _is_exempt(origin, found.get("no", "")):
+        return None
+    return parse_proxy(url, f"{name.upper()}_PROXY")
+
+
+def _is_exempt(origin: Origin, no_proxy: str) -> bool:
+    """Whether NO_PROXY names this host: a name, a domain, an address, a network like 10.0.0.0/8, each with or without a port; or `*`."""
+    for raw in no_proxy.lower().split(","):
+        entry = raw.strip()
+        if entry == "*":
+            return True
+        if entry and _matches(origin, entry.split("://")[-1]):
+            return True
+    return False
+
+
+def _matches(origin: Origin, entry: str) -> bool:
+    host = origin.host.lower()
+    try:
+        return ip_address(host) in ip_network(entry.strip("[]"), strict=False)
+    except ValueError:  # one of them is a name
+        pass
+    name, colon, port = entry.rpartition(":")
+    if colon and port.isdecimal() and not name.endswith(":"):
+        return int(port) == origin.port and _matches(origin, name)
+    name = entry.removeprefix("*").strip("[]").lstrip(".")
+    return host == name or host.endswith(f".{name}")

@@ -1,0 +1,208 @@
+"""Connections for threads: HTTP/1.1 over sockets that the attempt's handle bounds and can shut down.
+
+A thread that waits in a library cannot be interrupted; that is why the sockets are our own.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import deque
+
+from hotspare._http.abort import AbortHandle
+from hotspare._http.dial import Dialer, is_readable
+from hotspare._http.http1 import ResponseReader, request_bytes
+from hotspare._http.protocol import Origin, Request, split_url
+from hotspare._http.proxies import Proxies, Proxy
+from hotspare.errors import AttemptTimeout, TransportError
+
+KEEP_ALIVE = 30.0
+"""Seconds for which an idle connection is kept. Servers close them after 5 s (uvicorn) to minutes: each is checked before use."""
+MAX_IDLE = 100
+"""Idle connections that are kept for one host."""
+_READ = 65536
+
+
+class StaleConnection(Exception):
+    """A kept connection ended before the first byte of a response: a fresh one takes its place."""
+
+
+class Connection:
+    """One connection, with what is needed to pool it."""
+
+    __slots__ = ("idle_since", "key", "socket", "used")
+
+    def __init__(self, found: socket.socket, key: Origin) -> None:
+        self.socket = found
+        self.key = key
+        self.used = False
+        self.idle_since = 0.0
+
+
+class IdleConnections:
+    """The connections that wait for a request, by host."""
+
+    def __init__(self) -> None:
+        self._idle: dict[Origin, deque[Connection]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, key: Origin) -> Connection | None:
+        """The connection that was used last, if it can still be used."""
+        while True:
+            with self._lock:
+                kept = self._idle.get(key)
+                if not kept:
+                    return None
+                found = kept.pop()
+            if time.monotonic() - found.idle_since < KEEP_ALIVE and not is_readable(found.socket):
+                return found
+            found.socket.close()
+
+    def put(self, connection: Connection) -> None:
+        """Keep a connection for the next request."""
+        connection.used = True
+        now = connection.idle_since = time.monotonic()
+        old: list[Connection] = []
+        with self._lock:
+            kept = self._idle.setdefault(connection.key, deque())
+            kept.append(connection)
+            while len(kept) > MAX_IDLE or now - kept[0].idle_since >= KEEP_ALIVE:
+                old.append(kept.popleft())
+        for one in old:
+            one.socket.close()
+
+    def close(self) -> None:
+        """Close all of them."""
+        with self._lock:
+            kept, self._idle = self._idle, {}
+        for connections in kept.values():
+            for connection in connections:
+                connection.socket.close()
+
+
+class SocketAnswer:
+    """An answer whose head has come. `handle` bounds what is read of it."""
+
+    def __init__(self, connection: Connection, idle: IdleConnections, handle: AbortHandle) -> None:
+        self._connection: Connection | None = connection
+        self._idle = idle
+        self._handle = handle
+        self._reader = ResponseReader()
+        self._first = b""
+        self.status = 0
+        self.headers: dict[str, str] = {}
+
+    def begin(self, data: WrittenRequest) -> None:
+        """Send the request and read the head. Raises StaleConnection where another connection should be tried."""
+        connection, reader = self._connection, self._reader
+        assert connection is not None
+        try:
+            self._send(connection.socket, data)
+            while not reader.has_head:
+                self._first = self._read(connection.socket)
+        except TransportError:
+            self.close()
+            if connection.used and not reader.started:
+                raise StaleConnection from None
+            raise
+        except BaseException:
+            self.close()
+            raise
+        self.status, self.headers = reader.status, reader.headers
+
+    def _send(self, connection: socket.socket, data: WrittenRequest) -> None:
+        self._handle.attach(connection)
+        try:
+            connection.settimeout(self._handle.timeout(None))
+            connection.sendall(data.value)
+        except TimeoutError:
+            raise AttemptTimeout("the request could not be sent in time") from None
+        except OSError:  # a server may refuse a request before all of it was sent: what it says is read
+            pass
+
+    def read(self) -> bytes | None:
+        """More of the body, not decoded; None at its end, and b"" if a read brought nothing of it."""
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        if self._reader.ended or self._connection is None:
+            return None
+        return self._read(self._connection.socket)
+
+    def _read(self, connection: socket.socket) -> bytes:
+        """Read once. What bounds it is the time, not the number of reads: a server may send drop by drop."""
+        handle = self._handle
+        if handle.expired:
+            raise AttemptTimeout("the response did not come in time")
+        handle.attach(connection)
+        try:
+            connection.settimeout(handle.timeout(None))
+            data = connection.recv(_READ)
+        except TimeoutError:
+            raise AttemptTimeout("nothing was received in time") from None
+        except OSError as error:
+            raise TransportError(f"the connection broke: {error}") from None
+        return self._reader.feed(data)
+
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end, else close it."""
+        self._handle.detach()
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self._reader.reusable:
+            self._idle.put(connection)
+        else:
+            connection.socket.close()
+
+
+class WrittenRequest:
+    """Bytes that no traceback shows: a request holds a key."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: bytes) -> None:
+        self.value = value
+
+
+class ThreadTransport:
+    """One request a connection at a time, whichever thread makes it."""
+
+    def __init__(self, dialer: Dialer, proxies: Proxies) -> None:
+        self._dialer = dialer
+        self._proxies = proxies
+        self._idle = IdleConnections()
+
+    def open(self, request: Request, handle: AbortHandle) -> SocketAnswer:
+        """The answer, once its head has come. A kept connection that has died meanwhile is replaced once."""
+        origin, target = split_url(request.url)
+        proxy = self._proxies.proxy_of(origin)
+        data = written(request, origin, target, proxy)
+        kept = self._idle.take(origin)
+        if kept is not None:
+            try:
+                return self._exchange(kept, data, handle)
+            except StaleConnection:
+                pass
+        return self._exchange(Connection(self._dialer.connect(origin, proxy, handle), origin), data, handle)
+
+    def _exchange(self, connection: Connection, data: WrittenRequest, handle: AbortHandle) -> SocketAnswer:
+        answer = SocketAnswer(connection, self._idle, handle)
+        answer.begin(data)
+        return answer
+
+    def warm_up(self, origin: Origin, handle: AbortHandle) -> None:
+        """Open a connection ahead."""
+        self._idle.put(Connection(self._dialer.connect(origin, self._proxies.proxy_of(origin), handle), origin))
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._idle.close()
+
+
+def written(request: Request, origin: Origin, target: str, proxy: Proxy | None) -> WrittenRequest:
+    headers = [*request.headers.items()]
+    if proxy is not None and not origin.secure and not proxy.scheme.startswith("socks"):
+        target, headers = f"http://{origin}{target}", [*headers, *proxy.headers.items()]
+    return WrittenRequest(request_bytes(request.method, target, str(origin), headers, request.body))

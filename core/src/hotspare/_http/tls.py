@@ -1,0 +1,60 @@
+"""The TLS context of a pool: what it trusts, and the certificate that it shows."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import Any
+
+from hotspare.errors import ConfigError, Problem
+
+Certificate = str | tuple[str, str] | tuple[str, str, str]
+"""A PEM file with certificate and key; or certificate, key, and the key's password."""
+
+
+def check_tls(verify: Any, cert: Certificate | None) -> None:
+    """Raises ConfigError for files that do not exist."""
+    if not isinstance(verify, bool | str | os.PathLike | ssl.SSLContext):
+        raise ConfigError(Problem.at("verify", verify, "must be true, false, a CA bundle's path, or an ssl.SSLContext"))
+    if isinstance(verify, str | os.PathLike) and not os.path.exists(verify):
+        raise ConfigError(Problem.at("verify", verify, "does not exist: name a CA bundle, or leave it out"))
+    for path in (cert,) if isinstance(cert, str) else (cert or ())[:2]:
+        if not os.path.exists(path):
+            raise ConfigError(Problem.at("cert", path, "does not exist: name the client certificate's PEM file"))
+
+
+def tls_context(verify: Any, cert: Certificate | None) -> ssl.SSLContext:
+    """The context for these settings.
+
+    `verify` True trusts the file or directory that SSL_CERT_FILE or SSL_CERT_DIR names, else certifi's bundle. Raises
+    ConfigError for a bundle or certificate that cannot be read.
+    """
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    try:
+        context = _trusting(verify)
+        if cert is not None:
+            context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
+    except OSError as error:  # ssl.SSLError too
+        raise ConfigError(f"verify, cert: cannot be loaded: {error}") from None
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _trusting(verify: Any) -> ssl.SSLContext:
+    if isinstance(verify, str | os.PathLike):
+        is_directory = os.path.isdir(verify)
+        return ssl.create_default_context(
+            cafile=None if is_directory else os.fspath(verify), capath=os.fspath(verify) if is_directory else None
+        )
+    if not verify:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    file, directory = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if not file and not directory:
+        import certifi
+
+        file = certifi.where()
+    return ssl.create_default_context(cafile=file or None, capath=directory or None)
