@@ -23,6 +23,7 @@ from hotspare._http.loops import running_loop
 from hotspare._http.protocol import Answer, AsyncAnswer, AsyncTransport, Origin, Request, Transport, split_url
 from hotspare._http.proxies import Proxies
 from hotspare._http.resolver import Resolver
+from hotspare._http.test_tools import is_httpx_replaced
 from hotspare._http.tls import Certificate, check_tls, tls_context
 from hotspare.errors import BodyTooLarge, ConfigError, Problem
 from hotspare.secret import Secret, reveal
@@ -81,7 +82,7 @@ class Http:
         self._lock = threading.Lock()
         self._tls_lock = threading.Lock()
         self._resolver = Resolver()
-        self._sync: Transport | None = None
+        self._sync: dict[bool, Transport] = {}
         self._async: WeakKeyDictionary[Any, AsyncTransport] = WeakKeyDictionary()
 
     def _tls(self) -> ssl.SSLContext:
@@ -133,17 +134,18 @@ class Http:
         return Stream(self._for_threads().open(_request(method, url, headers, body), handle), handle)
 
     def _for_threads(self) -> Transport:
-        if self._sync is None or self._pid != os.getpid():
-            if self._pid != os.getpid():
-                self.after_fork()
-            made = self._new_transport()
+        if self._pid != os.getpid():
+            self.after_fork()
+        tool = is_httpx_replaced()
+        found = self._sync.get(tool)
+        if found is None:
+            made = self._new_transport(tool)
             with self._lock:
-                if self._sync is None:
-                    self._sync = made
-        return self._sync
+                found = self._sync.setdefault(tool, made)
+        return found
 
-    def _new_transport(self) -> Transport:
-        if self._transport in ("auto", "aiohttp"):
+    def _new_transport(self, tool: bool) -> Transport:
+        if self._transport in ("auto", "aiohttp") and not tool:
             from hotspare._http.dial import Dialer
             from hotspare._http.threads import ThreadTransport
 
@@ -159,8 +161,8 @@ class Http:
     def close(self) -> None:
         """Close the connections of sync callers, and those of event loops that have ended."""
         with self._lock:
-            transport, self._sync = self._sync, None
-        if transport is not None:
+            transports, self._sync = self._sync, {}
+        for transport in transports.values():
             transport.close()
         self._close_dead_loops()
 
@@ -201,7 +203,7 @@ class Http:
         return transport
 
     def _new_async_transport(self, *, trio: bool) -> AsyncTransport:
-        if self._transport not in ("auto", "aiohttp"):
+        if self._transport not in ("auto", "aiohttp") or (trio and is_httpx_replaced()):
             from hotspare._http.httpx_transport import AsyncHttpxTransport
 
             return AsyncHttpxTransport(self._given, self._tls, self._proxies)

@@ -85,24 +85,27 @@ class _Zlib:
 
     def __init__(self, *, raw_allowed: bool) -> None:
         self._raw_allowed = raw_allowed
-        self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        self._start = b""  # kept until it shows whether there is a header
+        self._decoder: Any = None
 
     def __call__(self, data: bytes) -> Iterator[bytes]:
+        if self._decoder is None:
+            data = self._start + data
+            if len(data) < 2:
+                self._start = data
+                return
+            self._decoder = self._new(raw=self._raw_allowed and int.from_bytes(data[:2], "big") % 31 != 0)
         while data:
             if self._decoder.eof:  # another member, or padding
                 data = data.lstrip(b"\0")
-                self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
+                self._decoder = self._new(raw=False)
                 continue
-            try:
-                part = self._decoder.decompress(data, _STEP)
-            except zlib.error:
-                if not self._raw_allowed:
-                    raise
-                self._decoder = zlib.decompressobj(-zlib.MAX_WBITS)
-                part = self._decoder.decompress(data, _STEP)
-            self._raw_allowed = False
-            yield part
+            yield self._decoder.decompress(data, _STEP)
             data = self._decoder.unused_data if self._decoder.eof else self._decoder.unconsumed_tail
+
+    @staticmethod
+    def _new(*, raw: bool) -> Any:
+        return zlib.decompressobj(-zlib.MAX_WBITS if raw else zlib.MAX_WBITS | 32)
 
 
 def _in_slices(decode: Callable[[bytes], bytes]) -> _Step:
