@@ -52,7 +52,10 @@ class Pool:
             is made of all targets by their `tier`.
         transport: ``auto``, ``httpx`` (which vcrpy replays; a connection serves one request), ``aiohttp``, or an httpx
             transport.
-        verify: TLS verification: True, a CA bundle's path, or an `ssl.SSLContext`.
+        verify: TLS verification: True, False, a CA bundle's path, or an `ssl.SSLContext`.
+        cert: a client certificate: a PEM file with its key; or certificate, key, and the key's password.
+        proxy: a proxy's URL (http, https; socks4, socks5 and socks5h with the extra `socks`); None: as HTTP_PROXY, HTTPS_PROXY,
+            ALL_PROXY and NO_PROXY say; False: none.
         listeners: called with every event; see `hotspare.events`.
         clock: monotonic seconds; in tests a virtual one from `hotspare.testing`.
         rng: the source of jitter and of weighted choices; for tests.
@@ -69,6 +72,8 @@ class Pool:
         routes: Mapping[str, Sequence[str | Sequence[str]]] | None = None,
         transport: Literal["auto", "httpx", "aiohttp"] | httpx.BaseTransport | httpx.AsyncBaseTransport = "auto",
         verify: bool | str | ssl.SSLContext = True,
+        cert: str | tuple[str, str] | tuple[str, str, str] | None = None,
+        proxy: str | bool | None = None,
         listeners: Iterable[events.Listener] = (),
         clock: Clock | Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
@@ -81,7 +86,7 @@ class Pool:
         self.policy = policy_of(policy, policy_fields)
         check_targets(self.targets)
         tiers = tiers_of(self.targets, routes)
-        self._http = Http(transport=transport, verify=verify)
+        self._http = Http(transport=transport, verify=verify, cert=cert, proxy=proxy)
         self._states = self._new_states()
         by_name = {state.name: state for state in self._states}
         self._routes = {
@@ -113,6 +118,8 @@ class Pool:
                 routes=config.routes,
                 transport=config.transport,
                 verify=config.verify,
+                cert=config.cert,
+                proxy=config.proxy,
             )
 
     # --- calls ---------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def probe_targets(config: Config, deadline: float) -> list[AttemptRecord]:
 
     def probe(target: Target) -> AttemptRecord:
         with Pool(
-            [target], transport=config.transport, verify=config.verify, deadline=deadline, max_attempts=1,
+            [target], transport=config.transport, verify=config.verify, cert=config.cert, proxy=config.proxy, deadline=deadline, max_attempts=1,
             completion="wait", when_all_down="fail", timeouts=Timeouts(start_min=0),
         ) as pool:  # fmt: skip
             try:

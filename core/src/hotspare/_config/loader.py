@@ -47,6 +47,8 @@ class Config:
     routes: name -> tiers -> names of targets. Empty: one default route, by the targets' `tier`.
     transport: the HTTP transport.
     verify: whether TLS certificates are verified, or the path of a CA bundle.
+    cert: the path of a client certificate with its key.
+    proxy: a proxy's URL; None: as the environment says; False: none.
     source: the file's name ("" for a dict). variables: those of the environment that it uses.
     """
 
@@ -55,6 +57,8 @@ class Config:
     routes: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict[str, tuple[tuple[str, ...], ...]])
     transport: Transport = "auto"
     verify: bool | str = True
+    cert: str | None = None
+    proxy: bool | str | None = None
     source: str = ""
     variables: Variables = field(default_factory=Variables, repr=False, compare=False)
 
@@ -104,6 +108,8 @@ def _build(raw: Mapping[str, Any], variables: Variables, coercer: Coercer) -> Co
     routes = table.pop("routes", None)
     transport = coercer.value("transport", Transport, table.pop("transport", "auto"))
     verify = coercer.value("verify", bool | str, table.pop("verify", True))
+    cert = coercer.value("cert", str | None, table.pop("cert", None))
+    proxy = coercer.value("proxy", bool | str | None, table.pop("proxy", None))
     policy = _policy(table, coercer)
     routes_by_name = _routes(targets, routes, coercer)
     if coercer.problems or policy is None:
@@ -114,6 +120,8 @@ def _build(raw: Mapping[str, Any], variables: Variables, coercer: Coercer) -> Co
         routes=routes_by_name,
         transport=transport,
         verify=verify,
+        cert=cert,
+        proxy=proxy,
     )
 
 
@@ -159,7 +167,7 @@ def _policy(table: dict[str, Any], coercer: Coercer) -> Policy | None:
     known = [field.name for field in fields(Policy)]
     nested = coercer.table("policy", table.pop("policy", {}))
     for key in [key for key in table if key not in known]:
-        coercer.report_unknown("", key, ["targets", "routes", "policy", "transport", "verify", *known], POOL_HINTS)
+        coercer.report_unknown("", key, ["targets", "routes", "policy", "transport", "verify", "cert", "proxy", *known], POOL_HINTS)
         del table[key]
     for key in table.keys() & nested.keys():
         coercer.report(f"policy.{key}", nested[key], "is also given at the top level: keep one of them")

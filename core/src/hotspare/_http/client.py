@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 from hotspare._http.abort import CURRENT, AbortHandle
@@ -64,7 +64,7 @@ class Http:
         verify: Any = True,
         *,
         cert: Certificate | None = None,
-        proxy: str | Literal[False] | None = None,
+        proxy: str | bool | None = None,
     ) -> None:
         if isinstance(transport, str) and transport not in TRANSPORTS:
             raise ConfigError(Problem.at("transport", transport, f"must be one of {', '.join(TRANSPORTS)}"))

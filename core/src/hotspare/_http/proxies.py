@@ -6,7 +6,6 @@ import base64
 import socket
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from hotspare._http.protocol import Origin
@@ -76,7 +75,9 @@ class Proxies:
     Raises ConfigError, MissingExtra.
     """
 
-    def __init__(self, proxy: str | Literal[False] | None) -> None:
+    def __init__(self, proxy: str | bool | None) -> None:
+        if not (isinstance(proxy, str) or proxy is None or proxy is False):
+            raise ConfigError(Problem.at("proxy", proxy, "must be a proxy's URL, or False for none"))
         self._fixed = parse_proxy(proxy) if isinstance(proxy, str) else None
         self.from_environment = proxy is None
         self.url = self._fixed.url if self._fixed else None
