@@ -46,6 +46,7 @@ class RawServer:
     def __init__(self, url: str, ended: threading.Event) -> None:
         self.url = url
         self.requests: list[RawRequest] = []
+        self.connections = 0
         self.ended = ended
 
 
@@ -85,6 +86,7 @@ def raw_server(handler: Handler) -> Generator[RawServer]:
 
     class Connection(socketserver.StreamRequestHandler):
         def handle(self) -> None:
+            server.connections += 1
             try:
                 while (request := self.read()) is not None:
                     server.requests.append(request)

@@ -168,6 +168,21 @@ class Pool:
             self._http.aprepare()
         return event_loop.stream(self._flow(request, options, streaming=True), self._notify, self._clock)
 
+    # --- ahead of the first call ---------------------------------------------------------------------------------
+
+    def warmup(self, timeout: float = 5.0) -> None:
+        """Do ahead what the first call would do: load libraries and CAs, and open a connection to each provider.
+
+        Connections that cannot be opened within `timeout` seconds are left to the first call; no failure is counted.
+        """
+        if self._uses_http and not self._closed:
+            self._http.warm_up(timeout)
+
+    async def awarmup(self, timeout: float = 5.0) -> None:
+        """`warmup`, for the connections of the running event loop."""
+        if self._uses_http and not self._closed:
+            await self._http.awarm_up(timeout)
+
     # --- what can be read ----------------------------------------------------------------------------------------
 
     def explain(self, request: Prompt = "hello", *, model: str | None = None) -> Explanation:

@@ -167,7 +167,9 @@ def _policy(table: dict[str, Any], coercer: Coercer) -> Policy | None:
     known = [field.name for field in fields(Policy)]
     nested = coercer.table("policy", table.pop("policy", {}))
     for key in [key for key in table if key not in known]:
-        coercer.report_unknown("", key, ["targets", "routes", "policy", "transport", "verify", "cert", "proxy", *known], POOL_HINTS)
+        coercer.report_unknown(
+            "", key, ["targets", "routes", "policy", "transport", "verify", "cert", "proxy", *known], POOL_HINTS
+        )
         del table[key]
     for key in table.keys() & nested.keys():
         coercer.report(f"policy.{key}", nested[key], "is also given at the top level: keep one of them")

@@ -25,7 +25,7 @@ from hotspare._http.proxies import Proxies
 from hotspare._http.resolver import Resolver
 from hotspare._http.test_tools import is_httpx_replaced
 from hotspare._http.tls import Certificate, check_tls, tls_context
-from hotspare.errors import BodyTooLarge, ConfigError, Problem
+from hotspare.errors import BackendError, BodyTooLarge, ConfigError, Problem
 from hotspare.secret import Secret, reveal
 
 MAX_BODY = 32 * 1024 * 1024
@@ -110,6 +110,38 @@ class Http:
     def _prepare_tls(self) -> None:
         if self._tls_context is None and self._given is None and any(origin.secure for origin in self._origins):
             self._tls()
+
+    def warm_up(self, timeout: float) -> None:
+        """Open a connection to each expected origin, side by side. What fails is left to the first request."""
+        self.prepare()
+        transport, handle = self._for_threads(), AbortHandle()
+        handle.limit(timeout, from_now=True)
+        threads = [
+            threading.Thread(
+                target=_without_error, args=(transport, origin, handle), name="hotspare-warm-up", daemon=True
+            )
+            for origin in self._origins
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(handle.remaining())
+
+    async def awarm_up(self, timeout: float) -> None:
+        """`warm_up`, for the running event loop."""
+        import anyio
+
+        self.aprepare()
+        transport = self._for_loop()
+
+        async def connect(origin: Origin) -> None:
+            with suppress(BackendError):
+                await transport.warm_up(origin)
+
+        with anyio.move_on_after(timeout):
+            async with anyio.create_task_group() as group:
+                for origin in self._origins:
+                    group.start_soon(connect, origin)
 
     # --- sync ----------------------------------------------------------------------------------------------------
 
@@ -241,6 +273,11 @@ class Http:
         if transport is not None:
             await transport.aclose()
         self.close()
+
+
+def _without_error(transport: Transport, origin: Origin, handle: AbortHandle) -> None:
+    with suppress(BackendError):
+        transport.warm_up(origin, handle)
 
 
 def _request(method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes) -> Request:

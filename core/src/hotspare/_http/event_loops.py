@@ -43,14 +43,16 @@ class _Connection(ResponseHandler):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
-        self._requests = 0
+        self.used = False
+        """Whether it was kept after a request, or opened ahead of one."""
+        self._replaceable = False
         self._received = False
         self._informational = 0
         self._answered = False
 
     def set_response_params(self, **params: Any) -> None:
         """A request begins."""
-        self._requests += 1
+        self._replaceable, self.used = self.used, True
         self._received = self._answered = False
         self._informational = 0
         super().set_response_params(**params)
@@ -76,7 +78,7 @@ class _Connection(ResponseHandler):
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         """The connection has failed."""
-        if self._requests > 1 and not self._received:
+        if self._replaceable and not self._received:
             exc = _Stale(str(exc))
         super().set_exception(exc, *cause)
 
@@ -159,12 +161,10 @@ class AsyncioTransport:
         url, origin = self._split(request.url)
         proxy = self._proxies.proxy_of(origin)
         session = self._session(proxy, fresh=fresh)
-        options: dict[str, Any] = {"ssl": self._tls()} if origin.secure else {}
-        if proxy is not None and not proxy.scheme.startswith("socks"):
-            options |= {"proxy": proxy.url}
         return await session.request(
-            request.method, url, data=request.body, headers=request.headers.items(), allow_redirects=False, **options
-        )
+            request.method, url, data=request.body, headers=request.headers.items(), allow_redirects=False,
+            **self._options(origin, proxy),
+        )  # fmt: skip
 
     def _split(self, url: str) -> tuple[URL, Origin]:
         found = self._urls.get(url)
@@ -203,9 +203,29 @@ class AsyncioTransport:
         )
 
     async def warm_up(self, origin: Origin) -> None:
-        """Open a connection ahead, by a request that every server answers somehow."""
-        answer = await self.open(Request("HEAD", f"{origin.scheme}://{origin}/", {}, b""))
-        await answer.aclose()
+        """Open a connection ahead."""
+        proxy = self._proxies.proxy_of(origin)
+        session = self._session(proxy, fresh=False)
+        assert session.connector is not None
+        url = URL(f"{origin.scheme}://{origin}/")
+        options = self._options(origin, proxy)
+        try:
+            request = aiohttp.ClientRequest("POST", url, loop=asyncio.get_running_loop(), **options)
+            connection = await session.connector.connect(request, traces=[], timeout=_TIMEOUT)
+        except (aiohttp.ClientError, OSError) as error:
+            failed = _translated(error)
+        else:
+            if isinstance(connection.protocol, _Connection):
+                connection.protocol.used = True
+            connection.release()
+            return
+        raise failed
+
+    def _options(self, origin: Origin, proxy: Proxy | None) -> dict[str, Any]:
+        options: dict[str, Any] = {"ssl": self._tls()} if origin.secure else {}
+        if proxy is not None and not proxy.scheme.startswith("socks"):
+            options["proxy"] = URL(proxy.url)
+        return options
 
     async def aclose(self) -> None:
         """Close the connections."""

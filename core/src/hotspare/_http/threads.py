@@ -194,7 +194,8 @@ class ThreadTransport:
 
     def warm_up(self, origin: Origin, handle: AbortHandle) -> None:
         """Open a connection ahead."""
-        self._idle.put(Connection(self._dialer.connect(origin, self._proxies.proxy_of(origin), handle), origin))
+        found = self._dialer.connect(origin, self._proxies.proxy_of(origin), handle)
+        self._idle.put(Connection(found, origin))
 
     def close(self) -> None:
         """Close the idle connections."""

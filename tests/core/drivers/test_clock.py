@@ -1,0 +1,113 @@
+"""The real clock's timeout under asyncio: it cancels its block and nothing else, and a busy loop is nobody's lateness."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from hotspare._drivers.clock import RealClock
+
+clock = RealClock(time.monotonic)
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """A loop whose time can jump, as it does when something blocks it or the machine was suspended."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
+def run(main: Callable[[JumpingLoop], Coroutine[Any, Any, Any]]) -> Any:
+    """Run in a loop whose time can jump."""
+    loop = JumpingLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(main(loop))
+
+
+@pytest.mark.anyio
+async def test_the_block_ends_when_the_time_is_over() -> None:
+    """It says so, and the task goes on; without a limit, or in time, it does nothing."""
+    with clock.move_on_after(0) as scope:
+        await anyio.sleep_forever()
+    assert scope.cancelled_caught
+    await anyio.lowlevel.checkpoint()
+    for seconds in (None, 60):
+        with clock.move_on_after(seconds) as scope:
+            await anyio.lowlevel.checkpoint()
+        assert not scope.cancelled_caught
+
+
+@pytest.mark.anyio
+async def test_errors_pass() -> None:
+    """An error inside the block is not taken for the end of the time."""
+    with pytest.raises(ValueError, match="mine"), clock.move_on_after(60):
+        raise ValueError("mine")
+
+
+@pytest.mark.anyio
+async def test_a_cancellation_from_outside_is_not_swallowed() -> None:
+    """Neither alone nor when the time is over at the same moment."""
+    for seconds in (60, 0):
+        reached: list[str] = []
+        with anyio.CancelScope() as outer:
+            outer.cancel()
+            with clock.move_on_after(seconds):
+                await anyio.sleep_forever()
+            reached.append("behind the block")
+            await anyio.lowlevel.checkpoint()
+            reached.append("behind a checkpoint")
+        assert outer.cancelled_caught
+        assert "behind a checkpoint" not in reached
+
+
+def test_nested_timeouts() -> None:
+    """The outer one ends both blocks, the inner one only its own."""
+
+    async def main(loop: JumpingLoop) -> tuple[bool, bool, bool]:
+        with clock.move_on_after(0) as outer, clock.move_on_after(60) as inner:
+            await asyncio.Event().wait()
+        with clock.move_on_after(60) as second, clock.move_on_after(0):
+            await asyncio.Event().wait()
+        return outer.cancelled_caught, inner.cancelled_caught, second.cancelled_caught
+
+    assert run(main) == (True, False, False)
+
+
+def test_a_late_timer_lets_what_has_come_come_first() -> None:
+    """The loop was busy for an hour; what had arrived meanwhile is not too late. A second lateness is."""
+
+    async def main(loop: JumpingLoop) -> tuple[bool, bool]:
+        event = asyncio.Event()
+
+        def busy() -> None:
+            loop.ahead += 3600
+            loop.call_soon(lambda: loop.call_soon(event.set))
+
+        loop.call_soon(busy)
+        with clock.move_on_after(10) as first:
+            await event.wait()
+
+        def busy_again() -> None:
+            loop.ahead += 3600
+            loop.call_soon(lambda: loop.call_soon(lambda: setattr(loop, "ahead", loop.ahead + 3600)))
+
+        loop.call_soon(busy_again)
+        with clock.move_on_after(10) as second:
+            await asyncio.Event().wait()
+        return first.cancelled_caught, second.cancelled_caught
+
+    assert run(main) == (False, True)
+
+
+def test_threads_do_not_need_a_loop() -> None:
+    """`wait` is an event's."""
+    ready = threading.Event()
+    assert not clock.wait(ready, 0)
+    ready.set()
+    assert clock.wait(ready, None)
