@@ -42,15 +42,15 @@ class Interrupted(BaseException):
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini", "azure"])
-@pytest.mark.parametrize("where", ["connect_tcp", "read"])
+@pytest.mark.parametrize("where", ["connect", "read"])
 def test_an_interrupt_in_sync_code(provider: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while a connection is made and while an answer is waited for: no local holds the key, the query or the login."""
-    from hotspare._http import network
+    from hotspare._http import dial, threads
 
     def interrupted(*arguments: Any, **options: Any) -> None:
         raise Interrupted
 
-    monkeypatch.setattr(network._Backend if where == "connect_tcp" else network._Stream, where, interrupted)
+    monkeypatch.setattr(*((dial, "_race") if where == "connect" else (threads.SocketAnswer, "_read")), interrupted)
     with raw_server(lambda request: response(200, GOOD["openai"])) as server:
         url = server.url.replace("://", "://user:login-4711@") + "/v1?sig=query-4711"
         pool = Pool(

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from hotspare._http.abort import AbortHandle
 from hotspare._http.headers import Headers
+from hotspare.secret import HiddenStr
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,12 @@ class Origin:
 
 
 @lru_cache(maxsize=4096)
-def split_url(url: str) -> tuple[Origin, str]:
-    """The origin and the request target of a URL."""
+def split_url(url: str) -> tuple[Origin, HiddenStr]:
+    """The origin of a URL and the request target, whose query may hold a key."""
     parts = urlsplit(url)
     host = (parts.hostname or "").encode("idna").decode() if not (parts.hostname or "").isascii() else parts.hostname
     origin = Origin(parts.scheme, host or "", parts.port or (443 if parts.scheme == "https" else 80))
-    return origin, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return origin, HiddenStr((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
 
 
 @dataclass(frozen=True, slots=True)

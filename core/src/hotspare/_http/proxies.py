@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from hotspare._http.protocol import Origin
 from hotspare.errors import ConfigError, ConnectError, MissingExtra, Problem
+from hotspare.secret import HiddenStr
 
 SCHEMES = ("http", "https", "socks4", "socks5", "socks5h")
 _PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080, "socks5h": 1080}
@@ -53,9 +54,9 @@ def parse_proxy(url: str, name: str = "proxy") -> Proxy:
     headers: dict[str, str] = {}
     if parts.username or parts.password:
         login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-        headers["proxy-authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
+        headers["proxy-authorization"] = HiddenStr("Basic " + base64.b64encode(login.encode()).decode())
     origin = Origin("https" if parts.scheme == "https" else "http", parts.hostname, port)
-    return Proxy(parts.scheme, origin, parts.geturl(), headers)
+    return Proxy(parts.scheme, origin, HiddenStr(parts.geturl()), headers)
 
 
 def _check_socks() -> None:

@@ -16,6 +16,7 @@ from hotspare._http.http1 import ResponseReader, request_bytes
 from hotspare._http.protocol import Origin, Request, split_url
 from hotspare._http.proxies import Proxies, Proxy
 from hotspare.errors import AttemptTimeout, TransportError
+from hotspare.secret import HiddenStr
 
 KEEP_ALIVE = 30.0
 """Seconds for which an idle connection is kept. Servers close them after 5 s (uvicorn) to minutes: each is checked before use."""
@@ -205,5 +206,5 @@ class ThreadTransport:
 def written(request: Request, origin: Origin, target: str, proxy: Proxy | None) -> WrittenRequest:
     headers = [*request.headers.items()]
     if proxy is not None and not origin.secure and not proxy.scheme.startswith("socks"):
-        target, headers = f"http://{origin}{target}", [*headers, *proxy.headers.items()]
+        target, headers = HiddenStr(f"http://{origin}{target}"), [*headers, *proxy.headers.items()]
     return WrittenRequest(request_bytes(request.method, target, str(origin), headers, request.body))
