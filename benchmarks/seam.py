@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
@@ -46,8 +46,11 @@ def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> byte
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-EVENTS = [event({"content": "word "}) for _ in range(TOKENS)]
-EVENTS += [event({}, "stop", usage=USAGE), b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"]
+EVENTS = [
+    *(event({"content": "word "}) for _ in range(TOKENS)),
+    event({}, "stop", usage=USAGE),
+    b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n",
+]
 FIELDS = b"content-type: %b\r\ndate: Thu, 01 Jan 2026 00:00:00 GMT\r\nserver: bench\r\nx-request-id: req-1\r\n"
 
 
@@ -222,7 +225,7 @@ def run_threads(base: str, rounds: int, calls: int) -> dict[str, dict[str, list[
                             call()
                     else:
                         with ThreadPoolExecutor(concurrency) as threads:
-                            list(threads.map(lambda _, call=call: call(), range(count)))
+                            wait([threads.submit(call) for _ in range(count)])
                     spent = (time.process_time() - cpu) / count, (time.perf_counter() - wall) / count
                     if round_:
                         found.setdefault(column, {}).setdefault(name, []).append(spent)

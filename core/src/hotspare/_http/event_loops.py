@@ -12,6 +12,7 @@ import inspect
 import socket
 import ssl
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import aiohttp
@@ -76,11 +77,11 @@ class _Connection(ResponseHandler):
             return
         super().feed_data(data, size)
 
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         """The connection has failed."""
         if self._replaceable and not self._received:
             exc = _Stale(str(exc))
-        super().set_exception(exc, *cause)
+        super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
 
 
 class _Lookup(AbstractResolver):
@@ -188,9 +189,7 @@ class AsyncioTransport:
         if socks is None:
             connector = aiohttp.TCPConnector(resolver=self._lookup, **limits)
         else:
-            from aiohttp_socks import ProxyConnector  # pyright: ignore
-
-            connector = ProxyConnector.from_url(socks.url, **limits)
+            connector = import_module("aiohttp_socks").ProxyConnector.from_url(socks.url, **limits)
         # Where aiohttp makes its protocols is not public. Should that change, a kept connection that died costs one attempt.
         connector._factory = functools.partial(_Connection, loop=asyncio.get_running_loop())
         known = inspect.signature(aiohttp.ClientSession).parameters

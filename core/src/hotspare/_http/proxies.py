@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import socket
 from dataclasses import dataclass, field
+from importlib import import_module
 from ipaddress import ip_address, ip_network
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from hotspare._http.protocol import Origin
@@ -30,10 +32,9 @@ class Proxy:
 
     def connect(self, origin: Origin, timeout: float) -> socket.socket:
         """A connection through a SOCKS proxy. Raises ConnectError."""
-        from python_socks.sync import Proxy as Socks  # pyright: ignore
-
+        socks: Any = import_module("python_socks.sync")
         try:
-            found: socket.socket = Socks.from_url(self.url).connect(origin.host, origin.port, timeout=timeout)
+            found: socket.socket = socks.Proxy.from_url(self.url).connect(origin.host, origin.port, timeout=timeout)
         except Exception as error:  # python-socks has errors of its own
             raise ConnectError(f"{self} failed: {error}") from None
         return found
@@ -61,7 +62,7 @@ def parse_proxy(url: str, name: str = "proxy") -> Proxy:
 
 def _check_socks() -> None:
     try:
-        import aiohttp_socks  # noqa: F401  # pyright: ignore
+        import_module("aiohttp_socks")
     except ImportError:
         raise MissingExtra("a SOCKS proxy", "socks") from None
 

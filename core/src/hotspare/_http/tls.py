@@ -14,9 +14,9 @@ Certificate = str | tuple[str, str] | tuple[str, str, str]
 
 def check_tls(verify: Any, cert: Certificate | None) -> None:
     """Raises ConfigError for files that do not exist."""
-    if not isinstance(verify, bool | str | os.PathLike | ssl.SSLContext):
+    if not isinstance(verify, bool | str | ssl.SSLContext):
         raise ConfigError(Problem.at("verify", verify, "must be true, false, a CA bundle's path, or an ssl.SSLContext"))
-    if isinstance(verify, str | os.PathLike) and not os.path.exists(verify):
+    if isinstance(verify, str) and not os.path.exists(verify):
         raise ConfigError(Problem.at("verify", verify, "does not exist: name a CA bundle, or leave it out"))
     for path in (cert,) if isinstance(cert, str) else (cert or ())[:2]:
         if not os.path.exists(path):
@@ -42,10 +42,10 @@ def tls_context(verify: Any, cert: Certificate | None) -> ssl.SSLContext:
 
 
 def _trusting(verify: Any) -> ssl.SSLContext:
-    if isinstance(verify, str | os.PathLike):
+    if isinstance(verify, str):
         is_directory = os.path.isdir(verify)
         return ssl.create_default_context(
-            cafile=None if is_directory else os.fspath(verify), capath=os.fspath(verify) if is_directory else None
+            cafile=None if is_directory else verify, capath=verify if is_directory else None
         )
     if not verify:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
