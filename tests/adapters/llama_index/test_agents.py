@@ -106,7 +106,7 @@ async def test_a_stream_that_breaks_inside_a_turn(provider: Provider, llm: Hotsp
 async def test_a_run_without_an_answer_raises_our_error(provider: Provider, llm: Hotspare) -> None:
     """LlamaIndex does not wrap it, so the attempts can be read; the agent answers again after the outage."""
     agent = FunctionAgent(tools=[tool(weather)], llm=llm)
-    provider.fault([*"abc"], "rate_limited", retry_after=0.0)
+    provider.fault([*"abc"], "status", status=500)
     with pytest.raises(AllTargetsFailed) as failed:
         await agent.run(TASK)
     assert {attempt.target for attempt in failed.value.attempts} == {"a", "b", "c"}
