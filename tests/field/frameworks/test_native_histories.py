@@ -72,7 +72,7 @@ CASES: dict[str, tuple[list[BaseMessage], list[str]]] = {
 
 @pytest.mark.parametrize(("messages", "roles"), CASES.values(), ids=CASES)
 def test_what_a_native_model_sends(messages: list[BaseMessage], roles: list[str]) -> None:
-    """Each call has its result right behind it, under one valid id of its own, whoever wrote the history."""
+    """Each call has its result right behind it, under one valid id of its own, whichever provider wrote the history."""
     with raw_server(answers.openai) as server:
         assert native(server).invoke(messages).text == "fine"
         sent = shape(server.requests[0].json["messages"])
