@@ -91,7 +91,7 @@ POLICIES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries({
     "timeouts": st.sampled_from([Timeouts(min_samples=2), SHORT_TIMEOUTS]),
     "retry_budget": st.sampled_from([RetryBudget(), RetryBudget(tokens_per_minute=1, max_tokens=1, tokens_per_call=0)]),
     "breaker": st.sampled_from([Breaker(), QUICK_BREAKER]),
-    "wake_interval": st.just(2**-6), "rng": st.sampled_from([0.0, 0.25, 0.5, 63 / 64]).map(lambda value: FixedRandom(value)),
+    "rng": st.sampled_from([0.0, 0.25, 0.5, 63 / 64]).map(lambda value: FixedRandom(value)),
 })  # fmt: skip
 """What a pool is made with; every setting that changes what a call does is among it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from math import inf
 from typing import Any
 
 from hotspare import events
@@ -88,7 +89,7 @@ def state_of(
     **fields: Any,
 ) -> TargetState:
     """A target alone in its region and provider, unless `fields` of Target say otherwise, and its empty record."""
-    target = Target(fields.pop("id", f"{name}/m"), name=name, **fields)
+    target = Target(fields.pop("id", f"{name}/{name}"), name=name, **fields)  # a model of its own
     breaker = CircuitBreaker((policy or Policy()).breaker)
     return TargetState(target, backend or NoBackend(), breaker, domains_of(target), position)
 
@@ -133,8 +134,9 @@ class Engine:
             RetryTokens(self.policy.retry_budget),
             HedgeTokens(self.policy.hedge),
             ClientThrottle(self.policy.max_rejection),
-            WaitQueue(self.policy.wake_interval, self.policy.wake_spread),
+            WaitQueue(),
         )
+        self.shared.next_early_probe = inf  # early probes have tests of their own
 
     def __getitem__(self, name: str) -> TargetState:
         return self.states[name]

@@ -26,8 +26,10 @@ def pool(names: str = "a", **fields: Any) -> Engine:
     return Engine(names, targets=SHARED, policy=Policy(**fields))
 
 
-def permit(engine: Engine, name: str = "a", now: float = 0.0, *, waits: bool = False, last: bool = False) -> Permit:
-    return engine.tracker.acquire(engine[name], now, tracks_ttft=waits, last_resort=last)
+def permit(
+    engine: Engine, name: str = "a", now: float = 0.0, *, waits: float | None = None, last: bool = False
+) -> Permit:
+    return engine.tracker.acquire(engine[name], now, stall_after=waits, last_resort=last)
 
 
 def end(engine: Engine, outcome: Outcome, name: str = "a", now: float = 0.0, of: Permit | None = None) -> None:

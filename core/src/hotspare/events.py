@@ -70,6 +70,15 @@ class BudgetExhausted:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestAtFault:
+    """These targets failed alike on one call's request, and one of them answered others meanwhile: the failures were the
+    request's, and no longer count against the targets."""
+
+    call: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StreamBroke:
     """A stream broke after its first content had been handed out."""
 
@@ -79,7 +88,16 @@ class StreamBroke:
     message: str
 
 
-Event = AttemptEnded | FailedOver | CallEnded | StateChanged | NeedsAttention | BudgetExhausted | StreamBroke
+Event = (
+    AttemptEnded
+    | FailedOver
+    | CallEnded
+    | StateChanged
+    | NeedsAttention
+    | BudgetExhausted
+    | RequestAtFault
+    | StreamBroke
+)
 Listener = Callable[[Event], object]
 
 
@@ -104,5 +122,7 @@ def _log(event: Event) -> None:
         log.log(level, "circuit breaker of %s: %s -> %s%s", event.subject, event.before, event.after, why)
     elif isinstance(event, NeedsAttention):
         log.error("target %s needs attention: %s: %s", event.target, event.kind, event.message)
+    elif isinstance(event, RequestAtFault):
+        log.warning("%s: the request is at fault: %s failed alike on it", event.call, ", ".join(event.targets))
     elif isinstance(event, BudgetExhausted):
         log.warning("retry budget exhausted: calls fail over, but are not retried")

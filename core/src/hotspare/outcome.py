@@ -49,6 +49,7 @@ class AttemptReason(StrEnum):
     FAILOVER = "failover"  # another target failed before
     RETRY = "retry"  # the same target failed before
     PROBE = "probe"  # the one attempt that a half-open breaker admits
+    EARLY_PROBE = "early_probe"  # calls were waiting, and one of them looked whether a target is back
     AFTER_WAIT = "after_wait"  # the call had waited for a recovery
     LAST_RESORT = "last_resort"  # no target was available
     HEDGE = "hedge"  # beside an attempt that was still running

@@ -19,18 +19,23 @@ class Breaker:
     """When a target's circuit breaker opens, and for how long.
 
     consecutive_failures: failures in a row that open it. 5, as the outlier detection of Envoy and gRPC counts them.
-    failure_span: seconds that those failures must span, so that a burst of concurrent calls is one observation. 1.
+    failure_span: seconds that those failures must span, so that a burst of concurrent calls is one observation. 0.2. Refused
+        connections and DNS failures need no span: they cannot be a burst of load.
     failure_ratio: fraction of failures in the recent window that opens it. 0.5: a target that fails every second call
         costs more latency than it saves.
     minimum_throughput: outcomes that the window must hold before the ratio counts. 10: a ratio of fewer outcomes is not
         reliable (Polly has the same setting).
     window_calls, window_seconds: the window is the last 20 outcomes or the last 10 s, whichever holds more.
     window_max: outcomes older than this are forgotten. 120.
-    stalled_calls: calls waiting longer than their timeout, with no later call answered meanwhile, that open it before any
-        of them has failed. 3: one slow answer proves nothing.
+    stalled_calls: calls waiting too long (`Timeouts.stalled_factor`), with no later call answered meanwhile, that open it
+        before any of them has failed. 3: one slow answer proves nothing.
     break_duration: how long it stays open the first time; doubles with each trip. 5, jittered to 2.5-5 so that many
         processes do not probe at the same moment.
-    max_break_duration: upper bound of the doubled `break_duration`. 30: a recovery is noticed within half a minute.
+    fast_break_duration: used instead where a probe costs its caller little: the failures were fast, and another target
+        stands ready. 1, jittered to 0.5-1: a recovery is noticed within a second.
+    max_break_duration: upper bound of the doubled durations. 20: a recovery is noticed within so many seconds.
+    max_probe_share: doubled durations end where probes are this share of the pool's calls. 0.05: under load a recovery is
+        noticed at once, and a pool with little traffic does not spend every second call on a dead target.
     max_retry_after: longest Retry-After that is honoured. 3600.
     auth_break_duration: how long it stays open after a 401 or 403, or after a used-up quota whose reset is unknown. 300:
         a human has to act.
@@ -45,7 +50,7 @@ class Breaker:
     """
 
     consecutive_failures: int = 5
-    failure_span: float = 1.0
+    failure_span: float = 0.2
     failure_ratio: float = 0.5
     minimum_throughput: int = 10
     window_calls: int = 20
@@ -53,7 +58,9 @@ class Breaker:
     window_max: float = 120.0
     stalled_calls: int = 3
     break_duration: float = 5.0
-    max_break_duration: float = 30.0
+    fast_break_duration: float = 1.0
+    max_break_duration: float = 20.0
+    max_probe_share: float = 0.05
     max_retry_after: float = 3600.0
     auth_break_duration: float = 300.0
     not_found_break_duration: float = 60.0
@@ -76,7 +83,11 @@ class Timeouts:
     first_token: timeout to the first token, while the target has no record yet. 10.
     first_token_reasoning: used instead of `first_token` if the model or the request reasons before it answers. 45.
     completion_min: lower bound of the timeout for a whole answer. 15.
+    min_factor, min_margin: that lower bound is never more than this many times the p95 and so many seconds. 20 and 1: a
+        target that answers in 50 ms is not waited for 15 s.
     completion: timeout for a whole answer, while the target has no record yet. 60.
+    stalled_factor, stalled_min: waiting this many times the target's own p95, and at least so many seconds, is evidence of a
+        stall. A target without a record is judged with twice the patience by what is usual in the pool. 5 and 0.5: no call is ended by it, but new ones go elsewhere.
     stall, stall_factor, stall_min: longest silence inside a stream once it has begun. 30 s until the target's own gaps
         are known; then `stall_factor` (5) times the p95 of the longest gaps of its streams, between `stall_min` (5) and
         `stall`.
@@ -94,12 +105,16 @@ class Timeouts:
     """
 
     factor: float = 3.0
+    min_factor: float = 20.0
+    min_margin: float = 1.0
     first_token_min: float = 5.0
     first_token_max: float = 30.0
     first_token: float = 10.0
     first_token_reasoning: float = 45.0
     completion_min: float = 15.0
     completion: float = 60.0
+    stalled_factor: float = 5.0
+    stalled_min: float = 0.5
     stall: float = 30.0
     stall_factor: float = 5.0
     stall_min: float = 5.0
@@ -157,25 +172,28 @@ class Policy:
 
     deadline: seconds to the first content of a stream, or to a whole answer. 120: the longest wait of common gateways.
     total_deadline: seconds to the end of a stream. None: no limit, as long as the stream makes progress.
-    max_attempts: attempts of one call in all. 6.
+    max_attempts: attempts of one call in all. 6. Those that look whether an outage of all targets is over do not count.
     strategy: which target of a tier is tried first. `ordered`: as written; `weighted`: at random, by weight.
     retry_same_target: when a call retries a target that failed; it does so once. `always`: before any other target is
         tried; `never`: only after all other targets; `auto`: before any other target if the failure was fast, of kind
-        SERVER or a reset, and the target mostly answers, otherwise after all others.
+        SERVER or a reset, the target mostly answers, and no other target of its tier with the same model is available;
+        otherwise after all others.
     fast_failure: a failure within this many seconds is fast. 1: a retry after a slow failure would double a long wait.
     doubt_invalid_after: INVALID outcomes in a row after which a target is doubted, and another one is tried. 3: two bad
         requests in a row are common during development.
+    max_alike_failures: a call ends once so many targets have answered it with the same server error: the request may be at
+        fault. None: it goes on. Either way such failures count against no target that answers others meanwhile.
     refusal_memory: seconds for which it is remembered that a target cannot serve a feature of a request (tools with
         reasoning, images, a parameter); such requests go to the other targets first. 3600: servers are upgraded.
-    max_retry_after_wait: longest Retry-After of a 429 that a call waits out on the same target before it fails over. 0:
-        another target answers sooner.
+    max_retry_after_wait: longest Retry-After of a 429 that a call waits out on the same target, where no other target of its
+        tier with the same model is available. 2: another model is a worse answer than a pause.
     wait: the pause before a retry, any of tenacity's `wait_*`. None: 50-250 ms at random.
     stop: when to stop trying, any of tenacity's `stop_*`, checked before each attempt after the first. None: no further
         bound.
     when_all_down: `wait` for the earliest recovery while the deadline lasts, or `fail` at once.
     max_waiters: calls that may wait in a pool; further ones fail at once, with a `retry_after`. 1000.
-    wake_interval, wake_spread: after a recovery, waiting calls continue this many seconds apart (0.01), so that the
-        recovered target is not overloaded, but all of them within `wake_spread` (3), because their deadlines run.
+    early_probe_interval: while calls wait, one of them tries an open target this often, without using up its own attempts.
+        1: a recovery is noticed within a second, at the cost of one call a second for the whole pool.
     failover_on: kinds that fail over although the request itself is at fault (CONTENT_FILTER, INVALID). By default none.
     completion: how `chat` gets its answer. `wait`: it waits for the whole answer; `stream`: it reads the answer from a
         stream, so that a dead or stalled target is noticed within the timeouts of streams. If a target refuses to stream,
@@ -199,14 +217,14 @@ class Policy:
     retry_same_target: Literal["auto", "always", "never"] = "auto"
     fast_failure: float = 1.0
     doubt_invalid_after: int = 3
+    max_alike_failures: int | None = None
     refusal_memory: float = 3600.0
-    max_retry_after_wait: float = 0.0
+    max_retry_after_wait: float = 2.0
     wait: wait_base | None = None
     stop: stop_base | None = None
     when_all_down: Literal["wait", "fail"] = "wait"
     max_waiters: int = 1000
-    wake_interval: float = 0.01
-    wake_spread: float = 3.0
+    early_probe_interval: float = 1.0
     failover_on: Collection[Kind] = frozenset()
     completion: Literal["wait", "stream"] = "wait"
     on_slow: Literal["abandon", "race"] = "abandon"
@@ -245,14 +263,14 @@ class PolicyFields(TypedDict, total=False):
     retry_same_target: Literal["auto", "always", "never"]
     fast_failure: float
     doubt_invalid_after: int
+    max_alike_failures: int | None
     refusal_memory: float
     max_retry_after_wait: float
     wait: wait_base | None
     stop: stop_base | None
     when_all_down: Literal["wait", "fail"]
     max_waiters: int
-    wake_interval: float
-    wake_spread: float
+    early_probe_interval: float
     failover_on: Collection[Kind]
     completion: Literal["wait", "stream"]
     on_slow: Literal["abandon", "race"]

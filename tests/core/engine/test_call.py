@@ -18,8 +18,7 @@ def test_a_new_call() -> None:
     assert (call.running, call.records, call.results, call.avoided_domains) == ([], (), {}, frozenset())
     assert call.states() == [a, b, c]
     assert not call.is_running_at(a)
-    assert (call.resume_at, call.idle_seconds, call.emitted, call.hedged, call.was_queued) == (
-        -inf,
+    assert (call.idle_seconds, call.emitted, call.hedged, call.was_queued) == (
         0.0,
         None,
         False,

@@ -116,19 +116,7 @@ def test_a_hedge_goes_to_an_untried_target() -> None:
     assert shown(engine.attempt(call, 1.25)) == ("c", AttemptReason.HEDGE)
 
 
-# --- 1: resume later ----------------------------------------------------------------------------------------------
-
-
-def test_resume_later() -> None:
-    """After a recovery a call goes on at its own moment."""
-    engine = Engine()
-    call = engine.call()
-    call.resume_at = 5.0
-    assert engine.step(call, 4.5) == Wait(0.5)
-    assert shown(engine.attempt(call, 5.0)) == ("a", AttemptReason.FIRST)
-
-
-# --- 2: give up ---------------------------------------------------------------------------------------------------
+# --- 1: give up ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def queued(engine: Engine, *outcomes: Outcome, now: float = 0.0) -> Call:
     return call
 
 
-# --- 6: only the retry budget stands in the way -------------------------------------------------------------------
+# --- 5: only the retry budget stands in the way -------------------------------------------------------------------
 
 
 def test_the_retry_budget_is_exhausted() -> None:
@@ -79,7 +79,7 @@ def test_a_wait_is_never_too_short() -> None:
     """A target that becomes available at this very moment does not make a call spin."""
     engine = Engine("a")
     call = queued(engine, SERVER)
-    step = engine.step(call, 4.9999)
+    step = engine.step(call, 0.9999)
     assert isinstance(step, Wait)
     assert step.seconds == decide.MIN_WAIT == 0.001
 
@@ -91,16 +91,18 @@ def test_a_wait_is_never_too_short() -> None:
         ({"when_all_down": "fail"}, False),
         ({"max_waiters": 1}, False),
         ({"max_waiters": 2}, True),
-        ({"seconds": 99.0}, True),
-        ({"seconds": 99.1}, False),
+        ({"seconds": 99.1}, True),  # a break is a guess
+        ({"named": 99.0}, True),
+        ({"named": 99.1}, False),
     ],
 )
 def test_who_may_wait(case: dict[str, Any], waits: bool) -> None:
-    """Not by the policy, not beyond the queue's length, not for a target that comes too late to be answered in time."""
+    """Not by the policy, not beyond the queue's length, not for a time that a provider has named and that is too late."""
     case = dict(case)
-    seconds = case.pop("seconds", 30.0)
+    seconds, named = case.pop("seconds", 30.0), case.pop("named", 0.0)
     engine = Engine("a", **case)
     engine.open("a", seconds=seconds)
+    engine["a"].breaker.rate_limited_until = named
     engine.shared.queue.enter(engine.call(), 50.0)
     call = engine.call(allow_last_resort=False)
     step = engine.step(call, 5.0)
@@ -148,6 +150,38 @@ def test_the_earliest_of_equal_targets_is_the_first() -> None:
     step = engine.step(engine.call(), 5.0)
     assert isinstance(step, Wait) and step.waiter is not None
     assert step.waiter.latest == 93.0
+
+
+# --- 6: an early probe --------------------------------------------------------------------------------------------
+
+
+def test_an_early_probe() -> None:
+    """While calls wait, one of them a second tries the open target that was left alone for longest, keeps its own attempts,
+    and its failure makes no break longer."""
+    engine = Engine("abc")
+    engine.shared.next_early_probe = 0.0
+    engine.open("a", "b", "c", seconds=30.0)
+    engine["a"].breaker.last_used, engine["b"].breaker.last_used, engine["c"].breaker.last_used = 3.0, 1.0, 2.0
+    call = engine.call(max_attempts=1)
+    probe = engine.attempt(call, 5.0)
+    assert (shown(probe), probe.permit.last_resort, call.attempts_left) == (("b", AttemptReason.EARLY_PROBE), True, 1)
+    until = engine["b"].breaker.open_until
+    engine.settle(call, probe, SERVER, 5.1)
+    assert engine["b"].breaker.open_until == until
+    step = engine.step(call, 5.1)
+    assert isinstance(step, Wait) and step.seconds == pytest.approx(0.9), "the next one is due a second later"
+    assert shown(engine.attempt(engine.call(), 6.0)) == ("c", AttemptReason.EARLY_PROBE)
+
+
+def test_no_early_probe_where_a_provider_has_named_a_time() -> None:
+    """Nor of a target whose key or model was rejected."""
+    engine = Engine("ab")
+    engine.shared.next_early_probe = 0.0
+    engine.open("a", "b", seconds=30.0)
+    engine["a"].breaker.rate_limited_until = 20.0
+    engine["b"].rejection = Kind.AUTH
+    step = engine.step(engine.call(), 5.0)
+    assert isinstance(step, Wait) and step.seconds == pytest.approx(25.0)
 
 
 # --- 8: one attempt of last resort --------------------------------------------------------------------------------
@@ -205,7 +239,8 @@ def test_no_last_resort() -> None:
     tried = Engine("a", when_all_down="fail")
     call = tried.call()
     tried.fail(call, 0.0, TIMEOUT)
-    assert tried.step(call, 1.0) == GiveUp("no target is available", {}, 4.0)
+    assert tried.step(call, 0.5) == GiveUp("no target is available", {}, 0.5)
+    assert tried.step(call, 1.0) == GiveUp("no target is available", {}, 0.0)
     assert tried.step(call, 7.0) == GiveUp("no target is available", {}, 0.0)
 
 

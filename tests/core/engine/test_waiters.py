@@ -1,4 +1,4 @@
-"""The queue of calls that wait for a recovery: which call wakes at what time, and in which order the calls go on."""
+"""The queue of calls that wait for a recovery: which call leads, and which ones are woken."""
 
 from math import inf
 
@@ -13,7 +13,7 @@ def waiting(queue: WaitQueue, *starts: float, latest: float = 100.0) -> list[Wai
 
 def test_the_first_one_leads() -> None:
     """The first call in the queue is its leader, and stays it while others come."""
-    queue = WaitQueue(0.5, 3.0)
+    queue = WaitQueue()
     assert (len(queue), queue.leader) == (0, None)
     first, second = waiting(queue, 0.0, 1.0)
     assert (len(queue), queue.leader, queue.to_wake) == (2, first, [])
@@ -21,79 +21,37 @@ def test_the_first_one_leads() -> None:
 
 
 def test_a_leader_that_leaves_is_replaced() -> None:
-    """The next one in the queue is woken to lead; when others leave, nothing happens; the last one wakes none."""
-    queue = WaitQueue(0.5, 3.0)
-    first, second, third = waiting(queue, 0.0, 1.0, 2.0)
+    """The oldest of the others is woken to look again; when others leave, nothing happens; the last one wakes none."""
+    queue = WaitQueue()
+    first, second, third = waiting(queue, 0.0, 2.0, 1.0)
     queue.leave(second)
     assert (queue.leader, queue.to_wake, len(queue)) == (first, [], 2)
     queue.leave(first)
-    assert (queue.leader, queue.to_wake, len(queue)) == (None, [third], 1)
+    assert (queue.leader, queue.to_wake, len(queue)) == (None, [third], 0)
     queue.leave(third)
-    assert (queue.to_wake, len(queue)) == ([third], 0)
+    assert (queue.leader, queue.to_wake, len(queue)) == (None, [third], 0)
 
 
-def test_without_a_leader_each_leaving_wakes_the_next() -> None:
-    """A call that leaves while there is no leader wakes the first of the others again; the next to enter leads."""
-    queue = WaitQueue(0.5, 3.0)
-    first, second, third = waiting(queue, 0.0, 1.0, 2.0)
-    queue.leave(first)
-    queue.leave(second)
-    assert queue.to_wake == [second, third]
-    (late,) = waiting(queue, 3.0)
-    assert queue.leader is late
-    queue.leave(first)
-    assert queue.leader is late, "a waiter that has left already changes nothing"
+def test_so_many_are_woken() -> None:
+    """The oldest calls first; those that stay need a leader, so one more is woken if the leader goes."""
+    queue = WaitQueue()
+    leader, old, young = waiting(queue, 1.0, 0.0, 2.0)
+    queue.wake(1)
+    assert (queue.to_wake, queue.leader, len(queue)) == ([old], leader, 2)
+    queue.wake(1)
+    assert (queue.to_wake, queue.leader, len(queue)) == ([old, leader, young], None, 0)
 
 
-def test_a_success_lets_all_go_on() -> None:
-    """They go on at intervals, in the order in which their calls started, and the queue is empty."""
-    queue = WaitQueue(0.5, 30.0)
-    late, early, middle = waiting(queue, 2.0, 0.0, 1.0)
-    queue.record_success(10.0)
-    assert [one.call.resume_at for one in (early, middle, late)] == [10.0, 10.5, 11.0]
-    assert queue.to_wake == [late, early, middle]
-    assert (len(queue), queue.leader) == (0, None)
-
-
-def test_successes_in_a_row_keep_the_interval() -> None:
-    """The next success goes on where the last one ended, unless that is past."""
-    queue = WaitQueue(0.5, 30.0)
-    waiting(queue, 0.0, 1.0, 2.0)
-    queue.record_success(10.0)
-    again, more = waiting(queue, 3.0, 4.0)
-    queue.record_success(10.1)
-    assert [again.call.resume_at, more.call.resume_at] == [11.5, 12.0]
-    (last,) = waiting(queue, 5.0)
-    queue.record_success(50.0)
-    assert last.call.resume_at == 50.0
-
-
-def test_many_share_the_spread() -> None:
-    """However many there are, all go on within the spread."""
-    queue = WaitQueue(0.5, 1.0)
-    waiters = waiting(queue, *map(float, range(4)))
-    queue.record_success(10.0)
-    assert [one.call.resume_at for one in waiters] == [10.0, 10.25, 10.5, 10.75]
-
-
-def test_no_later_than_the_last_moment() -> None:
-    """A call goes on in time to be answered before its deadline, and the others are not moved by that."""
-    queue = WaitQueue(0.5, 30.0)
-    waiting(queue, 0.0)
-    (short,) = waiting(queue, 1.0, latest=10.2)
-    (long,) = waiting(queue, 2.0)
-    queue.record_success(10.0)
-    assert [short.call.resume_at, long.call.resume_at] == [10.2, 11.0]
-
-
-def test_a_failure_wakes_the_leader() -> None:
-    """The leader looks again; without one, nothing is to be woken."""
-    queue = WaitQueue(0.5, 3.0)
-    queue.record_failure()
+def test_all_are_woken() -> None:
+    """Where a target admits more than there are; none where it admits none."""
+    queue = WaitQueue()
+    queue.wake(5)
     assert queue.to_wake == []
-    first, _ = waiting(queue, 0.0, 1.0)
-    queue.record_failure()
-    assert (queue.to_wake, queue.leader, len(queue)) == ([first], first, 2)
+    waiters = waiting(queue, 0.0, 1.0)
+    queue.wake(0)
+    assert (queue.to_wake, len(queue)) == ([], 2)
+    queue.wake(inf)
+    assert (queue.to_wake, queue.leader, len(queue)) == (waiters, None, 0)
 
 
 def test_waking() -> None:
@@ -110,9 +68,8 @@ def test_waking() -> None:
 
 def test_clear() -> None:
     """A cleared queue has no calls and no leader, and keeps the calls that are to be woken."""
-    queue = WaitQueue(0.5, 3.0)
-    first, *_ = waiting(queue, 0.0, 1.0)
-    queue.record_failure()
+    queue = WaitQueue()
+    _, old = waiting(queue, 1.0, 0.0)
+    queue.wake(1)
     queue.clear()
-    assert (len(queue), queue.leader, queue.to_wake) == (0, None, [first])
-    assert call_of().resume_at == -inf
+    assert (len(queue), queue.leader, queue.to_wake) == (0, None, [old])

@@ -37,36 +37,38 @@ def test_new() -> None:
 
 
 def test_consecutive_failures() -> None:
-    """Five failures in a row that span a second open it, and it says so; four do not."""
+    """Five failures in a row that span a fifth of a second open it, and it says so; four do not."""
     found = breaker()
-    assert fail(found, 0.0, 0.25, 0.5, 0.75, 1.0) == [False, False, False, False, True]
+    assert fail(found, 0.0, 0.05, 0.1, 0.15, 0.2) == [False, False, False, False, True]
     assert found.reason == "5 consecutive failures"
 
 
 def test_a_burst_is_one_observation() -> None:
     """Failures of concurrent calls that span less than the bound do not open it; the next one that does span it does."""
-    found = breaker(minimum_throughput=100)
+    found = breaker(minimum_throughput=100, failure_span=1.0)
     assert fail(found, *[0.0] * 8, 0.99, 1.0) == [False] * 9 + [True]
     assert found.reason == "10 consecutive failures"
+    refused = breaker()
+    assert [refused.record_failure(0.0, 0.0, needs_span=False) for _ in range(5)] == [False] * 4 + [True]
 
 
 def test_span_from_the_earliest_start_to_the_latest_end() -> None:
     """The span counts from the start of the earliest call to the end of the latest, in whatever order they end."""
-    found = breaker(consecutive_failures=2)
+    found = breaker(consecutive_failures=2, failure_span=1.0)
     assert not found.record_failure(3.0, 3.5)
     assert found.record_failure(2.5, 3.2), "2.5 to 3.5 is a second"
-    other = breaker(consecutive_failures=2)
+    other = breaker(consecutive_failures=2, failure_span=1.0)
     assert not other.record_failure(3.0, 3.5)
     assert not other.record_failure(2.6, 3.2)
 
 
 def test_a_later_success_ends_a_row() -> None:
     """A success of a call that started after the first failure starts the count again; one of an older call does not."""
-    found = breaker(consecutive_failures=2, failure_ratio=1.0)
+    found = breaker(consecutive_failures=2, failure_ratio=1.0, failure_span=1.0)
     found.record_failure(5.0, 6.0)
     found.record_success(5.0, 6.5)
     assert fail(found, 7.0) == [True], "a call that started with the failure, or before it, says nothing"
-    found = breaker(consecutive_failures=2, failure_ratio=1.0)
+    found = breaker(consecutive_failures=2, failure_ratio=1.0, failure_span=1.0)
     found.record_failure(5.0, 6.0)
     found.record_success(5.1, 6.5)
     assert fail(found, 7.0, 7.5, 8.0) == [False, False, True]
@@ -95,13 +97,28 @@ def test_failure_ratio(outcomes: str, opens: bool) -> None:
     assert found.reason == (f"{failures} of the last {len(outcomes)} attempts failed" if opens else "")
 
 
-def test_any_failure_opens_what_is_not_closed() -> None:
-    """A failure of a probe or during a slow start opens it again, however few there were."""
-    for state in (State.HALF_OPEN, State.RECOVERING, State.OPEN):
+def test_a_failed_probe_opens_again() -> None:
+    """However few failures there were."""
+    for state in (State.HALF_OPEN, State.OPEN):
         found = breaker()
         found.state = state
         assert found.record_failure(0.0, 0.0)
         assert found.reason == ""
+
+
+def test_a_failure_during_a_slow_start_halves_the_window() -> None:
+    """A burst halves it once; it opens again when there is room for none, or by the usual evidence."""
+    found = breaker()
+    found.recover(10.0)  # the probe has made it 2
+    assert not found.record_failure(10.0, 10.1)
+    assert not found.record_failure(10.0, 10.1), "it began before the window was halved"
+    assert found.free(10.2) == 2
+    assert found.record_failure(10.2, 10.3)
+    again = breaker(consecutive_failures=3)
+    again.recover(10.0)
+    for _ in range(30):
+        again.record_success(10.0, 10.0)
+    assert fail(again, 11.0, 11.5, 12.0) == [False, False, True]
 
 
 def test_window() -> None:
@@ -142,28 +159,53 @@ def test_mostly_successful(before: str, mostly: bool) -> None:
 def waiting(*starts: float, **fields: Any) -> CircuitBreaker:
     found = breaker(**fields)
     for start in starts:
-        found.in_flight[Permit(start, 0)] = None
+        found.in_flight[Permit(start, 0, stall_after=10.0)] = None
     return found
 
 
 def test_stall() -> None:
-    """Three calls that wait their bound are a stall, and the reason names both; two are none."""
-    assert waiting(0.0, 1.0, 2.0).stall_reason(12.0, 10.0) == "3 calls without an answer for over 10 s"
-    assert waiting(0.0, 1.0, 2.1).stall_reason(12.0, 10.0) == ""
-    assert waiting(0.0, 1.0).stall_reason(99.0, 10.0) == ""
-    assert waiting(0.0, 1.0, 2.0, 11.0).stall_reason(12.0, 10.0) == "3 calls without an answer for over 10 s"
-    assert waiting(1.0, stalled_calls=1).stall_reason(12.0, 10.4) == "1 calls without an answer for over 10 s"
+    """Three calls, begun one after the other, that wait longer than their bounds are a stall; two, or a burst, are none."""
+    assert waiting(0.0, 1.0, 2.0).stall_reason(12.5) == "3 calls without an answer for over 10.5 s"
+    assert waiting(0.0, 1.0, 2.0).stall_reason(11.9) == ""
+    assert waiting(0.0, 1.0).stall_reason(99.0) == ""
+    assert waiting(0.0, 1.0, 2.0, 11.0).stall_reason(12.5) == "3 calls without an answer for over 10.5 s"
+    assert waiting(1.0, 1.0, 1.19).stall_reason(99.0) == ""
+    assert waiting(1.0, 1.0, 1.2).stall_reason(99.0)
 
 
 def test_no_stall_if_a_later_call_was_answered() -> None:
-    """Calls that a later-started success has overtaken count only from that start on."""
-    found = waiting(0.0, 1.0, 2.0)
-    found.record_success(0.0, 5.0)
-    assert found.stall_reason(12.0, 10.0) == "", "the one that started with the success is not counted"
-    found.in_flight[Permit(2.0, 0)] = None
-    assert found.stall_reason(12.0, 10.0) == "3 calls without an answer for over 10 s"
-    found.record_success(-1.0, 6.0)
-    assert found.last_success_start == 0.0, "the latest start counts, not the latest end"
+    """Calls that a later-started success has overtaken count only from that start on; the beginning of a stream is one."""
+    for record in (CircuitBreaker.record_success, CircuitBreaker.record_first_content):
+        found = waiting(0.0, 1.0, 2.0)
+        record(found, 0.0, 5.0)
+        assert found.stall_reason(13.0) == "", "the one that started with the success is not counted"
+        found.in_flight[Permit(2.0, 0, stall_after=10.0)] = None
+        assert found.stall_reason(13.0)
+        record(found, -1.0, 6.0)
+        assert found.last_success_start == 0.0, "the latest start counts, not the latest end"
+
+
+def test_the_beginning_of_a_stream_is_no_outcome() -> None:
+    """It ends no row of failures and is not in the window; but it closes a half-open breaker."""
+    found = breaker(consecutive_failures=2)
+    found.record_failure(0.0, 0.1)
+    found.record_first_content(1.0, 1.1)
+    assert found.recent == (1, 1)
+    assert found.record_failure(2.0, 2.1)
+    found.open(3.0, HALF)
+    found.record_first_content(9.0, 9.1)
+    assert found.state is State.RECOVERING
+
+
+def test_a_retracted_failure() -> None:
+    """It no longer counts, neither in the window nor in the row."""
+    found = breaker(consecutive_failures=2)
+    found.record_failure(0.0, 0.5)
+    found.retract_failure(0.5)
+    assert found.recent == (0, 0)
+    assert not found.record_failure(1.0, 1.5)
+    found.retract_failure(99.0)
+    assert found.recent == (1, 1)
 
 
 # --- how long -----------------------------------------------------------------------------------------------------
@@ -206,7 +248,7 @@ def test_backoff() -> None:
         found.open(0.0, FixedRandom(1.0))
         seconds.append(found.open_until)
         assert found.trips == trip
-    assert seconds == [5.0, 10.0, 20.0, 30.0, 30.0]
+    assert seconds == [5.0, 10.0, 20.0, 20.0, 20.0]
     found = breaker(max_break_duration=1e12)
     found.trips, found.state = 5000, State.HALF_OPEN
     found.open(0.0, FixedRandom(1.0))

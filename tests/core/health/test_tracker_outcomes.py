@@ -189,7 +189,7 @@ def test_a_region_that_cannot_be_connected_to() -> None:
     engine = pool("ab")
     end(engine, REFUSED)
     end(engine, REFUSED, "b", now=1.0)
-    assert engine.events == [events.StateChanged("p/r1", State.CLOSED, State.OPEN, "cannot be connected to", 3.75)]
+    assert engine.events == [events.StateChanged("p/r1", State.CLOSED, State.OPEN, "cannot be connected to", 0.75)]
     assert engine["a"].breaker.state is engine["b"].breaker.state is State.CLOSED
     alone = pool("ad")
     end(alone, REFUSED)
@@ -208,9 +208,9 @@ def test_most_of_a_region_is_down() -> None:
         for _ in range(2):
             end(engine, SERVER, name)
     assert engine.events == [
-        events.StateChanged("a", State.CLOSED, State.OPEN, "2 consecutive failures", 3.75),
-        events.StateChanged("b", State.CLOSED, State.OPEN, "2 consecutive failures", 3.75),
-        events.StateChanged("p/r1", State.CLOSED, State.OPEN, "most of its targets are down", 3.75),
+        events.StateChanged("a", State.CLOSED, State.OPEN, "2 consecutive failures", 0.75),
+        events.StateChanged("b", State.CLOSED, State.OPEN, "2 consecutive failures", 0.75),
+        events.StateChanged("p/r1", State.CLOSED, State.OPEN, "most of its targets are down", 0.75),
     ]
     epoch = engine.tracker.domains[REGION].epoch
     end(engine, SERVER, "b", of=Permit(0.0, engine["b"].breaker.epoch))

@@ -86,9 +86,11 @@ def test_no_retry_at_a_target_that_often_fails() -> None:
     [(100, 100, False), (99, 100, False), (101, 100, True), (None, 100, True), (5, None, True)],
 )
 def test_window_allows(window: int | None, exceeded: int | None, allows: bool) -> None:
-    """After CONTEXT_LENGTH only a larger window, or where one of the two is unknown."""
+    """After CONTEXT_LENGTH only a larger window, or another model where one of the two is unknown."""
     small, other = state_of("a", context_window=window), state_of("b", context_window=exceeded)
     tried = {state_of("c", context_window=1): Outcome(Kind.SERVER), other: Outcome(Kind.CONTEXT_LENGTH)}
     assert window_allows(small, tried) is allows
     assert window_allows(small, {other: Outcome(Kind.SERVER)})
     assert window_allows(small, {})
+    same = state_of("d", id=other.target.id, context_window=window)
+    assert window_allows(same, tried) is (window is not None and exceeded is not None and window > exceeded)

@@ -40,10 +40,14 @@ def test_ordered(tiers: Any, avoided: tuple[str, ...], order: str) -> None:
 
 @pytest.mark.parametrize(("draw", "order"), [(0.0, "abc"), (0.49, "abc"), (0.5, "bca"), (0.9, "bca")])
 def test_a_recovering_target_gets_its_share(draw: float, order: str) -> None:
-    """With the probability of its share it keeps its place; otherwise it comes after all others, of every tier."""
-    recovering = state_of("a")
+    """With the probability of its share it keeps its place; otherwise it comes after all others, of every tier. But only an
+    equal target that is closed takes its place."""
+    recovering = state_of("a", id=f"x/{B.target.model}")
     recovering.breaker.recover(0.0)
     tiers = ((recovering, B), (C,))
+    other = state_of("a", id="x/another-model")
+    other.breaker.recover(0.0)
+    assert names(ordered(((other, B), (C,)), Policy(), frozenset(), 15.0, FixedRandom(0.9))) == "abc"
     assert names(ordered(tiers, Policy(), frozenset(), 15.0, FixedRandom(draw))) == order
     assert names(ordered(tiers, Policy(), frozenset(), 30.0, FixedRandom(0.99))) == "abc"
 

@@ -82,11 +82,15 @@ def _(value: float) -> object:
     return in_window(10, window_calls=100, window_max=value)
 
 
-@EFFECTS.of("stalled_calls", {2: "2 calls without an answer for over 4 s", 3: ""})
+@EFFECTS.of("stalled_calls", {2: "2 calls without an answer for over 4.0 s", 3: ""})
 def _(value: int) -> object:
     """Two calls wait for a first token until its timeout is over, before either has failed."""
     two = Two(
-        hang(), breaker=Breaker(stalled_calls=value), timeouts=Timeouts(first_token=4), on_slow="race", deadline=60
+        hang(),
+        breaker=Breaker(stalled_calls=value, failure_span=0),
+        timeouts=Timeouts(first_token=4),
+        on_slow="race",
+        deadline=60,
     )
     reasons: list[str] = []
     two.pool.subscribe(lambda event: reasons.append(event.reason) if isinstance(event, StateChanged) else None)
@@ -97,13 +101,29 @@ def _(value: int) -> object:
 @EFFECTS.of("break_duration", {4.0: 2.0, 8.0: 4.0})
 def _(value: float) -> object:
     """Seconds until it admits a probe, with jitter at half of it."""
-    return opened(break_duration=value).pool.health()["a"].available_in
+    return opened(break_duration=value, fast_break_duration=99.0).pool.health()["a"].available_in
+
+
+@EFFECTS.of("fast_break_duration", {0.5: 0.25, 2.0: 1.0})
+def _(value: float) -> object:
+    """The same after a fast failure, where another target stands ready."""
+    return opened(fast_break_duration=value).pool.health()["a"].available_in
+
+
+@EFFECTS.of("max_probe_share", {0.1: 6.7, 0.5: 0.9})
+def _(value: float) -> object:
+    """The break after many calls, one a second, all of which would have doubled it."""
+    two = pair(DOWN, consecutive_failures=1, max_probe_share=value, max_break_duration=100)
+    two.calls(60, pause=1)
+    two.clock.sleep(two.pool.health()["a"].available_in or 0)
+    two.calls(1)
+    return round(two.pool.health()["a"].available_in or 0, 1)
 
 
 @EFFECTS.of("max_break_duration", {15.0: 7.5, 100.0: 20.0})
 def _(value: float) -> object:
     """The third break, after two probes that failed: 10 s, doubled twice."""
-    two = pair(DOWN, consecutive_failures=1, break_duration=10, max_break_duration=value)
+    two = pair(DOWN, consecutive_failures=1, break_duration=10, fast_break_duration=99.0, max_break_duration=value)
     two.calls(3, pause=50)
     return two.pool.health()["a"].available_in
 

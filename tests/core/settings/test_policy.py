@@ -131,12 +131,24 @@ def waiting(calls: int, **settings: Any) -> list[float]:
 
 
 EFFECTS.of("max_waiters", {1: 1, 3: 3})(lambda value: len(waiting(5, max_waiters=value)))
-EFFECTS.of("wake_interval", {0.5: [0.0, 0.125, 0.625], 0.25: [0.0, 0.125, 0.375]})(
-    lambda value: waiting(3, wake_interval=value, wake_spread=100)
-)
-EFFECTS.of("wake_spread", {2.0: [0.0, 0.125, 1.125], 3.0: [0.0, 0.125, 1.625]})(
-    lambda value: waiting(3, wake_interval=100, wake_spread=value)
-)
+
+
+@EFFECTS.of("early_probe_interval", {1.0: 8.375, 3.0: 9.375})
+def _(value: float) -> object:
+    """When a call is answered that waits for a target whose break is long and whose outage is over after 8 s."""
+    two = outage(
+        8,
+        early_probe_interval=value,
+        breaker=Breaker(consecutive_failures=1, break_duration=100, max_break_duration=100),
+    )
+    return two.call().ended
+
+
+@EFFECTS.of("max_alike_failures", {None: "aba", 1: "a"})
+def _(value: int | None) -> object:
+    """The targets of a call that meets the same error everywhere."""
+    two = Two(DOWN, DOWN, max_alike_failures=value, when_all_down="fail")
+    return two.targets_of(two.call())
 
 
 @EFFECTS.of("failover_on", {frozenset(): "a", frozenset({Kind.CONTENT_FILTER}): "ab"})

@@ -1,10 +1,12 @@
 """Each setting of `Timeouts` has an effect."""
 
 import pytest
-from hotspare import Timeouts
+from hotspare import Breaker, Timeouts
+from hotspare.events import StateChanged
 from hotspare.messages import ChatChunk, ChatRequest
 from hotspare.testing import StepLike, answer, fail, hang
 
+from tests.support.calls import Ask, side_by_side
 from tests.support.settings import Effects, Two, timeout_of
 
 EFFECTS = Effects(Timeouts)
@@ -26,8 +28,10 @@ EFFECTS.of("first_token", {4.0: 4.0, 7.0: 7.0})(lambda value: timeout_of(first_t
 EFFECTS.of("first_token_reasoning", {12.0: 12.0, 33.0: 33.0})(
     lambda value: timeout_of(first_token_reasoning=value, options={"reasoning_effort": "low"})
 )
-EFFECTS.of("completion_min", {3.0: 3.0, 9.0: 9.0})(
-    lambda value: timeout_of(0.25, completion_min=value, streaming=False)
+EFFECTS.of("completion_min", {3.0: 3.0, 9.0: 9.0})(lambda value: timeout_of(0.5, completion_min=value, streaming=False))
+EFFECTS.of("min_factor", {4.0: 3.0, 8.0: 5.0})(lambda value: timeout_of(0.5, min_factor=value, streaming=False))
+EFFECTS.of("min_margin", {1.0: 6.0, 3.0: 8.0})(
+    lambda value: timeout_of(0.5, min_factor=10, min_margin=value, streaming=False)
 )
 EFFECTS.of("completion", {6.0: 6.0, 70.0: 70.0})(lambda value: timeout_of(completion=value, streaming=False))
 EFFECTS.of("max_deadline_fraction", {0.25: 2.0, 0.5: 4.0})(
@@ -92,3 +96,24 @@ def _(value: float) -> object:
     """Whether a second attempt is made with two seconds left."""
     two = Two(fail(500, delay=2), timeouts=Timeouts(start_min=value), deadline=4, when_all_down="fail")
     return two.targets_of(two.call())
+
+
+def opened_by_a_stall(**timeouts: float) -> float:
+    """Seconds after which three calls that wait, begun one after the other, have opened the target that usually answers in
+    1 s."""
+    two = Two(
+        [*[answer("ok", delay=1)] * 3, hang()],
+        deadline=1000,
+        timeouts=Timeouts(min_samples=3, first_token_min=99, first_token_max=99, **timeouts),
+        breaker=Breaker(failure_span=0),
+        on_slow="race",
+    )  # type: ignore[arg-type]
+    two.calls(3)
+    start, opened = two.clock(), list[float]()
+    two.pool.subscribe(lambda event: opened.append(two.clock()) if isinstance(event, StateChanged) else None)
+    side_by_side("asyncio", two.pool, two.clock, [Ask()] * 3 + [Ask(pause=pause) for pause in range(1, 60)])
+    return opened[0] - start
+
+
+EFFECTS.of("stalled_factor", {4.0: 4.0, 9.0: 9.0})(lambda value: opened_by_a_stall(stalled_factor=value))
+EFFECTS.of("stalled_min", {6.0: 6.0, 9.0: 9.0})(lambda value: opened_by_a_stall(stalled_min=value))

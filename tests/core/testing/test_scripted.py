@@ -132,7 +132,7 @@ def test_what_it_can_is_an_option() -> None:
     assert (scripted.target.id, scripted.target.region, scripted.target.tier) == ("openai/gpt-4.1", "us", 2)
     assert scripted.target.name == "a"
     assert scripted.unsupported(REQUEST) == ()
-    with pytest.raises(TypeError, match="wieght"):
+    with pytest.raises(ConfigError, match="wieght"):
         ScriptedTarget("a", wieght=2)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
 

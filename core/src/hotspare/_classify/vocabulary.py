@@ -87,7 +87,7 @@ RULES = (
         r"enforced_spend_limit", r"(?:spend|spending|usage|budget) (?:limits?|cap)\b.{0,40}(?:reached|exceeded|hit)",
         r"reached .{0,60}(?:spend|spending|usage|monthly|credit) limits?", r"budget_exceeded|ExceededBudget|budget has been exceeded",  # LiteLLM proxy
         r"(?:organi[sz]ation|workspace)\S* .{0,40}(?:spend|usage) limit", r"PerDay|(?:requests|tokens) per day|\((?:RPD|TPD)\)|daily (?:limit|quota)",
-        r"ServiceQuotaExceeded", r"QUOTA_EXHAUSTED|exhausted your capacity|quota will reset after", r"exceeded your current quota",
+        r"ServiceQuotaExceeded", r"QUOTA_EXHAUSTED|exhausted your capacity|quota will reset after", r"exceeded your current quota, please check your plan",
         r"out of credits|no credits? (?:left|remaining)|credits? (?:have been|has been|are|is) (?:exhausted|depleted|used up)", r"payment required",
         r"Arrearage|overdue|good standing", r"(?:subscription|trial) .{0,30}(?:expired|ended|inactive|lapsed)",  # DashScope, Volcengine
         r"pre_consume_token_quota_failed", r"\u4f59\u989d\u4e0d\u8db3|\u6b20\u8d39|\u989d\u5ea6\u4e0d\u8db3",  # new-api and other relays

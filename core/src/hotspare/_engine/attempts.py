@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from random import Random
 
 from hotspare import events
 from hotspare._engine import continuation, timeouts
 from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
-from hotspare._engine.call import Attempt, Call
+from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.waiters import WaitQueue
+from hotspare._health.percentiles import Percentiles
 from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.capabilities import named_features, required_fields, unsupported_fields, without_fields
@@ -31,6 +33,9 @@ class SharedState:
     client_throttle: ClientThrottle
     queue: WaitQueue
     in_flight: int = 0
+    next_early_probe: float = -inf
+    first_token: Percentiles = field(default_factory=Percentiles)
+    completion: Percentiles = field(default_factory=Percentiles)
 
 
 def start(
@@ -39,8 +44,15 @@ def start(
     """Take a permit and set the bounds of a new attempt. `others`: another target can still be tried after it."""
     policy = shared.policy
     unary = timeouts.wants_unary(call, state, policy)
+    stall_after = None
+    if call.tracks_ttft:
+        usual = shared.completion if unary else shared.first_token
+        stall_after = timeouts.stalled_after(call, state, policy, usual, unary=unary)
     permit = shared.tracker.acquire(
-        state, now, tracks_ttft=call.tracks_ttft and not unary, last_resort=reason is AttemptReason.LAST_RESORT
+        state,
+        now,
+        stall_after=stall_after,
+        last_resort=reason in (AttemptReason.LAST_RESORT, AttemptReason.EARLY_PROBE),
     )
     timeout = timeouts.attempt_timeout(
         call, state, policy, now, unary=unary, others=others, probe=permit.probe and others
@@ -77,29 +89,47 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
         outcome.message, seconds if outcome.ok and not attempt.unary else None, outcome.retry_after, outcome.scope,
     )  # fmt: skip
     tracker.pending_events.append(events.AttemptEnded(call.id, attempt.record))
-    tracker.record_outcome(state, permit, outcome, now)
+    if outcome.ok and isinstance(attempt.result, OpenStream):
+        tracker.record_first_content(state, permit, now)
+    else:
+        tracker.record_outcome(state, permit, outcome, now)
     tracker.release(state, permit)
     attempt.lost = outcome.kind is Kind.CANCELLED or outcome is attempt.outcome  # overdue, and never answered
     if outcome.ok:
         (state.completion if attempt.unary else state.first_token).add(seconds)
+        (shared.completion if attempt.unary else shared.first_token).add(seconds)
         _learn_from_success(call, state, shared, now)
     if outcome.kind is not Kind.CANCELLED:
         shared.client_throttle.record(now, accepted=outcome.ok)
         attempt.end(outcome, now)
         call.last = attempt
+        alike = alike_failures(call)
+        if len(alike) > 1 and attempt in alike:
+            tracker.suspect([(one.state, one.permit) for one in alike], now, call.id)
         attempt.superseded = outcome.kind is Kind.INVALID and _learn_capability(call, attempt, outcome)
         if not attempt.superseded:
             _learn_refusal(call, state, outcome, shared.policy, now)
-    if outcome.ok:
-        shared.queue.record_success(now)
-    else:
-        shared.queue.record_failure()
+    if shared.queue:
+        shared.queue.wake(state.breaker.free(now) if outcome.ok else 1)
+
+
+def alike_failures(call: Call) -> list[Attempt]:
+    """The attempts of a call at different targets that ended with the same server error as the latest one."""
+    last = call.last.outcome if call.last is not None else None
+    if last is None or last.kind is not Kind.SERVER or last.status is None:
+        return []
+    by_target = {
+        attempt.state: attempt
+        for attempt in call.attempts
+        if attempt.outcome is not None and (attempt.outcome.kind, attempt.outcome.status) == (Kind.SERVER, last.status)
+    }
+    return list(by_target.values())
 
 
 def _learn_from_success(call: Call, state: TargetState, shared: SharedState, now: float) -> None:
     """A target that called the same request invalid cannot serve one of its features; a plain request shows an outage."""
-    if state.invalid_streaks or state.refused:
-        state.record_accepted(call.features)
+    if state.invalid_streaks or state.refused or state.accepted:
+        state.record_accepted(call.features, now)
     for other, result in call.results.items():
         outcome = result.outcome
         if outcome is None or outcome.kind is not Kind.INVALID or outcome.fault_scope is not Scope.REQUEST:

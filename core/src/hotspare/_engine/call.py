@@ -75,7 +75,7 @@ class Call:
     `unsupported`: the fields that each target cannot be sent and may not drop.
 
     `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
-    handed out before a break. `resume_at`: when it may go on after a recovery of all targets.
+    handed out before a break.
     """
 
     id: str
@@ -95,7 +95,6 @@ class Call:
     retry_target: TargetState | None = None
     retry_used: bool = False
     was_queued: bool = False
-    resume_at: float = -inf
     idle_seconds: float = 0.0
     emitted: str | None = None
     hedged: bool = False

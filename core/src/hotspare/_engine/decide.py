@@ -3,12 +3,13 @@
 A call of which an attempt is still running (and in time) only looks at its timers: rule 0. Otherwise the first rule that has
 an answer decides:
 
-1. resume later: after a recovery of all targets, waiting calls go on one after the other;
-2. give up: the outcome leaves nothing to try, the attempts are used up, or `Policy.stop` says so;
-3. retry the same target, after a pause;
-4. start the retry whose pause is over, or else fail over to the next target that was not tried;
-5. retry an earlier target: once, when all have been tried, and again when waiting has changed something;
-6. give up if only the retry budget stands in the way: waiting would not change that;
+1. give up: the outcome leaves nothing to try, the attempts are used up, or `Policy.stop` says so;
+2. retry the same target, after a pause;
+3. start the retry whose pause is over, or else fail over to the next target that was not tried;
+   if none is available, one that only the troubles of its neighbours keep out;
+4. retry an earlier target: once, when all have been tried, and again when waiting has changed something;
+5. give up if only the retry budget stands in the way: waiting would not change that;
+6. an early probe: while calls wait, one of them a second tries a target whose break is not over;
 7. wait in the queue until a target becomes available, while the deadline lasts; but give up what is too long for the
    targets that are available;
 8. one attempt of last resort although no target is available, so that a recovery is always noticed; else give up.
@@ -25,9 +26,10 @@ from hotspare._engine import attempts, backoff, hedging
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
-from hotspare._engine.timeouts import min_useful_time, wants_unary
+from hotspare._engine.timeouts import min_useful_time
 from hotspare._health.breaker import State
 from hotspare._health.target_state import TargetState
+from hotspare._health.tracker import Failure
 from hotspare._routing.candidates import RETRYABLE, TRANSIENT, retries_at_once, window_allows
 from hotspare._routing.explain import Choice, SkipReason
 from hotspare._routing.strategies import ordered
@@ -35,6 +37,8 @@ from hotspare.outcome import AttemptReason, Kind, Outcome, Scope
 
 MIN_WAIT = 0.001
 """Seconds of the shortest wait in the queue: a time that has just come must not make a call spin."""
+ACCEPTED_LATELY = 5.0
+"""Seconds after a well-formed request was accepted in which the like of it, called invalid, is the callers' own fault."""
 LAST_ATTEMPT_DELAY = 1.0
 """Seconds for which a call with one attempt left leaves a target whose break is over to calls that can still fail over."""
 
@@ -62,8 +66,8 @@ class _Decision:
     results: Mapping[TargetState, Attempt]
     outcomes: Mapping[TargetState, Outcome]
 
-    def is_admissible(self, state: TargetState) -> bool:
-        """Whether the target may be tried now, with enough time left.
+    def is_admissible(self, state: TargetState, *, alone: bool = False) -> bool:
+        """Whether the target may be tried now, with enough time left. `alone`: whatever its region and provider look like.
 
         A last attempt is no probe while other calls may make one: it leaves a target whose break has just ended to them.
         """
@@ -75,29 +79,65 @@ class _Decision:
         patient = (
             call.attempts_left <= 1 and len(self.candidates) > 1 and state.breaker.state_at(now) is not State.CLOSED
         )
-        return self.shared.tracker.available_at(state, now) <= (now - LAST_ATTEMPT_DELAY if patient else now)
+        at = (
+            self.shared.tracker.available_alone_at(state, now)
+            if alone
+            else self.shared.tracker.available_at(state, now)
+        )
+        return at <= (now - LAST_ATTEMPT_DELAY if patient else now)
 
     def needs_retry_token(self, state: TargetState) -> bool:
         """Whether the call has used up its free attempts in one of the target's failure domains."""
         free = self.shared.policy.retry_budget.free_attempts_per_domain
         return any(self.call.attempts_in(domain) >= free for domain in state.domains)
 
-    def failure_of(self, state: TargetState) -> tuple[Kind, float] | None:
-        """The kind and the time of the target's failure in this call."""
+    def failure_of(self, state: TargetState) -> Failure | None:
+        """The target's failure in this call. The pause before the next attempt doubles with each one after a wait."""
         result = self.results.get(state)
-        return None if result is None or result.outcome is None else (result.outcome.kind, result.ended)
+        if result is None or result.outcome is None:
+            return None
+        config = self.shared.policy.breaker
+        waits = sum(
+            attempt.state is state and attempt.reason is AttemptReason.AFTER_WAIT for attempt in self.call.attempts
+        )
+        pause = min(config.fast_break_duration * 2.0 ** min(waits, 30), config.max_break_duration)
+        return Failure(result.outcome.kind, result.ended, pause)
+
+    def has_equal(self, state: TargetState) -> bool:
+        """Whether another target of its tier with the same model may be tried now."""
+        return any(
+            other not in self.results
+            and other.target.model == state.target.model
+            and other.target.tier == state.target.tier
+            and self.is_admissible(other)
+            for other in self.candidates
+        )
 
     def earliest(self) -> tuple[TargetState | None, float]:
         """The target that this call may try first, and when; one that rejects the key or the model only if there is no other."""
         best, when = None, (True, inf)
         for state in self.candidates:
             failure = self.failure_of(state)
-            hopeful = failure is None or (failure[0] in TRANSIENT and not self.call.is_running_at(state))
+            hopeful = failure is None or (failure.kind in TRANSIENT and not self.call.is_running_at(state))
             if hopeful and window_allows(state, self.outcomes):
                 at = state.rejection is not None, self.shared.tracker.retry_at(state, failure, self.now)
                 if at < when and at[1] < inf:
                     best, when = state, at
         return best, when[1]
+
+    def early_probe_target(self) -> TargetState | None:
+        """The open target that was left alone for longest, of those for which no provider has named a time."""
+        tracker = self.shared.tracker
+        states = [
+            state
+            for state in self.candidates
+            if state.breaker.state is State.OPEN
+            and state.rejection is None
+            and tracker.named_until(state) <= self.now
+            and window_allows(state, self.outcomes)
+            and not self.call.is_running_at(state)
+        ]
+        return min(states, key=lambda one: one.breaker.last_used, default=None)
 
     def start(self, state: TargetState, reason: AttemptReason) -> Attempt:
         """A new attempt. It is bounded more tightly while another target can still be tried after it."""
@@ -119,10 +159,8 @@ def next_step(call: Call, shared: SharedState, now: float) -> Step:
 
 
 def _first_answer(call: Call, shared: SharedState, now: float) -> Step:
-    if call.resume_at > now:  # rule 1
-        return Wait(call.resume_at - now)
     reason = _stop_reason(call, shared, now)
-    if reason:  # rule 2
+    if reason:  # rule 1
         return give_up(call, shared, reason, now)
     decision = _decision(call, shared, now)
     return (
@@ -140,7 +178,7 @@ def _decision(call: Call, shared: SharedState, now: float) -> _Decision:
     shared.tracker.advance(states, now)
     candidates = call.supporting(ordered(call.tiers, shared.policy, call.avoided_domains, now, shared.rng))
     for state in candidates:
-        if state.breaker.in_flight and not wants_unary(call, state, shared.policy):
+        if state.breaker.in_flight:
             shared.tracker.open_if_stalled(state, now)
     if any(state.refused for state in candidates):
         candidates.sort(key=lambda state: state.refuses(call.features, now))
@@ -150,13 +188,16 @@ def _decision(call: Call, shared: SharedState, now: float) -> _Decision:
 
 
 def _stop_reason(call: Call, shared: SharedState, now: float) -> str:
-    """Rule 2: why the call ends here, or ""."""
+    """Rule 1: why the call ends here, or ""."""
     if call.last is not None and not _may_continue(call, call.last, shared):
         return "no other target is tried after this outcome"
     if call.attempts_left <= 0:
         return f"all {call.max_attempts} attempts are used"
     if (call.attempts or call.was_queued) and call.time_left(now) <= 0:
         return "the deadline is over"
+    most = shared.policy.max_alike_failures
+    if most is not None and len(attempts.alike_failures(call)) >= most:
+        return f"{most} targets failed alike on this request"
     return "the policy's stop condition holds" if backoff.stopped(call, shared.policy, now) else ""
 
 
@@ -168,14 +209,17 @@ def _may_continue(call: Call, last: Attempt, shared: SharedState) -> bool:
         return True
     if kind is Kind.INVALID:
         streak = last.state.invalid_streaks.get(call.features, 0)
+        quiet = last.ended - last.state.accepted.get(call.features, -inf) >= ACCEPTED_LATELY
         return (
-            last.superseded or last.outcome.fault_scope is Scope.TARGET or streak >= shared.policy.doubt_invalid_after
+            last.superseded
+            or last.outcome.fault_scope is Scope.TARGET
+            or (streak >= shared.policy.doubt_invalid_after and quiet)
         )
     return kind is not Kind.CONTENT_FILTER
 
 
 def _retry_same_target(decision: _Decision) -> Wait | None:
-    """Rule 3: the pause before the one retry that goes to the target that has just failed, or its short Retry-After."""
+    """Rule 2: the pause before the one retry that goes to the target that has just failed, or its short Retry-After."""
     call, policy, now = decision.call, decision.shared.policy, decision.now
     last = call.last
     if last is None or last.outcome is None or call.retry_used or call.retry_target is not None or call.running:
@@ -183,7 +227,11 @@ def _retry_same_target(decision: _Decision) -> Wait | None:
     if last.outcome.kind is Kind.RATE_LIMITED:
         if last.outcome.retry_after is None or last.outcome.retry_after > policy.max_retry_after_wait:
             return None
+        if decision.has_equal(last.state):
+            return None
         seconds = last.outcome.retry_after
+    elif policy.retry_same_target != "always" and decision.has_equal(last.state):
+        return None
     elif last.state.breaker.state_at(now) is State.CLOSED and retries_at_once(
         last.outcome, last.seconds, last.state, policy
     ):
@@ -199,47 +247,53 @@ def _retry_same_target(decision: _Decision) -> Wait | None:
 
 
 def _failover(decision: _Decision) -> Attempt | None:
-    """Rule 4: the retry whose pause is over, or else the first admissible target that was not tried."""
+    """Rule 3: the retry whose pause is over, or else the first admissible target that was not tried."""
     call, now = decision.call, decision.now
     retry, call.retry_target = call.retry_target, None
     if retry is not None and decision.shared.tracker.available_at(retry, now) <= now:
         call.retry_used = True
         return decision.start(retry, AttemptReason.RETRY)
-    for state in decision.candidates:
-        if state in decision.results or not decision.is_admissible(state):
-            continue
-        if decision.needs_retry_token(state) and not _take_retry_token(call, decision.shared, now):
-            continue
-        return decision.start(state, AttemptReason.FAILOVER if call.last else AttemptReason.FIRST)
+    untried = [state for state in decision.candidates if state not in decision.results]
+    for alone in (False, True):
+        for state in untried:
+            if not decision.is_admissible(state, alone=alone):
+                continue
+            if alone and state.breaker.state is not State.CLOSED:
+                continue
+            if decision.needs_retry_token(state) and not _take_retry_token(call, decision.shared, now):
+                continue
+            return decision.start(state, AttemptReason.FAILOVER if call.last else AttemptReason.FIRST)
     return None
 
 
 def _retry_earlier(decision: _Decision) -> Attempt | None:
-    """Rule 5: a target that failed this call before."""
+    """Rule 4: a target that failed this call before."""
     call, now = decision.call, decision.now
     for state in decision.candidates:
         failure = decision.failure_of(state)
         if failure is None or call.is_running_at(state) or not decision.is_admissible(state):
             continue
-        if call.was_queued and failure[0] in TRANSIENT and decision.shared.tracker.may_retry(state, failure, now):
+        if call.was_queued and failure.kind in TRANSIENT and decision.shared.tracker.may_retry(state, failure, now):
+            call.max_attempts += 1  # looking whether an outage is over uses none of its own attempts
             return decision.start(state, AttemptReason.AFTER_WAIT)
-        if not call.retry_used and failure[0] in RETRYABLE and _take_retry_token(call, decision.shared, now):
+        if not call.retry_used and failure.kind in RETRYABLE and _take_retry_token(call, decision.shared, now):
             call.retry_used = True
             return decision.start(state, AttemptReason.RETRY)
     return None
 
 
 def _budget_exhausted(decision: _Decision) -> GiveUp | None:
-    """Rule 6: a target is admissible, and only the retry budget keeps the call from trying it."""
+    """Rule 5: a target is admissible, and only the retry budget keeps the call from trying it."""
     if any(state not in decision.results and decision.is_admissible(state) for state in decision.candidates):
         return give_up(decision.call, decision.shared, "the retry budget is exhausted", decision.now)
     return None
 
 
-def _enqueue(decision: _Decision) -> Wait | GiveUp | None:
-    """Rule 7: wait for a recovery, up to the latest moment at which an attempt can still be answered in time."""
+def _enqueue(decision: _Decision) -> Attempt | Wait | GiveUp | None:
+    """Rules 6 and 7: an early probe, or else wait for a recovery: up to the latest moment at which an attempt can still be
+    answered in time, whatever the breaks say, because they are guesses; but not for a time that a provider has named."""
     call, shared, now = decision.call, decision.shared, decision.now
-    if shared.policy.when_all_down != "wait" or len(shared.queue) >= shared.policy.max_waiters:
+    if shared.policy.when_all_down != "wait":
         return None
     state, available = decision.earliest()
     if state is None or state.rejection is not None:  # a key or a model does not come back while a call waits
@@ -250,11 +304,20 @@ def _enqueue(decision: _Decision) -> Wait | GiveUp | None:
     ):
         return give_up(call, shared, "the request is too long for the targets that are available", now)
     latest = call.deadline - min_useful_time(call, state, shared.policy)
-    if available > latest or now >= latest:
+    if shared.tracker.named_until(state) > latest or now >= latest:
+        return None
+    probed = decision.early_probe_target()
+    if probed is not None and now >= shared.next_early_probe:
+        shared.next_early_probe = now + shared.policy.early_probe_interval
+        call.max_attempts += 1  # it is made for all that wait
+        return decision.start(probed, AttemptReason.EARLY_PROBE)
+    if len(shared.queue) >= shared.policy.max_waiters:
         return None
     call.was_queued = True
     waiter = shared.queue.enter(call, latest)
-    until = available if shared.queue.leader is waiter else latest
+    until = latest
+    if shared.queue.leader is waiter:
+        until = min(latest, available, inf if probed is None else shared.next_early_probe)
     return Wait(max(MIN_WAIT, until - now), waiter)
 
 

@@ -34,7 +34,7 @@ def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], f
         if attempt.unary and isinstance(attempt.result, ChatReply):
             return _with_attempts(call, attempt, attempt.result)
         monitor = StreamMonitor(call, scheduler, policy, clock)
-        while not (yield from _read(monitor, attempt, emit=call.streaming)):
+        while not (yield from _read(monitor, attempt, scheduler, clock, emit=call.streaming)):
             try:
                 attempt = yield from _answer(call, scheduler, policy, clock)
             except AllTargetsFailed as error:
@@ -78,7 +78,9 @@ def _answer(
             scheduler.leave_queue(waiter)
 
 
-def _read(monitor: StreamMonitor, attempt: Attempt, *, emit: bool) -> Generator[Command, Event, bool]:
+def _read(
+    monitor: StreamMonitor, attempt: Attempt, scheduler: Scheduler, clock: Callable[[], float], *, emit: bool
+) -> Generator[Command, Event, bool]:
     """The stream of one attempt, to its end (True) or to a break that can be recovered from (False)."""
     monitor.attach(attempt)
     try:
@@ -90,7 +92,12 @@ def _read(monitor: StreamMonitor, attempt: Attempt, *, emit: bool) -> Generator[
                     yield chunk
     except Exception as error:
         monitor.record_break(error)
-    return monitor.done
+        return False
+    except GeneratorExit:
+        scheduler.record_stream_end(attempt, clock())
+        raise
+    scheduler.record_stream_end(attempt, clock())
+    return True
 
 
 def _read_stream(

@@ -22,7 +22,7 @@ from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.explain import Explanation
 from hotspare._routing.strategies import ordered
-from hotspare.outcome import HealthEffect, Kind, Outcome
+from hotspare.outcome import OK, HealthEffect, Kind, Outcome
 from hotspare.policy import Policy
 from hotspare.status import PoolHealth, snapshot
 
@@ -39,7 +39,7 @@ class Scheduler:
             RetryTokens(policy.retry_budget),
             HedgeTokens(policy.hedge),
             ClientThrottle(policy.max_rejection),
-            WaitQueue(policy.wake_interval, policy.wake_spread),
+            WaitQueue(),
         )
         self._lock = threading.Lock()
 
@@ -58,6 +58,7 @@ class Scheduler:
     def call_started(self, now: float) -> None:
         """A call has started: it fills the budgets."""
         with self._lock:
+            self._shared.tracker.record_call(now)
             self._shared.retry_tokens.deposit(now)
             self._shared.hedge_tokens.deposit()
 
@@ -90,6 +91,11 @@ class Scheduler:
         with self._lock:
             attempt.state.gaps.add(longest_gap)
             attempt.state.throughput.add(throughput)
+
+    def record_stream_end(self, attempt: Attempt, now: float) -> None:
+        """A stream came to its end, or its caller left it while it was well: that is its one outcome."""
+        with self._lock:
+            self._shared.tracker.record_outcome(attempt.state, attempt.permit, OK, now)
 
     def record_stream_break(self, call: Call, attempt: Attempt, outcome: Outcome, emitted: str, now: float) -> None:
         """A stream broke after its first content: a second observation of an attempt that was settled as OK.

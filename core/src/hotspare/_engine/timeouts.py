@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hotspare._engine.call import Call
+from hotspare._health.percentiles import Percentiles
 from hotspare._health.target_state import TargetState
 from hotspare.policy import Policy
 
@@ -29,9 +30,15 @@ def attempt_timeout(
     timeouts = policy.timeouts
     samples = state.completion if unary else state.first_token
     p95 = samples.quantile(0.95, min_samples=timeouts.min_samples)
-    reasoning = state.target.reasoning or call.request.reasoning_effort not in (None, "none", "minimal")
+    reasoning = _reasons(call, state)
     if unary:
-        bound = timeouts.completion if p95 is None else max(timeouts.factor * p95, timeouts.completion_min)
+        bound = (
+            timeouts.completion
+            if p95 is None
+            else max(
+                timeouts.factor * p95, min(timeouts.completion_min, timeouts.min_factor * p95 + timeouts.min_margin)
+            )
+        )
     elif p95 is None:
         bound = timeouts.first_token_reasoning if reasoning else timeouts.first_token
     else:
@@ -39,6 +46,24 @@ def attempt_timeout(
     if probe:
         bound = min(bound, timeouts.completion_min if unary else timeouts.first_token_min)
     return min(bound, timeouts.max_deadline_fraction * left)
+
+
+def stalled_after(call: Call, state: TargetState, policy: Policy, usual: Percentiles, *, unary: bool) -> float:
+    """How long an attempt waits before that is evidence of a stall, together with others: by the target's own record, else
+    with twice the patience by what is `usual` in the pool."""
+    timeouts = policy.timeouts
+    samples = state.completion if unary else state.first_token
+    p95 = samples.quantile(0.95, min_samples=timeouts.min_samples)
+    patience = 1.0
+    if p95 is None:
+        p95, patience = usual.quantile(0.95, min_samples=timeouts.min_samples), 2.0
+    fixed = timeouts.completion if unary else timeouts.first_token
+    bound = fixed if p95 is None else patience * max(timeouts.stalled_factor * p95, timeouts.stalled_min)
+    return max(bound, timeouts.first_token_reasoning) if _reasons(call, state) else bound
+
+
+def _reasons(call: Call, state: TargetState) -> bool:
+    return state.target.reasoning or call.request.reasoning_effort not in (None, "none", "minimal")
 
 
 def stall_timeout(state: TargetState, policy: Policy) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
+from heapq import nsmallest
 
 from hotspare._engine.call import Call
 
@@ -31,20 +31,15 @@ class Waiter:
 class WaitQueue:
     """Calls that wait, and in `to_wake` those that are to be woken once the lock is released.
 
-    One of them, the leader, wakes at the next time when a target becomes available. The others are woken by a success, so
-    that a recovery is met by one probe and then by one call after the other. When the leader leaves, another call is woken
-    to take its place.
-
-    `interval`, `spread`: `Policy.wake_interval` and `Policy.wake_spread`, in seconds.
+    One of them, the leader, wakes by itself at the next time when a target may become available. The others are woken as
+    attempts end: after a success as many as the target admits, the oldest calls first. When the leader leaves, another call
+    is woken to take its place.
     """
 
-    def __init__(self, interval: float, spread: float) -> None:
+    def __init__(self) -> None:
         self.to_wake: list[Waiter] = []
         self.leader: Waiter | None = None
-        self._interval = interval
-        self._spread = spread
         self._waiting: dict[Waiter, None] = {}
-        self._last_resume = -inf
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -57,25 +52,26 @@ class WaitQueue:
         return waiter
 
     def leave(self, waiter: Waiter) -> None:
-        """Leave the queue. Without a leader, the first of the others is woken to become it."""
+        """Leave the queue. Without a leader, the oldest of the others is woken to become it."""
         self._waiting.pop(waiter, None)
         if self.leader is waiter:
             self.leader = None
         if self.leader is None and self._waiting:
-            self.to_wake.append(next(iter(self._waiting)))
+            self.wake(1)
 
-    def record_success(self, now: float) -> None:
-        """A call was answered: all go on, one after the other, in the order in which they were started."""
-        for waiter in sorted(self._waiting, key=lambda one: one.call.started):
-            self._last_resume = max(now, self._last_resume + min(self._interval, self._spread / len(self._waiting)))
-            waiter.call.resume_at = min(self._last_resume, waiter.latest)
-        self.to_wake += self._waiting
-        self.clear()
-
-    def record_failure(self) -> None:
-        """An attempt failed: the leader looks again when the next target becomes available."""
-        if self.leader is not None:
-            self.to_wake.append(self.leader)
+    def wake(self, count: float) -> None:
+        """Wake so many calls, the oldest first: they look again."""
+        if count >= len(self._waiting):
+            chosen = list(self._waiting)
+        else:
+            chosen = nsmallest(int(count), self._waiting, key=lambda one: one.call.started)
+        for waiter in chosen:
+            del self._waiting[waiter]
+            if self.leader is waiter:
+                self.leader = None
+        self.to_wake += chosen
+        if self.leader is None and self._waiting:
+            self.wake(1)
 
     def clear(self) -> None:
         """Forget all of them."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
+from hotspare._health.admission import AdmissionWindow
 from hotspare.policy import Breaker
 
 
@@ -44,14 +45,17 @@ class Permit:
     """The right to make one attempt. Settled exactly once.
 
     `started`: when it was given, on the pool's clock. `epoch`: the breaker's at that moment. `probe`: it holds the
-    half-open lease. `last_resort`: it was given although the target was not available.
+    half-open lease. `last_resort`: it was given although the target was not available. `stall_after`: seconds without an
+    answer after which it is evidence of a stall. `failed_at`: when its failure was recorded.
     """
 
     started: float
     epoch: int
     probe: bool = False
     last_resort: bool = False
+    stall_after: float = inf
     settled: bool = False
+    failed_at: float | None = None
 
 
 class CircuitBreaker:
@@ -67,10 +71,13 @@ class CircuitBreaker:
         self.reason = ""
         self.rate_limited_until = -inf
         self.rate_limits = 0
+        self.quota_until = -inf
         self.disabled = ""
         self.last_used = -inf
         self.last_success_start = -inf
         self.in_flight: dict[Permit, None] = {}
+        self.active = 0
+        self.admission: AdmissionWindow | None = None
         self._probe: Permit | None = None
         self._probe_lease_until = -inf
         self._window: deque[tuple[float, bool]] = deque()
@@ -89,7 +96,10 @@ class CircuitBreaker:
             return max(self.open_until, self.rate_limited_until)
         if self.state is State.HALF_OPEN:
             return max(self._probe_lease_until, self.rate_limited_until)
-        return self.rate_limited_until
+        if self.admission is None or self.rate_limited_until > now:
+            return self.rate_limited_until
+        free_at = self.admission.free_at(self.active, now)
+        return free_at if free_at > now else self.rate_limited_until
 
     def state_at(self, now: float) -> State:
         """The state at `now`: a slow start that is over counts as closed, also before `advance` was called."""
@@ -108,17 +118,23 @@ class CircuitBreaker:
         """Whether at least 80 % of the attempts before the latest failure succeeded, or there were none."""
         return self._window_failures - 1 <= 0.2 * (len(self._window) - 1)
 
-    def stall_reason(self, now: float, bound: float) -> str:
-        """Why this breaker should open for a stall: several attempts wait longer than `bound` seconds, and no attempt
-        that started later than they did succeeded. "" if it should not."""
-        stalled = 0
-        for permit in self.in_flight:  # in the order of their start
-            if permit.started > now - bound:
-                break
-            stalled += permit.started > self.last_success_start
-        return (
-            f"{stalled} calls without an answer for over {bound:.0f} s" if stalled >= self.config.stalled_calls else ""
-        )
+    def stall_reason(self, now: float) -> str:
+        """Why this breaker should open for a stall: several attempts, begun one after the other, wait longer than their
+        bounds, and no attempt that started later than they did succeeded. "" if it should not."""
+        stalled = [
+            permit
+            for permit in self.in_flight  # in the order of their start
+            if now - permit.started >= permit.stall_after and permit.started > self.last_success_start
+        ]
+        if len(stalled) < self.config.stalled_calls:
+            return ""
+        if stalled[-1].started - stalled[0].started < self.config.failure_span - 1e-9:  # a burst is one observation
+            return ""
+        return f"{len(stalled)} calls without an answer for over {now - stalled[-1].started:.1f} s"
+
+    def free(self, now: float) -> float:
+        """How many more attempts it admits now."""
+        return inf if self.admission is None else self.admission.free(self.active, now)
 
     @property
     def recent(self) -> tuple[int, int]:
@@ -130,6 +146,7 @@ class CircuitBreaker:
     def acquire(self, permit: Permit, now: float) -> None:
         """Admit an attempt. The first one after a break becomes the probe and takes the lease."""
         self.last_used = now
+        self.active += 1
         if self.state in (State.OPEN, State.HALF_OPEN) and not permit.last_resort:
             self.state = State.HALF_OPEN
             self._probe, self._probe_lease_until = permit, now + self.config.probe_lease
@@ -138,6 +155,7 @@ class CircuitBreaker:
     def release(self, permit: Permit) -> None:
         """Take a permit back. A probe that ends without a verdict frees the lease for the next one."""
         self.in_flight.pop(permit, None)
+        self.active -= 1
         if self._probe is permit:
             self._release_probe()
 
@@ -146,28 +164,43 @@ class CircuitBreaker:
     def advance(self, now: float) -> None:
         """Close after a slow start that is over."""
         self.state = self.state_at(now)
+        if self.state is State.CLOSED:
+            self.admission = None
 
     def record_success(self, started: float, now: float) -> None:
         """An attempt that began at `started` succeeded."""
         self.last_success_start = max(self.last_success_start, started)
         self.rate_limits = 0
         self._record(now, failed=False)
+        if self.admission is not None:
+            self.admission.record_success(now)
+            if self.admission.is_unbound(now):
+                self.admission = None
         if started > self._first_failure_start:  # ordered by start: an older attempt says nothing about later failures
             self._clear_consecutive_failures()
         if self.state in (State.OPEN, State.HALF_OPEN):
             self.recover(now)
 
-    def record_failure(self, started: float, now: float) -> bool:
-        """An attempt that began at `started` failed. Returns whether the breaker should open."""
+    def record_failure(self, started: float, now: float, *, needs_span: bool = True) -> bool:
+        """An attempt that began at `started` failed. Returns whether the breaker should open. `needs_span`: failures of a
+        moment are one observation."""
         self._record(now, failed=True)
         self._consecutive_failures += 1
         self._first_failure_start = min(self._first_failure_start, started)
         self._last_failure = max(self._last_failure, now)
-        if self.state is not State.CLOSED:
+        if self.state in (State.OPEN, State.HALF_OPEN):
+            return True
+        if (
+            self.admission is not None
+            and self.admission.record_failure(started, now)
+            and self.state is State.RECOVERING
+        ):
             return True
         config = self.config
         span = self._last_failure - self._first_failure_start
-        if self._consecutive_failures >= config.consecutive_failures and span >= config.failure_span:
+        if self._consecutive_failures >= config.consecutive_failures and (
+            span >= config.failure_span or not needs_span
+        ):
             self.reason = f"{self._consecutive_failures} consecutive failures"
             return True
         size, failures = self.recent
@@ -176,8 +209,11 @@ class CircuitBreaker:
             return True
         return False
 
-    def open(self, now: float, rng: random.Random, *, at_least: float = 0.0) -> None:
-        """Open, or stay open longer; a break is never shortened. `at_least`: seconds.
+    def open(
+        self, now: float, rng: random.Random, *, at_least: float = 0.0, fast: bool = False, most: float = inf
+    ) -> None:
+        """Open, or stay open longer; a break is never shortened. `at_least`: seconds. `fast`: a probe costs little.
+        `most`: bound of the doubled duration, besides `max_break_duration`.
 
         The duration has equal jitter: half fixed, half random (AWS Architecture Blog, "Exponential Backoff And Jitter").
         """
@@ -186,18 +222,23 @@ class CircuitBreaker:
             closed_for = now - self.recovering_since if self.recovering_since > -inf else 0.0
             forgiven = int(closed_for / config.backoff_reset) if config.backoff_reset else 0
             self.trips = max(0, self.trips - forgiven) + 1
-        longest = min(config.break_duration * 2 ** min(self.trips - 1, 30), config.max_break_duration)
+        base = min(config.fast_break_duration, config.break_duration) if fast else config.break_duration
+        longest = min(base * 2 ** min(self.trips - 1, 30), config.max_break_duration, most)
         duration = max(longest * (0.5 + rng.random() / 2), min(at_least, config.max_retry_after))
         self.state = State.OPEN
         self.open_until = max(self.open_until, now + duration)
         self.epoch += 1
+        self.admission = None
         self._release_probe()
 
     def recover(self, now: float, *, slow_start: bool = True) -> None:
         """Let traffic back: gradually, or (a domain) at once."""
         self.state = State.RECOVERING if slow_start else State.CLOSED
+        self.admission = AdmissionWindow(now) if slow_start else None
+        if self.admission is not None:
+            self.admission.record_success(now)
         self.recovering_since, self.reason = now, ""
-        self.open_until = -inf
+        self.open_until = self.quota_until = -inf
         self._release_probe()
         self._window.clear()  # kept until now, to be seen: what was before the break says nothing about what follows
         self._window_failures = 0
@@ -205,7 +246,7 @@ class CircuitBreaker:
 
     def probe_from(self, now: float) -> None:
         """Allow a probe from `now` on: what it shares with others was found to work."""
-        self.open_until = min(self.open_until, now)
+        self.open_until, self.quota_until = min(self.open_until, now), -inf
 
     def rate_limit(self, now: float, rng: random.Random, retry_after: float | None) -> None:
         """Stay away for `retry_after` seconds; without one, or if it is 0, with exponential backoff and equal jitter.
@@ -222,6 +263,23 @@ class CircuitBreaker:
     def stay_away(self, now: float, seconds: float) -> None:
         """Admit nothing for this many seconds: the provider named the time."""
         self.rate_limited_until = max(self.rate_limited_until, now + min(seconds, self.config.max_retry_after))
+        if self.state is State.CLOSED:
+            self.admission = AdmissionWindow(self.rate_limited_until)
+
+    def record_first_content(self, started: float, now: float) -> None:
+        """A stream has begun. It closes a half-open breaker, and shows that nothing stalls; its outcome is its end."""
+        if self.state in (State.OPEN, State.HALF_OPEN):
+            self.record_success(started, now)
+        self.last_success_start = max(self.last_success_start, started)
+
+    def retract_failure(self, failed_at: float) -> None:
+        """A failure turned out to be the request's fault: it no longer counts."""
+        for place in range(len(self._window) - 1, -1, -1):
+            if self._window[place] == (failed_at, True):
+                del self._window[place]
+                self._window_failures -= 1
+                self._consecutive_failures = max(0, self._consecutive_failures - 1)
+                return
 
     def record_rejection(self, now: float) -> None:
         """An answer about the key, the account or the model: seen as a failed attempt until the breaker recovers."""

@@ -17,6 +17,9 @@ from hotspare.target import Domain, Target
 NO_PROVIDER = frozenset({"openai-compatible", "litellm"})
 """Prefixes that name a way of calling a target, not its provider: such targets share no provider."""
 
+ALIVE_SECONDS = 10.0
+"""A domain in which a target has succeeded within so many seconds is not down."""
+
 
 def domains_of(target: Target) -> tuple[Domain, ...]:
     """The region, account and provider of a target. A target without a region is in its provider's default region."""
@@ -32,14 +35,17 @@ def domains_of(target: Target) -> tuple[Domain, ...]:
 def is_down(domain: Domain, states: Iterable[TargetState], now: float, recent: float) -> bool:
     """Whether the targets of a domain show that the domain itself is down.
 
-    At least 2 of them are open, and at least half of those that were used in the last `recent` seconds. Those of a
-    provider must also span two regions, else it is the trouble of one region.
+    At least 2 of them are open, and at least half of those that were used in the last `recent` seconds, and none of the
+    others has answered lately. Those of a provider must also span two regions, else it is the trouble of one region.
     """
     if domain.level == "account":
         return False
     used = [state for state in states if state.breaker.last_used > now - recent]
     down = [state for state in used if state.breaker.state is State.OPEN and state.rejection is None]
     if len(down) < 2 or len(down) < 0.5 * len(used):
+        return False
+    lately = max(state.breaker.last_used for state in down) - ALIVE_SECONDS
+    if any(state.breaker.last_success_start > lately for state in used if state.breaker.state is not State.OPEN):
         return False
     return domain.level == "region" or len({state.domains[0] for state in down}) >= 2
 

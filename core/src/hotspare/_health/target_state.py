@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hotspare._health.breaker import CircuitBreaker
+from hotspare._health.breaker import CircuitBreaker, Permit
 from hotspare._health.percentiles import Percentiles
 from hotspare.outcome import Kind, Outcome
 from hotspare.secret import Redactor
@@ -16,14 +16,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
+class Suspicion:
+    """Targets that failed alike on one request, with the permits of these attempts."""
+
+    call_id: str
+    failures: tuple[tuple[TargetState, Permit], ...]
+    cleared: bool = False
+
+
+@dataclass(slots=True, eq=False)
 class TargetState:
     """A target in a pool, and what its attempts have shown.
 
     `position`: its place in the pool. `first_token`, `completion`: seconds to a stream's first token and to a whole answer.
     `gaps`: the longest silence of each of its streams, seconds. `throughput`: bytes a second of its streams.
-    `invalid_streaks`: INVALID outcomes in a row, by the features of the request. `refused`: sets of features that it could
+    `invalid_streaks`: INVALID outcomes in a row, by the features of the request. `accepted`: when it last answered a request
+    with these features, once some were called invalid. `refused`: sets of features that it could
     not serve, and until when that is remembered. `rejection`: AUTH or NOT_FOUND, if its last answer was about the key or the
     model: that does not pass by itself while a call waits. `not_founds`: NOT_FOUND outcomes since its last success.
+    `suspicions`: failures that may be the fault of a request.
     `prefill`, `streaming`: False once it has refused to continue an assistant message, or to stream.
     `redactor`: strikes the pool's keys out of what comes back.
     """
@@ -39,9 +50,11 @@ class TargetState:
     throughput: Percentiles = field(default_factory=Percentiles)
     invalid_streaks: dict[frozenset[str], int] = field(default_factory=dict[frozenset[str], int])
     refused: dict[frozenset[str], float] = field(default_factory=dict[frozenset[str], float])
+    accepted: dict[frozenset[str], float] = field(default_factory=dict[frozenset[str], float])
     rejection: Kind | None = None
     not_founds: int = 0
     redactor: Redactor = field(default_factory=Redactor)
+    suspicions: list[Suspicion] = field(default_factory=list[Suspicion])
     prefill: bool = field(init=False)
     streaming: bool = field(init=False)
 
@@ -66,8 +79,9 @@ class TargetState:
         """Whether it is known not to serve requests with these features."""
         return any(until > now and refused <= features for refused, until in self.refused.items())
 
-    def record_accepted(self, features: frozenset[str]) -> None:
+    def record_accepted(self, features: frozenset[str], now: float) -> None:
         """It has answered a request with these features: that says nothing about requests that use others."""
+        self.accepted[features] = now
         for known in (self.invalid_streaks, self.refused):
             for one in [one for one in known if one <= features]:
                 del known[one]

@@ -7,15 +7,29 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from math import inf
+from math import exp, inf
+from typing import NamedTuple
 
 from hotspare import events
 from hotspare._health.breaker import CircuitBreaker, Permit, State
 from hotspare._health.domains import is_down
-from hotspare._health.target_state import TargetState
+from hotspare._health.target_state import Suspicion, TargetState
 from hotspare.outcome import HealthEffect, Kind, Outcome, Scope
 from hotspare.policy import Policy
 from hotspare.target import Domain
+
+_RATE_SECONDS = 10.0
+"""The horizon over which calls are counted, and suspicions of a request are kept."""
+_GROWTH = 1.2
+"""A break grows at least so far beyond the first one."""
+
+
+class Failure(NamedTuple):
+    """How a target failed a call: kind, time, and the seconds after which the call tries it again if nothing else changes."""
+
+    kind: Kind
+    at: float
+    pause: float = 1.0
 
 
 class HealthTracker:
@@ -29,6 +43,7 @@ class HealthTracker:
         self._breakers: dict[TargetState, tuple[CircuitBreaker, ...]] = {}  # its own, and those of its domains
         self._policy = policy
         self._rng = rng
+        self._calls, self._calls_at = 0.0, -inf
         self.add(states)
 
     def add(self, states: Sequence[TargetState]) -> None:
@@ -46,26 +61,36 @@ class HealthTracker:
         """When the target admits the next attempt, its domains considered; `now` or earlier: at once. `inf`: never."""
         return max([breaker.available_at(now) for breaker in self._breakers[state]])
 
-    def retry_at(self, state: TargetState, failure: tuple[Kind, float] | None, now: float) -> float:
-        """When a call has reason to try this target: once it is available, and if it failed this call (`failure`: kind
-        and time), once it may be retried. While a probe is out, not later than one break from now: a probe ends long
+    def available_alone_at(self, state: TargetState, now: float) -> float:
+        """When the target admits an attempt if the breakers of its region and provider do not count: their evidence came from
+        other targets. That of its account counts, since a key or a quota is the target's own."""
+        breakers = zip(self._breakers[state], (None, *state.domains), strict=True)
+        return max([one.available_at(now) for one, domain in breakers if domain is None or domain.level == "account"])
+
+    def retry_at(self, state: TargetState, failure: Failure | None, now: float) -> float:
+        """When a call has reason to try this target: once it is available, and if it failed this call, once it may be
+        retried. While a probe is out, not later than one break from now: a probe ends long
         before its lease does, and wakes the calls that wait."""
         at = self.available_at(state, now)
         if at <= now and failure is not None and not self.may_retry(state, failure, now):
-            return failure[1] + self._policy.breaker.break_duration
+            return failure.at + failure.pause
         if at < inf and any(breaker.state is State.HALF_OPEN for breaker in self._breakers[state]):
-            return min(at, now + self._policy.breaker.break_duration)
+            return min(at, now + self._policy.breaker.fast_break_duration)
         return at
 
-    def may_retry(self, state: TargetState, failure: tuple[Kind, float], now: float) -> bool:
+    def named_until(self, state: TargetState) -> float:
+        """The moment before which the provider itself has said that it will not answer: a rate limit, a quota, its
+        maintenance. A break of a circuit breaker is a guess."""
+        return max([max(breaker.rate_limited_until, breaker.quota_until) for breaker in self._breakers[state]])
+
+    def may_retry(self, state: TargetState, failure: Failure, now: float) -> bool:
         """Whether something has changed since the target failed a call: another call succeeded there, its breaker has
-        moved, its rate limit is over, or one break has passed."""
-        kind, failed_at = failure
+        moved, its rate limit is over, or the pause has passed."""
         return (
-            state.breaker.last_success_start > failed_at
+            state.breaker.last_success_start > failure.at
             or state.breaker.state is not State.CLOSED
-            or kind is Kind.RATE_LIMITED
-            or now >= failed_at + self._policy.breaker.break_duration
+            or failure.kind is Kind.RATE_LIMITED
+            or now >= failure.at + failure.pause
         )
 
     def unavailable_reason(self, state: TargetState, now: float) -> str:
@@ -80,14 +105,15 @@ class HealthTracker:
 
     # --- permits and time ----------------------------------------------------------------------------------------
 
-    def acquire(self, state: TargetState, now: float, *, tracks_ttft: bool, last_resort: bool) -> Permit:
-        """Admit an attempt at a target and its domains. `tracks_ttft`: waiting long for its first token is evidence."""
-        permit = Permit(now, state.breaker.epoch, last_resort=last_resort)
+    def acquire(self, state: TargetState, now: float, *, stall_after: float | None, last_resort: bool) -> Permit:
+        """Admit an attempt at a target and its domains. `stall_after`: waiting longer than so many seconds is evidence of a
+        stall (None: it is not)."""
+        permit = Permit(now, state.breaker.epoch, last_resort=last_resort, stall_after=stall_after or inf)
         before = self._current_states(state)
         for breaker in self._breakers[state]:
             breaker.acquire(permit, now)
         self._emit_transitions(state, before, now)
-        if tracks_ttft:
+        if stall_after is not None:
             state.breaker.in_flight[permit] = None
         return permit
 
@@ -105,13 +131,10 @@ class HealthTracker:
                 self._emit_transitions(state, before, now)
 
     def open_if_stalled(self, state: TargetState, now: float) -> None:
-        """Open the breaker of a target whose streams wait too long for their first token, before any of them has failed."""
-        breaker, timeouts = state.breaker, self._policy.timeouts
-        if breaker.state is State.CLOSED and breaker.in_flight:
-            p95 = state.first_token.quantile(0.95) or 0.0
-            reason = breaker.stall_reason(
-                now, min(max(timeouts.factor * p95, timeouts.first_token), timeouts.first_token_max)
-            )
+        """Open the breaker of a target whose calls wait too long for an answer, before any of them has failed."""
+        breaker = state.breaker
+        if breaker.state is State.CLOSED and len(breaker.in_flight) >= breaker.config.stalled_calls:
+            reason = breaker.stall_reason(now)
             if reason:
                 breaker.reason = reason
                 self._open(state, now)
@@ -134,6 +157,8 @@ class HealthTracker:
 
     def _record_success(self, state: TargetState, permit: Permit, now: float) -> None:
         state.rejection, state.not_founds = None, 0
+        for suspicion in state.suspicions:
+            self._clear_suspicion(suspicion, permit.started)
         if permit.epoch != state.breaker.epoch:
             return
         before = self._current_states(state)
@@ -150,24 +175,44 @@ class HealthTracker:
                         other.breaker.probe_from(now)
         self._emit_transitions(state, before, now)
 
+    def record_first_content(self, state: TargetState, permit: Permit, now: float) -> None:
+        """A stream has begun. Where that is the end of an outage it counts as a success, else only the stream's end does."""
+        if state.breaker.state in (State.OPEN, State.HALF_OPEN) or any(
+            self.domains[domain].state in (State.OPEN, State.HALF_OPEN) for domain in state.domains
+        ):
+            self._record_success(state, permit, now)
+        elif permit.epoch == state.breaker.epoch:
+            state.breaker.record_first_content(permit.started, now)
+
+    def record_call(self, now: float) -> None:
+        """A call has started: how many there are bounds how often an open target is probed."""
+        keep = exp((self._calls_at - now) / _RATE_SECONDS) if now > self._calls_at > -inf else 1.0
+        self._calls = self._calls * keep + 1
+        self._calls_at = max(now, self._calls_at)
+
     def record_failure(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
         """A failure counts against the target, and without a connection against its region too."""
         if outcome.retry_after:
             state.breaker.stay_away(now, outcome.retry_after)
         if permit.epoch != state.breaker.epoch:
             return
-        if state.breaker.record_failure(permit.started, now):
-            self._open(state, now, outcome)
+        if permit.last_resort and state.breaker.state is State.OPEN:
+            state.breaker.record_rejection(now)  # seen, but no reason to stay away longer than before
+            return
+        permit.failed_at = now
+        if state.breaker.record_failure(permit.started, now, needs_span=not outcome.before_connect):
+            was_fast = outcome.kind is not Kind.TIMEOUT and now - permit.started < self._policy.fast_failure
+            self._open(state, now, outcome, fast=was_fast and self._has_other(state, now))
         region = state.domains[0]
         if (
             outcome.before_connect
             and self.domains[region].record_failure(permit.started, now)
             and len(self._members[region]) > 1
         ):
-            self._open_domain(region, now, "cannot be connected to")
+            self._open_domain(region, now, "cannot be connected to", fast=self._has_other(state, now))
         for domain in state.domains:
             if self.domains[domain].state is State.HALF_OPEN and permit.probe and outcome.fault_scope != "target":
-                self._open_domain(domain, now, "its probe failed")
+                self._open_domain(domain, now, "its probe failed", fast=self._has_other(state, now))
 
     def record_contradicted_invalid(self, state: TargetState, outcome: Outcome, started: float, now: float) -> None:
         """A target called a request invalid that another one accepted: that is a failure of the target."""
@@ -186,31 +231,65 @@ class HealthTracker:
         before = self._current_states(state)
         state.rejection = None if outcome.kind is Kind.QUOTA else outcome.kind
         state.breaker.record_rejection(now)
+        state.breaker.quota_until = now + at_least
         state.breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
         state.breaker.open(now, self._rng, at_least=at_least)
         self._emit_transitions(state, before, now)
         if outcome.fault_scope == "account":
             for domain in state.domains:
                 if domain.level == "account" and len(self._members[domain]) > 1:
+                    self.domains[domain].quota_until = now + at_least
                     self._open_domain(domain, now, f"{outcome.kind} at {state.name}", at_least)
         self.pending_events.append(events.NeedsAttention(state.name, outcome.kind, outcome.message))
 
-    def _open(self, state: TargetState, now: float, outcome: Outcome | None = None) -> None:
+    def _longest_break(self, *, fast: bool) -> float:
+        """The bound of a doubled break: as short as the probes' share of the calls allows."""
+        config, calls = self._policy.breaker, self._calls / _RATE_SECONDS
+        shortest = _GROWTH * (config.fast_break_duration if fast else config.break_duration)
+        return max(shortest, 1 / (config.max_probe_share * calls)) if calls * config.max_probe_share > 0 else inf
+
+    def suspect(self, failures: Sequence[tuple[TargetState, Permit]], now: float, call_id: str) -> None:
+        """Several targets failed alike on one request. If one of them answers a later call, it was the request's fault."""
+        suspicion = Suspicion(call_id, tuple(failures))
+        for state, _ in failures:
+            state.suspicions[:] = [one for one in state.suspicions if one.failures[0][1].started > now - _RATE_SECONDS]
+            state.suspicions.append(suspicion)
+
+    def _clear_suspicion(self, suspicion: Suspicion, started: float) -> None:
+        if suspicion.cleared or started <= max(permit.started for _, permit in suspicion.failures):
+            return
+        suspicion.cleared = True
+        for state, permit in suspicion.failures:
+            if permit.failed_at is not None and permit.epoch == state.breaker.epoch:
+                state.breaker.retract_failure(permit.failed_at)
+        names = tuple(dict.fromkeys(state.name for state, _ in suspicion.failures))
+        self.pending_events.append(events.RequestAtFault(suspicion.call_id, names))
+
+    def _has_other(self, state: TargetState, now: float) -> bool:
+        """Whether another target stands ready."""
+        return any(other is not state and self.available_at(other, now) <= now for other in self.states)
+
+    def _open(self, state: TargetState, now: float, outcome: Outcome | None = None, *, fast: bool = False) -> None:
         breaker, before = state.breaker, self._current_states(state)
         if outcome is not None and (breaker.state is not State.CLOSED or not breaker.reason):
             breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
-        breaker.open(now, self._rng, at_least=(outcome.retry_after or 0.0) if outcome else 0.0)
+        breaker.open(
+            now, self._rng, at_least=(outcome.retry_after or 0.0) if outcome else 0.0, fast=fast,
+            most=self._longest_break(fast=fast),
+        )  # fmt: skip
         self._emit_transitions(state, before, now)
         for domain in state.domains:
             if self.domains[domain].state in (State.CLOSED, State.RECOVERING) and is_down(
                 domain, self._members[domain], now, self._policy.breaker.window_max
             ):
-                self._open_domain(domain, now, "most of its targets are down")
+                self._open_domain(domain, now, "most of its targets are down", fast=fast)
 
-    def _open_domain(self, domain: Domain, now: float, reason: str, at_least: float = 0.0) -> None:
+    def _open_domain(
+        self, domain: Domain, now: float, reason: str, at_least: float = 0.0, *, fast: bool = False
+    ) -> None:
         breaker = self.domains[domain]
         before, breaker.reason = breaker.state, reason
-        breaker.open(now, self._rng, at_least=at_least)
+        breaker.open(now, self._rng, at_least=at_least, fast=fast, most=self._longest_break(fast=fast))
         if before is not breaker.state:
             self._emit(str(domain), before, breaker, now)
 

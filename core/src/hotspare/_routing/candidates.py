@@ -57,11 +57,14 @@ def retries_at_once(outcome: Outcome, seconds: float, state: TargetState, policy
 
 
 def window_allows(state: TargetState, outcomes: Mapping[TargetState, Outcome]) -> bool:
-    """After CONTEXT_LENGTH: only a target whose context window is larger, or unknown."""
+    """After CONTEXT_LENGTH: only a target whose context window is larger, or unknown and of another model."""
     window = state.target.context_window
     for other, outcome in outcomes.items():
         if outcome.kind is Kind.CONTEXT_LENGTH:
             exceeded = other.target.context_window
-            if window is not None and exceeded is not None and window <= exceeded:
+            if window is not None and exceeded is not None:
+                if window <= exceeded:
+                    return False
+            elif state.target.model == other.target.model:
                 return False
     return True

@@ -1,0 +1,1 @@
+"""Storms: scripted outages of 40 seconds, as data, played in virtual time."""

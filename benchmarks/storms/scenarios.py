@@ -1,0 +1,85 @@
+"""The storms as data: what each target does at which second.
+
+All have four targets of one model at three providers, `a` to `d` (`a` and `b` are one provider in two regions), 40 calls a
+second for 40 s, and a deadline of 5 s unless a storm says otherwise. Faults begin at second 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+TARGETS = {"a": ("p/m", "r1"), "b": ("p/m", "r2"), "c": ("q/m", "r3"), "d": ("s/m", "r4")}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What a target does from `start` to `end` (seconds). `share`: of the calls that meet it.
+
+    kind: `status` (with `status`, `retry_after`), `refused`, `silence`, `slow` (`factor` times its latency), `break` (of a
+    stream, after `at` of its words), `stall` (of a stream), `limit` (`room` calls a second, 429 beyond), `crowd` (503 beyond
+    `room` calls at once).
+    """
+
+    kind: str
+    start: float = 5.0
+    end: float = 35.0
+    share: float = 1.0
+    after: float = 0.02
+    status: int = 500
+    retry_after: float | None = None
+    factor: float = 10.0
+    room: int = 20
+    period: float = 0.0
+    phase: float = 0.0
+
+
+@dataclass(frozen=True)
+class Storm:
+    """One storm. `stream`: whether the calls stream."""
+
+    name: str
+    faults: Mapping[str, tuple[Fault, ...]]
+    stream: bool = False
+    rate: float = 40.0
+    seconds: float = 40.0
+    deadline: float = 5.0
+    latency: float = 0.055
+    ids: Mapping[str, tuple[str, str | None]] = field(default_factory=lambda: TARGETS)
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def _on(names: str, *faults: Fault) -> dict[str, tuple[Fault, ...]]:
+    return dict.fromkeys(names, faults)
+
+
+_ONE_PROVIDER = {"a": ("openai/x", None), "b": ("openai/y", None), "c": ("openai/z", None)}
+
+STORMS = (
+    Storm("the primary answers 500", _on("a", Fault("status"))),
+    Storm("the primary refuses connections", _on("a", Fault("refused", after=0.001))),
+    Storm("the primary is silent", _on("a", Fault("silence"))),
+    Storm("the primary is silent, streams", _on("a", Fault("silence")), stream=True),
+    Storm("a provider is down", _on("ab", Fault("status", status=503))),
+    Storm("three of four are down", _on("abc", Fault("status", status=503))),
+    Storm("three of four are silent", _on("abc", Fault("silence"))),
+    Storm("every third call fails", _on("a", Fault("status", share=0.33))),
+    Storm("every call in ten fails, everywhere", _on("abcd", Fault("status", share=0.1))),
+    Storm("the primary flaps", _on("a", Fault("status", period=4.0))),
+    Storm("two flap in antiphase", {"a": (Fault("status", period=1.0),), "b": (Fault("status", period=1.0, phase=0.5),)}),
+    Storm("brownout", _on("a", Fault("slow", factor=10))),
+    Storm("half of the streams break", _on("a", Fault("break", share=0.5)), stream=True),
+    Storm("nine streams of ten break", _on("a", Fault("break", share=0.9)), stream=True),
+    Storm("streams stall", _on("a", Fault("stall", share=0.5)), stream=True, deadline=20),
+    Storm("the primary is limited", _on("a", Fault("limit", room=10, retry_after=1.0))),
+    Storm("limited without a time", _on("a", Fault("limit", room=10))),
+    Storm("429 with two seconds", _on("a", Fault("status", status=429, retry_after=2.0, share=0.2))),
+    Storm("the key is revoked", _on("a", Fault("status", status=401))),
+    Storm("two of three models are down", {n: (Fault("status", status=503),) for n in "ab"}, ids=_ONE_PROVIDER, deadline=10),
+    Storm("all are down for 3 s", _on("abcd", Fault("status", status=503, end=8.0))),
+    Storm("all are silent for 3 s", _on("abcd", Fault("silence", end=8.0)), deadline=30),
+    Storm("all are down for 10 s", _on("abcd", Fault("refused", end=15.0, after=0.001)), deadline=20),
+    Storm("a herd after 8 s", _on("abcd", Fault("status", status=503, end=13.0), Fault("crowd", start=13.0, end=99, room=20)), deadline=30, latency=0.2),
+    Storm("silent from the start", _on("a", Fault("silence", start=0.0))),
+)  # fmt: skip

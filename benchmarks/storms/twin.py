@@ -1,0 +1,194 @@
+"""A storm in virtual time: an asyncio loop whose clock jumps to the next timer, a pool with its default policy, no sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import selectors
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from hotspare import HotspareError, Pool, Target, classify
+from hotspare.errors import IncompleteAnswer, StatusError
+from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Usage
+from hotspare.outcome import Outcome
+
+from benchmarks.storms.scenarios import Fault, Storm
+
+WORDS = 10
+
+
+class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        found = super().select(0)
+        if not found and timeout:
+            self.now += timeout
+        return found
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop without waiting."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now
+
+
+def run_virtually(main: Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, Any]]) -> Any:
+    """Run it to its end on a new virtual loop."""
+    loop = VirtualLoop()
+    try:
+        return loop.run_until_complete(main(loop))
+    finally:
+        loop.close()
+
+
+@dataclass
+class Upstream:
+    """The backend of one target: it does what the storm says at that second."""
+
+    loop: asyncio.AbstractEventLoop
+    storm: Storm
+    faults: tuple[Fault, ...]
+    rng: random.Random
+    requests: list[float] = field(default_factory=list)
+    at_once: int = 0
+    prefill: bool = True
+    streaming: bool = True
+
+    def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
+        return ()
+
+    def classify(self, error: Exception) -> Outcome:
+        return classify(error, now=0.0)
+
+    def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
+        raise AssertionError("the twin is asynchronous")
+
+    stream = send
+
+    def fault(self) -> Fault | None:
+        now = self.loop.time()
+        for one in self.faults:
+            down = not one.period or (now + one.phase) % one.period < one.period / 2
+            if one.start <= now < one.end and down and self.rng.random() < one.share:
+                return one
+        return None
+
+    async def arrive(self) -> Fault | None:
+        """Answer after the latency, or fail as a fault says. Returns a fault of streams."""
+        fault, latency = self.fault(), self.storm.latency * self.rng.uniform(0.8, 1.3)
+        now = self.loop.time()
+        self.requests.append(now)
+        if fault is None:
+            await asyncio.sleep(latency)
+            return None
+        headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
+        if fault.kind in ("limit", "crowd"):
+            recent = sum(1 for one in self.requests[-200:] if one > now - 1) if fault.kind == "limit" else self.at_once
+            await asyncio.sleep(fault.after if recent > fault.room else latency)
+            if recent > fault.room:
+                raise StatusError("x", status=429 if fault.kind == "limit" else 503, headers=headers)
+            return None
+        if fault.kind == "silence":
+            await asyncio.sleep(3600)
+        await asyncio.sleep(
+            {"status": fault.after, "refused": fault.after, "slow": latency * fault.factor}.get(fault.kind, latency)
+        )
+        if fault.kind == "status":
+            raise StatusError("x", status=fault.status, headers=headers)
+        if fault.kind == "refused":
+            raise ConnectionRefusedError("refused")
+        return fault
+
+    async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
+        self.at_once += 1
+        try:
+            await self.arrive()
+        finally:
+            self.at_once -= 1
+        return ChatReply(text="".join(f"w{n} " for n in range(WORDS)))
+
+    async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
+        self.at_once += 1
+        try:
+            fault = await self.arrive()
+            last = request.messages[-1]
+            begun = str(last.get("content")) if last.get("role") == "assistant" else ""
+            for number in range(begun.count("w"), WORDS):
+                if fault is not None and number == WORDS // 2:
+                    if fault.kind == "stall":
+                        await asyncio.sleep(3600)
+                    raise IncompleteAnswer("cut")
+                yield ChatChunk(text=f"w{number} ")
+                await asyncio.sleep(0.005)
+            yield ChatChunk(finish_reason="stop", usage=Usage(1, 1))
+        finally:
+            self.at_once -= 1
+
+
+@dataclass
+class Result:
+    """What came of a storm. `latency` and `back` in seconds; `requests`: upstream calls a caller's call."""
+
+    calls: int
+    right: int
+    requests: float
+    p50: float
+    p99: float
+    back: float | None
+    """From the end of the primary's fault to its first request after it."""
+
+    @property
+    def share(self) -> float:
+        return self.right / self.calls
+
+
+def play(storm: Storm, seed: int) -> Result:
+    """One storm with the default policy."""
+    logging.getLogger("hotspare").setLevel(logging.CRITICAL)
+    return run_virtually(lambda loop: _play(loop, storm, seed))
+
+
+async def _play(loop: asyncio.AbstractEventLoop, storm: Storm, seed: int) -> Result:
+    rng = random.Random(seed)
+    ups = {
+        name: Upstream(loop, storm, storm.faults.get(name, ()), random.Random(f"{seed}{name}")) for name in storm.ids
+    }
+    targets = [
+        Target(id, region=region, name=name, backend=ups[name]) for name, (id, region) in storm.ids.items()
+    ]  # fmt: skip
+    pool = Pool(targets, clock=loop.time, rng=random.Random(seed), deadline=storm.deadline, **storm.settings)
+    ends: list[tuple[bool, float]] = []
+
+    async def call() -> None:
+        start, text = loop.time(), ""
+        try:
+            if storm.stream:
+                async for chunk in pool.astream("q"):
+                    text += chunk.text
+            else:
+                text = (await pool.achat("q")).text
+        except HotspareError:
+            text = ""
+        ends.append((text == "".join(f"w{n} " for n in range(WORDS)), loop.time() - start))
+
+    async with asyncio.TaskGroup() as group:
+        while loop.time() < storm.seconds:
+            await asyncio.sleep(rng.expovariate(storm.rate))
+            group.create_task(call())
+    times = sorted(seconds for right, seconds in ends if right) or [0.0]
+    primary, faults = ups["a"], storm.faults.get("a", ())
+    over = max((one.end for one in faults if one.end < storm.seconds), default=None)
+    after = [at for at in primary.requests if over is not None and at >= over]
+    return Result(
+        len(ends), sum(right for right, _ in ends), sum(len(up.requests) for up in ups.values()) / len(ends),
+        times[len(times) // 2], times[int(0.99 * len(times))], after[0] - over if after and over is not None else None,
+    )  # fmt: skip

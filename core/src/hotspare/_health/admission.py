@@ -1,0 +1,59 @@
+"""How many attempts at once a target admits after a break or a rate limit: TCP's slow start (RFC 5681), for calls.
+
+The window starts at one attempt. It grows by one with each success, and doubles with each `GROWTH_SECONDS` without a failure,
+since whole answers may take many seconds. A failure halves it, once for all attempts that were under way; from then on it
+grows by one a round only. It binds only while the demand is larger.
+"""
+
+from __future__ import annotations
+
+from math import ceil, log2
+
+GROWTH_SECONDS = 0.5
+"""A target that is too weak says so within this time, by a 429 or a 503."""
+_UNBOUND = 1000.0
+"""A window of this size binds no more: `Policy.max_waiters` is as large."""
+_LOOK_AGAIN = 1.0
+"""Seconds after which a call looks again where only a success or a failure makes room. They wake it earlier."""
+
+
+class AdmissionWindow:
+    """The window of one target, from `since` on (seconds on the pool's clock)."""
+
+    def __init__(self, since: float) -> None:
+        self._size = 1.0
+        self._at = since
+        self._halved_at: float | None = None
+
+    def limit(self, now: float) -> float:
+        """How many attempts may be under way."""
+        if self._halved_at is not None:
+            return self._size
+        return self._size * 2 ** min(max(0.0, now - self._at) / GROWTH_SECONDS, 20.0)
+
+    def is_unbound(self, now: float) -> bool:
+        """Whether it no longer binds."""
+        return self.limit(now) >= _UNBOUND
+
+    def free(self, active: int, now: float) -> int:
+        """How many more attempts it admits."""
+        return max(0, ceil(self.limit(now) - 1e-9) - active)
+
+    def free_at(self, active: int, now: float) -> float:
+        """When it admits one more attempt."""
+        if self.free(active, now):
+            return now
+        if self._halved_at is not None:
+            return now + _LOOK_AGAIN
+        return self._at + GROWTH_SECONDS * log2((active + 1e-6) / self._size)
+
+    def record_success(self, now: float) -> None:
+        """One attempt has succeeded."""
+        self._size = self.limit(now) + (1.0 if self._halved_at is None else 1.0 / max(1.0, self._size))
+        self._at = now
+
+    def record_failure(self, started: float, now: float) -> bool:
+        """One attempt has failed. Returns whether there is no room left for any."""
+        if self._halved_at is None or started >= self._halved_at:
+            self._size, self._at, self._halved_at = self.limit(now) / 2, now, now
+        return self._size < 1
