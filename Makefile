@@ -6,7 +6,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config ge
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
-.PHONY: help venv demo test natives mutants lint types docs bench record installs clean
+.PHONY: help storms venv demo test natives mutants lint types docs bench record installs clean
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -62,6 +62,8 @@ types: .venv/dev  ## check the types: mypy --strict and pyright strict
 	@$(BIN)/mypy && $(BIN)/mypy tests/typing && $(BIN)/pyright
 docs: .venv/dev  ## build the documentation
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+storms: .venv/dev  ## play the storms in virtual time; STORMS="…" picks those with one of these words
+	@$(BIN)/python -m benchmarks.storms $(STORMS)
 bench: .venv/dev  ## run the benchmarks: other clients, HTTP transports, hedging, a failed primary in LangChain
 	@LITELLM_LOCAL_MODEL_COST_MAP=True $(BIN)/python benchmarks/peers.py
 	@$(BIN)/python benchmarks/transport.py
