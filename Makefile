@@ -66,6 +66,7 @@ storms: .venv/dev  ## play the storms in virtual time; STORMS="…" picks those 
 	@$(BIN)/python -m benchmarks.storms $(STORMS)
 bench: .venv/dev  ## run the benchmarks: other clients, HTTP transports, hedging, a failed primary in LangChain
 	@LITELLM_LOCAL_MODEL_COST_MAP=True $(BIN)/python benchmarks/peers.py
+	@$(BIN)/python benchmarks/seam.py
 	@$(BIN)/python benchmarks/transport.py
 	@$(BIN)/python benchmarks/hedging.py
 	@$(BIN)/python benchmarks/langchain_dead_primary.py

@@ -112,9 +112,12 @@ def async_work(name: str, via: str) -> tuple[Work, Callable[[], Awaitable[None]]
 
         async def through_hotspare(url: str) -> int:
             if url.endswith("/json"):
-                return len((await http.asend("POST", url, HEADERS, PAYLOAD, timeout=30)).body)
-            async with await http.aopen("POST", url, HEADERS, PAYLOAD, read_timeout=30) as stream:
-                return sum([len(part) async for part in stream.aiter_bytes()])
+                return len((await http.asend("POST", url, HEADERS, PAYLOAD)).body)
+            async with await http.aopen("POST", url, HEADERS, PAYLOAD) as stream:
+                size = 0
+                while (part := await stream.read()) is not None:
+                    size += len(part)
+                return size
 
         return through_hotspare, http.aclose
     transport = make_transport(name, is_async=True)
@@ -150,7 +153,7 @@ def sync_work(name: str, via: str) -> tuple[Work, Callable[[], None]]:
             if url.endswith("/json"):
                 return len(http.send("POST", url, HEADERS, PAYLOAD, timeout=30).body)
             with http.open("POST", url, HEADERS, PAYLOAD, timeout=30) as stream:
-                return sum(map(len, stream.iter_bytes()))
+                return sum(map(len, iter(stream.read, None)))
 
         return through_hotspare, http.close
     transport = make_transport(name, is_async=False)

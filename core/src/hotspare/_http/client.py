@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 from hotspare._http.abort import CURRENT, AbortHandle
 from hotspare._http.decoding import ACCEPTED, Decoder
 from hotspare._http.headers import Headers
+from hotspare._http.loading import LOADING
 from hotspare._http.loops import running_loop
 from hotspare._http.protocol import Answer, AsyncAnswer, AsyncTransport, Origin, Request, Transport, split_url
 from hotspare._http.proxies import Proxies
@@ -87,7 +88,7 @@ class Http:
 
     def _tls(self) -> ssl.SSLContext:
         """The TLS context, made when it is first needed: to load the CAs takes tens of milliseconds."""
-        with self._tls_lock:
+        with LOADING, self._tls_lock:
             if self._tls_context is None:
                 self._tls_context = tls_context(self._verify, self._cert)
             return self._tls_context
@@ -171,10 +172,18 @@ class Http:
         tool = is_httpx_replaced()
         found = self._sync.get(tool)
         if found is None:
-            made = self._new_transport(tool)
+            with LOADING:
+                self._load()
+                made = self._new_transport(tool)
             with self._lock:
                 found = self._sync.setdefault(tool, made)
         return found
+
+    def _load(self) -> None:
+        """Load what the standard library would load inside the first attempt."""
+        import encodings.idna  # of socket.getaddrinfo  # noqa: F401
+
+        self._proxies.load()
 
     def _new_transport(self, tool: bool) -> Transport:
         if self._transport in ("auto", "aiohttp") and not tool:
@@ -231,7 +240,9 @@ class Http:
         transport = self._async.get(loop)
         if transport is None:
             self._close_dead_loops()
-            transport = self._async[loop] = self._new_async_transport(trio=not hasattr(loop, "call_soon"))
+            with LOADING:
+                self._load()
+                transport = self._async[loop] = self._new_async_transport(trio=not hasattr(loop, "call_soon"))
         return transport
 
     def _new_async_transport(self, *, trio: bool) -> AsyncTransport:

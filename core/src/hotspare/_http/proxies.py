@@ -93,6 +93,11 @@ class Proxies:
             self._known[origin] = _from_environment(origin)
         return self._known[origin]
 
+    def load(self) -> None:
+        """Load what reads the environment, before an attempt's time begins."""
+        if self.from_environment:
+            import_module("urllib.request")
+
 
 def _from_environment(origin: Origin) -> Proxy | None:
     from urllib.request import getproxies  # loads a lot
