@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
@@ -181,7 +182,7 @@ class Http:
 
     def _load(self) -> None:
         """Load what the standard library would load inside the first attempt."""
-        import encodings.idna  # of socket.getaddrinfo  # noqa: F401
+        import_module("encodings.idna")  # of socket.getaddrinfo
 
         self._proxies.load()
 
