@@ -11,6 +11,7 @@ from hotspare._engine.commands import Wait
 from hotspare._engine.decide import GiveUp
 from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.waiters import Waiter
+from hotspare._health.breaker import Permit
 from hotspare._health.target_state import TargetState
 from hotspare._routing.explain import Choice, SkipReason
 from hotspare.messages import ChatRequest
@@ -125,14 +126,23 @@ def test_waiters() -> None:
 
 
 def test_after_fork() -> None:
-    """A child process has a free lock and no waiting calls, whatever the parent was doing."""
-    a = state_of()
+    """A child process has a free lock, no waiting calls and no attempts under way, whatever the parent was doing."""
+    a, b = state_of(), state_of("b")
     a.breaker.rate_limited_until = 30.0
-    scheduler = scheduler_of(a)
+    scheduler = scheduler_of(a, b)
+    b.breaker.open(-100.0, FixedRandom())
+    attempt = started(scheduler, call_of(b))
+    assert attempt.permit.probe
     scheduler.next_step(call_of(a), 1.0)
     scheduler._lock.acquire()  # pyright: ignore[reportPrivateUsage]
     scheduler.after_fork()
-    assert scheduler.health(1.0).waiting == 0
+    health = scheduler.health(1.0)
+    assert (health.waiting, health.in_flight, b.breaker.in_flight, b.breaker.active) == (0, 0, {}, 0)
+    b.breaker.release(attempt.permit)
+    assert b.breaker.active == 0
+    again = Permit(1.0, b.breaker.epoch)
+    b.breaker.acquire(again, 1.0)
+    assert again.probe, "the parent's probe holds no lease here"
 
 
 def test_added_targets() -> None:

@@ -44,9 +44,12 @@ class Scheduler:
         self._lock = threading.Lock()
 
     def after_fork(self) -> None:
-        """In a child process: a thread that does not exist here may have held the lock, and others were waiting."""
+        """In a child process: a thread that does not exist here may have held the lock, others were waiting, and the attempts
+        that were under way are the parent's."""
         self._lock = threading.Lock()
         self._shared.queue.clear()
+        self._shared.in_flight = 0
+        self._shared.tracker.forget_attempts()
 
     def add(self, states: Sequence[TargetState]) -> None:
         """Add targets."""

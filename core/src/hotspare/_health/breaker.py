@@ -155,9 +155,15 @@ class CircuitBreaker:
     def release(self, permit: Permit) -> None:
         """Take a permit back. A probe that ends without a verdict frees the lease for the next one."""
         self.in_flight.pop(permit, None)
-        self.active -= 1
+        self.active = max(0, self.active - 1)  # after a fork, the parent's are not counted
         if self._probe is permit:
             self._release_probe()
+
+    def forget_attempts(self) -> None:
+        """No attempt is under way here; who holds a permit has no lease."""
+        self.in_flight.clear()
+        self.active = 0
+        self._release_probe()
 
     # --- transitions ---------------------------------------------------------------------------------------------
 

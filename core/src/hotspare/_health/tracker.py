@@ -122,6 +122,11 @@ class HealthTracker:
         for breaker in self._breakers[state]:
             breaker.release(permit)
 
+    def forget_attempts(self) -> None:
+        """In a child process: no attempt is under way, and no probe is out."""
+        for breaker in (*(state.breaker for state in self.states), *self.domains.values()):
+            breaker.forget_attempts()
+
     def advance(self, states: Iterable[TargetState], now: float) -> None:
         """Make the transitions that time alone brings."""
         for state in states:
