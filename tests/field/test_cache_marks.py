@@ -73,12 +73,12 @@ def test_a_parts_own_mark_wins() -> None:
     assert [turn["content"][0].get("cache_control") for turn in turns] == [longer, MARK, None]
 
 
-def test_openrouter_gets_those_of_messages() -> None:
-    """It passes marks of parts on to Claude; a message's mark becomes one of its last part, a tool's is not sent."""
+def test_openrouter_gets_those_of_messages_and_tools() -> None:
+    """It passes marks of parts and of tools on to Claude; a message's mark becomes one of its last part."""
     request = ChatRequest(messages=MESSAGES[:2], tools=[{"type": "function", "function": FUNCTION, **MARKED}])
     body = body_of("openrouter", request)
     assert [message["content"] for message in body["messages"]] == [
         [{"type": "text", "text": "sys", **MARKED}],
         [{"type": "text", "text": "hello", **MARKED}],
     ]
-    assert "cache_control" not in json.dumps(body["tools"])
+    assert body["tools"] == [{"type": "function", "function": FUNCTION, **MARKED}]

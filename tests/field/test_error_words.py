@@ -55,7 +55,7 @@ TOO_LONG: dict[str, tuple[int, object]] = {
     "Moonshot": (400, openai("Invalid request: Your request exceeded model token limit: 8192", type="invalid_request_error")),
     "DashScope": (400, openai("<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 30720]")),
     "OpenAI Responses": (400, openai("Your input exceeds the context window of this model. Please adjust your input and try again.", code="context_length_exceeded")),
-    "OpenAI, a string": (400, openai("Invalid 'messages[0].content': string too long. Expected a string with maximum length 10485760, but got a string with length 20000000 instead.", code="string_above_max_length")),
+    "OpenAI, a string": (400, openai("Invalid 'messages[0].content': string too long. Expected a string with maximum length 10485760, but got a string with length 20000000 instead.", code="string_above_max_length", param="messages[0].content")),
     "Cloudflare": (413, {"errors": [{"message": "The estimated number of input and maximum output tokens (9000) exceeded this model context window limit (7968)", "code": 5021}]}),
     "a relay": (400, openai('litellm.BadRequestError: AnthropicException - {"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210000 tokens > 200000 maximum"}}')),
     "unknown words, counted": (400, openai("Sorry: 12345 tokens were sent, at most 8192 fit in here")),

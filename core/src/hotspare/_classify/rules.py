@@ -122,7 +122,8 @@ def _context_length(evidence: Evidence) -> Verdict | None:
     if status in (404, 429):  # a limit of tokens per minute, or of a model that is not there
         return None
     counted = status in (None, 400, 413, 422, 500) and vocabulary.TOKENS_COUNTED.match(evidence.words)
-    if evidence.is_context_overflow or counted or vocabulary.CONTEXT_LENGTH.pattern.search(evidence.words):
+    long_text = "string_above_max_length" in evidence.words and "content" in evidence.param  # OpenAI
+    if long_text or evidence.is_context_overflow or counted or vocabulary.CONTEXT_LENGTH.pattern.search(evidence.words):
         return Verdict(Kind.CONTEXT_LENGTH)
     return None
 

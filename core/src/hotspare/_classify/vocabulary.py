@@ -45,7 +45,7 @@ LONG_CONTEXT_LIMIT = _rule(
 CONTEXT_LENGTH = _rule(
     Kind.CONTEXT_LENGTH,
     [
-        r"context_length_exceeded", r"context_window_exceeded", r"exceed_context_size", r"string_above_max_length", r"tokens_limit_reached",
+        r"context_length_exceeded", r"context_window_exceeded", r"exceed_context_size", r"tokens_limit_reached",
         r"(?:maximum|max\.?|model'?s?|available|the) context (?:length|size|window)",  # OpenAI, vLLM, llama.cpp, Ollama, SGLang
         r"context (?:length|size|window|limit)s? .{0,40}(?:exceed|overflow|too small)", r"exceed\w* .{0,60}context (?:length|size|window|limit)",
         r"context the overflows", r"tokens to keep from the initial prompt",  # LM Studio

@@ -274,7 +274,8 @@ def _retry_earlier(decision: _Decision) -> Attempt | None:
         if failure is None or call.is_running_at(state) or not decision.is_admissible(state):
             continue
         if call.was_queued and failure.kind in TRANSIENT and decision.shared.tracker.may_retry(state, failure, now):
-            call.max_attempts += 1  # looking whether an outage is over uses none of its own attempts
+            if state.breaker.last_success_start <= failure.at:
+                call.max_attempts += 1  # looking whether an outage is over uses none of its own attempts
             return decision.start(state, AttemptReason.AFTER_WAIT)
         if not call.retry_used and failure.kind in RETRYABLE and _take_retry_token(call, decision.shared, now):
             call.retry_used = True

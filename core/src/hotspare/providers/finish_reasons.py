@@ -68,9 +68,7 @@ def raise_if_broken(reason: str, body: object) -> None:
     if words[0] == "error" or words[0].endswith("_error"):
         raise InBandError(f"the provider ended the answer with an error (finish reason: {reason})", body=dump(body))
     if is_malformed(reason):
-        raise MalformedAnswer(
-            f"the provider could not read the model's answer (finish reason: {reason})", body=dump(body)
-        )
+        raise MalformedAnswer(f"the model's answer was malformed (finish reason: {reason})", body=dump(body))
     if words[0] in _ABORTED:
         raise IncompleteAnswer(f"the provider broke the answer off (finish reason: {reason})", body=dump(body))
 

@@ -24,7 +24,7 @@ _MESSAGE_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call
 def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: bool) -> Json:
     """The JSON body. The target's `extra`, then the request's, override what hotspare writes."""
     fields = drop_empty(
-        tools=[_tool(tool) for tool in request.tools],
+        tools=[_tool(tool, flavor) for tool in request.tools],
         tool_choice=_tool_choice(request, flavor),
         parallel_tool_calls=request.parallel_tool_calls if request.tools else None,
         response_format=request.response_format,
@@ -69,10 +69,14 @@ def effort_fields(effort: str | None, target: Target, flavor: Flavor) -> Json:
     return {"reasoning": {"effort": chosen}} if flavor.effort_field == "reasoning" else {"reasoning_effort": chosen}
 
 
-def _tool(tool: Mapping[str, Any]) -> Json:
-    """A tool without the fields that only Anthropic knows (api.openai.com: "Unknown parameter: 'tools[0].cache_control'")."""
+def _tool(tool: Mapping[str, Any], flavor: Flavor) -> Json:
+    """A tool without the fields that only Anthropic knows (api.openai.com: "Unknown parameter: 'tools[0].cache_control'").
+    OpenRouter passes a mark beside the function on to Anthropic."""
+    foreign: Sequence[str] = ANTHROPIC_TOOL_FIELDS
+    if flavor.reasoning_signer == "openrouter":
+        foreign = tuple(name for name in foreign if name != "cache_control")
     function = without(as_map(tool.get("function")), ANTHROPIC_TOOL_FIELDS)
-    return {**without(tool, ANTHROPIC_TOOL_FIELDS), "function": function}
+    return {**without(tool, foreign), "function": function}
 
 
 def _tool_choice(request: ChatRequest, flavor: Flavor) -> Any:
