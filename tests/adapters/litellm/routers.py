@@ -1,17 +1,20 @@
 """Routers over the embedded provider, and helpers of their tests."""
 
-from collections.abc import Awaitable
+import itertools
+from collections.abc import Awaitable, Iterable
 from random import Random
 from typing import Any, Unpack
 
 import anyio
 import litellm
 import litellm_hotspare
-from hotspare import PolicyFields, Selector
+from hotspare import Listener, PolicyFields, Selector
 from hotspare.drill.provider import KEY, Provider
 from hotspare.testing import VirtualClock
 
 from tests.adapters.litellm.calling import MESSAGES
+
+_traces = itertools.count()
 
 
 def router_of(provider: Provider, names: str = "ab", *, ordered: bool = False, **options: Any) -> litellm.Router:
@@ -33,19 +36,36 @@ def router_of(provider: Provider, names: str = "ab", *, ordered: bool = False, *
 
 
 def routed(
-    router: litellm.Router, *, rng: Random | None = None, **policy_fields: Unpack[PolicyFields]
+    router: litellm.Router,
+    *,
+    rng: Random | None = None,
+    listeners: Iterable[Listener] = (),
+    **policy_fields: Unpack[PolicyFields],
 ) -> tuple[litellm_hotspare.HealthRouting, VirtualClock]:
     """The Router with a strategy on a manual clock, `weighted` by default; the Router's own cooldowns end with `expire`."""
     clock = VirtualClock()
     policy_fields.setdefault("strategy", "weighted")
-    strategy = litellm_hotspare.HealthRouting(router, Selector(clock=clock, rng=rng, **policy_fields))
+    selector = Selector(clock=clock, rng=rng, listeners=listeners, **policy_fields)
+    strategy = litellm_hotspare.HealthRouting(router, selector)
     strategy.activate()
     return strategy, clock
 
 
 def expire(router: litellm.Router) -> None:
     """End LiteLLM's own cooldowns."""
-    router.cooldown_cache.in_memory_cache.flush_cache()
+    cooldowns = router.cooldown_cache
+    if hasattr(cooldowns, "in_memory_cache"):
+        cooldowns.in_memory_cache.flush_cache()
+        return
+    for deployment in router.model_list:  # since LiteLLM 1.110
+        cooldowns.cooldown_store.evict_local(deployment["model_info"]["id"])
+
+
+def picked(router: litellm.Router, **request: Any) -> dict[str, Any]:
+    """The Router's choice for a request that is not sent: what a callback about it would be given."""
+    request = {"litellm_trace_id": str(next(_traces)), **request}
+    found: Any = router.get_available_deployment(model="m", messages=MESSAGES, request_kwargs=request)
+    return {**request, "model_info": found["model_info"]}
 
 
 async def all_recorded(strategy: litellm_hotspare.HealthRouting) -> None:

@@ -10,15 +10,38 @@ import litellm
 import litellm_hotspare
 import pytest
 from anyio import to_thread
-from hotspare import AllTargetsFailed, Policy, State
+from hotspare import AllTargetsFailed, Kind, Policy, State
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import KEY, Provider
+from hotspare.events import AttemptEnded
 from litellm.types.router import RouterRateLimitError
 
 from tests.adapters.litellm.calling import MESSAGES, METHODS, complete
-from tests.adapters.litellm.routers import all_recorded, call, expire, fail_until_open, routed, router_of, together
+from tests.adapters.litellm.routers import (
+    all_recorded,
+    call,
+    expire,
+    fail_until_open,
+    picked,
+    routed,
+    router_of,
+    together,
+)
 
 pytestmark = pytest.mark.anyio
+
+
+class Attempts:
+    """A listener that counts how attempts ended, by deployment."""
+
+    def __init__(self) -> None:
+        self.answered: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+
+    def __call__(self, event: object) -> None:
+        if isinstance(event, AttemptEnded) and event.attempt.kind is not Kind.CANCELLED:
+            counts = self.answered if event.attempt.kind is Kind.OK else self.failed
+            counts[event.attempt.target] += 1
 
 
 async def herd(router: litellm.Router, provider: Provider) -> int:
@@ -121,6 +144,58 @@ async def test_everything_down_is_bounded(method: str, provider: Provider) -> No
     assert {target.state for target in strategy.health().targets} == {State.OPEN}
 
 
+@pytest.mark.parametrize("endpoint", ["aresponses", "aanthropic_messages", "aembedding", "atext_completion"])
+async def test_every_endpoint_is_recorded(endpoint: str, provider: Provider) -> None:
+    """Failed attempts are recorded and no lease stays open, whatever the endpoint calls its metadata."""
+    router = router_of(provider)
+    attempts = Attempts()
+    strategy, _ = routed(router, listeners=[attempts], strategy="ordered")
+    provider.fault(["a", "b"], "status", status=500)
+    question: dict[str, Any] = {
+        "aresponses": {"input": "hello"},
+        "aanthropic_messages": {"messages": MESSAGES, "max_tokens": 9},
+        "aembedding": {"input": "hello"},
+        "atext_completion": {"prompt": "hello"},
+    }[endpoint]
+    with pytest.raises(Exception, match=r"server had an error|Invalid URL"):
+        await getattr(router, endpoint)(model="m", **question)
+    await all_recorded(strategy)
+    assert attempts.failed["a"] >= 1
+    assert not attempts.answered
+
+
+async def test_requests_may_share_their_metadata_and_trace_id(provider: Provider) -> None:
+    """Concurrent calls with one metadata dict and one trace id: every outcome is recorded where it happened."""
+    router = router_of(provider)
+    attempts = Attempts()
+    strategy, _ = routed(router, listeners=[attempts], strategy="ordered")
+    provider.fault("a", "status", status=500)
+    shared: dict[str, Any] = {"team": "blue"}
+    results = await together([call(router, metadata=shared, litellm_trace_id="session") for _ in range(10)])
+    assert [result for result in results if isinstance(result, Exception)] == []
+    await all_recorded(strategy)
+    assert attempts.failed == {"a": provider.stats("a").requests}
+    assert attempts.answered == {"b": 10}
+
+
+def test_a_choice_without_a_request_holds_no_lease(provider: Provider) -> None:
+    """Code that only asks the Router for a deployment makes no call that could be reported."""
+    router = router_of(provider, "a")
+    strategy, _ = routed(router)
+    assert router.get_available_deployment(model="m", messages=MESSAGES)["model_info"]["id"] == "a"
+    assert strategy.health().in_flight == 0
+
+
+def test_a_router_without_the_strategy_is_an_error() -> None:
+    """Not silently a Router that no health reaches."""
+    from types import SimpleNamespace
+
+    from hotspare import ConfigError
+
+    with pytest.raises(ConfigError, match="latency strategy"):
+        litellm_hotspare.route(SimpleNamespace(update_settings=lambda **_: None))
+
+
 async def test_a_rate_limit_is_not_a_failure(provider: Provider) -> None:
     """The deployment is not called until its retry-after is over, and then without a probe."""
     router = router_of(provider)
@@ -168,11 +243,11 @@ async def test_streams_count_to_their_first_token(method: str, provider: Provide
     assert (health.calls, health.completion_p50) == (1, None)
     assert health.ttft_p50 is not None
 
-    found = router.get_available_deployment(model="m", messages=MESSAGES, request_kwargs={"stream": True})
+    event = picked(router, stream=True)
     clock.advance(40)
     began = datetime(2026, 1, 1)
     first = began + timedelta(seconds=0.5)
-    event = {"model_info": found["model_info"], "stream": True, "completion_start_time": first}
+    event |= {"completion_start_time": first}
     strategy.log_success_event(event, None, began, began + timedelta(seconds=40))
     assert strategy.health()["a"].ttft_p95 == pytest.approx(0.5)
 
@@ -265,34 +340,38 @@ async def test_two_routers_and_a_replaced_strategy(provider: Provider) -> None:
     one.update_settings(routing_strategy="simple-shuffle")
     await call(one)
     assert mine.health()["a"].calls == 1
-    assert mine not in litellm.callbacks
-    assert theirs in litellm.callbacks
+    assert not mine.is_active(one)
+    assert theirs.is_active(other)
+    assert not theirs.is_active(one)
 
 
 async def test_cached_and_cancelled_calls_are_neutral(provider: Provider) -> None:
     """A cache hit called no deployment, and a cancelled call says nothing about one."""
     router = router_of(provider, "a")
     strategy, _ = routed(router)
-    found: Any = router.get_available_deployment(model="m", messages=MESSAGES, request_kwargs={})
-    strategy.log_success_event({"model_info": found["model_info"], "cache_hit": True}, None, None, None)
+    event = picked(router)
+    assert strategy.health().in_flight == 1
+    strategy.log_success_event({**event, "cache_hit": True}, None, None, None)
     assert strategy.health().in_flight == 0
     provider.fault("a", "blackhole")
     with anyio.move_on_after(0.3):
         await call(router)
     assert strategy.health()["a"].failures == 0
-    strategy.log_failure_event({"model_info": found["model_info"], "exception": ValueError()}, None, None, None)
+    strategy.log_failure_event({**event, "exception": ValueError()}, None, None, None)
     strategy.log_success_event({}, None, None, None)
 
 
 async def test_leases_without_a_callback_are_dropped(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit the oldest permit is returned; a late report about it changes nothing."""
-    monkeypatch.setattr("litellm_hotspare.strategy._MAX_LEASES", 2)
+    monkeypatch.setattr("litellm_hotspare.leases._MAX_OPEN", 2)
     router = router_of(provider, "a")
     strategy, _ = routed(router)
-    found = [router.get_available_deployment(model="m", messages=MESSAGES, request_kwargs={}) for _ in range(5)]
+    events = [picked(router) for _ in range(5)]
     assert strategy.health().in_flight == 2
-    strategy.log_success_event({"model_info": found[0]["model_info"]}, None, None, None)
+    strategy.log_success_event(events[0], None, None, None)
     assert strategy.health()["a"].calls == 0
+    strategy.log_success_event(events[4], None, None, None)
+    assert strategy.health()["a"].calls == 1
 
 
 def test_the_policy_is_validated(provider: Provider) -> None:

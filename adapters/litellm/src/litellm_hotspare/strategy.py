@@ -1,46 +1,32 @@
 """Health-based routing of a LiteLLM Router's own deployments.
 
-It takes the place of the Router's latency strategy, which is called last: after the Router's cooldowns, pre-call checks,
-tags, `order`, health checks and team filters, with the deployments that remain. (A `CustomRoutingStrategyBase` would replace
-the whole method, and all of these with it.) Outcomes come from LiteLLM's success and failure callbacks.
+It answers for the Router's latency strategy, which is called last: after the Router's cooldowns, pre-call checks, tags,
+`order`, health checks and team filters, with the deployments that remain. Outcomes come from LiteLLM's success and failure
+callbacks.
 """
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from math import inf
 from typing import Any, Unpack
 
 from hotspare import (
     AllTargetsFailed,
     ChatRequest,
-    Kind,
-    Lease,
     Listener,
-    Outcome,
     Policy,
     PolicyFields,
     PoolHealth,
     Selector,
     classify,
 )
-from litellm.router_strategy.lowest_latency import (  # pyright: ignore[reportMissingTypeStubs] - its types are incomplete
-    LowestLatencyLoggingHandler,
-)
 
-from litellm_hotspare.litellm_api import as_mapping, litellm, router_types
+from litellm_hotspare.leases import CANCELLED, OK, Leases
+from litellm_hotspare.litellm_api import as_mapping, router_types
+from litellm_hotspare.router import has_alternatives, is_installed, latency_handler, take_over
 from litellm_hotspare.targets import target_of
-
-_LEASE_KEY = "hotspare_lease"
-"""The key in a deployment's `model_info` that holds the id of its lease."""
-_MAX_LEASES = 16_384
-"""Leases kept for callbacks and retries. LiteLLM reports no cancelled call: its lease is dropped as the oldest one."""
-_OK = Outcome(Kind.OK)
-_CANCELLED = Outcome(Kind.CANCELLED)
-_ids = itertools.count(1)
 
 
 def route(
@@ -61,7 +47,7 @@ def route(
         listeners: called with every event; see `hotspare.events`.
 
     Raises:
-        ConfigError: for an invalid policy.
+        ConfigError: for an invalid policy, or a LiteLLM whose Router has no latency strategy to answer for.
     """
     if policy is None:
         policy_fields.setdefault("strategy", "weighted")
@@ -70,26 +56,28 @@ def route(
     return strategy
 
 
-class HealthRouting(LowestLatencyLoggingHandler):
+class HealthRouting:
     """Chooses a Router's deployment, and records the outcomes that LiteLLM reports."""
 
     def __init__(self, router: Any, selector: Selector) -> None:
-        super().__init__(router_cache=router.cache)  # pyright: ignore[reportUnknownMemberType]
         self.selector = selector
         self._router = router
+        self._handler: Any = None
         self._lock = threading.Lock()
         self._known: set[str] = set()
-        self._leases: dict[str, Lease] = {}
+        self._leases = Leases()
 
     def activate(self) -> None:
-        """Make the Router use this strategy, and LiteLLM report to it."""
-        self._router.lowestlatency_logger = self
-        self._router.routing_strategy = "latency-based-routing"
-        litellm.callbacks.append(self)
+        """Make the Router use this strategy, and LiteLLM report to it.
+
+        Raises ConfigError if the Router has no latency strategy.
+        """
+        self._handler = latency_handler(self._router)
+        take_over(self._handler, self)
 
     def is_active(self, router: Any) -> bool:
         """Whether the Router uses this strategy now."""
-        return router.lowestlatency_logger is self and router is self._router
+        return router is self._router and is_installed(self._handler)
 
     def health(self) -> PoolHealth:
         """A snapshot of every deployment that the Router has offered so far, by its id."""
@@ -110,6 +98,7 @@ class HealthRouting(LowestLatencyLoggingHandler):
         Raises litellm's RouterRateLimitError if none of them is available.
         """
         call: Mapping[str, Any] = request_kwargs or {}
+        trace = trace_of(call)
         by_id = {_id_of(deployment): deployment for deployment in healthy_deployments}
         self._add_new(by_id)
         try:
@@ -117,12 +106,16 @@ class HealthRouting(LowestLatencyLoggingHandler):
                 among=by_id,
                 request=_request(messages, call),
                 streaming=call.get("stream") is True,
-                after=self._failed_lease(call),
+                after=self._leases.take_failed(trace, model_group) if is_retry(call) else None,
                 last_resort=not has_alternatives(self._router, model_group, healthy_deployments, call),
             )
         except AllTargetsFailed as error:
             raise _rate_limit_error(model_group, by_id, error) from error
-        return self._with_lease(by_id[lease.target.name], lease)
+        if trace:
+            self._leases.add(lease, trace, model_group)
+        else:
+            lease.settle(CANCELLED)  # asked for a choice only: no call that LiteLLM could report follows
+        return by_id[lease.target.name]
 
     async def async_get_available_deployments(
         self,
@@ -139,14 +132,14 @@ class HealthRouting(LowestLatencyLoggingHandler):
 
     def log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """A whole answer, or the end of a stream."""
-        lease = self._leases.pop(_lease_id_of(kwargs), None)
+        lease = self._leases.take(trace_of(kwargs), deployment_of(kwargs))
         if lease is None:
             return
         if kwargs.get("cache_hit"):
-            lease.settle(_CANCELLED)  # answered from the cache: no deployment was called
+            lease.settle(CANCELLED)  # answered from the cache: no deployment was called
             return
         first = kwargs.get("completion_start_time") if kwargs.get("stream") else None
-        lease.settle(_OK, seconds=_seconds_between(start_time, first or end_time))
+        lease.settle(OK, seconds=_seconds_between(start_time, first or end_time))
 
     def log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """An error, or a broken stream: after its first content, that is a second outcome."""
@@ -169,14 +162,16 @@ class HealthRouting(LowestLatencyLoggingHandler):
     # --- private -------------------------------------------------------------------------------------------------
 
     def _record_failure(self, kwargs: Mapping[str, Any], error: Any, start: Any, end: Any) -> None:
-        lease = self._leases.get(_lease_id_of(kwargs))
-        if lease is None or not isinstance(error, BaseException):
+        if not isinstance(error, BaseException):
+            return
+        lease = self._leases.take(trace_of(kwargs), deployment_of(kwargs), failed=True)
+        if lease is None:
             return
         outcome = classify(error)
         first = kwargs.get("completion_start_time") if kwargs.get("stream") else None
         if first is None:
             lease.settle(outcome, seconds=_seconds_between(start, end))
-        elif lease.settle(_OK, seconds=_seconds_between(start, first)):
+        elif lease.settle(OK, seconds=_seconds_between(start, first)):
             lease.record_break(outcome)
 
     def _add_new(self, by_id: Mapping[str, Any]) -> None:
@@ -186,54 +181,32 @@ class HealthRouting(LowestLatencyLoggingHandler):
             self.selector.add(*(target_of(by_id[name], name) for name in new))
             self._known.update(new)
 
-    def _with_lease(self, deployment: Mapping[str, Any], lease: Lease) -> dict[str, Any]:
-        """The deployment with the lease's id in its `model_info`, which every callback gets."""
-        lease_id = f"lease-{next(_ids)}"
-        with self._lock:
-            self._leases[lease_id] = lease
-            oldest = self._leases.pop(next(iter(self._leases))) if len(self._leases) > _MAX_LEASES else None
-        if oldest is not None:
-            oldest.settle(_CANCELLED)
-        return {**deployment, "model_info": {**deployment["model_info"], _LEASE_KEY: lease_id}}
-
-    def _failed_lease(self, call: Mapping[str, Any]) -> Lease | None:
-        """The lease of this call's previous attempt, if the Router is retrying."""
-        metadata = as_mapping(call.get("litellm_metadata") or call.get("metadata"))
-        return self._leases.pop(_lease_id_of(metadata), None) if metadata.get("attempted_retries") else None
-
-
-def has_alternatives(
-    router: Any, model_group: str, remaining: Sequence[Mapping[str, Any]], call: Mapping[str, Any]
-) -> bool:
-    """Whether the Router can go on without the deployments that its filters left (`remaining`): to a later `order` in the
-    group, or to a fallback group."""
-    order = min((_order(deployment) for deployment in remaining), default=inf)
-    group: Sequence[Mapping[str, Any]] = router.get_model_list(model_name=model_group) or ()
-    if any(order < _order(deployment) < inf for deployment in group):
-        return True
-    if call.get("disable_fallbacks"):
-        return False
-    fallbacks: Sequence[Any] = call.get("fallbacks") or router.fallbacks or ()
-    return any(not isinstance(one, Mapping) or model_group in one or "*" in one for one in fallbacks)
-
-
-def _order(deployment: Mapping[str, Any]) -> float:
-    order = deployment["litellm_params"].get("order")
-    return order if isinstance(order, int) else inf
-
 
 def _id_of(deployment: Mapping[str, Any]) -> str:
     return str(deployment["model_info"]["id"])
 
 
-def _lease_id_of(kwargs: Mapping[str, Any]) -> str:
-    """The lease's id in a callback's arguments: of this attempt if it is there, else of the request's last attempt."""
+def trace_of(kwargs: Mapping[str, Any]) -> str:
+    """The id that LiteLLM gives a Router's request, the same in each attempt and callback; "" outside a request."""
+    return str(kwargs.get("litellm_trace_id") or "")
+
+
+def deployment_of(kwargs: Mapping[str, Any]) -> str:
+    """The id of the deployment that a callback is about."""
     params = as_mapping(kwargs.get("litellm_params"))
-    for place in (kwargs, params, as_mapping(params.get("metadata"))):
-        lease_id = as_mapping(place.get("model_info")).get(_LEASE_KEY)
-        if lease_id is not None:
-            return str(lease_id)
+    for place in (kwargs, params):
+        metadata = (as_mapping(place.get(name)) for name in ("metadata", "litellm_metadata"))
+        for info in (place, *metadata):
+            found = as_mapping(info.get("model_info")).get("id")
+            if found is not None:
+                return str(found)
     return ""
+
+
+def is_retry(call: Mapping[str, Any]) -> bool:
+    """Whether the Router has tried a deployment for this request already."""
+    metadata = as_mapping(call.get("litellm_metadata") or call.get("metadata"))
+    return bool(metadata.get("attempted_retries") or metadata.get("previous_models"))
 
 
 def _request(messages: Any, call: Mapping[str, Any]) -> ChatRequest:

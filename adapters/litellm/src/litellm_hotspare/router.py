@@ -1,0 +1,87 @@
+"""What is read from a LiteLLM Router and set on it. Since 1.110 it has a core in Rust, and some names are deprecated.
+
+The choice is made in the place of the latency strategy: in every Router, it is called last, in sync and async code, with the
+deployments that the Router's filters left. (`register_plugin` and `set_custom_routing_strategy` replace the whole choice, with
+cooldowns, tags and pre-call checks; `Router(plugins=…)` narrows model names, not deployments, and only in async code.)
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from math import inf
+from typing import Any
+
+from hotspare import ConfigError, Problem
+
+from litellm_hotspare.litellm_api import litellm
+
+_STRATEGY = "latency-based-routing"
+_METHODS = (
+    "get_available_deployments", "async_get_available_deployments", "log_success_event", "log_failure_event",
+    "async_log_success_event", "async_log_failure_event", "async_post_call_failure_deployment_hook",
+)  # fmt: skip
+
+
+def latency_handler(router: Any) -> Any:
+    """The handler of the Router's latency strategy, which becomes its strategy.
+
+    The Router builds it, and unregisters it when its strategy changes. Raises ConfigError if it has none.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # for both names, since 1.110: there are no others yet
+        router.update_settings(routing_strategy=_STRATEGY)
+        handler = getattr(router, "lowestlatency_logger", None)
+    if not all(callable(getattr(handler, name, None)) for name in _METHODS[:2]):
+        raise ConfigError(
+            Problem.at(
+                "router",
+                type(router).__name__,
+                "has no latency strategy in this version of LiteLLM, which litellm_hotspare.route needs: install a version"
+                " in the range that litellm-hotspare's metadata names",
+            )
+        )
+    return handler
+
+
+def take_over(handler: Any, strategy: Any) -> None:
+    """Let `strategy` answer the Router and LiteLLM's callbacks in the handler's place."""
+    for name in _METHODS:
+        setattr(handler, name, getattr(strategy, name))
+    # LiteLLM registers one handler of a class with the same plain attributes: without one of its own, a second Router's
+    # would be left out.
+    handler.routed_by = f"hotspare-{id(strategy):x}"
+    if not is_installed(handler):
+        litellm.callbacks.append(handler)
+
+
+def is_installed(handler: Any) -> bool:
+    """Whether LiteLLM still reports to the handler: it does not after the Router's strategy has changed."""
+    return any(callback is handler for callback in litellm.callbacks)
+
+
+def has_alternatives(
+    router: Any, model_group: str, remaining: Sequence[Mapping[str, Any]], call: Mapping[str, Any]
+) -> bool:
+    """Whether the Router can go on without the deployments that its filters left (`remaining`): to a later `order` in the
+    group, or to a fallback group."""
+    order = min((_order(deployment) for deployment in remaining), default=inf)
+    group, configured = _group_and_fallbacks(router, model_group)
+    if any(order < _order(deployment) < inf for deployment in group):
+        return True
+    if call.get("disable_fallbacks"):
+        return False
+    fallbacks: Sequence[Any] = call.get("fallbacks") or configured
+    return any(not isinstance(one, Mapping) or model_group in one or "*" in one for one in fallbacks)
+
+
+def _order(deployment: Mapping[str, Any]) -> float:
+    order = deployment["litellm_params"].get("order")
+    return order if isinstance(order, int) else inf
+
+
+def _group_and_fallbacks(router: Any, model_group: str) -> tuple[Sequence[Mapping[str, Any]], Sequence[Any]]:
+    """The deployments of a model group, and the Router's fallbacks."""
+    if hasattr(router, "registry"):
+        return router.registry().deployments(model_group) or (), router.settings().fallbacks or ()
+    return router.get_model_list(model_name=model_group) or (), router.fallbacks or ()
