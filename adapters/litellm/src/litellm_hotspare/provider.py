@@ -10,6 +10,7 @@ from typing import Any
 from hotspare import ChatChunk, ConfigError, Pool, Problem
 from litellm.llms.custom_llm import CustomLLM
 
+from litellm_hotspare.eager import PoolStream, install
 from litellm_hotspare.errors import translate_errors
 from litellm_hotspare.litellm_api import litellm, types
 from litellm_hotspare.request import deadline_of, request_of
@@ -21,6 +22,7 @@ class HotspareLLM(CustomLLM):
 
     def __init__(self, pool: Pool) -> None:
         super().__init__()
+        install()
         self.pool = pool
 
     def completion(self, *args: Any, **call: Any) -> Any:
@@ -45,10 +47,13 @@ class HotspareLLM(CustomLLM):
             first = next(chunks)
         return _converted(first, chunks, call["model"])
 
-    async def astreaming(  # pyright: ignore[reportIncompatibleMethodOverride] - annotated as a coroutine, used as a generator
+    def astreaming(  # pyright: ignore[reportIncompatibleMethodOverride] - annotated as a coroutine, used as an iterator
         self, *args: Any, **call: Any
-    ) -> AsyncGenerator[Any]:
-        """The answer chunk by chunk, for async callers."""
+    ) -> PoolStream:
+        """The answer chunk by chunk, for async callers; `litellm.acompletion` returns it after the first content."""
+        return PoolStream(self._astream(call))
+
+    async def _astream(self, call: dict[str, Any]) -> AsyncGenerator[Any]:
         converter = ChunkConverter(call["model"])
         with translate_errors(call["model"]):
             async with aclosing(self.pool.astream(request_of(call), deadline=self._deadline(call))) as chunks:
