@@ -194,6 +194,13 @@ class Pool:
         """A typed snapshot of the state of every target and domain. It changes nothing."""
         return self._scheduler.health(self._now())
 
+    @property
+    def routes(self) -> Mapping[str, tuple[tuple[Target, ...], ...]]:
+        """The targets of every route, tier by tier. `default` is the route of calls that name no model."""
+        return {
+            name: tuple(tuple(state.target for state in tier) for tier in tiers) for name, tiers in self._routes.items()
+        }
+
     # --- an operator's word -------------------------------------------------------------------------------------
 
     def disable(self, name: str, reason: str = "by hand") -> None:

@@ -7,34 +7,43 @@ from contextlib import aclosing
 from itertools import chain
 from typing import Any
 
-from hotspare import ChatChunk, ConfigError, Pool, Problem
+from hotspare import ChatChunk, ChatReply, ConfigError, Pool, Problem
 from litellm.llms.custom_llm import CustomLLM
 
-from litellm_hotspare.eager import PoolStream, install
 from litellm_hotspare.errors import translate_errors
 from litellm_hotspare.litellm_api import litellm, types
+from litellm_hotspare.model_info import describe, describe_answer
+from litellm_hotspare.patches import install
 from litellm_hotspare.request import deadline_of, request_of
 from litellm_hotspare.response import ChunkConverter, response_of
+from litellm_hotspare.streams import PoolStream
 
 
 class HotspareLLM(CustomLLM):
-    """LiteLLM's handler for a pool. `pool`: the pool."""
+    """LiteLLM's handler for a pool. Makes the pool's routes, models and targets known to LiteLLM.
 
-    def __init__(self, pool: Pool) -> None:
+    Args:
+        pool: the pool.
+        name: the provider's name in LiteLLM: what stands before the slash in ``hotspare/default``.
+    """
+
+    def __init__(self, pool: Pool, name: str = "hotspare") -> None:
         super().__init__()
-        install()
-        self.pool = pool
+        self.pool, self.name = pool, name
+        self._targets = {target.name: target for target in pool.targets}
+        install(name)
+        describe(pool, name)
 
     def completion(self, *args: Any, **call: Any) -> Any:
         """A whole answer as a ModelResponse."""
         with translate_errors(call["model"]):
-            return response_of(self.pool.chat(request_of(call), deadline=self._deadline(call)), _response(call))
+            return self._response(self.pool.chat(request_of(call), deadline=self._deadline(call)), call)
 
     async def acompletion(self, *args: Any, **call: Any) -> Any:
         """A whole answer as a ModelResponse, for async callers."""
         with translate_errors(call["model"]):
             reply = await self.pool.achat(request_of(call), deadline=self._deadline(call))
-            return response_of(reply, _response(call))
+            return self._response(reply, call)
 
     def streaming(self, *args: Any, **call: Any) -> Iterator[Any]:
         """The answer chunk by chunk.
@@ -61,6 +70,12 @@ class HotspareLLM(CustomLLM):
                     for converted in converter.convert(chunk):
                         yield converted
 
+    def _response(self, reply: ChatReply, call: dict[str, Any]) -> Any:
+        """The reply in the ModelResponse that LiteLLM passes, else in a new one."""
+        describe_answer(reply.model, self._targets[reply.target], self.name)
+        given = call.get("model_response")
+        return response_of(reply, types.ModelResponse() if given is None else given)
+
     def _deadline(self, call: dict[str, Any]) -> float:
         return deadline_of(call.get("timeout"), self.pool.policy.deadline)
 
@@ -74,17 +89,11 @@ def register(pool: Pool, name: str = "hotspare") -> HotspareLLM:
         raise ConfigError(
             Problem.at("name", name, "must be a name without '/' that is not a provider of LiteLLM's own")
         )
-    handler = HotspareLLM(pool)
+    handler = HotspareLLM(pool, name)
     others = [item for item in litellm.custom_provider_map if item["provider"] != name]
     litellm.custom_provider_map = [*others, {"provider": name, "custom_handler": handler}]
     litellm.utils.custom_llm_setup()
     return handler
-
-
-def _response(call: dict[str, Any]) -> Any:
-    """The ModelResponse to fill in: the one that LiteLLM passes, else a new one."""
-    found = call.get("model_response")
-    return types.ModelResponse() if found is None else found
 
 
 def _converted(first: ChatChunk, chunks: Generator[ChatChunk], model: str) -> Generator[Any]:

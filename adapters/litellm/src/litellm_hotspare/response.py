@@ -29,7 +29,7 @@ def response_of(reply: ChatReply, response: Any) -> Any:
     response.id = reply.id or response.id
     response.model = reply.model or response.model
     response.choices = [types.Choices(index=0, finish_reason=reply.finish_reason, message=types.Message(**message))]
-    response.usage = types.Usage(**usage_of(reply.usage))
+    response.usage = types.Usage(**usage_of(reply.usage, reply.cost))
     response._hidden_params.update(hidden_params(reply))
     return response
 
@@ -42,12 +42,14 @@ class ChunkConverter:
         self._created = int(time.time())
         self._model = model
         self._role: str | None = "assistant"
+        self._last_call: int | None = None
 
     def convert(self, chunk: ChatChunk) -> list[Any]:
         """LiteLLM's chunks for one of hotspare's.
 
         Content becomes a ModelResponseStream with full deltas. The end becomes a GenericStreamingChunk, because
-        LiteLLM's wrapper passes finish reason and usage on unchanged only from that.
+        LiteLLM's wrapper passes finish reason and usage on unchanged only from that. Behind a tool call it has an empty
+        piece of that call: its empty text would be a text block of its own in `/v1/messages`.
         """
         found: list[Any] = []
         if chunk.is_content:
@@ -57,7 +59,7 @@ class ChunkConverter:
             found.append(
                 types.GenericStreamingChunk(
                     text="",
-                    tool_use=None,
+                    tool_use=None if self._last_call is None else _empty_piece(self._last_call),
                     is_finished=True,
                     finish_reason=chunk.finish_reason,
                     usage=usage_of(chunk.usage or Usage(), summary.cost if summary else None),
@@ -70,6 +72,7 @@ class ChunkConverter:
     def _content(self, chunk: ChatChunk) -> Any:
         delta: dict[str, Any] = {"role": self._role, "content": chunk.text or None}
         self._role = None
+        self._last_call = chunk.tool_calls[-1].index if chunk.tool_calls else None
         if chunk.tool_calls:
             delta["tool_calls"] = [_tool_call_delta(call) for call in chunk.tool_calls]
         delta |= _reasoning(chunk)
@@ -122,6 +125,10 @@ def _tool_call_delta(delta: ToolCallDelta) -> dict[str, Any]:
         "function": function,
         **_with_signature(delta.signature),
     }
+
+
+def _empty_piece(index: int) -> dict[str, Any]:
+    return {"id": None, "type": "function", "function": {"name": None, "arguments": ""}, "index": index}
 
 
 def _with_signature(signature: str | None) -> dict[str, Any]:

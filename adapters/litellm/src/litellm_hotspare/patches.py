@@ -1,0 +1,72 @@
+"""The three places where LiteLLM has no hook for a custom provider: functions of LiteLLM's that are wrapped, once a process.
+
+* `litellm.acompletion`. LiteLLM calls `CustomLLM.astreaming` where nothing can be awaited, and so returns before a custom
+  provider has been called. A failure then comes out of a stream that has begun: a Router's fallbacks ignore it if its status is
+  a 400 class, and `/v1/messages` and `/v1/responses` have answered 200. Router, proxy and the adapters of those two APIs all
+  call `litellm.acompletion`, which here waits for the first content of a pool's stream.
+* `get_valid_models`, which a proxy expands ``hotspare/*`` with in `/v1/models`, and which knows no custom provider.
+* The adapter of `/v1/messages` keeps cache marks for models whose name contains "claude" or "anthropic" only. A pool sends
+  them to the targets that know them.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from litellm_hotspare.litellm_api import litellm
+from litellm_hotspare.streams import start_stream
+
+_MARK = "_wrapped_by_hotspare"
+_MESSAGES_ADAPTERS = ("messages", "pass_through", "experimental_pass_through")
+"""Where LiteLLM has the adapter of `/v1/messages`, since 1.110, since 1.107 and before."""
+_PROVIDERS: set[str] = set()
+"""Names that pools are registered under."""
+
+
+def install(provider: str) -> None:
+    """Wrap what is not wrapped yet, and remember `provider` as the name of a pool."""
+    _PROVIDERS.add(provider)
+    _wrap(litellm, "acompletion", _acompletion)
+    for module in (litellm, litellm.utils, sys.modules.get("litellm.proxy.auth.model_checks")):
+        _wrap(module, "get_valid_models", _get_valid_models)
+    for name in _MESSAGES_ADAPTERS:
+        try:
+            adapters: Any = import_module(f"litellm.llms.anthropic.{name}.adapters.transformation")
+        except ModuleNotFoundError:
+            continue
+        _wrap(adapters.LiteLLMAnthropicMessagesAdapter, "_add_cache_control_if_applicable", _add_cache_control)
+
+
+def _wrap(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+    inner = getattr(owner, name, None)
+    if inner is not None and not getattr(inner, _MARK, False):
+        wrapper = functools.wraps(inner)(make(inner))
+        setattr(wrapper, _MARK, True)
+        setattr(owner, name, wrapper)
+
+
+def _acompletion(inner: Any) -> Any:
+    async def acompletion(*args: Any, **call: Any) -> Any:
+        return await start_stream(await inner(*args, **call))
+
+    return acompletion
+
+
+def _get_valid_models(inner: Any) -> Any:
+    def get_valid_models(*args: Any, **options: Any) -> Any:
+        provider = options.get("custom_llm_provider")
+        return list(litellm.models_by_provider[provider]) if provider in _PROVIDERS else inner(*args, **options)
+
+    return get_valid_models
+
+
+def _add_cache_control(inner: Any) -> Any:
+    def add_cache_control(adapter: Any, source: Any, target: Any, model: Any = None) -> Any:
+        is_pool = isinstance(model, str) and model.partition("/")[0] in _PROVIDERS
+        return inner(adapter, source, target, "anthropic" if is_pool else model)
+
+    return add_cache_control
