@@ -6,7 +6,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config ge
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
-.PHONY: help storms venv demo test natives mutants lint types docs bench record installs clean
+.PHONY: help storms venv demo test coverage newest oldest natives mutants lint types docs bench record installs clean
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -30,6 +30,8 @@ venv: .venv/dev .venv/openai3  ## set up the development environment in .venv
 demo: .venv/demo  ## rehearse a regional outage with real HTTP calls; needs no key and no network
 	@$(BIN)/hotspare drill
 test: .venv/dev .venv/openai3  ## run all tests; ARGS="…" is passed to pytest
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
+coverage: .venv/dev .venv/openai3  ## run all tests and report the lines that they do not reach; takes half as long again as `test`
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -q -n auto --dist worksteal $(ARGS)
 	@$(BIN)/coverage combine -q
@@ -48,6 +50,26 @@ test: .venv/dev .venv/openai3  ## run all tests; ARGS="…" is passed to pytest
 natives: .venv-natives/done .venv-google/done  ## test frameworks' own models as targets, in environments for SDKs that cannot be installed together
 	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_backend.py tests/adapters/llama_index/test_backend_calls.py
 	@.venv-google/bin/python -m pytest -q tests/adapters/langchain/test_backend.py tests/adapters/langchain/test_backend_targets.py tests/adapters/langchain/test_portability.py -k "google or gemini-langchain"
+# The adapters' suites with the newest versions that an installer gives today, and with the oldest that the adapters' metadata
+# allow; in an environment for each adapter, because the frameworks pin different versions of the SDKs.
+SUITE_TOOLS := pytest pytest-asyncio pytest-xdist pytest-recording hypothesis trio jsonschema pyyaml trustme
+SUITE_langchain := langchain langchain-openai langchain-anthropic langchain-tests langgraph
+SUITE_llama_index := llama-index-llms-openai
+SUITE_litellm := litellm mcp
+# $(1): the environment, $(2): the adapter
+versions = $(BIN)/uv pip list --quiet --python $(1)/bin/python | grep -E '^(langchain|langgraph|llama-index|litellm|openai|anthropic)' | tr -s ' \n' '= ' && echo
+suite = $(1)/bin/python -m pytest -q -n auto --dist worksteal tests/adapters/$(2) $(wildcard tests/field/$(2))
+newest-%: .venv/bin/uv
+	@[ -d .venv-newest/$* ] || $(PYTHON) -m venv --without-pip .venv-newest/$*
+	@$(UV) pip install --quiet --upgrade --python .venv-newest/$*/bin/python -e core -e adapters/$* $(SUITE_$*) $(SUITE_TOOLS)
+	@$(call versions,.venv-newest/$*) && $(call suite,.venv-newest/$*,$*)
+oldest-%: .venv/bin/uv
+	@[ -d .venv-oldest/$* ] || $(PYTHON) -m venv --without-pip .venv-oldest/$*
+	@$(BIN)/python tests/support/bounds.py adapters/$* > .venv-oldest/$*.txt
+	@$(UV) pip install --quiet --python .venv-oldest/$*/bin/python -c .venv-oldest/$*.txt -e core -e adapters/$* $(SUITE_$*) $(SUITE_TOOLS)
+	@$(call versions,.venv-oldest/$*) && $(call suite,.venv-oldest/$*,$*)
+newest: newest-langchain newest-llama_index newest-litellm  ## run the adapters' suites with the newest frameworks and SDKs that can be installed today
+oldest: oldest-langchain oldest-llama_index oldest-litellm  ## run the adapters' suites with the oldest frameworks that the adapters' metadata allow
 .venv-mutants/done: .venv/bin/uv pyproject.toml core/pyproject.toml
 	@$(PYTHON) -m venv .venv-mutants
 	@$(UV) pip install --quiet --python .venv-mutants/bin/python -c constraints.txt --group mutants -e core
@@ -78,4 +100,4 @@ record: .venv/dev .record/aimock  ## record the cassettes again from local serve
 installs: .venv/dev  ## build the distributions, and run the documentation's examples with only what it says to install
 	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m tests.support.installs $(PAGES)
 clean:  ## remove virtual environments, caches and built files
-	rm -rf .venv .venv-natives .venv-google .venv-mutants .mutants .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-oldest .venv-natives .venv-google .venv-mutants .mutants .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -30,8 +30,9 @@ def provider(embedded_provider: Provider) -> Provider:
 @pytest.fixture(scope="session", autouse=True)
 def _children_find_the_sources() -> None:
     """Processes that tests start import the same sources, installed or not."""
-    source = str(Path(__file__).parents[1] / "core" / "src")
-    os.environ["PYTHONPATH"] = os.pathsep.join(p for p in (source, os.environ.get("PYTHONPATH")) if p)
+    root = Path(__file__).parents[1]
+    sources = [str(root / "core" / "src"), *map(str, sorted(root.glob("adapters/*/src")))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(p for p in (*sources, os.environ.get("PYTHONPATH")) if p)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -17,8 +17,11 @@ from tests.adapters.litellm.calling import MESSAGES
 _traces = itertools.count()
 
 
-def router_of(provider: Provider, names: str = "ab", *, ordered: bool = False, **options: Any) -> litellm.Router:
-    """A Router with one group `m` and one deployment per endpoint; `ordered`: with LiteLLM's own `order`."""
+def router_of(
+    provider: Provider, names: str = "ab", *, ordered: bool = False, account: str | None = None, **options: Any
+) -> litellm.Router:
+    """A Router with one group `m` and one deployment per endpoint; `ordered`: with LiteLLM's own `order`; `account`: of
+    all deployments, else each has its own."""
     deployments = [
         {
             "model_name": "m",
@@ -27,6 +30,7 @@ def router_of(provider: Provider, names: str = "ab", *, ordered: bool = False, *
                 "api_base": provider.base_url(name),
                 "api_key": KEY,
                 **({"order": place} if ordered else {}),
+                **({"organization": account} if account else {}),
             },
             "model_info": {"id": name},
         }

@@ -4,7 +4,18 @@ import json
 from typing import Any
 
 import pytest
-from hotspare import AllTargetsFailed, ChatRequest, Kind, Pool, StreamInterrupted, Target
+from hotspare import (
+    AllTargetsFailed,
+    ChatChunk,
+    ChatReply,
+    ChatRequest,
+    Kind,
+    Pool,
+    StreamInterrupted,
+    Target,
+    ToolCall,
+    Usage,
+)
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import KEY, Provider, after_tools
 from litellm_hotspare import LiteLLMBackend
@@ -32,8 +43,6 @@ def litellm_target(provider: Provider, wire: str, name: str = "a", **options: An
 
 async def get_reply(pool: Pool, method: str, question: Any, **options: Any) -> Any:
     """The whole answer, through one of the four methods."""
-    from hotspare._engine.folding import reply_of
-
     if method == "chat":
         return pool.chat(question, **options)
     if method == "achat":
@@ -41,7 +50,26 @@ async def get_reply(pool: Pool, method: str, question: Any, **options: Any) -> A
     chunks = list(pool.stream(question, **options)) if method == "stream" else []
     if method == "astream":
         chunks = [chunk async for chunk in pool.astream(question, **options)]
-    return reply_of(chunks)
+    return whole(chunks)
+
+
+def whole(chunks: list[ChatChunk]) -> ChatReply:
+    """What a stream's chunks add up to."""
+    calls: dict[int, ToolCall] = {}
+    for delta in (delta for chunk in chunks for delta in chunk.tool_calls):
+        call = calls.get(delta.index, ToolCall("", "", ""))
+        calls[delta.index] = ToolCall(
+            call.id or delta.id or "",
+            call.name or delta.name or "",
+            call.arguments + delta.arguments,
+            call.signature or delta.signature,
+        )
+    return ChatReply(
+        text="".join(chunk.text for chunk in chunks),
+        tool_calls=tuple(calls.values()),
+        finish_reason=chunks[-1].finish_reason or "stop",
+        usage=chunks[-1].usage or Usage(),
+    )
 
 
 @WIRES

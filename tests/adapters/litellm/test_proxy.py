@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ from hotspare.drill.answers import answer
 from hotspare.drill.provider import KEY, Provider, after_tools
 from openai import AsyncOpenAI, OpenAI
 
+pytest.importorskip("fastapi", reason="the proxy's dependencies are not installed")
 EXAMPLE = Path(__file__).parents[3] / "examples" / "litellm_proxy"
 MASTER = "sk-made-up"
 MESSAGES: list[Any] = [{"role": "user", "content": "hello there"}]
@@ -199,6 +202,53 @@ def test_errors(
             model="hotspare/default", messages=[{"role": "user", "content": words}], extra_body={"timeout": 1.5}
         )
     assert KEY not in str(caught.value)
+
+
+def get(proxy: Proxied, path: str) -> Any:
+    """The JSON of one of the proxy's own pages."""
+    request = urllib.request.Request(f"{proxy.url}{path}", headers={"Authorization": f"Bearer {MASTER}"})
+    with urllib.request.urlopen(request, timeout=60) as answer_:
+        return json.load(answer_)
+
+
+def test_the_list_of_models(proxy: Proxied) -> None:
+    """`/v1/models` has the routes, models and targets that `hotspare/*` stands for, and they can be called."""
+    listed = {model.id for model in proxy.client().models.list()}
+    assert listed >= {"gpt-4.1", "own"} | {
+        f"hotspare/{name}" for name in ("default", "smart", "gpt-4.1", "claude-sonnet-4-5", "gpt", "claude")
+    }
+    for model in sorted(listed - {"own"}):
+        reply = proxy.client().chat.completions.create(model=model, messages=MESSAGES)
+        assert reply.choices[0].message.content == answer("hello there")
+
+
+def test_the_health_page(proxy: Proxied, provider: Provider) -> None:
+    """`/health` calls every deployment: the pool's are healthy, also with one target down, and are not with all down."""
+
+    def unhealthy() -> int:
+        found = get(proxy, "/health")
+        return sum(entry["model"].startswith("hotspare/") for entry in found["unhealthy_endpoints"])
+
+    assert unhealthy() == 0
+    provider.fault("a", "status", status=503)
+    assert unhealthy() == 0
+    provider.fault(["a", "b"], "status", status=400)
+    assert unhealthy() == 2
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses", "/v1/chat/completions"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_status_of_an_invalid_request(path: str, stream: bool, proxy: Proxied) -> None:
+    """It stands in the response's status line, not in a stream that has begun, in each of the three APIs."""
+    question: dict[str, Any] = {"messages": [{"role": "user", "content": "toolong"}], "max_tokens": 9}
+    if path == "/v1/responses":
+        question = {"input": "toolong"}
+    data = json.dumps({"model": "hotspare/default", "stream": stream, **question}).encode()
+    headers = {"Authorization": f"Bearer {MASTER}", "Content-Type": "application/json"}
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(f"{proxy.url}{path}", data, headers), timeout=60)
+    assert caught.value.code == 400
+    caught.value.close()
 
 
 def test_the_proxys_own_deployments_are_routed_by_health(proxy: Proxied, provider: Provider) -> None:

@@ -10,7 +10,7 @@ import litellm
 import litellm_hotspare
 import pytest
 from anyio import to_thread
-from hotspare import AllTargetsFailed, Kind, Policy, State
+from hotspare import AllTargetsFailed, Kind, Policy, Pool, State, Target
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import KEY, Provider
 from hotspare.events import AttemptEnded
@@ -186,6 +186,27 @@ def test_a_choice_without_a_request_holds_no_lease(provider: Provider) -> None:
     assert strategy.health().in_flight == 0
 
 
+async def test_a_pool_alone_in_its_group_decides_itself(provider: Provider) -> None:
+    """Its failures, with the seconds to wait, do not keep the next call from it: it may wait, or have recovered."""
+    pool = Pool(
+        [Target("openai/gpt-4.1", name="inner", base_url=provider.base_url("a"), api_key=KEY)],
+        when_all_down="fail",
+        retry_same_target="never",
+    )
+    with pool:
+        litellm_hotspare.register(pool)
+        router = litellm.Router(
+            model_list=[{"model_name": "m", "litellm_params": {"model": "hotspare/default"}}], disable_cooldowns=True
+        )
+        strategy, _ = routed(router)
+        provider.fault("a", "rate_limited", retry_after=20)
+        for _ in range(3):
+            with pytest.raises((litellm.RateLimitError, litellm.ServiceUnavailableError)) as caught:
+                await call(router)
+            assert caught.value.llm_provider == "hotspare"
+    assert strategy.health().targets == ()
+
+
 def test_a_router_without_the_strategy_is_an_error() -> None:
     """Not silently a Router that no health reaches."""
     from types import SimpleNamespace
@@ -214,8 +235,8 @@ async def test_a_rate_limit_is_not_a_failure(provider: Provider) -> None:
 
 
 async def test_a_rejected_key_blocks_the_account(provider: Provider) -> None:
-    """Two deployments share a key: one 401 keeps both from being called."""
-    router = router_of(provider)
+    """Two deployments are on one account: one 401 keeps both from being called."""
+    router = router_of(provider, account="team")
     rng = Random()
     strategy, _ = routed(router, rng=rng, strategy="ordered")
     provider.fault("a", "status", status=401)

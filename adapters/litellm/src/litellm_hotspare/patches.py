@@ -41,6 +41,11 @@ def install(provider: str) -> None:
         _wrap(adapters.LiteLLMAnthropicMessagesAdapter, "_add_cache_control_if_applicable", _add_cache_control)
 
 
+def is_pool(model: object) -> bool:
+    """Whether a model's name leads to a registered pool."""
+    return isinstance(model, str) and model.partition("/")[0] in _PROVIDERS
+
+
 def _wrap(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
     inner = getattr(owner, name, None)
     if inner is not None and not getattr(inner, _MARK, False):
@@ -66,7 +71,6 @@ def _get_valid_models(inner: Any) -> Any:
 
 def _add_cache_control(inner: Any) -> Any:
     def add_cache_control(adapter: Any, source: Any, target: Any, model: Any = None) -> Any:
-        is_pool = isinstance(model, str) and model.partition("/")[0] in _PROVIDERS
-        return inner(adapter, source, target, "anthropic" if is_pool else model)
+        return inner(adapter, source, target, "anthropic" if is_pool(model) else model)
 
     return add_cache_control

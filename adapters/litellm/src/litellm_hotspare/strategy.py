@@ -7,6 +7,7 @@ callbacks.
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -25,6 +26,7 @@ from hotspare import (
 
 from litellm_hotspare.leases import CANCELLED, OK, Leases
 from litellm_hotspare.litellm_api import as_mapping, router_types
+from litellm_hotspare.patches import is_pool
 from litellm_hotspare.router import has_alternatives, is_installed, latency_handler, take_over
 from litellm_hotspare.targets import target_of
 
@@ -95,8 +97,12 @@ class HealthRouting:
     ) -> Any:
         """One of the deployments that remain after the Router's own filters.
 
+        A pool that is the only one is always chosen, without a lease: its own health decides.
+
         Raises litellm's RouterRateLimitError if none of them is available.
         """
+        if len(healthy_deployments) == 1 and is_pool(healthy_deployments[0]["litellm_params"].get("model")):
+            return healthy_deployments[0]
         call: Mapping[str, Any] = request_kwargs or {}
         trace = trace_of(call)
         by_id = {_id_of(deployment): deployment for deployment in healthy_deployments}
@@ -221,13 +227,15 @@ def _seconds_between(start: Any, end: Any) -> float | None:
 
 def _rate_limit_error(model: str, by_id: Mapping[str, Any], error: AllTargetsFailed) -> Exception:
     """The error that the Router itself raises if no deployment is available, with the seconds to wait; not retried."""
-    made: Any = router_types.RouterRateLimitError(
-        model=model,
-        cooldown_time=round(error.retry_after or 0.0, 1),
-        enable_pre_call_checks=False,
-        cooldown_list=list(by_id),
-        model_ids=list(by_id),
-    )
+    fields: dict[str, Any] = {
+        "model": model,
+        "cooldown_time": round(error.retry_after or 0.0, 1),
+        "enable_pre_call_checks": False,
+        "cooldown_list": list(by_id),
+        "model_ids": list(by_id),  # since LiteLLM 1.106
+    }
+    known = inspect.signature(router_types.RouterRateLimitError).parameters
+    made: Any = router_types.RouterRateLimitError(**{name: fields[name] for name in fields if name in known})
     made.num_retries = 0
     found: Exception = made
     return found
