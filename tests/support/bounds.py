@@ -1,20 +1,18 @@
-"""Print the oldest versions that an adapter's metadata allows, as constraints for an installer.
+"""Print what an adapter needs besides hotspare, one requirement a line, for an installer that takes the oldest versions.
 
-python tests/support/bounds.py adapters/litellm
+    python tests/support/bounds.py adapters/litellm
 """
 
-import re
 import sys
 import tomllib
 from pathlib import Path
 
 
-def oldest(adapter: Path) -> list[str]:
-    """``name==version`` for each dependency with a lower bound."""
+def requirements(adapter: Path) -> list[str]:
+    """The dependencies in the adapter's metadata, without hotspare itself."""
     project = tomllib.loads((adapter / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    found = (re.match(r"([\w.-]+)>=([\w.]+)", dependency) for dependency in project["dependencies"])
-    return [f"{match[1]}=={match[2]}" for match in found if match]
+    return [dependency for dependency in project["dependencies"] if not dependency.startswith("hotspare")]
 
 
 if __name__ == "__main__":
-    print("\n".join(oldest(Path(sys.argv[1]))))
+    print("\n".join(requirements(Path(sys.argv[1]))))

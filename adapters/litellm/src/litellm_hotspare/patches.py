@@ -22,7 +22,7 @@ from litellm_hotspare.streams import start_stream
 
 _MARK = "_wrapped_by_hotspare"
 _MESSAGES_ADAPTERS = ("messages", "pass_through", "experimental_pass_through")
-"""Where LiteLLM has the adapter of `/v1/messages`, since 1.110, since 1.107 and before."""
+"""Where LiteLLM has the adapter of `/v1/messages`, since 1.110, since 1.105 and before."""
 _PROVIDERS: set[str] = set()
 """Names that pools are registered under."""
 
