@@ -66,7 +66,7 @@ newest-%: .venv/bin/uv
 oldest-%: .venv/bin/uv
 	@[ -d .venv-oldest/$* ] || $(PYTHON) -m venv --without-pip .venv-oldest/$*
 	@$(BIN)/python tests/support/bounds.py adapters/$* > .venv-oldest/$*.in
-	@$(UV) pip compile --quiet --resolution lowest-direct --python .venv-oldest/$*/bin/python .venv-oldest/$*.in > .venv-oldest/$*.txt
+	@$(UV) pip compile --quiet --no-deps --resolution lowest-direct --python .venv-oldest/$*/bin/python .venv-oldest/$*.in > .venv-oldest/$*.txt
 	@$(UV) pip install --quiet --python .venv-oldest/$*/bin/python -c .venv-oldest/$*.txt -e core -e adapters/$* $(SUITE_$*) $(SUITE_TOOLS)
 	@$(call versions,.venv-oldest/$*) && $(call suite,.venv-oldest/$*,$*)
 newest: newest-langchain newest-llama_index newest-litellm  ## run the adapters' suites with the newest frameworks and SDKs that can be installed today

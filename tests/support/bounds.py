@@ -1,4 +1,4 @@
-"""Print what an adapter needs besides hotspare, one requirement a line, for an installer that takes the oldest versions.
+"""Print the framework that an adapter is for, with its bounds, for an installer that takes the oldest version.
 
     python tests/support/bounds.py adapters/litellm
 """
@@ -8,11 +8,15 @@ import tomllib
 from pathlib import Path
 
 
-def requirements(adapter: Path) -> list[str]:
-    """The dependencies in the adapter's metadata, without hotspare itself."""
+FRAMEWORKS = ("langchain-core", "litellm", "llama-index-core")
+
+
+def framework(adapter: Path) -> str:
+    """The framework's requirement in the adapter's metadata."""
     project = tomllib.loads((adapter / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [dependency for dependency in project["dependencies"] if not dependency.startswith("hotspare")]
+    (found,) = (dependency for dependency in project["dependencies"] if dependency.startswith(FRAMEWORKS))
+    return str(found)
 
 
 if __name__ == "__main__":
-    print("\n".join(requirements(Path(sys.argv[1]))))
+    print(framework(Path(sys.argv[1])))
