@@ -1,12 +1,11 @@
 """Print the framework that an adapter is for, with its bounds, for an installer that takes the oldest version.
 
-    python tests/support/bounds.py adapters/litellm
+python tests/support/bounds.py adapters/litellm
 """
 
 import sys
 import tomllib
 from pathlib import Path
-
 
 FRAMEWORKS = ("langchain-core", "litellm", "llama-index-core")
 
