@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import selectors
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,7 +58,7 @@ class Upstream:
     storm: Storm
     faults: tuple[Fault, ...]
     rng: random.Random
-    requests: list[float] = field(default_factory=list)
+    requests: list[float] = field(default_factory=list[float])
     at_once: int = 0
     prefill: bool = True
     streaming: bool = True
@@ -72,7 +72,8 @@ class Upstream:
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         raise AssertionError("the twin is asynchronous")
 
-    stream = send
+    def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
+        raise AssertionError("the twin is asynchronous")
 
     def fault(self) -> Fault | None:
         now = self.loop.time()
