@@ -20,7 +20,7 @@ from benchmarks.storms.scenarios import Fault, Storm
 WORDS = 10
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _JumpingSelector(selectors.DefaultSelector):
     now = 0.0
 
     def select(self, timeout: float | None = None) -> Any:
@@ -155,7 +155,8 @@ class Result:
 def play(storm: Storm, seed: int) -> Result:
     """One storm with the default policy."""
     logging.getLogger("hotspare").setLevel(logging.CRITICAL)
-    return run_virtually(lambda loop: _play(loop, storm, seed))
+    found: Result = run_virtually(lambda loop: _play(loop, storm, seed))
+    return found
 
 
 async def _play(loop: asyncio.AbstractEventLoop, storm: Storm, seed: int) -> Result:
