@@ -256,3 +256,11 @@ def test_classes(raised: Exception, kind: Kind, before_connect: bool) -> None:
 def test_text_against_status(status: int, body: str, kind: Kind) -> None:
     """Where the two disagree; a web page, whose text does not count; a number as code inside a 200."""
     assert classify(StatusError("x", status=status, body=body.encode()), now=0.0).kind is kind
+
+
+def test_digits_of_a_port_are_no_status() -> None:
+    """LiteLLM takes "403" in the text of a refused connection for the status."""
+    text = "litellm.BadRequestError: Cannot connect to host 127.0.0.1:40373 ssl:default [Connect call failed]"
+    raised = type("PermissionDeniedError", (Exception,), {"status_code": 403})(text)
+    found = classify(raised, now=0.0)
+    assert (found.kind, found.before_connect) == (Kind.TRANSPORT, True)

@@ -87,7 +87,9 @@ def _by_own_class(evidence: Evidence) -> Verdict | None:
 
 
 def _broken_connection(evidence: Evidence) -> Verdict | None:
-    """LiteLLM gives a broken connection the status 500, which no server sent."""
+    """LiteLLM gives a broken connection the status 500, which no server sent, or one whose digits it finds in the port."""
+    if evidence.message.startswith("litellm.") and "Cannot connect to host" in evidence.message:
+        return Verdict(Kind.TRANSPORT, None, before_connect=True)
     if evidence.status != 500 or exceptions.BROKEN_CONNECTION.isdisjoint(evidence.class_names):
         return None
     return Verdict(Kind.TRANSPORT, None, exceptions.is_before_connect(evidence.class_names))
