@@ -42,7 +42,11 @@ from hotspare.target import Target
 
 
 class _CallerMakesTheCall:
-    """The backend of a selector's targets: it can be sent everything, and makes no call."""
+    """The backend of a selector's targets: it can be sent everything, and makes no call.
+
+    A selector never starts an attempt, so that nothing reaches the four methods that would make one. They stand here because a
+    target's state has a whole backend, whose `classify` is used.
+    """
 
     prefill = False
     streaming = True

@@ -144,6 +144,46 @@ def test_a_short_retry_after_is_waited_out(
         assert shown(step) == ("b", AttemptReason.FAILOVER)
 
 
+def test_an_equal_target_takes_the_place_of_the_retry() -> None:
+    """Of the same tier of this call's route and with the same model; a 429 is not waited out beside it either."""
+    for outcome in (SERVER, Outcome(Kind.RATE_LIMITED, retry_after=1.0)):
+        for fields, reason in (({"id": "q/m"}, AttemptReason.FAILOVER), ({"id": "q/other"}, None)):
+            engine = Engine("ab", targets={"a": {"id": "p/m"}, "b": fields}, max_retry_after_wait=2.0)
+            call = engine.call()
+            engine.fail(call, 0.0, outcome)
+            step = engine.step(call, 0.0)
+            assert (step.reason if isinstance(step, Attempt) else None) == reason
+    engine = Engine("ab", targets={"a": {"id": "p/m"}, "b": {"id": "q/m"}})
+    call = engine.call(tiers=((engine["a"],), (engine["b"],)))
+    engine.fail(call, 0.0)
+    assert engine.step(call, 0.0) == Wait(PAUSE), "an equal model in a lower tier of the route is a backup"
+
+
+def test_a_retry_after_of_nothing_is_waited_out_as_long_as_the_target_is_limited() -> None:
+    """Not at once, when the target is not available yet, and not if that takes too long."""
+    for seconds, waits in ((0.75, True), (9.0, False)):
+        engine = Engine("ab", max_retry_after_wait=2.0)
+        call = engine.call()
+        attempt = engine.attempt(call, 0.0)
+        engine.settle(call, attempt, Outcome(Kind.RATE_LIMITED, retry_after=0.0), 0.0)
+        engine["a"].breaker.rate_limited_until = seconds
+        step = engine.step(call, 0.0)
+        assert (step == Wait(seconds)) is waits
+
+
+def test_only_the_neighbours_of_a_target_are_down() -> None:
+    """A region's breaker keeps out no target whose own record is good, where no other is left; its own breaker does."""
+    engine = Engine("ab", targets={name: {"id": f"p/{name}", "region": "r", "account": name} for name in "ab"})
+    engine.open("a", seconds=30.0)
+    for domain in engine["a"].domains:
+        if domain.level != "account":
+            engine.tracker.domains[domain].open(0.0, engine.shared.rng, at_least=30.0)
+    call = engine.call()
+    assert shown(engine.attempt(call, 1.0))[0] == "b"
+    engine.open("b", seconds=30.0)
+    assert isinstance(engine.step(engine.call(), 1.0), Wait)
+
+
 def test_an_exhausted_budget_is_an_event_once() -> None:
     """The first refusal after a success of the budget is an event, the next ones are not."""
     engine = Engine("a", policy=Policy(retry_budget=RetryBudget(tokens_per_minute=0.0, tokens_per_call=1.0)))

@@ -4,12 +4,15 @@ from math import inf
 
 import pytest
 from hotspare import events
-from hotspare._health.breaker import State
+from hotspare._health.breaker import Permit, State
+from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import Failure
 from hotspare.outcome import Kind
+from hotspare.policy import Breaker
 from hotspare.target import Domain
 
-from tests.support.health import ACCOUNT, PROVIDER, REGION, opened, permit, pool
+from tests.support.engine import OK, SERVER
+from tests.support.health import ACCOUNT, PROVIDER, REGION, end, opened, permit, pool
 
 # --- when a target may be tried -----------------------------------------------------------------------------------
 
@@ -175,3 +178,33 @@ def test_stall() -> None:
     assert engine.events == [events.StateChanged("a", State.CLOSED, State.OPEN, reason, 3.75)]
     engine.tracker.open_if_stalled(engine["a"], 150.0)
     assert (engine.events, engine["a"].breaker.epoch) == ([], 1)
+
+
+def test_a_request_at_fault() -> None:
+    """Failures of several targets on one request are taken back, once, by a success of one of them that began later."""
+    engine = pool("abd", breaker=Breaker(consecutive_failures=9, failure_span=0.0))
+    permits: list[tuple[TargetState, Permit]] = []
+    for name, now in (("a", 1.0), ("b", 2.0), ("d", 3.0)):
+        held = permit(engine, name, now)
+        end(engine, SERVER, name, now, of=held)
+        permits.append((engine[name], held))
+        if len(permits) > 1:
+            engine.tracker.suspect(permits, now, "call-1")
+    end(engine, OK, "a", 5.0, of=permit(engine, "a", 2.5))
+    assert engine["b"].breaker.recent == (1, 1), "it began before the last of them failed"
+    end(engine, OK, "a", 6.0, of=permit(engine, "a", 4.0))
+    assert engine.events == [events.RequestAtFault("call-1", ("a", "b", "d"))]
+    assert [engine[name].breaker.recent for name in "abd"] == [(2, 0), (0, 0), (0, 0)]
+
+
+def test_an_outage_of_several_targets_is_not_taken_back() -> None:
+    """None of them answers: their failures count, and they open."""
+    engine = pool("ad")
+    for now in (1.0, 2.0):
+        permits: list[tuple[TargetState, Permit]] = []
+        for name in "ad":
+            held = permit(engine, name, now)
+            end(engine, SERVER, name, now, of=held)
+            permits.append((engine[name], held))
+        engine.tracker.suspect(permits, now, f"call-{now}")
+    assert [engine[name].breaker.state for name in "ad"] == [State.OPEN, State.OPEN]

@@ -105,10 +105,11 @@ class _Decision:
 
     def has_equal(self, state: TargetState) -> bool:
         """Whether another target of its tier with the same model may be tried now."""
+        tier = next(tier for tier in self.call.tiers if state in tier)
         return any(
-            other not in self.results
+            other in tier
+            and other not in self.results
             and other.target.model == state.target.model
-            and other.target.tier == state.target.tier
             and self.is_admissible(other)
             for other in self.candidates
         )
@@ -225,11 +226,11 @@ def _retry_same_target(decision: _Decision) -> Wait | None:
     if last is None or last.outcome is None or call.retry_used or call.retry_target is not None or call.running:
         return None
     if last.outcome.kind is Kind.RATE_LIMITED:
-        if last.outcome.retry_after is None or last.outcome.retry_after > policy.max_retry_after_wait:
+        if last.outcome.retry_after is None or decision.has_equal(last.state):
             return None
-        if decision.has_equal(last.state):
+        seconds = max(last.outcome.retry_after, last.state.breaker.rate_limited_until - now)
+        if seconds > policy.max_retry_after_wait:
             return None
-        seconds = last.outcome.retry_after
     elif policy.retry_same_target != "always" and decision.has_equal(last.state):
         return None
     elif last.state.breaker.state_at(now) is State.CLOSED and retries_at_once(
@@ -258,8 +259,8 @@ def _failover(decision: _Decision) -> Attempt | None:
         for state in untried:
             if not decision.is_admissible(state, alone=alone):
                 continue
-            if alone and state.breaker.state is not State.CLOSED:
-                continue
+            if alone and (state.breaker.state is not State.CLOSED or decision.is_admissible(state)):
+                continue  # its own evidence, or the retry budget, keeps it out
             if decision.needs_retry_token(state) and not _take_retry_token(call, decision.shared, now):
                 continue
             return decision.start(state, AttemptReason.FAILOVER if call.last else AttemptReason.FIRST)

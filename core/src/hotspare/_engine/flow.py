@@ -94,7 +94,8 @@ def _read(
         monitor.record_break(error)
         return False
     except GeneratorExit:
-        scheduler.record_stream_end(attempt, clock())
+        if monitor.is_flowing():  # a caller who leaves a silent stream has seen no success
+            scheduler.record_stream_end(attempt, clock())
         raise
     scheduler.record_stream_end(attempt, clock())
     return True

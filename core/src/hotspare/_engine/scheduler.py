@@ -15,7 +15,7 @@ from hotspare import events
 from hotspare._engine import attempts, decide
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
-from hotspare._engine.call import Attempt, Call
+from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.decide import Step
 from hotspare._engine.waiters import Waiter, WaitQueue
 from hotspare._health.target_state import TargetState
@@ -96,7 +96,10 @@ class Scheduler:
             attempt.state.throughput.add(throughput)
 
     def record_stream_end(self, attempt: Attempt, now: float) -> None:
-        """A stream came to its end, or its caller left it while it was well: that is its one outcome."""
+        """A stream came to its end, or its caller left it while it was well: that is its one outcome. A whole answer that came
+        in the place of a stream had its outcome already."""
+        if not isinstance(attempt.result, OpenStream):
+            return
         with self._lock:
             self._shared.tracker.record_outcome(attempt.state, attempt.permit, OK, now)
 

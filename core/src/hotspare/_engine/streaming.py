@@ -158,6 +158,10 @@ class StreamMonitor:
             return max(0.0, self._time_left)
         return max(0.0, min(self._time_left, self._ends_at - self._clock()))
 
+    def is_flowing(self) -> bool:
+        """Whether content came within the shortest time that counts as a stall."""
+        return self._clock() - self._last_progress < self._policy.timeouts.stall_min
+
     def _check_throughput(self, now: float) -> None:
         """Once per window: leave a stream that is too slow, if its answer can go on elsewhere."""
         too_slow = self._window_bytes < self._min_throughput * (now - self._window_start)

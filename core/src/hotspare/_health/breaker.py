@@ -71,8 +71,9 @@ class CircuitBreaker:
         self.reason = ""
         self.rate_limited_until = -inf
         self.rate_limits = 0
-        self.quota_until = -inf
+        self.rejected_until = -inf
         self.disabled = ""
+        self.next_stall_check = -inf
         self.last_used = -inf
         self.last_success_start = -inf
         self.in_flight: dict[Permit, None] = {}
@@ -244,7 +245,7 @@ class CircuitBreaker:
         if self.admission is not None:
             self.admission.record_success(now)
         self.recovering_since, self.reason = now, ""
-        self.open_until = self.quota_until = -inf
+        self.open_until = self.rejected_until = -inf
         self._release_probe()
         self._window.clear()  # kept until now, to be seen: what was before the break says nothing about what follows
         self._window_failures = 0
@@ -252,7 +253,7 @@ class CircuitBreaker:
 
     def probe_from(self, now: float) -> None:
         """Allow a probe from `now` on: what it shares with others was found to work."""
-        self.open_until, self.quota_until = min(self.open_until, now), -inf
+        self.open_until, self.rejected_until = min(self.open_until, now), -inf
 
     def rate_limit(self, now: float, rng: random.Random, retry_after: float | None) -> None:
         """Stay away for `retry_after` seconds; without one, or if it is 0, with exponential backoff and equal jitter.

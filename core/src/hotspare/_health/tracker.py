@@ -20,6 +20,8 @@ from hotspare.target import Domain
 
 _RATE_SECONDS = 10.0
 """The horizon over which calls are counted, and suspicions of a request are kept."""
+_STALL_CHECK = 0.05
+"""Seconds between two looks at the attempts that wait at a target."""
 _GROWTH = 1.2
 """A break grows at least so far beyond the first one."""
 
@@ -81,7 +83,7 @@ class HealthTracker:
     def named_until(self, state: TargetState) -> float:
         """The moment before which the provider itself has said that it will not answer: a rate limit, a quota, its
         maintenance. A break of a circuit breaker is a guess."""
-        return max([max(breaker.rate_limited_until, breaker.quota_until) for breaker in self._breakers[state]])
+        return max([max(breaker.rate_limited_until, breaker.rejected_until) for breaker in self._breakers[state]])
 
     def may_retry(self, state: TargetState, failure: Failure, now: float) -> bool:
         """Whether something has changed since the target failed a call: another call succeeded there, its breaker has
@@ -139,6 +141,9 @@ class HealthTracker:
         """Open the breaker of a target whose calls wait too long for an answer, before any of them has failed."""
         breaker = state.breaker
         if breaker.state is State.CLOSED and len(breaker.in_flight) >= breaker.config.stalled_calls:
+            if now < breaker.next_stall_check:  # with a thousand attempts under way, not all of them for each call
+                return
+            breaker.next_stall_check = now + _STALL_CHECK
             reason = breaker.stall_reason(now)
             if reason:
                 breaker.reason = reason
@@ -236,14 +241,14 @@ class HealthTracker:
         before = self._current_states(state)
         state.rejection = None if outcome.kind is Kind.QUOTA else outcome.kind
         state.breaker.record_rejection(now)
-        state.breaker.quota_until = now + at_least
+        state.breaker.rejected_until = now + at_least
         state.breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
         state.breaker.open(now, self._rng, at_least=at_least)
         self._emit_transitions(state, before, now)
         if outcome.fault_scope == "account":
             for domain in state.domains:
                 if domain.level == "account" and len(self._members[domain]) > 1:
-                    self.domains[domain].quota_until = now + at_least
+                    self.domains[domain].rejected_until = now + at_least
                     self._open_domain(domain, now, f"{outcome.kind} at {state.name}", at_least)
         self.pending_events.append(events.NeedsAttention(state.name, outcome.kind, outcome.message))
 
@@ -257,7 +262,11 @@ class HealthTracker:
         """Several targets failed alike on one request. If one of them answers a later call, it was the request's fault."""
         suspicion = Suspicion(call_id, tuple(failures))
         for state, _ in failures:
-            state.suspicions[:] = [one for one in state.suspicions if one.failures[0][1].started > now - _RATE_SECONDS]
+            state.suspicions = [
+                one
+                for one in state.suspicions
+                if one.call_id != call_id and not one.cleared and one.failures[0][1].started > now - _RATE_SECONDS
+            ]
             state.suspicions.append(suspicion)
 
     def _clear_suspicion(self, suspicion: Suspicion, started: float) -> None:

@@ -1,6 +1,7 @@
 """What the readers of all wire formats share: malformed events, errors, and what comes after the finish reason."""
 
 import json
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from hotspare.errors import BackendError, MalformedAnswer
@@ -10,7 +11,7 @@ from hotspare.providers.json_access import Json, is_map
 DONE = "[DONE]"
 
 
-class EventReader:
+class EventReader(ABC):
     """Reads the events of one streamed answer.
 
     An event that cannot be read is a break, because it may have held content; it is skipped where that is impossible: after
@@ -54,9 +55,9 @@ class EventReader:
         self.seen = True
         return chunk if chunk is None or chunk.is_content else None
 
+    @abstractmethod
     def read(self, name: str, body: Json) -> ChatChunk | None:
         """What is new in this event."""
-        raise NotImplementedError
 
     def _not_json(self, name: str, data: str) -> None:
         text = data.strip()
