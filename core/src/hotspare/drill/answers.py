@@ -45,7 +45,8 @@ def answer(prompt: str, tokens: int = DEFAULT_TOKENS) -> str:
     """The answer to `prompt`: the same text in every process and on every machine.
 
     It has exactly `tokens` tokens (see `tokenize`), or N if the prompt contains `tokens=N`. It mixes Latin words,
-    punctuation, Markdown (sometimes a code fence), Korean, Chinese, Japanese and multi-byte emoji.
+    punctuation, Markdown (sometimes a code fence), Korean, Chinese, Japanese and multi-byte emoji. A word that stands without
+    a space is never repeated at once: where a stream broke between the two, no reader could tell whether both are meant.
     """
     found = _TOKENS_DIRECTIVE.search(prompt)
     count = min(int(found[1]), MAX_TOKENS) if found else tokens
@@ -60,6 +61,8 @@ def answer(prompt: str, tokens: int = DEFAULT_TOKENS) -> str:
             continue
         separator, word = _PIECES[(noise[position] << 8 | noise[position + 1]) % len(_PIECES)]
         position += 2
+        if not separator and out and out[-1].endswith(word):
+            word = next(w for s, w in _OTHER if not s and w != word)
         out.append(separator + word)
     return "".join(out).lstrip()
 
