@@ -40,19 +40,19 @@ coverage: .venv/dev .venv/openai3  ## run all tests and report the lines that th
 	@$(PYTHON) -m venv .venv-natives
 	@$(UV) pip install --quiet --python .venv-natives/bin/python -c adapters/llama_index/constraints.txt -e core -e adapters/llama_index \
 		llama-index-llms-openai llama-index-llms-anthropic llama-index-llms-google-genai llama-index-llms-litellm mcp \
-		"anthropic<1" pytest pytest-asyncio hypothesis trio
+		"anthropic<1" pytest pytest-asyncio pytest-timeout hypothesis trio
 	@touch $@
 .venv-google/done: .venv/bin/uv adapters/langchain/constraints.txt
 	@$(PYTHON) -m venv .venv-google
 	@$(UV) pip install --quiet --python .venv-google/bin/python -c adapters/langchain/constraints.txt -e core -e adapters/langchain \
-		langchain langchain-openai langchain-anthropic langchain-google-genai langchain-tests langgraph pytest hypothesis trio
+		langchain langchain-openai langchain-anthropic langchain-google-genai langchain-tests langgraph pytest pytest-timeout hypothesis trio
 	@touch $@
 natives: .venv-natives/done .venv-google/done  ## test frameworks' own models as targets, in environments for SDKs that cannot be installed together
 	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_backend.py tests/adapters/llama_index/test_backend_calls.py
 	@.venv-google/bin/python -m pytest -q tests/adapters/langchain/test_backend.py tests/adapters/langchain/test_backend_targets.py tests/adapters/langchain/test_portability.py -k "google or gemini-langchain"
 # The adapters' suites with the newest versions that an installer gives today, and with the oldest that the adapters' metadata
 # allow; in an environment for each adapter, because the frameworks pin different versions of the SDKs.
-SUITE_TOOLS := pytest pytest-asyncio pytest-xdist pytest-recording hypothesis trio jsonschema pyyaml trustme
+SUITE_TOOLS := pytest pytest-asyncio pytest-xdist pytest-timeout pytest-recording hypothesis trio jsonschema pyyaml trustme
 SUITE_langchain := langchain langchain-openai langchain-anthropic langchain-tests langgraph
 SUITE_llama_index := llama-index-llms-openai
 SUITE_litellm := litellm mcp
