@@ -1,18 +1,15 @@
 """The embedded provider: its faults, rate limits, continuations, counters, and its HTTP."""
 
-import json
-import socket
 from dataclasses import fields
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from hotspare import Kind, Pool, Target
+from hotspare import Kind
 from hotspare.drill import conversation
 from hotspare.drill.answers import answer, tokenize
 from hotspare.drill.faults import RETRY_AFTER_FORMS, Fault, FaultError, FaultOptions
-from hotspare.drill.provider import KEY, Provider, after_tools, with_images
+from hotspare.drill.provider import Provider, after_tools, with_images
 from hotspare.drill.settings import Settings, SettingsOptions
 
 from tests.core.drill.client import BODIES, KEYS, outcome, send, text_of
@@ -363,110 +360,3 @@ def test_a_provider_that_cannot_start_is_an_error() -> None:
     """The error names the exit code."""
     with pytest.raises(RuntimeError, match="did not start"):
         Provider(["a"], seed="x").start()  # type: ignore[arg-type]
-
-
-def raw(provider: Provider, *sent: bytes) -> bytes:
-    """Send bytes over a plain socket, each after the response to the one before."""
-    address = urlsplit(provider.url("a"))
-    assert address.hostname and address.port
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
-        got = b""
-        for data in sent:
-            connection.sendall(data)
-            got += connection.recv(65536)
-        return got
-
-
-BODY = b'{"model":"gpt-4.1","messages":[{"role":"user","content":"hello"}]}'
-HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer test-1\r\ncontent-length: %d\r\n" % len(
-    BODY
-)
-
-
-def test_chunked_uploads_are_read(provider: Provider) -> None:
-    """A request body without a content length."""
-    url = provider.url("a") + "/v1/chat/completions"
-    response = httpx.post(url, content=iter([BODY[:20], BODY[20:]]), headers=KEYS["openai"])
-    assert text_of("openai", response) == answer("hello")
-
-
-def test_a_client_that_waits_for_100_continue_gets_it(provider: Provider) -> None:
-    """Once, before the body is sent."""
-    got = raw(provider, HEAD + b"expect: 100-continue\r\n\r\n", BODY)
-    assert got.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
-
-
-def test_pipelined_requests_are_answered_in_order(provider: Provider) -> None:
-    """Two requests in one packet; the second one asks to close the connection. Also while the first one waits."""
-    last = HEAD + b"connection: close\r\n\r\n" + BODY
-    for seconds in (0.0, 0.05):
-        provider.fault("a", "latency", seconds=seconds, count=1)
-        both = all_of(provider, HEAD + b"\r\n" + BODY + last)
-        assert both.count(b"HTTP/1.1 200") == 2
-    assert provider.stats("a").requests == 4
-
-
-@pytest.mark.parametrize(
-    ("sent", "status"),
-    [
-        (b"hello\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 999999999\r\n\r\n", 413),
-        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n", 400),
-        (b"x" * 70_000, 431),
-    ],
-    ids=["no HTTP", "body too large", "two lengths", "head too large"],
-)
-def test_broken_http_is_rejected(sent: bytes, status: int, provider: Provider) -> None:
-    """With the status for it, and the connection is closed."""
-    assert all_of(provider, sent).startswith(b"HTTP/1.1 %d " % status)
-
-
-def all_of(provider: Provider, sent: bytes) -> bytes:
-    """Everything that comes until the server closes the connection."""
-    address = urlsplit(provider.url("a"))
-    assert address.hostname and address.port
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
-        connection.sendall(sent)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-@DIALECTS
-def test_prepared_replies_are_given(dialect: str, provider: Provider) -> None:
-    """`replies`: prepared tool arguments and prepared JSON for prompts that contain a phrase."""
-    replies = {"weather": {"call": {"get_weather": {"city": "서울"}}}, "joke": {"json": {"setup": "Why?"}}}
-    provider.configure("a", replies=replies)
-    model = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}[dialect]
-    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
-    schema = {"type": "json_schema", "json_schema": {"name": "joke", "schema": {"type": "object", "properties": {}}}}
-    with Pool([Target(f"{dialect}/{model}", base_url=provider.base_url("a", dialect), api_key=KEY)]) as pool:
-        called = pool.chat("What is the weather?", tools=[tool]).tool_calls
-        assert [(call.name, json.loads(call.arguments)) for call in called] == [("get_weather", {"city": "서울"})]
-        assert not pool.chat("What is the time?", tools=[tool]).tool_calls
-        assert json.loads(pool.chat("Tell a joke", response_format=schema).text) == {"setup": "Why?"}
-
-
-@DIALECTS
-def test_prepared_calls_are_made_one_after_the_other(dialect: str, provider: Provider) -> None:
-    """A tool that is offered later is called then, also after the results of others; each once, then comes text."""
-    provider.configure("a", replies={"trip": {"call": {"weather": {"city": "Oslo"}, "book": {"seats": 2}}}})
-    model = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}[dialect]
-    tools = {
-        name: {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
-        for name in ("weather", "book")
-    }
-    history: list[dict[str, Any]] = [{"role": "user", "content": "Plan a trip"}]
-    with Pool([Target(f"{dialect}/{model}", base_url=provider.base_url("a", dialect), api_key=KEY)]) as pool:
-        for name, arguments in (("weather", {"city": "Oslo"}), ("book", {"seats": 2})):
-            reply = pool.chat(history, tools=[tools[name]])
-            assert [(call.name, json.loads(call.arguments)) for call in reply.tool_calls] == [(name, arguments)]
-            results = [
-                {"role": "tool", "tool_call_id": call.id, "content": f"{name} done"} for call in reply.tool_calls
-            ]
-            history += [reply.message, *results]
-        assert pool.chat(history, tools=[*tools.values()]).text.startswith("The tool says: weather done ; book done")
-
-
-def test_a_prepared_reply_needs_a_call_or_json(provider: Provider) -> None:
-    """The error names the phrase."""
-    with pytest.raises(FaultError, match=r"replies\['weather'\]"):
-        provider.configure("a", replies={"weather": {"text": "fine"}})

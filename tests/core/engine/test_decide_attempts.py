@@ -7,7 +7,6 @@ import pytest
 from hotspare import events
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
-from hotspare._engine.decide import GiveUp
 from hotspare._health.breaker import State
 from hotspare.outcome import AttemptReason, Kind, Outcome
 from hotspare.policy import Policy, RetryBudget
@@ -374,65 +373,3 @@ def test_the_last_target_gets_all_the_time(case: dict[str, Any], timeout: float)
 
 
 # --- 5: retry an earlier target -----------------------------------------------------------------------------------
-
-
-def test_an_earlier_target_is_retried_once() -> None:
-    """When all were tried, the first one that may answer now is tried again, with a token, and only once."""
-    engine = Engine("abc", retry_same_target="never", when_all_down="fail")
-    call = engine.call()
-    for outcome in (TIMEOUT, SERVER, SERVER):
-        engine.fail(call, 0.0, outcome)
-    again = engine.attempt(call, 0.0)
-    assert (shown(again), call.retry_used) == (("b", AttemptReason.RETRY), True)
-    assert engine.shared.retry_tokens.tokens == 9.0
-    engine.settle(call, again, SERVER, 0.0)
-    call.allow_last_resort = False
-    assert isinstance(engine.step(call, 0.0), GiveUp)
-
-
-def test_no_retry_without_a_token_or_where_one_is_running() -> None:
-    """Without a token, of a target that runs beside, or of one that is not admissible, there is no retry."""
-    engine = Engine("a", policy=Policy(retry_budget=RetryBudget(tokens_per_minute=0.0), when_all_down="fail"))
-    call = engine.call(allow_last_resort=False)
-    engine.fail(call, 0.0)
-    assert isinstance(engine.step(call, 0.0), GiveUp)
-    assert not call.retry_used
-    engine = Engine("ab", retry_same_target="never", when_all_down="fail", on_slow="race")
-    call = engine.call(allow_last_resort=False)
-    first, second = engine.start(call, "a"), engine.start(call, "b")
-    first.end(SERVER, 1.0)
-    engine.settle(call, second, SERVER, 1.0)
-    engine["b"].breaker.rate_limited_until = 50.0
-    call.last = second
-    assert engine.step(call, 1.0) == Wait(None), "a is overdue and running, b is not available"
-    engine["b"].breaker.rate_limited_until = -inf
-    assert shown(engine.attempt(call, 1.0)) == ("b", AttemptReason.RETRY)
-
-
-@pytest.mark.parametrize(
-    ("outcome", "later", "tried"),
-    [
-        (SERVER, 1.0, True),
-        (SERVER, 0.9, False),
-        (LIMITED, 1.0, True),
-        (TIMEOUT, 1.0, True),
-        (Outcome(Kind.AUTH), 400.0, False),
-    ],
-)
-def test_after_a_wait(outcome: Outcome, later: float, tried: bool) -> None:
-    """A call that has waited tries earlier targets again once something has changed, if their failure can pass."""
-    engine = Engine("a")
-    call = queued(engine, outcome)
-    call.deadline = 1000.0
-    step = engine.step(call, later)
-    assert isinstance(step, Attempt) is tried
-    if isinstance(step, Attempt):
-        assert shown(step) == ("a", AttemptReason.AFTER_WAIT)
-
-
-def test_only_a_call_that_waited_goes_on_after_a_wait() -> None:
-    """One that has not waited uses its one retry."""
-    engine = Engine("a", retry_same_target="never")
-    call = engine.call()
-    engine.fail(call, 0.0)
-    assert shown(engine.attempt(call, 50.0)) == ("a", AttemptReason.RETRY)
