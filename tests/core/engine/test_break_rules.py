@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hotspare import Kind, Outcome
+from hotspare import Breaker, Kind, Outcome
 from hotspare.drill.answers import answer, tokenize
 from hotspare.errors import IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatRequest
@@ -67,3 +67,16 @@ def test_the_text_is_whole_or_the_error_has_its_beginning(kind: str, rule: str, 
             assert one.error.startswith(f"StreamInterrupted: the stream of at-{at} broke after its first content: ")
     waits = len(positions) * 30 if kind == "stall" else 0  # `Timeouts.stall`; at 0 the bound of a first token
     assert clock() <= waits
+
+
+@EACH_FACE
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("rule", ["resume", "restart"])
+def test_streams_that_always_break_end_the_call(rule: str, streaming: bool, face: str) -> None:
+    """A stream that broke is paid for: it counts as an attempt, also where it was to show that an outage is over."""
+    clock = VirtualClock(0)
+    targets = [ScriptedTarget(name, [break_after(2, "One two three four.")] * 99, region=name) for name in "ab"]
+    policy: dict[str, Any] = {"breaker": Breaker(consecutive_failures=2, failure_span=0.0), "deadline": 40.0}
+    pool = scripted_pool(*targets, clock=clock, on_break=rule, completion="stream", **policy)
+    (seen,) = play(face, pool, clock, [Ask(streaming=streaming)])
+    assert seen.error and len(seen.attempts) == sum(target.calls for target in targets) <= pool.policy.max_attempts

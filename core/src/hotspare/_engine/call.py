@@ -33,7 +33,8 @@ class Attempt:
     `race_after`: seconds after which the call goes on beside it (`on_slow = race`).
 
     `outcome`, `ended`, `seconds`: how it ended for this call; already set while it still runs if it is overdue.
-    `superseded`: the target may be tried again as if this attempt had not been. `record`: set once it is settled.
+    `superseded`: the target may be tried again as if this attempt had not been. `extra`: it looks whether an outage is over,
+    and uses none of the call's attempts, as long as it brings no content. `record`: set once it is settled.
     `result`: the answer or the open stream, put there by the driver.
     """
 
@@ -51,6 +52,7 @@ class Attempt:
     ended: float = inf
     seconds: float = 0.0
     superseded: bool = False
+    extra: bool = False
     lost: bool = False
     record: AttemptRecord | None = None
     result: ChatReply | OpenStream | None = None

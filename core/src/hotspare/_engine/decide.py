@@ -140,15 +140,19 @@ class _Decision:
         ]
         return min(states, key=lambda one: one.breaker.last_used, default=None)
 
-    def start(self, state: TargetState, reason: AttemptReason) -> Attempt:
-        """A new attempt. It is bounded more tightly while another target can still be tried after it."""
+    def start(self, state: TargetState, reason: AttemptReason, *, extra: bool = False) -> Attempt:
+        """A new attempt. It is bounded more tightly while another target can still be tried after it. `extra`: it looks
+        whether an outage is over, for all that wait, and uses none of the call's attempts."""
+        self.call.max_attempts += extra
         others = self.call.attempts_left > 1 and any(
             other is not state
             and other not in self.results
             and self.shared.tracker.available_at(other, self.now) <= self.now
             for other in self.candidates
         )
-        return attempts.start(self.call, state, self.shared, self.now, reason, others=others)
+        attempt = attempts.start(self.call, state, self.shared, self.now, reason, others=others)
+        attempt.extra = extra
+        return attempt
 
 
 def next_step(call: Call, shared: SharedState, now: float) -> Step:
@@ -275,9 +279,8 @@ def _retry_earlier(decision: _Decision) -> Attempt | None:
         if failure is None or call.is_running_at(state) or not decision.is_admissible(state):
             continue
         if call.was_queued and failure.kind in TRANSIENT and decision.shared.tracker.may_retry(state, failure, now):
-            if state.breaker.last_success_start <= failure.at:
-                call.max_attempts += 1  # looking whether an outage is over uses none of its own attempts
-            return decision.start(state, AttemptReason.AFTER_WAIT)
+            extra = state.breaker.last_success_start <= failure.at
+            return decision.start(state, AttemptReason.AFTER_WAIT, extra=extra)
         if not call.retry_used and failure.kind in RETRYABLE and _take_retry_token(call, decision.shared, now):
             call.retry_used = True
             return decision.start(state, AttemptReason.RETRY)
@@ -311,8 +314,7 @@ def _enqueue(decision: _Decision) -> Attempt | Wait | GiveUp | None:
     probed = decision.early_probe_target()
     if probed is not None and now >= shared.next_early_probe:
         shared.next_early_probe = now + shared.policy.early_probe_interval
-        call.max_attempts += 1  # it is made for all that wait
-        return decision.start(probed, AttemptReason.EARLY_PROBE)
+        return decision.start(probed, AttemptReason.EARLY_PROBE, extra=True)
     if len(shared.queue) >= shared.policy.max_waiters:
         return None
     call.was_queued = True
