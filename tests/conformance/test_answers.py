@@ -23,7 +23,7 @@ from tests.conformance.traffic import (
     named,
     needs_recordings,
 )
-from tests.support.told import Tokens, Told, said, told
+from tests.support.reference_reader import ReadAnswer, Tokens, as_read, read_recording
 
 pytestmark = needs_recordings
 HALF = {
@@ -34,21 +34,21 @@ HALF = {
 """An incomplete event of each dialect."""
 
 
-def expected(item: Recorded) -> Told:
+def expected(item: Recorded) -> ReadAnswer:
     """What the independent reader finds. Of the OpenAI-compatible APIs, only OpenRouter's signed reasoning is kept."""
-    whole = told(item.wire.dialect, item.text, stream=item.stream)
+    whole = read_recording(item.wire.dialect, item.text, stream=item.stream)
     reads_back = item.wire.dialect != "openai" or item.provider == "openrouter"
     return whole if reads_back else whole._replace(signatures=[])
 
 
-def stream(item: Recorded, whole: Told, *pieces: bytes) -> Told:
+def stream(item: Recorded, whole: ReadAnswer, *pieces: bytes) -> ReadAnswer:
     """The answer in these bytes of a stream. Raises BackendError."""
     parser = ResponseParser(item.wire, item.chat_request, 200, {"content-type": "text/event-stream"})
     chunks = [chunk for piece in pieces for chunk in parser.feed(piece)]
-    return said(reply_of([*(chunk for chunk in chunks if chunk.is_content), *parser.end()]), whole)
+    return as_read(reply_of([*(chunk for chunk in chunks if chunk.is_content), *parser.end()]), whole)
 
 
-def truncated(item: Recorded, whole: Told, *pieces: bytes) -> Told | None:
+def truncated(item: Recorded, whole: ReadAnswer, *pieces: bytes) -> ReadAnswer | None:
     """The answer, or None for a BackendError of kind SERVER; any other exception is raised."""
     try:
         return stream(item, whole, *pieces)
@@ -62,7 +62,7 @@ def test_a_whole_answer(item: Recorded) -> None:
     """Text, calls, usage, finish reason, reasoning and signatures equal those of the raw JSON."""
     whole = expected(item)
     reply = read_response(item.wire, item.chat_request, 200, {}, item.text.encode())
-    assert said(reply, whole) == whole
+    assert as_read(reply, whole) == whole
     assert len({call.id for call in reply.tool_calls}) == len(reply.tool_calls)
 
 

@@ -10,7 +10,7 @@ from hotspare._engine.folding import reply_of
 
 from tests.support.cases import CASES, PROVIDERS, Case
 from tests.support.cassettes import expected, recording, replay
-from tests.support.told import said, told
+from tests.support.reference_reader import as_read, read_recording
 
 TLS = ssl.create_default_context()
 """One for all pools: to make one takes longer than a replayed call."""
@@ -59,8 +59,8 @@ def test_every_answer_is_read(name: str, mode: str) -> None:
     with replay(name) as targets:
         reply = ask(targets, case, mode)
     dialect = targets[0].provider if targets[0].provider in ("anthropic", "gemini") else "openai"
-    whole = told(dialect, recording(name)["response"]["body"]["string"], stream=case.stream)
-    assert said(reply, whole) == whole
+    whole = read_recording(dialect, recording(name)["response"]["body"]["string"], stream=case.stream)
+    assert as_read(reply, whole) == whole
     assert whole.text or whole.calls
     assert "reasoning" not in name or whole.reasoning
     assert len(whole.calls) == {"tools": 1, "parallel-tools": 2}.get(case.name.removesuffix("-stream"), 0)

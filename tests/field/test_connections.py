@@ -15,7 +15,7 @@ MODES = ["threads", "asyncio", "trio"]
 ENDS: list[Step] = ["close", "reset"]
 
 
-def said(text: str, request: RawRequest) -> list[Step]:
+def reply_with(text: str, request: RawRequest) -> list[Step]:
     """An answer of OpenAI's shape, streamed if a stream is requested."""
     if request.streaming:
         delta = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": "stop"}]}
@@ -78,7 +78,7 @@ def test_kept_connections_that_die_are_replaced(mode: str, end: Step) -> None:
             return [end]
         if not warm.is_set():
             barrier.wait(30)  # so that twelve calls need twelve connections
-        return said("fine", request)
+        return reply_with("fine", request)
 
     with raw_server(answer) as server:
         pool = pool_of(server, deadline=30)
@@ -105,7 +105,7 @@ def test_a_connection_that_dies_within_a_response_is_a_failure(mode: str) -> Non
     def answer(request: RawRequest) -> list[Step]:
         nonlocal count
         count += 1
-        return said("fine", request) if count == 1 else [b"HTTP/1.1 200", "close"]
+        return reply_with("fine", request) if count == 1 else [b"HTTP/1.1 200", "close"]
 
     with raw_server(answer) as server:
         with pytest.raises(AllTargetsFailed, match="TRANSPORT"):
@@ -119,7 +119,9 @@ def test_an_answer_that_no_request_asked_for_is_not_the_next_answer(mode: str, s
     """A server that sends two answers to one request: each caller gets their own, and the second one is never read."""
 
     def answer(request: RawRequest) -> list[Step]:
-        return [b"".join(part for text in ("fine", "evil") for part in said(text, request) if isinstance(part, bytes))]
+        return [
+            b"".join(part for text in ("fine", "evil") for part in reply_with(text, request) if isinstance(part, bytes))
+        ]
 
     with raw_server(answer) as server:
         target = Target("openai/gpt-4.1", base_url=server.url + "/v1", api_key="test-1")
@@ -157,9 +159,9 @@ def test_a_slow_host_does_not_starve_another(monkeypatch: pytest.MonkeyPatch) ->
 
     def slow(request: RawRequest) -> list[Step]:
         released.wait(60)
-        return said("slow", request)
+        return reply_with("slow", request)
 
-    with raw_server(slow) as first, raw_server(lambda request: said("fast", request)) as second:
+    with raw_server(slow) as first, raw_server(lambda request: reply_with("fast", request)) as second:
         targets = [
             Target("openai/gpt-4.1", name=name, base_url=server.url + "/v1", api_key=f"test-{name}")
             for name, server in (("slow", first), ("fast", second))

@@ -17,7 +17,7 @@ SECONDS = 60.0
 """What a busy machine may take for something that takes milliseconds."""
 
 
-def said(text: str) -> bytes:
+def reply_with(text: str) -> bytes:
     """An answer of OpenAI's shape."""
     message = {"role": "assistant", "content": text}
     return response(200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
@@ -43,7 +43,7 @@ def test_an_answer_that_came_while_the_loop_was_busy_is_an_answer() -> None:
     def answer(request: RawRequest) -> list[Step]:
         come.release()
         released.wait(SECONDS)
-        return [said("fine")]
+        return [reply_with("fine")]
 
     def answered(request: RawRequest) -> list[Step]:
         steps = answer(request)
@@ -78,7 +78,7 @@ def test_warmup_opens_a_connection_ahead(mode: str) -> None:
             assert pool.health()["down"].calls == 0
             return (await pool.achat("hello", model="t")).text
 
-    with raw_server(lambda request: [said("fine")]) as server:
+    with raw_server(lambda request: [reply_with("fine")]) as server:
         targets = [
             target(server),
             Target("openai/gpt-4.1", name="down", base_url="http://127.0.0.1:9/v1", api_key="test-2"),
@@ -101,7 +101,7 @@ def test_a_connection_that_was_opened_ahead_and_died_is_replaced(mode: str) -> N
     def answer(request: RawRequest) -> list[Step]:
         nonlocal count
         count += 1
-        return ["close"] if count == 1 else [said("fine")]
+        return ["close"] if count == 1 else [reply_with("fine")]
 
     async def main() -> str:
         async with Pool([target(server)], deadline=SECONDS, completion="wait", max_attempts=1) as pool:
@@ -142,7 +142,7 @@ print(reply.text, pool.health()["t"].failures)
 @pytest.mark.parametrize("mode", ["threads", "asyncio"])
 def test_imports_are_done_before_the_time_begins(mode: str) -> None:
     """A slow disk: each library takes twenty seconds to load, and the first call has ten."""
-    with raw_server(lambda request: [said("fine")]) as server:
+    with raw_server(lambda request: [reply_with("fine")]) as server:
         command = [sys.executable, "-c", SLOW_IMPORTS, server.url + "/v1", mode]
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.stdout.split() == ["fine", "0"], done.stderr

@@ -28,7 +28,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def said(text: str) -> bytes:
+def reply_with(text: str) -> bytes:
     """An answer of OpenAI's shape."""
     message = {"role": "assistant", "content": text}
     return response(200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
@@ -55,7 +55,7 @@ def target(url: str) -> Target:
 @pytest.mark.parametrize("where", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "argument"])
 def test_a_proxy_for_http(where: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The proxy is sent the whole address, and its login; the provider is not reached directly."""
-    with raw_server(lambda request: said("through the proxy")) as proxy:
+    with raw_server(lambda request: reply_with("through the proxy")) as proxy:
         url = proxy.url.replace("://", "://user:p%40ss@")
         if where != "argument":
             monkeypatch.setenv(where, url)
@@ -71,7 +71,7 @@ def test_a_proxy_for_http(where: str, mode: str, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("exempt", ["NO_PROXY", "argument"])
 def test_no_proxy(exempt: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that NO_PROXY names, and a pool with `proxy=False`, are reached directly."""
-    with raw_server(lambda request: said("direct")) as provider:
+    with raw_server(lambda request: reply_with("direct")) as provider:
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
         if exempt == "NO_PROXY":
             monkeypatch.setenv("NO_PROXY", "other.test, 127.0.0.0/8")
@@ -139,7 +139,7 @@ class Secure:
         with contextlib.suppress(OSError), self._context.wrap_socket(plain, server_side=True) as client:
             self.clients.append(client.getpeercert() is not None)
             while client.recv(65536):
-                client.sendall(said("secure"))
+                client.sendall(reply_with("secure"))
 
     def close(self) -> None:
         self._listener.close()

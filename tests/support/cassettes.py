@@ -70,7 +70,7 @@ def recording(name: str, root: Path = ROOT) -> Mapping[str, Any]:
 
 
 def problems(root: Path = ROOT) -> list[str]:
-    """What is wrong with the recordings: missing, orphaned, edited by hand, or telling what must not be told."""
+    """What is wrong with the recordings: missing, orphaned, edited by hand, or holding what must not be published."""
     rows = table(root / "README.md")
     files = {path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(root.rglob("*.yaml"))}
     wrong = [f"{name}: missing: make record" for name in sorted(expected() - files.keys())]

@@ -12,7 +12,7 @@ from langchain_openai import ChatOpenAI
 
 from tests.support.cases import CASES, KEY, PROVIDERS, Case
 from tests.support.cassettes import expected, recording, replay
-from tests.support.told import Call, told
+from tests.support.reference_reader import Call, read_recording
 
 TLS = ssl.create_default_context()
 """One for all pools: creating a context takes longer than a replayed call."""
@@ -64,7 +64,7 @@ def test_every_recorded_answer_arrives(name: str, mode: str) -> None:
     with replay(name, bodies="tool-result" not in name) as targets:
         message = ask(targets, case, mode)
     dialect = targets[0].provider if targets[0].provider in ("anthropic", "gemini") else "openai"
-    whole = told(dialect, recording(name)["response"]["body"]["string"], stream=case.stream)
+    whole = read_recording(dialect, recording(name)["response"]["body"]["string"], stream=case.stream)
     assert message.text == whole.text
     assert "".join(b["reasoning"] for b in message.content_blocks if b["type"] == "reasoning") == whole.reasoning
     calls = [Call(call["id"] or "", call["name"], call["args"]) for call in message.tool_calls]
@@ -86,7 +86,9 @@ def test_failover_across_two_recordings(failing: str, which: str, mode: str) -> 
     assert [attempt["kind"] for attempt in metadata["attempts"]][-1] == "ok"
     assert metadata["target"] == targets[1].name
     assert metadata["failovers"] == 1
-    whole = told("anthropic", recording(f"anthropic/{which}")["response"]["body"]["string"], stream=CASES[which].stream)
+    whole = read_recording(
+        "anthropic", recording(f"anthropic/{which}")["response"]["body"]["string"], stream=CASES[which].stream
+    )
     assert message.text == whole.text
     assert [call["args"] for call in message.tool_calls] == [call.arguments for call in whole.calls]
 

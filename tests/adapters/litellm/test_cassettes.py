@@ -14,7 +14,7 @@ from tests.adapters.litellm.calling import complete
 from tests.adapters.litellm.routers import all_recorded
 from tests.support.cases import CASES, KEY, PROVIDERS, Case
 from tests.support.cassettes import expected, recording, replay
-from tests.support.told import Told, told
+from tests.support.reference_reader import ReadAnswer, read_recording
 
 pytestmark = pytest.mark.anyio
 
@@ -44,11 +44,11 @@ def method_of(case: Case, *, asynchronous: bool) -> str:
     return ("a" if asynchronous else "") + ("stream" if case.stream else "completion")
 
 
-def recorded(name: str) -> Told:
+def recorded(name: str) -> ReadAnswer:
     """The recording, read by the test itself."""
     provider, _, which = name.partition("/")
     body = recording(name)["response"]["body"]["string"]
-    return told(DIALECTS.get(provider, "openai"), body, stream=CASES[which].stream)
+    return read_recording(DIALECTS.get(provider, "openai"), body, stream=CASES[which].stream)
 
 
 def whole(answers: list[Any]) -> Any:
@@ -56,7 +56,7 @@ def whole(answers: list[Any]) -> Any:
     return answers[0] if hasattr(answers[0].choices[0], "message") else litellm.stream_chunk_builder(answers)
 
 
-def check(reply: Any, expected_answer: Told) -> None:
+def check(reply: Any, expected_answer: ReadAnswer) -> None:
     """Check text, reasoning, tool calls, finish reason and tokens."""
     message = reply.choices[0].message
     assert (message.content or "") == expected_answer.text

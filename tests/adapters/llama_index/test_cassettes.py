@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tests.support.cases import CASES, KEY, PROVIDERS, Case
 from tests.support.cassettes import expected, recording, replay
-from tests.support.told import told
+from tests.support.reference_reader import read_recording
 
 TLS = ssl.create_default_context()
 """One for all pools: creating a context takes longer than a replayed call."""
@@ -80,7 +80,7 @@ def test_every_recorded_answer_arrives(name: str, mode: str) -> None:
     with replay(name) as targets:
         response = ask(targets, case, mode)
     dialect = targets[0].provider if targets[0].provider in ("anthropic", "gemini") else "openai"
-    whole = told(dialect, recording(name)["response"]["body"]["string"], stream=case.stream)
+    whole = read_recording(dialect, recording(name)["response"]["body"]["string"], stream=case.stream)
     assert (response.message.content or "") == whole.text
     reasoning = [block.content or "" for block in response.message.blocks if isinstance(block, ThinkingBlock)]
     assert "".join(reasoning) == whole.reasoning
@@ -102,7 +102,9 @@ def test_failover_across_two_recordings(failing: str, which: str, mode: str) -> 
     metadata = response.additional_kwargs["hotspare"]
     assert (metadata["target"], metadata["failovers"], metadata["attempts"][-1]["kind"]) == (targets[1].name, 1, "ok")
     assert metadata["attempts"][0]["status"] == int(failing[-3:])
-    whole = told("anthropic", recording(f"anthropic/{which}")["response"]["body"]["string"], stream=CASES[which].stream)
+    whole = read_recording(
+        "anthropic", recording(f"anthropic/{which}")["response"]["body"]["string"], stream=CASES[which].stream
+    )
     assert (response.message.content or "") == whole.text
 
 

@@ -76,7 +76,7 @@ class _Decision:
             return False
         if call.last and call.time_left(now) < min_useful_time(call, state, self.shared.policy):
             return False
-        patient = (
+        leaves_to_others = (
             call.attempts_left <= 1 and len(self.candidates) > 1 and state.breaker.state_at(now) is not State.CLOSED
         )
         at = (
@@ -84,7 +84,7 @@ class _Decision:
             if alone
             else self.shared.tracker.available_at(state, now)
         )
-        return at <= (now - LAST_ATTEMPT_DELAY if patient else now)
+        return at <= (now - LAST_ATTEMPT_DELAY if leaves_to_others else now)
 
     def needs_retry_token(self, state: TargetState) -> bool:
         """Whether the call has used up its free attempts in one of the target's failure domains."""

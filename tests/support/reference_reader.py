@@ -1,6 +1,6 @@
 """What a recorded answer says, read from its JSON or its event stream by hand: no code of hotspare's takes part.
 
-`told` reads a recording, `said` puts hotspare's own reading of it into the same words.
+`read_recording` reads a recording, `as_read` puts hotspare's own reading of it into the same form.
 """
 
 import json
@@ -29,7 +29,7 @@ class Call(NamedTuple):
     arguments: Any
 
 
-class Told(NamedTuple):
+class ReadAnswer(NamedTuple):
     """An answer. `signatures`: of reasoning and of calls, sorted."""
 
     text: str
@@ -43,7 +43,7 @@ class Told(NamedTuple):
     signatures: list[str]
 
 
-def told(dialect: str, text: str, *, stream: bool) -> Told:
+def read_recording(dialect: str, text: str, *, stream: bool) -> ReadAnswer:
     """The answer that a recorded body or event stream holds. `dialect`: openai, anthropic or gemini."""
     bodies = [json.loads(line[5:]) for line in data_lines(text)] if stream else [json.loads(text)]
     return _READERS[dialect, stream](bodies)
@@ -54,12 +54,12 @@ def data_lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("data:") and line[5:].strip() != "[DONE]"]
 
 
-def said(reply: ChatReply, recorded: Told) -> Told:
+def as_read(reply: ChatReply, recorded: ReadAnswer) -> ReadAnswer:
     """hotspare's reading, to be compared with what was recorded: without the ids it makes up for calls that have none."""
     nameless = {index for index, call in enumerate(recorded.calls) if not call.id}
     signatures = [block["signature"] for block in reply.thinking if block.get("signature")]
     usage = reply.usage
-    return Told(
+    return ReadAnswer(
         reply.text,
         reply.reasoning,
         [
@@ -131,7 +131,7 @@ def _openai_signatures(messages: list[Body]) -> list[str]:
     return sorted(s for s in [*(detail.get("signature") for detail in details), *google] if s)
 
 
-def _openai_plain(bodies: list[Body]) -> Told:
+def _openai_plain(bodies: list[Body]) -> ReadAnswer:
     (body,) = bodies
     message = body["choices"][0]["message"]
     text, reasoning = _openai_message(message)
@@ -139,7 +139,7 @@ def _openai_plain(bodies: list[Body]) -> Told:
         Call(c["id"], c["function"]["name"], _json(c["function"].get("arguments", "")))
         for c in message.get("tool_calls") or []
     ]
-    return Told(
+    return ReadAnswer(
         text,
         reasoning,
         calls,
@@ -152,7 +152,7 @@ def _openai_plain(bodies: list[Body]) -> Told:
     )
 
 
-def _openai_stream(bodies: list[Body]) -> Told:
+def _openai_stream(bodies: list[Body]) -> ReadAnswer:
     choices = [choice for body in bodies for choice in body["choices"]]
     deltas = [choice["delta"] for choice in choices]
     pieces: dict[int, list[Body]] = {}
@@ -169,7 +169,7 @@ def _openai_stream(bodies: list[Body]) -> Told:
     reasons = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
     counted = [body.get("usage") or (body.get("x_groq") or {}).get("usage") for body in bodies]
     read = [_openai_message(delta) for delta in deltas]
-    return Told(
+    return ReadAnswer(
         "".join(text for text, _ in read),
         "".join(reasoning for _, reasoning in read),
         calls,
@@ -187,11 +187,11 @@ def _openai_stream(bodies: list[Body]) -> Told:
 _ANTHROPIC_FINISH = {"end_turn": "stop", "tool_use": "tool_calls", "max_tokens": "length", "stop_sequence": "stop"}
 
 
-def _anthropic_answer(blocks: list[Body], reason: str, raw: Body, message: Body) -> Told:
+def _anthropic_answer(blocks: list[Body], reason: str, raw: Body, message: Body) -> ReadAnswer:
     of = {kind: [b for b in blocks if b["type"] == kind] for kind in ("text", "thinking", "tool_use")}
     cached, written = raw.get("cache_read_input_tokens") or 0, raw.get("cache_creation_input_tokens") or 0
     thought = (raw.get("output_tokens_details") or {}).get("thinking_tokens") or 0
-    return Told(
+    return ReadAnswer(
         _texts(of["text"], "text"),
         _texts(of["thinking"], "thinking"),
         [Call(b["id"], b["name"], b["input"]) for b in of["tool_use"]],
@@ -204,12 +204,12 @@ def _anthropic_answer(blocks: list[Body], reason: str, raw: Body, message: Body)
     )
 
 
-def _anthropic_plain(bodies: list[Body]) -> Told:
+def _anthropic_plain(bodies: list[Body]) -> ReadAnswer:
     (body,) = bodies
     return _anthropic_answer(body["content"], body["stop_reason"], body["usage"], body)
 
 
-def _anthropic_stream(bodies: list[Body]) -> Told:
+def _anthropic_stream(bodies: list[Body]) -> ReadAnswer:
     begun = next(e["message"] for e in bodies if e["type"] == "message_start")
     last = next(e for e in bodies if e["type"] == "message_delta")
     blocks: list[Body] = []
@@ -224,7 +224,7 @@ def _anthropic_stream(bodies: list[Body]) -> Told:
 # --- Gemini's generateContent ------------------------------------------------------------------------------------
 
 
-def _gemini(bodies: list[Body]) -> Told:
+def _gemini(bodies: list[Body]) -> ReadAnswer:
     """One body, or a stream's bodies: they are alike."""
     parts = [part for body in bodies for part in body["candidates"][0].get("content", {}).get("parts", [])]
     calls = [part["functionCall"] for part in parts if "functionCall" in part]
@@ -237,7 +237,7 @@ def _gemini(bodies: list[Body]) -> Told:
     made = counted.get("candidatesTokenCount", 0) + thought
     if "candidatesTokenCount" in bodies[-1].get("usageMetadata", {}):
         assert paid + made == counted["totalTokenCount"]
-    return Told(
+    return ReadAnswer(
         _texts([part for part in parts if not part.get("thought")], "text"),
         _texts([part for part in parts if part.get("thought")], "text"),
         [Call(call.get("id", ""), call["name"], call.get("args", {})) for call in calls],
