@@ -5,7 +5,7 @@ import sys
 from pkgutil import iter_modules
 
 FORBIDDEN = {
-    "httpx", "aiohttp", "anyio", "asyncio", "typer", "rich", "yaml", "langchain_core", "llama_index", "litellm", "openai",
+    "httpx", "aiohttp", "aiohappyeyeballs", "anyio", "asyncio", "typer", "rich", "yaml", "langchain_core", "llama_index", "litellm", "openai",
     "anthropic", "google.genai", "tenacity",
 }  # fmt: skip
 

@@ -65,7 +65,7 @@ def test_an_interrupt_in_sync_code(provider: str, where: str, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini", "azure"])
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["auto", "httpx"])
 def test_a_cancelled_task(provider: str, transport: Any) -> None:
     """A task that is cancelled while it waits for an answer, with either transport."""
     arrived = threading.Event()

@@ -122,7 +122,7 @@ SLOW_IMPORTS = """
 import importlib.abc, sys, time
 class Slow(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name in ("httpx", "aiohttp", "httpcore", "ssl", "certifi"):
+        if name in ("httpx", "aiohappyeyeballs", "httpcore", "ssl", "certifi"):
             now[0] += 20
 now = [0.0]
 from hotspare import Pool, Target

@@ -303,7 +303,7 @@ def test_socks_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the command that installs it."""
     import sys
 
-    monkeypatch.setitem(sys.modules, "aiohttp_socks", None)
+    monkeypatch.setitem(sys.modules, "python_socks", None)
     with pytest.raises(MissingExtra, match=r"hotspare\[socks\]"):
         Pool([target("https://provider.test/v1")], proxy="socks5://proxy.test")
 

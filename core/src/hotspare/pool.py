@@ -50,8 +50,7 @@ class Pool:
         policy: what a call may do; its fields may be given as keywords instead, e.g. ``Pool([...], deadline=30)``.
         routes: named orders of tiers, ``{"batch": [["a", "b"], ["c"]]}`` by target name. Without a ``default`` route one
             is made of all targets by their `tier`.
-        transport: ``auto``, ``httpx`` (which vcrpy replays; a connection serves one request), ``aiohttp``, or an httpx
-            transport.
+        transport: ``auto``, ``httpx`` (which vcrpy replays; a connection serves one request), or an httpx transport.
         verify: TLS verification: True, False, a CA bundle's path, or an `ssl.SSLContext`.
         cert: a client certificate: a PEM file with its key; or certificate, key, and the key's password.
         proxy: a proxy's URL (http, https; socks4, socks5 and socks5h with the extra `socks`); None: as HTTP_PROXY, HTTPS_PROXY,
@@ -70,7 +69,7 @@ class Pool:
         *more: Target | str,
         policy: Policy | None = None,
         routes: Mapping[str, Sequence[str | Sequence[str]]] | None = None,
-        transport: Literal["auto", "httpx", "aiohttp"] | httpx.BaseTransport | httpx.AsyncBaseTransport = "auto",
+        transport: Literal["auto", "httpx"] | httpx.BaseTransport | httpx.AsyncBaseTransport = "auto",
         verify: bool | str | ssl.SSLContext = True,
         cert: str | tuple[str, str] | tuple[str, str, str] | None = None,
         proxy: str | bool | None = None,

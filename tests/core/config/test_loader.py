@@ -235,7 +235,7 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
         {"targets": [target(name="a")], "routes": {"r": [["a"], ["a"]]}},
         ["routes.r[1][0]: 'a' is already at routes.r[0][0]: a route uses a target once"],
     ),
-    ({"targets": [target()], "transport": 3}, ["transport: 3 must be one of auto, httpx, aiohttp"]),
+    ({"targets": [target()], "transport": 3}, ["transport: 3 must be one of auto, httpx"]),
     ({"targets": [target()], "verify": 3}, ["verify: 3 must be true or false or a string"]),
     ({"targets": [target(tier=None)]}, ["targets[0].tier: None must be an integer"]),
     ({"targets": [target()], 5: 6}, ["config: 5 must be a string"]),

@@ -96,7 +96,7 @@ async def send(http: Http, face: str, url: str, timeout: float = SECONDS) -> cli
 
 
 FACES = pytest.mark.parametrize("face", ["sync", "async"])
-TRANSPORTS = pytest.mark.parametrize("transport", ["auto", "httpx", "aiohttp"])
+TRANSPORTS = pytest.mark.parametrize("transport", ["auto", "httpx"])
 
 
 @FACES
@@ -249,7 +249,7 @@ def test_a_transport_may_be_an_instance_or_a_known_name() -> None:
         Http("carrier-pigeon")
 
 
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["auto", "httpx"])
 def test_event_loops_that_have_ended_leave_no_client(
     transport: str, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -36,7 +36,7 @@ from hotspare.errors import ConfigError, MissingExtra, Problem
 from hotspare.policy import Policy
 from hotspare.target import Target
 
-Transport = Literal["auto", "httpx", "aiohttp"]
+Transport = Literal["auto", "httpx"]
 """The HTTP transports, by name."""
 
 

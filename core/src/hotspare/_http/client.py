@@ -1,7 +1,7 @@
 """Sends requests over the connections of one pool, for threads and for event loops, and decodes and bounds what comes back.
 
-The transports: sockets of our own for threads, aiohttp under asyncio, anyio's streams under trio; httpx's where one is
-handed in, and with ``transport="httpx"``, which vcrpy and other test tools replay.
+The transports: HTTP/1.1 over connections of our own in threads, under asyncio and under trio; httpx's where one is handed in,
+with ``transport="httpx"``, and while vcrpy or another test tool stands in its place.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAX_BODY = 32 * 1024 * 1024
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are read: its beginning says what it is about."""
 
-TRANSPORTS = ("auto", "httpx", "aiohttp")
+TRANSPORTS = ("auto", "httpx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Http:
     """Connections of one pool. Safe between threads, event loops and forks; a child process gets its own.
 
     Args:
-        transport: `auto`, `httpx`, `aiohttp` (which is `auto`), or an instance of an httpx transport.
+        transport: `auto`, `httpx`, or an instance of an httpx transport.
         verify: TLS verification: True, False, a CA bundle's path, or an `ssl.SSLContext`.
         cert: a client certificate's PEM file; or certificate, key, and the key's password.
         proxy: a proxy's URL; None: as the environment says; False: none.
@@ -85,7 +85,7 @@ class Http:
         self._tls_lock = threading.Lock()
         self._resolver = Resolver()
         self._sync: dict[bool, Transport] = {}
-        self._async: WeakKeyDictionary[Any, AsyncTransport] = WeakKeyDictionary()
+        self._async: WeakKeyDictionary[Any, dict[bool, AsyncTransport]] = WeakKeyDictionary()
 
     def _tls(self) -> ssl.SSLContext:
         """The TLS context, made when it is first needed: to load the CAs takes tens of milliseconds."""
@@ -187,7 +187,7 @@ class Http:
         self._proxies.load()
 
     def _new_transport(self, tool: bool) -> Transport:
-        if self._transport in ("auto", "aiohttp") and not tool:
+        if self._transport == "auto" and not tool:
             from hotspare._http.dial import Dialer
             from hotspare._http.threads import ThreadTransport
 
@@ -238,24 +238,26 @@ class Http:
         loop = running_loop()
         if self._pid != os.getpid():
             self.after_fork()
-        transport = self._async.get(loop)
-        if transport is None:
-            self._close_dead_loops()
-            with LOADING:
-                self._load()
-                transport = self._async[loop] = self._new_async_transport(trio=not hasattr(loop, "call_soon"))
-        return transport
+        tool = is_httpx_replaced()
+        transports = self._async.get(loop)
+        if transports is not None and tool in transports:
+            return transports[tool]
+        self._close_dead_loops()
+        with LOADING:
+            self._load()
+            made = self._new_async_transport(loop, tool)
+        return self._async.setdefault(loop, {}).setdefault(tool, made)
 
-    def _new_async_transport(self, *, trio: bool) -> AsyncTransport:
-        if self._transport not in ("auto", "aiohttp") or (trio and is_httpx_replaced()):
+    def _new_async_transport(self, loop: Any, tool: bool) -> AsyncTransport:
+        if self._transport != "auto" or tool:
             from hotspare._http.httpx_transport import AsyncHttpxTransport
 
             return AsyncHttpxTransport(self._given, self._tls, self._proxies)
-        if trio:
+        if not hasattr(loop, "call_soon"):  # trio
             from hotspare._http.trio_transport import TrioTransport
 
             return TrioTransport(self._tls, self._proxies)
-        from hotspare._http.event_loops import AsyncioTransport
+        from hotspare._http.asyncio_transport import AsyncioTransport
 
         return AsyncioTransport(self._resolver, self._tls, self._proxies)
 
@@ -267,7 +269,7 @@ class Http:
         """
         with self._lock:
             ended = [loop for loop in list(self._async) if hasattr(loop, "is_closed") and loop.is_closed()]
-            transports = [self._async.pop(loop) for loop in ended]
+            transports = [transport for loop in ended for transport in self._async.pop(loop).values()]
         for transport in transports:
             closing = transport.aclose()
             with suppress(StopIteration, RuntimeError):
@@ -281,8 +283,7 @@ class Http:
 
     async def aclose(self) -> None:
         """Close the connections of this event loop, and those of sync callers."""
-        transport = self._async.pop(running_loop(), None)
-        if transport is not None:
+        for transport in self._async.pop(running_loop(), {}).values():
             await transport.aclose()
         self.close()
 

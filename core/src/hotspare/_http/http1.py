@@ -1,6 +1,6 @@
 """HTTP/1.1 without I/O: a request as bytes, and the reader of one response (RFC 9112).
 
-It accepts what aiohttp's parser accepts, so that threads, asyncio and trio agree on which answer is broken.
+Threads, asyncio and trio use it, so that they agree on which answer is broken. It accepts what aiohttp's parser accepts.
 """
 
 from __future__ import annotations

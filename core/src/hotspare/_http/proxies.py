@@ -39,6 +39,17 @@ class Proxy:
             raise ConnectError(f"{self} failed: {error}") from None
         return found
 
+    async def aconnect(self, origin: Origin, timeout: float) -> socket.socket:
+        """`connect`, under asyncio. The socket does not block."""
+        socks: Any = import_module("python_socks.async_.asyncio")
+        try:
+            found: socket.socket = await socks.Proxy.from_url(self.url).connect(
+                origin.host, origin.port, timeout=timeout
+            )
+        except Exception as error:
+            raise ConnectError(f"{self} failed: {error}") from None
+        return found
+
 
 def parse_proxy(url: str, name: str = "proxy") -> Proxy:
     """The proxy of a URL; without a scheme it is taken for http. Raises ConfigError, MissingExtra for SOCKS without its extra."""
@@ -62,7 +73,7 @@ def parse_proxy(url: str, name: str = "proxy") -> Proxy:
 
 def _check_socks() -> None:
     try:
-        import_module("aiohttp_socks")
+        import_module("python_socks")
     except ImportError:
         raise MissingExtra("a SOCKS proxy", "socks") from None
 

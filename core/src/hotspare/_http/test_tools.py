@@ -9,7 +9,7 @@ from typing import Any
 def is_httpx_replaced() -> bool:
     """Whether vcrpy, respx or pytest-httpx has put a function of its own in the place of httpx's transport.
 
-    Threads and trio then go through httpx, so that recordings and mocks work without a setting. Looked up in each call: it costs
+    Requests then go through httpx, so that recordings and mocks work without a setting. Looked up in each call: it costs
     half a microsecond, and nothing is imported.
     """
     httpx: Any = sys.modules.get("httpx")

@@ -1,0 +1,154 @@
+"""Connections for asyncio: a protocol that keeps what has come until it is read."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import cast
+
+from aiohappyeyeballs import start_connection
+
+from hotspare._http.dial import CONNECT, STAGGER
+from hotspare._http.protocol import Origin
+from hotspare._http.proxies import Proxies, Proxy
+from hotspare._http.resolver import Resolver
+from hotspare._http.streams import Connection, StreamTransport, tunnel
+from hotspare.errors import ConnectError, TransportError
+
+_MAX_UNREAD = 256 * 1024
+"""Bytes that may have come and not been read: then the server has to wait."""
+
+
+class AsyncioConnection(Connection, asyncio.Protocol):
+    """One connection. What asyncio calls is `asyncio.Protocol`'s."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.transport: asyncio.Transport | None = None
+        self.socket: socket.socket | None = None
+        self._data = b""
+        self._reading: asyncio.Future[None] | None = None
+        self._paused = self._ended = False
+        self._error: Exception | None = None
+
+    # --- called by asyncio ---------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        self._data = self._data + data if self._data else data
+        if len(self._data) > _MAX_UNREAD and not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """The server has closed its side: what it sends is complete, and so is the connection."""
+        self._ended = True
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is closed."""
+        self._ended, self._error = True, exc
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._reading is not None and not self._reading.done():
+            self._reading.set_result(None)
+
+    # --- called by the transport ---------------------------------------------------------------------------------
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes, without waiting until they are gone."""
+        if self.transport is not None and not self._ended:
+            self.transport.write(data)
+
+    async def receive(self) -> bytes:
+        """What has come; b"" at the end of the connection. Raises TransportError."""
+        if not self._data and not self._ended:
+            self._reading = self._loop.create_future()
+            try:
+                await self._reading
+            finally:
+                self._reading = None
+        data, self._data = self._data, b""
+        if self._paused and self.transport is not None:
+            self._paused = False
+            self.transport.resume_reading()
+        if not data and self._error is not None:
+            raise TransportError(f"the connection broke: {self._error or type(self._error).__name__}")
+        return data
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come since the last response: no bytes, and no end."""
+        return not self._data and not self._ended
+
+    async def close(self) -> None:
+        """Close it at once, without TLS's goodbye."""
+        if self.transport is not None and not self._loop.is_closed():
+            self.transport.abort()
+        elif self.socket is not None:  # its loop has ended, and the transport can do nothing without it
+            self.socket.close()
+
+    async def secure(self, context: ssl.SSLContext, host: str) -> None:
+        """Begin TLS on it. Raises OSError."""
+        assert self.transport is not None
+        found = await self._loop.start_tls(self.transport, self, context, server_hostname=host)
+        self.transport = cast("asyncio.Transport", found)
+
+
+class AsyncioTransport(StreamTransport):
+    """The connections of one event loop of asyncio."""
+
+    def __init__(self, resolver: Resolver, tls: Callable[[], ssl.SSLContext], proxies: Proxies) -> None:
+        super().__init__(proxies)
+        self._resolver = resolver
+        self._tls = tls
+
+    async def _connect(self, origin: Origin, proxy: Proxy | None) -> Connection:
+        connection = AsyncioConnection(asyncio.get_running_loop())
+        try:
+            async with asyncio.timeout(CONNECT):
+                await self._dial(connection, origin, proxy)
+            return connection
+        except TimeoutError:
+            await connection.close()
+            raise ConnectError(f"no connection to {origin} within {CONNECT:.0f} s") from None
+        except (OSError, ValueError, TransportError) as error:
+            await connection.close()
+            words = str(error) or type(error).__name__
+            raise ConnectError(f"cannot connect to {origin}: {words}") from None
+        except BaseException:
+            await connection.close()
+            raise
+
+    async def _dial(self, connection: AsyncioConnection, origin: Origin, proxy: Proxy | None) -> None:
+        loop = asyncio.get_running_loop()
+        is_socks = proxy is not None and proxy.scheme.startswith("socks")
+        server = origin if proxy is None else proxy.origin
+        if proxy is not None and is_socks:
+            connection.socket = await proxy.aconnect(origin, CONNECT)
+        else:
+            connection.socket = await self._connected(server)
+        context = self._tls() if origin.secure or server.secure else None
+        first = origin if is_socks else server
+        hostname = first.host if first.secure else None
+        await loop.create_connection(
+            lambda: connection,
+            sock=connection.socket,
+            ssl=context if hostname else None,
+            server_hostname=hostname,
+        )
+        if proxy is not None and not is_socks and origin.secure:
+            assert context is not None
+            await tunnel(connection, origin, proxy)
+            await connection.secure(context, origin.host)
+
+    async def _connected(self, server: Origin) -> socket.socket:
+        addresses = await asyncio.wrap_future(self._resolver.lookup(server.host, server.port))
+        return await start_connection(addresses, happy_eyeballs_delay=STAGGER, interleave=1)

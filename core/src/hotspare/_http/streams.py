@@ -1,0 +1,166 @@
+"""HTTP/1.1 over the connections of one event loop: the same reading as in threads, for asyncio and trio alike."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+
+from hotspare._http.http1 import ResponseReader, request_bytes
+from hotspare._http.protocol import Origin, Request, split_url
+from hotspare._http.proxies import Proxies, Proxy
+from hotspare._http.threads import KEEP_ALIVE, MAX_IDLE, StaleConnection, WrittenRequest, written
+from hotspare.errors import ConnectError, TransportError
+
+
+class Connection(ABC):
+    """A connection of an event loop. `used`: it was kept after a request, or opened ahead of one."""
+
+    used = False
+    idle_since = 0.0
+
+    @abstractmethod
+    async def send(self, data: bytes) -> None:
+        """Send bytes. It fails silently: a server may refuse a request before all of it was sent, and what it says is read."""
+
+    @abstractmethod
+    async def receive(self) -> bytes:
+        """What has come; b"" at the end of the connection. Raises TransportError."""
+
+    @abstractmethod
+    def is_quiet(self) -> bool:
+        """Whether nothing has come since the last response: no bytes, and no end."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close it at once, without TLS's goodbye."""
+
+
+class StreamAnswer:
+    """An answer whose head has come."""
+
+    def __init__(self, connection: Connection, idle: deque[Connection]) -> None:
+        self._connection: Connection | None = connection
+        self._idle = idle
+        self._reader = ResponseReader()
+        self._first = b""
+        self.status = 0
+        self.headers: dict[str, str] = {}
+
+    async def begin(self, data: WrittenRequest) -> None:
+        """Send the request and read the head. Raises StaleConnection where another connection should be tried."""
+        connection, reader = self._connection, self._reader
+        assert connection is not None
+        try:
+            await connection.send(data.value)
+            while not reader.has_head:
+                self._first = reader.feed(await connection.receive())
+        except TransportError:
+            await self.aclose()
+            if connection.used and not reader.started:
+                raise StaleConnection from None
+            raise
+        except BaseException:
+            await self.aclose()
+            raise
+        self.status, self.headers = reader.status, reader.headers
+
+    async def read(self) -> bytes | None:
+        """More of the body, not decoded; None at its end, and b"" if a read brought nothing of it."""
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        if self._reader.ended or self._connection is None:
+            return None
+        return self._reader.feed(await self._connection.receive())
+
+    async def aclose(self) -> None:
+        """Give the connection back if the body was read to its end, else close it."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self._reader.reusable:
+            await _keep(connection, self._idle)
+        else:
+            await connection.close()
+
+
+class StreamTransport(ABC):
+    """The connections of one event loop. Made, used and closed inside it."""
+
+    def __init__(self, proxies: Proxies) -> None:
+        self._proxies = proxies
+        self._idle: dict[Origin, deque[Connection]] = {}
+
+    @abstractmethod
+    async def _connect(self, origin: Origin, proxy: Proxy | None) -> Connection:
+        """A new connection, with TLS where the origin has it, within `CONNECT` seconds. Raises ConnectError."""
+
+    async def open(self, request: Request) -> StreamAnswer:
+        """The answer, once its head has come. A kept connection that has died meanwhile is replaced once."""
+        origin, target = split_url(request.url)
+        proxy = self._proxies.proxy_of(origin)
+        data = written(request, origin, target, proxy)
+        idle = self._idle_for(origin)
+        kept = await _take(idle)
+        if kept is not None:
+            try:
+                return await self._exchange(kept, idle, data)
+            except StaleConnection:
+                pass
+        return await self._exchange(await self._connect(origin, proxy), idle, data)
+
+    def _idle_for(self, origin: Origin) -> deque[Connection]:
+        found = self._idle.get(origin)
+        if found is None:
+            found = self._idle[origin] = deque()
+        return found
+
+    async def _exchange(self, connection: Connection, idle: deque[Connection], data: WrittenRequest) -> StreamAnswer:
+        answer = StreamAnswer(connection, idle)
+        await answer.begin(data)
+        return answer
+
+    async def warm_up(self, origin: Origin) -> None:
+        """Open a connection ahead."""
+        await _keep(await self._connect(origin, self._proxies.proxy_of(origin)), self._idle_for(origin))
+
+    async def aclose(self) -> None:
+        """Close the idle connections."""
+        kept, self._idle = self._idle, {}
+        for connections in kept.values():
+            while connections:
+                await connections.pop().close()
+
+
+async def _take(idle: deque[Connection]) -> Connection | None:
+    """The connection that was used last, if it can still be used."""
+    while idle:
+        found = idle.pop()
+        if time.monotonic() - found.idle_since < KEEP_ALIVE and found.is_quiet():
+            return found
+        await found.close()
+    return None
+
+
+async def _keep(connection: Connection, idle: deque[Connection]) -> None:
+    """Keep a connection for the next request, and close those that were kept for too long."""
+    now = time.monotonic()
+    connection.used, connection.idle_since = True, now
+    idle.append(connection)
+    while len(idle) > MAX_IDLE or now - idle[0].idle_since >= KEEP_ALIVE:
+        await idle.popleft().close()
+
+
+async def tunnel(connection: Connection, origin: Origin, proxy: Proxy) -> None:
+    """Have the proxy connect to the origin (RFC 9110, 9.3.6). Raises ConnectError."""
+    host = f"{origin.host}:{origin.port}"
+    await connection.send(request_bytes("CONNECT", host, host, proxy.headers.items(), b""))
+    answer = ResponseReader(tunnel=True)
+    while not answer.has_head:
+        try:
+            answer.feed(await connection.receive())
+        except TransportError as error:
+            raise ConnectError(f"{proxy} failed: {error}") from None
+    if not 200 <= answer.status < 300:
+        raise ConnectError(f"{proxy} answered {answer.status} to CONNECT")
