@@ -300,7 +300,7 @@ def test_a_slow_start_that_is_over_is_an_event() -> None:
     clock = VirtualClock()
     events: list[StateChanged] = []
     pool = scripted_pool(ScriptedTarget("a", [fail(REFUSED, delay=0.3)] * 5 + ["back"]), "b", clock=clock)
-    pool.subscribe(lambda event: events.append(event) if isinstance(event, StateChanged) else None)
+    pool.subscribe(lambda event: events.append(event) if isinstance(event, StateChanged) else None, inline=True)
     play("sync", pool, clock, [*[Ask()] * 5, Ask(pause=6), Ask(pause=31)])
     assert [(event.before, event.after) for event in events if event.subject == "a"] == [
         (State.CLOSED, State.OPEN),

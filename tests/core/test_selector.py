@@ -6,7 +6,7 @@ import threading
 import pytest
 from hotspare import AllTargetsFailed, ConfigError, Kind, Lease, Outcome, Selector, Target
 from hotspare._health.breaker import State
-from hotspare.events import AttemptEnded, Event, FailedOver, StateChanged
+from hotspare.events import AttemptEnded, AttemptStarted, Event, FailedOver, StateChanged
 from hotspare.testing import VirtualClock
 
 DOWN = Outcome(Kind.SERVER, "down", 500)
@@ -92,7 +92,13 @@ def test_the_next_pick_of_a_call_is_another_target() -> None:
         seen.append(lease)
     assert [lease.target.name for lease in seen[:3]] == ["a", "c", "b"]
     assert seen[3].target.name in "abc"
-    assert [type(event) for event in received[:3]] == [AttemptEnded, FailedOver, AttemptEnded]
+    assert [type(event) for event in received[:5]] == [
+        AttemptStarted,
+        AttemptEnded,
+        FailedOver,
+        AttemptStarted,
+        AttemptEnded,
+    ]
     assert selector.health().in_flight == 0
 
 

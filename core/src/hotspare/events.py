@@ -1,23 +1,62 @@
-"""What happened in a pool, typed, for listeners (`Pool.subscribe`). No event holds a key or the text of a prompt or an answer."""
+"""What happened in a pool, typed, for listeners (`Pool.subscribe`). docs/events.md has a table of every field.
+
+No event holds a key or the text of a prompt or an answer. Times are in seconds; `call` is the id of a call, unique in its pool.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextvars import Context
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any
 
 from hotspare._health.breaker import State
-from hotspare.outcome import AttemptRecord, Kind
+from hotspare.messages import Usage
+from hotspare.outcome import AttemptReason, AttemptRecord, Kind
 
-log = logging.getLogger("hotspare")
+
+class CallResult(StrEnum):
+    """How a call ended for its caller."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"  # no target answered
+    INTERRUPTED = "interrupted"  # a stream broke after its first content, and was not continued
+    ABANDONED = "abandoned"  # the caller left, or was cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """A call has begun. `model`: what the caller named ("": nothing). `route`: the route, target or model whose tiers are used.
+    `labels`: the caller's own. `context`: the caller's context variables, for tracing."""
+
+    call: str
+    model: str
+    route: str
+    streaming: bool
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    context: Context | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """An attempt has begun. `reason` is `hedge` for one beside another attempt. `continues`: it asks for the rest of a broken
+    answer."""
+
+    call: str
+    number: int
+    target: str
+    reason: AttemptReason
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """An attempt has ended. `call`: the id of its call."""
+    """An attempt has ended: of a stream at its first content. `usage`: its tokens, where it was a whole answer."""
 
     call: str
     attempt: AttemptRecord
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +71,58 @@ class FailedOver:
 
 @dataclass(frozen=True, slots=True)
 class CallEnded:
-    """A call is over. `target`: where the end of its answer came from (None: it was not answered). `seconds`: to the end of
-    the answer; the time to the first token stands in its attempts."""
+    """A call is over. `target`: where the end of its answer came from (None: no target answered). `seconds`: to the end of the
+    answer. `ttft`: to its first content (streams). `usage`: of the answer (None: not known). `cost`: USD, broken attempts and
+    lost hedges included (None: not known). `wasted_tokens`: estimated tokens paid for without being part of the answer.
+    `waited`: seconds in which no attempt ran. `rescued`: it was answered although its first attempt or its stream failed.
+    `error`: why it was not answered, in one line."""
 
     call: str
     target: str | None
     attempts: tuple[AttemptRecord, ...]
     seconds: float
+    result: CallResult = CallResult.ANSWERED
+    model: str = ""
+    route: str = ""
+    streaming: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    ttft: float | None = None
+    usage: Usage | None = None
+    cost: float | None = None
+    wasted_tokens: int = 0
+    waited: float = 0.0
+    rescued: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallQueued:
+    """A call waits for a recovery: no target is available. `until`: seconds for which it may wait."""
+
+    call: str
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """The circuit breaker of a target or a domain has moved. `subject`: its name. `open_for`: seconds until it admits a
-    probe (0: at once)."""
+    """A circuit breaker has moved. `subject`: the name of its target or domain. `open_for`: seconds until it admits a probe
+    (0: at once). `level`: target, region, account or provider."""
 
     subject: str
     before: State
     after: State
     reason: str
     open_for: float
+    level: str = "target"
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimited:
+    """A target answered 429. `seconds`: for how long it is avoided. `retry_after`: the seconds it named (None: none)."""
+
+    target: str
+    seconds: float
+    retry_after: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,41 +160,87 @@ class StreamBroke:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class TargetDisabled:
+    """An operator took a target out of use."""
+
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetEnabled:
+    """An operator took a target back into use."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventsDropped:
+    """A listener was too slow: so many events before this one were not handed to it."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFailed:
+    """The ledger cannot be written: attempts and calls are kept in memory, and dropped beyond its bound. Emitted once until it
+    can be written again."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRecovered:
+    """The ledger is written again. `dropped`: records that were lost meanwhile."""
+
+    path: str
+    dropped: int
+
+
 Event = (
-    AttemptEnded
+    CallStarted
+    | AttemptStarted
+    | AttemptEnded
     | FailedOver
     | CallEnded
+    | CallQueued
     | StateChanged
+    | RateLimited
     | NeedsAttention
     | BudgetExhausted
     | RequestAtFault
     | StreamBroke
+    | TargetDisabled
+    | TargetEnabled
+    | EventsDropped
+    | LedgerFailed
+    | LedgerRecovered
 )
 Listener = Callable[[Event], object]
 
 
-def emit(events: Iterable[Event], listeners: Iterable[Listener]) -> None:
-    """Hand events to every listener, and those for humans to the logger `hotspare`.
-
-    A listener that raises is logged, and does not harm the call.
-    """
-    for event in events:
-        _log(event)
-        for listener in listeners:
-            try:
-                listener(event)
-            except Exception:
-                log.exception("a listener raised on %s", type(event).__name__)
+def as_dict(event: Event) -> dict[str, Any]:
+    """An event as plain values for JSON: `event` is its type; fields without a value are left out."""
+    values: dict[str, Any] = {"event": type(event).__name__}
+    for one in fields(event):
+        value = getattr(event, one.name)
+        if one.name != "context" and value not in (None, "", {}):
+            values[one.name] = _plain(value)
+    return values
 
 
-def _log(event: Event) -> None:
-    if isinstance(event, StateChanged):
-        level = logging.WARNING if event.after is State.OPEN else logging.INFO
-        why = f": {event.reason}, retry after {event.open_for:.1f} s" if event.after is State.OPEN else ""
-        log.log(level, "circuit breaker of %s: %s -> %s%s", event.subject, event.before, event.after, why)
-    elif isinstance(event, NeedsAttention):
-        log.error("target %s needs attention: %s: %s", event.target, event.kind, event.message)
-    elif isinstance(event, RequestAtFault):
-        log.warning("%s: the request is at fault: %s failed alike on it", event.call, ", ".join(event.targets))
-    elif isinstance(event, BudgetExhausted):
-        log.warning("retry budget exhausted: calls fail over, but are not retried")
+def _plain(value: Any) -> Any:
+    if isinstance(value, AttemptRecord):
+        return value.as_dict()
+    if isinstance(value, Usage):
+        return {one.name: getattr(value, one.name) for one in fields(value) if getattr(value, one.name)}
+    if isinstance(value, tuple):
+        items: tuple[Any, ...] = value
+        return [_plain(item) for item in items]
+    if isinstance(value, Mapping):
+        return {str(key): str(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, StrEnum):
+        return str(value)
+    return round(value, 4) if isinstance(value, float) else value

@@ -139,12 +139,13 @@ Prompt = str | Sequence[Message] | ChatRequest
 
 class CallOptions(RequestFields, total=False):
     """What a call takes beside its prompt. `messages`: the prompt, where it is not the first argument. `deadline`: seconds.
-    `completion`: as in Policy."""
+    `completion`: as in Policy. `labels`: words for events, the ledger and reports."""
 
     messages: Sequence[Message]
     deadline: float | None
     max_attempts: int | None
     completion: Literal["wait", "stream"] | None
+    labels: Mapping[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import itertools
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from contextvars import copy_context
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
@@ -129,7 +130,7 @@ class Pool:
         Args:
             request: a question, OpenAI-shaped messages, or a ChatRequest. Messages may also be given as ``messages=``.
             options: `model` (a route, an alias or a target's name), `deadline` (seconds), `max_attempts`, `completion` (as
-                in Policy), and any field of ChatRequest, e.g. ``temperature=0``.
+                in Policy), `labels` (words for events and reports, e.g. ``{"team": "search"}``), and any field of ChatRequest, e.g. ``temperature=0``.
 
         Raises:
             RequestError: no target can be sent the request as written; nothing was sent.
@@ -208,17 +209,30 @@ class Pool:
         Raises KeyError for a name that no target has.
         """
         self._scheduler.disable(name, reason or "by hand")
+        self._notify()
 
     def enable(self, name: str) -> None:
         """Take a target back into use, as its health allows. Raises KeyError for a name that no target has."""
         self._scheduler.enable(name)
+        self._notify()
 
-    def subscribe(self, listener: events.Listener) -> Callable[[], None]:
+    def subscribe(self, listener: events.Listener, *, inline: bool = False) -> Callable[[], None]:
         """Have `listener` called with every event, in order; returns a function that ends that (once or more often called).
 
-        The listener should return quickly.
+        It is called in a thread of its own, so that it never delays a call; once 10,000 events wait for it further ones are
+        dropped, and it is sent `EventsDropped`. `append` of a list or a deque, and `put` of a SimpleQueue, are called in the
+        thread of the call itself. `inline`: any other listener is, too: it must return within microseconds.
         """
-        return self._notify.subscribe(_checked(listener))
+        return self._notify.subscribe(_checked(listener), inline=inline)
+
+    def publish(self, event: events.Event) -> None:
+        """Hand an event of one's own to the log and to every listener, as the ledger does when it cannot be written."""
+        self._notify.publish(event)
+
+    def flush(self, timeout: float = 1.0) -> bool:
+        """Wait at most `timeout` seconds until the listeners were called with everything that has happened so far. Returns
+        whether they were. The end of the process does that too, for at most a second."""
+        return self._notify.flush(timeout)
 
     # --- the end -------------------------------------------------------------------------------------------------
 
@@ -278,10 +292,10 @@ class Pool:
             raise PoolClosed("this pool was closed: build a new one")
         fields: dict[str, Any] = {**options}
         deadline, max_attempts = fields.pop("deadline", None), fields.pop("max_attempts", None)
-        completion = fields.pop("completion", None)
-        check_options(deadline, max_attempts, completion)
+        completion, labels = fields.pop("completion", None), fields.pop("labels", None) or {}
+        check_options(deadline, max_attempts, completion, labels)
         checked = request_of(request, **fields)
-        _, tiers = tiers_for(checked.model, self._routes, self._states)
+        route, tiers = tiers_for(checked.model, self._routes, self._states)
         now, policy = self._now(), self.policy
         return Call(
             f"call-{next(self._ids)}",
@@ -293,6 +307,9 @@ class Pool:
             max_attempts or policy.max_attempts,
             total_deadline=None if policy.total_deadline is None else now + policy.total_deadline,
             completion=completion,
+            route=route,
+            labels=labels,
+            context=copy_context() if self._scheduler.is_observed else None,
             unsupported=unsupported_by(checked, [state for tier in tiers for state in tier]),
         )
 

@@ -157,7 +157,7 @@ def test_the_record() -> None:
     engine.settle(call, first, outcome, 11.5)
     expected = AttemptRecord(1, "a", Kind.RATE_LIMITED, 1.5, AttemptReason.FIRST, 429, "rpm", "slow down", None, 7.0)
     assert first.record == expected
-    assert engine.events == [events.AttemptEnded("call-1", expected)]
+    assert engine.events == [events.AttemptEnded("call-1", expected), events.RateLimited("a", 7.0, 7.0)]
     second = engine.start(call, "b", 12.0, reason=AttemptReason.FAILOVER)
     engine.settle(call, second, OK, 14.0)
     assert second.record == AttemptRecord(2, "b", Kind.OK, 2.0, AttemptReason.FAILOVER, ttft=2.0)

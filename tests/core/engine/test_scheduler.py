@@ -47,8 +47,9 @@ def test_a_call_from_start_to_end() -> None:
     scheduler.settle(call, attempt, OK, 12.0)
     scheduler.record_call_end(call, 13.0)
     record = AttemptRecord(1, "a", Kind.OK, 2.0, AttemptReason.FIRST, ttft=2.0)
+    ended = events.CallEnded("call-1", "a", (record,), 3.0, route="default", streaming=True, ttft=2.0)
     assert scheduler.take_pending() == (
-        [events.AttemptEnded("call-1", record), events.CallEnded("call-1", "a", (record,), 3.0)], [],
+        [events.AttemptStarted("call-1", 1, "a", AttemptReason.FIRST), events.AttemptEnded("call-1", record), ended], [],
     )  # fmt: skip
     assert scheduler.take_pending() == ([], [])
     assert scheduler.health(12.0).in_flight == 0
@@ -118,7 +119,10 @@ def test_waiters() -> None:
     first, second = (scheduler.next_step(call_of(a), 1.0) for _ in range(2))
     assert isinstance(first, Wait) and isinstance(second, Wait)
     assert first.waiter is not None and second.waiter is not None
-    assert (scheduler.health(1.0).waiting, scheduler.take_pending()) == (2, ([], []))
+    assert (scheduler.health(1.0).waiting, scheduler.take_pending()) == (
+        2,
+        ([events.CallQueued("call-1", 99.0)] * 2, []),
+    )
     scheduler.leave_queue(first.waiter)
     assert scheduler.health(1.0).waiting == 0
     assert scheduler.take_pending() == ([], [second.waiter])

@@ -20,7 +20,7 @@ def trace_of(face: str, scripts: list[list[Step]], calls: list[Ask], policy: dic
     ]
     events: list[tuple[float, str]] = []
     pool = scripted_pool(*targets, clock=clock, **policy)
-    pool.subscribe(lambda event: events.append((clock(), str(event))))
+    pool.subscribe(lambda event: events.append((clock(), str(event))), inline=True)
     seen = play(face, pool, clock, calls)
     health = pool.health()
     assert (health.in_flight, health.waiting) == (0, 0)

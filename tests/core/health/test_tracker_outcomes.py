@@ -93,7 +93,7 @@ def test_rate_limited() -> None:
     end(engine, Outcome(Kind.RATE_LIMITED), "b", now=10.0)
     assert (engine["a"].breaker.rate_limited_until, engine["b"].breaker.rate_limited_until) == (17.0, 10.75)
     assert engine["a"].breaker.state is State.CLOSED
-    assert engine.events == []
+    assert engine.events == [events.RateLimited("a", 7.0, 7.0), events.RateLimited("b", 0.75, None)]
 
 
 def test_not_found() -> None:
@@ -149,7 +149,7 @@ def test_a_blocked_account(outcome: Outcome, seconds: float, rejected: bool) -> 
     reason = f"{outcome.kind}: {outcome.message}"
     assert engine.events == [
         events.StateChanged("a", State.CLOSED, State.OPEN, reason, seconds),
-        events.StateChanged("p/x", State.CLOSED, State.OPEN, f"{outcome.kind} at a", seconds),
+        events.StateChanged("p/x", State.CLOSED, State.OPEN, f"{outcome.kind} at a", seconds, "account"),
         events.NeedsAttention("a", outcome.kind, outcome.message),
     ]
     assert (engine["a"].rejection is Kind.AUTH) is rejected
@@ -189,7 +189,9 @@ def test_a_region_that_cannot_be_connected_to() -> None:
     engine = pool("ab")
     end(engine, REFUSED)
     end(engine, REFUSED, "b", now=1.0)
-    assert engine.events == [events.StateChanged("p/r1", State.CLOSED, State.OPEN, "cannot be connected to", 0.75)]
+    assert engine.events == [
+        events.StateChanged("p/r1", State.CLOSED, State.OPEN, "cannot be connected to", 0.75, "region")
+    ]
     assert engine["a"].breaker.state is engine["b"].breaker.state is State.CLOSED
     alone = pool("ad")
     end(alone, REFUSED)
@@ -210,7 +212,7 @@ def test_most_of_a_region_is_down() -> None:
     assert engine.events == [
         events.StateChanged("a", State.CLOSED, State.OPEN, "2 consecutive failures", 0.75),
         events.StateChanged("b", State.CLOSED, State.OPEN, "2 consecutive failures", 0.75),
-        events.StateChanged("p/r1", State.CLOSED, State.OPEN, "most of its targets are down", 0.75),
+        events.StateChanged("p/r1", State.CLOSED, State.OPEN, "most of its targets are down", 0.75, "region"),
     ]
     epoch = engine.tracker.domains[REGION].epoch
     end(engine, SERVER, "b", of=Permit(0.0, engine["b"].breaker.epoch))
@@ -245,7 +247,7 @@ def test_one_probe_serves_the_domain() -> None:
     end(engine, OK, now=6.0, of=held)
     assert engine.events == [
         events.StateChanged("a", State.HALF_OPEN, State.RECOVERING, "", 0.0),
-        events.StateChanged("p", State.HALF_OPEN, State.CLOSED, "", 0.0),
+        events.StateChanged("p", State.HALF_OPEN, State.CLOSED, "", 0.0, "provider"),
     ]
     assert [engine[name].breaker.open_until for name in "bcd"] == [6.0, 300.0, 300.0]
     provider = engine.tracker.domains[PROVIDER]
@@ -276,7 +278,9 @@ def test_a_domain_after_its_probe(outcome: Outcome, after: State) -> None:
     end(engine, outcome, now=6.0, of=held)
     assert engine.tracker.domains[REGION].state is after
     if after is State.OPEN:
-        assert engine.events == [events.StateChanged("p/r1", State.HALF_OPEN, State.OPEN, "its probe failed", 7.5)]
+        assert engine.events == [
+            events.StateChanged("p/r1", State.HALF_OPEN, State.OPEN, "its probe failed", 7.5, "region")
+        ]
 
 
 def test_only_the_probe_opens_a_half_open_domain_again() -> None:

@@ -146,7 +146,7 @@ def test_one_probe_for_target_and_domains() -> None:
     assert probe.probe
     assert engine.events == [
         events.StateChanged("a", State.OPEN, State.HALF_OPEN, "broken", 0.0),
-        events.StateChanged("p/r1", State.OPEN, State.HALF_OPEN, "why", 0.0),
+        events.StateChanged("p/r1", State.OPEN, State.HALF_OPEN, "why", 0.0, "region"),
     ]
     assert engine.tracker.available_at(engine["b"], 5.0) == 65.0
     engine.tracker.release(engine["a"], probe)

@@ -93,7 +93,9 @@ def _(value: int) -> object:
         deadline=60,
     )
     reasons: list[str] = []
-    two.pool.subscribe(lambda event: reasons.append(event.reason) if isinstance(event, StateChanged) else None)
+    two.pool.subscribe(
+        lambda event: reasons.append(event.reason) if isinstance(event, StateChanged) else None, inline=True
+    )
     side_by_side("asyncio", two.pool, two.clock, [Ask(), Ask()])
     return "".join(reasons)
 

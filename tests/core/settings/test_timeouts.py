@@ -110,7 +110,9 @@ def opened_by_a_stall(**timeouts: float) -> float:
     )  # type: ignore[arg-type]
     two.calls(3)
     start, opened = two.clock(), list[float]()
-    two.pool.subscribe(lambda event: opened.append(two.clock()) if isinstance(event, StateChanged) else None)
+    two.pool.subscribe(
+        lambda event: opened.append(two.clock()) if isinstance(event, StateChanged) else None, inline=True
+    )
     side_by_side("asyncio", two.pool, two.clock, [Ask()] * 3 + [Ask(pause=pause) for pause in range(1, 60)])
     return opened[0] - start
 

@@ -8,41 +8,54 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from hotspare import events
+from hotspare._drivers import listeners
+from hotspare._drivers.listeners import ListenerQueue, is_quick
 from hotspare._engine.scheduler import Scheduler
+from hotspare.telemetry.logging import configure_from_env, log_event
 
 
 class Notifier:
     """Called by the drivers whenever shared state may have changed.
 
     Every listener is handed the events in the order in which they happened: one thread at a time hands them out, those of other
-    threads' calls included, and no thread waits for another one's listeners. `listeners` may be changed.
+    threads' calls included, and no thread waits for another one's listeners. A listener that could block is called in a thread of
+    its own.
     """
 
-    def __init__(self, scheduler: Scheduler, listeners: Iterable[events.Listener]) -> None:
-        self.listeners = list(listeners)
+    def __init__(self, scheduler: Scheduler, to_call: Iterable[events.Listener]) -> None:
+        configure_from_env()
+        self._listeners: list[events.Listener] = []
         self._scheduler = scheduler
         self._pending: deque[events.Event] = deque()
-        self.after_fork()
+        self._new_locks()
+        scheduler.is_observed = False
+        for listener in to_call:
+            self.subscribe(listener)
 
-    def subscribe(self, listener: events.Listener) -> Callable[[], None]:
+    def subscribe(self, listener: events.Listener, *, inline: bool = False) -> Callable[[], None]:
         """Add a listener; returns what takes it away again. Calling that more than once is harmless, also where the same
-        listener was added twice."""
-
-        def entry(event: events.Event) -> None:
-            listener(event)
+        listener was added twice. `inline`: it is quick, and called in the thread of the call itself."""
+        entry = _Inline(listener) if inline or is_quick(listener) else ListenerQueue(listener)
 
         def unsubscribe() -> None:
             with suppress(ValueError):
-                self.listeners.remove(entry)
+                self._listeners.remove(entry)
+            self._scheduler.is_observed = bool(self._listeners)
 
-        self.listeners.append(entry)
+        self._listeners.append(entry)
+        self._scheduler.is_observed = True
         return unsubscribe
 
     def after_fork(self) -> None:
         """In a child process: a thread that does not exist here may have held one of the locks. Its events are the parent's."""
+        self._new_locks()
+        self._pending.clear()
+        for one in self._queues():
+            one.after_fork()
+
+    def _new_locks(self) -> None:
         self._taking = threading.Lock()
         self._handing_out = threading.Lock()
-        self._pending.clear()
 
     def __call__(self) -> None:
         """Wake waiting calls, and hand out the events that are pending."""
@@ -51,10 +64,40 @@ class Notifier:
             self._pending += pending
         for waiter in to_wake:
             waiter.wake_up()
+        self._hand_out()
+
+    def publish(self, event: events.Event) -> None:
+        """Hand out an event that is not the scheduler's."""
+        self._pending.append(event)
+        self._hand_out()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until the listeners were called with everything so far. Returns whether they were."""
+        return listeners.flush(self._queues(), seconds)
+
+    def _queues(self) -> list[ListenerQueue]:
+        return [one for one in self._listeners if isinstance(one, ListenerQueue)]
+
+    def _hand_out(self) -> None:
         # Tried again after each release: another thread may have queued events and found the lock taken.
         while self._pending and self._handing_out.acquire(blocking=False):
             try:
                 while self._pending:
-                    events.emit([self._pending.popleft()], tuple(self.listeners))
+                    event = self._pending.popleft()
+                    log_event(event)
+                    for listener in tuple(self._listeners):
+                        listener(event)
             finally:
                 self._handing_out.release()
+
+
+class _Inline:
+    """Calls a listener in the thread of the call."""
+
+    __slots__ = ("_listener",)
+
+    def __init__(self, listener: events.Listener) -> None:
+        self._listener = listener
+
+    def __call__(self, event: events.Event) -> None:
+        listeners.call(self._listener, event)

@@ -16,14 +16,15 @@ from hotspare._health.percentiles import Percentiles
 from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.capabilities import named_features, required_fields, unsupported_fields, without_fields
-from hotspare.messages import ChatRequest
+from hotspare.messages import ChatReply, ChatRequest
 from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
 from hotspare.policy import Policy
 
 
 @dataclass(slots=True)
 class SharedState:
-    """Everything that the calls of one pool share. Changed under the scheduler's lock only."""
+    """Everything that the calls of one pool share. Changed under the scheduler's lock only. `is_observed`: there are
+    listeners; without them nothing is made of what only they are sent."""
 
     policy: Policy
     rng: Random
@@ -33,6 +34,7 @@ class SharedState:
     client_throttle: ClientThrottle
     queue: WaitQueue
     in_flight: int = 0
+    is_observed: bool = True
     next_early_probe: float = -inf
     first_token: Percentiles = field(default_factory=Percentiles)
     completion: Percentiles = field(default_factory=Percentiles)
@@ -88,7 +90,9 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
         attempt.number, state.name, outcome.kind, seconds, attempt.reason, outcome.status, outcome.code,
         outcome.message, seconds if outcome.ok and not attempt.unary else None, outcome.retry_after, outcome.scope,
     )  # fmt: skip
-    tracker.pending_events.append(events.AttemptEnded(call.id, attempt.record))
+    if shared.is_observed:
+        usage = attempt.result.usage if isinstance(attempt.result, ChatReply) else None
+        tracker.pending_events.append(events.AttemptEnded(call.id, attempt.record, usage))
     if outcome.ok and isinstance(attempt.result, OpenStream):
         tracker.record_first_content(state, permit, now)
     else:

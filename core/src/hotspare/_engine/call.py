@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextvars import Context
 from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
@@ -11,7 +12,7 @@ from hotspare._health.breaker import Permit
 from hotspare._health.target_state import TargetState
 from hotspare._routing.candidates import Tiers
 from hotspare._routing.capabilities import features_of
-from hotspare.messages import ChatChunk, ChatReply, ChatRequest
+from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Usage
 from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
 from hotspare.target import Domain, Target
 
@@ -78,6 +79,9 @@ class Call:
 
     `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
     handed out before a break.
+
+    `route`, `labels`, `context`: for those who watch. `usage`, `cost`, `duplicate_tokens`: of its answer, set once that is
+    complete.
     """
 
     id: str
@@ -100,6 +104,12 @@ class Call:
     idle_seconds: float = 0.0
     emitted: str | None = None
     hedged: bool = False
+    route: str = "default"
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    context: Context | None = None
+    usage: Usage | None = None
+    cost: float | None = None
+    duplicate_tokens: int = 0
     time_budget: float = field(init=False)
     _features: frozenset[str] | None = None
 

@@ -28,7 +28,8 @@ def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], f
 
     Raises AllTargetsFailed with every attempt inside, or StreamInterrupted once content was handed out.
     """
-    scheduler.call_started(call.started)
+    scheduler.call_started(call.started, call)
+    failure: BaseException | None = None
     try:
         attempt = yield from _answer(call, scheduler, policy, clock)
         if attempt.unary and isinstance(attempt.result, ChatReply):
@@ -42,8 +43,11 @@ def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], f
                     raise
                 raise monitor.not_continued(error) from monitor.error
         return None if call.streaming else monitor.reply()
+    except BaseException as error:
+        failure = error
+        raise
     finally:
-        scheduler.record_call_end(call, clock())
+        scheduler.record_call_end(call, clock(), failure)
 
 
 def _answer(
@@ -117,8 +121,8 @@ def _read_stream(
 
 
 def _with_attempts(call: Call, attempt: Attempt, reply: ChatReply) -> ChatReply:
-    cost = call_cost(call, [(attempt.target, reply.usage)])
-    return replace(reply, target=attempt.state.name, attempts=call.records, cost=cost)
+    call.usage, call.cost = reply.usage, call_cost(call, [(attempt.target, reply.usage)])
+    return replace(reply, target=attempt.state.name, attempts=call.records, cost=call.cost)
 
 
 def all_targets_failed(call: Call, step: GiveUp) -> AllTargetsFailed:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hotspare import events
-from hotspare._engine import attempts, decide
+from hotspare._engine import attempts, call_report, decide
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
@@ -22,7 +22,7 @@ from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.explain import Explanation
 from hotspare._routing.strategies import ordered
-from hotspare.outcome import OK, HealthEffect, Kind, Outcome
+from hotspare.outcome import OK, HealthEffect, Outcome
 from hotspare.policy import Policy
 from hotspare.status import PoolHealth, snapshot
 
@@ -43,6 +43,15 @@ class Scheduler:
         )
         self._lock = threading.Lock()
 
+    @property
+    def is_observed(self) -> bool:
+        """Whether there are listeners."""
+        return self._shared.is_observed
+
+    @is_observed.setter
+    def is_observed(self, value: bool) -> None:
+        self._shared.is_observed = value
+
     def after_fork(self) -> None:
         """In a child process: a thread that does not exist here may have held the lock, others were waiting, and the attempts
         that were under way are the parent's."""
@@ -58,9 +67,11 @@ class Scheduler:
 
     # --- a call, in the order in which it comes here -------------------------------------------------------------
 
-    def call_started(self, now: float) -> None:
-        """A call has started: it fills the budgets."""
+    def call_started(self, now: float, call: Call | None = None) -> None:
+        """A call has started: it fills the budgets. `call`: the one that is reported to listeners."""
         with self._lock:
+            if call is not None and self._shared.is_observed:
+                self._shared.tracker.pending_events.append(call_report.call_started(call))
             self._shared.tracker.record_call(now)
             self._shared.retry_tokens.deposit(now)
             self._shared.hedge_tokens.deposit()
@@ -68,7 +79,20 @@ class Scheduler:
     def next_step(self, call: Call, now: float) -> Step:
         """Start an attempt, wait, or give up."""
         with self._lock:
-            return decide.next_step(call, self._shared, now)
+            was_queued = call.was_queued
+            step = decide.next_step(call, self._shared, now)
+            if self._shared.is_observed:
+                self._report_step(call, step, now, was_queued=was_queued)
+            return step
+
+    def _report_step(self, call: Call, step: Step, now: float, *, was_queued: bool) -> None:
+        pending = self._shared.tracker.pending_events
+        if isinstance(step, Attempt):
+            pending.append(
+                events.AttemptStarted(call.id, step.number, step.state.name, step.reason, step.is_continuation)
+            )
+        elif call.was_queued and not was_queued:
+            pending.append(events.CallQueued(call.id, call.time_left(now)))
 
     def leave_queue(self, waiter: Waiter) -> None:
         """The call no longer waits."""
@@ -130,12 +154,13 @@ class Scheduler:
                 events.StreamBroke(call.id, attempt.state.name, outcome.kind, outcome.message)
             )
 
-    def record_call_end(self, call: Call, now: float) -> None:
-        """A call is over."""
-        records = call.records
-        target = next((record.target for record in reversed(records) if record.kind is Kind.OK), None)
+    def record_call_end(self, call: Call, now: float, error: BaseException | None = None) -> None:
+        """A call is over. `error`: what it raises for its caller."""
+        if error is None and not self._shared.is_observed:
+            return
+        ended = call_report.call_ended(call, error, now)
         with self._lock:
-            self._shared.tracker.pending_events.append(events.CallEnded(call.id, target, records, now - call.started))
+            self._shared.tracker.pending_events.append(ended)
 
     def take_pending(self) -> tuple[list[events.Event], list[Waiter]]:
         """The events to emit and the waiters to wake, now that the lock is free."""
@@ -153,11 +178,13 @@ class Scheduler:
         """Admit no attempt at this target. Raises KeyError for an unknown name."""
         with self._lock:
             self._state_of(name).breaker.disabled = reason
+            self._shared.tracker.pending_events.append(events.TargetDisabled(name, reason))
 
     def enable(self, name: str) -> None:
         """Admit attempts again, as its health allows. Raises KeyError for an unknown name."""
         with self._lock:
             self._state_of(name).breaker.disabled = ""
+            self._shared.tracker.pending_events.append(events.TargetEnabled(name))
 
     def _state_of(self, name: str) -> TargetState:
         for state in self._shared.tracker.states:

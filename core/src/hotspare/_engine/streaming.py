@@ -218,13 +218,16 @@ class StreamMonitor:
     def _summary(self, usage: Usage) -> StreamSummary:
         broken = self._broken_usage
         parts = zip(self._targets, [*broken, usage], strict=True)
+        call = self._call
+        call.usage, call.cost = usage, call_cost(call, list(parts))
+        call.duplicate_tokens = sum(part.input_tokens for part in broken) + (broken[-1].output_tokens if broken else 0)
         return StreamSummary(
             target=self._targets[-1].name,
-            attempts=self._call.records,
-            cost=call_cost(self._call, list(parts)),
+            attempts=call.records,
+            cost=call.cost,
             targets=tuple(target.name for target in self._targets),
             splice_points=tuple(self._splice_points),
-            duplicate_tokens=sum(part.input_tokens for part in broken) + (broken[-1].output_tokens if broken else 0),
+            duplicate_tokens=call.duplicate_tokens,
         )
 
 

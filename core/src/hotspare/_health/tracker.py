@@ -162,6 +162,8 @@ class HealthTracker:
             return  # one request is at fault, also where a 404 or a 429 says so
         elif kind is Kind.RATE_LIMITED:
             state.breaker.rate_limit(now, self._rng, outcome.retry_after)
+            seconds = state.breaker.rate_limited_until - now
+            self.pending_events.append(events.RateLimited(state.name, seconds, outcome.retry_after))
         elif kind in (Kind.QUOTA, Kind.AUTH, Kind.NOT_FOUND):
             self._reject(state, outcome, now)
 
@@ -305,7 +307,7 @@ class HealthTracker:
         before, breaker.reason = breaker.state, reason
         breaker.open(now, self._rng, at_least=at_least, fast=fast, most=self._longest_break(fast=fast))
         if before is not breaker.state:
-            self._emit(str(domain), before, breaker, now)
+            self._emit(str(domain), before, breaker, now, domain.level)
 
     # --- events --------------------------------------------------------------------------------------------------
 
@@ -316,9 +318,10 @@ class HealthTracker:
         """An event for each breaker of the target and its domains that is in another state than `before`."""
         for place, (breaker, was) in enumerate(zip(self._breakers[state], before, strict=True)):
             if breaker.state is not was:
-                name = str(state.domains[place - 1]) if place else state.name
-                self._emit(name, was, breaker, now)
+                domain = state.domains[place - 1] if place else None
+                name, level = (str(domain), domain.level) if domain else (state.name, "target")
+                self._emit(name, was, breaker, now, level)
 
-    def _emit(self, name: str, before: State, breaker: CircuitBreaker, now: float) -> None:
+    def _emit(self, name: str, before: State, breaker: CircuitBreaker, now: float, level: str) -> None:
         open_for = max(0.0, breaker.open_until - now) if breaker.state is State.OPEN else 0.0
-        self.pending_events.append(events.StateChanged(name, before, breaker.state, breaker.reason, open_for))
+        self.pending_events.append(events.StateChanged(name, before, breaker.state, breaker.reason, open_for, level))

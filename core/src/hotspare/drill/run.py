@@ -129,7 +129,7 @@ def pool_client(pool: Pool, run: ScenarioRun) -> Client:
             record.attempts, record.splice_points = len(summary.attempts), len(summary.splice_points)
         return text
 
-    pool.subscribe(listener)
+    pool.subscribe(listener, inline=True)
     return call
 
 

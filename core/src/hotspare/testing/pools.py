@@ -32,7 +32,8 @@ def scripted_pool(
     Args:
         targets: scripted targets, or names of targets that always answer "ok". Those without a clock get the pool's.
         clock: default: the first clock that a target has, or a new one.
-        options: what `Pool` takes, e.g. ``deadline=30``.
+        options: what `Pool` takes, e.g. ``deadline=30``. Listeners are called in the thread of the call (`inline`), at its
+            virtual time.
     """
     from hotspare.pool import Pool
 
@@ -41,4 +42,8 @@ def scripted_pool(
     for one in scripted:
         one.clock = one.clock or shared
     given: dict[str, Any] = {"rng": random.Random(1), **options}
-    return Pool([one.target for one in scripted], clock=shared, **given)
+    listeners = given.pop("listeners", ())
+    pool = Pool([one.target for one in scripted], clock=shared, **given)
+    for listener in listeners:
+        pool.subscribe(listener, inline=True)
+    return pool

@@ -1,0 +1,1 @@
+"""Events for operators' tools: logs, OpenTelemetry, Prometheus. Each module is loaded when it is used."""

@@ -1,0 +1,129 @@
+"""Events in the log, on the logger `hotspare`, and its lines as JSON.
+
+===========  =========================================================================================================
+ERROR        a call that no target answered; a key, a quota or a model that needs a human; a ledger that cannot be written
+WARNING      a failover; a breaker that opened; a broken stream; a rate limit; an exhausted retry budget; dropped events
+INFO         every other move of a breaker; what an operator disabled or enabled; a ledger that is written again
+===========  =========================================================================================================
+
+A record's attribute `hotspare` has the event as plain values, for formatters of one's own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from hotspare import events
+from hotspare._health.breaker import State
+from hotspare.errors import ConfigError, Problem
+
+log = logging.getLogger("hotspare")
+
+
+def log_event(event: events.Event) -> None:
+    """Write the event to the log, if it is one for operators."""
+    entry = _LINES.get(type(event))
+    line = entry(event) if entry is not None else None
+    if line is not None and log.isEnabledFor(line[0]):
+        log.log(line[0], line[1], extra={"hotspare": events.as_dict(event)})
+
+
+def _failed_over(event: events.FailedOver) -> tuple[int, str]:
+    return logging.WARNING, f"{event.call}: failover from {event.source} to {event.target}: {event.kind}"
+
+
+def _call_ended(event: events.CallEnded) -> tuple[int, str] | None:
+    if event.result in (events.CallResult.ANSWERED, events.CallResult.ABANDONED):
+        return None
+    tried = "; ".join(str(attempt) for attempt in event.attempts) or "no attempt was possible"
+    return logging.ERROR, f"{event.call}: not answered after {event.seconds:.1f} s: {event.error}: {tried}"
+
+
+def _state_changed(event: events.StateChanged) -> tuple[int, str]:
+    is_open = event.after is State.OPEN
+    why = f": {event.reason}, retry after {event.open_for:.1f} s" if is_open else ""
+    subject = event.subject if event.level == "target" else f"{event.level} {event.subject}"
+    return (
+        logging.WARNING if is_open else logging.INFO,
+        f"circuit breaker of {subject}: {event.before} -> {event.after}{why}",
+    )
+
+
+_LINES = cast(
+    "dict[type[Any], Callable[[Any], tuple[int, str] | None]]",
+    {
+        events.FailedOver: _failed_over,
+        events.CallEnded: _call_ended,
+        events.StateChanged: _state_changed,
+        events.RateLimited: lambda e: (logging.WARNING, f"{e.target} is rate-limited for {e.seconds:.1f} s"),
+        events.NeedsAttention: lambda e: (logging.ERROR, f"target {e.target} needs attention: {e.kind}: {e.message}"),
+        events.RequestAtFault: lambda e: (
+            logging.WARNING,
+            f"{e.call}: the request is at fault: {', '.join(e.targets)} failed alike on it",
+        ),
+        events.BudgetExhausted: lambda e: (
+            logging.WARNING,
+            "retry budget exhausted: calls fail over, but are not retried",
+        ),
+        events.StreamBroke: lambda e: (
+            logging.WARNING,
+            f"{e.call}: the stream of {e.target} broke: {e.kind}: {e.message}",
+        ),
+        events.TargetDisabled: lambda e: (logging.INFO, f"{e.target} was disabled: {e.reason}"),
+        events.TargetEnabled: lambda e: (logging.INFO, f"{e.target} was enabled"),
+        events.EventsDropped: lambda e: (logging.WARNING, f"a listener was too slow: {e.count} events were dropped"),
+        events.LedgerFailed: lambda e: (logging.ERROR, f"the ledger {e.path} cannot be written: {e.reason}"),
+        events.LedgerRecovered: lambda e: (
+            logging.INFO,
+            f"the ledger {e.path} is written again; {e.dropped} records were dropped",
+        ),
+    },
+)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, and the fields of the event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        values: dict[str, Any] = {
+            "time": at,
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "hotspare", {}),
+        }
+        if record.exc_info:
+            values["error"] = self.formatException(record.exc_info)
+        return json.dumps(values, ensure_ascii=False, default=str)
+
+
+def configure_from_env() -> None:
+    """Log to stderr as HOTSPARE_LOG says: `text` or `json`, from INFO on. Unset: the application's own logging is left alone.
+
+    Raises ConfigError for another value.
+    """
+    wanted = os.environ.get("HOTSPARE_LOG", "")
+    if not wanted or any(isinstance(one, _EnvHandler) for one in log.handlers):
+        return
+    if wanted not in ("text", "json"):
+        raise ConfigError(Problem.at("HOTSPARE_LOG", wanted, "must be text or json"))
+    handler = _EnvHandler(sys.stderr)
+    handler.setFormatter(
+        JsonFormatter() if wanted == "json" else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    )
+    log.addHandler(handler)
+    log.propagate = False  # else an application with a handler of its own has every line twice
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.INFO)
+
+
+class _EnvHandler(logging.StreamHandler[Any]):
+    """The handler that HOTSPARE_LOG asked for; one a process."""
