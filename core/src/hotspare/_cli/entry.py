@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -14,6 +15,9 @@ _EXTRA = frozenset({"typer", "rich", "click"})
 def main() -> None:
     """Run the command. Exit codes: 0 success, 1 a call failed, 2 wrong usage or configuration, 130 interrupted."""
     replace_unprintable()
+    logging.getLogger("hotspare").addHandler(
+        logging.NullHandler()
+    )  # what happened is printed; HOTSPARE_LOG adds the log
     try:
         from hotspare._cli.app import app
 

@@ -59,7 +59,7 @@ class WaitingNotice:
 
     def __enter__(self) -> Self:
         self._started = self._clock()
-        self._unsubscribe = self._pool.subscribe(self._hear)
+        self._unsubscribe = self._pool.subscribe(self._hear, inline=True)
         threading.Thread(target=self._report, name="hotspare-waiting", daemon=True).start()
         return self
 

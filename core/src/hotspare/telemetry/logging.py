@@ -31,7 +31,12 @@ def log_event(event: events.Event) -> None:
     entry = _LINES.get(type(event))
     line = entry(event) if entry is not None else None
     if line is not None and log.isEnabledFor(line[0]):
-        log.log(line[0], line[1], extra={"hotspare": events.as_dict(event)})
+        log.log(line[0], _printable(line[1]), extra={"hotspare": events.as_dict(event)})
+
+
+def _printable(text: str) -> str:
+    """One line, whatever a provider's message holds."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def _failed_over(event: events.FailedOver) -> tuple[int, str]:
