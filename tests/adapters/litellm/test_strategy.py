@@ -12,7 +12,7 @@ from anyio import to_thread
 from hotspare import AllTargetsFailed, Kind, Policy, Pool, State, Target
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import KEY, Provider
-from hotspare.events import AttemptEnded
+from hotspare.events import AttemptEnded, Event
 from litellm.types.router import RouterRateLimitError
 
 from tests.adapters.litellm.calling import MESSAGES, METHODS, complete
@@ -31,16 +31,26 @@ pytestmark = pytest.mark.anyio
 
 
 class Attempts:
-    """A listener that counts how attempts ended, by deployment."""
+    """Keeps events, and counts how attempts ended, by deployment."""
 
     def __init__(self) -> None:
-        self.answered: Counter[str] = Counter()
-        self.failed: Counter[str] = Counter()
+        self.events: list[Event] = []
 
-    def __call__(self, event: object) -> None:
-        if isinstance(event, AttemptEnded) and event.attempt.kind is not Kind.CANCELLED:
-            counts = self.answered if event.attempt.kind is Kind.OK else self.failed
-            counts[event.attempt.target] += 1
+    @property
+    def answered(self) -> Counter[str]:
+        """Attempts that were answered."""
+        return self._count(answered=True)
+
+    @property
+    def failed(self) -> Counter[str]:
+        """Attempts that failed."""
+        return self._count(answered=False)
+
+    def _count(self, *, answered: bool) -> Counter[str]:
+        ended = [event.attempt for event in self.events if isinstance(event, AttemptEnded)]
+        return Counter(
+            one.target for one in ended if one.kind is not Kind.CANCELLED and (one.kind is Kind.OK) is answered
+        )
 
 
 async def herd(router: litellm.Router, provider: Provider) -> int:
@@ -148,7 +158,7 @@ async def test_every_endpoint_is_recorded(endpoint: str, provider: Provider) -> 
     """Failed attempts are recorded and no lease stays open, whatever the endpoint calls its metadata."""
     router = router_of(provider)
     attempts = Attempts()
-    strategy, _ = routed(router, listeners=[attempts], strategy="ordered")
+    strategy, _ = routed(router, listeners=[attempts.events.append], strategy="ordered")
     provider.fault(["a", "b"], "status", status=500)
     question: dict[str, Any] = {
         "aresponses": {"input": "hello"},
@@ -167,7 +177,7 @@ async def test_requests_may_share_their_metadata_and_trace_id(provider: Provider
     """Concurrent calls with one metadata dict and one trace id: every outcome is recorded where it happened."""
     router = router_of(provider)
     attempts = Attempts()
-    strategy, _ = routed(router, listeners=[attempts], strategy="ordered")
+    strategy, _ = routed(router, listeners=[attempts.events.append], strategy="ordered")
     provider.fault("a", "status", status=500)
     shared: dict[str, Any] = {"team": "blue"}
     results = await together([call(router, metadata=shared, litellm_trace_id="session") for _ in range(10)])
