@@ -51,8 +51,11 @@ TARGETS: list[tuple[dict[str, Any], str]] = [
     ({"tier": "first"}, "target.tier: 'first' must be an integer"),
     ({"context_window": 0}, "target.context_window: 0 must be above 0 tokens"),
     ({"base_url": "localhost"}, "target.base_url: 'localhost' must begin with http"),
-    ({"price": (-1, 2)}, r"target.price: \(-1.0, 2.0, None\) must not be negative"),
-    ({"price": (1,)}, r"target.price: \(1,\) must be a list or a table of input, output, \[cached\]"),
+    ({"price": (-1, 2)}, r"target.price: \(-1.0, 2.0, None, None, None\) must not be negative"),
+    (
+        {"price": (1,)},
+        r"target.price: \(1,\) must be a list or a table of input, output, \[cached\], \[cache_write\], \[long\]",
+    ),
     ({"missing": {"flying"}}, r"target.missing\[0\]: 'flying' must be one of tools"),
     ({"droppable": {"sed"}}, r"target.droppable\[0\]: 'sed' must be one of messages, tools, .*seed"),
     ({"backend": "openai"}, "target.backend: can only be given in code"),

@@ -45,6 +45,17 @@ def test_help_and_version() -> None:
     assert "--baseline" in run("drill", "--help").stdout
 
 
+def test_prices_of_a_configuration(config: Path) -> None:
+    """Each target with its rates and where they come from: the configuration, the data set, or nowhere."""
+    text = config.read_text(encoding="utf-8").replace('name = "two"', 'name = "two"\nprice = [9, 8, 7]')
+    config.write_text(text + '[[targets]]\nid = "vllm/m"\nname = "three"\n', encoding="utf-8")
+    shown = json.loads(run("prices", str(config), "--json").stdout)
+    assert "genai-prices" in shown["dataset"]
+    found = {row["target"]: (row["source"], row["price"] and row["price"]["input"]) for row in shown["targets"]}
+    assert found == {"one": ("openai/gpt-4.1", 2.0), "two": ("configuration", 9.0), "three": ("unknown", None)}
+    assert "configuration" in run("prices", str(config)).stdout
+
+
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Without typer or rich the command names the extra that installs them; any other ImportError is raised."""
     monkeypatch.delitem(sys.modules, "hotspare._cli.app", raising=False)

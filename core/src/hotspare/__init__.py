@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from hotspare.selector import Lease as Lease
     from hotspare.selector import Selector as Selector
     from hotspare.status import PoolHealth as PoolHealth
+    from hotspare.target import LongPrice as LongPrice
     from hotspare.target import Price as Price
     from hotspare.target import Target as Target
     from hotspare.target import TargetFields as TargetFields
@@ -85,7 +86,7 @@ _HOMES = {
     "secret": ("SecretStr",),
     "selector": ("Lease", "Selector"),
     "status": ("PoolHealth",),
-    "target": ("Price", "Target", "TargetFields"),
+    "target": ("LongPrice", "Price", "Target", "TargetFields"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted([*_HOME_OF, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]

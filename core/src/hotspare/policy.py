@@ -208,6 +208,9 @@ class Policy:
     continue_instruction: the message that asks a target without prefill to continue. None: a neutral default.
     max_rejection: highest probability with which a call is rejected when no target is available. 0.8 (SRE book,
         "Handling Overload", client-side throttling; capped so that a recovery is always noticed).
+    prices: whether prices and context windows that targets do not state are looked up in the data set of genai-prices (extra
+        `prices`), once, when the pool is built. Default False: loading it takes half a second, and a price that is looked up
+        may not be the one of your contract.
     """
 
     deadline: float = 120.0
@@ -232,6 +235,7 @@ class Policy:
     on_break: Literal["resume", "restart", "raise"] = "resume"
     continue_instruction: str | None = None
     max_rejection: float = 0.8
+    prices: bool = False
     breaker: Breaker = field(default_factory=Breaker)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
@@ -278,6 +282,7 @@ class PolicyFields(TypedDict, total=False):
     on_break: Literal["resume", "restart", "raise"]
     continue_instruction: str | None
     max_rejection: float
+    prices: bool
     breaker: Breaker
     timeouts: Timeouts
     retry_budget: RetryBudget

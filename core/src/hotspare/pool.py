@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextvars import copy_context
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
@@ -82,9 +83,10 @@ class Pool:
         from hotspare._http import Http
         from hotspare.providers.http_backend import HttpBackend
 
-        self.targets = targets_of(targets, more)
+        found = targets_of(targets, more)
         self.policy = policy_of(policy, policy_fields)
-        check_targets(self.targets)
+        check_targets(found)
+        self.targets = _with_prices(found) if self.policy.prices else found
         tiers = tiers_of(self.targets, routes)
         self._http = Http(transport=transport, verify=verify, cert=cert, proxy=proxy)
         self._states = self._new_states()
@@ -312,6 +314,12 @@ class Pool:
             context=copy_context() if self._scheduler.is_observed else None,
             unsupported=unsupported_by(checked, [state for tier in tiers for state in tier]),
         )
+
+
+def _with_prices(targets: tuple[Target, ...]) -> tuple[Target, ...]:
+    from hotspare._cost.dataset import complete
+
+    return complete(targets, datetime.now(UTC))
 
 
 def _checked(listener: events.Listener) -> events.Listener:

@@ -25,12 +25,36 @@ RequestField = Literal[
 """The fields of a ChatRequest that a wire format may be unable to carry."""
 
 
+class LongPrice(NamedTuple):
+    """What a request costs whose prompt has more than `above` tokens: all of its tokens, not only those above. USD per million
+    tokens; None: the price of short prompts."""
+
+    above: int
+    input: float
+    output: float
+    cached: float | None = None
+    cache_write: float | None = None
+
+
 class Price(NamedTuple):
-    """USD per million tokens."""
+    """USD per million tokens. `cached`: of prompt tokens read from a cache; `cache_write`: of those written to one (for both,
+    None: as `input`). `long`: the prices of long prompts."""
 
     input: float
     output: float
     cached: float | None = None
+    cache_write: float | None = None
+    long: LongPrice | None = None
+
+    def of_prompt(self, tokens: int) -> Price:
+        """The prices of a request whose prompt has so many tokens."""
+        long = self.long
+        if long is None or tokens <= long.above:
+            return self
+        cached = self.cached if long.cached is None else long.cached
+        return Price(
+            long.input, long.output, cached, self.cache_write if long.cache_write is None else long.cache_write
+        )
 
 
 class Domain(NamedTuple):
@@ -88,7 +112,7 @@ class Target:
             ``{"seed"}``. `parallel_tool_calls` always may.
         extra: body fields sent with every request to this target, merged over the fields that hotspare writes.
         headers: HTTP headers sent with every request to this target.
-        price: USD per million tokens.
+        price: USD per million tokens. None: unknown, unless `Pool(prices=True)` finds it.
         completion: how `chat` gets this target's answers, as `Policy.completion`. Default: the policy's.
         reasoning: whether the model reasons before its first token. If so, `Timeouts.first_token_reasoning` applies to it
             until it has a record.
@@ -166,7 +190,7 @@ class Target:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 found.append(Problem.at(f"target.{name}", value, "must be above 0 tokens"))
-        if self.price is not None and min(p for p in self.price if p is not None) < 0:
+        if self.price is not None and min(_amounts(self.price)) < 0:
             found.append(Problem.at("target.price", tuple(self.price), "must not be negative: USD per million tokens"))
         return found
 
@@ -193,6 +217,10 @@ class Target:
         if getattr(self, "base_url", None) is not None:
             values["base_url"] = shown_url(str(self.base_url))
         return f"Target({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+
+def _amounts(price: Price) -> list[float]:
+    return [amount for amount in (*price[:4], *(price.long or ())) if amount is not None]
 
 
 def _url_mistake(url: str) -> str:

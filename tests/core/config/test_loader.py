@@ -199,7 +199,10 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
     ({"targets": [target(weight="heavy")]}, ["targets[0].weight: 'heavy' must be a number"]),
     ({"targets": [target(weight=-1)]}, ["targets[0].weight: -1.0 must be above 0"]),
     ({"targets": [target(base_url="ftp://x")]}, ["targets[0].base_url: 'ftp://x' must begin with http://"]),
-    ({"targets": [target(price=[1])]}, ["targets[0].price: [1] must be a list or a table of input, output, [cached]"]),
+    (
+        {"targets": [target(price=[1])]},
+        ["targets[0].price: [1] must be a list or a table of input, output, [cached], [cache_write], [long]"],
+    ),
     ({"targets": [target(price={"input": 1, "output": 2, "cost": 3})]}, ["targets[0].price: "]),
     ({"targets": [target(price=[1, "x"])]}, ["targets[0].price.output: 'x' must be a number"]),
     ({"targets": [target(missing=["sight"])]}, ["targets[0].missing[0]: 'sight' must be one of tools, vision"]),

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hotspare import Breaker, Hedge, Kind, Outcome, Policy, RetryBudget, Scope, Timeouts
+from hotspare import Breaker, Hedge, Kind, Outcome, Policy, Pool, RetryBudget, Scope, Target, Timeouts
 from hotspare.testing import ScriptedTarget, StepLike, VirtualClock, answer, break_after, fail, hang, scripted_pool
 from tenacity import stop_after_attempt, wait_fixed
 
@@ -25,6 +25,9 @@ def test_the_setting_has_an_effect(name: str) -> None:
 EFFECTS.of("deadline", {3.0: 3.0, 9.0: 9.0})(lambda value: Two(hang(), None, deadline=value).call().ended)
 EFFECTS.of("total_deadline", {2.0: 2.0, 5.0: 5.0, None: 50.0})(
     lambda value: Two(answer(["x"] * 50, gap=1), None, total_deadline=value).call().ended
+)
+EFFECTS.of("prices", {False: None, True: 2.0})(
+    lambda value: (price := Pool(Target("openai/gpt-4.1", api_key="k"), prices=value).targets[0].price) and price.input
 )
 EFFECTS.of("breaker", {Breaker(failure_span=0, consecutive_failures=2): 2, Breaker(failure_span=0): 5})(
     lambda value: Two(DOWN, breaker=value).until_open()

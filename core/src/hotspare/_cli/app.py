@@ -14,6 +14,7 @@ COMMANDS = {
     "drill": "Rehearse an outage with real HTTP calls to an embedded provider: no API key, no network.",
     "chat": "Send a prompt to a pool and print the answer.",
     "check": "Validate a configuration, print the order of targets, and send a short request to each of them.",
+    "prices": "Show the prices that are known of a configuration's targets, and where they come from.",
     "status": "Send a short request to each target of a configuration, and print which of them answer.",
 }
 """Every subcommand and its line in the help text. Module `hotspare._cli.<name>` has the function `run` and the text `HELP`."""

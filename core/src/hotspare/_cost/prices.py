@@ -23,9 +23,15 @@ def cost_of(parts: Iterable[tuple[Target, Usage]]) -> float | None:
 
 
 def _cost(price: Price, usage: Usage) -> float:
-    """USD. Prices are per million tokens."""
+    """USD. Prices are per million tokens; cached tokens and those written to a cache are part of the input."""
+    price = price.of_prompt(usage.input_tokens)
     cached = min(usage.cached_tokens, usage.input_tokens)
+    written = min(usage.cache_write_tokens, usage.input_tokens - cached)
     cached_price = price.input if price.cached is None else price.cached
+    written_price = price.input if price.cache_write is None else price.cache_write
     return (
-        (usage.input_tokens - cached) * price.input + cached * cached_price + usage.output_tokens * price.output
+        (usage.input_tokens - cached - written) * price.input
+        + cached * cached_price
+        + written * written_price
+        + usage.output_tokens * price.output
     ) / 1e6

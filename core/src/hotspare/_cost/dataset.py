@@ -1,0 +1,118 @@
+"""Prices and context windows from the data set of genai-prices (extra `prices`), which comes with its package: no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import cache
+from typing import Any
+
+from hotspare.errors import MissingExtra
+from hotspare.target import LongPrice, Price, Target
+
+_PROVIDERS = {"gemini": "google", "xai": "x-ai", "bedrock": "aws", "vertex": "google"}
+"""Providers that have another name there."""
+_NO_PROVIDER = frozenset({"openai-compatible", "holysheep", "ollama", "vllm"})
+"""Presets whose name says nothing about the price: only a base URL can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the data set has of a target. `model`: its entry, as ``provider/model``."""
+
+    model: str
+    price: Price | None
+    context_window: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """Which data set this is: the version of its package, and the day of its latest dated price that holds (None: none)."""
+
+    version: str
+    newest: date | None
+
+
+def look_up(target: Target, at: datetime) -> Known | None:
+    """What the data set has of a target; None if it does not have its model. `at`: prices change at known days and hours.
+
+    The service tier in the target's `extra` ("flex", "priority") is considered. Raises MissingExtra.
+    """
+    snapshot = _snapshot()
+    provider = _PROVIDERS.get(target.provider, target.provider)
+    where: dict[str, str | None] = {"provider_id": provider, "provider_api_url": None}
+    if target.provider in _NO_PROVIDER:
+        if target.base_url is None:
+            return None
+        where = {"provider_id": None, "provider_api_url": target.base_url}
+    for name in (target.model, *target.aliases):
+        try:
+            found, model = snapshot.find_provider_model(name, None, **where)
+        except LookupError:
+            continue
+        tier = target.extra.get("service_tier")
+        prices = model.get_prices(at, {"service_tier": tier} if isinstance(tier, str) else None)
+        return Known(f"{found.id}/{model.id}", _price(prices), model.context_window)
+    return None
+
+
+def complete(targets: Iterable[Target], at: datetime) -> tuple[Target, ...]:
+    """The targets, with the prices and the context windows that they do not state themselves. Raises MissingExtra."""
+    return tuple(_completed(target, at) for target in targets)
+
+
+def _completed(target: Target, at: datetime) -> Target:
+    known = look_up(target, at) if target.price is None or target.context_window is None else None
+    if known is None:
+        return target
+    return replace(
+        target,
+        price=target.price or known.price,
+        context_window=target.context_window or known.context_window,
+    )
+
+
+def edition(at: datetime) -> Edition:
+    """Which data set is installed. Raises MissingExtra."""
+    from importlib.metadata import version
+
+    days = [
+        one.constraint.start_date
+        for provider in _snapshot().providers
+        for model in provider.models
+        for one in (*(model.prices if isinstance(model.prices, list) else ()), *(model.price_variants or ()))
+        if hasattr(one.constraint, "start_date") and one.constraint.start_date <= at.date()
+    ]
+    return Edition(version("genai-prices"), max(days, default=None))
+
+
+@cache
+def _snapshot() -> Any:
+    try:
+        from genai_prices.data_snapshot import get_snapshot
+    except ImportError:
+        raise MissingExtra("looking up prices", "prices") from None
+    return get_snapshot()
+
+
+def _price(prices: Any) -> Price | None:
+    """The prices of tokens; None where those of input or output are missing (a model priced by the request or the hour)."""
+    tiered = [prices.input_mtok, prices.output_mtok, prices.cache_read_mtok, prices.cache_write_mtok]
+    base = [None if one is None else float(getattr(one, "base", one)) for one in tiered]
+    if base[0] is None or base[1] is None:
+        return None
+    starts = sorted({tier.start for one in tiered for tier in getattr(one, "tiers", ())})
+    if not starts:
+        return Price(base[0], base[1], base[2], base[3])
+    above = starts[0]
+    long = [_above(one, above) for one in tiered]
+    return Price(base[0], base[1], base[2], base[3], LongPrice(above, long[0] or 0.0, long[1] or 0.0, long[2], long[3]))
+
+
+def _above(price: Any, tokens: int) -> float | None:
+    """The price beyond so many tokens of prompt."""
+    if price is None:
+        return None
+    reached = [tier.price for tier in getattr(price, "tiers", ()) if tier.start <= tokens]
+    return float(reached[-1] if reached else getattr(price, "base", price))
