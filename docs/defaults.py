@@ -15,11 +15,15 @@ from textwrap import wrap
 from typing import Any
 
 from hotspare._health.breaker import TRANSITIONS, State
-from hotspare.policy import Breaker, Hedge, Policy, RetryBudget, Timeouts
+from hotspare.policy import Breaker, Brownout, Hedge, Policy, RetryBudget, Timeouts
 from hotspare.target import Target
 
-PAGES = [Path(__file__).with_name(name) for name in ("configuration.md", "streams.md", "how-a-call-flows.md")]
-CLASSES: dict[str, type] = {cls.__name__: cls for cls in (Target, Policy, Breaker, Timeouts, RetryBudget, Hedge)}
+PAGES = [
+    Path(__file__).with_name(name) for name in ("configuration.md", "routing.md", "streams.md", "how-a-call-flows.md")
+]
+CLASSES: dict[str, type] = {
+    cls.__name__: cls for cls in (Target, Policy, Breaker, Timeouts, RetryBudget, Brownout, Hedge)
+}
 MARK = re.compile(r"(<!-- (?:table: (\w+)((?: \w+)*)|transitions) -->\n).*?(\n<!-- end -->)", re.S)
 NAMES = r"[a-z][a-z0-9_]*(?:, [a-z][a-z0-9_]*)*"
 ONLY_THE_DEFAULT = re.compile(r"(?<=\.) (?:Default )?\d[\d.]*(?: and \d[\d.]*)?\.$")

@@ -17,7 +17,7 @@ from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.domains import domains_of
 from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
-from hotspare._routing.candidates import Tiers
+from hotspare._routing.candidates import Tier
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import AttemptReason, Kind, Outcome
 from hotspare.policy import Policy
@@ -94,13 +94,14 @@ def state_of(
     return TargetState(target, backend or NoBackend(), breaker, domains_of(target), position)
 
 
-def call_of(*states: TargetState, tiers: Tiers | None = None, **fields: Any) -> Call:
+def call_of(*states: TargetState, tiers: Sequence[Sequence[TargetState]] | None = None, **fields: Any) -> Call:
     """A call that started at 0 with 100 seconds and 6 attempts, over one tier of these targets."""
     values: dict[str, Any] = {
-        "id": "call-1", "request": QUESTION, "tiers": tiers or (states,), "streaming": True,
-        "started": 0.0, "deadline": 100.0, "max_attempts": 6,
+        "id": "call-1", "request": QUESTION, "tiers": tuple(map(Tier, tiers or (states,))), "streaming": True,
+        "started": 0.0, "deadline": 100.0, "max_attempts": 6, "policy": Policy(),
     }  # fmt: skip
-    return Call(**(values | fields))
+    unsupported = fields.pop("unsupported", {})
+    return Call(**(values | fields), _unsupported=unsupported)
 
 
 class Engine:
@@ -149,7 +150,7 @@ class Engine:
 
     def call(self, **fields: Any) -> Call:
         """A call over all targets in one tier, with the pool's own bound of attempts."""
-        fields.setdefault("max_attempts", self.policy.max_attempts)
+        fields = {"max_attempts": self.policy.max_attempts, "policy": self.policy, **fields}
         return call_of(*self.states.values(), **fields)
 
     def step(self, call: Call, now: float) -> decide.Step:
@@ -183,6 +184,12 @@ class Engine:
         attempt = self.attempt(call, now)
         self.settle(call, attempt, outcome, now)
         return attempt
+
+    def recover(self, *names: str, now: float = 0.0) -> None:
+        """Begin the slow start of these targets."""
+        for name in names:
+            self[name].breaker.recover(now)
+            self.tracker.recovering[self[name]] = None
 
     def open(self, *names: str, now: float = 0.0, seconds: float = 0.0) -> None:
         """Open the breakers of these targets, for at least `seconds`."""

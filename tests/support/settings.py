@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from hotspare import Pool, Timeouts
+from hotspare import Brownout, Pool, Timeouts
 from hotspare.testing import Script, ScriptedTarget, VirtualClock, answer, hang, scripted_pool
 
 from tests.support.calls import Ask, Seen, play
@@ -96,3 +96,16 @@ def timeout_of(
     two = Two(script, deadline=deadline, timeouts=Timeouts(**{**samples, **timeouts}))
     two.calls(len(script) - 1, streaming=streaming)
     return two.call(streaming=streaming, **(options or {})).records[0].seconds
+
+
+def limping(
+    config: Brownout | None, *, usual: float = 0.5, slow: float = 2.0, calls: int = 20, pause: float = 0.0
+) -> str:
+    """The targets of so many calls: `a` takes ten times its usual seconds, and after that its slow ones. `b` is always fast."""
+    two = Two(
+        [*[answer("ok", delay=usual)] * 10, answer("ok", delay=slow)],
+        answer("ok", delay=0.01),
+        brownout=config,
+        rng=FixedRandom(0.5),
+    )
+    return "".join(seen.records[0].target for seen in two.calls(calls, pause=pause))

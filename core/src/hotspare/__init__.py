@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hotspare._routing.explain import Choice as Choice
     from hotspare._routing.explain import Explanation as Explanation
     from hotspare._routing.explain import SkipReason as SkipReason
+    from hotspare._routing.strategies import Candidate as Candidate
     from hotspare.backend import Backend as Backend
     from hotspare.backend import remaining_time as remaining_time
     from hotspare.errors import AllTargetsFailed as AllTargetsFailed
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from hotspare.outcome import Outcome as Outcome
     from hotspare.outcome import Scope as Scope
     from hotspare.policy import Breaker as Breaker
+    from hotspare.policy import Brownout as Brownout
     from hotspare.policy import Hedge as Hedge
     from hotspare.policy import Policy as Policy
     from hotspare.policy import PolicyFields as PolicyFields
@@ -68,6 +70,7 @@ _HOMES = {
     "_classify.rules": ("classify",),
     "_health.breaker": ("State",),
     "_routing.explain": ("Choice", "Explanation", "SkipReason"),
+    "_routing.strategies": ("Candidate",),
     "backend": ("Backend", "remaining_time"),
     "errors": (
         "AllTargetsFailed", "AttemptTimeout", "BackendError", "CallError", "ConfigError", "EmptyAnswer",
@@ -80,7 +83,7 @@ _HOMES = {
         "ToolCall", "ToolCallDelta", "Usage",
     ),
     "outcome": ("AttemptRecord", "Kind", "Outcome", "Scope"),
-    "policy": ("Breaker", "Hedge", "Policy", "PolicyFields", "RetryBudget", "Timeouts"),
+    "policy": ("Breaker", "Brownout", "Hedge", "Policy", "PolicyFields", "RetryBudget", "Timeouts"),
     "pool": ("Pool",),
     "providers.history": ("portable_history",),
     "secret": ("SecretStr",),

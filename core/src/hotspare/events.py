@@ -126,6 +126,19 @@ class RateLimited:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeedChanged:
+    """A target has become far slower than usual (`slow`), and is passed over while a faster one is there (`Brownout`), or is
+    back at its usual speed. `seconds`: its median now, `usual`: its usual one; to the first token of a stream, or (`whole`)
+    for each 25 tokens of a whole answer."""
+
+    target: str
+    slow: bool
+    seconds: float
+    usual: float
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class NeedsAttention:
     """A human has to act: a key was rejected, a quota or credit is used up, a model does not exist."""
 
@@ -208,6 +221,7 @@ Event = (
     | CallQueued
     | StateChanged
     | RateLimited
+    | SpeedChanged
     | NeedsAttention
     | BudgetExhausted
     | RequestAtFault

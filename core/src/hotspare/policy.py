@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tenacity.stop import stop_base
     from tenacity.wait import wait_base
 
+    from hotspare._routing.strategies import StrategyFunction
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
@@ -167,13 +169,43 @@ class Hedge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Brownout:
+    """When a target that still answers, but far slower than usual, is passed over. Under the strategies `ordered`, `weighted`
+    and `cost`; `latency` needs no such rule.
+
+    A target is slow when the median of its last answers is over `factor` times its own usual median (of the last ten minutes).
+    It then comes after the other targets of the route, as long as one of them is faster, or its speed is not known. Streams
+    are judged by their first token, whole answers by their time for each 25 tokens, and calls that reason apart from others.
+
+    factor: 3: answers of one target often differ by a factor of 2.
+    min_margin: a target is not slow below so many seconds more than usual. 0.25: hardly noticed.
+    samples: answers in the window before it is judged. 8: their median is not moved by three slow ones.
+    window, window_max: the window is the last `samples` answers or the last 10 s, whichever holds more, none older than 60 s.
+    share: share of its calls that a slow target still gets, so that its return is noticed. 0.02: they do not reach the p95.
+    interval: a slow target gets a call at least so often, in seconds. 60: `share` alone would take hours in a pool with little
+        traffic. Three fast answers bring it back, over `Breaker.slow_start` seconds.
+    """
+
+    factor: float = 3.0
+    min_margin: float = 0.25
+    samples: int = 8
+    window: float = 10.0
+    window_max: float = 60.0
+    share: float = 0.02
+    interval: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What a call may do. Every field can be given to `Pool(...)` as a keyword; some of them to a single call too.
 
     deadline: seconds to the first content of a stream, or to a whole answer. 120: the longest wait of common gateways.
     total_deadline: seconds to the end of a stream. None: no limit, as long as the stream makes progress.
     max_attempts: attempts of one call in all. 6. Those that look whether an outage of all targets is over do not count.
-    strategy: which target of a tier is tried first. `ordered`: as written; `weighted`: at random, by weight.
+    strategy: which target of a tier is tried first. `ordered`: as written; `weighted`: at random, by weight; `latency`: of two
+        drawn at random the one that should answer first; `cost`: the one with the lowest price (three input tokens to one
+        output token; unknown prices last). Or a function, which is called with the `Candidate`s of a tier and returns them
+        in the order in which they are to be tried; those that it leaves out are not tried.
     retry_same_target: when a call retries a target that failed; it does so once. `always`: before any other target is
         tried; `never`: only after all other targets; `auto`: before any other target if the failure was fast, of kind
         SERVER or a reset, the target mostly answers, and no other target of its tier with the same model is available;
@@ -201,6 +233,7 @@ class Policy:
         precedence.
     on_slow: what happens when an attempt's timeout is over while other targets are left. `abandon`: it is cancelled;
         `race`: it continues beside the next one, and the first answer wins. Sync callers race in threads.
+    brownout: a `Brownout`: when a target that has become slow is passed over. None: never.
     hedge: a `Hedge`, to start a second attempt before the first has failed. None: never.
     on_break: what happens when a stream breaks after its first content. `resume`: the next target continues plain text,
         without a repeated or lost word; `restart`: it answers from the beginning, and what was already handed out is
@@ -216,7 +249,7 @@ class Policy:
     deadline: float = 120.0
     total_deadline: float | None = None
     max_attempts: int = 6
-    strategy: Literal["ordered", "weighted"] = "ordered"
+    strategy: Literal["ordered", "weighted", "latency", "cost"] | StrategyFunction = "ordered"
     retry_same_target: Literal["auto", "always", "never"] = "auto"
     fast_failure: float = 1.0
     doubt_invalid_after: int = 3
@@ -231,6 +264,7 @@ class Policy:
     failover_on: Collection[Kind] = frozenset()
     completion: Literal["wait", "stream"] = "wait"
     on_slow: Literal["abandon", "race"] = "abandon"
+    brownout: Brownout | None = field(default_factory=Brownout)
     hedge: Hedge | None = None
     on_break: Literal["resume", "restart", "raise"] = "resume"
     continue_instruction: str | None = None
@@ -246,7 +280,7 @@ class Policy:
         for name, value in coerce("policy", self).items():
             object.__setattr__(self, name, value)
         problems = _out_of_range("policy", self)
-        for group in ("breaker", "timeouts", "retry_budget", "hedge"):
+        for group in ("breaker", "timeouts", "retry_budget", "hedge", "brownout"):
             if getattr(self, group) is not None:
                 problems += _out_of_range(f"policy.{group}", getattr(self, group))
         if self.max_attempts < 1:
@@ -263,7 +297,7 @@ class PolicyFields(TypedDict, total=False):
     deadline: float
     total_deadline: float | None
     max_attempts: int
-    strategy: Literal["ordered", "weighted"]
+    strategy: Literal["ordered", "weighted", "latency", "cost"] | StrategyFunction
     retry_same_target: Literal["auto", "always", "never"]
     fast_failure: float
     doubt_invalid_after: int
@@ -278,6 +312,7 @@ class PolicyFields(TypedDict, total=False):
     failover_on: Collection[Kind]
     completion: Literal["wait", "stream"]
     on_slow: Literal["abandon", "race"]
+    brownout: Brownout | None
     hedge: Hedge | None
     on_break: Literal["resume", "restart", "raise"]
     continue_instruction: str | None
@@ -306,7 +341,7 @@ def policy_of(policy: Policy | None, given: Mapping[str, Any]) -> Policy:
 
 MAX_NUMBER = 30 * 86400
 """The largest value of a setting that is no count. Of seconds it is 30 days: what sockets and locks of every platform can wait for."""
-_FRACTIONS = frozenset({"failure_ratio", "slow_start_min_share", "max_deadline_fraction", "max_rejection"})
+_FRACTIONS = frozenset({"failure_ratio", "slow_start_min_share", "max_deadline_fraction", "max_rejection", "share"})
 
 
 def _out_of_range(path: str, group: Any) -> list[Problem]:

@@ -17,7 +17,6 @@ from hotspare._config.routes import check_targets, targets_of, tiers_of
 from hotspare._drivers import event_loop, fork, threads
 from hotspare._drivers.clock import Clock, clock_of
 from hotspare._drivers.notifier import Notifier
-from hotspare._engine.attempts import unsupported_by
 from hotspare._engine.call import Call
 from hotspare._engine.commands import Flow
 from hotspare._engine.flow import flow
@@ -28,8 +27,9 @@ from hotspare._health.target_state import TargetState
 from hotspare._requests.options import check_options
 from hotspare._requests.unsendable import unsendable
 from hotspare._requests.validation import request_of
-from hotspare._routing.candidates import tiers_for
+from hotspare._routing.candidates import Tier, tiers_for
 from hotspare._routing.explain import Explanation
+from hotspare._routing.strategies import by_function
 from hotspare.errors import ConfigError, PoolClosed, Problem, RequestError
 from hotspare.messages import CallOptions, ChatChunk, ChatReply, Prompt
 from hotspare.policy import Policy, PolicyFields, policy_of
@@ -92,7 +92,7 @@ class Pool:
         self._states = self._new_states()
         by_name = {state.name: state for state in self._states}
         self._routes = {
-            name: tuple(tuple(by_name[target.name] for target in tier) for tier in route)
+            name: tuple(Tier(by_name[target.name] for target in tier) for tier in route)
             for name, route in tiers.items()
         }
         self._uses_http = any(isinstance(state.backend, HttpBackend) for state in self._states)
@@ -285,8 +285,9 @@ class Pool:
 
     def _flow(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Flow:
         call = self._call(request, options, streaming=streaming)
-        if len(call.unsupported) == len(call.states()):
-            raise RequestError(unsendable(call.request, call.unsupported, self._states))
+        if next(call.supporting(call.states()), None) is None:
+            unsupported = {state: call.unsupported(state) for state in call.states()}
+            raise RequestError(unsendable(call.request, unsupported, self._states))
         return flow(call, self._scheduler, self.policy, self._now)
 
     def _call(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Call:
@@ -299,7 +300,7 @@ class Pool:
         checked = request_of(request, **fields)
         route, tiers = tiers_for(checked.model, self._routes, self._states)
         now, policy = self._now(), self.policy
-        return Call(
+        call = Call(
             f"call-{next(self._ids)}",
             checked,
             tiers,
@@ -307,13 +308,16 @@ class Pool:
             now,
             now + (policy.deadline if deadline is None else deadline),
             max_attempts or policy.max_attempts,
+            policy,
             total_deadline=None if policy.total_deadline is None else now + policy.total_deadline,
             completion=completion,
             route=route,
             labels=labels,
             context=copy_context() if self._scheduler.is_observed else None,
-            unsupported=unsupported_by(checked, [state for tier in tiers for state in tier]),
         )
+        if callable(policy.strategy):
+            call.tiers = by_function(policy.strategy, self._scheduler.candidates(call, now))
+        return call
 
 
 def _with_prices(targets: tuple[Target, ...]) -> tuple[Target, ...]:

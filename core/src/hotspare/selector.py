@@ -30,7 +30,7 @@ from hotspare._engine.scheduler import Scheduler
 from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.domains import domains_of
 from hotspare._health.target_state import TargetState
-from hotspare._routing.candidates import Tiers
+from hotspare._routing.candidates import Tier, Tiers
 from hotspare.errors import ConfigError, Problem
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import CANCELLED, OK, AttemptReason, Kind, Outcome
@@ -191,6 +191,7 @@ class Selector:
             now,
             now + self.policy.deadline,
             self.policy.max_attempts,
+            self.policy,
             tracks_ttft=False,
         )
 
@@ -225,7 +226,7 @@ class Selector:
                 raise ConfigError([Problem.at("among", name, f"names no target; known: {known}") for name in missing])
             states = [state for state in states if state.name in among]
         levels = sorted({state.target.tier for state in states})
-        return tuple(tuple(state for state in states if state.target.tier == level) for level in levels)
+        return tuple(Tier(state for state in states if state.target.tier == level) for level in levels)
 
     def _settle(self, lease: Lease, outcome: Outcome, seconds: float | None) -> bool:
         if self._open.pop(lease, lease) is lease:  # popped already: settled by another thread, or before

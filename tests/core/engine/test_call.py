@@ -16,7 +16,7 @@ def test_a_new_call() -> None:
     call = call_of(tiers=((a, b), (c,)), started=10.0, deadline=30.0)
     assert (call.attempts_left, call.time_left(12.0), call.time_budget) == (6, 18.0, 20.0)
     assert (call.running, call.records, call.results, call.avoided_domains) == ([], (), {}, frozenset())
-    assert call.states() == [a, b, c]
+    assert list(call.states()) == [a, b, c]
     assert not call.is_running_at(a)
     assert (call.idle_seconds, call.emitted, call.hedged, call.was_queued) == (
         0.0,
@@ -33,7 +33,7 @@ def test_what_can_be_sent() -> None:
     """Targets with a field that they cannot be sent are left out, in the order given."""
     a, b, c = state_of("a"), state_of("b"), state_of("c")
     call = call_of(a, b, c, unsupported={b: ("seed",), c: ()})
-    assert call.supporting([c, b, a]) == [c, a]
+    assert list(call.supporting([c, b, a])) == [c, a]
 
 
 def test_attempts() -> None:

@@ -343,7 +343,7 @@ def test_stalled_targets_are_opened_first() -> None:
 def test_time_moves_breakers_first() -> None:
     """A slow start that is over is closed before the call decides, as an event."""
     engine = Engine()
-    engine["b"].breaker.recover(0.0)
+    engine.recover("b")
     engine.attempt(engine.call(), 40.0)
     assert engine["b"].breaker.state is State.CLOSED
     assert engine.events == [events.StateChanged("b", State.RECOVERING, State.CLOSED, "", 0.0)]

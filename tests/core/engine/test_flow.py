@@ -29,7 +29,7 @@ class Play:
         policy.setdefault("retry_same_target", "never")
         settings = Policy(**policy)
         self.scheduler = Scheduler(self.states, settings, FixedRandom())
-        self.call = call_of(*self.states, **(call or {}))
+        self.call = call_of(*self.states, policy=settings, **(call or {}))
         self.now = Now()
         self.flow: Flow = flow(self.call, self.scheduler, settings, self.now)
 

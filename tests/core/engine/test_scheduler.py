@@ -81,7 +81,7 @@ def test_the_budgets_of_a_pool() -> None:
     assert scheduler.health(110.0).retry_tokens == 8.0
     for _ in range(8):
         a.first_token.add(0.0)
-    call = call_of(a, b)
+    call = call_of(a, b, policy=scheduler._policy)
     started(scheduler, call)
     assert started(scheduler, call, 1.0).reason is AttemptReason.HEDGE
 
@@ -190,7 +190,7 @@ def broken(outcome: Outcome = SERVER, *, now: float = 50.0, **fields: Any) -> tu
     """A call whose stream broke after its first content."""
     a, b = state_of("a"), state_of("b")
     scheduler = scheduler_of(a, b, completion="stream")
-    call = call_of(a, b, **fields)
+    call = call_of(a, b, policy=scheduler._policy, **fields)
     attempt = started(scheduler, call)
     scheduler.settle(call, attempt, OK, 1.0)
     call.retry_used = call.was_queued = True
@@ -258,8 +258,8 @@ def test_explain_is_the_same_every_time() -> None:
     states = [state_of(name, weight=float(weight)) for weight, name in enumerate("abcdef", 1)]
     scheduler = scheduler_of(*states, strategy="weighted")
     for _ in range(3):
-        plan = scheduler.explain(call_of(*states), "r", 0.0)
-        assert [choice.target for choice in plan.choices] == list("dfecba")
+        plan = scheduler.explain(call_of(*states, policy=scheduler._policy), "r", 0.0)
+        assert [choice.target for choice in plan.choices] == list("fdceba")
 
 
 class Watched:

@@ -51,7 +51,7 @@ class DomainsMachine(RuleBasedStateMachine):
     @rule(seconds=st.floats(0, 8))
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
-        self.tracker.advance(self.tracker.states, self.clock())
+        self.tracker.advance(self.clock())
 
     @rule(index=st.integers(0, 5))
     def starts(self, index: int) -> None:

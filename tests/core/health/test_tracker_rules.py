@@ -157,13 +157,13 @@ def test_advance() -> None:
     """The end of a slow start is an event; time moves nothing else, and one target's does not hide the next one's."""
     engine = pool("abd")
     engine.open("a")
-    for name in "bd":
-        engine[name].breaker.recover(0.0)
-    engine.tracker.advance(engine.tracker.states, 29.0)
+    engine.recover("b", "d")
+    engine.tracker.advance(29.0)
     assert engine.events == []
-    engine.tracker.advance(engine.tracker.states, 30.0)
+    engine.tracker.advance(30.0)
     assert engine.events == [events.StateChanged(name, State.RECOVERING, State.CLOSED, "", 0.0) for name in ("b", "d")]
     assert engine["a"].breaker.state is State.OPEN
+    assert not engine.tracker.recovering
 
 
 def test_stall() -> None:

@@ -1,17 +1,39 @@
 """Each setting of `Policy` has an effect; a setting that no probe covers fails."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hotspare import Breaker, Hedge, Kind, Outcome, Policy, Pool, RetryBudget, Scope, Target, Timeouts
+from hotspare import (
+    Breaker,
+    Brownout,
+    Candidate,
+    Hedge,
+    Kind,
+    Outcome,
+    Policy,
+    Pool,
+    Price,
+    RetryBudget,
+    Scope,
+    Target,
+    Timeouts,
+)  # fmt: skip
 from hotspare.testing import ScriptedTarget, StepLike, VirtualClock, answer, break_after, fail, hang, scripted_pool
 from tenacity import stop_after_attempt, wait_fixed
 
 from tests.support.calls import Ask, play, side_by_side
 from tests.support.drawn import FixedRandom
-from tests.support.settings import Effects, Two, timeout_of
+from tests.support.settings import Effects, Two, limping, timeout_of
 
 EFFECTS = Effects(Policy)
+
+
+def LAST(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """A strategy of one's own: the last one first."""
+    return candidates[::-1]
+
+
 DOWN = Outcome(Kind.SERVER, "down", 500)
 REFUSED = Outcome(Kind.TRANSPORT, "refused", before_connect=True)
 
@@ -38,6 +60,7 @@ EFFECTS.of("timeouts", {Timeouts(): 10.0, Timeouts(first_token=3): 3.0})(
 EFFECTS.of("retry_budget", {RetryBudget(): 10.0, RetryBudget(tokens_per_minute=1): 1.2})(
     lambda value: [two := Two(retry_budget=value), two.calls(1), min(10.0, two.pool.health().retry_tokens)][-1]
 )
+EFFECTS.of("brownout", {None: "a" * 20, Brownout(): "a" * 15 + "b" * 5})(lambda value: limping(value))
 EFFECTS.of("hedge", {None: "a", Hedge(min_delay=0.5, max_extra_calls=1): "ab"})(
     lambda value: [two := Two([*[answer("ok", delay=0.25)] * 8, answer("late", delay=4)], hedge=value), two.calls(8),
                    two.targets_of(two.call())][-1]
@@ -53,11 +76,15 @@ def _(value: int) -> object:
     return "".join(one.target for one in seen.records)
 
 
-@EFFECTS.of("strategy", {"ordered": {"a"}, "weighted": {"a", "b"}})
-def _(value: str) -> object:
-    """The targets of fifty calls."""
-    pool = scripted_pool("a", "b", strategy=value)
-    return {pool.chat("q").target for _ in range(50)}
+@EFFECTS.of("strategy", {"ordered": "a", "weighted": "ab", "latency": "bc", "cost": "c", LAST: "c"})
+def _(value: Any) -> object:
+    """The targets of fifty calls, of which those at the first one are slow, and the last one is cheap."""
+    targets = [
+        ScriptedTarget("a", answer("slow", delay=2)), ScriptedTarget("b", price=Price(1, 5)), ScriptedTarget("c", price=Price(1, 4)),
+    ]  # fmt: skip
+    pool = scripted_pool(*targets[: 2 if value == "weighted" else 3], strategy=value)
+    found = [pool.chat("q").target for _ in range(60)]
+    return "".join(sorted(set(found[10:])))
 
 
 @EFFECTS.of("retry_same_target", {"auto": ("aa", "ab"), "always": ("aa", "aa"), "never": ("ab", "ab")})

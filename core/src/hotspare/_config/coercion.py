@@ -36,7 +36,7 @@ class CodeOnly:
 
 
 _HINTS = {"Target": TARGET_HINTS, "Policy": POOL_HINTS}
-_CODE_ONLY_TYPES = {"Backend": CodeOnly, "wait_base": CodeOnly, "stop_base": CodeOnly}
+_CODE_ONLY_TYPES = {"Backend": CodeOnly, "wait_base": CodeOnly, "stop_base": CodeOnly, "StrategyFunction": CodeOnly}
 
 
 class Coercer:
@@ -71,7 +71,7 @@ class Coercer:
         found: dict[str, Any] = {}
         for key, value in raw.items():
             if key not in known:
-                names = [name for name in known if CodeOnly not in get_args(hints[name])]
+                names = [name for name in known if {*get_args(hints[name])} - {NoneType} != {CodeOnly}]
                 self.report_unknown(path, key, names, _HINTS.get(cls.__name__, {}))
                 continue
             before = len(self.problems)
@@ -111,7 +111,9 @@ class Coercer:
         if Secret in alternatives:
             return self._secret(path, raw)
         if CodeOnly in alternatives:
-            return self._code_only(path, raw)
+            if len(alternatives) == 1 or callable(raw):
+                return self._code_only(path, raw)
+            alternatives = tuple(choice for choice in alternatives if choice is not CodeOnly)
         if len(alternatives) == 1:
             return self._single(path, alternatives[0], raw, secret)
         return self._union(path, alternatives, raw, secret)

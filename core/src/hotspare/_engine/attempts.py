@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
@@ -12,19 +11,26 @@ from hotspare._engine import continuation, timeouts
 from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.waiters import WaitQueue
+from hotspare._health.pace import TOKENS
 from hotspare._health.percentiles import Percentiles
-from hotspare._health.target_state import TargetState
+from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.capabilities import named_features, required_fields, unsupported_fields, without_fields
 from hotspare.messages import ChatReply, ChatRequest
 from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
 from hotspare.policy import Policy
 
+OUTPUT_SAMPLES = 20.0
+"""The usual length of answers is their exponential average over so many."""
+
 
 @dataclass(slots=True)
 class SharedState:
-    """Everything that the calls of one pool share. Changed under the scheduler's lock only. `is_observed`: there are
-    listeners; without them nothing is made of what only they are sent."""
+    """Everything that the calls of one pool share. Changed under the scheduler's lock only.
+
+    `output_tokens`: the usual length of an answer. `is_observed`: there are listeners; without them nothing is made of what
+    only they are sent.
+    """
 
     policy: Policy
     rng: Random
@@ -38,13 +44,14 @@ class SharedState:
     next_early_probe: float = -inf
     first_token: Percentiles = field(default_factory=Percentiles)
     completion: Percentiles = field(default_factory=Percentiles)
+    output_tokens: float = 0.0
 
 
 def start(
     call: Call, state: TargetState, shared: SharedState, now: float, reason: AttemptReason, *, others: bool
 ) -> Attempt:
     """Take a permit and set the bounds of a new attempt. `others`: another target can still be tried after it."""
-    policy = shared.policy
+    policy = call.policy
     unary = timeouts.wants_unary(call, state, policy)
     stall_after = None
     if call.tracks_ttft:
@@ -98,6 +105,7 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     else:
         tracker.record_outcome(state, permit, outcome, now)
     tracker.release(state, permit)
+    _record_pace(call, attempt, outcome, seconds, shared, now)
     attempt.lost = outcome.kind is Kind.CANCELLED or outcome is attempt.outcome  # overdue, and never answered
     if outcome.ok:
         (state.completion if attempt.unary else state.first_token).add(seconds)
@@ -115,6 +123,24 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
             _learn_refusal(call, state, outcome, shared.policy, now)
     if shared.queue:
         shared.queue.wake(state.breaker.free(now) if outcome.ok else 1)
+
+
+def _record_pace(
+    call: Call, attempt: Attempt, outcome: Outcome, seconds: float, shared: SharedState, now: float
+) -> None:
+    """How fast the target was: of a failure that took its time, that it was no faster than that."""
+    reply = attempt.result
+    if outcome.ok:
+        if isinstance(reply, ChatReply):
+            tokens = reply.usage.output_tokens or len(reply.text) / 4
+            shared.output_tokens += (tokens - shared.output_tokens) / OUTPUT_SAMPLES
+            seconds /= 1 + tokens / TOKENS
+        shared.tracker.record_pace(attempt.state, AnswerKind(attempt.unary, call.reasons), seconds, now)
+    elif outcome.kind in (Kind.TIMEOUT, Kind.CANCELLED):
+        kind = AnswerKind(attempt.unary, call.reasons)
+        if attempt.unary:
+            seconds /= 1 + shared.output_tokens / TOKENS
+        shared.tracker.record_pace_at_least(attempt.state, kind, seconds, now)
 
 
 def alike_failures(call: Call) -> list[Attempt]:
@@ -164,16 +190,6 @@ def _learn_capability(call: Call, attempt: Attempt, outcome: Outcome) -> bool:
         state.streaming = False
         return True
     return False
-
-
-def unsupported_by(request: ChatRequest, states: Sequence[TargetState]) -> dict[TargetState, tuple[str, ...]]:
-    """The fields of a request that each target cannot be sent and may not drop, for those that have any."""
-    found: dict[TargetState, tuple[str, ...]] = {}
-    for state in states:
-        required = required_fields(unsupported_fields(request, state.target, state.backend), state.target)
-        if required:
-            found[state] = required
-    return found
 
 
 def _sendable(request: ChatRequest, state: TargetState) -> ChatRequest:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import Context
 from dataclasses import dataclass, field
+from itertools import chain
 from math import inf
 from typing import Literal
 
 from hotspare._health.breaker import Permit
 from hotspare._health.target_state import TargetState
 from hotspare._routing.candidates import Tiers
-from hotspare._routing.capabilities import features_of
+from hotspare._routing.capabilities import features_of, required_fields, unsupported_fields
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Usage
 from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
+from hotspare.policy import Policy
 from hotspare.target import Domain, Target
 
 
@@ -75,7 +77,7 @@ class Call:
     `deadline`: to the first content of a stream, or to a whole answer; `total_deadline`: to the end of a stream; both on
     the pool's clock. `completion`: the caller's own choice of how a whole answer is obtained. `tracks_ttft`: the time of
     its first token is reported as it happens. `allow_last_resort`: it may make one attempt when no target is available.
-    `unsupported`: the fields that each target cannot be sent and may not drop.
+    `policy`: its route's.
 
     `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
     handed out before a break.
@@ -91,11 +93,11 @@ class Call:
     started: float
     deadline: float
     max_attempts: int
+    policy: Policy
     total_deadline: float | None = None
     completion: Literal["wait", "stream"] | None = None
     tracks_ttft: bool = True
     allow_last_resort: bool = True
-    unsupported: Mapping[TargetState, tuple[str, ...]] = field(default_factory=dict[TargetState, tuple[str, ...]])
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     last: Attempt | None = None
     retry_target: TargetState | None = None
@@ -112,6 +114,7 @@ class Call:
     duplicate_tokens: int = 0
     time_budget: float = field(init=False)
     _features: frozenset[str] | None = None
+    _unsupported: dict[TargetState, tuple[str, ...]] = field(default_factory=dict[TargetState, tuple[str, ...]])
 
     def __post_init__(self) -> None:
         self.time_budget = self.deadline - self.started
@@ -124,6 +127,11 @@ class Call:
         if self._features is None:
             self._features = features_of(self.request, streaming=self.streaming)
         return self._features
+
+    @property
+    def reasons(self) -> bool:
+        """Whether its request asks for reasoning."""
+        return self.request.reasoning_effort not in (None, "none", "minimal")
 
     @property
     def attempts_left(self) -> int:
@@ -180,10 +188,18 @@ class Call:
         """Whether one of its attempts is under way there."""
         return any(attempt.state is state for attempt in self.running)
 
-    def states(self) -> list[TargetState]:
+    def states(self) -> Iterator[TargetState]:
         """Every target of its route, by tier."""
-        return [state for tier in self.tiers for state in tier]
+        return chain.from_iterable(self.tiers)
 
-    def supporting(self, states: Iterable[TargetState]) -> list[TargetState]:
+    def unsupported(self, state: TargetState) -> tuple[str, ...]:
+        """The fields of its request that this target cannot be sent and may not drop; found out once for each target."""
+        found = self._unsupported.get(state)
+        if found is None:
+            fields = unsupported_fields(self.request, state.target, state.backend)
+            found = self._unsupported[state] = required_fields(fields, state.target)
+        return found
+
+    def supporting(self, states: Iterable[TargetState]) -> Iterator[TargetState]:
         """Those of these targets that can be sent the request."""
-        return [state for state in states if not self.unsupported.get(state)]
+        return (state for state in states if not self.unsupported(state))

@@ -26,13 +26,13 @@ from hotspare._engine import attempts, backoff, hedging
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
+from hotspare._engine.plan import Candidates, in_order
 from hotspare._engine.timeouts import min_useful_time
 from hotspare._health.breaker import State
 from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import Failure
 from hotspare._routing.candidates import RETRYABLE, TRANSIENT, retries_at_once, window_allows
 from hotspare._routing.explain import Choice, SkipReason
-from hotspare._routing.strategies import ordered
 from hotspare.outcome import AttemptReason, Kind, Outcome, Scope
 
 MIN_WAIT = 0.001
@@ -62,7 +62,7 @@ class _Decision:
     call: Call
     shared: SharedState
     now: float
-    candidates: list[TargetState]
+    candidates: Candidates
     results: Mapping[TargetState, Attempt]
     outcomes: Mapping[TargetState, Outcome]
 
@@ -74,10 +74,10 @@ class _Decision:
         call, now = self.call, self.now
         if not window_allows(state, self.outcomes):
             return False
-        if call.last and call.time_left(now) < min_useful_time(call, state, self.shared.policy):
+        if call.last and call.time_left(now) < min_useful_time(call, state, self.call.policy):
             return False
         leaves_to_others = (
-            call.attempts_left <= 1 and len(self.candidates) > 1 and state.breaker.state_at(now) is not State.CLOSED
+            call.attempts_left <= 1 and state.breaker.state_at(now) is not State.CLOSED and self.candidates.has(2)
         )
         at = (
             self.shared.tracker.available_alone_at(state, now)
@@ -88,7 +88,7 @@ class _Decision:
 
     def needs_retry_token(self, state: TargetState) -> bool:
         """Whether the call has used up its free attempts in one of the target's failure domains."""
-        free = self.shared.policy.retry_budget.free_attempts_per_domain
+        free = self.call.policy.retry_budget.free_attempts_per_domain
         return any(self.call.attempts_in(domain) >= free for domain in state.domains)
 
     def failure_of(self, state: TargetState) -> Failure | None:
@@ -96,7 +96,7 @@ class _Decision:
         result = self.results.get(state)
         if result is None or result.outcome is None:
             return None
-        config = self.shared.policy.breaker
+        config = self.call.policy.breaker
         waits = sum(
             attempt.state is state and attempt.reason is AttemptReason.AFTER_WAIT for attempt in self.call.attempts
         )
@@ -158,7 +158,7 @@ class _Decision:
 def next_step(call: Call, shared: SharedState, now: float) -> Step:
     """What the call does now."""
     if call.attempts and call.running and not hedging.mark_overdue(call, now):
-        return _hedge(call, shared, now) or Wait(hedging.next_timer(call, shared.policy, now))  # rule 0
+        return _hedge(call, shared, now) or Wait(hedging.next_timer(call, call.policy, now))  # rule 0
     step = _first_answer(call, shared, now)
     return Wait(None) if isinstance(step, GiveUp) and call.running else step
 
@@ -179,38 +179,31 @@ def _first_answer(call: Call, shared: SharedState, now: float) -> Step:
 
 
 def _decision(call: Call, shared: SharedState, now: float) -> _Decision:
-    states = call.states()
-    shared.tracker.advance(states, now)
-    candidates = call.supporting(ordered(call.tiers, shared.policy, call.avoided_domains, now, shared.rng))
-    for state in candidates:
-        if state.breaker.in_flight:
-            shared.tracker.open_if_stalled(state, now)
-    if any(state.refused for state in candidates):
-        candidates.sort(key=lambda state: state.refuses(call.features, now))
+    shared.tracker.advance(now)
     results = call.results if call.attempts else {}
     outcomes = {state: result.outcome for state, result in results.items() if result.outcome is not None}
-    return _Decision(call, shared, now, candidates, results, outcomes)
+    return _Decision(call, shared, now, Candidates(in_order(call, shared, now)), results, outcomes)
 
 
 def _stop_reason(call: Call, shared: SharedState, now: float) -> str:
     """Rule 1: why the call ends here, or ""."""
-    if call.last is not None and not _may_continue(call, call.last, shared):
+    if call.last is not None and not _may_continue(call, call.last):
         return "no other target is tried after this outcome"
     if call.attempts_left <= 0:
         return f"all {call.max_attempts} attempts are used"
     if (call.attempts or call.was_queued) and call.time_left(now) <= 0:
         return "the deadline is over"
-    most = shared.policy.max_alike_failures
+    most = call.policy.max_alike_failures
     if most is not None and len(attempts.alike_failures(call)) >= most:
         return f"{most} targets failed alike on this request"
-    return "the policy's stop condition holds" if backoff.stopped(call, shared.policy, now) else ""
+    return "the policy's stop condition holds" if backoff.stopped(call, call.policy, now) else ""
 
 
-def _may_continue(call: Call, last: Attempt, shared: SharedState) -> bool:
+def _may_continue(call: Call, last: Attempt) -> bool:
     """Whether the latest outcome leaves anything to be tried elsewhere."""
     assert last.outcome is not None
     kind = last.outcome.kind
-    if kind in shared.policy.failover_on:
+    if kind in call.policy.failover_on:
         return True
     if kind is Kind.INVALID:
         streak = last.state.invalid_streaks.get(call.features, 0)
@@ -218,14 +211,14 @@ def _may_continue(call: Call, last: Attempt, shared: SharedState) -> bool:
         return (
             last.superseded
             or last.outcome.fault_scope is Scope.TARGET
-            or (streak >= shared.policy.doubt_invalid_after and quiet)
+            or (streak >= call.policy.doubt_invalid_after and quiet)
         )
     return kind is not Kind.CONTENT_FILTER
 
 
 def _retry_same_target(decision: _Decision) -> Wait | None:
     """Rule 2: the pause before the one retry that goes to the target that has just failed, or its short Retry-After."""
-    call, policy, now = decision.call, decision.shared.policy, decision.now
+    call, policy, now = decision.call, decision.call.policy, decision.now
     last = call.last
     if last is None or last.outcome is None or call.retry_used or call.retry_target is not None or call.running:
         return None
@@ -258,10 +251,9 @@ def _failover(decision: _Decision) -> Attempt | None:
     if retry is not None and decision.shared.tracker.available_at(retry, now) <= now:
         call.retry_used = True
         return decision.start(retry, AttemptReason.RETRY)
-    untried = [state for state in decision.candidates if state not in decision.results]
     for alone in (False, True):
-        for state in untried:
-            if not decision.is_admissible(state, alone=alone):
+        for state in decision.candidates:
+            if state in decision.results or not decision.is_admissible(state, alone=alone):
                 continue
             if alone and (state.breaker.state is not State.CLOSED or decision.is_admissible(state)):
                 continue  # its own evidence, or the retry budget, keeps it out
@@ -298,7 +290,7 @@ def _enqueue(decision: _Decision) -> Attempt | Wait | GiveUp | None:
     """Rules 6 and 7: an early probe, or else wait for a recovery: up to the latest moment at which an attempt can still be
     answered in time, whatever the breaks say, because they are guesses; but not for a time that a provider has named."""
     call, shared, now = decision.call, decision.shared, decision.now
-    if shared.policy.when_all_down != "wait":
+    if call.policy.when_all_down != "wait":
         return None
     state, available = decision.earliest()
     if state is None or state.rejection is not None:  # a key or a model does not come back while a call waits
@@ -308,14 +300,14 @@ def _enqueue(decision: _Decision) -> Attempt | Wait | GiveUp | None:
         for outcome in decision.outcomes.values()
     ):
         return give_up(call, shared, "the request is too long for the targets that are available", now)
-    latest = call.deadline - min_useful_time(call, state, shared.policy)
+    latest = call.deadline - min_useful_time(call, state, call.policy)
     if shared.tracker.named_until(state) > latest or now >= latest:
         return None
     probed = decision.early_probe_target()
     if probed is not None and now >= shared.next_early_probe:
-        shared.next_early_probe = now + shared.policy.early_probe_interval
+        shared.next_early_probe = now + call.policy.early_probe_interval
         return decision.start(probed, AttemptReason.EARLY_PROBE, extra=True)
-    if len(shared.queue) >= shared.policy.max_waiters:
+    if len(shared.queue) >= call.policy.max_waiters:
         return None
     call.was_queued = True
     waiter = shared.queue.enter(call, latest)
@@ -346,7 +338,7 @@ def _last_resort(decision: _Decision) -> Attempt | GiveUp:
 
 def _hedge(call: Call, shared: SharedState, now: float) -> Attempt | None:
     """Rule 0: a second attempt beside the first, if it is due, a target is there for it, and the budget allows it."""
-    hedge, delay = shared.policy.hedge, hedging.hedge_delay(call, shared.policy, now)
+    hedge, delay = call.policy.hedge, hedging.hedge_delay(call, call.policy, now)
     if hedge is None or delay is None or delay > 0:
         return None
     call.hedged = True
@@ -381,7 +373,7 @@ def give_up(call: Call, shared: SharedState, reason: str, now: float, retry_afte
 def choice(call: Call, state: TargetState, shared: SharedState, tier: int, now: float) -> Choice:
     """One target's place in the plan of a call, for `Pool.explain`."""
     at, now_state = shared.tracker.available_at(state, now), state.breaker.state_at(now)
-    missing = call.unsupported.get(state, ())
+    missing = call.unsupported(state)
     if missing:
         reason = f"cannot be sent {', '.join(missing)}"
         return Choice(state.name, tier, now_state, SkipReason.UNSUPPORTED, reason, missing, None)

@@ -17,11 +17,12 @@ from hotspare._engine.attempts import SharedState
 from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.decide import Step
+from hotspare._engine.plan import candidates_by_tier, demand_of
 from hotspare._engine.waiters import Waiter, WaitQueue
 from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.explain import Explanation
-from hotspare._routing.strategies import ordered
+from hotspare._routing.strategies import Candidate, ordered
 from hotspare.outcome import OK, HealthEffect, Outcome
 from hotspare.policy import Policy
 from hotspare.status import PoolHealth, snapshot
@@ -75,6 +76,11 @@ class Scheduler:
             self._shared.tracker.record_call(now)
             self._shared.retry_tokens.deposit(now)
             self._shared.hedge_tokens.deposit()
+
+    def candidates(self, call: Call, now: float) -> list[dict[Candidate, TargetState]]:
+        """The targets of a call, tier by tier, with their figures. It changes nothing."""
+        with self._lock:
+            return candidates_by_tier(call, self._shared, now)
 
     def next_step(self, call: Call, now: float) -> Step:
         """Start an attempt, wait, or give up."""
@@ -209,6 +215,6 @@ class Scheduler:
         """The plan of a call, without making it. It changes nothing."""
         with self._lock:
             tiers = {state: level for level, tier in enumerate(call.tiers) for state in tier}
-            plan = ordered(call.tiers, self._policy, frozenset(), now, random.Random(0))
+            plan = ordered(call.tiers, demand_of(call, self._shared, now, random.Random(0)))
             rows = [decide.choice(call, state, self._shared, tiers[state], now) for state in plan]
             return Explanation(route, tuple(sorted(rows, key=lambda row: not row.admissible)))

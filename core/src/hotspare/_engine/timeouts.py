@@ -63,7 +63,7 @@ def stalled_after(call: Call, state: TargetState, policy: Policy, usual: Percent
 
 
 def _reasons(call: Call, state: TargetState) -> bool:
-    return state.target.reasoning or call.request.reasoning_effort not in (None, "none", "minimal")
+    return state.target.reasoning or call.reasons
 
 
 def stall_timeout(state: TargetState, policy: Policy) -> float:

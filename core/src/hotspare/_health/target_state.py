@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hotspare._health.breaker import CircuitBreaker, Permit
+from hotspare._health.pace import Pace
 from hotspare._health.percentiles import Percentiles
 from hotspare.outcome import Kind, Outcome
 from hotspare.secret import Redactor
@@ -13,6 +14,14 @@ from hotspare.target import Domain, Target
 
 if TYPE_CHECKING:
     from hotspare.backend import Backend
+
+
+class AnswerKind(NamedTuple):
+    """What kind of answer is timed: only like is compared with like. `whole`: not streamed. `reasoning`: the request asks for
+    reasoning."""
+
+    whole: bool
+    reasoning: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +38,7 @@ class TargetState:
     """A target in a pool, and what its attempts have shown.
 
     `position`: its place in the pool. `first_token`, `completion`: seconds to a stream's first token and to a whole answer.
+    `paces`: how fast it answers, by kind of answer (whole or streamed, with reasoning or without).
     `gaps`: the longest silence of each of its streams, seconds. `throughput`: bytes a second of its streams.
     `invalid_streaks`: INVALID outcomes in a row, by the features of the request. `accepted`: when it last answered a request
     with these features, once some were called invalid. `refused`: sets of features that it could
@@ -46,6 +56,7 @@ class TargetState:
     position: int
     first_token: Percentiles = field(default_factory=Percentiles)
     completion: Percentiles = field(default_factory=Percentiles)
+    paces: dict[AnswerKind, Pace] = field(default_factory=dict[AnswerKind, Pace])
     gaps: Percentiles = field(default_factory=Percentiles)
     throughput: Percentiles = field(default_factory=Percentiles)
     invalid_streaks: dict[frozenset[str], int] = field(default_factory=dict[frozenset[str], int])

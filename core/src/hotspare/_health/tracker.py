@@ -6,14 +6,15 @@ No I/O and no lock: the scheduler holds the lock for every method of this class.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import exp, inf
 from typing import NamedTuple
 
 from hotspare import events
 from hotspare._health.breaker import CircuitBreaker, Permit, State
 from hotspare._health.domains import is_down
-from hotspare._health.target_state import Suspicion, TargetState
+from hotspare._health.pace import Pace
+from hotspare._health.target_state import AnswerKind, Suspicion, TargetState
 from hotspare.outcome import HealthEffect, Kind, Outcome, Scope
 from hotspare.policy import Policy
 from hotspare.target import Domain
@@ -35,7 +36,8 @@ class Failure(NamedTuple):
 
 
 class HealthTracker:
-    """Breakers of targets and domains. `pending_events` collects what listeners are to be sent."""
+    """Breakers of targets and domains. `pending_events` collects what listeners are to be sent. `recovering`: the targets whose
+    state time may change."""
 
     def __init__(self, states: Sequence[TargetState], policy: Policy, rng: random.Random) -> None:
         self.states: tuple[TargetState, ...] = ()
@@ -46,6 +48,7 @@ class HealthTracker:
         self._policy = policy
         self._rng = rng
         self._calls, self._calls_at = 0.0, -inf
+        self.recovering: dict[TargetState, None] = {}
         self.add(states)
 
     def add(self, states: Sequence[TargetState]) -> None:
@@ -129,13 +132,15 @@ class HealthTracker:
         for breaker in (*(state.breaker for state in self.states), *self.domains.values()):
             breaker.forget_attempts()
 
-    def advance(self, states: Iterable[TargetState], now: float) -> None:
-        """Make the transitions that time alone brings."""
-        for state in states:
+    def advance(self, now: float) -> None:
+        """Make the transitions that time alone brings: of the targets that recover."""
+        for state in list(self.recovering):
             if state.breaker.state is State.RECOVERING:
                 before = self._current_states(state)
                 state.breaker.advance(now)
                 self._emit_transitions(state, before, now)
+            if state.breaker.state is not State.RECOVERING:
+                del self.recovering[state]
 
     def open_if_stalled(self, state: TargetState, now: float) -> None:
         """Open the breaker of a target whose calls wait too long for an answer, before any of them has failed."""
@@ -225,6 +230,21 @@ class HealthTracker:
         for domain in state.domains:
             if self.domains[domain].state is State.HALF_OPEN and permit.probe and outcome.fault_scope != "target":
                 self._open_domain(domain, now, "its probe failed", fast=self._has_other(state, now))
+
+    def record_pace(self, state: TargetState, kind: AnswerKind, seconds: float, now: float) -> None:
+        """How long an answer took. A target that becomes far slower than usual, or is so no longer, is an event."""
+        pace = state.paces.get(kind)
+        if pace is None:
+            pace = state.paces[kind] = Pace(self._policy.brownout)
+        if pace.record(seconds, now):
+            self.pending_events.append(
+                events.SpeedChanged(state.name, pace.slow, pace.slow_seconds, pace.usual or 0.0, whole=kind.whole)
+            )
+
+    def record_pace_at_least(self, state: TargetState, kind: AnswerKind, seconds: float, now: float) -> None:
+        """An attempt ended after so long without an answer."""
+        if kind in state.paces:
+            state.paces[kind].record_at_least(seconds, now)
 
     def record_contradicted_invalid(self, state: TargetState, outcome: Outcome, started: float, now: float) -> None:
         """A target called a request invalid that another one accepted: that is a failure of the target."""
@@ -320,6 +340,8 @@ class HealthTracker:
             if breaker.state is not was:
                 domain = state.domains[place - 1] if place else None
                 name, level = (str(domain), domain.level) if domain else (state.name, "target")
+                if domain is None and breaker.state is State.RECOVERING:
+                    self.recovering[state] = None
                 self._emit(name, was, breaker, now, level)
 
     def _emit(self, name: str, before: State, breaker: CircuitBreaker, now: float, level: str) -> None:

@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
+from itertools import accumulate
+from math import inf
 
 from hotspare._health.target_state import TargetState
 from hotspare.errors import Problem, RequestError, did_you_mean
 from hotspare.outcome import Kind, Outcome, Scope
 from hotspare.policy import Policy
+from hotspare.target import Target
 
-Tiers = tuple[tuple[TargetState, ...], ...]
-"""A route: its tiers in order, each of targets of equal standing."""
+
+class Tier(tuple[TargetState, ...]):
+    """Targets of equal standing, and what the strategies need of all of them: computed once, not for each call."""
+
+    @cached_property
+    def cumulative_weights(self) -> list[float]:
+        """The sums of the weights, from the first target to each."""
+        return list(accumulate(state.target.weight for state in self))
+
+    @cached_property
+    def by_price(self) -> tuple[TargetState, ...]:
+        """The cheapest first; those whose price is not known last."""
+        return tuple(sorted(self, key=lambda state: blended_price(state.target)))
+
+
+Tiers = tuple[Tier, ...]
+"""A route: its tiers in order."""
+
+
+def blended_price(target: Target) -> float:
+    """USD for a million tokens, three of input to one of output, as published comparisons have it; `inf` if not known."""
+    return inf if target.price is None else (3 * target.price.input + target.price.output) / 4
+
 
 RETRYABLE = frozenset({Kind.SERVER, Kind.TRANSPORT})
 """Kinds after which a call may try the same target again."""
@@ -39,8 +64,8 @@ def tiers_for(model: str | None, routes: Mapping[str, Tiers], states: Iterable[T
     tiers: dict[int, list[TargetState]] = {}
     for state in serving:
         tiers.setdefault(state.target.tier, []).append(state)
-    first = [tuple(tiers[level]) for level in sorted(tiers)]
-    backups = [tuple(state for state in tier if state not in serving) for tier in routes["default"]]
+    first = [Tier(tiers[level]) for level in sorted(tiers)]
+    backups = [Tier(state for state in tier if state not in serving) for tier in routes["default"]]
     return model, tuple(tier for tier in (*first, *backups) if tier)
 
 

@@ -2,7 +2,7 @@
 
 ===========  =========================================================================================================
 ERROR        a call that no target answered; a key, a quota or a model that needs a human; a ledger that cannot be written
-WARNING      a failover; a breaker that opened; a broken stream; a rate limit; an exhausted retry budget; dropped events
+WARNING      a failover; a breaker that opened; a slow target; a broken stream; a rate limit; an exhausted retry budget; lost events
 INFO         every other move of a breaker; what an operator disabled or enabled; a ledger that is written again
 ===========  =========================================================================================================
 
@@ -60,6 +60,11 @@ def _state_changed(event: events.StateChanged) -> tuple[int, str]:
     )
 
 
+def _speed_changed(event: events.SpeedChanged) -> tuple[int, str]:
+    level, what = (logging.WARNING, "is slow") if event.slow else (logging.INFO, "is no longer slow")
+    return level, f"target {event.target} {what}: {event.seconds:.2f} s, usually {event.usual:.2f} s"
+
+
 _LINES = cast(
     "dict[type[Any], Callable[[Any], tuple[int, str] | None]]",
     {
@@ -67,6 +72,7 @@ _LINES = cast(
         events.CallEnded: _call_ended,
         events.StateChanged: _state_changed,
         events.RateLimited: lambda e: (logging.WARNING, f"{e.target} is rate-limited for {e.seconds:.1f} s"),
+        events.SpeedChanged: _speed_changed,
         events.NeedsAttention: lambda e: (logging.ERROR, f"target {e.target} needs attention: {e.kind}: {e.message}"),
         events.RequestAtFault: lambda e: (
             logging.WARNING,

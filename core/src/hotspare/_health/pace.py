@@ -1,0 +1,118 @@
+"""How fast a target answers: now, usually, and whether that differs so much that calls should go elsewhere. Pure.
+
+Two figures of the same samples. The *estimate* is a peak EWMA (Finagle's load balancer): it follows a slow answer at once
+and a fast one within `TAU` seconds, and falls while there are no answers, so that a target that was slow is tried again. The
+*brownout* rule compares the median of the last seconds with the target's own usual median.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import exp, inf
+
+from hotspare._health.percentiles import Percentiles
+from hotspare.policy import Brownout
+
+TAU = 30.0
+"""Seconds in which the estimate falls to a third (1/e): a target that was ten times slower than others is tried again after
+about a minute."""
+TOKENS = 25
+"""Whole answers are compared by their time for so many tokens: a long answer takes longer, and is no sign of a slow target. At
+20 to 100 tokens a second, answers of 10 and of 1,000 tokens then differ by less than a factor of 2."""
+_MOST = 64
+_USUAL_EVERY = 10.0
+"""Seconds between two samples of what is usual: 64 of them are ten minutes, which a slow minute does not change."""
+_USUAL_EVERY_SLOW = 60.0
+"""The same while the target is slow: what lasts for half an hour is usual."""
+_MIN_USUAL = 8
+_RETURN = 3
+"""Samples after which a slow target can be found well again."""
+
+
+class Pace:
+    """The times of one kind of answers of one target. Changed under the scheduler's lock only.
+
+    `slow`: whether it is far slower than usual. `slow_seconds`: the median when it became slow. `back_since`: when it was last
+    found well again.
+    """
+
+    __slots__ = ("_at", "_config", "_peak", "_recent", "_usual", "_usual_at", "back_since", "slow", "slow_seconds")
+
+    def __init__(self, config: Brownout | None) -> None:
+        self._config = config
+        self._peak, self._at = 0.0, -inf
+        self._usual = Percentiles(_MOST)
+        self._usual_at = -inf
+        self._recent: deque[tuple[float, float]] = deque()
+        self.slow = False
+        self.slow_seconds = 0.0
+        self.back_since = -inf
+
+    # --- what can be read ----------------------------------------------------------------------------------------
+
+    def estimate(self, now: float) -> float | None:
+        """Seconds that an answer would take now; None without a record."""
+        return None if self._at == -inf else self._peak * exp(min(0.0, self._at - now) / TAU)
+
+    @property
+    def usual(self) -> float | None:
+        """The median over the last minutes, in seconds; None before `_MIN_USUAL` samples."""
+        return self._usual.quantile(0.5, min_samples=_MIN_USUAL)
+
+    @property
+    def lately(self) -> float | None:
+        """The median of the last seconds; None without a sample in them."""
+        times = sorted(seconds for _, seconds in self._recent)
+        return times[len(times) // 2] if times else None
+
+    # --- samples -------------------------------------------------------------------------------------------------
+
+    def record(self, seconds: float, now: float) -> bool:
+        """An answer took so long. Returns whether the target has become slow, or is slow no longer."""
+        estimate = self.estimate(now)
+        keep = exp(min(0.0, self._at - now) / TAU)
+        slower = estimate is None or seconds > estimate
+        self._peak = seconds if slower else self._peak * keep + seconds * (1 - keep)
+        self._at = max(self._at, now)
+        config = self._config
+        if config is None or not self._keep_recent(seconds, now, config):
+            return False
+        changed = self._judge(config, now)
+        every = _USUAL_EVERY_SLOW if self.slow else _USUAL_EVERY
+        if len(self._usual) < _MIN_USUAL or now >= self._usual_at + every:
+            self._usual.add(seconds)
+            self._usual_at = now
+        return changed
+
+    def record_at_least(self, seconds: float, now: float) -> None:
+        """An attempt ended without an answer after so long: one would have taken longer."""
+        if seconds > (self.estimate(now) or inf):
+            self._peak, self._at = seconds, now
+
+    def _keep_recent(self, seconds: float, now: float, config: Brownout) -> bool:
+        """Keep the sample, unless there are many: at most 64, spread over the window."""
+        recent = self._recent
+        while recent and (
+            recent[0][0] < now - config.window_max
+            or (len(recent) > config.samples and recent[0][0] < now - config.window)
+        ):
+            recent.popleft()
+        if len(recent) > config.samples and now - recent[-1][0] < config.window / _MOST:
+            return False
+        recent.append((now, seconds))
+        return True
+
+    def _judge(self, config: Brownout, now: float) -> bool:
+        usual, lately, count = self.usual, self.lately, len(self._recent)
+        if usual is None or lately is None:
+            return False
+        if self.slow:
+            # Between the two thresholds it stays as it is: else it would go to and fro.
+            if count < _RETURN or lately > usual * (1 + config.factor) / 2:
+                return False
+            self.back_since = now
+        elif count < config.samples or lately <= max(usual * config.factor, usual + config.min_margin):
+            return False
+        self.slow, self.slow_seconds = not self.slow, lately
+        self._recent.clear()  # what was before says nothing about what follows
+        return True
