@@ -22,8 +22,8 @@ def test_public_names() -> None:
     import hotspare
 
     assert set(hotspare.__all__) == {
-        "AllTargetsFailed", "AttemptRecord", "AttemptTimeout", "Backend", "BackendError", "Breaker", "CallError",
-        "CallOptions", "ChatChunk", "ChatReply", "ChatRequest", "Choice", "ConfigError", "Dialect", "EmptyAnswer",
+        "AllTargetsFailed", "AttemptRecord", "AttemptTimeout", "Backend", "BackendError", "Breaker", "Brownout", "CallError",
+        "CallOptions", "Candidate", "ChatChunk", "ChatReply", "ChatRequest", "Choice", "ConfigError", "Dialect", "EmptyAnswer",
         "Explanation", "FinishReason", "Hedge", "HotspareError", "IDLE", "IncompleteAnswer", "Kind", "Lease",
         "Listener", "LongPrice", "Message", "MessageDict", "MissingExtra", "Outcome", "Policy", "PolicyFields", "Pool", "PoolClosed", "PoolHealth", "Price",
         "Problem", "RequestError", "RetryBudget", "Scope", "SecretStr", "Selector", "SkipReason", "State",
