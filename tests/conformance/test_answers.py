@@ -15,19 +15,18 @@ from hotspare.providers.response import ResponseParser, read_response
 from tests.conformance.traffic import (
     ALL,
     ANSWERS,
-    BLOCKED,
-    BROKEN,
     MALFORMED,
     STREAMS,
     Recorded,
     named,
     needs_recordings,
 )
-from tests.support.reference_reader import ReadAnswer, Tokens, as_read, read_recording
+from tests.support.reference_reader import ReadAnswer, Tokens, as_read, data_lines, read_recording
 
 pytestmark = needs_recordings
 HALF = {
     "openai": b'data: {"choices": [{"del\n\n',
+    "responses": b'data: {"type":"response.output_text.delta","output_index":0,"del\n\n',
     "anthropic": b'event: content_block_delta\ndata: {"type": "content_bl\n\n',
     "gemini": b'data: {"candidates": [{"con\n\n',
 }
@@ -107,7 +106,7 @@ def test_an_incomplete_event_is_ignored_only_after_the_finish_reason(item: Recor
         assert truncated(item, whole, *events[:place], half, *events[place:]) == (whole if before is not None else None)
 
 
-@named([item for item in ALL if item.name in BLOCKED])
+@named([item for item in ALL if item.is_blocked])
 def test_a_blocked_answer(item: Recorded) -> None:
     """An InBandError with the JSON, of kind CONTENT_FILTER, which does not count against the target."""
     with pytest.raises(InBandError) as caught:
@@ -116,7 +115,7 @@ def test_a_blocked_answer(item: Recorded) -> None:
     assert classify(caught.value).kind is Kind.CONTENT_FILTER
 
 
-@named([item for item in ALL if MALFORMED in item.text])
+@named([item for item in ALL if item.is_malformed])
 def test_a_malformed_answer(item: Recorded) -> None:
     """A call of a tool that the request does not have ends the attempt; another target may do better."""
     with pytest.raises(MalformedAnswer, match=MALFORMED) as caught:
@@ -124,14 +123,19 @@ def test_a_malformed_answer(item: Recorded) -> None:
     assert classify(caught.value).kind is Kind.SERVER
 
 
-@named([item for item in ALL if item.name == BROKEN])
+@named([item for item in ALL if item.is_broken])
 def test_a_stream_that_ends_with_an_error_event(item: Recorded) -> None:
-    """Groq's error event is raised after the text that came before it, with its JSON."""
+    """The error event is raised after the text that came before it, with its JSON and the provider's message."""
+    events = [json.loads(line[5:]) for line in data_lines(item.text)]
+    *before, error = [event.get("error") for event in events]
     parser = ResponseParser(item.wire, item.chat_request, 200, {})
     text = ""
-    with pytest.raises(InBandError, match="Tool choice is required") as caught:
+    with pytest.raises(InBandError) as caught:
         for chunk in parser.feed(item.text.encode()):
             text += chunk.text
-    assert text == "maybe"
-    assert json.loads(caught.value.body)["error"]["code"] == "tool_use_failed"
-    assert classify(caught.value).kind is Kind.SERVER
+    assert not any(before) and text == "".join(
+        (choice["delta"].get("content") or "") for event in events[:-1] for choice in event["choices"]
+    )
+    assert json.loads(caught.value.body)["error"] == error
+    found = classify(caught.value)
+    assert (found.kind, found.message) == (Kind.SERVER, error["message"])

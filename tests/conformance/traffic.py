@@ -31,23 +31,18 @@ PRESET_OF = {
     "vertex": "gemini",
     "crusoe": "vllm",
     **dict.fromkeys(("cerebras", "heroku", "huggingface", "snowflake", "zai"), "openai-compatible"),
+    **{f"{name}-responses": name for name in ("azure", "deepseek", "openai", "openrouter")},
 }
-"""The preset for each recorded provider. Crusoe runs vLLM."""
+"""The preset for each recorded provider. Crusoe runs vLLM. `-responses`: over the Responses API."""
 NOT_SUPPORTED = {
     "bedrock": "Bedrock's Converse reaches hotspare through native members (boto3, LangChain, LiteLLM)",
-    "azure-responses": "the Responses API reaches hotspare through native members",
-    "deepseek-responses": "the Responses API reaches hotspare through native members",
-    "openai-responses": "the Responses API reaches hotspare through native members",
-    "openrouter-responses": "the Responses API reaches hotspare through native members",
 }
 """Recorded providers whose API no built-in wire format covers, each with the reason."""
 
-BLOCKED = frozenset({"gemini/plain-refused-1.yaml", "vertex/plain-text-1.yaml"})
-"""Answers that a filter blocked before the first content."""
 MALFORMED = "UNEXPECTED_TOOL_CALL"
 """The finish reason of an empty answer of Gemini's: the model called a tool that the request does not have."""
-BROKEN = "groq/stream-reasoning-1.yaml"
-"""A stream that Groq itself ends with an error event."""
+_BLOCKED = re.compile(r'"blockReason": ?"|"finishReason": ?"(?:SAFETY|PROHIBITED_CONTENT|BLOCKLIST|RECITATION|SPII)"')
+_ERROR_EVENT = re.compile(r'^(?:event: error|data: \{"error")', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -92,7 +87,7 @@ class Recorded:
     @property
     def wire(self) -> Wire:
         """The wire format by which it is read."""
-        return self.preset.wire()
+        return self.preset.responses_wire() if self.provider.endswith("-responses") else self.preset.wire()
 
     @cached_property
     def chat_request(self) -> ChatRequest:
@@ -100,9 +95,24 @@ class Recorded:
         return read_request(self.wire, self.request)
 
     @property
+    def is_blocked(self) -> bool:
+        """Whether a filter blocked the answer before its first content."""
+        return self.status == 200 and bool(_BLOCKED.search(self.text)) and '"parts"' not in self.text
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the provider itself ended the stream with an error event."""
+        return self.status == 200 and self.stream and bool(_ERROR_EVENT.search(self.text))
+
+    @property
+    def is_malformed(self) -> bool:
+        """Whether the provider could not read what the model wrote."""
+        return self.status == 200 and MALFORMED in self.text
+
+    @property
     def is_answer(self) -> bool:
         """Whether it holds an answer: not an error, not blocked, not broken."""
-        return self.status == 200 and self.name not in BLOCKED and self.name != BROKEN and MALFORMED not in self.text
+        return self.status == 200 and not (self.is_blocked or self.is_broken or self.is_malformed)
 
 
 def _load(path: Path) -> Iterator[Recorded]:

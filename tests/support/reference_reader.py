@@ -44,9 +44,12 @@ class ReadAnswer(NamedTuple):
 
 
 def read_recording(dialect: str, text: str, *, stream: bool) -> ReadAnswer:
-    """The answer that a recorded body or event stream holds. `dialect`: openai, anthropic or gemini."""
+    """The answer that a recorded body or event stream holds. `dialect`: openai, responses, anthropic or gemini."""
     bodies = [json.loads(line[5:]) for line in data_lines(text)] if stream else [json.loads(text)]
     return _READERS[dialect, stream](bodies)
+
+
+_SIGNATURES = ("signature", "encrypted_content")
 
 
 def data_lines(text: str) -> list[str]:
@@ -57,7 +60,7 @@ def data_lines(text: str) -> list[str]:
 def as_read(reply: ChatReply, recorded: ReadAnswer) -> ReadAnswer:
     """hotspare's reading, to be compared with what was recorded: without the ids it makes up for calls that have none."""
     nameless = {index for index, call in enumerate(recorded.calls) if not call.id}
-    signatures = [block["signature"] for block in reply.thinking if block.get("signature")]
+    signatures = [block[name] for block in reply.thinking for name in _SIGNATURES if block.get(name)]
     usage = reply.usage
     return ReadAnswer(
         reply.text,
@@ -182,6 +185,45 @@ def _openai_stream(bodies: list[Body]) -> ReadAnswer:
     )
 
 
+# --- OpenAI's responses ------------------------------------------------------------------------------------------
+
+
+def _response(body: Body, events: list[Body] | None) -> ReadAnswer:
+    """A whole response. In a stream the deltas say the text and the reasoning, and the last event repeats the response, with
+    the reasoning encrypted anew."""
+    of = {kind: [i for i in body["output"] if i["type"] == kind] for kind in ("message", "reasoning", "function_call")}
+    text = "".join(part["text"] for item in of["message"] for part in item["content"])
+    thoughts = [*(i.get("summary") or [] for i in of["reasoning"]), *(i.get("content") or [] for i in of["reasoning"])]
+    reasoning = "".join(part["text"] for parts in thoughts for part in parts)
+    signed = of["reasoning"]
+    if events is not None:
+        assert text == _texts([e for e in events if e["type"] == "response.output_text.delta"], "delta")
+        assert reasoning == _texts([e for e in events if e["type"] == "response.reasoning_text.delta"], "delta")
+        signed = [e["item"] for e in events if e["type"] == "response.output_item.done"]
+    calls = [Call(c["call_id"], c["name"], _json(c["arguments"])) for c in of["function_call"]]
+    used, paid = body["usage"], body["usage"]["input_tokens_details"]
+    thought = used["output_tokens_details"]["reasoning_tokens"]
+    return ReadAnswer(
+        text,
+        reasoning,
+        calls,
+        "tool_calls" if calls else {"completed": "stop", "complete": "stop"}[body["status"]],
+        Tokens(used["input_tokens"], used["output_tokens"], paid["cached_tokens"], paid.get("cache_write_tokens") or 0, thought),
+        "",
+        body["id"],
+        body["model"],
+        sorted(item["encrypted_content"] for item in signed if item.get("encrypted_content")),
+    )  # fmt: skip
+
+
+def _responses_plain(bodies: list[Body]) -> ReadAnswer:
+    return _response(bodies[0], None)
+
+
+def _responses_stream(bodies: list[Body]) -> ReadAnswer:
+    return _response(bodies[-1]["response"], bodies)
+
+
 # --- Anthropic's messages ----------------------------------------------------------------------------------------
 
 _ANTHROPIC_FINISH = {"end_turn": "stop", "tool_use": "tool_calls", "max_tokens": "length", "stop_sequence": "stop"}
@@ -255,6 +297,8 @@ def _gemini(bodies: list[Body]) -> ReadAnswer:
 _READERS = {
     ("openai", False): _openai_plain,
     ("openai", True): _openai_stream,
+    ("responses", False): _responses_plain,
+    ("responses", True): _responses_stream,
     ("anthropic", False): _anthropic_plain,
     ("anthropic", True): _anthropic_stream,
     ("gemini", False): _gemini,

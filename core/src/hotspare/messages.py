@@ -18,7 +18,7 @@ from hotspare.outcome import AttemptRecord
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 """`function`: results of a `function_call`, OpenAI's shape of 2023. They are sent as results of tool calls."""
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
-Dialect = Literal["openai", "anthropic", "gemini"]
+Dialect = Literal["openai", "responses", "anthropic", "gemini"]
 """A family of wire formats: the keys of `ChatRequest.extra`, and the rules of `portable_history`."""
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 ToolChoice = Literal["auto", "none", "required"] | Mapping[str, Any]
@@ -79,8 +79,8 @@ class ChatRequest:
     `messages`: see `MessageDict`. `model`: a route, a target's name, its model or one of its aliases (None: the default
     route). `tools`, `tool_choice`, `response_format`: as in Chat Completions. `max_tokens`: upper bound of the answer,
     reasoning included. `stop`: texts that end the answer. `reasoning_effort`: how much the model is to reason.
-    `extra`: body fields for one dialect only, e.g. ``{"anthropic": {"thinking": {...}}}``; the keys are `openai`,
-    `anthropic` and `gemini`. A target that cannot carry a field of the request is skipped.
+    `extra`: body fields for one dialect only, e.g. ``{"anthropic": {"thinking": {...}}}``; the keys are `openai`
+    (Chat Completions), `responses`, `anthropic` and `gemini`. A target that cannot carry a field of the request is skipped.
     `native`: what an adapter passes through to its own backends; hotspare's wire formats do not read it.
     """
 

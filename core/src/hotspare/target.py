@@ -75,6 +75,7 @@ class TargetFields(TypedDict, total=False):
     account: str | None
     base_url: str | None
     api_key: Secret | str | None
+    api: Literal["chat", "responses"] | None
     tier: int
     weight: float
     aliases: Collection[str]
@@ -100,6 +101,9 @@ class Target:
         account: the account whose key and quota it uses. Default: one account per key.
         base_url: the provider's address. Default: the preset's own.
         api_key: a `SecretStr` (hotspare's or pydantic's) or a plain string. Default: the preset's environment variable.
+        api: which of the APIs of OpenAI's kind is called: Chat Completions or Responses. Default: Chat Completions; at OpenAI
+            Responses where the model is served by no other (`*-pro`, `*-codex*`) or takes tools by no other (GPT-5.4 and
+            later). A refusal that names Responses is learnt.
         name: its name in reports and errors, unique in a pool. Default: ``id@region``.
         tier: lower tiers are tried first; targets of one tier are of equal standing. Default 0.
         weight: relative share of the traffic under the strategy `weighted`. Must be above 0. Default 1.
@@ -127,6 +131,7 @@ class Target:
     account: str | None = None
     base_url: str | None = field(default=None, repr=False)
     api_key: Secret | str | None = field(default=None, repr=False)
+    api: Literal["chat", "responses"] | None = None
     name: str = ""
     tier: int = 0
     weight: float = 1.0

@@ -8,15 +8,16 @@ from hotspare.drill.provider import KEY, Provider
 from hotspare.errors import StatusError
 
 PATHS = {
-    "openai": "/v1/chat/completions", "azure": "/openai/v1/chat/completions", "anthropic": "/v1/messages",
+    "openai": "/v1/chat/completions", "responses": "/v1/responses", "azure": "/openai/v1/chat/completions", "anthropic": "/v1/messages",
     "gemini": "/v1beta/models/gemini-2.5-flash:generateContent",
 }  # fmt: skip
 KEYS = {
-    "openai": {"authorization": f"Bearer {KEY}"}, "azure": {"api-key": KEY}, "gemini": {"x-goog-api-key": KEY},
+    "openai": {"authorization": f"Bearer {KEY}"}, "responses": {"authorization": f"Bearer {KEY}"}, "azure": {"api-key": KEY}, "gemini": {"x-goog-api-key": KEY},
     "anthropic": {"x-api-key": KEY, "anthropic-version": "2023-06-01"},
 }  # fmt: skip
 BODIES: dict[str, dict[str, Any]] = {
     "openai": {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hello"}]},
+    "responses": {"model": "gpt-4.1", "input": "hello"},
     "azure": {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hello"}]},
     "anthropic": {"model": "claude-x", "max_tokens": 500, "messages": [{"role": "user", "content": "hello"}]},
     "gemini": {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]},
@@ -43,6 +44,8 @@ def outcome(response: httpx.Response, dialect: str) -> Outcome:
 def text_of(dialect: str, response: httpx.Response) -> str:
     """The answer's text."""
     found = response.json()
+    if dialect == "responses":
+        return "".join(part["text"] for item in found["output"] for part in item.get("content", []))
     if dialect == "anthropic":
         return "".join(block.get("text", "") for block in found["content"])
     if dialect == "gemini":

@@ -14,7 +14,7 @@ from hotspare.drill.settings import Settings, SettingsOptions
 
 from tests.core.drill.client import BODIES, KEYS, outcome, send, text_of
 
-DIALECTS = pytest.mark.parametrize("dialect", ["openai", "anthropic", "gemini"])
+DIALECTS = pytest.mark.parametrize("dialect", ["openai", "responses", "anthropic", "gemini"])
 PIXEL = "aGVsbG8="  # five bytes
 
 
@@ -50,8 +50,8 @@ def test_the_rate_limiter_states_and_enforces_its_limit(dialect: str, provider: 
     first, second, third = (send(provider, dialect) for _ in range(3))
     assert (first.status_code, second.status_code, third.status_code) == (200, 200, 429)
     assert 0 < float(third.headers["retry-after"]) <= 10
-    header = {"openai": "x-ratelimit-remaining-requests", "anthropic": "anthropic-ratelimit-requests-remaining"}
-    assert dialect == "gemini" or first.headers[header[dialect]] == "1"
+    header = {"anthropic": "anthropic-ratelimit-requests-remaining"}.get(dialect, "x-ratelimit-remaining-requests")
+    assert dialect == "gemini" or first.headers[header] == "1"
     assert provider.stats("a").outcomes["rejected:429"] == 1
 
 
@@ -70,7 +70,8 @@ def long_prompt(dialect: str) -> dict[str, Any]:
     """A body whose prompt is longer than five tokens."""
     if dialect == "gemini":
         return {"contents": [{"parts": [{"text": "a long prompt " * 9}]}]}
-    return {"messages": [{"role": "user", "content": "a long prompt " * 9}]}
+    name = "input" if dialect == "responses" else "messages"
+    return {name: [{"role": "user", "content": "a long prompt " * 9}]}
 
 
 @pytest.mark.parametrize("status", [400, 402, 403, 408, 413, 422, 500, 502, 503, 504, 529])
@@ -103,7 +104,7 @@ def test_statuses_come_with_the_providers_own_bodies(dialect: str, status: int, 
         ("delay", {"seconds": -1}, "seconds, 0 or more"),
         ("rate_limited", {"retry_after_form": "smoke"}, "one of retry-after"),
         ("quota", {"limit": "month"}, "one of day, balance"),
-        ("reset", {"dialect": "grpc"}, "one of openai, anthropic, gemini"),
+        ("reset", {"dialect": "grpc"}, "one of openai, responses, anthropic, gemini"),
         ("refused", {"count": 1}, "count: 1 must be left out"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from google import genai
 from google.genai import errors as genai_errors
 from google.genai import types
-from hotspare.drill.answers import answer
+from hotspare.drill.answers import after_tools, answer
 from hotspare.drill.provider import Provider
 
 ENDPOINT = "a"
@@ -36,6 +36,32 @@ def test_openai(provider: Provider) -> None:
         provider.reset()
         with pytest.raises(openai.AuthenticationError):
             client.chat.completions.create(model="gpt-4.1", messages=ask)
+
+
+def test_responses(provider: Provider) -> None:
+    """`create`, `create(stream=True)` and `.stream` complete, with reasoning and tool calls, and their history goes back."""
+    tool = {"type": "function", **TOOL, "parameters": SCHEMA, "strict": False}
+    url = provider.base_url(ENDPOINT, "responses")
+    with openai.OpenAI(base_url=url, api_key="test-1", max_retries=0) as client:
+        plain = client.responses.create(model="gpt-5.6", input="hello")
+        assert (plain.status, plain.output_text) == ("completed", answer("hello"))
+        events = client.responses.create(model="gpt-5.6", input="hello", stream=True)
+        assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == answer("hello")
+        ask = {"role": "user", "content": "call weather"}
+        encrypted = {"include": ["reasoning.encrypted_content"], "reasoning": {"effort": "low"}, "tools": [tool]}
+        with client.responses.stream(model="gpt-5.6", input=[ask], store=False, **encrypted) as stream:
+            called = stream.get_final_response()
+        reasoning, call = called.output
+        assert (reasoning.type, call.name) == ("reasoning", "weather")
+        result = {"type": "function_call_output", "call_id": call.call_id, "output": "rain"}
+        history = [ask, reasoning.model_dump(exclude={"status"}), call.model_dump(exclude={"parsed_arguments"}), result]
+        last = client.responses.create(model="gpt-5.6", input=history, **encrypted)
+        assert last.output_text == after_tools("call weather", ("rain",))
+        with pytest.raises(openai.BadRequestError, match="invalid_encrypted_content"):
+            client.responses.create(model="gpt-5.4", input=history, tools=[tool])
+        provider.fault(ENDPOINT, "error_event", at=3, status=500)
+        events = list(client.responses.create(model="gpt-5.6", input="hello", stream=True))
+        assert events[-1].type == "response.failed" and events[-1].response.error.code == "server_error"
 
 
 def test_anthropic(provider: Provider) -> None:

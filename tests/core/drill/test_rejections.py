@@ -71,6 +71,45 @@ OPENAI: list[Case] = [
 ]  # fmt: skip
 
 
+def output(ident: str = "call_1") -> dict[str, Any]:
+    """A tool result of the Responses API."""
+    return {"type": "function_call_output", "call_id": ident, "output": "1"}
+
+
+ITEM = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
+REASONED = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAAAother"}
+FORM = {"type": "json_schema", "name": "s", "strict": True, "schema": {"type": "object", "properties": {}}}
+RESPONSES: list[Case] = [
+    ({"messages": []}, "Unknown parameter: 'messages'"),
+    ({"stop": ["x"]}, "Unknown parameter: 'stop'"),
+    ({"input": None}, "'input'"),
+    ({"input": []}, "empty array"),
+    ({"temperature": 3}, "above maximum value"),
+    ({"max_output_tokens": 5}, "Expected a value >= 16"),
+    ({"model": "gpt-5", "temperature": 0.5}, "'temperature' is not supported"),
+    ({"include": ["reasoning.encrypted_content"]}, "Encrypted content is not supported"),
+    ({"input": [{"type": "robot"}]}, "Invalid value: 'robot'"),
+    ({"input": [{"role": "robot", "content": "x"}]}, "Invalid value: 'robot'"),
+    ({"input": [{"role": "user", "content": None}]}, "but got null"),
+    ({"input": [{"role": "user", "content": [{"type": "text"}]}]}, "'input_text', 'input_image'"),
+    ({"input": [user(), ITEM]}, "No tool output found for function call call_1"),
+    ({"input": [user(), output()]}, "No tool call found"),
+    ({"input": [user(), {**ITEM, "arguments": {}}]}, "expected a string, but got an object"),
+    ({"input": [user(), {**ITEM, "name": None}]}, "'input[1].name'"),
+    ({"input": [user(), {**ITEM, "call_id": None}]}, "'input[1].call_id'"),
+    ({"input": [user(), {**ITEM, "call_id": "x" * 65}]}, "maximum length 64"),
+    ({"input": [REASONED, user()]}, "without its required following item"),
+    ({"input": [user(), REASONED, ITEM, output()]}, "could not be verified"),
+    ({"tools": [tool()]}, "'tools[0].name'"),
+    ({"tools": [{"type": "function", "name": "a b"}]}, "does not match pattern"),
+    ({"tool_choice": "required"}, "without 'tools'"),
+    ({"tools": [{"type": "function", "name": "f"}], "tool_choice": {"type": "function", "name": "g"}}, "'g' not found"),
+    ({"text": {"format": {"type": "json_object"}}}, "must contain the word 'json'"),
+    ({"text": {"format": {"type": "json_schema"}}}, "'text.format.name'"),
+    ({"text": {"format": FORM}}, "'additionalProperties' is required"),
+]  # fmt: skip
+
+
 def used(ident: str = "toolu_1", **more: Any) -> dict[str, Any]:
     """Anthropic's assistant message with one tool call."""
     return {"role": "assistant", "content": [{"type": "tool_use", "id": ident, "name": "f", "input": {}, **more}]}
@@ -155,7 +194,7 @@ GEMINI: list[Case] = [
 ]  # fmt: skip
 CASES = [
     (dialect, *case)
-    for dialect, cases in (("openai", OPENAI), ("anthropic", ANTHROPIC), ("gemini", GEMINI))
+    for dialect, cases in (("openai", OPENAI), ("responses", RESPONSES), ("anthropic", ANTHROPIC), ("gemini", GEMINI))
     for case in cases
 ]
 
@@ -178,6 +217,8 @@ def test_invalid_requests_are_rejected(dialect: str, change: dict[str, Any], wor
         ("openai", {"tool_choice": "none"}),
         ("openai", {"messages": [user(), called(), {"role": "tool", "tool_call_id": "call_1", "content": "1"}]}),
         ("openai", {"response_format": schema(additionalProperties=False, required=["a"])}),
+        ("responses", {"input": [user(), {"role": "assistant", "content": "x"}, ITEM, output()]}),
+        ("responses", {"tool_choice": "none"}),
         ("anthropic", {"messages": [user(), used(), result("toolu_1")]}),
         ("anthropic", {"thinking": THINK, "max_tokens": 2000, "temperature": 1}),
         ("gemini", {"contents": [content(TEXT), content(CALL, role="model"), content(DONE)]}),
@@ -201,6 +242,8 @@ def test_keys_and_models(provider: Provider) -> None:
         (send(provider, "gemini", headers={}), "gemini", Kind.AUTH),
         (send(provider, "gemini", headers={"x-goog-api-key": "wrong"}), "gemini", Kind.AUTH),
         (send(provider, "openai", {"model": "gone-1"}), "openai", Kind.NOT_FOUND),
+        (send(provider, "responses", headers={}), "responses", Kind.AUTH),
+        (send(provider, "responses", {"model": "gone-1"}), "responses", Kind.NOT_FOUND),
         (send(provider, "azure", path="/openai/deployments/gone/chat/completions?api-version=1"), "azure", Kind.NOT_FOUND),
         (send(provider, "anthropic", {"model": "gone-1"}), "anthropic", Kind.NOT_FOUND),
         (send(provider, "gemini", path=path), "gemini", Kind.NOT_FOUND),
@@ -209,7 +252,7 @@ def test_keys_and_models(provider: Provider) -> None:
         assert outcome(rejected, dialect).kind is kind, rejected.text
 
 
-@pytest.mark.parametrize("dialect", ["openai", "azure", "anthropic", "gemini"])
+@pytest.mark.parametrize("dialect", ["openai", "responses", "azure", "anthropic", "gemini"])
 def test_a_body_that_is_no_object_is_rejected(dialect: str, provider: Provider) -> None:
     """A JSON array is an INVALID request to every dialect."""
     assert outcome(send(provider, dialect, ["x"]), dialect).kind is Kind.INVALID

@@ -149,7 +149,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"response_format": {"type": "xml"}}, "response_format: {'type': 'xml'} must have type"),
     ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.name: None must"),
     ({"response_format": {"type": "json_object", "x": b""}}, "response_format: "),
-    ({"extra": {"openrouter": {}}}, "extra: 'openrouter' is not a dialect; the keys are openai, anthropic, gemini"),
+    (
+        {"extra": {"openrouter": {}}},
+        "extra: 'openrouter' is not a dialect; the keys are openai, responses, anthropic, gemini",
+    ),
     ({"extra": {"openai": 7}}, "extra.openai: 7 must be a dict"),
     ({"extra": {"openai": {"x": object}}}, "extra: "),
 ]

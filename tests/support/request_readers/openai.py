@@ -30,7 +30,7 @@ _READ = frozenset(
         "stream_options",
     ]
 )
-_EFFORTS: dict[str, ReasoningEffort] = {
+EFFORTS: dict[str, ReasoningEffort] = {
     "none": "none",
     "minimal": "minimal",
     "low": "low",
@@ -86,8 +86,8 @@ def _choice(choice: Any) -> Any:
 def _effort(extra: Json, flavor: Flavor) -> ReasoningEffort | None:
     """The effort; taken out of `extra` where hotspare writes the same again, else it stays there, word for word."""
     if flavor.effort_field == "reasoning":
-        return _EFFORTS.get(as_text(as_map(extra.get("reasoning")).get("effort")))
-    effort = _EFFORTS.get(as_text(extra.get("reasoning_effort")))
+        return EFFORTS.get(as_text(as_map(extra.get("reasoning")).get("effort")))
+    effort = EFFORTS.get(as_text(extra.get("reasoning_effort")))
     if effort is not None and flavor.effort_field == "reasoning_effort":
         del extra["reasoning_effort"]
     return effort

@@ -99,7 +99,7 @@ def _provider_problems(path: str, target: Target) -> list[Problem]:
     problems: list[Problem] = []
     try:
         preset = preset_of(target)
-        for check in (preset.base_url_of, preset.key_of):
+        for check in (preset.wire, preset.base_url_of, preset.key_of):
             try:
                 check(target)
             except ConfigError as error:

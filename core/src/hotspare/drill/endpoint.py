@@ -13,6 +13,7 @@ from hotspare.drill.dialects.anthropic import AnthropicDialect
 from hotspare.drill.dialects.base import Dialect, Rejection, dumps
 from hotspare.drill.dialects.gemini import GeminiDialect
 from hotspare.drill.dialects.openai import OpenAIDialect
+from hotspare.drill.dialects.responses import ResponsesDialect
 from hotspare.drill.faults import Fault, FaultPlan, plan_faults
 from hotspare.drill.http1 import Connection, HttpRequest, Observer, Step, response
 from hotspare.drill.messages import Request
@@ -20,6 +21,7 @@ from hotspare.drill.render import reject, render
 from hotspare.drill.settings import RateLimiter, Settings
 
 OPENAI: Final[Dialect] = OpenAIDialect()
+RESPONSES: Final[Dialect] = ResponsesDialect()
 ANTHROPIC: Final[Dialect] = AnthropicDialect()
 GEMINI: Final[Dialect] = GeminiDialect()
 RECORDED_REQUESTS: Final = 64
@@ -198,7 +200,12 @@ def _bound_socket(port: int) -> socket.socket:
 def _dialect_of(http: HttpRequest) -> Dialect | None:
     path = http.path.split("?", 1)[0]
     if http.method == "POST":
-        by_end = {"/chat/completions": OPENAI, "/messages": ANTHROPIC, "enerateContent": GEMINI}
+        by_end = {
+            "/chat/completions": OPENAI,
+            "/responses": RESPONSES,
+            "/messages": ANTHROPIC,
+            "enerateContent": GEMINI,
+        }
         return next((dialect for end, dialect in by_end.items() if path.endswith(end)), None)
     if http.method == "GET" and path.endswith("/models"):
         return ANTHROPIC if "anthropic-version" in http.headers else GEMINI if "v1beta" in path else OPENAI

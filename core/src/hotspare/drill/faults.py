@@ -84,7 +84,7 @@ class Fault:
     """One scripted fault: its kind, the options that `KINDS` names, and which requests it applies to.
 
     model: applies to models whose name contains it. Default: every model.
-    dialect: `openai`, `anthropic` or `gemini`. Default: all three.
+    dialect: `openai`, `responses`, `anthropic` or `gemini`. Default: all four.
     streaming: True for streamed requests, False for others. Default: both.
     skip: matching requests that pass before the first one is hit.
     count: requests that are hit at most. Default: no limit.
@@ -126,7 +126,7 @@ class Fault:
         self._require_one_of("retry_after_form", RETRY_AFTER_FORMS)
         self._require_one_of("limit", ("day", "balance"))
         self._require_one_of("how", ("reset", "close", "hang") if self.kind == "unended" else ("reset", "close"))
-        self._require_one_of("dialect", ("", "openai", "anthropic", "gemini"))
+        self._require_one_of("dialect", ("", "openai", "responses", "anthropic", "gemini"))
         if self.kind == "refused":
             for option in fields(self)[1:]:
                 self._require(option.name, getattr(self, option.name) == option.default, "left out: the port is closed")

@@ -4,6 +4,7 @@ Every endpoint is a TCP port with its own faults, settings and counters. Each of
 
 * OpenAI chat completions: `/v1/chat/completions` and `/v1/models`; Azure's `/openai/deployments/<name>/chat/completions`
   and `/openai/v1/chat/completions`
+* OpenAI responses: `/v1/responses`; Azure's `/openai/v1/responses`
 * Anthropic messages: `/v1/messages`
 * Gemini: `/v1beta/models/<model>:generateContent` and `:streamGenerateContent`
 
@@ -27,7 +28,7 @@ A conversation that ends in a part of the answer, or in an instruction to contin
 settings `prefill` and `continuation` say how: `continue` exactly, `strip` without leading white space, `overlap` with the
 last four tokens repeated, `restart` from the beginning, `prose` between two sentences of chatter; `prefill="refuse"` answers
 400. Without the setting, Anthropic and Gemini continue; OpenAI restarts unless the message has `prefix: true` (Mistral,
-DeepSeek). Models with `strict` in their name require thought signatures (Gemini), those with `mistral` Mistral's call ids.
+DeepSeek). Chat completions refuses OpenAI's models that need responses: `-pro`, `codex`, and from GPT-5.4 on tools with reasoning. Models with `strict` in their name require thought signatures (Gemini), those with `mistral` Mistral's call ids.
 
 The faults and their options are listed in `hotspare.drill.faults`, the settings in `hotspare.drill.settings`.
 """
@@ -53,7 +54,7 @@ KEY: Final = "test-key"
 """An API key that the embedded provider accepts."""
 
 _NAMES: Final = ("a", "b", "c", "d", "e", "f", "g", "h")
-_BASE_PATHS: Final = {"openai": "/v1", "azure": "/openai/v1", "anthropic": "", "gemini": ""}
+_BASE_PATHS: Final = {"openai": "/v1", "responses": "/v1", "azure": "/openai/v1", "anthropic": "", "gemini": ""}
 _STOP_SECONDS: Final = 5.0
 _CONTROL_SECONDS: Final = 10.0
 
@@ -145,7 +146,7 @@ class Provider:
         return f"http://127.0.0.1:{self._ports[endpoint]}"
 
     def base_url(self, endpoint: str, dialect: str = "openai") -> str:
-        """The `base_url` for a target or an SDK of that dialect: openai, azure, anthropic or gemini. Raises FaultError."""
+        """The `base_url` for a target or an SDK of that dialect: openai, responses, azure, anthropic or gemini. Raises FaultError."""
         if dialect not in _BASE_PATHS:
             raise FaultError(f"dialect {dialect!r} is unknown; use one of {', '.join(_BASE_PATHS)}")
         return self.url(endpoint) + _BASE_PATHS[dialect]

@@ -25,7 +25,7 @@ OPENING_TURN = "(The conversation begins with the assistant.)"
 """The user turn put before a history that begins with the assistant: Anthropic and Gemini want a user turn first."""
 
 
-IdRuleName = Literal["openai", "mistral", "anthropic", "gemini", "any"]
+IdRuleName = Literal["openai", "responses", "mistral", "anthropic", "gemini", "any"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class IdRule:
 ID_RULES: Mapping[IdRuleName, IdRule] = {
     # "string too long. Expected a string with maximum length 40" (api.openai.com, chat completions)
     "openai": IdRule(re.compile(r"[!-~]{1,40}")),
+    # "string too long. Expected a string with maximum length 64" (api.openai.com, responses)
+    "responses": IdRule(re.compile(r"[!-~]{1,64}")),
     # "Tool call id … must be a-z, A-Z, 0-9, with a length of 9" (api.mistral.ai)
     "mistral": IdRule(re.compile(r"[A-Za-z0-9]{9}"), prefix="", digits=9),
     # "tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'" (api.anthropic.com)

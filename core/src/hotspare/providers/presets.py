@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from hotspare._config.hints import provider_hint
 from hotspare.errors import ConfigError, Problem
@@ -30,9 +31,32 @@ class Preset:
     key_env: tuple[str, ...] = ()
     needs_key: bool = True
 
-    def wire(self) -> Wire:
-        """The wire format, imported at first use. It holds no state, so there is one object per preset."""
-        return _wire(self.name)
+    def wire(self, target: Target | None = None) -> Wire:
+        """The wire format of the target's API, imported at first use. It holds no state, so there is one object for each.
+
+        Raises ConfigError for an `api` that the provider does not have.
+        """
+        api = None if target is None else target.api
+        if target is not None and api is not None and not self.has_responses:
+            hint = f"cannot be set: {self.name} has an API of its own"
+            raise ConfigError(Problem.at(f"target {target.name!r}: api", api, hint))
+        return self.responses_wire() if api == "responses" else _wire(self.name)
+
+    @property
+    def has_responses(self) -> bool:
+        """Whether the provider's APIs are those of OpenAI: Chat Completions, and perhaps Responses."""
+        return self.name in FLAVORS
+
+    def responses_wire(self) -> Wire:
+        """The wire format of the Responses API in this provider's flavor."""
+        from hotspare.providers.responses.wire import ResponsesWire
+
+        return ResponsesWire(FLAVORS[self.name])
+
+    def is_own_host(self, target: Target) -> bool:
+        """Whether the target is the provider's own service, and no proxy or other server in its place."""
+        own = urlsplit(self.base_url or "").hostname or ""
+        return (urlsplit(self.base_url_of(target)).hostname or "").endswith(own)
 
     def base_url_of(self, target: Target) -> str:
         """The target's base URL, else the preset's. Raises ConfigError if there is neither."""

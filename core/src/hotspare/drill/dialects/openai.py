@@ -38,10 +38,7 @@ class OpenAIDialect(Dialect):
     keepalive = b": keep-alive\n\n"
 
     def read(self, path: str, headers: Headers, body: Any) -> Request:
-        azure = "/openai/" in path
-        key = headers.get("api-key") if azure else None
-        if not (key or headers.get("authorization", "").removeprefix("Bearer ")).startswith(KEY_PREFIX):
-            raise Rejection(401, self.error(401))
+        azure = api_key(path, headers)
         if not isinstance(body, dict):
             raise errors.invalid("We could not parse the JSON body of your request.")
         in_path = "/deployments/" in path
@@ -132,6 +129,15 @@ class OpenAIDialect(Dialect):
         return {"object": "list", "data": [{"id": model, **common} for model in MODELS]}
 
 
+def api_key(path: str, headers: Headers) -> bool:
+    """Whether the path is one of Azure's, whose key has a header of its own. Raises `Rejection` for a wrong key."""
+    azure = "/openai/" in path
+    key = headers.get("api-key") if azure else None
+    if not (key or headers.get("authorization", "").removeprefix("Bearer ")).startswith(KEY_PREFIX):
+        raise Rejection(401, errors.error_body(401))
+    return azure
+
+
 def _tool_call(request: Request, call: ToolCall, arguments: str) -> Json:
     mistral = "mistral" in request.model.lower()  # takes nine letters and digits only
     ident = opaque_id(call.seed, length=9) if mistral else "call_" + opaque_id(call.seed)
@@ -174,7 +180,7 @@ def _request(model: str, body: Json) -> Request:
         system="\n".join(system),
         stream=bool(body.get("stream")),
         tools=[Tool(t["function"]["name"], t["function"].get("parameters") or {}) for t in body.get("tools") or ()],
-        tool_choice=_tool_choice(body.get("tool_choice")),
+        tool_choice=tool_choice(body.get("tool_choice")),
         parallel_tool_calls=body.get("parallel_tool_calls") is not False,
         json_mode=form["type"] in ("json_object", "json_schema"),
         json_schema=form["json_schema"].get("schema") or {} if form["type"] == "json_schema" else None,
@@ -192,9 +198,10 @@ def _wants_reasoning(body: Json) -> bool:
     return body.get("reasoning_effort") not in (None, "none", "minimal") or thinking.get("type") == "enabled"
 
 
-def _tool_choice(choice: Any) -> str:
+def tool_choice(choice: Any) -> str:
+    """The choice in the words of `Request`; both APIs of OpenAI's."""
     if isinstance(choice, dict):
-        return str(choice.get("function", {}).get("name", "auto"))
+        return str(choice.get("function", choice).get("name", "auto"))
     return {"required": "any", "any": "any", "none": "none"}.get(choice, "auto")
 
 

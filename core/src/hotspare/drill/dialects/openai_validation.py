@@ -27,9 +27,11 @@ _COMPATIBLE: Final = _KNOWN | frozenset({
 })  # fmt: skip
 _OWN_MODELS: Final = re.compile(r"(?:openai/)?(?:gpt-|o\d|chatgpt)")
 _REASONING_MODELS: Final = re.compile(r"(?:openai/)?(?:o\d|gpt-5)(?!.*chat)")
+_ONLY_RESPONSES: Final = re.compile(r"(?:gpt-|o\d).*(?:-pro|codex)")
+_TOOLS_BY_RESPONSES: Final = re.compile(r"gpt-(?:5\.[4-9]|[6-9])(?!.*chat)")
 _ROLES: Final = ("system", "developer", "assistant", "user", "tool", "function")
 _PARTS: Final = {"user": ("text", "image_url", "input_audio", "file"), "assistant": ("text", "refusal")}
-_NAME: Final = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
+NAME: Final = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 
 
 def hides_reasoning(model: str) -> bool:
@@ -38,42 +40,48 @@ def hides_reasoning(model: str) -> bool:
     return _OWN_MODELS.match(model) is not None
 
 
+def is_reasoning_model(model: str) -> bool:
+    """Whether OpenAI's model of this name reasons."""
+    return _REASONING_MODELS.match(model) is not None
+
+
 def validate(model: str, body: Json) -> None:
     """Raise `Rejection` for the first thing in `body` that OpenAI would reject."""
     for name in unknown_fields(body, _KNOWN if _OWN_MODELS.match(model) else _COMPATIBLE):
         raise invalid(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
-    _check_numbers(body)
+    check_numbers(body)
     if isinstance(stop := body.get("stop"), list) and len(stop) > 4:
         rule = f"array with maximum length 4, but got an array with length {len(stop)} instead."
         raise invalid(f"Invalid 'stop': array too long. Expected an {rule}", "stop", "array_above_max_length")
-    if _REASONING_MODELS.match(model):
+    if is_reasoning_model(model):
         _check_reasoning(body)
+    _check_api(model, body)
     if body.get("stream_options") is not None and not body.get("stream"):
         raise invalid("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
     messages = body.get("messages")
     if not isinstance(messages, list):
-        raise _missing("messages")
+        raise missing("messages")
     if not messages:
-        raise _empty_array("messages")
+        raise empty_array("messages")
     _check_messages(model, messages)
     _check_tools(body)
     _check_format(body, messages)
 
 
-def _missing(place: str) -> Rejection:
+def missing(place: str) -> Rejection:
     return invalid(f"Missing required parameter: '{place}'.", place, "missing_required_parameter")
 
 
-def _empty_array(place: str) -> Rejection:
+def empty_array(place: str) -> Rejection:
     rule = "Expected an array with minimum length 1, but got an empty array instead."
     return invalid(f"Invalid '{place}': empty array. {rule}", place, "empty_array")
 
 
-def _wrong_type(place: str, expected: str, found: str) -> Rejection:
+def wrong_type(place: str, expected: str, found: str) -> Rejection:
     return invalid(f"Invalid type for '{place}': expected {expected}, but got {found} instead.", place, "invalid_type")
 
 
-def _check_numbers(body: Json) -> None:
+def check_numbers(body: Json) -> None:
     for name, low, high in (
         ("temperature", 0, 2), ("top_p", 0, 1), ("frequency_penalty", -2, 2), ("presence_penalty", -2, 2),
     ):  # fmt: skip
@@ -81,7 +89,7 @@ def _check_numbers(body: Json) -> None:
         if value is None:
             continue
         if not isinstance(value, int | float):
-            raise _wrong_type(name, "a decimal", "a string")
+            raise wrong_type(name, "a decimal", "a string")
         if value > high:
             rule = f"Expected a value <= {high}, but got {value} instead."
             raise invalid(f"Invalid '{name}': decimal above maximum value. {rule}", name, "decimal_above_max_value")
@@ -104,13 +112,23 @@ def _check_reasoning(body: Json) -> None:
         raise invalid(f"{start} Only the default (1) value is supported.", "temperature", "unsupported_value")
 
 
+def _check_api(model: str, body: Json) -> None:
+    """OpenAI's models that Chat Completions does not serve, or not with tools unless reasoning is off."""
+    if _ONLY_RESPONSES.match(model):
+        text = "This model is only supported in v1/responses and not in v1/chat/completions."
+        raise Rejection(404, invalid(text, "model").body)
+    if _TOOLS_BY_RESPONSES.match(model) and body.get("tools") and body.get("reasoning_effort") != "none":
+        text = f"Function tools with reasoning_effort are not supported for {model} in /v1/chat/completions."
+        raise invalid(f"{text} Please use /v1/responses instead.", "reasoning_effort")
+
+
 def _check_messages(model: str, messages: list[Any]) -> None:
     open_calls: list[str] = []
     for i, message in enumerate(messages):
         place = f"messages[{i}]"
         role = message.get("role") if isinstance(message, dict) else None
         if role is None:
-            raise _missing(f"{place}.role")
+            raise missing(f"{place}.role")
         if role not in _ROLES:
             supported = "'system', 'assistant', 'user', 'function', 'tool', and 'developer'"
             text = f"Invalid value: '{role}'. Supported values are: {supported}."
@@ -147,7 +165,7 @@ def _check_content(message: Json, place: str) -> None:
     if isinstance(content, str):
         return
     if not isinstance(content, list):
-        raise _wrong_type(place, "one of a string or array of objects", "an object")
+        raise wrong_type(place, "one of a string or array of objects", "an object")
     allowed = _PARTS.get(role, ("text",))
     for j, part in enumerate(content):
         kind = part.get("type") if isinstance(part, dict) else None
@@ -159,12 +177,12 @@ def _check_content(message: Json, place: str) -> None:
 def _check_tool_calls(model: str, message: Json, place: str) -> list[str]:
     calls: list[Json] | None = message.get("tool_calls")
     if calls is not None and not calls:
-        raise _empty_array(place)
+        raise empty_array(place)
     ids: list[str] = []
     for j, call in enumerate(calls or ()):
         ident: object = call.get("id")
         if not isinstance(ident, str):
-            raise _missing(f"{place}[{j}].id")
+            raise missing(f"{place}[{j}].id")
         if len(ident) > 40:
             rule = f"Expected a string with maximum length 40, but got a string with length {len(ident)} instead."
             text = f"Invalid '{place}[{j}].id': string too long. {rule}"
@@ -173,7 +191,7 @@ def _check_tool_calls(model: str, message: Json, place: str) -> list[str]:
             raise invalid(f"Tool call id was {ident} but must be a-z, A-Z, 0-9, with a length of 9.", None, "3280")
         arguments: object = call.get("function", {}).get("arguments")
         if not isinstance(arguments, str):
-            raise _wrong_type(f"{place}[{j}].function.arguments", "a string", "an object")
+            raise wrong_type(f"{place}[{j}].function.arguments", "a string", "an object")
         ids.append(ident)
     return ids
 
@@ -181,7 +199,7 @@ def _check_tool_calls(model: str, message: Json, place: str) -> list[str]:
 def _check_tools(body: Json) -> None:
     tools = body.get("tools")
     if tools == []:
-        raise _empty_array("tools")
+        raise empty_array("tools")
     if not tools:
         for name in ("tool_choice", "parallel_tool_calls"):
             if body.get(name) not in (None, "none"):
@@ -197,8 +215,8 @@ def _tool_name(tool: Any, place: str) -> str:
     function = tool.get("function") if isinstance(tool, dict) else None
     name = function.get("name") if isinstance(function, dict) else None
     if not isinstance(name, str):
-        raise _missing(place)
-    if not _NAME.match(name):
+        raise missing(place)
+    if not NAME.match(name):
         rule = "Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
         raise invalid(f"Invalid '{place}': string does not match pattern. {rule}", place, "invalid_value")
     return name
@@ -212,18 +230,18 @@ def _check_format(body: Json, messages: list[Any]) -> None:
     if form.get("type") != "json_schema":
         return
     wanted = form.get("json_schema")
-    if not isinstance(wanted, dict) or not _NAME.match(str(wanted.get("name", ""))):
-        raise _missing("response_format.json_schema.name")
+    if not isinstance(wanted, dict) or not NAME.match(str(wanted.get("name", ""))):
+        raise missing("response_format.json_schema.name")
     schema = wanted.get("schema") or {}
     if wanted.get("strict") and schema.get("type") == "object":
-        _check_strict_schema(wanted["name"], schema)
+        check_strict_schema(wanted["name"], schema)
 
 
-def _check_strict_schema(name: str, schema: Json) -> None:
+def check_strict_schema(name: str, schema: Json, place: str = "response_format") -> None:
     start = f"Invalid schema for response_format '{name}': In context=(), "
     if schema.get("additionalProperties") is not False:
-        raise invalid(start + "'additionalProperties' is required to be supplied and to be false.", "response_format")
-    missing = [name for name in schema.get("properties", {}) if name not in schema.get("required", ())]
-    if missing:
+        raise invalid(start + "'additionalProperties' is required to be supplied and to be false.", place)
+    absent = [name for name in schema.get("properties", {}) if name not in schema.get("required", ())]
+    if absent:
         rule = "is required to be supplied and to be an array including every key in properties."
-        raise invalid(f"{start}'required' {rule} Missing '{missing[0]}'.", "response_format")
+        raise invalid(f"{start}'required' {rule} Missing '{absent[0]}'.", place)

@@ -44,19 +44,12 @@ class OpenAIWire:
             or (not flavor.forced_tool_choice and choice not in (None, "auto")),
             "messages": (flavor.content_parts is not None and not part_types(request.messages) <= flavor.content_parts)
             or any(map(_is_foreign, _parts(request))),
-            "reasoning_effort": self._effort_unsupported(request.reasoning_effort, target),
+            "reasoning_effort": flavor.effort_field != "thinking"
+            and effort_unsupported(request.reasoning_effort, target, flavor),
         }
         if flavor.openai_models and is_reasoning_model(target.model):
             found |= _reasoning_model_rejects(request, target)
         return tuple(name for name, unsupported in found.items() if unsupported)
-
-    def _effort_unsupported(self, effort: str | None, target: Target) -> bool:
-        if effort is None or self.flavor.effort_field == "thinking":
-            return False
-        levels = effort_levels(target, self.flavor)
-        if effort == "none":
-            return bool(levels) and "none" not in levels
-        return nearest_effort(effort, levels) is None
 
     def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
         """The JSON body of a request."""
@@ -82,11 +75,7 @@ class OpenAIWire:
 
     def headers(self, key: str | None) -> dict[str, str]:
         """Authentication: a bearer token; for Azure `api-key`, unless the key is an Entra token (a JWT)."""
-        if not key:
-            return {}
-        if self.flavor.name == "azure" and key.count(".") != 2:
-            return {"api-key": key}
-        return {"authorization": f"Bearer {key}"}
+        return auth_headers(key, self.flavor)
 
     def read(self, body: Mapping[str, Any], request: ChatRequest) -> ChatReply:
         """A whole answer. Raises InBandError, MalformedAnswer, EmptyAnswer or IncompleteAnswer."""
@@ -95,6 +84,25 @@ class OpenAIWire:
     def reader(self, request: ChatRequest) -> StreamReader:
         """A new reader for one streamed answer."""
         return OpenAIReader(self.flavor, request)
+
+
+def auth_headers(key: str | None, flavor: Flavor) -> dict[str, str]:
+    """A bearer token; for Azure `api-key`, unless the key is an Entra token (a JWT)."""
+    if not key:
+        return {}
+    if flavor.name == "azure" and key.count(".") != 2:
+        return {"api-key": key}
+    return {"authorization": f"Bearer {key}"}
+
+
+def effort_unsupported(effort: str | None, target: Target, flavor: Flavor) -> bool:
+    """Whether this target knows no effort like this one."""
+    if effort is None:
+        return False
+    levels = effort_levels(target, flavor)
+    if effort == "none":
+        return bool(levels) and "none" not in levels
+    return nearest_effort(effort, levels) is None
 
 
 def _parts(request: ChatRequest) -> Iterator[Json]:

@@ -1,0 +1,61 @@
+"""What one attempt sends and how its answer is read. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from hotspare._http.headers import Headers
+from hotspare.errors import RequestError, StatusError
+from hotspare.messages import ChatReply, ChatRequest
+from hotspare.providers.endpoint import Endpoints
+from hotspare.providers.response import ResponseParser, read_response
+from hotspare.secret import HiddenStr, SecretUrl
+from hotspare.target import Target
+
+
+class Exchange:
+    """The request of one attempt. `adapt` changes it where it was refused for its form, at most once for each reason."""
+
+    def __init__(
+        self, endpoints: Endpoints, target: Target, request: ChatRequest, key: HiddenStr | None, *, stream: bool
+    ) -> None:
+        self._endpoints, self._target, self._request, self._key = endpoints, target, request, key
+        self._is_stream = stream
+        self._endpoint = endpoints.of(request)
+        self.body = self._body()
+
+    def _body(self) -> bytes:
+        """The request's JSON. Raises RequestError for what JSON cannot express."""
+        try:
+            fields = self._endpoint.wire.write(self._request, self._target, stream=self._is_stream)
+            return json.dumps(fields, allow_nan=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise RequestError(f"request: cannot be sent as JSON: {error}") from error
+
+    @property
+    def url(self) -> SecretUrl:
+        """Where it is posted to."""
+        return self._endpoint.stream_url if self._is_stream else self._endpoint.url
+
+    @property
+    def headers(self) -> Headers:
+        """With the key."""
+        return self._endpoint.headers(self._key, stream=self._is_stream)
+
+    def read(self, status: int, headers: Mapping[str, str], body: bytes) -> ChatReply:
+        """The whole answer. Raises a BackendError."""
+        return read_response(self._endpoint.wire, self._request, status, headers, body)
+
+    def parser(self, status: int, headers: Mapping[str, str]) -> ResponseParser:
+        """The reader of a streamed answer."""
+        return ResponseParser(self._endpoint.wire, self._request, status, headers)
+
+    def adapt(self, error: StatusError) -> bool:
+        """Whether the request was refused for something that is different now, so that it can be sent again at once: the API,
+        where the refusal names the right one."""
+        if not self._endpoints.learn(error, self._request):
+            return False
+        self._endpoint = self._endpoints.of(self._request)
+        self.body = self._body()
+        return True
