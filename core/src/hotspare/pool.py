@@ -8,12 +8,14 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextvars import copy_context
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from hotspare import events
 from hotspare._config.routes import check_targets, targets_of, tiers_of
+from hotspare._cost.tokens import characters
 from hotspare._drivers import event_loop, fork, threads
 from hotspare._drivers.clock import Clock, clock_of
 from hotspare._drivers.notifier import Notifier
@@ -30,6 +32,7 @@ from hotspare._requests.validation import request_of
 from hotspare._routing.candidates import Tier, tiers_for
 from hotspare._routing.explain import Explanation
 from hotspare._routing.strategies import by_function
+from hotspare._routing.windows import too_small
 from hotspare.errors import ConfigError, PoolClosed, Problem, RequestError
 from hotspare.messages import CallOptions, ChatChunk, ChatReply, Prompt
 from hotspare.policy import Policy, PolicyFields, policy_of
@@ -95,6 +98,7 @@ class Pool:
             name: tuple(Tier(by_name[target.name] for target in tier) for tier in route)
             for name, route in tiers.items()
         }
+        self._smallest_window = min((target.context_window or inf for target in self.targets), default=inf)
         self._uses_http = any(isinstance(state.backend, HttpBackend) for state in self._states)
         self._scheduler = Scheduler(self._states, self.policy, rng or random.Random())
         self._notify = Notifier(self._scheduler, map(_checked, listeners))
@@ -315,6 +319,8 @@ class Pool:
             labels=labels,
             context=copy_context() if self._scheduler.is_observed else None,
         )
+        if characters(checked) > self._smallest_window:
+            call.excluded = too_small(checked, tuple(call.states()))
         if callable(policy.strategy):
             call.tiers = by_function(policy.strategy, self._scheduler.candidates(call, now))
         return call

@@ -13,6 +13,7 @@ from hotspare._health.breaker import Permit
 from hotspare._health.target_state import TargetState
 from hotspare._routing.candidates import Tiers
 from hotspare._routing.capabilities import features_of, required_fields, unsupported_fields
+from hotspare._routing.explain import Exclusion
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Usage
 from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
 from hotspare.policy import Policy
@@ -77,7 +78,7 @@ class Call:
     `deadline`: to the first content of a stream, or to a whole answer; `total_deadline`: to the end of a stream; both on
     the pool's clock. `completion`: the caller's own choice of how a whole answer is obtained. `tracks_ttft`: the time of
     its first token is reported as it happens. `allow_last_resort`: it may make one attempt when no target is available.
-    `policy`: its route's.
+    `policy`: its route's. `excluded`: targets that it does not use although they can be sent the request, with the reason.
 
     `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
     handed out before a break.
@@ -98,6 +99,7 @@ class Call:
     completion: Literal["wait", "stream"] | None = None
     tracks_ttft: bool = True
     allow_last_resort: bool = True
+    excluded: Mapping[TargetState, Exclusion] = field(default_factory=dict[TargetState, Exclusion])
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     last: Attempt | None = None
     retry_target: TargetState | None = None
@@ -202,4 +204,4 @@ class Call:
 
     def supporting(self, states: Iterable[TargetState]) -> Iterator[TargetState]:
         """Those of these targets that can be sent the request."""
-        return (state for state in states if not self.unsupported(state))
+        return (state for state in states if not self.unsupported(state) and state not in self.excluded)

@@ -377,6 +377,9 @@ def choice(call: Call, state: TargetState, shared: SharedState, tier: int, now: 
     if missing:
         reason = f"cannot be sent {', '.join(missing)}"
         return Choice(state.name, tier, now_state, SkipReason.UNSUPPORTED, reason, missing, None)
+    excluded = call.excluded.get(state)
+    if excluded is not None:
+        return Choice(state.name, tier, now_state, excluded.skipped, excluded.reason, (), None)
     if state.breaker.disabled:
         return Choice(state.name, tier, now_state, SkipReason.DISABLED, f"disabled: {state.breaker.disabled}", (), None)
     if at <= now:

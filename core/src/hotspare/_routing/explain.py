@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class SkipReason(StrEnum):
@@ -11,7 +12,15 @@ class SkipReason(StrEnum):
 
     UNSUPPORTED = "unsupported"  # it cannot be sent the request
     DISABLED = "disabled"  # by hand
+    TOO_LONG = "too_long"  # the prompt is longer than its context window, by any estimate
     UNAVAILABLE = "unavailable"  # its circuit breaker or a domain's is open, or a rate limit holds
+
+
+class Exclusion(NamedTuple):
+    """Why one call does not use a target: the reason, and the same in words."""
+
+    skipped: SkipReason
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,27 @@
+"""Targets whose context window a prompt exceeds by any estimate: a call goes to a larger one at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from hotspare._cost.tokens import prompt_tokens
+from hotspare._health.target_state import TargetState
+from hotspare._routing.explain import Exclusion, SkipReason
+from hotspare.messages import ChatRequest
+
+CERTAIN = 1.3
+"""A prompt is too long for a window if its estimate is this many times as large: estimates of long prompts err by up to 25 %."""
+
+
+def too_small(request: ChatRequest, states: Collection[TargetState]) -> dict[TargetState, Exclusion]:
+    """The targets whose window is too small for the prompt. None of them, if there is no other target: the estimate may err."""
+    found: dict[TargetState, Exclusion] = {}
+    for state in states:
+        window = state.target.context_window
+        if window is None:
+            continue
+        tokens = prompt_tokens(request, state.target.model)
+        if tokens > CERTAIN * window:
+            reason = f"a prompt of about {tokens:,} tokens is longer than its context window of {window:,}"
+            found[state] = Exclusion(SkipReason.TOO_LONG, reason)
+    return found if len(found) < len(states) else {}
