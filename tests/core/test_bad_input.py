@@ -108,7 +108,7 @@ def test_a_wrong_secret_is_not_shown(fields: dict[str, Any]) -> None:
         ("q", {"deadline": "3"}, "deadline: '3' must be a number above 0"),
         ("q", {"deadline": math.nan}, "deadline: nan must be a number above 0"),
         ("q", {"max_attempts": 1.5}, "max_attempts: 1.5 must be an integer above 0"),
-        ("q", {"completion": "half"}, "completion: 'half' must be wait or stream"),
+        ("q", {"completion": "half"}, "completion: 'half' must be auto, wait or stream"),
     ],
 )  # fmt: skip
 @pytest.mark.anyio

@@ -85,7 +85,7 @@ POLICIES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries({
     "deadline": st.sampled_from([0.5, 8.0, 40.0]), "total_deadline": st.sampled_from([None, None, 2.0, 10.0]),
     "max_attempts": st.sampled_from([1, 2, 3, 6, 6, 6]), "when_all_down": st.sampled_from(["wait", "fail"]),
     "retry_same_target": st.sampled_from(["auto", "always", "never"]), "on_break": st.sampled_from(["resume", "restart", "raise"]),
-    "completion": st.sampled_from(["wait", "stream"]), "strategy": st.sampled_from(["ordered", "weighted"]),
+    "completion": st.sampled_from(["auto", "wait", "stream"]), "strategy": st.sampled_from(["ordered", "weighted"]),
     "max_retry_after_wait": st.sampled_from([0.0, 3.0]), "on_slow": st.sampled_from(["abandon", "race"]),
     "hedge": st.sampled_from([None, HEDGE, HEDGE]),
     "timeouts": st.sampled_from([Timeouts(min_samples=2), SHORT_TIMEOUTS]),

@@ -54,10 +54,13 @@ class Now:
 class NoBackend:
     """The backend of a target that is never called. `cannot`: the fields that it cannot send."""
 
-    def __init__(self, *cannot: str, prefill: bool = False, streaming: bool = True) -> None:
+    def __init__(
+        self, *cannot: str, prefill: bool = False, streaming: bool = True, prefers_streaming: bool = False
+    ) -> None:
         self.cannot = cannot
         self.prefill = prefill
         self.streaming = streaming
+        self.prefers_streaming = prefers_streaming
 
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
         return tuple(name for name in self.cannot if hasattr(request, name))

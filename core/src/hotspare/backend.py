@@ -37,6 +37,8 @@ class Backend(Protocol):
     streaming: bool = True
     """Whether a whole answer may be streamed underneath (`Policy.completion`); where not, it is waited for. Calls that stream
     use `stream` and `astream` all the same."""
+    prefers_streaming: bool = False
+    """Whether an answer that is read from a stream lacks nothing but `raw`; then `completion = "auto"` may stream underneath."""
 
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
         """Names of the request's fields that it cannot send; empty when it can send all of them.

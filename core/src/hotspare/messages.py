@@ -144,7 +144,7 @@ class CallOptions(RequestFields, total=False):
     messages: Sequence[Message]
     deadline: float | None
     max_attempts: int | None
-    completion: Literal["wait", "stream"] | None
+    completion: Literal["auto", "wait", "stream"] | None
     labels: Mapping[str, str] | None
 
 

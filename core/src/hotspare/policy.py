@@ -228,9 +228,12 @@ class Policy:
         1: a recovery is noticed within a second, at the cost of one call a second for the whole pool.
     failover_on: kinds that fail over although the request itself is at fault (CONTENT_FILTER, INVALID). By default none.
     completion: how `chat` gets its answer. `wait`: it waits for the whole answer; `stream`: it reads the answer from a
-        stream, so that a dead or stalled target is noticed within the timeouts of streams. If a target refuses to stream,
-        this is remembered, and its whole answers are waited for. `Target.completion` and the `completion` of a call take
-        precedence.
+        stream, so that a dead or stalled target is noticed within the timeouts of streams (10 s for the first token of a
+        target without a record, where a whole answer may take 60); `auto`: it streams as long as a target has no record of
+        whole answers, or has failed since its last success, and waits otherwise; it waits too where the request has `extra`
+        fields, and for frameworks' models. `wait` is the default because an answer read from a stream has no `raw`. If a target
+        refuses to stream, this is remembered, and its whole answers are waited for. `Target.completion` and the `completion`
+        of a call take precedence.
     on_slow: what happens when an attempt's timeout is over while other targets are left. `abandon`: it is cancelled;
         `race`: it continues beside the next one, and the first answer wins. Sync callers race in threads.
     brownout: a `Brownout`: when a target that has become slow is passed over. None: never.
@@ -262,7 +265,7 @@ class Policy:
     max_waiters: int = 1000
     early_probe_interval: float = 1.0
     failover_on: Collection[Kind] = frozenset()
-    completion: Literal["wait", "stream"] = "wait"
+    completion: Literal["auto", "wait", "stream"] = "wait"
     on_slow: Literal["abandon", "race"] = "abandon"
     brownout: Brownout | None = field(default_factory=Brownout)
     hedge: Hedge | None = None
@@ -310,7 +313,7 @@ class PolicyFields(TypedDict, total=False):
     max_waiters: int
     early_probe_interval: float
     failover_on: Collection[Kind]
-    completion: Literal["wait", "stream"]
+    completion: Literal["auto", "wait", "stream"]
     on_slow: Literal["abandon", "race"]
     brownout: Brownout | None
     hedge: Hedge | None

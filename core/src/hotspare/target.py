@@ -86,7 +86,7 @@ class TargetFields(TypedDict, total=False):
     extra: Mapping[str, Any]
     headers: Mapping[str, str]
     price: Price | None
-    completion: Literal["wait", "stream"] | None
+    completion: Literal["auto", "wait", "stream"] | None
     reasoning: bool
 
 
@@ -143,7 +143,7 @@ class Target:
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     price: Price | None = None
-    completion: Literal["wait", "stream"] | None = None
+    completion: Literal["auto", "wait", "stream"] | None = None
     reasoning: bool = False
     backend: Backend | None = field(default=None, repr=False)
 

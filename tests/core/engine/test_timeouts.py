@@ -38,6 +38,27 @@ def test_whole_or_streamed(streaming: bool, call: Any, target: Any, policy: Any,
     assert wants_unary(made, state, Policy(completion=policy)) is unary
 
 
+@pytest.mark.parametrize(
+    ("record", "failed", "extra", "prefers", "unary"),
+    [
+        (8, False, {}, True, True),
+        (7, False, {}, True, False),
+        (8, True, {}, True, False),
+        (0, False, {"logprobs": True}, True, True),
+        (0, False, {}, False, True),
+    ],
+)
+def test_auto(record: int, failed: bool, extra: Any, prefers: bool, unary: bool) -> None:
+    """A whole answer is streamed underneath while the target has no record or has just failed; not where the caller asks for
+    the provider's own fields, nor from a backend whose streams hold less than its answers."""
+    state = state_of(backend=NoBackend(prefers_streaming=prefers))
+    fill(state.completion, 1.0, record)
+    if failed:
+        state.breaker.record_failure(1.0, 2.0)
+    made = call_of(state, request=ChatRequest(messages=[], extra=extra), streaming=False)
+    assert wants_unary(made, state, Policy(completion="auto")) is unary
+
+
 def bound(
     samples: float | None = None, *, times: int = 8, left: float = 1000.0, unary: bool = False, probe: bool = False,
     effort: Any = None, reasoning: bool = False, others: bool = True, **timeouts: Any,

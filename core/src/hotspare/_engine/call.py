@@ -96,7 +96,7 @@ class Call:
     max_attempts: int
     policy: Policy
     total_deadline: float | None = None
-    completion: Literal["wait", "stream"] | None = None
+    completion: Literal["auto", "wait", "stream"] | None = None
     tracks_ttft: bool = True
     allow_last_resort: bool = True
     excluded: Mapping[TargetState, Exclusion] = field(default_factory=dict[TargetState, Exclusion])

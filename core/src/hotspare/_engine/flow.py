@@ -101,7 +101,7 @@ def _read(
         if monitor.is_flowing():  # a caller who leaves a silent stream has seen no success
             scheduler.record_stream_end(attempt, clock())
         raise
-    scheduler.record_stream_end(attempt, clock())
+    scheduler.record_stream_end(attempt, clock(), whole=not emit)
     return True
 
 

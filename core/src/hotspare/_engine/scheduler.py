@@ -125,12 +125,15 @@ class Scheduler:
             attempt.state.gaps.add(longest_gap)
             attempt.state.throughput.add(throughput)
 
-    def record_stream_end(self, attempt: Attempt, now: float) -> None:
+    def record_stream_end(self, attempt: Attempt, now: float, *, whole: bool = False) -> None:
         """A stream came to its end, or its caller left it while it was well: that is its one outcome. A whole answer that came
-        in the place of a stream had its outcome already."""
+        in the place of a stream had its outcome already. `whole`: it was read for a whole answer, and tells how long one takes."""
         if not isinstance(attempt.result, OpenStream):
             return
         with self._lock:
+            if whole:
+                attempt.state.completion.add(now - attempt.permit.started)
+                self._shared.completion.add(now - attempt.permit.started)
             self._shared.tracker.record_outcome(attempt.state, attempt.permit, OK, now)
 
     def record_stream_break(self, call: Call, attempt: Attempt, outcome: Outcome, emitted: str, now: float) -> None:

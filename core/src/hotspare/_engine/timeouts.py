@@ -10,10 +10,15 @@ from hotspare.policy import Policy
 
 def wants_unary(call: Call, state: TargetState, policy: Policy) -> bool:
     """Whether a whole answer is requested. Never for a call that streams. For another one always if the target cannot stream,
-    else as the caller says, the target, or the policy, in this order."""
+    else as the caller says, the target, or the policy, in this order; with `auto` from a target with a good record."""
     if call.streaming:
         return False
-    return (call.completion or state.target.completion or policy.completion) == "wait" or not state.streaming
+    setting = call.completion or state.target.completion or policy.completion
+    if setting != "auto" or not state.streaming:
+        return setting == "wait" or not state.streaming
+    if not state.prefers_streaming or call.request.extra:
+        return True
+    return len(state.completion) >= policy.timeouts.min_samples and not state.breaker.is_suspect
 
 
 def attempt_timeout(

@@ -119,6 +119,11 @@ class CircuitBreaker:
         """Whether at least 80 % of the attempts before the latest failure succeeded, or there were none."""
         return self._window_failures - 1 <= 0.2 * (len(self._window) - 1)
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it has failed since its last success, or is not closed."""
+        return self._consecutive_failures > 0 or self.state is not State.CLOSED
+
     def stall_reason(self, now: float) -> str:
         """Why this breaker should open for a stall: several attempts, begun one after the other, wait longer than their
         bounds, and no attempt that started later than they did succeeded. "" if it should not."""

@@ -45,7 +45,8 @@ class TargetState:
     not serve, and until when that is remembered. `rejection`: AUTH or NOT_FOUND, if its last answer was about the key or the
     model: that does not pass by itself while a call waits. `not_founds`: NOT_FOUND outcomes since its last success.
     `suspicions`: failures that may be the fault of a request.
-    `prefill`, `streaming`: False once it has refused to continue an assistant message, or to stream.
+    `prefill`, `streaming`: False once it has refused to continue an assistant message, or to stream. `prefers_streaming`: an
+    answer read from a stream is as good as a whole one.
     `redactor`: strikes the pool's keys out of what comes back.
     """
 
@@ -68,11 +69,13 @@ class TargetState:
     suspicions: list[Suspicion] = field(default_factory=list[Suspicion])
     prefill: bool = field(init=False)
     streaming: bool = field(init=False)
+    prefers_streaming: bool = field(init=False)
 
     def __post_init__(self) -> None:
         # A backend that does not derive from the protocol need not repeat its defaults.
         self.prefill = getattr(self.backend, "prefill", False)
         self.streaming = getattr(self.backend, "streaming", True)
+        self.prefers_streaming = getattr(self.backend, "prefers_streaming", False)
 
     def classify(self, error: Exception) -> Outcome:
         """What an error of the backend means. The pool's keys are struck out of the error, its causes and the outcome."""

@@ -19,8 +19,8 @@ def check_options(deadline: object, max_attempts: object, completion: object, la
         problems.append(Problem.at("deadline", deadline, hint))
     if max_attempts is not None and not (type(max_attempts) is int and max_attempts > 0):
         problems.append(Problem.at("max_attempts", max_attempts, "must be an integer above 0"))
-    if completion not in (None, "wait", "stream"):
-        problems.append(Problem.at("completion", completion, "must be wait or stream"))
+    if completion not in (None, "auto", "wait", "stream"):
+        problems.append(Problem.at("completion", completion, "must be auto, wait or stream"))
     if not _are_labels(labels):
         problems.append(
             Problem.at("labels", labels, f"must be at most {MAX_LABELS} short words by name, e.g. {{'team': 'search'}}")

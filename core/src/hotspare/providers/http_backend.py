@@ -40,6 +40,7 @@ class HttpBackend:
     (`Exchange`) is sent once more in another one, within the same attempt."""
 
     streaming: bool = True
+    prefers_streaming: bool = True
 
     def __init__(self, target: Target, preset: Preset, http: "Http", env: Mapping[str, str] | None = None) -> None:
         self._target = target
