@@ -36,9 +36,8 @@ class Backend(Protocol):
     """Whether a trailing assistant message is continued; where not, a broken answer is continued by instruction."""
     streaming: bool = True
     """Whether a whole answer may be streamed underneath (`Policy.completion`); where not, it is waited for. Calls that stream
-    use `stream` and `astream` all the same."""
-    prefers_streaming: bool = False
-    """Whether an answer that is read from a stream lacks nothing but `raw`; then `completion = "auto"` may stream underneath."""
+    use `stream` and `astream` all the same. With `completion = "auto"` only a backend that has the attribute
+    `prefers_streaming = True` is streamed underneath: one whose answers lack nothing but `raw` when they are read from a stream."""
 
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
         """Names of the request's fields that it cannot send; empty when it can send all of them.
