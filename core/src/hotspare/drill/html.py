@@ -18,12 +18,13 @@ main{max-width:1120px;margin:0 auto;padding:2rem 1.25rem}h1{margin:0 0 .25rem;fo
 p{color:var(--dim);max-width:52rem;margin:.3rem 0}.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:.8rem;margin:1.4rem 0}
 .cards div{background:var(--card);border-radius:8px;padding:.8rem 1rem}.cards b{display:block;font-size:1.6rem;font-variant-numeric:tabular-nums}
 .cards span{color:var(--dim);font-size:.85rem}.picture{border:1px solid var(--line);border-radius:8px;overflow:hidden}svg{display:block;width:100%;height:auto}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}th{font-weight:600;color:var(--dim);font-size:.85rem}
+.warning{color:#b45309;font-weight:600}.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}th{font-weight:600;color:var(--dim);font-size:.85rem}
 td,th{padding:.35rem .8rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}td:first-child,th:first-child{text-align:left;padding-left:0}
 """
 _METHOD = (
     "All calls are real HTTP requests through hotspare to an embedded provider on this machine, which fails as the scenario says. "
-    "The right answer to each prompt is known, so every answer was compared exactly. Hatching marks when a target was faulty; the "
+    "The right answer to each prompt is known, so every answer was compared exactly. "
+    "A process of its own offers the load, and a call's time counts from the moment at which it was to arrive. Hatching marks when a target was faulty; the "
     "band below its traffic is its state in the pool. Each bar is a quarter of a second, on a square-root scale."
 )
 
@@ -44,6 +45,10 @@ def report_page(results: Sequence[Result]) -> str:
         _table(["", *(result.name for result in results)], comparison(results)),
     ]
     for result in results:
+        for shortfall in result.shortfalls():
+            parts.append(
+                f"<p class=warning>{escape(f'{result.name}: the planned load was not achieved: {shortfall}')}</p>"
+            )
         heads = [head.replace("\n", " ") for head in phase_heads(result.scenario)]
         parts.append(f"<h2>Phases: {escape(result.name)}</h2>" + _table(heads, phase_rows(result)))
     return "\n".join([*parts, "</main></html>"])

@@ -35,12 +35,16 @@ def _rate(value: Metric) -> str:
     return f"{100 * value:.1f} %" if isinstance(value, int | float) else "-"
 
 
+def _load(value: Metric) -> str:
+    return f"{value:,.0f}/s" if isinstance(value, int | float) else "-"
+
+
 _FORMATS: Mapping[str, Callable[[Metric], str]] = {
     "answered": percent, "answered_in_outages": percent, "answered_in_total_outage": percent,
     "answered_in_faults": percent, "surge_on_time": percent, "extra_attempt_rate": _rate, "attempts_per_call": ratio,
     "attempts_per_call_in_outages": ratio, "calls": _count, "extra_attempts": _count, "wasted_attempts": _count,
     "answered_after_total_outage": _count, "largest_burst": _count, "wrong": _count, "resumed": _count,
-    "splice_points": _count, "interrupted": _count, "hedges": _count,
+    "splice_points": _count, "interrupted": _count, "hedges": _count, "planned_load": _load, "achieved_load": _load,
 }  # fmt: skip
 
 OVERALL = {
@@ -65,6 +69,7 @@ OVERALL = {
     "wasted_attempts": "attempts wasted on faulted targets",
     "recovery_time": "time from a region's recovery to its first answer",
     "answered_after_total_outage": "calls that waited until targets recovered",
+    "aftermath_p95": "from the end of the total outage to their answers, p95",
     "largest_burst": f"largest burst of these answers within {1000 * BURST_WINDOW:g} ms",
     "surge_on_time": f"answered in the surge within {ON_TIME:g} s",
     "surge_p99": "latency in the surge, p99",
@@ -76,7 +81,7 @@ OVERALL = {
 _HEADS: Mapping[str, str] = {
     "ttft_p50": "TTFT\np50", "ttft_p95": "TTFT\np95", "ttft_p99": "TTFT\np99", "attempts_per_call": "attempts\nper call",
     "longest_gap": "longest\ngap", "extra_attempt_rate": "extra\nattempts", "extra_attempts": "extra\nattempts",
-    "wasted_attempts": "wasted\nattempts", "splice_points": "splice\npoints",
+    "wasted_attempts": "wasted\nattempts", "planned_load": "planned\nload", "achieved_load": "achieved\nload", "splice_points": "splice\npoints",
 }  # fmt: skip
 """Column heads that are not the metric's own name. Two lines, so that the table fits into a terminal."""
 

@@ -11,6 +11,8 @@ from hotspare.outcome import Kind
 
 DETECTION_TIME = 2.0
 """Seconds into an outage after which every breaker has had time to open."""
+MIN_ACHIEVED = 0.9
+"""A phase whose load is smaller than this share of the planned one is reported: the client, or this machine, was too slow."""
 ON_TIME = 5.0
 """Seconds within which a call of the surge should be answered."""
 BURST_WINDOW = 0.1
@@ -22,8 +24,10 @@ Metric = str | int | float | None
 
 @dataclass(slots=True)
 class CallRecord:
-    """One call. `started`: seconds since the scenario's start; `seconds`, `ttft`: from there to the end and to the first token.
+    """One call. `started`: its arrival in the script, in seconds since the scenario's start; `seconds`, `ttft`: from there to
+    the end and to the first token.
 
+    late: seconds from `started` until the client began with the call. They are part of `seconds`.
     last_progress: seconds from `started` to the latest part of a stream. longest_gap: longest time between two parts.
     """
 
@@ -38,6 +42,7 @@ class CallRecord:
     last_progress: float = 0.0
     longest_gap: float = 0.0
     done: bool = False
+    late: float = 0.0
 
     def note_progress(self, seconds: float) -> None:
         """A part of the stream, or its end, came so many seconds after the start."""
@@ -126,13 +131,31 @@ class Result:
                     return one.ended - start
         return None
 
-    def after_total_outage(self) -> tuple[int, int]:
-        """Calls of a total outage that were answered after its end, and the most of them within `BURST_WINDOW`."""
+    def after_total_outage(self) -> list[float]:
+        """When calls of a total outage were answered after its end, in seconds from the end, sorted."""
         ends = [self.span(index)[1] for index in self.started_phases("total_outage")]
         answers = sorted(call.ended for call in self.calls_in("total_outage") if call.correct)
-        answers = [at for at in answers if ends and at > ends[0]]
-        bursts = (bisect_left(answers, at + BURST_WINDOW) - i for i, at in enumerate(answers))
-        return len(answers), max(bursts, default=0)
+        return [at - ends[0] for at in answers if ends and at > ends[0]]
+
+    def load(self, index: int) -> tuple[float, float]:
+        """The planned and the achieved load of a phase, in calls per second."""
+        count, seconds = self._offered(index)
+        return self.phases[index].rate, count / seconds
+
+    def _offered(self, index: int) -> tuple[int, float]:
+        """The calls of a phase, and the seconds in which the client began with them: the phase's own unless calls were late."""
+        calls = [call for call in self.calls if call.phase == index]
+        ends = (call.started + call.late - self.phase_starts[index] for call in calls)
+        return len(calls), max(self.phases[index].seconds, *ends, 0.0)
+
+    def shortfalls(self) -> list[str]:
+        """The phases whose planned load was not achieved, as sentences. What was measured in them is not what was planned."""
+        found: list[str] = []
+        for index, phase in enumerate(self.phases[: len(self.phase_starts)]):
+            count, seconds = self._offered(index)
+            if phase.seconds < MIN_ACHIEVED * seconds:
+                found.append(f"{phase.name}: offered {count:,} calls in {seconds:.3g} s instead of {phase.seconds:g} s")
+        return found
 
 
 def by_phase(result: Result) -> list[dict[str, Metric]]:
@@ -140,8 +163,9 @@ def by_phase(result: Result) -> list[dict[str, Metric]]:
     rows: list[dict[str, Metric]] = []
     for index, phase in enumerate(result.phases[: len(result.phase_starts)]):
         calls = [call for call in result.calls if call.phase == index]
+        planned, achieved = result.load(index)
         rows.append({
-            "phase": phase.name, **_counts(calls), **_latencies(calls), "wasted_attempts": result.wasted_attempts(index),
+            "phase": phase.name, "planned_load": planned, "achieved_load": achieved, **_counts(calls), **_latencies(calls), "wasted_attempts": result.wasted_attempts(index),
             "attempts_per_call": _mean(call.attempts for call in result.after_detection(index)),
         })  # fmt: skip
     return rows
@@ -151,7 +175,8 @@ def overall(result: Result) -> dict[str, Metric]:
     """The metrics of the whole scenario. None: the scenario has no such phase, or nothing was measured."""
     outages = result.started_phases("outage")
     total_outage, surge = result.calls_in("total_outage"), result.calls_in("surge")
-    waited, burst = result.after_total_outage()
+    aftermath = result.after_total_outage()
+    bursts = (bisect_left(aftermath, at + BURST_WINDOW) - i for i, at in enumerate(aftermath))
     counts = _counts(result.calls)
     return {
         **counts,
@@ -163,8 +188,9 @@ def overall(result: Result) -> dict[str, Metric]:
         "attempts_per_call_in_outages": _mean(call.attempts for i in outages for call in result.after_detection(i)),
         "wasted_attempts": sum(map(result.wasted_attempts, range(len(result.phase_starts)))),
         "recovery_time": result.recovery_time(),
-        "answered_after_total_outage": waited if total_outage else None,
-        "largest_burst": burst if total_outage else None,
+        "answered_after_total_outage": len(aftermath) if total_outage else None,
+        "aftermath_p95": quantile(aftermath, 0.95),
+        "largest_burst": max(bursts, default=0) if total_outage else None,
         "surge_on_time": share(call.correct and call.seconds <= ON_TIME for call in surge),
         "surge_p99": quantile([call.seconds for call in surge if call.correct], 0.99),
         "hedges": sum(one.reason == "hedge" for one in result.attempts) or None,
@@ -176,7 +202,12 @@ def overall(result: Result) -> dict[str, Metric]:
 def as_dict(result: Result) -> dict[str, object]:
     """All metrics, and every call that was lost, for JSON."""
     lost = [asdict(call) for call in result.calls if not call.correct]
-    return {"overall": overall(result), "phases": by_phase(result), "lost_calls": lost}
+    return {
+        "overall": overall(result),
+        "shortfalls": result.shortfalls(),
+        "phases": by_phase(result),
+        "lost_calls": lost,
+    }
 
 
 def _counts(calls: Sequence[CallRecord]) -> dict[str, Metric]:

@@ -38,7 +38,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -88,7 +88,8 @@ class Provider:
         self._seed = seed
         self._process: subprocess.Popen[str] | None = None
         self._ports: dict[str, int] = {}
-        self._control_port = 0
+        self.control_port = 0
+        """Where the running process takes commands, see `send_command`."""
 
     def __enter__(self) -> "Provider":
         self.start()
@@ -115,7 +116,7 @@ class Provider:
             code = self._process.wait()
             raise RuntimeError(f"the embedded provider did not start (exit code {code}); its error is on stderr")
         ports = json.loads(line)
-        self._ports, self._control_port = ports["endpoints"], ports["control"]
+        self._ports, self.control_port = ports["endpoints"], ports["control"]
 
     def stop(self) -> None:
         """Stop the process; kill it if it does not end within 5 s. May be called again."""
@@ -179,14 +180,19 @@ class Provider:
         self, command: str, endpoints: str | Iterable[str] | None, options: Mapping[str, object]
     ) -> dict[str, Any]:
         names = [endpoints] if isinstance(endpoints, str) else list(endpoints or ())
-        body = json.dumps({"command": command, "endpoints": names, "options": options})
-        connection = http.client.HTTPConnection("127.0.0.1", self._control_port, timeout=_CONTROL_SECONDS)
-        try:
-            connection.request("POST", "/", body, {"Connection": "close"})
-            response = connection.getresponse()
-            result = dict(json.loads(response.read()))
-        finally:
-            connection.close()
-        if response.status != 200:
-            raise FaultError(result["error"])
-        return result
+        return send_command(self.control_port, command, names, options)
+
+
+def send_command(port: int, command: str, endpoints: Sequence[str], options: Mapping[str, object]) -> dict[str, Any]:
+    """Send a command to the control port of a running provider: `fault`, `clear`, `configure`, `reset`, … Raises FaultError."""
+    body = json.dumps({"command": command, "endpoints": endpoints, "options": options})
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_CONTROL_SECONDS)
+    try:
+        connection.request("POST", "/", body, {"Connection": "close"})
+        response = connection.getresponse()
+        result = dict(json.loads(response.read()))
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise FaultError(result["error"])
+    return result

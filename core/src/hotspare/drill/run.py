@@ -10,13 +10,16 @@ from contextlib import AbstractContextManager, aclosing, nullcontext
 
 from hotspare import AllTargetsFailed, CallError, Pool, Target
 from hotspare.drill.answers import answer
+from hotspare.drill.load import Step, playing
 from hotspare.drill.metrics import WRONG_TEXT, AttemptSample, CallRecord, Result
 from hotspare.drill.provider import KEY, Provider
-from hotspare.drill.scenarios import ENDPOINTS, PLAIN_CLIENT, Phase, Scenario, plain_client
+from hotspare.drill.scenarios import ENDPOINTS, PLAIN_CLIENT, Scenario, plain_client
 from hotspare.events import AttemptEnded, Event, StreamBroke
 from hotspare.messages import ChatChunk, StreamSummary
 from hotspare.policy import Policy
 
+_GRACE = 0.5
+"""Seconds after the deadline for which a call is still waited for."""
 SAMPLE_INTERVAL = 0.25
 """Seconds between two samples of the targets' states."""
 
@@ -24,6 +27,22 @@ Client = Callable[[str, bool, CallRecord], Awaitable[str]]
 """Sends a prompt, streamed or not, and returns the text. Notes the first token and the attempts in the record."""
 Progress = Callable[[Result], None]
 """Called several times a second with what was recorded so far."""
+
+
+def script_of(scenario: Scenario) -> tuple[list[Step], list[tuple[int, int | None]]]:
+    """The script of a scenario, and each step's place in it: the phase, and the number of the call if it is one."""
+    steps: list[Step] = []
+    places: list[tuple[int, int | None]] = []
+    start, pace = 0.0, {"seconds": scenario.latency, "gap": scenario.token_gap}
+    for index, phase in enumerate(scenario.phases):
+        faults = [(endpoints, {"kind": kind, **options}) for endpoints, kind, options in phase.faults]
+        faults.insert(0, (ENDPOINTS, {"kind": "latency", **pace}))
+        steps += [Step(start, ("clear", (), {})), *(Step(start, ("fault", *fault)) for fault in faults)]
+        calls = range(round(phase.seconds * phase.rate))
+        steps += [Step(start + number / phase.rate) for number in calls]
+        places += [*[(index, None)] * (1 + len(faults)), *((index, number) for number in calls)]
+        start += phase.seconds
+    return [*steps, Step(start)], [*places, (len(scenario.phases), None)]
 
 
 def targets_of(provider: Provider) -> list[Target]:
@@ -48,6 +67,7 @@ class ScenarioRun:
         self.scenario = scenario
         self._provider = provider
         self._start = time.perf_counter()
+        self._steps, self._places = script_of(scenario)
         self._running: set[asyncio.Task[None]] = set()
 
     def now(self) -> float:
@@ -58,37 +78,37 @@ class ScenarioRun:
         """Play one phase after the other. Calls continue in later phases until their deadline."""
         self._provider.reset()
         try:
-            for index, phase in enumerate(self.scenario.phases):
-                self._provider.clear()
-                latency, gap = self.scenario.latency, self.scenario.token_gap
-                self._provider.fault(ENDPOINTS, "latency", seconds=latency, gap=gap)
-                for endpoints, kind, options in phase.faults:
-                    self._provider.fault(endpoints, kind, **options)
-                self.result.phase_starts.append(self.now())
-                await self._send_calls(index, phase, client)
+            async with playing(self._steps, self._provider) as (self._start, announced):
+                async for index in announced:
+                    self._take(index, client)
             if self._running:
                 await asyncio.wait(self._running, timeout=self.scenario.deadline + 5)
         finally:
             for task in self._running:
                 task.cancel()
 
-    async def _send_calls(self, index: int, phase: Phase, client: Client) -> None:
-        """Start calls at the phase's rate, whether earlier ones are answered or not."""
-        start = time.perf_counter()
-        for number in range(round(phase.seconds * phase.rate)):
-            await asyncio.sleep(max(0.0, start + number / phase.rate - time.perf_counter()))
-            record = CallRecord(index, self.now())
-            self.result.calls.append(record)
-            prompt = f"Question {index}.{number}: what keeps a service up? tokens={self.scenario.tokens}"
-            task = asyncio.create_task(self._call(client, prompt, record, streaming=number % 2 == 1))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-        await asyncio.sleep(max(0.0, start + phase.seconds - time.perf_counter()))
+    def _take(self, index: int, client: Client) -> None:
+        """Note the start of a phase, or start a call, whether earlier ones are answered or not."""
+        at, (phase, number) = self._steps[index].at, self._places[index]
+        if phase == len(self.result.phase_starts) < len(self.scenario.phases):
+            self.result.phase_starts.append(at)
+        if number is None:
+            return
+        record = CallRecord(phase, at)
+        self.result.calls.append(record)
+        prompt = f"Question {phase}.{number}: what keeps a service up? tokens={self.scenario.tokens}"
+        task = asyncio.create_task(self._call(client, prompt, record, streaming=number % 2 == 1))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def _call(self, client: Client, prompt: str, record: CallRecord, *, streaming: bool) -> None:
+        record.late = self.now() - record.started
+        limit = record.started + self.scenario.deadline + _GRACE
         try:
-            async with asyncio.timeout(self.scenario.deadline + 0.5):
+            async with asyncio.timeout(limit - self.now()):
                 text = await client(prompt, streaming, record)
+            if self.now() > limit:
+                raise TimeoutError  # the client kept the event loop from ending the call
             record.correct = text == answer(prompt)
             record.error = "" if record.correct else WRONG_TEXT
         except Exception as error:  # any error means that the call was lost; the report shows it
@@ -160,6 +180,8 @@ async def run_client(
     async def sample_states(pool: Pool) -> None:
         while True:
             await asyncio.sleep(SAMPLE_INTERVAL)
+            if not run.result.phase_starts:
+                continue
             rows = pool.health().targets
             states = {row.target: "rate-limited" if row.rate_limited_for else str(row.state) for row in rows}
             run.result.states.append((run.now(), states))

@@ -71,7 +71,7 @@ OUTAGE = Scenario(
         Phase("surge", 3, 400, "surge"),
     ),
     columns=(
-        "calls", "answered", "p50", "p95", "p99", "ttft_p50", "ttft_p95", "extra_attempts", "attempts_per_call",
+        "calls", "planned_load", "achieved_load", "answered", "p50", "p95", "p99", "ttft_p50", "ttft_p95", "extra_attempts", "attempts_per_call",
         "wasted_attempts", "wrong",
     ),
     highlights=("answered", "answered_in_total_outage", "attempts_per_call_in_outages", "recovery_time", "surge_p99"),
@@ -123,7 +123,7 @@ STREAMS = Scenario(
     token_gap=0.01,
     tokens=30,
     columns=(
-        "calls", "answered", "resumed", "splice_points", "interrupted", "wrong", "ttft_p50", "ttft_p95", "longest_gap",
+        "calls", "planned_load", "achieved_load", "answered", "resumed", "splice_points", "interrupted", "wrong", "ttft_p50", "ttft_p95", "longest_gap",
     ),
     highlights=("answered", "resumed", "interrupted", "wrong", "longest_gap"),
 )  # fmt: skip
@@ -141,7 +141,7 @@ SLOW = Scenario(
     },
     latency=0.1,
     columns=(
-        "calls", "answered", "ttft_p50", "ttft_p95", "ttft_p99", "p50", "p95", "p99", "extra_attempt_rate", "wrong",
+        "calls", "planned_load", "achieved_load", "answered", "ttft_p50", "ttft_p95", "ttft_p99", "p50", "p95", "p99", "extra_attempt_rate", "wrong",
     ),
     highlights=("answered", "ttft_p99", "extra_attempt_rate"),
 )  # fmt: skip

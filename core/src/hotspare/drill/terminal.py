@@ -144,5 +144,7 @@ def print_tables(results: Sequence[Result]) -> None:
     for result in results:
         summary = f"{result.correct_calls:,} of {len(result.calls):,} calls answered exactly, within the deadline."
         out.print(Text.assemble((f"{result.name}:", "bold"), f" {summary}"))
+        for shortfall in result.shortfalls():
+            out.print(Text(f"  warning: the planned load was not achieved: {shortfall}", style="yellow"))
         for error in list(dict.fromkeys(call.error for call in result.calls if call.error))[:_ERRORS_SHOWN]:
             out.print(f"  lost: {error}", markup=False, style="dim")
