@@ -1,7 +1,10 @@
 """The embedded provider: its faults, rate limits, continuations, counters, and its HTTP."""
 
+import http.client
+import json
 from dataclasses import fields
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -13,6 +16,7 @@ from hotspare.drill.provider import Provider, after_tools, with_images
 from hotspare.drill.settings import Settings, SettingsOptions
 
 from tests.core.drill.client import BODIES, KEYS, outcome, send, text_of
+from tests.support.eventually import eventually
 
 DIALECTS = pytest.mark.parametrize("dialect", ["openai", "responses", "anthropic", "gemini"])
 PIXEL = "aGVsbG8="  # five bytes
@@ -53,6 +57,20 @@ def test_the_rate_limiter_states_and_enforces_its_limit(dialect: str, provider: 
     header = {"anthropic": "anthropic-ratelimit-requests-remaining"}.get(dialect, "x-ratelimit-remaining-requests")
     assert dialect == "gemini" or first.headers[header] == "1"
     assert provider.stats("a").outcomes["rejected:429"] == 1
+
+
+def test_requests_beyond_its_room_get_a_503(provider: Provider) -> None:
+    """While one request is under way and there is room for one, another is rejected; when it is over, the next is served."""
+    provider.configure("a", concurrency=1)
+    provider.fault("a", "blackhole", count=1)
+    url = urlsplit(provider.url("a"))
+    first = http.client.HTTPConnection(str(url.hostname), url.port)
+    first.request("POST", "/v1/chat/completions", json.dumps(BODIES["openai"]), KEYS["openai"])
+    eventually(lambda: provider.stats("a").in_flight == 1)
+    assert outcome(send(provider, "openai"), "openai").kind is Kind.SERVER
+    first.close()
+    eventually(lambda: provider.stats("a").in_flight == 0)
+    assert send(provider, "openai").status_code == 200
 
 
 @DIALECTS
@@ -122,6 +140,7 @@ def test_a_wrong_endpoint_setting_or_dialect_is_an_error(provider: Provider) -> 
         (lambda: provider.base_url("a", "grpc"), "dialect 'grpc' is unknown"),
         (lambda: provider.configure("a", speed=1), "setting speed: 1 is unknown"),
         (lambda: provider.configure("a", rpm=0), "must be above 0"),
+        (lambda: provider.configure("a", concurrency=0), "must be 1 or more"),
         (lambda: provider.configure("a", prefill="maybe"), "must be one of"),
         (lambda: provider._send("dance", "a", {}), "'dance' is unknown"),
     ):

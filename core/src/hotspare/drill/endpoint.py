@@ -163,7 +163,10 @@ class Endpoint(Observer):
         return plan
 
     def _admit(self, dialect: Dialect) -> Mapping[str, str]:
-        """Apply the rate limit. Returns the headers that state it; raises Rejection."""
+        """Apply the limits. Returns the headers that state the rate limit; raises Rejection."""
+        most = self._settings.concurrency
+        if most is not None and self._in_flight > most:
+            raise Rejection(503, dialect.error(503, f"{most} requests are being served, and no more at once"))
         if self._limiter is None:
             return {}
         admitted, wait, limit = self._limiter.acquire()

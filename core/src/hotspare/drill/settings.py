@@ -16,6 +16,7 @@ class SettingsOptions(TypedDict, total=False):
 
     rpm: float | None
     burst: float | None
+    concurrency: int | None
     retry_after_form: str
     prefill: str | None
     continuation: str
@@ -30,6 +31,7 @@ class Settings:
 
     rpm: requests it admits per minute; more get a 429. Default: no limit.
     burst: requests it admits at once. Default: `rpm`.
+    concurrency: requests that it serves at the same time; more get a 503. Default: no limit.
     retry_after_form: where its 429 states the time to wait, see `hotspare.drill.faults.RETRY_AFTER_FORMS`.
     prefill: how a trailing assistant message is continued, or `refuse`. Default: as the dialect's own provider does.
     continuation: how an instruction to continue is followed, see `hotspare.drill.conversation.CONTINUATION_MODES`.
@@ -42,6 +44,7 @@ class Settings:
 
     rpm: float | None = None
     burst: float | None = None
+    concurrency: int | None = None
     retry_after_form: str = "retry-after"
     prefill: str | None = None
     continuation: str = "continue"
@@ -59,6 +62,8 @@ class Settings:
                 raise FaultError(Problem.at(f"setting {name}", value, f"must be one of {', '.join(map(str, allowed))}"))
         if self.rpm is not None and self.rpm <= 0:
             raise FaultError(Problem.at("setting rpm", self.rpm, "must be above 0 requests per minute, or None"))
+        if self.concurrency is not None and self.concurrency < 1:
+            raise FaultError(Problem.at("setting concurrency", self.concurrency, "must be 1 or more requests, or None"))
         for phrase, reply in self.replies.items():
             if not reply or not set(reply) <= {"call", "json"}:
                 raise FaultError(Problem.at(f"setting replies[{phrase!r}]", reply, "must contain call, json or both"))
