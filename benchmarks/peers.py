@@ -167,7 +167,7 @@ async def measure(name: str, provider: Provider) -> dict[str, str]:
 
 async def _detected(run: ScenarioRun, provider: Provider) -> tuple[float, int]:
     """Wait until the outage has lasted `DETECTED_AFTER` seconds; return the time, and the requests made until then."""
-    while len(run.result.phase_starts) < len(RUNS["outage"]):
+    while len(run.result.phase_starts) < len(RUNS["outage"]):  # noqa: ASYNC110 (the record has no event)
         await asyncio.sleep(0.01)
     await asyncio.sleep(run.result.phase_starts[-1] + DETECTED_AFTER - run.now())
     return run.now(), _requests(provider)

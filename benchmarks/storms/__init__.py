@@ -1,1 +1,1 @@
-"""Storms: scripted outages of 40 seconds, as data, played in virtual time."""
+"""Storms: scripted outages of 40 seconds, as data, played in virtual time or on the real wire beside other clients."""

@@ -34,6 +34,11 @@ class Fault:
     period: float = 0.0
     phase: float = 0.0
 
+    def active(self, at: float) -> bool:
+        """Whether it is there at this second: a fault with a period is there in the first half of each."""
+        flapping = self.period and (at + self.phase) % self.period >= self.period / 2
+        return self.start <= at < self.end and not flapping
+
 
 @dataclass(frozen=True)
 class Storm:

@@ -76,10 +76,8 @@ class Upstream:
         raise AssertionError("the twin is asynchronous")
 
     def fault(self) -> Fault | None:
-        now = self.loop.time()
         for one in self.faults:
-            down = not one.period or (now + one.phase) % one.period < one.period / 2
-            if one.start <= now < one.end and down and self.rng.random() < one.share:
+            if one.active(self.loop.time()) and self.rng.random() < one.share:
                 return one
         return None
 

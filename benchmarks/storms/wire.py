@@ -1,0 +1,182 @@
+"""A storm on the real wire: the embedded provider as upstream, and the load from a process of its own.
+
+`python -m benchmarks.storms.wire CLIENT STORM SEED` plays one storm with one client and prints what came of it as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, field, replace
+from time import perf_counter
+from typing import Any
+
+from hotspare.drill.answers import answer
+from hotspare.drill.load import Step, playing
+from hotspare.drill.metrics import quantile
+from hotspare.drill.provider import Provider
+
+from benchmarks.storms.clients import CLIENTS, Client
+from benchmarks.storms.scenarios import STORMS, Fault, Storm
+from benchmarks.storms.twin import WORDS, Result
+
+_GAP = 0.005  # seconds between two tokens of a stream
+_GRACE = 0.5  # seconds after the deadline for which an answer still counts
+_KINDS = {
+    "refused": "refused",
+    "silence": "blackhole",
+    "break": "cut",
+    "stall": "stall",
+    "slow": "latency",
+    "status": "status",
+}
+
+
+def script_of(storm: Storm, seed: int) -> tuple[list[Step], set[int]]:
+    """The steps of a storm, and which of them are calls. The calls' arrivals are those of the twin."""
+    rng, calls, now = random.Random(seed), list[Step](), 0.0
+    while now < storm.seconds:
+        now += rng.expovariate(storm.rate)
+        calls.append(Step(now))
+    steps = [*_weather(storm), *calls]
+    steps.sort(key=lambda step: step.at)
+    return steps, {index for index, step in enumerate(steps) if step.command is None}
+
+
+def _weather(storm: Storm) -> Iterator[Step]:
+    """What the provider does: each endpoint's faults anew, whenever one of them begins or ends."""
+    for name in storm.ids:
+        faults = storm.faults.get(name, ())
+        changes = {0.0, *(at for fault in faults for at in _changes(fault, storm.seconds))}
+        for at in sorted(changes):
+            active = [fault for fault in faults if fault.active(at)]
+            yield Step(at, ("clear", [name], {}))
+            yield Step(at, ("configure", [name], _settings(active)))
+            gap = _GAP if storm.stream else 0.0
+            yield Step(at, ("fault", [name], {"kind": "latency", "seconds": storm.latency, "gap": gap}))
+            yield from (Step(at, ("fault", [name], _options(one, storm))) for one in active if one.kind in _KINDS)
+
+
+def _changes(fault: Fault, end: float) -> Iterator[float]:
+    yield fault.start
+    if fault.end < end:
+        yield fault.end
+    if fault.period:
+        half = fault.period / 2
+        number = int((fault.start + fault.phase) / half) + 1
+        while (at := number * half - fault.phase) < min(fault.end, end):
+            yield at
+            number += 1
+
+
+def _settings(active: list[Fault]) -> dict[str, Any]:
+    for one in active:
+        if one.kind == "limit":
+            form = "none" if one.retry_after is None else "retry-after"
+            return {"rpm": 60 * one.room, "burst": one.room, "retry_after_form": form}
+        if one.kind == "crowd":
+            return {"concurrency": one.room}
+    return {}
+
+
+def _options(fault: Fault, storm: Storm) -> dict[str, Any]:
+    options: dict[str, Any] = {"kind": _KINDS[fault.kind]}
+    if fault.kind == "refused":
+        return options
+    if fault.kind == "status":
+        options |= {"status": fault.status, "retry_after": fault.retry_after}
+    elif fault.kind in ("break", "stall"):
+        options |= {"at": WORDS // 2}
+    elif fault.kind == "slow":
+        options |= {"seconds": storm.latency * (fault.factor - 1)}
+    return options | {"probability": fault.share}
+
+
+@dataclass
+class Storming:
+    """One storm, played with one client. `late`: the most seconds by which the client began a call late."""
+
+    storm: Storm
+    provider: Provider
+    client: Client
+    start: float = 0.0
+    late: float = 0.0
+    ends: list[tuple[bool, float]] = field(default_factory=list[tuple[bool, float]])
+    back: float | None = None
+
+    async def play(self, seed: int) -> Result:
+        """Play it to its end."""
+        steps, calls = script_of(self.storm, seed)
+        steps.append(Step(max(self.storm.seconds, steps[-1].at)))
+        before = self._requests()
+        async with playing(steps, self.provider) as (self.start, announced), asyncio.TaskGroup() as group:
+            watching = group.create_task(self._watch())
+            async for index in announced:
+                if index in calls:
+                    group.create_task(self._call(index, steps[index].at))
+            watching.cancel()
+        times = [seconds for right, seconds in self.ends if right]
+        right, requests = sum(right for right, _ in self.ends), sum(self._requests().values()) - sum(before.values())
+        return Result(
+            len(self.ends), right, requests / len(self.ends), quantile(times, 0.5) or 0.0, quantile(times, 0.99) or 0.0, self.back
+        )  # fmt: skip
+
+    async def _call(self, number: int, due: float) -> None:
+        prompt, text, now = f"question {number} tokens={WORDS}", "", perf_counter() - self.start
+        self.late = max(self.late, now - due)
+        limit = self.storm.deadline + _GRACE
+        try:
+            async with asyncio.timeout(due + limit - now), aclosing(self.client(prompt)) as parts:
+                async for part in parts:
+                    text += part
+        except Exception:  # whatever it is, the call is lost; the table shows how many are
+            text = ""
+        seconds = perf_counter() - self.start - due
+        self.ends.append((text == answer(prompt) and seconds <= limit, seconds))
+
+    async def _watch(self) -> None:
+        """Note when the primary gets a request again after the end of its fault."""
+        over = max((one.end for one in self.storm.faults.get("a", ()) if one.end < self.storm.seconds), default=None)
+        if over is None:
+            return
+        await asyncio.sleep(self.start + over - perf_counter())
+        before = (await asyncio.to_thread(self._requests))["a"]
+        while (await asyncio.to_thread(self._requests))["a"] <= before:  # noqa: ASYNC110 (another process)
+            await asyncio.sleep(0.05)
+        self.back = perf_counter() - self.start - over
+
+    def _requests(self) -> dict[str, int]:
+        return {name: self.provider.stats(name).requests for name in self.storm.ids}
+
+
+async def storm_through(client: str, storm: Storm, seed: int) -> dict[str, Any]:
+    """Open the client, make one call that imports its modules, and play the storm. Returns the result as plain values."""
+    opening = next(one for one in CLIENTS if one.name == client)
+    with Provider(storm.ids, seed=seed) as provider:
+        urls = {name: provider.base_url(name) for name in storm.ids}
+        async with opening.open(storm, urls) as ask:
+            async for _ in ask("the first call"):
+                pass
+        async with opening.open(storm, urls) as ask:
+            storming = Storming(storm, provider, ask)
+            return asdict(await storming.play(seed)) | {"late": storming.late}
+
+
+def main() -> None:
+    """Play one storm, see the module."""
+    client, name, seed, seconds = sys.argv[1:5]
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    storm = next(one for one in STORMS if one.name == name)
+    result = asyncio.run(storm_through(client, replace(storm, seconds=float(seconds)), int(seed)))
+    print("\n" + json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
