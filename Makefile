@@ -6,9 +6,9 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config ge
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
-.PHONY: help storms venv demo test coverage newest oldest natives mutants lint types docs bench record installs clean
+.PHONY: help storms storms-wire failover soak venv demo test coverage newest oldest natives mutants lint types docs bench record installs clean
 help:  ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 .venv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "hotspare needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
@@ -87,6 +87,19 @@ docs: .venv/dev  ## build the documentation
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 storms: .venv/dev  ## play the storms in virtual time; STORMS="…" picks those with one of these words
 	@$(BIN)/python -m benchmarks.storms $(STORMS)
+# Each peer in an environment of its own, with nothing but itself and hotspare's core, whose load plays the storms.
+PEER_litellm := litellm
+PEER_langchain := langchain langchain-openai
+.venv-peers/%/done: .venv/bin/uv constraints.txt
+	@$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
+	@$(UV) pip install --quiet --python $(@D)/bin/python -c constraints.txt -e core $(PEER_$*)
+	@touch $@
+storms-wire: .venv/dev .venv-peers/litellm/done .venv-peers/langchain/done  ## play the storms on the wire beside other clients; STORMS="flaps" SEEDS=1
+	@$(BIN)/python -m benchmarks.storms --wire --seeds $(or $(SEEDS),1) $(STORMS)
+soak: .venv/dev  ## soak the pools in chaos for MINUTES=30, and see that nothing is left over
+	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
+failover: .venv/dev  ## play the sixteen failover scenarios twenty times with both faces; RUNS=20
+	@$(BIN)/python -m benchmarks.failover --runs $(or $(RUNS),20)
 bench: .venv/dev  ## run the benchmarks: other clients, HTTP transports, hedging, a failed primary in LangChain
 	@LITELLM_LOCAL_MODEL_COST_MAP=True $(BIN)/python benchmarks/peers.py
 	@$(BIN)/python benchmarks/seam.py
@@ -101,4 +114,4 @@ record: .venv/dev .record/aimock  ## record the cassettes again from local serve
 installs: .venv/dev  ## build the distributions, and run the documentation's examples with only what it says to install
 	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m tests.support.installs $(PAGES)
 clean:  ## remove virtual environments, caches and built files
-	rm -rf .venv .venv-newest .venv-oldest .venv-natives .venv-google .venv-mutants .mutants .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-oldest .venv-natives .venv-google .venv-mutants .venv-peers .mutants .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

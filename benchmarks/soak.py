@@ -1,0 +1,317 @@
+"""A soak: one chaotic round after the other, and after each nothing may be left over.
+
+    python benchmarks/soak.py --minutes 30
+    python benchmarks/soak.py --minutes 1 --seed 7    # rounds 7, 8, …: a round that failed prints its seed
+
+In each round sync callers in threads, asyncio and trio call the same pools over real sockets, while the targets get random
+faults, calls are cancelled and abandoned, floods arrive, children are forked and pools are replaced by others with one
+more target. Every text must be right, every error one of hotspare's. When a round is over no permit, waiter, task, thread, file
+descriptor or connection may be left; when all are over, memory must be flat.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing, closing
+from pathlib import Path
+
+import trio
+from hotspare import Hedge, HotspareError, Pool, Target, Timeouts
+from hotspare.drill.answers import answer
+from hotspare.drill.faults import KINDS
+from hotspare.drill.provider import KEY, Provider
+from hotspare.errors import PoolClosed
+from hotspare.messages import ChatChunk
+
+IDS = {
+    "a": "openai/gpt-4.1", "b": "anthropic/claude-sonnet-4-20250514", "c": "gemini/gemini-2.5-flash", "d": "openai/gpt-4.1",
+    "e": "anthropic/claude-sonnet-4-20250514", "f": "openai/gpt-4.1-mini",
+}  # fmt: skip
+FAULTS = sorted(set(KINDS) - {"oversized", "null_reason"})
+"""All but two: ten megabytes an answer would be most of the work, and a whole answer of OpenAI's format needs no finish reason."""
+ROUND = 20.0
+"""Seconds of a round."""
+_SYNC, _ASYNCIO, _TRIO, _FLOOD = 4, 6, 4, 60  # callers of each kind, calls of a flood
+_POOLS, _CHILD = 8, 30  # pools of a round, and seconds for which a child may take
+_PATIENCE = (
+    60.0  # seconds in which callers must end and connections be closed; it takes milliseconds on an idle machine
+)
+
+
+class Round:
+    """One round. `problems` says what went wrong, `ends` how the calls ended; `failures`: attempts that met a fault."""
+
+    def __init__(self, provider: Provider, seed: int) -> None:
+        self.seed = seed
+        self.problems: list[str] = []
+        self.ends: Counter[str] = Counter()
+        self.failures = 0
+        self._provider = provider
+        provider.reset()
+        self._rng = random.Random(seed)
+        self._stop = threading.Event()
+        self._flood = threading.Event()
+        self._names = list(IDS)[:3]
+        self._pools = [self._new_pool()]
+
+    def play(self, seconds: float) -> None:
+        """Play it, and look for what is left."""
+        threads, files = set(threading.enumerate()), _open_files()
+        callers = [threading.Thread(target=self._sync, args=(number,)) for number in range(_SYNC)]
+        callers += [threading.Thread(target=asyncio.run, args=(self._asyncio(),)), threading.Thread(target=trio.run, args=(self._trio,))]  # fmt: skip
+        for thread in callers:
+            thread.start()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._rng.choice(
+                (self._fault, self._fault, self._heal, self._switch, self._start_flood, self._fork, self._reload)
+            )()
+            time.sleep(self._rng.uniform(0.02, 0.3))
+        self._stop.set()
+        for thread in callers:
+            thread.join(_PATIENCE)
+        self._provider.clear()
+        met = [self._provider.stats(end).outcomes for end in IDS]
+        self.failures = sum(count for outcomes in met for kind, count in outcomes.items() if kind != "ok")
+        for pool in self._pools:
+            pool.close()
+            health = pool.health()
+            self._expect(
+                f"permits of {pool}",
+                lambda health=health: not (health.in_flight or health.waiting),
+                lambda health=health: health,
+            )
+        self._expect("threads", lambda: set(threading.enumerate()) <= threads, threading.enumerate)
+        self._expect("connections", self._all_closed, lambda: [self._provider.stats(end) for end in IDS])
+        self._pools.clear()
+        self._expect("open files", lambda: gc.collect() >= 0 and _open_files() <= files, lambda: (files, _open_files()))
+
+    def _expect(self, what: str, holds: Callable[[], bool], found: Callable[[], object]) -> None:
+        """Wait until it holds; a problem if it does not."""
+        end = time.monotonic() + _PATIENCE
+        while not holds():
+            if time.monotonic() > end:
+                self.problems.append(f"{what} left over: {found()}")
+                return
+            time.sleep(0.02)
+
+    def _all_closed(self) -> bool:
+        stats = [self._provider.stats(end) for end in IDS]
+        return all(one.open_connections == one.in_flight == 0 for one in stats)
+
+    # --- what happens to the pools and their targets -----------------------------------------------------------------
+
+    def _new_pool(self) -> Pool:
+        rng = self._rng
+        targets = [
+            Target(IDS[name], name=name, region=name, api_key=KEY, base_url=self._provider.base_url(name, IDS[name].partition("/")[0]))
+            for name in self._names
+        ]  # fmt: skip
+        return Pool(
+            targets, deadline=4, total_deadline=8, rng=random.Random(rng.random()), strategy=rng.choice(("ordered", "weighted")),
+            completion=rng.choice(("wait", "stream")), on_slow=rng.choice(("abandon", "race")),
+            on_break=rng.choice(("resume", "restart", "raise")), hedge=rng.choice((None, Hedge(min_delay=0.05, max_extra_calls=0.2))),
+            timeouts=Timeouts(first_token=0.5, first_token_min=0.5, completion=1, completion_min=0.5, stall=0.5, stall_min=0.5, after_finish=0.2),
+        )  # fmt: skip
+
+    def _fault(self) -> None:
+        kind, rng = self._rng.choice(FAULTS), self._rng
+        options = {"at": rng.randrange(8), "seconds": rng.random(), "status": rng.choice((400, 401, 404, 429, 500, 503, 529)), "retry_after": rng.choice((None, 0.2)), "probability": rng.random()}  # fmt: skip
+        chosen = rng.choice(self._names)
+        self._provider.fault(chosen, kind, **({} if kind == "refused" else options))  # pyright: ignore[reportArgumentType]
+
+    def _heal(self) -> None:
+        self._provider.clear(self._rng.choice(self._names))
+
+    def _switch(self) -> None:
+        name, pool = self._rng.choice(self._names), self._pools[-1]
+        if name in {target.name for target in pool.targets}:
+            self._rng.choice((lambda: pool.disable(name, "soak"), lambda: pool.enable(name)))()
+
+    def _start_flood(self) -> None:
+        self._flood.set()
+
+    def _reload(self) -> None:
+        """A new pool with one more target, if there is another one. Calls that run keep the old one until they end."""
+        if len(self._pools) == _POOLS:
+            return
+        self._names = list(IDS)[: len(self._names) + 1]
+        self._pools.append(self._new_pool())
+
+    def _fork(self) -> None:
+        prompt, pool = self._prompt(self._rng), self._pools[-1]
+        child = os.fork()
+        if not child:
+            signal.alarm(_CHILD)  # a lock that nothing releases
+            try:
+                os._exit(0 if pool.chat(prompt).text == answer(prompt) else 3)
+            except HotspareError:
+                os._exit(0)
+            except BaseException:
+                os._exit(4)
+        if status := os.waitpid(child, 0)[1]:
+            self.problems.append(f"a forked child ended with {os.waitstatus_to_exitcode(status)}")
+
+    # --- the callers -------------------------------------------------------------------------------------------------
+
+    def _prompt(self, rng: random.Random) -> str:
+        return f"question {rng.random()} tokens=8"
+
+    def _note(self, prompt: str, text: str, end: str, stopped: bool) -> None:
+        """The caller has the text, or a part of it if it has stopped to read."""
+        right = answer(prompt).startswith(text) if stopped else text == answer(prompt)
+        self.ends[end if right else "wrong"] += 1
+        if not right:
+            self.problems.append(f"wrong text ({end}): {text!r} instead of {answer(prompt)!r}")
+
+    def _failed(self, error: BaseException) -> None:
+        self.ends[type(error).__name__] += 1
+        if not isinstance(error, HotspareError) or (isinstance(error, PoolClosed) and not self._stop.is_set()):
+            self.problems.append(f"an unexpected error: {error!r}")
+
+    def _sync(self, number: int) -> None:
+        rng = random.Random(f"{self.seed} sync {number}")
+        while not self._stop.is_set():
+            prompt, pool, most = self._prompt(rng), self._pools[-1], rng.choice((0, 3, 1000, 1000, 1000))
+            try:
+                if rng.random() < 0.5:
+                    self._note(prompt, pool.chat(prompt).text, "whole", False)
+                else:
+                    self._note(prompt, *_read(pool.stream(prompt), most))
+            except Exception as error:  # what is not hotspare's is a problem
+                self._failed(error)
+
+    async def _call(self, rng: random.Random) -> None:
+        """One async call, in either kind of loop."""
+        prompt, pool, most = self._prompt(rng), self._pools[-1], rng.choice((0, 3, 1000, 1000, 1000))
+        try:
+            if rng.random() < 0.5:
+                self._note(prompt, (await pool.achat(prompt)).text, "whole", False)
+            else:
+                self._note(prompt, *await _aread(pool.astream(prompt), most))
+        except Exception as error:  # a cancellation is no Exception
+            self._failed(error)
+
+    async def _asyncio(self) -> None:
+        async def caller(rng: random.Random, calls: int) -> None:
+            while calls and not self._stop.is_set():
+                calls -= 1
+                task = asyncio.create_task(self._call(rng))
+                done, _ = await asyncio.wait([task], timeout=rng.random() * 0.3 if rng.random() < 0.15 else None)
+                if not done:
+                    task.cancel()
+                    await asyncio.wait([task])
+                    self.ends["cancelled"] += 1
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(_ASYNCIO):
+                group.create_task(caller(random.Random(f"{self.seed} asyncio {number}"), -1))
+            while not self._stop.is_set():
+                await asyncio.sleep(0.05)
+                if self._flood.is_set():
+                    self._flood.clear()
+                    for number in range(_FLOOD):
+                        group.create_task(caller(random.Random(f"{self.seed} flood {number}"), 1))
+        for pool in self._pools:
+            await pool.aclose()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            await asyncio.wait(left, timeout=5)
+        if left := [task for task in left if not task.done()]:
+            self.problems.append(f"tasks left over: {left}")
+
+    async def _trio(self) -> None:
+        async def caller(rng: random.Random) -> None:
+            while not self._stop.is_set():
+                with trio.move_on_after(rng.random() * 0.3 if rng.random() < 0.15 else float("inf")) as scope:
+                    await self._call(rng)
+                self.ends["cancelled"] += scope.cancelled_caught
+
+        async with trio.open_nursery() as nursery:
+            for number in range(_TRIO):
+                nursery.start_soon(caller, random.Random(f"{self.seed} trio {number}"))
+        for pool in self._pools:
+            await pool.aclose()
+
+
+def _read(stream: Generator[ChatChunk], most: int) -> tuple[str, str, bool]:
+    text = ""
+    with closing(stream):
+        for number, chunk in enumerate(stream):
+            text += chunk.text
+            if number >= most:
+                return text, "left", True
+    return text, "streamed", False
+
+
+async def _aread(stream: AsyncGenerator[ChatChunk], most: int) -> tuple[str, str, bool]:
+    text, number = "", 0
+    async with aclosing(stream):
+        async for chunk in stream:
+            text += chunk.text
+            number += 1
+            if number > most:
+                return text, "left", True
+    return text, "streamed", False
+
+
+def _open_files() -> int:
+    """Descriptors of this process. 0 where the system does not list them."""
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def _memory() -> tuple[float, int]:
+    """Resident memory in MB (0 where the system does not say), and the number of objects."""
+    for _ in range(3):
+        gc.collect()
+    statm = Path("/proc/self/statm")
+    pages = int(statm.read_text().split()[1]) if statm.exists() else 0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6, len(gc.get_objects())
+
+
+def soak(seconds: float, seed: int, *, length: float = ROUND) -> list[str]:
+    """Rounds for so long, at least three. Returns the problems; prints each round."""
+    logging.disable(logging.CRITICAL)
+    found: list[str] = []
+    sizes: list[tuple[float, int]] = []
+    with Provider(IDS, seed=seed) as provider:
+        for number in range(max(3, round(seconds / length))):
+            one = Round(provider, seed + number)
+            one.play(length)
+            sizes.append(_memory())
+            found += [f"round {one.seed}: {problem}" for problem in one.problems]
+            print(f"round {one.seed}: {sum(one.ends.values())} calls {dict(one.ends)}, {one.failures} faults, {sizes[-1][0]:.0f} MB, {sizes[-1][1]:,} objects", flush=True)  # fmt: skip
+            del one
+    early, late = sizes[1], sizes[-1]  # the first round loads modules and fills caches
+    if late[0] > 1.1 * early[0] + 10 or late[1] > 1.02 * early[1] + 2_000:
+        found.append(f"memory grew from {early[0]:.0f} to {late[0]:.0f} MB, from {early[1]:,} to {late[1]:,} objects")
+    return found
+
+
+def main() -> None:
+    """Soak, and exit with 1 if there was a problem."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument(
+        "--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of the first round"
+    )
+    options = parser.parse_args()
+    found = soak(60 * options.minutes, options.seed)
+    print("\n".join(dict.fromkeys(found)) or "nothing is left over")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()
