@@ -65,6 +65,9 @@ class Notifier:
         for waiter in to_wake:
             waiter.wake_up()
         self._hand_out()
+        if pending:
+            for queue in self._queues():
+                queue.catch_up()
 
     def publish(self, event: events.Event) -> None:
         """Hand out an event that is not the scheduler's."""
