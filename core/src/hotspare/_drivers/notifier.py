@@ -59,6 +59,8 @@ class Notifier:
 
     def __call__(self) -> None:
         """Wake waiting calls, and hand out the events that are pending."""
+        if not self._scheduler.has_pending:
+            return
         with self._taking:  # taken and queued in one step, so that two threads cannot swap their events
             pending, to_wake = self._scheduler.take_pending()
             self._pending += pending
