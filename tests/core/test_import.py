@@ -25,7 +25,7 @@ def test_public_names() -> None:
         "AllTargetsFailed", "AttemptRecord", "AttemptTimeout", "Backend", "BackendError", "Breaker", "Brownout", "CallError",
         "CallOptions", "Candidate", "ChatChunk", "ChatReply", "ChatRequest", "Choice", "ConfigError", "Dialect", "EmptyAnswer",
         "Explanation", "FinishReason", "Hedge", "HotspareError", "IDLE", "IncompleteAnswer", "Kind", "Lease",
-        "Listener", "LongPrice", "Message", "MessageDict", "MissingExtra", "Outcome", "Policy", "PolicyFields", "Pool", "PoolClosed", "PoolHealth", "Price",
+        "LimitExceeded", "Limits", "Listener", "LongPrice", "Message", "MessageDict", "MissingExtra", "Outcome", "Policy", "PolicyFields", "Pool", "PoolClosed", "PoolHealth", "Price",
         "Problem", "RequestError", "RetryBudget", "Scope", "SecretStr", "Selector", "SkipReason", "State",
         "StreamInterrupted", "StreamSummary", "Target", "TargetFields", "Timeouts", "ToolCall", "ToolCallDelta",
         "Usage", "__version__", "classify", "portable_history", "remaining_time",

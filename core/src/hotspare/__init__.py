@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hotspare.errors import EmptyAnswer as EmptyAnswer
     from hotspare.errors import HotspareError as HotspareError
     from hotspare.errors import IncompleteAnswer as IncompleteAnswer
+    from hotspare.errors import LimitExceeded as LimitExceeded
     from hotspare.errors import MissingExtra as MissingExtra
     from hotspare.errors import PoolClosed as PoolClosed
     from hotspare.errors import Problem as Problem
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from hotspare.selector import Lease as Lease
     from hotspare.selector import Selector as Selector
     from hotspare.status import PoolHealth as PoolHealth
+    from hotspare.target import Limits as Limits
     from hotspare.target import LongPrice as LongPrice
     from hotspare.target import Price as Price
     from hotspare.target import Target as Target
@@ -74,7 +76,7 @@ _HOMES = {
     "backend": ("Backend", "remaining_time"),
     "errors": (
         "AllTargetsFailed", "AttemptTimeout", "BackendError", "CallError", "ConfigError", "EmptyAnswer",
-        "HotspareError", "IncompleteAnswer", "MissingExtra", "PoolClosed", "Problem", "RequestError",
+        "HotspareError", "IncompleteAnswer", "MissingExtra", "PoolClosed", "Problem", "LimitExceeded", "RequestError",
         "StreamInterrupted",
     ),
     "events": ("Listener",),
@@ -89,7 +91,7 @@ _HOMES = {
     "secret": ("SecretStr",),
     "selector": ("Lease", "Selector"),
     "status": ("PoolHealth",),
-    "target": ("LongPrice", "Price", "Target", "TargetFields"),
+    "target": ("Limits", "LongPrice", "Price", "Target", "TargetFields"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted([*_HOME_OF, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]

@@ -9,6 +9,7 @@
     ├── PoolClosed                    the pool was used after close()
     ├── CallError                     the call was made and failed
     │   ├── AllTargetsFailed          no target answered; `.attempts` lists every attempt
+    │   │   └── LimitExceeded           the limits of the targets admit the call too late for its deadline
     │   └── StreamInterrupted         a stream broke after its first content; `.text` is the text so far
     └── BackendError                  one attempt failed (input of `classify`, listed in `.attempts`)
         ├── StatusError               an HTTP status that is not a success
@@ -156,6 +157,13 @@ class AllTargetsFailed(CallError):
         if retry_after is not None:
             lines.append(f"  retry after {retry_after:.1f} s")
         super().__init__("\n".join(lines), attempts)
+
+
+class LimitExceeded(AllTargetsFailed):
+    """The targets that could answer have reached their limits, and admit the call too late for its deadline.
+
+    `.retry_after`: seconds from now until the earliest of them would admit it.
+    """
 
 
 class StreamInterrupted(CallError):

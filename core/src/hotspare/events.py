@@ -189,6 +189,31 @@ class TargetEnabled:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitReached:
+    """A limit of a target holds calls back: they go elsewhere or wait their turn. `reason` names the limit; `seconds`: until it
+    admits another call."""
+
+    target: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReleased:
+    """The limits of a target have held no call back for some seconds."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitLearnt:
+    """A provider's answer stated a limit that is new, or of another size than before."""
+
+    target: str
+    limit: str
+
+
+@dataclass(frozen=True, slots=True)
 class EventsDropped:
     """A listener was too slow: so many events before this one were not handed to it."""
 
@@ -231,6 +256,9 @@ Event = (
     | EventsDropped
     | LedgerFailed
     | LedgerRecovered
+    | LimitReached
+    | LimitReleased
+    | LimitLearnt
 )
 Listener = Callable[[Event], object]
 

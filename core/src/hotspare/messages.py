@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, Required, TypedDict
 
-from hotspare.outcome import AttemptRecord
+from hotspare.outcome import AttemptRecord, RateLimit
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 """`function`: results of a `function_call`, OpenAI's shape of 2023. They are sent as results of tool calls."""
@@ -246,7 +246,8 @@ class ChatReply(_WithAttempts):
 
     `text`, `reasoning`: "" if there is none. `refusal`: the model's refusal text. `thinking`: signed reasoning blocks, to be
     sent back with the history. `media`: images, audio and files, as the provider sent them. `target`: the name of the target
-    that answered. `attempts`: every attempt, in order. `cost`: USD, None if no price or no usage is known. `raw`: the provider's JSON. `native`: the framework's own response, where a
+    that answered. `attempts`: every attempt, in order. `cost`: USD, None if no price or no usage is known. `limits`: what the
+    answer said of the provider's limits. `raw`: the provider's JSON. `native`: the framework's own response, where a
     framework's model is behind the target.
     """
 
@@ -263,6 +264,7 @@ class ChatReply(_WithAttempts):
     target: str = ""
     attempts: tuple[AttemptRecord, ...] = ()
     cost: float | None = None
+    limits: tuple[RateLimit, ...] = ()
     raw: Mapping[str, Any] | None = None
     native: Any = field(default=None, repr=False, compare=False)
 
@@ -314,7 +316,8 @@ class ChatChunk:
     """A piece of a streamed answer: what is new since the previous chunk.
 
     Only the last chunk has `finish_reason`, `usage` and `summary`. `media`: images, audio and files, as the provider sent
-    them. `native`: the framework's own chunk, where a framework's model is behind the target and the text was not changed at a
+    them. `limits`: what the answer said of the provider's limits, in the first chunk with content. `native`: the framework's own
+    chunk, where a framework's model is behind the target and the text was not changed at a
     splice point.
 
     Callers never see two things that backends yield. An empty chunk (`IDLE`) is a keep-alive; it is no progress. `finishing`,
@@ -334,6 +337,7 @@ class ChatChunk:
     model: str = ""
     id: str = ""
     summary: StreamSummary | None = None
+    limits: tuple[RateLimit, ...] = ()
     native: Any = field(default=None, repr=False, compare=False)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 
 class Kind(StrEnum):
@@ -70,6 +70,15 @@ _SCOPES = {
 }
 
 
+class RateLimit(NamedTuple):
+    """What a provider's answer states of one of its limits. `reset`: seconds until it is full again. None: not stated."""
+
+    unit: Literal["requests", "tokens", "input_tokens", "output_tokens"]
+    limit: float | None = None
+    remaining: float | None = None
+    reset: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How one attempt ended.
@@ -79,7 +88,7 @@ class Outcome:
     `scope`: whose fault it is, where that differs from the kind's usual scope.
     `before_connect`: a TRANSPORT failure without a connection (DNS, refused, TLS).
     `should_retry`: the provider's own `x-should-retry`, which takes precedence over the status. `param`: the field of the
-    request that the provider named.
+    request that the provider named. `limits`: what the provider said of its limits.
     """
 
     kind: Kind
@@ -91,6 +100,7 @@ class Outcome:
     before_connect: bool = False
     should_retry: bool | None = None
     param: str | None = None
+    limits: tuple[RateLimit, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -57,6 +57,44 @@ class Price(NamedTuple):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a provider admits. A call that would exceed a limit goes to another target, or waits its turn if that fits
+    its deadline, or fails at once with the time to wait.
+
+    rpm: requests a minute. None: no limit, here and below.
+    tpm: tokens a minute, prompts and answers together. The prompt's estimate and `max_tokens` are reserved; what an answer
+        did not use is given back.
+    rpd, tpd: requests and tokens in any 24 hours.
+    concurrency: attempts under way at once, streams to their end.
+    burst: seconds of the limits a minute that may be used at once. 50: less than a whole minute, so that requests that
+        overtake each other on their way exceed nothing. Servers that count by the second (Azure) need 1 to 10.
+    per: what the limits count for: the `target` itself, all targets of its `model` on the same account, or all on the
+        `account`.
+
+    Raises ConfigError for a number that is not above 0.
+    """
+
+    rpm: float | None = None
+    tpm: float | None = None
+    rpd: float | None = None
+    tpd: float | None = None
+    concurrency: int | None = None
+    burst: float = 50.0
+    per: Literal["target", "model", "account"] = "target"
+
+    def __post_init__(self) -> None:
+        from hotspare._config.coercion import coerce
+
+        problems: list[Problem] = []
+        for name, value in coerce("limits", self).items():
+            object.__setattr__(self, name, value)
+            if isinstance(value, int | float) and not value > 0:
+                problems.append(Problem.at(f"limits.{name}", value, "must be above 0; leave it out for no limit"))
+        if problems:
+            raise ConfigError(problems)
+
+
 class Domain(NamedTuple):
     """What targets share and can fail together. `level` is `provider`, `region` or `account`."""
 
@@ -88,6 +126,7 @@ class TargetFields(TypedDict, total=False):
     price: Price | None
     completion: Literal["auto", "wait", "stream"] | None
     reasoning: bool
+    limits: Limits | Collection[Limits]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,6 +159,8 @@ class Target:
         completion: how `chat` gets this target's answers, as `Policy.completion`. Default: the policy's.
         reasoning: whether the model reasons before its first token. If so, `Timeouts.first_token_reasoning` applies to it
             until it has a record.
+        limits: how much the provider admits: `Limits`, or several, e.g. of the model and of the account. Limits that the
+            provider's answers state are learnt, configured or not.
         backend: an object that makes the calls itself (a framework's own model). Then `id` is only a label.
 
     Raises:
@@ -145,6 +186,7 @@ class Target:
     price: Price | None = None
     completion: Literal["auto", "wait", "stream"] | None = None
     reasoning: bool = False
+    limits: Limits | Collection[Limits] = frozenset()
     backend: Backend | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

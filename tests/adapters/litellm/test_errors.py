@@ -6,7 +6,7 @@ from typing import Any
 import litellm
 import litellm_hotspare
 import pytest
-from hotspare import ConfigError, Pool, PoolClosed, StreamInterrupted, Target
+from hotspare import ConfigError, Limits, Pool, PoolClosed, StreamInterrupted, Target
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import KEY, Provider
 
@@ -96,6 +96,18 @@ def test_mixed_failures_are_an_unavailable_service(two: Pool, provider: Provider
     provider.fault("b", "status", status=500)
     with pytest.raises(litellm.ServiceUnavailableError):
         litellm.completion(model="hotspare/default", messages=[{"role": "user", "content": "q"}])
+
+
+def test_a_reached_limit_is_a_rate_limit(provider: Provider) -> None:
+    """Where a limit holds the call back and no attempt was made, LiteLLM and its Router see a 429 with the time to wait."""
+    limits = Limits(rpm=1)
+    target = Target("openai/gpt-4.1", name="a", base_url=provider.base_url("a"), api_key=KEY, limits=limits)
+    with Pool([target], deadline=30) as pool:
+        litellm_hotspare.register(pool)
+        litellm.completion(model="hotspare/default", messages=[{"role": "user", "content": "q"}])
+        with pytest.raises(litellm.RateLimitError, match="1 requests a minute") as caught:
+            litellm.completion(model="hotspare/default", messages=[{"role": "user", "content": "q"}])
+    assert 50 < float(caught.value.headers["retry-after"]) <= 60  # type: ignore[attr-defined]
 
 
 def test_bad_requests_and_closed_pools(two: Pool) -> None:

@@ -33,13 +33,15 @@ def test_a_leader_that_leaves_is_replaced() -> None:
 
 
 def test_so_many_are_woken() -> None:
-    """The oldest calls first; those that stay need a leader, so one more is woken if the leader goes."""
+    """The oldest calls first; those that stay need a leader, so one more is woken if the leader leaves."""
     queue = WaitQueue()
     leader, old, young = waiting(queue, 1.0, 0.0, 2.0)
     queue.wake(1)
     assert (queue.to_wake, queue.leader, len(queue)) == ([old], leader, 2)
     queue.wake(1)
-    assert (queue.to_wake, queue.leader, len(queue)) == ([old, leader, young], None, 0)
+    assert (queue.to_wake, queue.leader, len(queue)) == ([old, leader], None, 1)
+    queue.leave(leader)
+    assert (queue.to_wake, len(queue)) == ([old, leader, young], 0)
 
 
 def test_all_are_woken() -> None:

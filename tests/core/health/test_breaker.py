@@ -78,7 +78,7 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule(seconds=st.one_of(st.none(), st.floats(0, 5)))
     def a_rate_limit_is_never_shortened(self, seconds: float | None) -> None:
         before = self.breaker.rate_limited_until
-        self.breaker.rate_limit(self.now, self.rng, seconds)
+        self.breaker.rate_limit(self.now, self.rng, seconds, self.now)
         least = CONFIG.rate_limit_backoff / 2 if seconds is None else seconds
         assert self.breaker.rate_limited_until >= max(before, self.now + least)
 

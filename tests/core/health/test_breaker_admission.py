@@ -93,33 +93,67 @@ def test_rate_limit_beside_the_state() -> None:
 def test_rate_limits() -> None:
     """A named time is taken, up to an hour; without one it doubles with jitter, up to a bound; it is never shortened."""
     found = breaker()
-    found.rate_limit(10.0, HALF, 5.0)
+    found.rate_limit(10.0, HALF, 5.0, 10.0)
     assert (found.rate_limited_until, found.rate_limits) == (15.0, 1)
-    found.rate_limit(10.0, HALF, 1.0)
+    found.rate_limit(10.0, HALF, 1.0, 10.0)
     assert (found.rate_limited_until, found.rate_limits) == (15.0, 2)
-    found.rate_limit(20.0, HALF, None)
+    found.rate_limit(20.0, HALF, None, 20.0)
     assert (found.rate_limited_until, found.rate_limits) == (23.0, 3), "the third: three quarters of 4 s"
     found.rate_limits = 4
-    found.rate_limit(100.0, HALF, None)
+    found.rate_limit(100.0, HALF, None, 100.0)
     assert found.rate_limited_until == 112.0
     found.rate_limits = 5000
-    found.rate_limit(200.0, HALF, None)
+    found.rate_limit(200.0, HALF, None, 200.0)
     assert found.rate_limited_until == 222.5, "three quarters of 30 s"
-    found.rate_limit(300.0, HALF, 9000.0)
+    found.rate_limit(300.0, HALF, 9000.0, 300.0)
     assert found.rate_limited_until == 3900.0
     fresh = breaker()
-    fresh.rate_limit(0.0, HALF, None)
+    fresh.rate_limit(0.0, HALF, None, 0.0)
     assert fresh.rate_limited_until == 0.75
     high = breaker(max_rate_limit_backoff=1e12, max_retry_after=1e12)
     high.rate_limits = 5000
-    high.rate_limit(0.0, FixedRandom(1.0), None)
+    high.rate_limit(0.0, FixedRandom(1.0), None, 0.0)
     assert high.rate_limited_until == 2.0**30
+
+
+def test_rejections_of_attempts_under_way_together_are_one() -> None:
+    """Twenty at once double nothing, with a time and without one; the next attempt's rejection does."""
+    for seconds in (None, 1.0):
+        found = breaker()
+        for place in range(20):
+            found.rate_limit(10.0 + place / 100, HALF, seconds, 9.9)
+        assert found.rate_limits == 1 and found.rate_limited_until <= 11.2
+        found.rate_limit(12.0, HALF, seconds, 11.5)
+        assert found.rate_limits == 2 and found.rate_limited_until >= 13.0
+
+
+def test_a_rate_limit_without_a_time_halves_what_runs_at_once() -> None:
+    """Twelve attempts at once were too many: six come after the pause, and one more with each round that succeeds; the next
+    rejection halves again. Where a time is named, the window opens as after any rest."""
+    found = breaker()
+    found.active = 12
+    found.rate_limit(10.0, HALF, None, 9.9)
+    found.active = 0
+    over = found.rate_limited_until
+    assert found.free(over) == found.free(over + 60) == 6
+    for _ in range(6):
+        found.record_success(over, over)
+    assert found.free(over) == 7
+    found.active = 7
+    found.rate_limit(over + 1, HALF, None, over + 0.5)
+    found.active = 0
+    assert found.free(over + 9) == 4
+    named = breaker()
+    named.active = 12
+    named.rate_limit(10.0, HALF, 1.0, 9.9)
+    named.active = 0
+    assert named.free(12.0) > 1
 
 
 def test_a_success_forgets_the_rate_limits() -> None:
     """The next 429 after a success starts the backoff again; the time that is set stays."""
     found = breaker()
-    found.rate_limit(0.0, HALF, 5.0)
+    found.rate_limit(0.0, HALF, 5.0, 0.0)
     found.record_success(1.0, 2.0)
     assert (found.rate_limits, found.rate_limited_until) == (0, 5.0)
 

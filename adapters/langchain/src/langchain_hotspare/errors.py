@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from hotspare import AllTargetsFailed, HotspareError, Kind, RequestError, Scope, StreamInterrupted
+from hotspare import AllTargetsFailed, HotspareError, Kind, LimitExceeded, RequestError, Scope, StreamInterrupted
 from langchain_core.exceptions import (
     ContextOverflowError,
     ModelAPIError,
@@ -116,6 +116,8 @@ def _class_of(error: AllTargetsFailed) -> type[AllTargetsFailed]:
     What is too long for a target that works is too long, whatever the others answered; what only one target cannot take says
     nothing about the others.
     """
+    if isinstance(error, LimitExceeded) and not error.attempts:
+        return TargetsRateLimited
     if any(attempt.kind is Kind.CONTEXT_LENGTH and attempt.scope is not Scope.TARGET for attempt in error.attempts):
         return ContextLengthExceeded
     last = error.attempts[-1] if error.attempts else None

@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-from hotspare import AllTargetsFailed, AttemptRecord, HotspareError, Kind, RequestError, StreamInterrupted
+from hotspare import (
+    AllTargetsFailed,
+    AttemptRecord,
+    HotspareError,
+    Kind,
+    LimitExceeded,
+    RequestError,
+    StreamInterrupted,
+)
 
 from litellm_hotspare.litellm_api import litellm
 
@@ -78,6 +86,8 @@ def _class_of(error: HotspareError) -> Any:
         return litellm.APIConnectionError
     if not isinstance(error, AllTargetsFailed):
         return litellm.InternalServerError
+    if isinstance(error, LimitExceeded) and not error.attempts:
+        return litellm.RateLimitError
     return _class_for(error.attempts)
 
 

@@ -57,6 +57,7 @@ class ErrorBody:
     `codes`: all of them, of inner errors and details too. `param`: the request field that it names. `headers`: the
     upstream's headers, where a relay repeats them in the body. `retry_delay`: Gemini's `RetryInfo`, e.g. "38s".
     `is_cut`: the body was longer than what is kept of it. `is_context_overflow`: it counts more tokens in the prompt than the context holds (llama.cpp).
+    `quotas`: id and value of those that Gemini says were exceeded.
     """
 
     message: str = ""
@@ -67,6 +68,7 @@ class ErrorBody:
     retry_delay: str = ""
     is_cut: bool = False
     is_context_overflow: bool = False
+    quotas: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
 
 def read_body(text: str) -> ErrorBody:
@@ -175,6 +177,8 @@ def _collect(mapping: Mapping[str, Any], body: ErrorBody) -> None:
         body.headers = {str(name).lower(): str(value) for name, value in list(headers.items())[:50]}
     if isinstance(mapping.get("retryDelay"), str):
         body.retry_delay = body.retry_delay or mapping["retryDelay"][:40]
+    if "quotaId" in mapping:
+        body.quotas.append((str(mapping["quotaId"])[:200], str(mapping.get("quotaValue", ""))[:20]))
     prompt, context = mapping.get("n_prompt_tokens"), mapping.get("n_ctx")
     if isinstance(prompt, int) and isinstance(context, int) and prompt >= context:
         body.is_context_overflow = True

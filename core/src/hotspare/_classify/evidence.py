@@ -33,7 +33,8 @@ class Evidence:
     `class_names`: the error's class, its parents, then the same of each cause. `status`: of the response; of an error
     inside a 200, the number in its code. `words`: what the rules look at: the codes, and the message without what it
     quotes. `code`, `message`, `param`: for people; the message has no key in it. `is_html`: the body is a web page, a
-    gateway's and not the provider's. `is_in_band`: it is an error inside a successful response.
+    gateway's and not the provider's. `is_in_band`: it is an error inside a successful response. `quotas`: those that Gemini says
+    were exceeded, each its id and its value.
     """
 
     class_names: tuple[str, ...]
@@ -47,6 +48,7 @@ class Evidence:
     is_html: bool = False
     is_in_band: bool = False
     is_context_overflow: bool = False
+    quotas: tuple[tuple[str, str], ...] = ()
 
     @property
     def own_class(self) -> str:
@@ -94,6 +96,7 @@ def read_evidence(error: BaseException) -> Evidence:
         is_html=text.lstrip()[:1] == "<",
         is_in_band=own_class in IN_BAND or (status is not None and 200 <= status < 300),
         is_context_overflow=body.is_context_overflow,
+        quotas=tuple(body.quotas),
     )
 
 

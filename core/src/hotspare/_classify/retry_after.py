@@ -36,12 +36,12 @@ def retry_after(headers: Mapping[str, str], text: str, now: float, *, delay: str
     A LiteLLM proxy passes its provider's headers on with the prefix `llm_provider-`.
     """
     headers = {name.removeprefix("llm_provider-"): value for name, value in headers.items()} | dict(headers)
-    now = _moment(headers.get("date")) or now
+    now = moment(headers.get("date")) or now
     for found in (_milliseconds(headers), _seconds_or_date(headers.get("retry-after"), now), duration(delay)):
         if found is not None:
             return found
     resets = [duration(headers[name]) for name in _openai_resets(headers)]
-    resets += [_date(headers.get(name), now) for name in _anthropic_resets(headers)]
+    resets += [date_in(headers.get(name), now) for name in _anthropic_resets(headers)]
     resets += [_plain_reset(headers, now)]
     known = [reset for reset in resets if reset is not None]
     if known:
@@ -93,7 +93,7 @@ def _milliseconds(headers: Mapping[str, str]) -> float | None:
 def _seconds_or_date(value: str | None, now: float) -> float | None:
     seconds = _number(value)
     if seconds is None:
-        return _date(value, now)
+        return date_in(value, now)
     return _valid(seconds - now) if _EPOCH <= seconds < _EPOCH_MS else _valid(seconds)
 
 
@@ -106,14 +106,14 @@ def _plain_reset(headers: Mapping[str, str], now: float) -> float | None:
         number = _number(value)
         if number is None:
             found = duration(value) if value[:1].isdigit() and "-" not in value else None
-            return _date(value, now) if found is None else found
+            return date_in(value, now) if found is None else found
         if number >= _EPOCH_MS:
             number /= 1000
         return _valid(number - now) if number >= _EPOCH else _valid(number)
     return None
 
 
-def _moment(value: str | None) -> float | None:
+def moment(value: str | None) -> float | None:
     """A date in epoch seconds; None if it is none."""
     if not value:
         return None
@@ -126,15 +126,15 @@ def _moment(value: str | None) -> float | None:
     return None
 
 
-def _date(value: str | None, now: float) -> float | None:
-    when = _moment(value)
+def date_in(value: str | None, now: float) -> float | None:
+    when = moment(value)
     return None if when is None else _valid(when - now)
 
 
 def _access_date(text: str, now: float) -> float | None:
     """Anthropic: "You will regain access on 2026-12-01 at 00:00 UTC"."""
     found = _ACCESS_DATE.search(text)
-    return _date(f"{found[1]}T{found[2] or '00:00'}", now) if found else None
+    return date_in(f"{found[1]}T{found[2] or '00:00'}", now) if found else None
 
 
 def _valid(seconds: float) -> float | None:

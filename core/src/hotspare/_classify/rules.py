@@ -13,8 +13,9 @@ from typing import NamedTuple
 from hotspare._classify import exceptions, vocabulary
 from hotspare._classify.evidence import Evidence, read_evidence
 from hotspare._classify.model_errors import own_code_outcome
+from hotspare._classify.rate_limits import limits_in_words, limits_of_quotas, rate_limits
 from hotspare._classify.retry_after import retry_after, seconds_to_midnight_pacific, seconds_to_next_month
-from hotspare.outcome import Kind, Outcome, Scope
+from hotspare.outcome import Kind, Outcome, RateLimit, Scope
 
 
 class Verdict(NamedTuple):
@@ -78,6 +79,7 @@ def _outcome_of(error: BaseException, now: float) -> Outcome:
         before_connect=verdict.before_connect,
         should_retry={"true": True, "false": False}.get(evidence.headers.get("x-should-retry", "")),
         param=evidence.param or None,
+        limits=_limits(verdict.kind, evidence, now),
     )
 
 
@@ -212,6 +214,13 @@ def _reconcile(verdict: Verdict, evidence: Evidence) -> Verdict:
     if kind is Kind.QUOTA and _PER_MINUTE.search(words) and not _DAILY.search(words):
         return Verdict(Kind.RATE_LIMITED)
     return verdict
+
+
+def _limits(kind: Kind, evidence: Evidence, now: float) -> tuple[RateLimit, ...]:
+    """What a 429 states of limits: in its headers, in its body (Gemini), or in its message."""
+    if kind is not Kind.RATE_LIMITED:
+        return ()
+    return rate_limits(evidence.headers, now) or limits_of_quotas(evidence.quotas) or limits_in_words(evidence.message)
 
 
 def _retry_after(kind: Kind, evidence: Evidence, now: float) -> float | None:

@@ -114,6 +114,10 @@ class Coercer:
             if len(alternatives) == 1 or callable(raw):
                 return self._code_only(path, raw)
             alternatives = tuple(choice for choice in alternatives if choice is not CodeOnly)
+        several = next((one for one in alternatives if get_origin(one) is Collection), None)
+        if several is not None and get_args(several)[0] in alternatives:  # one of them, or several
+            one = is_table(raw) or isinstance(raw, get_args(several)[0])
+            return self._set(path, get_args(several)[0], [raw] if one else raw, secret)
         if len(alternatives) == 1:
             return self._single(path, alternatives[0], raw, secret)
         return self._union(path, alternatives, raw, secret)
@@ -149,7 +153,8 @@ class Coercer:
             return unwrap(raw)
         if is_dataclass(annotation):
             cls: type[Any] = cast("Any", annotation)
-            return self.build(path, cls, _fields(raw) if isinstance(raw, cls) else raw)
+            given = _fields(raw) if isinstance(raw, cls) else raw
+            return self.build(path, cls, given, prefix=cls.__name__.lower())
         if origin in (Collection, frozenset):
             return self._set(path, args[0], raw, secret)
         if origin is Mapping:

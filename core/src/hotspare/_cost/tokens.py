@@ -88,6 +88,23 @@ def characters(request: ChatRequest) -> int:
     return sum(_characters(message.get("content")) for message in request.messages)
 
 
+def rough_prompt_tokens(request: ChatRequest) -> float:
+    """An estimate at a hundredth of the cost, for every call: four bytes of UTF-8 a token, which are about four characters of
+    English and one and a half of Korean."""
+    size = sum(_bytes(message.get("content")) for message in request.messages) + sum(
+        len(str(one)) for one in request.tools
+    )
+    return size / 4 + _Overhead().message * len(request.messages)
+
+
+def _bytes(content: object) -> int:
+    if isinstance(content, str):
+        return len(content) if content.isascii() else len(content.encode("utf-8", "surrogatepass"))
+    parts = cast("Sequence[object]", content) if isinstance(content, Sequence) else ()
+    texts = (cast("Mapping[str, object]", part).get("text") if isinstance(part, Mapping) else part for part in parts)
+    return sum(_bytes(text) if isinstance(text, str) else 4 * _MEDIA for text in texts)
+
+
 @lru_cache(64)
 def _overhead(model: str) -> _Overhead:
     name = model.lower()

@@ -7,7 +7,7 @@ from math import inf
 from random import Random
 
 from hotspare import events
-from hotspare._engine import continuation, timeouts
+from hotspare._engine import continuation, limiting, timeouts
 from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.waiters import WaitQueue
@@ -80,6 +80,7 @@ def start(
         len(call.attempts) + 1, state, permit, _sendable(request, state), reason, timeout,
         timeouts.stall_timeout(state, policy), unary, is_continuation=request is not call.request, race_after=race_after,
     )  # fmt: skip
+    limiting.take(call, attempt, shared, now)
     call.attempts.append(attempt)
     shared.in_flight += 1
     return attempt
@@ -106,6 +107,7 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
         tracker.record_outcome(state, permit, outcome, now)
     tracker.release(state, permit)
     _record_pace(call, attempt, outcome, seconds, shared, now)
+    limiting.settle_answered(attempt, outcome, shared, now)
     attempt.lost = outcome.kind is Kind.CANCELLED or outcome is attempt.outcome  # overdue, and never answered
     if outcome.ok:
         (state.completion if attempt.unary else state.first_token).add(seconds)
@@ -115,10 +117,24 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
         shared.client_throttle.record(now, accepted=outcome.ok)
         attempt.end(outcome, now)
         call.last = attempt
-        if not outcome.ok:
-            _learn_from_failure(call, attempt, outcome, shared, now)
+        alike = alike_failures(call)
+        if len(alike) > 1 and attempt in alike:
+            tracker.suspect([(one.state, one.permit) for one in alike], now, call.id)
+        attempt.superseded = outcome.kind is Kind.INVALID and _learn_capability(call, attempt, outcome)
+        if not attempt.superseded:
+            _learn_refusal(call, state, outcome, shared.policy, now)
     if shared.queue:
-        shared.queue.wake(state.breaker.free(now) if outcome.ok else 1)
+        shared.queue.wake(limiting.free(state, now) if outcome.ok else 1)
+
+
+def take_retry_token(call: Call, shared: SharedState, now: float) -> bool:
+    """Take one retry token. The first refusal after a success is an event."""
+    was_exhausted = shared.retry_tokens.exhausted
+    if shared.retry_tokens.withdraw(now):
+        return True
+    if not was_exhausted:
+        shared.tracker.pending_events.append(events.BudgetExhausted(call.id))
+    return False
 
 
 def _record_pace(
@@ -139,15 +155,6 @@ def _record_pace(
         shared.tracker.record_pace_at_least(attempt.state, kind, seconds, now)
 
 
-def _learn_from_failure(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:
-    alike = alike_failures(call)
-    if len(alike) > 1 and attempt in alike:
-        shared.tracker.suspect([(one.state, one.permit) for one in alike], now, call.id)
-    attempt.superseded = outcome.kind is Kind.INVALID and _learn_capability(call, attempt, outcome)
-    if not attempt.superseded:
-        _learn_refusal(call, attempt.state, outcome, shared.policy, now)
-
-
 def alike_failures(call: Call) -> list[Attempt]:
     """The attempts of a call at different targets that ended with the same server error as the latest one."""
     last = call.last.outcome if call.last is not None else None
@@ -165,8 +172,6 @@ def _learn_from_success(call: Call, state: TargetState, shared: SharedState, now
     """A target that called the same request invalid cannot serve one of its features; a plain request shows an outage."""
     if state.invalid_streaks or state.refused or state.accepted:
         state.record_accepted(call.features, now)
-    if len(call.attempts) == 1:
-        return
     for other, result in call.results.items():
         outcome = result.outcome
         if outcome is None or outcome.kind is not Kind.INVALID or outcome.fault_scope is not Scope.REQUEST:

@@ -9,11 +9,13 @@ from itertools import chain
 from math import inf
 from typing import Literal
 
+from hotspare._cost.tokens import rough_prompt_tokens
 from hotspare._health.breaker import Permit
 from hotspare._health.target_state import TargetState
 from hotspare._routing.candidates import Tiers
 from hotspare._routing.capabilities import features_of, required_fields, unsupported_fields
 from hotspare._routing.explain import Exclusion
+from hotspare._routing.limits import Need, Reserved, Ticket
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Usage
 from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
 from hotspare.policy import Policy
@@ -39,7 +41,8 @@ class Attempt:
     `outcome`, `ended`, `seconds`: how it ended for this call; already set while it still runs if it is overdue.
     `superseded`: the target may be tried again as if this attempt had not been. `extra`: it looks whether an outage is over,
     and uses none of the call's attempts, as long as it brings no content. `record`: set once it is settled.
-    `result`: the answer or the open stream, put there by the driver.
+    `result`: the answer or the open stream, put there by the driver. `reserved`: what it has taken from its target's limits,
+    until that is settled.
     """
 
     number: int
@@ -60,6 +63,7 @@ class Attempt:
     lost: bool = False
     record: AttemptRecord | None = None
     result: ChatReply | OpenStream | None = None
+    reserved: Reserved | None = None
 
     @property
     def target(self) -> Target:
@@ -81,7 +85,7 @@ class Call:
     `policy`: its route's. `excluded`: targets that it does not use although they can be sent the request, with the reason.
 
     `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
-    handed out before a break.
+    handed out before a break. `ticket`: its place among the calls that a target's limits hold back.
 
     `route`, `labels`, `context`: for those who watch. `usage`, `cost`, `duplicate_tokens`: of its answer, set once that is
     complete.
@@ -114,9 +118,11 @@ class Call:
     usage: Usage | None = None
     cost: float | None = None
     duplicate_tokens: int = 0
+    ticket: Ticket | None = None
     time_budget: float = field(init=False)
     _features: frozenset[str] | None = None
     _unsupported: dict[TargetState, tuple[str, ...]] = field(default_factory=dict[TargetState, tuple[str, ...]])
+    _need: Need | None = None
 
     def __post_init__(self) -> None:
         self.time_budget = self.deadline - self.started
@@ -134,6 +140,13 @@ class Call:
     def reasons(self) -> bool:
         """Whether its request asks for reasoning."""
         return self.request.reasoning_effort not in (None, "none", "minimal")
+
+    @property
+    def need(self) -> Need:
+        """What it takes from limits; estimated only where a target has some."""
+        if self._need is None:
+            self._need = Need(rough_prompt_tokens(self.request), self.request.max_tokens)
+        return self._need
 
     @property
     def attempts_left(self) -> int:

@@ -18,11 +18,10 @@ an answer decides:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
-from hotspare import events
-from hotspare._engine import attempts, backoff, hedging
+from hotspare._engine import attempts, backoff, hedging, limiting
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
@@ -45,11 +44,13 @@ LAST_ATTEMPT_DELAY = 1.0
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """No attempt is left to be made. `skipped`: why each target was not tried. `retry_after`: seconds (None: unknown)."""
+    """No attempt is left to be made. `skipped`: why each target was not tried. `retry_after`: seconds (None: unknown).
+    `is_limited`: what is left to wait for is a limit."""
 
     reason: str
     skipped: dict[str, str] = field(default_factory=dict[str, str])
     retry_after: float | None = None
+    is_limited: bool = False
 
 
 Step = Attempt | Wait | GiveUp
@@ -84,7 +85,8 @@ class _Decision:
             if alone
             else self.shared.tracker.available_at(state, now)
         )
-        return at <= (now - LAST_ATTEMPT_DELAY if leaves_to_others else now)
+        in_time = at <= (now - LAST_ATTEMPT_DELAY if leaves_to_others else now)
+        return in_time and (state.limits is None or not limiting.is_held(call, state, self.shared, now))
 
     def needs_retry_token(self, state: TargetState) -> bool:
         """Whether the call has used up its free attempts in one of the target's failure domains."""
@@ -121,7 +123,8 @@ class _Decision:
             failure = self.failure_of(state)
             hopeful = failure is None or (failure.kind in TRANSIENT and not self.call.is_running_at(state))
             if hopeful and window_allows(state, self.outcomes):
-                at = state.rejection is not None, self.shared.tracker.retry_at(state, failure, self.now)
+                retry_at = self.shared.tracker.retry_at(state, failure, self.now)
+                at = state.rejection is not None, max(retry_at, limiting.ready_at(self.call, state, self.now))
                 if at < when and at[1] < inf:
                     best, when = state, at
         return best, when[1]
@@ -134,7 +137,7 @@ class _Decision:
             for state in self.candidates
             if state.breaker.state is State.OPEN
             and state.rejection is None
-            and tracker.named_until(state) <= self.now
+            and max(tracker.named_until(state), limiting.ready_at(self.call, state, self.now)) <= self.now
             and window_allows(state, self.outcomes)
             and not self.call.is_running_at(state)
         ]
@@ -147,7 +150,7 @@ class _Decision:
         others = self.call.attempts_left > 1 and any(
             other is not state
             and other not in self.results
-            and self.shared.tracker.available_at(other, self.now) <= self.now
+            and limiting.available_at(self.call, other, self.shared, self.now) <= self.now
             for other in self.candidates
         )
         attempt = attempts.start(self.call, state, self.shared, self.now, reason, others=others)
@@ -160,6 +163,8 @@ def next_step(call: Call, shared: SharedState, now: float) -> Step:
     if call.attempts and call.running and not hedging.mark_overdue(call, now):
         return _hedge(call, shared, now) or Wait(hedging.next_timer(call, call.policy, now))  # rule 0
     step = _first_answer(call, shared, now)
+    if call.ticket is not None and not (isinstance(step, Wait) and step.waiter is not None):
+        limiting.leave(call, shared.queue)
     return Wait(None) if isinstance(step, GiveUp) and call.running else step
 
 
@@ -238,7 +243,7 @@ def _retry_same_target(decision: _Decision) -> Wait | None:
         return None
     if seconds + min_useful_time(call, last.state, policy) >= call.time_left(now):
         return None
-    if not _take_retry_token(call, decision.shared, now):
+    if not attempts.take_retry_token(call, decision.shared, now):
         return None
     call.retry_target = last.state
     return Wait(seconds)
@@ -248,7 +253,7 @@ def _failover(decision: _Decision) -> Attempt | None:
     """Rule 3: the retry whose pause is over, or else the first admissible target that was not tried."""
     call, now = decision.call, decision.now
     retry, call.retry_target = call.retry_target, None
-    if retry is not None and decision.shared.tracker.available_at(retry, now) <= now:
+    if retry is not None and limiting.available_at(call, retry, decision.shared, now) <= now:
         call.retry_used = True
         return decision.start(retry, AttemptReason.RETRY)
     for alone in (False, True):
@@ -257,7 +262,7 @@ def _failover(decision: _Decision) -> Attempt | None:
                 continue
             if alone and (state.breaker.state is not State.CLOSED or decision.is_admissible(state)):
                 continue  # its own evidence, or the retry budget, keeps it out
-            if decision.needs_retry_token(state) and not _take_retry_token(call, decision.shared, now):
+            if decision.needs_retry_token(state) and not attempts.take_retry_token(call, decision.shared, now):
                 continue
             return decision.start(state, AttemptReason.FAILOVER if call.last else AttemptReason.FIRST)
     return None
@@ -273,7 +278,7 @@ def _retry_earlier(decision: _Decision) -> Attempt | None:
         if call.was_queued and failure.kind in TRANSIENT and decision.shared.tracker.may_retry(state, failure, now):
             extra = state.breaker.last_success_start <= failure.at
             return decision.start(state, AttemptReason.AFTER_WAIT, extra=extra)
-        if not call.retry_used and failure.kind in RETRYABLE and _take_retry_token(call, decision.shared, now):
+        if not call.retry_used and failure.kind in RETRYABLE and attempts.take_retry_token(call, decision.shared, now):
             call.retry_used = True
             return decision.start(state, AttemptReason.RETRY)
     return None
@@ -301,7 +306,7 @@ def _enqueue(decision: _Decision) -> Attempt | Wait | GiveUp | None:
     ):
         return give_up(call, shared, "the request is too long for the targets that are available", now)
     latest = call.deadline - min_useful_time(call, state, call.policy)
-    if shared.tracker.named_until(state) > latest or now >= latest:
+    if max(shared.tracker.named_until(state), limiting.ready_at(call, state, now)) > latest or now >= latest:
         return None
     probed = decision.early_probe_target()
     if probed is not None and now >= shared.next_early_probe:
@@ -311,9 +316,9 @@ def _enqueue(decision: _Decision) -> Attempt | Wait | GiveUp | None:
         return None
     call.was_queued = True
     waiter = shared.queue.enter(call, latest)
-    until = latest
+    until = min(latest, limiting.wait_turn(call, state, waiter, now))
     if shared.queue.leader is waiter:
-        until = min(latest, available, inf if probed is None else shared.next_early_probe)
+        until = min(until, available, inf if probed is None else shared.next_early_probe)
     return Wait(max(MIN_WAIT, until - now), waiter)
 
 
@@ -325,7 +330,7 @@ def _last_resort(decision: _Decision) -> Attempt | GiveUp:
         for state in decision.candidates
         if state not in decision.results
         and window_allows(state, decision.outcomes)
-        and not (state.rejection is Kind.AUTH or state.breaker.disabled)
+        and not (state.rejection is Kind.AUTH or state.breaker.disabled or limiting.ready_at(call, state, now) > now)
     ]
     if call.allow_last_resort and untried and shared.rng.random() >= shared.client_throttle.rejection_probability(now):
         state = min(untried, key=lambda one: shared.tracker.available_at(one, now))
@@ -333,7 +338,9 @@ def _last_resort(decision: _Decision) -> Attempt | GiveUp:
     earliest, available = decision.earliest()
     if earliest is None:
         return give_up(call, shared, "no target is left to try", now)
-    return give_up(call, shared, "no target is available", now, max(0.0, available - now))
+    held = limiting.ready_at(call, earliest, now) > now
+    reason = "the limits of the targets admit it too late" if held else "no target is available"
+    return replace(give_up(call, shared, reason, now, max(0.0, available - now)), is_limited=held)
 
 
 def _hedge(call: Call, shared: SharedState, now: float) -> Attempt | None:
@@ -349,16 +356,6 @@ def _hedge(call: Call, shared: SharedState, now: float) -> Attempt | None:
     return None
 
 
-def _take_retry_token(call: Call, shared: SharedState, now: float) -> bool:
-    """Take one retry token. The first refusal after a success is an event."""
-    was_exhausted = shared.retry_tokens.exhausted
-    if shared.retry_tokens.withdraw(now):
-        return True
-    if not was_exhausted:
-        shared.tracker.pending_events.append(events.BudgetExhausted(call.id))
-    return False
-
-
 def give_up(call: Call, shared: SharedState, reason: str, now: float, retry_after: float | None = None) -> GiveUp:
     """The end of a call, with the reason for each target that was not tried."""
     results = call.results
@@ -372,7 +369,7 @@ def give_up(call: Call, shared: SharedState, reason: str, now: float, retry_afte
 
 def choice(call: Call, state: TargetState, shared: SharedState, tier: int, now: float) -> Choice:
     """One target's place in the plan of a call, for `Pool.explain`."""
-    at, now_state = shared.tracker.available_at(state, now), state.breaker.state_at(now)
+    at, now_state = limiting.available_at(call, state, shared, now), state.breaker.state_at(now)
     missing = call.unsupported(state)
     if missing:
         reason = f"cannot be sent {', '.join(missing)}"
@@ -384,5 +381,7 @@ def choice(call: Call, state: TargetState, shared: SharedState, tier: int, now: 
         return Choice(state.name, tier, now_state, SkipReason.DISABLED, f"disabled: {state.breaker.disabled}", (), None)
     if at <= now:
         return Choice(state.name, tier, now_state)
-    reason = f"{shared.tracker.unavailable_reason(state, now)}, retry after {at - now:.1f} s"
+    held = shared.tracker.available_at(state, now) <= now
+    why = limiting.reason(call, state, now) if held else shared.tracker.unavailable_reason(state, now)
+    reason = f"{why}, retry after {at - now:.1f} s"
     return Choice(state.name, tier, now_state, SkipReason.UNAVAILABLE, reason, (), None if at == inf else at - now)

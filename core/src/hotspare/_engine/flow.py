@@ -17,7 +17,7 @@ from hotspare._engine.refusals import outcome_with_refusals
 from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.streaming import StreamMonitor, call_cost
 from hotspare._engine.waiters import Waiter
-from hotspare.errors import AllTargetsFailed
+from hotspare.errors import AllTargetsFailed, LimitExceeded
 from hotspare.messages import ChatChunk, ChatReply
 from hotspare.outcome import CANCELLED
 from hotspare.policy import Policy
@@ -58,20 +58,18 @@ def _answer(
     try:
         while True:
             step = scheduler.next_step(call, clock())
+            if isinstance(step, Attempt):
+                yield Start(step)
+                continue
             if isinstance(step, GiveUp):
                 raise all_targets_failed(call, step)
-            if isinstance(step, Attempt):
-                event = yield Start(
-                    step, call.policy.hedge is None and step.race_after is None and len(call.running) == 1
-                )
-            else:
-                waiter, idle_from = step.waiter, None if call.running else clock()
-                event = yield step
-                if idle_from is not None:
-                    call.idle_seconds += clock() - idle_from
-                if waiter is not None:
-                    scheduler.leave_queue(waiter)
-                    waiter = None
+            waiter, idle_from = step.waiter, None if call.running else clock()
+            event = yield step
+            if idle_from is not None:
+                call.idle_seconds += clock() - idle_from
+            if waiter is not None:
+                scheduler.leave_queue(waiter)
+                waiter = None
             if isinstance(event, Finished):
                 outcome = outcome_with_refusals(event.attempt, event.outcome, policy)
                 scheduler.settle(call, event.attempt, outcome, clock())
@@ -81,7 +79,7 @@ def _answer(
         for attempt in call.running:  # it lost against another attempt, or the caller left
             scheduler.settle(call, attempt, attempt.outcome or CANCELLED, clock())
         if waiter is not None:
-            scheduler.leave_queue(waiter)
+            scheduler.leave_queue(waiter, for_good=True)
 
 
 def _read(
@@ -103,7 +101,7 @@ def _read(
         if monitor.is_flowing():  # a caller who leaves a silent stream has seen no success
             scheduler.record_stream_end(attempt, clock())
         raise
-    scheduler.record_stream_end(attempt, clock(), whole=not emit)
+    scheduler.record_stream_end(attempt, clock(), monitor.usage, whole=not emit)
     return True
 
 
@@ -131,4 +129,5 @@ def all_targets_failed(call: Call, step: GiveUp) -> AllTargetsFailed:
     """The error of a call that no target answered."""
     records = call.records
     count = f"{len(records)} attempt{'s' * (len(records) != 1)} failed" if records else "no attempt was possible"
-    return AllTargetsFailed(f"{count}: {step.reason}", records, skipped=step.skipped, retry_after=step.retry_after)
+    error = LimitExceeded if step.is_limited else AllTargetsFailed
+    return error(f"{count}: {step.reason}", records, skipped=step.skipped, retry_after=step.retry_after)

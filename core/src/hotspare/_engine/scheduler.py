@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hotspare import events
-from hotspare._engine import attempts, call_report, decide
+from hotspare._engine import attempts, call_report, decide, limiting
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
@@ -23,7 +23,8 @@ from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.explain import Explanation
 from hotspare._routing.strategies import Candidate, ordered
-from hotspare.outcome import OK, HealthEffect, Outcome
+from hotspare.messages import Usage
+from hotspare.outcome import CANCELLED, OK, HealthEffect, Outcome
 from hotspare.policy import Policy
 from hotspare.status import PoolHealth, snapshot
 
@@ -100,10 +101,12 @@ class Scheduler:
         elif call.was_queued and not was_queued:
             pending.append(events.CallQueued(call.id, call.time_left(now)))
 
-    def leave_queue(self, waiter: Waiter) -> None:
-        """The call no longer waits."""
+    def leave_queue(self, waiter: Waiter, *, for_good: bool = False) -> None:
+        """The call no longer waits. `for_good`: it is over, and loses its place among those that limits hold back."""
         with self._lock:
             self._shared.queue.leave(waiter)
+            if for_good:
+                limiting.leave(waiter.call, self._shared.queue)
 
     def settle(self, call: Call, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """Take a permit back, with what its attempt showed. Exactly once."""
@@ -115,7 +118,7 @@ class Scheduler:
         with self._lock:
             results = call.results
             return any(
-                state not in results and self._shared.tracker.available_at(state, now) <= now
+                state not in results and limiting.available_at(call, state, self._shared, now) <= now
                 for state in call.supporting(call.states())
             )
 
@@ -125,12 +128,16 @@ class Scheduler:
             attempt.state.gaps.add(longest_gap)
             attempt.state.throughput.add(throughput)
 
-    def record_stream_end(self, attempt: Attempt, now: float, *, whole: bool = False) -> None:
+    def record_stream_end(
+        self, attempt: Attempt, now: float, usage: Usage | None = None, *, whole: bool = False
+    ) -> None:
         """A stream came to its end, or its caller left it while it was well: that is its one outcome. A whole answer that came
-        in the place of a stream had its outcome already. `whole`: it was read for a whole answer, and tells how long one takes."""
+        in the place of a stream had its outcome already. `whole`: it was read for a whole answer, and tells how long one takes.
+        `usage`: None where it is not known."""
         if not isinstance(attempt.result, OpenStream):
             return
         with self._lock:
+            limiting.settle(attempt, OK, usage, self._shared, now)
             if whole:
                 attempt.state.completion.add(now - attempt.permit.started)
                 self._shared.completion.add(now - attempt.permit.started)
@@ -144,6 +151,7 @@ class Scheduler:
         """
         with self._lock:
             attempt.end(outcome, now)
+            limiting.settle(attempt, outcome, None, self._shared, now)
             attempt.seconds = float("inf")  # not a fast failure: another target comes first
             if (
                 attempt.extra
@@ -165,20 +173,21 @@ class Scheduler:
 
     def record_call_end(self, call: Call, now: float, error: BaseException | None = None) -> None:
         """A call is over. `error`: what it raises for its caller."""
+        if any(attempt.reserved is not None for attempt in call.attempts):  # a stream that its caller left
+            with self._lock:
+                for attempt in call.attempts:
+                    limiting.settle(attempt, CANCELLED, None, self._shared, now)
         if error is None and not self._shared.is_observed:
             return
         ended = call_report.call_ended(call, error, now)
         with self._lock:
             self._shared.tracker.pending_events.append(ended)
 
-    @property
-    def has_pending(self) -> bool:
-        """Whether there is something to take. Seen without the lock: what comes later has its own caller."""
-        return bool(self._shared.tracker.pending_events or self._shared.queue.to_wake)
-
     def take_pending(self) -> tuple[list[events.Event], list[Waiter]]:
         """The events to emit and the waiters to wake, now that the lock is free."""
         tracker, queue = self._shared.tracker, self._shared.queue
+        if not (tracker.pending_events or queue.to_wake):  # seen without the lock: what comes later has its own caller
+            return [], []
         with self._lock:
             pending, tracker.pending_events = tracker.pending_events, []
             to_wake, queue.to_wake = queue.to_wake, []

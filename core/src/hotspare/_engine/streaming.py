@@ -27,13 +27,15 @@ from hotspare.target import Target
 class StreamMonitor:
     """Watches the streams of one call: time, throughput, what was handed out, where parts were joined.
 
-    `done`: the answer is complete, and its last chunk handed out. `error`: the latest break.
+    `done`: the answer is complete, and its last chunk handed out. `error`: the latest break. `usage`: of the last part, once it
+    is complete.
     """
 
     def __init__(self, call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], float]) -> None:
         self.done = False
         self._time_left = 0.0
         self.error: Exception | None = None
+        self.usage: Usage | None = None
         self._call = call
         self._scheduler = scheduler
         self._policy = policy
@@ -89,6 +91,7 @@ class StreamMonitor:
             chunk = replace(chunk, text=text, reasoning="", thinking=(), native=None)
         if self.done:
             self._record_stream()
+            self.usage = chunk.usage
             chunk = replace(chunk, summary=self._summary(chunk.usage or Usage()))
         elif not chunk.is_content:
             return None
@@ -233,8 +236,5 @@ class StreamMonitor:
 
 def call_cost(call: Call, parts: list[tuple[Target, Usage]]) -> float | None:
     """USD of the parts of a call's answer, and of the prompts of the attempts that lost against another one."""
-    lost = [attempt.target for attempt in call.attempts if attempt.lost]
-    if not lost:
-        return cost_of(parts)
     prompt = estimate_usage(call, 0)
-    return cost_of([*parts, *((target, prompt) for target in lost)])
+    return cost_of([*parts, *((attempt.target, prompt) for attempt in call.attempts if attempt.lost)])

@@ -69,9 +69,13 @@ class WaitQueue:
             del self._waiting[waiter]
             if self.leader is waiter:
                 self.leader = None
-        self.to_wake += chosen
-        if self.leader is None and self._waiting:
-            self.wake(1)
+        self.to_wake += chosen  # each of them calls `leave`, which sees to a new leader
+
+    def wake_one(self, waiter: Waiter) -> None:
+        """Wake this call, if it still waits."""
+        if waiter in self._waiting:
+            self.to_wake.append(waiter)
+            self.leave(waiter)
 
     def clear(self) -> None:
         """Forget all of them."""

@@ -18,12 +18,13 @@ _LOOK_AGAIN = 1.0
 
 
 class AdmissionWindow:
-    """The window of one target, from `since` on (seconds on the pool's clock)."""
+    """The window of one target, from `since` on (seconds on the pool's clock). `at_most`: it begins with so many attempts, and
+    as if it had been halved: so many at once were too many before."""
 
-    def __init__(self, since: float) -> None:
-        self._size = 1.0
+    def __init__(self, since: float, *, at_most: float | None = None) -> None:
+        self._size = 1.0 if at_most is None else at_most
         self._at = since
-        self._halved_at: float | None = None
+        self._halved_at: float | None = None if at_most is None else since
 
     def limit(self, now: float) -> float:
         """How many attempts may be under way."""

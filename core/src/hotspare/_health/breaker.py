@@ -71,6 +71,7 @@ class CircuitBreaker:
         self.reason = ""
         self.rate_limited_until = -inf
         self.rate_limits = 0
+        self._rate_limited_at = -inf
         self.rejected_until = -inf
         self.disabled = ""
         self.next_stall_check = -inf
@@ -260,17 +261,27 @@ class CircuitBreaker:
         """Allow a probe from `now` on: what it shares with others was found to work."""
         self.open_until, self.rejected_until = min(self.open_until, now), -inf
 
-    def rate_limit(self, now: float, rng: random.Random, retry_after: float | None) -> None:
-        """Stay away for `retry_after` seconds; without one, or if it is 0, with exponential backoff and equal jitter.
+    def rate_limit(self, now: float, rng: random.Random, retry_after: float | None, started: float) -> None:
+        """An attempt that began at `started` was rate-limited: stay away for `retry_after` seconds; without one, or if it is 0,
+        with exponential backoff and equal jitter, and with half as many attempts at once from then on.
 
-        Where the attempt before was rate-limited too, at least for that backoff: what the provider named was too short.
+        Where the attempt before was rate-limited too, at least for that backoff: what the provider named was too short. The
+        rejections of attempts that were under way together are one observation.
         """
-        config = self.config
+        if started < self._rate_limited_at:
+            if retry_after:
+                self.stay_away(now, retry_after)
+            return
+        self._rate_limited_at = now
+        config, seconds = self.config, retry_after
         longest = min(config.rate_limit_backoff * 2.0 ** min(self.rate_limits, 30), config.max_rate_limit_backoff)
-        if not retry_after or self.rate_limits:
-            retry_after = max(retry_after or 0.0, longest * (0.5 + rng.random() / 2))
+        if not seconds or self.rate_limits:
+            seconds = max(seconds or 0.0, longest * (0.5 + rng.random() / 2))
         self.rate_limits += 1
-        self.stay_away(now, retry_after)
+        at_once = self.active if self.admission is None else min(self.active, self.admission.limit(now))
+        self.stay_away(now, seconds)
+        if not retry_after and self.state is State.CLOSED:
+            self.admission = AdmissionWindow(self.rate_limited_until, at_most=max(1.0, at_once / 2))
 
     def stay_away(self, now: float, seconds: float) -> None:
         """Admit nothing for this many seconds: the provider named the time."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hotspare._health.breaker import CircuitBreaker, Permit
 from hotspare._health.pace import Pace
 from hotspare._health.percentiles import Percentiles
+from hotspare._routing.limits import TargetLimits
 from hotspare.outcome import Kind, Outcome
 from hotspare.secret import Redactor
 from hotspare.target import Domain, Target
@@ -47,7 +48,7 @@ class TargetState:
     `suspicions`: failures that may be the fault of a request.
     `prefill`, `streaming`: False once it has refused to continue an assistant message, or to stream. `prefers_streaming`: an
     answer read from a stream is as good as a whole one.
-    `redactor`: strikes the pool's keys out of what comes back.
+    `redactor`: strikes the pool's keys out of what comes back. `limits`: None as long as none is configured or learnt.
     """
 
     target: Target
@@ -66,6 +67,7 @@ class TargetState:
     rejection: Kind | None = None
     not_founds: int = 0
     redactor: Redactor = field(default_factory=Redactor)
+    limits: TargetLimits | None = None
     suspicions: list[Suspicion] = field(default_factory=list[Suspicion])
     prefill: bool = field(init=False)
     streaming: bool = field(init=False)

@@ -15,6 +15,7 @@ from hotspare._health.breaker import CircuitBreaker, Permit, State
 from hotspare._health.domains import is_down
 from hotspare._health.pace import Pace
 from hotspare._health.target_state import AnswerKind, Suspicion, TargetState
+from hotspare._routing.limits import Group, attach
 from hotspare.outcome import HealthEffect, Kind, Outcome, Scope
 from hotspare.policy import Policy
 from hotspare.target import Domain
@@ -49,10 +50,15 @@ class HealthTracker:
         self._rng = rng
         self._calls, self._calls_at = 0.0, -inf
         self.recovering: dict[TargetState, None] = {}
+        self._limits: dict[tuple[object, ...], Group] = {}
         self.add(states)
 
     def add(self, states: Sequence[TargetState]) -> None:
-        """Add targets; what is known of the others, and of the domains they share, stays."""
+        """Add targets; what is known of the others, and of the domains they share, stays.
+
+        Raises ConfigError where targets state different limits for what they share.
+        """
+        attach(states, self._limits)
         self.states += tuple(states)
         for state in states:
             for domain in state.domains:
@@ -131,6 +137,9 @@ class HealthTracker:
         """In a child process: no attempt is under way, and no probe is out."""
         for breaker in (*(state.breaker for state in self.states), *self.domains.values()):
             breaker.forget_attempts()
+        for state in self.states:
+            if state.limits is not None:
+                state.limits.forget_attempts()
 
     def advance(self, now: float) -> None:
         """Make the transitions that time alone brings: of the targets that recover."""
@@ -166,7 +175,7 @@ class HealthTracker:
         elif outcome.fault_scope is Scope.REQUEST:
             return  # one request is at fault, also where a 404 or a 429 says so
         elif kind is Kind.RATE_LIMITED:
-            state.breaker.rate_limit(now, self._rng, outcome.retry_after)
+            state.breaker.rate_limit(now, self._rng, outcome.retry_after, permit.started)
             seconds = state.breaker.rate_limited_until - now
             self.pending_events.append(events.RateLimited(state.name, seconds, outcome.retry_after))
         elif kind in (Kind.QUOTA, Kind.AUTH, Kind.NOT_FOUND):

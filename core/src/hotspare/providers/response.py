@@ -4,12 +4,14 @@ No I/O: the parsers are fed bytes. Every error that they raise carries the respo
 """
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from hotspare._engine.folding import chunks_of, reply_of
 from hotspare.errors import BackendError, BodyTooLarge, EmptyAnswer, MalformedAnswer, StatusError
 from hotspare.messages import IDLE, ChatChunk, ChatReply, ChatRequest
+from hotspare.outcome import RateLimit
 from hotspare.providers.base import Wire
 from hotspare.providers.json_access import as_list, as_map, is_map
 from hotspare.providers.sse import SSEDecoder
@@ -39,17 +41,26 @@ def read_response(wire: Wire, request: ChatRequest, status: int, headers: Mappin
         if start.startswith((b"data:", b"event:", b":")):
             events = EventParser(wire, request)
             return reply_of([chunk for chunk in (*events.feed(body), *events.end()) if chunk is not IDLE])
-        return joined_reply(wire.read(_json(body), request))
+        reply = joined_reply(wire.read(_json(body), request))
+        limits = _limits(headers)
+        return replace(reply, limits=limits) if limits else reply
     except BackendError as error:
         error.headers = error.headers or headers
         raise
 
 
+def _limits(headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
+    """What the headers state of the provider's limits; most state nothing."""
+    if not any("ratelimit" in name for name in headers):
+        return ()
+    from hotspare._classify.rate_limits import rate_limits
+
+    return rate_limits(headers, time.time())
+
+
 def _json(body: bytes) -> dict[str, object]:
     text = body.removeprefix(_BOM)
-    if (
-        not text or text.isspace()
-    ):  # DeepSeek keeps a queued connection alive with empty lines, and sometimes nothing follows
+    if not text.strip():  # DeepSeek keeps a queued connection alive with empty lines, and sometimes nothing follows
         raise EmptyAnswer("the response has no body")
     try:
         value: object = json.loads(text)
@@ -123,6 +134,7 @@ class ResponseParser:
         self._body: list[bytes] = []
         self._size = 0
         self._failed = self._buffering = not 200 <= status < 300
+        self._limits = () if self._failed else _limits(headers)
 
     @property
     def done(self) -> bool:
@@ -132,10 +144,8 @@ class ResponseParser:
     def feed(self, data: bytes) -> Iterator[ChatChunk]:
         """The chunks that these bytes complete. An error is raised after the content that came before it."""
         try:
-            if self._events is not None:
-                yield from self._events.feed(data)
-                return
-            yield from self._detect(data)
+            chunks = self._detect(data) if self._events is None else self._events.feed(data)
+            yield from self._with_limits(chunks) if self._limits else chunks
         except BackendError as error:
             error.headers = error.headers or self._headers
             raise
@@ -162,11 +172,21 @@ class ResponseParser:
     def end(self) -> Iterator[ChatChunk]:
         """At the end of the body: the last chunk, or all chunks of a body that was no stream."""
         try:
-            if self._events is not None:
-                yield from self._events.end()
-                return
-            body = b"".join(self._body)
-            yield from chunks_of(read_response(self._wire, self._request, self._status, self._headers, body))
+            chunks = self._whole_body() if self._events is None else self._events.end()
+            yield from self._with_limits(chunks) if self._limits else chunks
         except BackendError as error:
             error.headers = error.headers or self._headers
             raise
+
+    def _whole_body(self) -> Iterator[ChatChunk]:
+        body = b"".join(self._body)
+        yield from chunks_of(read_response(self._wire, self._request, self._status, self._headers, body))
+
+    def _with_limits(self, chunks: Iterator[ChatChunk]) -> Iterator[ChatChunk]:
+        """Put the limits into the first chunk that says something."""
+        for chunk in chunks:
+            if chunk is IDLE or not self._limits:
+                yield chunk
+            else:
+                limits, self._limits = self._limits, ()
+                yield replace(chunk, limits=limits)

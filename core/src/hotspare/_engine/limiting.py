@@ -1,0 +1,118 @@
+"""Calls and the limits of their targets: when a call is admitted, what its attempts take and give back, which calls wait.
+
+The scheduler holds the lock. A target without limits costs one look at an attribute.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from hotspare import events
+from hotspare._engine.call import Attempt, Call, OpenStream
+from hotspare._engine.waiters import Waiter, WaitQueue
+from hotspare._health.target_state import TargetState
+from hotspare._routing.limits import RELEASED_AFTER, TargetLimits
+from hotspare.messages import ChatReply, Usage
+from hotspare.outcome import Outcome
+
+if TYPE_CHECKING:
+    from hotspare._engine.attempts import SharedState
+
+
+def ready_at(call: Call, state: TargetState, now: float) -> float:
+    """When the target's limits admit an attempt of this call; `now` or earlier: at once."""
+    return -inf if state.limits is None else state.limits.ready_at(call.need, now, call.ticket)
+
+
+def available_at(call: Call, state: TargetState, shared: SharedState, now: float) -> float:
+    """When the target admits an attempt of this call, its health and its limits considered; `now` or earlier: at once."""
+    return max(shared.tracker.available_at(state, now), ready_at(call, state, now))
+
+
+def is_held(call: Call, state: TargetState, shared: SharedState, now: float) -> bool:
+    """Whether a limit holds this call back. The first time it does so is an event."""
+    limits = state.limits
+    if limits is None or limits.ready_at(call.need, now, call.ticket) <= now:
+        return False
+    if not limits.is_reached:
+        limits.is_reached = True
+        seconds = limits.ready_at(call.need, now) - now
+        reason = limits.reason(call.need, now)
+        shared.tracker.pending_events.append(events.LimitReached(state.name, reason, seconds))
+    limits.held_at = now
+    return True
+
+
+def reason(call: Call, state: TargetState, now: float) -> str:
+    """The limit that holds a call back."""
+    assert state.limits is not None
+    return state.limits.reason(call.need, now)
+
+
+def take(call: Call, attempt: Attempt, shared: SharedState, now: float) -> None:
+    """An attempt starts."""
+    limits = attempt.state.limits
+    if limits is None:
+        return
+    attempt.reserved = limits.take(call.need, now)
+    if limits.is_reached and now - limits.held_at >= RELEASED_AFTER:
+        limits.is_reached = False
+        shared.tracker.pending_events.append(events.LimitReleased(attempt.state.name))
+
+
+def settle(attempt: Attempt, outcome: Outcome, usage: Usage | None, shared: SharedState, now: float) -> None:
+    """Give back what an attempt did not use, once, and wake the call that is next."""
+    limits, reserved = attempt.state.limits, attempt.reserved
+    attempt.reserved = None
+    if limits is None or reserved is None:
+        return
+    limits.settle(reserved, outcome, usage, now)
+    wake_next(limits, shared.queue)
+
+
+def settle_answered(attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:
+    """An attempt has its outcome: learn the limits that the answer states, and settle, unless its stream goes on."""
+    result, state, found = attempt.result, attempt.state, outcome.limits
+    if outcome.ok and result is not None:
+        found = result.first.limits if isinstance(result, OpenStream) else result.limits
+    if found:
+        state.limits = state.limits or TargetLimits()
+        for limit in state.limits.observe(found, attempt.reserved, outcome, now):
+            shared.tracker.pending_events.append(events.LimitLearnt(state.name, limit))
+    if attempt.reserved is not None and not (outcome.ok and isinstance(result, OpenStream)):
+        settle(attempt, outcome, result.usage if isinstance(result, ChatReply) else None, shared, now)
+
+
+def free(state: TargetState, now: float) -> float:
+    """How many more attempts the target admits now; 0 where its limits let calls through in their own order."""
+    admitted = state.breaker.free(now)
+    return admitted if state.limits is None else max(0.0, min(admitted, state.limits.free(now)))
+
+
+def wait_turn(call: Call, state: TargetState, waiter: Waiter, now: float) -> float:
+    """The call waits for this target: it takes a place among those that its limits hold back, or keeps the one that it has.
+    Returns when it should look again; `inf`: its limits do not hold it back, or it is woken when it comes first."""
+    limits, ticket = state.limits, call.ticket
+    if limits is None or limits.ready_at(call.need, now, ticket) <= now:
+        return inf
+    if ticket is None or ticket.limits is not limits:
+        if ticket is not None:
+            ticket.limits.leave(ticket)
+        call.ticket = ticket = limits.join(call.need, now)
+    ticket.waiter = waiter
+    return limits.ready_at(call.need, now, ticket) if limits.is_first(ticket) else inf
+
+
+def leave(call: Call, queue: WaitQueue) -> None:
+    """The call waits for no limit any more: the next one looks again."""
+    ticket, call.ticket = call.ticket, None
+    if ticket is not None:
+        ticket.limits.leave(ticket)
+        wake_next(ticket.limits, queue)
+
+
+def wake_next(limits: TargetLimits, queue: WaitQueue) -> None:
+    """Wake the call whose turn it may be."""
+    for ticket in limits.next_tickets():
+        queue.wake_one(ticket.waiter)

@@ -1,0 +1,211 @@
+"""What measures a limit: requests or tokens over time (GCRA), in 24 hours, as the provider's headers say, and at once.
+
+Each gauge says when it admits a cost, is taken from when an attempt starts, and is corrected by what the attempt used. Pure:
+times are seconds on the pool's clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+from typing import Literal
+
+Unit = Literal["requests", "tokens", "input_tokens", "output_tokens"]
+
+DAY = 86400.0
+_HOUR = 3600.0
+LOOK_AGAIN = 1.0
+"""Seconds after which a call looks again where nothing says when there will be room."""
+_CUSHION = 0.02
+"""Share of a learnt limit that is left unused, beside one request: answers overtake each other on their way."""
+
+
+class Rate:
+    """`limit` units in `period` seconds, at most `burst` of them at once.
+
+    The generic cell rate algorithm (ITU-T I.371): one number, the theoretical arrival time of the next unit, is a token bucket
+    that needs no timer. A cost above `burst` is admitted when the bucket is full.
+    """
+
+    def __init__(self, unit: Unit, limit: float, period: float, burst: float) -> None:
+        self.unit: Unit = unit
+        self.limit = limit
+        self.period = period
+        self._interval = period / limit
+        self._burst = burst
+        self._arrival = -inf
+
+    def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
+        """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: at once."""
+        needed = ahead + min(cost, self._burst) - self._burst
+        return max(self._arrival, now) + needed * self._interval
+
+    def take(self, cost: float, now: float) -> None:
+        """Use it, admitted or not."""
+        self._arrival = max(self._arrival, now) + cost * self._interval
+
+    def correct(self, difference: float, now: float) -> None:
+        """An attempt used so much more than was taken for it; less, where it is negative."""
+        self._arrival = max(self._arrival, now) + difference * self._interval
+
+    def left(self, now: float) -> float:
+        """How much is admitted at once; below 0 where more was used than was admitted."""
+        return self._burst - (max(self._arrival, now) - now) / self._interval
+
+    def __str__(self) -> str:
+        return f"{self.limit:g} {self.unit} {'a minute' if self.period == 60 else f'in {self.period:g} s'}"
+
+
+class Daily:
+    """At most `limit` units in any 24 hours, whichever hour the provider's day begins at. Kept by the hour."""
+
+    def __init__(self, unit: Unit, limit: float) -> None:
+        self.unit: Unit = unit
+        self.limit = limit
+        self._used = 0.0
+        self._hours: deque[list[float]] = deque()  # each: when it began, and what was used in it
+
+    def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
+        """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: at once."""
+        excess = self._used + ahead + min(cost, self.limit) - self.limit
+        at = now
+        for began, used in self._hours:
+            over = began + _HOUR + DAY
+            if over > now:
+                if excess <= 0:
+                    break
+                at = over
+            excess -= used
+        return at if excess <= 0 else now + DAY
+
+    def take(self, cost: float, now: float) -> None:
+        """Use it, admitted or not."""
+        while self._hours and self._hours[0][0] + _HOUR + DAY <= now:
+            self._used -= self._hours.popleft()[1]
+        if not self._hours or now >= self._hours[-1][0] + _HOUR:
+            self._hours.append([now, 0.0])
+        self._hours[-1][1] += cost
+        self._used += cost
+
+    def correct(self, difference: float, now: float) -> None:
+        """An attempt used so much more than was taken for it; less, where it is negative."""
+        self.take(difference, now)
+
+    def left(self, now: float) -> float:
+        """How much is admitted at once."""
+        return self.limit - sum(used for began, used in self._hours if began + _HOUR + DAY > now)
+
+    def __str__(self) -> str:
+        return f"{self.limit:g} {self.unit} a day"
+
+
+class Slots:
+    """At most `limit` attempts at once."""
+
+    unit: Unit = "requests"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.active = 0
+        self._usual = LOOK_AGAIN
+
+    def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
+        """`now` where a slot is free, else a guess by how long attempts take: only the end of one frees a slot."""
+        excess = self.active + ahead + 1 - self.limit
+        return now + max(0.0, excess * self._usual / self.limit)
+
+    def take(self, cost: float, now: float) -> None:
+        """An attempt starts."""
+        self.active += 1
+
+    def release(self, seconds: float) -> None:
+        """An attempt has ended after so many seconds; after a fork, those of the parent are not counted."""
+        self.active = max(0, self.active - 1)
+        self._usual += 0.1 * (seconds - self._usual)
+
+    def left(self, now: float) -> float:
+        """How many more attempts may be under way."""
+        return self.limit - self.active
+
+    def __str__(self) -> str:
+        return f"{self.limit} attempts at once"
+
+
+class Learnt:
+    """A limit as a provider's answers state it: its size, what remains, and when it is full again.
+
+    Between two answers it refills evenly, so that it is used to the full where the provider refills it evenly too. Where an
+    answer says that nothing remains, it admits nothing until its reset: some providers refill at once, at the end of a window.
+    Its capacity is the most that was seen to remain, since a provider may admit less at once than it allows in a minute.
+    """
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit: Unit = unit
+        self.limit = 0.0
+        self.rest_until = -inf
+        self._rate = 0.0
+        self._capacity = 0.0
+        self._level = 0.0
+        self._at = -inf
+        self._taken = 0.0
+        self._newest = -inf
+
+    @property
+    def taken(self) -> float:
+        """All that was ever taken. An attempt remembers it: what remains after its answer lacks what was taken later."""
+        return self._taken
+
+    def observe(
+        self,
+        limit: float,
+        remaining: float,
+        reset: float,
+        *,
+        cost: float,
+        taken: float,
+        started: float,
+        now: float,
+        rests: bool = True,
+    ) -> None:
+        """An answer states the limit, as the provider saw it when the request came. `reset`: seconds from now.
+
+        `cost`: of the attempt. `taken`, `started`: what was taken and what time it was when that attempt had started.
+        `rests`: where nothing remains, nothing is admitted before the reset.
+        """
+        if taken < self._newest or limit <= 0:
+            return
+        self._newest, self.limit = taken, limit
+        used = limit - remaining
+        self._rate = limit / 60
+        if used > 0 and reset > 0:
+            self._rate = min(self._rate, used / reset)
+        self._capacity = min(limit, max(self._capacity, remaining + cost))
+        since = max(0.0, now - started) * self._rate
+        self._level, self._at = min(self._capacity, remaining + since - (self._taken - taken)), now
+        if rests and remaining <= 0 < reset:
+            self.rest_until = now + reset
+
+    def _level_at(self, now: float) -> float:
+        if self.rest_until > self._at and now >= self.rest_until:
+            return self._capacity
+        return min(self._capacity, self._level + (now - self._at) * self._rate)
+
+    def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
+        """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: at once."""
+        if not self.limit or self.rest_until > now:
+            return self.rest_until
+        level, cushion = self._level_at(now), 0.0 if self.unit != "requests" else 1.0
+        needed = ahead + min(cost + cushion + _CUSHION * self._capacity, self._capacity)
+        return now if level >= needed - 1e-9 else now + (needed - level) / self._rate
+
+    def take(self, cost: float, now: float) -> None:
+        """Use it, admitted or not."""
+        self._level, self._at = self._level_at(now) - cost, max(now, self._at)
+        self._taken += cost
+
+    def left(self, now: float) -> float:
+        """How much remains, as far as is known."""
+        return 0.0 if self.rest_until > now else max(0.0, self._level_at(now))
+
+    def __str__(self) -> str:
+        return f"{self.limit:g} {self.unit}, as the provider says"

@@ -1,0 +1,270 @@
+"""The limits of a target: those that were configured, those that its provider's answers state, and the calls that wait for them.
+
+A call that a limit holds back takes a ticket: calls are admitted in the order of their tickets. Pure; the scheduler holds the
+lock for every method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from hotspare._routing.gauges import Daily, Learnt, Rate, Slots, Unit
+from hotspare.errors import ConfigError, Problem
+from hotspare.messages import Usage
+from hotspare.outcome import Kind, Outcome, RateLimit
+from hotspare.target import Domain, Limits, Target
+
+if TYPE_CHECKING:
+    from hotspare._health.target_state import TargetState
+
+_FIRST_ANSWER = 500.0
+"""Tokens that are reserved for an answer without `max_tokens`, until the target's own answers show what is usual."""
+_LEARNING = 0.2
+"""Weight of the latest answer in that average."""
+_LATE = 0.1
+"""Seconds after which a call looks again whose turn has not come at the expected time."""
+RELEASED_AFTER = 5.0
+"""Seconds without a call held back after which a limit counts as no longer reached: under load it is reached many times a
+second."""
+
+
+class Need(NamedTuple):
+    """What a call needs of limits: tokens of its prompt (estimated), and its `max_tokens`."""
+
+    prompt: float
+    max_tokens: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Reserved:
+    """What an attempt has taken. `learnt`: the totals of the learnt limits at that moment."""
+
+    started: float
+    costs: Mapping[Unit, float]
+    learnt: Mapping[Unit, float]
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """The place of a call among those that wait for a target's limits. `at`: when its turn was expected when it came.
+    `waiter`: what wakes it."""
+
+    limits: TargetLimits
+    costs: Mapping[Unit, float]
+    at: float
+    waiter: Any = None
+
+
+class Group:
+    """The gauges of one `Limits`, shared by all targets that it counts for."""
+
+    def __init__(self, config: Limits) -> None:
+        self.config = config
+        self.gauges: list[Rate | Daily] = []
+        for unit, minute, day in (("requests", config.rpm, config.rpd), ("tokens", config.tpm, config.tpd)):
+            if minute is not None:
+                burst = max(1.0, minute * config.burst / 60)
+                self.gauges.append(Rate(cast("Unit", unit), minute, 60.0, burst))
+            if day is not None:
+                self.gauges.append(Daily(cast("Unit", unit), day))
+        self.slots = None if config.concurrency is None else Slots(config.concurrency)
+        self.waiting: dict[TargetLimits, None] = {}
+
+
+@dataclass(slots=True, eq=False)
+class TargetLimits:
+    """All limits of one target. `held_at`: when a call was last held back; `is_reached`: whether an event has said so."""
+
+    groups: tuple[Group, ...] = ()
+    learnt: dict[Unit, Learnt] = field(default_factory=dict[Unit, Learnt])
+    tickets: dict[Ticket, None] = field(default_factory=dict[Ticket, None])
+    is_reached: bool = False
+    held_at: float = -inf
+    _ahead: dict[Unit, float] = field(default_factory=dict[Unit, float])
+    _usual_answer: float = _FIRST_ANSWER
+
+    # --- what can be read ----------------------------------------------------------------------------------------
+
+    def costs_of(self, need: Need) -> dict[Unit, float]:
+        """What a call is expected to use of each unit."""
+        answer = self._usual_answer if need.max_tokens is None else need.max_tokens
+        return {
+            "requests": 1.0,
+            "tokens": need.prompt + answer,
+            "input_tokens": need.prompt,
+            "output_tokens": min(answer, self._usual_answer),  # Anthropic counts what was written, not what was allowed
+        }
+
+    def ready_at(self, need: Need, now: float, ticket: Ticket | None = None) -> float:
+        """When a call is admitted, those before it considered; `now` or earlier: at once. `ticket`: the call's own."""
+        return self._binding(need, now, ticket)[0]
+
+    def reason(self, need: Need, now: float) -> str:
+        """The limit that holds a call back."""
+        _, gauge = self._binding(need, now, None)
+        return f"its limit is reached: {gauge}"
+
+    def free(self, now: float) -> float:
+        """How many more small requests are admitted now."""
+        if self.tickets:
+            return 0.0
+        return min((gauge.left(now) for gauge in self._all() if gauge.unit == "requests"), default=inf)
+
+    def left(self, now: float) -> dict[str, float]:
+        """What is left of each limit now, by its name."""
+        return {str(gauge): max(0.0, gauge.left(now)) for gauge in self._all()}
+
+    def _binding(self, need: Need, now: float, ticket: Ticket | None) -> tuple[float, object]:
+        is_next = ticket is not None and self.is_first(ticket)
+        if ticket is not None and ticket.limits is self and not is_next:
+            return max(ticket.at, now + _LATE), "calls wait that came before"
+        costs = self.costs_of(need)
+        latest, binding = -inf, cast("object", "")
+        for gauge in self._all():
+            ahead = 0.0 if is_next else self._ahead.get(gauge.unit, 0.0)
+            at = gauge.ready_at(costs[gauge.unit], now, ahead)
+            if at > latest:
+                latest, binding = at, gauge
+        return latest, binding
+
+    def _all(self) -> list[Rate | Daily | Slots | Learnt]:
+        found: list[Rate | Daily | Slots | Learnt] = []
+        for group in self.groups:
+            found += group.gauges
+            if group.slots is not None:
+                found.append(group.slots)
+        found += self.learnt.values()
+        return found
+
+    # --- attempts ------------------------------------------------------------------------------------------------
+
+    def take(self, need: Need, now: float) -> Reserved:
+        """An attempt starts."""
+        costs = self.costs_of(need)
+        for gauge in self._all():
+            gauge.take(costs[gauge.unit], now)
+        return Reserved(now, costs, {unit: gauge.taken for unit, gauge in self.learnt.items()})
+
+    def settle(self, reserved: Reserved, outcome: Outcome, usage: Usage | None, now: float) -> None:
+        """An attempt has ended. What it did not use is given back. Once for each `Reserved`."""
+        if usage is not None and usage.known:
+            self._usual_answer += _LEARNING * (usage.output_tokens - self._usual_answer)
+        used = _used(reserved.costs, outcome, usage)
+        for group in self.groups:
+            if group.slots is not None:
+                group.slots.release(now - reserved.started)
+            for gauge in group.gauges:
+                difference = used[gauge.unit] - reserved.costs[gauge.unit]
+                if difference:
+                    gauge.correct(difference, now)
+
+    def observe(self, found: Iterable[RateLimit], reserved: Reserved | None, outcome: Outcome, now: float) -> list[str]:
+        """The answer of an attempt states limits. Returns those that are new, or of another size than before."""
+        news: list[str] = []
+        for one in found:
+            if one.limit is None or one.remaining is None:
+                continue
+            gauge = self.learnt.setdefault(one.unit, Learnt(one.unit))
+            before = gauge.limit
+            gauge.observe(
+                one.limit,
+                one.remaining,
+                one.reset or 0.0,
+                cost=0.0 if reserved is None else reserved.costs[one.unit],
+                taken=0.0 if reserved is None else reserved.learnt.get(one.unit, 0.0),
+                started=now if reserved is None else reserved.started,
+                now=now,
+                # The breaker keeps the time that a rejection names: it may be shorter than that to a full limit.
+                rests=outcome.retry_after is None,
+            )
+            if gauge.limit != before:
+                news.append(str(gauge))
+        return news
+
+    def forget_attempts(self) -> None:
+        """In a child process: no attempt is under way, and no call waits."""
+        self.tickets.clear()
+        self._ahead.clear()
+        for group in self.groups:
+            group.waiting.clear()
+            if group.slots is not None:
+                group.slots.active = 0
+
+    # --- calls that wait -----------------------------------------------------------------------------------------
+
+    def join(self, need: Need, now: float) -> Ticket:
+        """Wait behind all others."""
+        at = self.ready_at(need, now)
+        ticket = Ticket(self, self.costs_of(need), at)
+        self.tickets[ticket] = None
+        for unit, cost in ticket.costs.items():
+            self._ahead[unit] = self._ahead.get(unit, 0.0) + cost
+        for group in self.groups:
+            group.waiting[self] = None
+        return ticket
+
+    def is_first(self, ticket: Ticket) -> bool:
+        """Whether no call waits that came before."""
+        return ticket is next(iter(self.tickets), None)
+
+    def leave(self, ticket: Ticket) -> None:
+        """The call waits no more."""
+        if ticket not in self.tickets:
+            return
+        del self.tickets[ticket]
+        for unit, cost in ticket.costs.items():
+            self._ahead[unit] -= cost
+        if not self.tickets:
+            self._ahead.clear()  # sums of fractions leave a remainder
+            for group in self.groups:
+                group.waiting.pop(self, None)
+
+    def next_tickets(self) -> list[Ticket]:
+        """The tickets whose turn it may be now: the first of this target, and of another one that shares slots with it."""
+        members = [self, *(next(iter(group.waiting)) for group in self.groups if group.waiting)]
+        return [next(iter(one.tickets)) for one in dict.fromkeys(members) if one.tickets]
+
+
+def _used(costs: Mapping[Unit, float], outcome: Outcome, usage: Usage | None) -> Mapping[Unit, float]:
+    """What an attempt used. A request that never reached the provider used nothing; one that it rejected used no tokens; of
+    one that broke, or whose usage is not known, all that was reserved counts."""
+    if usage is not None and usage.known:
+        return {
+            "requests": 1.0,
+            "tokens": float(usage.total_tokens),
+            "input_tokens": float(usage.input_tokens),
+            "output_tokens": float(usage.output_tokens),
+        }
+    if outcome.before_connect:
+        return dict.fromkeys(costs, 0.0)
+    if outcome.kind in (Kind.OK, Kind.CANCELLED, Kind.SERVER, Kind.TRANSPORT, Kind.TIMEOUT):
+        return costs
+    return {unit: cost if unit == "requests" else 0.0 for unit, cost in costs.items()}
+
+
+def attach(states: Iterable[TargetState], known: dict[tuple[object, ...], Group]) -> None:
+    """Give each of these targets its configured limits. `known`: the groups of the pool, by what shares them.
+
+    Raises ConfigError where two targets state different limits for what they share.
+    """
+    for state in states:
+        target, groups = state.target, list[Group]()
+        for config in sorted(cast("Iterable[Limits]", target.limits), key=str):
+            key = (config.per, *_scope(config, target, state.domains))
+            group = known.setdefault(key, Group(config))
+            if group.config != config:
+                hint = f"differs from another target's limits for the same {config.per}: {group.config}"
+                raise ConfigError(Problem.at(f"target {target.name!r}: limits", config, hint))
+            groups.append(group)
+        if groups:
+            state.limits = TargetLimits(tuple(groups))
+
+
+def _scope(config: Limits, target: Target, domains: tuple[Domain, ...]) -> tuple[object, ...]:
+    if config.per == "target":
+        return (target.name,)
+    account = next(domain for domain in domains if domain.level == "account")
+    return (account,) if config.per == "account" else (account, target.model)
