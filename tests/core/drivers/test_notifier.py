@@ -48,6 +48,18 @@ def test_a_listener_that_hangs_delays_no_call() -> None:
     assert listener.events == quick
 
 
+def test_a_quick_listener_has_seen_a_call_when_it_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call waits a moment for its listeners; not again for one that took longer."""
+    monkeypatch.setattr(listeners, "GRACE_SECONDS", 0.5)  # of a busy machine
+    events: list[Event] = []
+    slow = Blocking()
+    pool = Pool([ScriptedTarget("a").target], listeners=[lambda event: events.append(event), slow])
+    assert pool.chat("q").text == pool.chat("q").text == "ok"
+    assert ended(events) == ["call-1", "call-2"]
+    assert [queue._is_slow for queue in pool._notify._queues()] == [False, True]
+    slow.release.set()
+
+
 def test_inline_listeners_are_called_from_one_thread_at_a_time() -> None:
     """No thread waits for another one's listeners: what happens meanwhile is handed out afterwards, in order."""
     listener = Blocking()
@@ -93,7 +105,10 @@ def test_a_listener_may_use_the_pool() -> None:
     pool = Pool([ScriptedTarget("a", down).target, ScriptedTarget("b").target], listeners=[listener])
     assert pool.chat("q").target == "b"
     assert pool.flush(SECONDS) and pool.flush(SECONDS)
-    assert ended(events) == ["call-1", "call-2"]
+    assert sorted(ended(events)) == ["call-1", "call-2"]
+    failed_over = next(place for place, event in enumerate(events) if isinstance(event, FailedOver))
+    assert getattr(events[failed_over], "call", "") == "call-1"
+    assert all(getattr(event, "call", "") != "call-2" for event in events[:failed_over])
 
 
 def test_a_listener_that_raises_harms_neither_the_call_nor_other_listeners(caplog: pytest.LogCaptureFixture) -> None:

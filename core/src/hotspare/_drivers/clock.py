@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from math import inf
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -60,52 +61,117 @@ class RealClock:
         return ready.wait(seconds)
 
     def move_on_after(self, seconds: float | None) -> AbstractContextManager[Timeout]:
-        """`anyio.move_on_after`; under asyncio a plain timer, which costs a fifth."""
+        """As `anyio.move_on_after`, but that a timer which fires late fires once more."""
         if seconds is None:
             return anyio.move_on_after(None)
         loop = running_loop()
         return _AsyncioTimeout(loop, seconds) if hasattr(loop, "call_at") else anyio.move_on_after(seconds)
 
 
-class _AsyncioTimeout:
-    """Cancels the block when the time is over, as `asyncio.timeout` does, and says so instead of raising.
+class Waits:
+    """The waits of one call in async code, one after the other: in real time under asyncio one timer serves them all."""
 
-    A timer that fires late fires once more, after as long as it was late (5 s at most): what has come meanwhile is looked at first. The
-    time that this process spent on something else is not the time of the target that is waited for.
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._timeout: _AsyncioTimeout | None = None
+
+    def within(self, seconds: float | None) -> AbstractContextManager[Timeout]:
+        """Cancel the block when the time is over, as `anyio.move_on_after` does. No other one may be open."""
+        if self._timeout is None:
+            loop = running_loop()
+            if not isinstance(self._clock, RealClock) or not hasattr(loop, "call_at"):
+                return self._clock.move_on_after(seconds)
+            self._timeout = _AsyncioTimeout(loop, keeps_timer=True)
+        self._timeout.seconds = seconds
+        return self._timeout
+
+    def close(self) -> None:
+        """No other wait follows."""
+        if self._timeout is not None:
+            self._timeout.close()
+
+
+class _AsyncioTimeout:
+    """Cancels its block when the time is over, as `asyncio.timeout` does, and says so instead of raising.
+
+    `keeps_timer`: the object serves many blocks, one after the other, as the reads of a stream are, and its timer is set anew
+    only when it has fired too early. A timer that fires late fires once more, after as long as it was late (5 s at most): what has come
+    meanwhile is looked at first. The time that this process spent on something else is not the time of the target that is
+    waited for.
     """
 
-    __slots__ = ("_cancelling", "_is_excused", "_is_over", "_loop", "_task", "_timer", "_when", "cancelled_caught")
+    __slots__ = (
+        "_cancelling",
+        "_is_excused",
+        "_is_over",
+        "_keeps_timer",
+        "_loop",
+        "_task",
+        "_timer",
+        "_until",
+        "cancelled_caught",
+        "seconds",
+    )  # fmt: skip
 
-    def __init__(self, loop: Any, seconds: float) -> None:
+    def __init__(self, loop: Any, seconds: float | None = None, *, keeps_timer: bool = False) -> None:
         self._loop: asyncio.AbstractEventLoop = loop
-        self._when = loop.time() + seconds
-        self._is_excused = self._is_over = self.cancelled_caught = False
+        self.seconds = seconds
+        self._keeps_timer = keeps_timer
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self.cancelled_caught = False
 
     def __enter__(self) -> Self:
         task = asyncio.current_task(self._loop)
         assert task is not None, "awaited outside of a task"
         self._task, self._cancelling = task, task.cancelling()
-        self._timer = self._loop.call_at(self._when, self._fire)
+        self._is_excused = self._is_over = False
+        if self.seconds is None:
+            self._until = inf
+            return self
+        self._until = self._loop.time() + self.seconds
+        if self._timer is None or self._timer.when() > self._until:
+            self._set_timer(self._until)
         return self
 
+    def _set_timer(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._fire)
+
     def _fire(self) -> None:
-        late = self._loop.time() - self._when
-        if late > LATE and not self._is_excused:
-            self._is_excused = True
-            self._timer = self._loop.call_later(min(late, MAX_GRACE), self._fire)
+        self._timer = None
+        if self._task is None:  # between two blocks
             return
-        if self._task.cancelling() == self._cancelling:  # else it is cancelled from outside already, which says more
+        late = self._loop.time() - self._until
+        if late < 0:  # set for an earlier block
+            if self._until < inf:
+                self._set_timer(self._until)
+        elif late > LATE and not self._is_excused:
+            self._is_excused = True
+            self._set_timer(self._until + late + min(late, MAX_GRACE))
+        elif self._task.cancelling() == self._cancelling:  # else it is cancelled from outside already, which says more
             self._is_over = True
             self._task.cancel()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        self._timer.cancel()
+        task, self._task = self._task, None
+        if not self._keeps_timer:
+            self.close()
+        if not self._is_over or task is None:
+            self.cancelled_caught = False
+            return False
         # Someone else may have cancelled the task too: then the cancellation is theirs.
-        others = self._is_over and self._task.uncancel() > self._cancelling
-        self.cancelled_caught = self._is_over and not others and kind is asyncio.CancelledError
+        others = task.uncancel() > self._cancelling
+        self.cancelled_caught = not others and kind is asyncio.CancelledError
         return self.cancelled_caught
+
+    def close(self) -> None:
+        """No block follows."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 def clock_of(given: Clock | Callable[[], float]) -> Clock:

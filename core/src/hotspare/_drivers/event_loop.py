@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Self, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
-from hotspare._drivers.clock import Clock
+from hotspare._drivers.clock import Clock, Waits
 from hotspare._drivers.common import (
     Ended,
     advance,
@@ -66,14 +66,15 @@ async def stream(flow: Flow, notify: Notify, clock: Clock) -> AsyncGenerator[Cha
 class _Execution:
     """One flow on its way: the attempt that was started last, and the stream that is open.
 
-    An attempt that is waited for without limit runs in the caller's own task; only where the flow wants to decide
-    something meanwhile do attempts get tasks of their own.
+    An attempt that runs alone does so in the caller's own task; only where the flow wants to decide something meanwhile do
+    attempts get tasks of their own.
     """
 
     def __init__(self, flow: Flow, notify: Notify, clock: Clock) -> None:
         self._flow = flow
         self._notify = notify
         self._clock = clock
+        self._waits = Waits(clock)
         self._started: Attempt | None = None
         self._open: Attempt | None = None
         self._read: Read | None = None
@@ -88,13 +89,13 @@ class _Execution:
         await self.close()
         self._notify()
         if isinstance(command, Start):
+            if command.alone:
+                return advance(self._flow, await self._run_here(command.attempt))
             self._started = command.attempt
             return advance(self._flow, None)
         attempt, self._started = self._started, None
         if attempt is None:
             return advance(self._flow, await self._idle(command))
-        if command.seconds is None and command.waiter is None:
-            return advance(self._flow, await self._run_here(attempt))
         return await self._run_side_by_side(attempt, command)
 
     async def _idle(self, command: Wait) -> Event:
@@ -107,7 +108,7 @@ class _Execution:
         return WOKE
 
     async def _run_here(self, attempt: Attempt) -> Event:
-        outcome = await run_attempt(attempt, self._clock)
+        outcome = await run_attempt(attempt, self._waits.within)
         await self._take(attempt, outcome)
         return Finished(attempt, outcome)
 
@@ -136,7 +137,7 @@ class _Execution:
     async def _read_chunk(self, command: Read) -> Event:
         assert isinstance(command.attempt.result, OpenStream)
         chunks = cast("_Chunks", command.attempt.result.chunks)
-        with self._clock.move_on_after(command.within):
+        with self._waits.within(command.within):
             try:
                 return await anext(chunks, None)
             except Exception as error:
@@ -151,6 +152,7 @@ class _Execution:
 
     async def finish(self) -> None:
         """The end of the flow, however it came: nothing stays open, and nothing unsettled."""
+        self._waits.close()
         await self.close()
         self._flow.close()
         self._notify()
@@ -171,7 +173,7 @@ class _AttemptGroup:
         self._tasks.start_soon(self._run, attempt)
 
     async def _run(self, attempt: Attempt) -> None:
-        self._ended.append(Finished(attempt, await run_attempt(attempt, self._clock)))
+        self._ended.append(Finished(attempt, await run_attempt(attempt, self._clock.move_on_after)))
         self._ready.set()
 
     async def next(self, command: Wait) -> Event:
@@ -240,10 +242,10 @@ def _from_any_thread(wake: Callable[[], object]) -> Callable[[], object]:
     return wake_in_asyncio
 
 
-async def run_attempt(attempt: Attempt, clock: Clock) -> Outcome:
-    """Make an attempt: to its whole answer, or to the first content of its stream."""
+async def run_attempt(attempt: Attempt, within: Callable[[float], AbstractContextManager[object]]) -> Outcome:
+    """Make an attempt: to its whole answer, or to the first content of its stream. `within` bounds a block."""
     try:
-        with clock.move_on_after(attempt.timeout):
+        with within(attempt.timeout):
             if attempt.unary:
                 attempt.result = await attempt.state.backend.asend(attempt.request, timeout=attempt.timeout)
             else:

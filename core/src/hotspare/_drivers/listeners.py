@@ -17,6 +17,9 @@ MAX_QUEUED = 10_000
 """Events that wait for a listener, at most; later ones are dropped. 10,000 are some 5 MB, and ten seconds of a busy pool."""
 IDLE_SECONDS = 5.0
 """Seconds without an event after which the thread ends. The next event starts it again."""
+GRACE_SECONDS = 0.02
+"""Seconds for which a call waits for a listener, so that a quick one has seen the call's events when it returns. One that took
+longer is never waited for again."""
 EXIT_SECONDS = 1.0
 """Seconds for which the end of the process waits for listeners."""
 
@@ -46,6 +49,7 @@ class ListenerQueue:
     def __init__(self, listener: events.Listener) -> None:
         self._listener = listener
         self._dropped = 0
+        self._is_slow = False
         self.after_fork()
         _queues.add(self)
 
@@ -87,6 +91,11 @@ class ListenerQueue:
                 item.set()
             else:
                 call(self._listener, item)
+
+    def catch_up(self) -> None:
+        """Let the listener see what is queued, unless it was found slow."""
+        if not self._is_slow and threading.current_thread() is not self._thread and not self.flush(GRACE_SECONDS):
+            self._is_slow = True
 
     def flush(self, seconds: float) -> bool:
         """Wait until the listener was called with everything so far. Returns whether it was; at once in its own thread."""

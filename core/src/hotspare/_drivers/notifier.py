@@ -59,12 +59,17 @@ class Notifier:
 
     def __call__(self) -> None:
         """Wake waiting calls, and hand out the events that are pending."""
+        if not self._scheduler.has_pending:
+            return
         with self._taking:  # taken and queued in one step, so that two threads cannot swap their events
             pending, to_wake = self._scheduler.take_pending()
             self._pending += pending
         for waiter in to_wake:
             waiter.wake_up()
         self._hand_out()
+        if pending:
+            for queue in self._queues():
+                queue.catch_up()
 
     def publish(self, event: events.Event) -> None:
         """Hand out an event that is not the scheduler's."""

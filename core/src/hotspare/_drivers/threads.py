@@ -80,13 +80,13 @@ class _Execution:
         self.close()
         self._notify()
         if isinstance(command, Start):
+            if command.alone:
+                return advance(self._flow, self._run_here(command.attempt))
             self._started = command.attempt
             return advance(self._flow, None)
         attempt, self._started = self._started, None
         if attempt is None:
             return advance(self._flow, self._idle(command))
-        if command.seconds is None and command.waiter is None:
-            return advance(self._flow, self._run_here(attempt))
         return self._run_side_by_side(attempt, command)
 
     def _idle(self, command: Wait) -> Event:

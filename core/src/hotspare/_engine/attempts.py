@@ -117,12 +117,8 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
         shared.client_throttle.record(now, accepted=outcome.ok)
         attempt.end(outcome, now)
         call.last = attempt
-        alike = alike_failures(call)
-        if len(alike) > 1 and attempt in alike:
-            tracker.suspect([(one.state, one.permit) for one in alike], now, call.id)
-        attempt.superseded = outcome.kind is Kind.INVALID and _learn_capability(call, attempt, outcome)
-        if not attempt.superseded:
-            _learn_refusal(call, state, outcome, shared.policy, now)
+        if not outcome.ok:
+            _learn_from_failure(call, attempt, outcome, shared, now)
     if shared.queue:
         shared.queue.wake(limiting.free(state, now) if outcome.ok else 1)
 
@@ -155,6 +151,15 @@ def _record_pace(
         shared.tracker.record_pace_at_least(attempt.state, kind, seconds, now)
 
 
+def _learn_from_failure(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:
+    alike = alike_failures(call)
+    if len(alike) > 1 and attempt in alike:
+        shared.tracker.suspect([(one.state, one.permit) for one in alike], now, call.id)
+    attempt.superseded = outcome.kind is Kind.INVALID and _learn_capability(call, attempt, outcome)
+    if not attempt.superseded:
+        _learn_refusal(call, attempt.state, outcome, shared.policy, now)
+
+
 def alike_failures(call: Call) -> list[Attempt]:
     """The attempts of a call at different targets that ended with the same server error as the latest one."""
     last = call.last.outcome if call.last is not None else None
@@ -172,6 +177,8 @@ def _learn_from_success(call: Call, state: TargetState, shared: SharedState, now
     """A target that called the same request invalid cannot serve one of its features; a plain request shows an outage."""
     if state.invalid_streaks or state.refused or state.accepted:
         state.record_accepted(call.features, now)
+    if len(call.attempts) == 1:
+        return
     for other, result in call.results.items():
         outcome = result.outcome
         if outcome is None or outcome.kind is not Kind.INVALID or outcome.fault_scope is not Scope.REQUEST:

@@ -3,7 +3,7 @@
 ==================  ============================================================================================
 the flow yields     the driver does it, and sends
 ==================  ============================================================================================
-`Start`             starts the attempt; sends None
+`Start`             starts the attempt; sends None, or, if it is `alone`, `Finished` once it has ended
 `Wait`              waits for the first of: an attempt's end, the waiter's wake-up, the time; sends `Finished` or WOKE
 `Read`              reads the next chunk of the attempt's stream; sends the chunk, None at its end, LATE when the time is
                     over, or `Broke`
@@ -28,9 +28,10 @@ from hotspare.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start this attempt."""
+    """Start this attempt. `alone`: nothing is decided before it has ended, and no other one runs."""
 
     attempt: Attempt
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

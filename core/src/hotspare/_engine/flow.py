@@ -58,18 +58,20 @@ def _answer(
     try:
         while True:
             step = scheduler.next_step(call, clock())
-            if isinstance(step, Attempt):
-                yield Start(step)
-                continue
             if isinstance(step, GiveUp):
                 raise all_targets_failed(call, step)
-            waiter, idle_from = step.waiter, None if call.running else clock()
-            event = yield step
-            if idle_from is not None:
-                call.idle_seconds += clock() - idle_from
-            if waiter is not None:
-                scheduler.leave_queue(waiter)
-                waiter = None
+            if isinstance(step, Attempt):
+                event = yield Start(
+                    step, call.policy.hedge is None and step.race_after is None and len(call.running) == 1
+                )
+            else:
+                waiter, idle_from = step.waiter, None if call.running else clock()
+                event = yield step
+                if idle_from is not None:
+                    call.idle_seconds += clock() - idle_from
+                if waiter is not None:
+                    scheduler.leave_queue(waiter)
+                    waiter = None
             if isinstance(event, Finished):
                 outcome = outcome_with_refusals(event.attempt, event.outcome, policy)
                 scheduler.settle(call, event.attempt, outcome, clock())

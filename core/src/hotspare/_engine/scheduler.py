@@ -183,11 +183,14 @@ class Scheduler:
         with self._lock:
             self._shared.tracker.pending_events.append(ended)
 
+    @property
+    def has_pending(self) -> bool:
+        """Whether there is something to take. Seen without the lock: what comes later has its own caller."""
+        return bool(self._shared.tracker.pending_events or self._shared.queue.to_wake)
+
     def take_pending(self) -> tuple[list[events.Event], list[Waiter]]:
         """The events to emit and the waiters to wake, now that the lock is free."""
         tracker, queue = self._shared.tracker, self._shared.queue
-        if not (tracker.pending_events or queue.to_wake):  # seen without the lock: what comes later has its own caller
-            return [], []
         with self._lock:
             pending, tracker.pending_events = tracker.pending_events, []
             to_wake, queue.to_wake = queue.to_wake, []

@@ -236,5 +236,8 @@ class StreamMonitor:
 
 def call_cost(call: Call, parts: list[tuple[Target, Usage]]) -> float | None:
     """USD of the parts of a call's answer, and of the prompts of the attempts that lost against another one."""
+    lost = [attempt.target for attempt in call.attempts if attempt.lost]
+    if not lost:
+        return cost_of(parts)
     prompt = estimate_usage(call, 0)
-    return cost_of([*parts, *((attempt.target, prompt) for attempt in call.attempts if attempt.lost)])
+    return cost_of([*parts, *((target, prompt) for target in lost)])

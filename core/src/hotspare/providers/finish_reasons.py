@@ -5,6 +5,8 @@ recorded exchanges of the conformance tests.
 """
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from hotspare.errors import EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
@@ -47,17 +49,20 @@ def reason_of(value: object) -> str:
     return "" if reason.lower() in _ABSENT else reason
 
 
+@lru_cache(maxsize=64)
 def finish_reason_of(reason: str) -> FinishReason | None:
     """The finish reason in OpenAI's words; None if it is not known."""
     return next((FINISH_REASONS[word] for word in _words(reason) if word in FINISH_REASONS), None)
 
 
+@lru_cache(maxsize=64)
 def is_malformed(reason: str) -> bool:
     """Whether the provider could not read what the model wrote; text that comes with it is a leaked tool call."""
     return "malformed" in reason.lower() or not _MALFORMED.isdisjoint(_words(reason))
 
 
-def _words(reason: str) -> list[str]:
+@lru_cache(maxsize=64)
+def _words(reason: str) -> Sequence[str]:
     """Google's OpenAI endpoint writes ``content_filter: SAFETY`` and ``function_call_filter: MALFORMED_FUNCTION_CALL``."""
     return re.split(r"[:\s]+", reason.lower())
 

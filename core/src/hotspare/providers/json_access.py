@@ -13,13 +13,15 @@ Json = dict[str, Any]
 
 
 def as_map(value: object) -> Json:
-    """The value if it is a JSON object, else {}."""
-    return dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else {}
+    """A copy of the value if it is a JSON object, else {}."""
+    if value is None:  # by far the most frequent: a field that is not there
+        return {}
+    return dict(cast("Mapping[str, Any]", value)) if is_map(value) else {}
 
 
 def is_map(value: object) -> bool:
     """Whether the value is a JSON object."""
-    return isinstance(value, Mapping)
+    return type(value) is dict or isinstance(value, Mapping)  # the former is five times as fast
 
 
 def is_list(value: object) -> bool:
@@ -34,7 +36,7 @@ def as_list(value: object) -> list[Any]:
 
 def as_maps(value: object) -> list[Json]:
     """The objects in a JSON array."""
-    return [as_map(item) for item in as_list(value) if is_map(item)]
+    return [as_map(item) for item in as_list(value) if is_map(item)] if value else []
 
 
 def as_text(value: object) -> str:
@@ -48,6 +50,8 @@ MAX_COUNT = 10**12
 
 def as_count(value: object) -> int:
     """A count of tokens: an integer, or a number written in another way ("12", 12.0); 0 for anything else."""
+    if value is None:
+        return 0
     if isinstance(value, str) and len(value) <= 32:
         try:
             value = float(value)

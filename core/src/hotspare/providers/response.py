@@ -60,7 +60,9 @@ def _limits(headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
 
 def _json(body: bytes) -> dict[str, object]:
     text = body.removeprefix(_BOM)
-    if not text.strip():  # DeepSeek keeps a queued connection alive with empty lines, and sometimes nothing follows
+    if (
+        not text or text.isspace()
+    ):  # DeepSeek keeps a queued connection alive with empty lines, and sometimes nothing follows
         raise EmptyAnswer("the response has no body")
     try:
         value: object = json.loads(text)
