@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 from hotspare.errors import ConfigError, Problem
-from hotspare.secret import HiddenStr, Secret, shown_url
+from hotspare.secret import HiddenStr, KeyFunction, Secret, shown_url
 
 if TYPE_CHECKING:
     from hotspare.backend import Backend
@@ -112,7 +112,7 @@ class TargetFields(TypedDict, total=False):
     region: str | None
     account: str | None
     base_url: str | None
-    api_key: Secret | str | None
+    api_key: Secret | str | KeyFunction | None
     api: Literal["chat", "responses"] | None
     tier: int
     weight: float
@@ -139,7 +139,8 @@ class Target:
             of `base_url`, if one is given.
         account: the account whose key and quota it uses. Default: one account per key.
         base_url: the provider's address. Default: the preset's own.
-        api_key: a `SecretStr` (hotspare's or pydantic's) or a plain string. Default: the preset's environment variable.
+        api_key: a `SecretStr` (hotspare's or pydantic's), a plain string, or a function that gives either, async or not. It is
+            read, or called, at each attempt: keys rotate. Default: the preset's environment variable.
         api: which of the APIs of OpenAI's kind is called: Chat Completions or Responses. Default: Chat Completions; at OpenAI
             Responses where the model is served by no other (`*-pro`, `*-codex*`) or takes tools by no other (GPT-5.4 and
             later). A refusal that names Responses is learnt.
@@ -171,7 +172,7 @@ class Target:
     region: str | None = None
     account: str | None = None
     base_url: str | None = field(default=None, repr=False)
-    api_key: Secret | str | None = field(default=None, repr=False)
+    api_key: Secret | str | KeyFunction | None = field(default=None, repr=False)
     api: Literal["chat", "responses"] | None = None
     name: str = ""
     tier: int = 0

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from hotspare import ChatRequest, Target, portable_history
+from hotspare.secret import ask_key
 
 from litellm_hotspare.model_families import dialect_of
 
@@ -33,12 +34,12 @@ def arguments_for(target: Target, request: ChatRequest, supported: Collection[st
     dialect = dialect_of(target.model)
     fields = fields_of(request)
     sent = fields if supported is None else {name: value for name, value in fields.items() if name in supported}
-    key = target.api_key
+    key = None if target.api_key is None else ask_key(target.api_key)
     return {
         "model": target.model,
         "messages": portable_history(request.messages, dialect),
         "api_base": target.base_url,
-        "api_key": key if key is None or isinstance(key, str) else key.get_secret_value(),
+        "api_key": key,
         "extra_headers": dict(target.headers) or None,
         "max_retries": 0,
         "num_retries": 0,

@@ -143,7 +143,7 @@ class Coercer:
             if not raw.strip():
                 self.report(path, raw, "must not be empty", secret=True)
             return SecretStr(str(raw))
-        if not callable(getattr(raw, "get_secret_value", None)):
+        if not callable(getattr(raw, "get_secret_value", None)) and not callable(raw):
             self.report(path, raw, 'must be a string, preferably "${NAME}" for an environment variable', secret=True)
         return raw
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
+from typing import cast
 from urllib.parse import urlsplit
 
 from hotspare._health.breaker import State
 from hotspare._health.target_state import TargetState
+from hotspare.secret import Secret, is_key_function
 from hotspare.target import Domain, Target
 
 NO_PROVIDER = frozenset({"openai-compatible", "litellm"})
@@ -60,10 +62,13 @@ def _provider(target: Target) -> str:
 
 
 def _account(target: Target) -> str:
-    """One account per key and host: servers of one's own often share a dummy key, or have none. A short digest tells keys
+    """One account per key, or function that gives it, and host: servers of one's own often share a dummy key, or have none. A short digest tells keys
     apart without revealing them."""
     key, host = target.api_key, urlsplit(target.base_url or "").netloc.rpartition("@")[2]
     if key is None:
         return host or "default"
+    if is_key_function(key):
+        return f"function-{id(key):x}" + (f"@{host}" if host else "")
+    key = cast("Secret | str", key)
     value = key if isinstance(key, str) else key.get_secret_value()
     return f"key-{sha256(value.encode()).hexdigest()[:8]}" + (f"@{host}" if host else "")

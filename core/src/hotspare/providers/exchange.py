@@ -21,7 +21,7 @@ class Exchange:
         self, endpoints: Endpoints, target: Target, request: ChatRequest, key: HiddenStr | None, *, stream: bool
     ) -> None:
         self._endpoints, self._target, self._request, self._key = endpoints, target, request, key
-        self._is_stream = stream
+        self._is_stream, self._rotated = stream, False
         self._endpoint = endpoints.of(request)
         self.body = self._body()
 
@@ -51,9 +51,12 @@ class Exchange:
         """The reader of a streamed answer."""
         return ResponseParser(self._endpoint.wire, self._request, status, headers)
 
-    def adapt(self, error: StatusError) -> bool:
-        """Whether the request was refused for something that is different now, so that it can be sent again at once: the API,
-        where the refusal names the right one."""
+    def adapt(self, error: StatusError, key: HiddenStr | None) -> bool:
+        """Whether the request was refused for something that is different now, so that it can be sent again at once: the key,
+        where another one (`key`) has come since, and the API, where the refusal names the right one."""
+        if key is not None and key != self._key and not self._rotated:
+            self._key, self._rotated = key, True
+            return True
         if not self._endpoints.learn(error, self._request):
             return False
         self._endpoint = self._endpoints.of(self._request)

@@ -10,7 +10,9 @@ from hotspare.messages import IDLE, ChatChunk, ChatReply, ChatRequest
 from hotspare.providers.endpoint import Endpoints
 from hotspare.providers.entry_points import backend_factory, has_entry_point
 from hotspare.providers.exchange import Exchange
+from hotspare.providers.keys import Keys
 from hotspare.providers.presets import PRESETS, Preset, preset_of
+from hotspare.secret import HiddenStr
 from hotspare.target import Target
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class HttpBackend:
         self._target = target
         self._http = http
         self._endpoints = Endpoints(target, preset)
-        self._key = preset.key_of(target, env)
+        self._keys = Keys(target, preset, env)
         http.expect(self._endpoints.first.url)
         self.prefill: bool = self._endpoints.first.wire.prefill(target)
 
@@ -57,35 +59,35 @@ class HttpBackend:
         """Names of the request's fields that the wire format cannot carry."""
         return self._endpoints.of(request).wire.unsupported(request, self._target)
 
-    def _exchange(self, request: ChatRequest, *, stream: bool) -> Exchange:
-        return Exchange(self._endpoints, self._target, request, self._key, stream=stream)
+    def _exchange(self, request: ChatRequest, key: HiddenStr | None, *, stream: bool) -> Exchange:
+        return Exchange(self._endpoints, self._target, request, key, stream=stream)
 
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer. Raises a BackendError."""
-        exchange = self._exchange(request, stream=False)
+        exchange = self._exchange(request, self._keys.get(), stream=False)
         while True:
             answer = self._http.send("POST", exchange.url, exchange.headers, exchange.body, timeout=timeout)
             try:
                 return exchange.read(answer.status, answer.headers, answer.body)
             except StatusError as error:
-                if not exchange.adapt(error):
+                if not exchange.adapt(error, self._keys.get() if error.status == 401 else None):
                     raise
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer, for async callers, who bound it by cancelling."""
-        exchange = self._exchange(request, stream=False)
+        exchange = self._exchange(request, await self._keys.aget(), stream=False)
         while True:
             answer = await self._http.asend("POST", exchange.url, exchange.headers, exchange.body)
             try:
                 return exchange.read(answer.status, answer.headers, answer.body)
             except StatusError as error:
-                if not exchange.adapt(error):
+                if not exchange.adapt(error, await self._keys.aget() if error.status == 401 else None):
                     raise
 
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
         """The answer piece by piece. Raises AttemptTimeout without content for `timeout`, later for `stall` seconds; a
         driver bounds each wait anew."""
-        exchange = self._exchange(request, stream=True)
+        exchange = self._exchange(request, self._keys.get(), stream=True)
         while True:
             with self._http.open("POST", exchange.url, exchange.headers, exchange.body, timeout=timeout) as answer:
                 parser = exchange.parser(answer.status, answer.headers)
@@ -104,12 +106,12 @@ class HttpBackend:
                     yield from parser.end()
                     return
                 except StatusError as error:
-                    if not exchange.adapt(error):
+                    if not exchange.adapt(error, self._keys.get() if error.status == 401 else None):
                         raise
 
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
         """The answer piece by piece, for async callers, who bound each wait by cancelling."""
-        exchange = self._exchange(request, stream=True)
+        exchange = self._exchange(request, await self._keys.aget(), stream=True)
         while True:
             answer = await self._http.aopen("POST", exchange.url, exchange.headers, exchange.body)
             try:
@@ -124,7 +126,7 @@ class HttpBackend:
                     yield chunk
                 return
             except StatusError as error:
-                if not exchange.adapt(error):
+                if not exchange.adapt(error, await self._keys.aget() if error.status == 401 else None):
                     raise
             finally:
                 await answer.aclose()
@@ -133,6 +135,7 @@ class HttpBackend:
         """What an exception of this backend means."""
         from hotspare import classify
 
+        self._keys.redactor.error(error)
         return classify(error)
 
 

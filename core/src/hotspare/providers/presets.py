@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
+from typing import cast
 from urllib.parse import urlsplit
 
 from hotspare._config.hints import provider_hint
@@ -12,7 +13,7 @@ from hotspare.errors import ConfigError, Problem
 from hotspare.providers.base import Wire
 from hotspare.providers.entry_points import DISTRIBUTIONS
 from hotspare.providers.openai.flavors import FLAVORS
-from hotspare.secret import HiddenStr, key_mistake, reveal, secrets_in, secrets_of_url
+from hotspare.secret import HiddenStr, Secret, is_key_function, key_mistake, reveal, secrets_in, secrets_of_url
 from hotspare.target import Target
 
 _NEED_BACKEND = frozenset({"litellm", "langchain", "llama_index"})
@@ -67,13 +68,21 @@ class Preset:
             raise ConfigError(Problem.at(f"target {target.name!r}: base_url", None, hint))
         return url
 
-    def key_of(self, target: Target, env: Mapping[str, str] | None = None) -> HiddenStr | None:
+    def key_of(
+        self, target: Target, env: Mapping[str, str] | None = None, *, asked: str | None = None
+    ) -> HiddenStr | None:
         """The key: the target's own, else that of the environment (`env`); None if there is none and none is needed.
 
+        `asked`: what the target's function gave. Without it a function is not called, and the key is None.
         Raises ConfigError naming the variables if a needed key is missing, or if it cannot be a key. No value is shown.
         """
-        key, source = reveal(target.api_key), "api_key"
-        for name in () if key else self.key_env:
+        if is_key_function(target.api_key):
+            if asked is None:
+                return None
+            key, source = reveal(asked), "the function `api_key`"
+        else:
+            key, source = reveal(cast("Secret | str | None", target.api_key)), "api_key"
+        for name in () if key or asked is not None else self.key_env:
             key, source = reveal(_variable(name, env)), f"the environment variable {name}"
             if key:
                 break
@@ -159,6 +168,7 @@ def known_secrets(targets: Iterable[Target], env: Mapping[str, str] | None = Non
     and base URLs hold of the kind. The name of a provider ("ollama") is a usual placeholder, and no secret."""
     found: set[str] = {reveal(_variable(name, env)) for preset in PRESETS.values() for name in preset.key_env}
     for target in targets:
-        found.add(reveal(target.api_key))
+        if not is_key_function(target.api_key):
+            found.add(reveal(cast("Secret | str | None", target.api_key)))
         found.update(secrets_in(target.headers), secrets_in(target.extra), secrets_of_url(target.base_url or ""))
     return found.difference(PRESETS, {""})
