@@ -1,13 +1,14 @@
 """Keys that rotate: asked for at each attempt, retried once where a new one has come, and struck out of what comes back."""
 
+import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import google.auth.compute_engine
 import httpx
 import pytest
+from google.auth import compute_engine
 from google.auth.transport.requests import Request
 from hotspare import AllTargetsFailed, ConfigError, Kind, Pool, SecretStr, Target
 from hotspare.drill.answers import answer
@@ -27,7 +28,8 @@ class Tokens(ThreadingHTTPServer):
         def do_GET(self) -> None:
             assert isinstance(self.server, Tokens)
             self.server.given += 1
-            body = b'{"access_token": "test-%d", "expires_in": 3600, "token_type": "Bearer"}' % self.server.given
+            token = {"access_token": f"test-{self.server.given}", "expires_in": 3600, "email": "x", "scopes": ["s"]}
+            body = json.dumps(token).encode()
             self.send_response(200)
             self.send_header("metadata-flavor", "Google")
             self.send_header("content-type", "application/json")
@@ -154,8 +156,8 @@ def test_a_list_is_no_key() -> None:
 
 def test_the_recipe_for_google(provider: Provider, tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
     """Application Default Credentials from a metadata server: a token is fetched once, and again when it has expired."""
-    monkeypatch.setattr(google.auth.compute_engine._metadata, "_GCE_METADATA_HOST", tokens.host)
-    credentials = google.auth.compute_engine.Credentials()
+    monkeypatch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", tokens.host)
+    credentials: Any = compute_engine.Credentials()
 
     def token() -> str:
         if not credentials.valid:

@@ -95,7 +95,7 @@ class _Stream:
         """An output item: its beginning, its pieces, its end. `field`: what the pieces are of."""
         start: Json = {**item, "status": "in_progress"}
         start |= {name: empty for name, empty in (("content", []), ("arguments", "")) if name in item}
-        place = {"output_index": index, "item_id": item["id"]}
+        place: Json = {"output_index": index, "item_id": item["id"]}
         self.add("response.output_item.added", output_index=index, item=start)
         if field == "function_call_arguments":
             for token in tokens:
@@ -106,7 +106,7 @@ class _Stream:
         self.add("response.output_item.done", output_index=index, item=item)
 
     def _part(self, place: Json, part: Json, field: str, tokens: list[str]) -> None:
-        place = {**place, "content_index": 0}
+        place |= {"content_index": 0}
         more: Json = {"logprobs": []} if field == "output_text" else {}
         self.add("response.content_part.added", part={**part, "text": ""}, **place)
         for token in tokens:

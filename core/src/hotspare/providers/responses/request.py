@@ -149,7 +149,7 @@ def _tool(tool: Mapping[str, Any]) -> Json:
     inner = without(as_map(tool.get(kind)), ANTHROPIC_TOOL_FIELDS)
     if kind != "function":
         return {"type": kind, **inner}
-    parameters = inner.get("parameters") or {"type": "object", "properties": {}}
+    parameters: Json = inner.get("parameters") or {"type": "object", "properties": {}}
     return {"type": "function", **inner, "parameters": parameters, "strict": inner.get("strict") or False}
 
 
