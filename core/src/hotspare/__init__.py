@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from hotspare._routing.strategies import Candidate as Candidate
     from hotspare.backend import Backend as Backend
     from hotspare.backend import remaining_time as remaining_time
+    from hotspare.budget import Budget as Budget
     from hotspare.errors import AllTargetsFailed as AllTargetsFailed
     from hotspare.errors import AttemptTimeout as AttemptTimeout
     from hotspare.errors import BackendError as BackendError
+    from hotspare.errors import BudgetExceeded as BudgetExceeded
     from hotspare.errors import CallError as CallError
     from hotspare.errors import ConfigError as ConfigError
     from hotspare.errors import EmptyAnswer as EmptyAnswer
@@ -73,9 +75,10 @@ _HOMES = {
     "_health.breaker": ("State",),
     "_routing.explain": ("Choice", "Explanation", "SkipReason"),
     "_routing.strategies": ("Candidate",),
+    "budget": ("Budget",),
     "backend": ("Backend", "remaining_time"),
     "errors": (
-        "AllTargetsFailed", "AttemptTimeout", "BackendError", "CallError", "ConfigError", "EmptyAnswer",
+        "AllTargetsFailed", "AttemptTimeout", "BackendError", "BudgetExceeded", "CallError", "ConfigError", "EmptyAnswer",
         "HotspareError", "IncompleteAnswer", "MissingExtra", "PoolClosed", "Problem", "LimitExceeded", "RequestError",
         "StreamInterrupted",
     ),

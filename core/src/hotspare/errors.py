@@ -10,6 +10,7 @@
     ├── CallError                     the call was made and failed
     │   ├── AllTargetsFailed          no target answered; `.attempts` lists every attempt
     │   │   └── LimitExceeded           the limits of the targets admit the call too late for its deadline
+    │   ├── BudgetExceeded            a budget is used up; `.retry_after` says until when
     │   └── StreamInterrupted         a stream broke after its first content; `.text` is the text so far
     └── BackendError                  one attempt failed (input of `classify`, listed in `.attempts`)
         ├── StatusError               an HTTP status that is not a success
@@ -164,6 +165,14 @@ class LimitExceeded(AllTargetsFailed):
 
     `.retry_after`: seconds from now until the earliest of them would admit it.
     """
+
+
+class BudgetExceeded(CallError):
+    """A budget is used up, and the call was not made. `.budget`: which one. `.retry_after`: seconds until its next period."""
+
+    def __init__(self, message: str, *, budget: str, retry_after: float) -> None:
+        self.budget, self.retry_after = budget, retry_after
+        super().__init__(message)
 
 
 class StreamInterrupted(CallError):

@@ -70,12 +70,25 @@ class FailedOver:
 
 
 @dataclass(frozen=True, slots=True)
+class Paid:
+    """What one attempt of a call has cost. `cost`: USD (None: not known). `wasted`: it is not the end of the answer: its stream
+    broke or was left, or it lost against another attempt; its usage is estimated then."""
+
+    attempt: int
+    target: str
+    usage: Usage
+    cost: float | None
+    wasted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """A call is over. `target`: where the end of its answer came from (None: no target answered). `seconds`: to the end of the
     answer. `ttft`: to its first content (streams). `usage`: of the answer (None: not known). `cost`: USD, broken attempts and
     lost hedges included (None: not known). `wasted_tokens`: estimated tokens paid for without being part of the answer.
     `waited`: seconds in which no attempt ran. `rescued`: it was answered although its first attempt or its stream failed.
-    `error`: why it was not answered, in one line."""
+    `error`: why it was not answered, in one line. `paid`: the cost of each attempt that was paid for. `wasted`: USD of those that
+    are not the end of the answer. `saved`: USD by which the first target of the route would have been dearer. None: not known."""
 
     call: str
     target: str | None
@@ -93,6 +106,9 @@ class CallEnded:
     waited: float = 0.0
     rescued: bool = False
     error: str = ""
+    paid: tuple[Paid, ...] = ()
+    wasted: float | None = 0.0
+    saved: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +168,18 @@ class BudgetExhausted:
     """The retry budget refused a retry of this call. Emitted once until the budget has recovered."""
 
     call: str
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetReached:
+    """A part of a budget (`Budget.warn_at`), or all of it, is spent: each is reported once a period. `spent`, `limit`: USD.
+    `action`: what happens once all is spent. `resets_in`: seconds until the next period."""
+
+    budget: str
+    spent: float
+    limit: float
+    action: str
+    resets_in: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +277,7 @@ Event = (
     | SpeedChanged
     | NeedsAttention
     | BudgetExhausted
+    | BudgetReached
     | RequestAtFault
     | StreamBroke
     | TargetDisabled
@@ -278,6 +307,8 @@ def _plain(value: Any) -> Any:
         return value.as_dict()
     if isinstance(value, Usage):
         return {one.name: getattr(value, one.name) for one in fields(value) if getattr(value, one.name)}
+    if isinstance(value, Paid):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, tuple):
         items: tuple[Any, ...] = value
         return [_plain(item) for item in items]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from hotspare.budget import Budget
 from hotspare.errors import ConfigError, Problem
 from hotspare.outcome import Kind
 
@@ -247,6 +248,9 @@ class Policy:
     prices: whether prices and context windows that targets do not state are looked up in the data set of genai-prices (extra
         `prices`), once, when the pool is built. Default False: loading it takes half a second, and a price that is looked up
         may not be the one of your contract.
+    budgets: how much may be spent (`Budget`). Default: no bound.
+    spend_file: an SQLite file that keeps what was spent, so that budgets survive a restart and hold for all processes that use
+        the file. None: they count in memory.
     """
 
     deadline: float = 120.0
@@ -273,6 +277,8 @@ class Policy:
     continue_instruction: str | None = None
     max_rejection: float = 0.8
     prices: bool = False
+    budgets: Collection[Budget] = frozenset()
+    spend_file: str | None = None
     breaker: Breaker = field(default_factory=Breaker)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
@@ -321,6 +327,8 @@ class PolicyFields(TypedDict, total=False):
     continue_instruction: str | None
     max_rejection: float
     prices: bool
+    budgets: Collection[Budget]
+    spend_file: str | None
     breaker: Breaker
     timeouts: Timeouts
     retry_budget: RetryBudget

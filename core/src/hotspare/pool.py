@@ -29,7 +29,7 @@ from hotspare._health.target_state import TargetState
 from hotspare._requests.options import check_options
 from hotspare._requests.unsendable import unsendable
 from hotspare._requests.validation import request_of
-from hotspare._routing.candidates import Tier, tiers_for
+from hotspare._routing.candidates import Tier, Tiers, tiers_for
 from hotspare._routing.explain import Explanation
 from hotspare._routing.strategies import by_function
 from hotspare._routing.windows import too_small
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     import ssl
 
     import httpx
+
+    from hotspare._cost.budgets import Budgets
 
 
 class Pool:
@@ -62,6 +64,7 @@ class Pool:
             ALL_PROXY and NO_PROXY say; False: none.
         listeners: called with every event; see `hotspare.events`.
         clock: monotonic seconds; in tests a virtual one from `hotspare.testing`.
+        calendar: seconds since 1970, by which budgets know the hour, the day and the month; in tests a virtual one.
         rng: the source of jitter and of weighted choices; for tests.
 
     Raises:
@@ -80,6 +83,7 @@ class Pool:
         proxy: str | bool | None = None,
         listeners: Iterable[events.Listener] = (),
         clock: Clock | Callable[[], float] = time.monotonic,
+        calendar: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         **policy_fields: Unpack[PolicyFields],
     ) -> None:
@@ -93,15 +97,13 @@ class Pool:
         tiers = tiers_of(self.targets, routes)
         self._http = Http(transport=transport, verify=verify, cert=cert, proxy=proxy)
         self._states = self._new_states()
-        by_name = {state.name: state for state in self._states}
-        self._routes = {
-            name: tuple(Tier(by_name[target.name] for target in tier) for tier in route)
-            for name, route in tiers.items()
-        }
+        self._routes = _with_states(tiers, self._states)
         self._smallest_window = min((target.context_window or inf for target in self.targets), default=inf)
         self._uses_http = any(isinstance(state.backend, HttpBackend) for state in self._states)
-        self._scheduler = Scheduler(self._states, self.policy, rng or random.Random())
+        budgets = self._new_budgets(calendar)
+        self._scheduler = Scheduler(self._states, self.policy, rng or random.Random(), budgets)
         self._notify = Notifier(self._scheduler, map(_checked, listeners))
+        self._keep_spent(budgets, self.policy.spend_file)
         self._clock = clock_of(clock)
         self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
         self._ids = itertools.count(1)
@@ -207,6 +209,10 @@ class Pool:
             name: tuple(tuple(state.target for state in tier) for tier in tiers) for name, tiers in self._routes.items()
         }
 
+    def spent(self) -> Mapping[str, float]:
+        """USD spent in the hour, the day and the month that are under way, by budget."""
+        return self._scheduler.spent()
+
     # --- an operator's word -------------------------------------------------------------------------------------
 
     def disable(self, name: str, reason: str = "by hand") -> None:
@@ -287,6 +293,29 @@ class Pool:
             for position, (target, backend) in enumerate(zip(self.targets, backends, strict=True))
         )
 
+    def _new_budgets(self, calendar: Callable[[], float]) -> Budgets | None:
+        if not self.policy.budgets:
+            return None
+        from hotspare._config.budgets import check_budgets
+        from hotspare._cost.budgets import Budgets
+
+        check_budgets(self.policy.budgets, self.targets, self.routes)
+        return Budgets(self.policy.budgets, calendar)
+
+    def _keep_spent(self, budgets: Budgets | None, path: str | None) -> None:
+        if budgets is None or path is None:
+            return
+        from hotspare._drivers.spend_file import SpendFile, keeper
+
+        file, accounts = SpendFile(path), {target.name: target.account for target in self.targets}
+        fork.watch(file)
+        for entry in file.load():
+            self._scheduler.raise_spent(*entry)
+        listener = keeper(
+            file, lambda e, costs: budgets.entries(e.route, e.labels, costs, accounts), self._scheduler.raise_spent
+        )
+        self._notify.subscribe(listener, inline=True)
+
     def _flow(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Flow:
         call = self._call(request, options, streaming=streaming)
         if next(call.supporting(call.states()), None) is None:
@@ -324,6 +353,15 @@ class Pool:
         if callable(policy.strategy):
             call.tiers = by_function(policy.strategy, self._scheduler.candidates(call, now))
         return call
+
+
+def _with_states(
+    tiers: Mapping[str, tuple[tuple[Target, ...], ...]], states: Iterable[TargetState]
+) -> dict[str, Tiers]:
+    by_name = {state.name: state for state in states}
+    return {
+        name: tuple(Tier(by_name[target.name] for target in tier) for tier in route) for name, route in tiers.items()
+    }
 
 
 def _with_prices(targets: tuple[Target, ...]) -> tuple[Target, ...]:

@@ -8,7 +8,7 @@ from hotspare import events
 from hotspare._engine.call import Attempt
 from hotspare._engine.continuation import SpliceError
 from hotspare._engine.scheduler import Scheduler
-from hotspare._engine.streaming import call_cost
+from hotspare._engine.spending import call_cost
 from hotspare.errors import AllTargetsFailed, StreamInterrupted
 from hotspare.messages import ChatChunk, ChatReply, StreamSummary, Usage
 from hotspare.outcome import AttemptReason, Kind, Outcome
@@ -189,17 +189,19 @@ def test_a_whole_answer_starts_again() -> None:
 
 def test_the_cost_of_a_call() -> None:
     """The parts of the answer, and the prompts of attempts that lost; unknown if any price is."""
-    a, b = state_of("a", price=Price(2.0, 4.0)), state_of("b", price=Price(1.0, 1.0))
-    scheduler = Scheduler((a, b), Policy(), FixedRandom())
+    a, b, c = state_of("a", price=Price(2.0, 4.0)), state_of("b", price=Price(1.0, 1.0)), state_of("c")
+    scheduler = Scheduler((a, b, c), Policy(), FixedRandom())
     call = call_of(a, b, request=PROMPT)
     attempts = [scheduler.next_step(call_of(state), 0.0) for state in (a, b)]
     for attempt in attempts:
         assert isinstance(attempt, Attempt)
         call.attempts.append(attempt)
-    parts = [(a.target, Usage(100, 50))]
-    assert call_cost(call, parts) == pytest.approx((100 * 2 + 50 * 4) / 1e6)
+    call.parts.append((call.attempts[0], Usage(100, 50)))
+    assert call_cost(call) == pytest.approx((100 * 2 + 50 * 4) / 1e6)
     call.attempts[1].lost = True
-    assert call_cost(call, parts) == pytest.approx((100 * 2 + 50 * 4 + 10 * 1) / 1e6)
-    unknown = call_of(state_of("c"), request=PROMPT)
-    assert call_cost(unknown, [(state_of("c").target, Usage(1, 1))]) is None
+    assert call_cost(call) == pytest.approx((100 * 2 + 50 * 4 + 10 * 1) / 1e6)
+    unpriced = scheduler.next_step(call_of(c), 0.0)
+    assert isinstance(unpriced, Attempt)
+    call.parts.append((unpriced, Usage(1, 1)))
+    assert call_cost(call) is None
     assert call.attempts[0].reason is AttemptReason.FIRST

@@ -1,12 +1,16 @@
 """Each setting of `Policy` has an effect; a setting that no probe covers fails."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from hotspare import (
     Breaker,
     Brownout,
+    Budget,
+    BudgetExceeded,
     Candidate,
     Hedge,
     Kind,
@@ -18,6 +22,7 @@ from hotspare import (
     Scope,
     Target,
     Timeouts,
+    Usage,
 )  # fmt: skip
 from hotspare.testing import ScriptedTarget, StepLike, VirtualClock, answer, break_after, fail, hang, scripted_pool
 from tenacity import stop_after_attempt, wait_fixed
@@ -51,6 +56,31 @@ EFFECTS.of("total_deadline", {2.0: 2.0, 5.0: 5.0, None: 50.0})(
 EFFECTS.of("prices", {False: None, True: 2.0})(
     lambda value: (price := Pool(Target("openai/gpt-4.1", api_key="k"), prices=value).targets[0].price) and price.input
 )
+
+
+@EFFECTS.of("budgets", {(): 3, (Budget(usd=1, per="day"),): 1})
+def _(value: Any) -> object:
+    """How many of three calls, of 1 USD each, are answered."""
+    return _paid_calls(budgets=value)
+
+
+@EFFECTS.of("spend_file", {False: (1, 1), True: (1, 0)})
+def _(value: bool) -> object:
+    """Calls that two pools with a budget for one call answer, one after the other."""
+    with TemporaryDirectory() as folder:
+        options = {"budgets": [Budget(usd=1, per="day")], "spend_file": f"{folder}/spent.db" if value else None}
+        return _paid_calls(**options), _paid_calls(**options)
+
+
+def _paid_calls(**options: Any) -> int:
+    target = ScriptedTarget("a", answer("ok", usage=Usage(1_000_000, 0)), price=Price(1, 1))
+    pool = scripted_pool(target, **options)
+    for _ in range(3):
+        with suppress(BudgetExceeded):
+            pool.chat("q")
+    return target.calls
+
+
 EFFECTS.of("breaker", {Breaker(failure_span=0, consecutive_failures=2): 2, Breaker(failure_span=0): 5})(
     lambda value: Two(DOWN, breaker=value).until_open()
 )

@@ -87,7 +87,7 @@ class Call:
     `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
     handed out before a break. `ticket`: its place among the calls that a target's limits hold back.
 
-    `route`, `labels`, `context`: for those who watch. `usage`, `cost`, `duplicate_tokens`: of its answer, set once that is
+    `parts`: what was paid for so far, the answer last. `route`, `labels`, `context`: for those who watch. `usage`, `cost`, `duplicate_tokens`: of its answer, set once that is
     complete.
     """
 
@@ -115,6 +115,7 @@ class Call:
     route: str = "default"
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     context: Context | None = None
+    parts: list[tuple[Attempt, Usage]] = field(default_factory=list[tuple[Attempt, Usage]])
     usage: Usage | None = None
     cost: float | None = None
     duplicate_tokens: int = 0

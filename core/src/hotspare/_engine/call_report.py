@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hotspare import events
+from hotspare._engine import spending
 from hotspare._engine.call import Call
 from hotspare._engine.continuation import estimate_usage
 from hotspare.errors import CallError, StreamInterrupted
@@ -18,6 +19,8 @@ def call_started(call: Call) -> events.CallStarted:
 def call_ended(call: Call, error: BaseException | None, now: float) -> events.CallEnded:
     """The event of a call's end. `error`: what it raises for its caller."""
     records, result = call.records, _result(call, error)
+    paid = spending.bill(call)
+    wasted = [one.cost for one in paid if one.wasted]
     is_answered = result is CallResult.ANSWERED
     target = next((record.target for record in reversed(records) if record.kind is Kind.OK), None)
     return events.CallEnded(
@@ -37,6 +40,9 @@ def call_ended(call: Call, error: BaseException | None, now: float) -> events.Ca
         waited=call.idle_seconds,
         rescued=is_answered and _was_rescued(call, records),
         error="" if error is None or is_answered else _line(error),
+        paid=paid,
+        wasted=None if None in wasted else sum(cost or 0.0 for cost in wasted),
+        saved=spending.saved(call),
     )
 
 

@@ -15,7 +15,8 @@ from hotspare._engine.decide import GiveUp
 from hotspare._engine.folding import chunks_of
 from hotspare._engine.refusals import outcome_with_refusals
 from hotspare._engine.scheduler import Scheduler
-from hotspare._engine.streaming import StreamMonitor, call_cost
+from hotspare._engine.spending import call_cost
+from hotspare._engine.streaming import StreamMonitor
 from hotspare._engine.waiters import Waiter
 from hotspare.errors import AllTargetsFailed, LimitExceeded
 from hotspare.messages import ChatChunk, ChatReply
@@ -26,11 +27,11 @@ from hotspare.policy import Policy
 def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], float]) -> Flow:
     """One call. Yields the chunks of a stream; returns the whole answer of a call that does not stream.
 
-    Raises AllTargetsFailed with every attempt inside, or StreamInterrupted once content was handed out.
+    Raises AllTargetsFailed with every attempt inside, StreamInterrupted once content was handed out, or BudgetExceeded.
     """
-    scheduler.call_started(call.started, call)
     failure: BaseException | None = None
     try:
+        scheduler.call_started(call.started, call)
         attempt = yield from _answer(call, scheduler, policy, clock)
         if attempt.unary and isinstance(attempt.result, ChatReply):
             return _with_attempts(call, attempt, attempt.result)
@@ -100,6 +101,7 @@ def _read(
         monitor.record_break(error)
         return False
     except GeneratorExit:
+        monitor.record_left()
         if monitor.is_flowing():  # a caller who leaves a silent stream has seen no success
             scheduler.record_stream_end(attempt, clock())
         raise
@@ -123,7 +125,8 @@ def _read_stream(
 
 
 def _with_attempts(call: Call, attempt: Attempt, reply: ChatReply) -> ChatReply:
-    call.usage, call.cost = reply.usage, call_cost(call, [(attempt.target, reply.usage)])
+    call.parts.append((attempt, reply.usage))
+    call.usage, call.cost = reply.usage, call_cost(call)
     return replace(reply, target=attempt.state.name, attempts=call.records, cost=call.cost)
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from hotspare import events
-from hotspare._engine import attempts, call_report, decide, limiting
+from hotspare._cost.budgets import Budgets
+from hotspare._engine import attempts, call_report, decide, limiting, spending
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
@@ -23,6 +25,7 @@ from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.explain import Explanation
 from hotspare._routing.strategies import Candidate, ordered
+from hotspare.errors import BudgetExceeded
 from hotspare.messages import Usage
 from hotspare.outcome import CANCELLED, OK, HealthEffect, Outcome
 from hotspare.policy import Policy
@@ -32,8 +35,11 @@ from hotspare.status import PoolHealth, snapshot
 class Scheduler:
     """The calls, the health, the budgets and the queue of one pool. Every method takes the lock; none waits or does I/O."""
 
-    def __init__(self, states: Sequence[TargetState], policy: Policy, rng: random.Random) -> None:
+    def __init__(
+        self, states: Sequence[TargetState], policy: Policy, rng: random.Random, budgets: Budgets | None = None
+    ) -> None:
         self._policy = policy
+        self._budgets = budgets
         self._shared = SharedState(
             policy,
             rng,
@@ -70,13 +76,18 @@ class Scheduler:
     # --- a call, in the order in which it comes here -------------------------------------------------------------
 
     def call_started(self, now: float, call: Call | None = None) -> None:
-        """A call has started: it fills the budgets. `call`: the one that is reported to listeners."""
+        """A call has started: it fills the budgets of retries and hedges. `call`: the one that is reported to listeners.
+
+        Raises BudgetExceeded if what it may spend is used up.
+        """
         with self._lock:
             if call is not None and self._shared.is_observed:
                 self._shared.tracker.pending_events.append(call_report.call_started(call))
             self._shared.tracker.record_call(now)
             self._shared.retry_tokens.deposit(now)
             self._shared.hedge_tokens.deposit()
+            if call is not None and self._budgets is not None:
+                spending.allow(call, self._budgets)
 
     def candidates(self, call: Call, now: float) -> list[dict[Candidate, TargetState]]:
         """The targets of a call, tier by tier, with their figures. It changes nothing."""
@@ -177,11 +188,27 @@ class Scheduler:
             with self._lock:
                 for attempt in call.attempts:
                     limiting.settle(attempt, CANCELLED, None, self._shared, now)
-        if error is None and not self._shared.is_observed:
+        if call.cost is None and call.parts:
+            call.cost = spending.call_cost(call)
+        if error is None and not self._shared.is_observed and self._budgets is None:
             return
         ended = call_report.call_ended(call, error, now)
         with self._lock:
-            self._shared.tracker.pending_events.append(ended)
+            pending = self._shared.tracker.pending_events
+            if self._budgets is not None:
+                pending += spending.count(call, self._budgets)
+            pending.append(ended)
+
+    def raise_spent(self, key: str, period: str, usd: float) -> None:
+        """The count of a budget is at least so high: other processes, or this one before it was started again, have spent."""
+        with self._lock:
+            if self._budgets is not None:
+                self._budgets.raise_to(key, period, usd)
+
+    def spent(self) -> dict[str, float]:
+        """USD of the periods that are under way, by budget."""
+        with self._lock:
+            return {} if self._budgets is None else self._budgets.spent()
 
     @property
     def has_pending(self) -> bool:
@@ -232,6 +259,9 @@ class Scheduler:
     def explain(self, call: Call, route: str, now: float) -> Explanation:
         """The plan of a call, without making it. It changes nothing."""
         with self._lock:
+            if self._budgets is not None:
+                with suppress(BudgetExceeded):
+                    spending.allow(call, self._budgets)
             tiers = {state: level for level, tier in enumerate(call.tiers) for state in tier}
             plan = ordered(call.tiers, demand_of(call, self._shared, now, random.Random(0)))
             rows = [decide.choice(call, state, self._shared, tiers[state], now) for state in plan]

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 
-from hotspare._cost.prices import cost_of
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import LATE, Broke, Event
 from hotspare._engine.continuation import EmittedText, SpliceError, estimate_usage, may_continue, splicer_for
 from hotspare._engine.folding import reply_of
 from hotspare._engine.refusals import refusal_in
 from hotspare._engine.scheduler import Scheduler
+from hotspare._engine.spending import call_cost
 from hotspare._engine.timeouts import min_throughput
 from hotspare.errors import AllTargetsFailed, AttemptTimeout, IncompleteAnswer, StreamInterrupted
 from hotspare.messages import ChatChunk, ChatReply, StreamSummary, Usage
@@ -192,17 +192,24 @@ class StreamMonitor:
         """
         self.error = error
         self.done = False
+        call, attempt = self._call, self._attempt
+        usage = estimate_usage(call, self._pieces)
+        call.parts.append((attempt, usage))
         if isinstance(error, SpliceError):
             raise self.interrupted(str(error)) from error
-        call, attempt = self._call, self._attempt
         outcome = attempt.state.classify(error)
         now = self._clock()
         self._scheduler.record_stream_break(call, attempt, outcome, self._emitted.text, now)
-        self._broken_usage.append(estimate_usage(call, self._pieces))
+        self._broken_usage.append(usage)
         over = self._ends_at is not None and now >= self._ends_at
         if call.streaming and (over or not may_continue(call, self._emitted, self._policy)):
             message = f"the stream of {attempt.state.name} broke after its first content"
             raise self.interrupted(f"{message}: {outcome.kind}: {outcome.message or error}") from error
+
+    def record_left(self) -> None:
+        """The caller has left the stream: what came until then is paid for."""
+        if not self.done:
+            self._call.parts.append((self._attempt, estimate_usage(self._call, self._pieces)))
 
     def not_continued(self, error: AllTargetsFailed) -> StreamInterrupted:
         """The error of a stream that no other target continued."""
@@ -220,9 +227,9 @@ class StreamMonitor:
 
     def _summary(self, usage: Usage) -> StreamSummary:
         broken = self._broken_usage
-        parts = zip(self._targets, [*broken, usage], strict=True)
         call = self._call
-        call.usage, call.cost = usage, call_cost(call, list(parts))
+        call.parts.append((self._attempt, usage))
+        call.usage, call.cost = usage, call_cost(call)
         call.duplicate_tokens = sum(part.input_tokens for part in broken) + (broken[-1].output_tokens if broken else 0)
         return StreamSummary(
             target=self._targets[-1].name,
@@ -232,12 +239,3 @@ class StreamMonitor:
             splice_points=tuple(self._splice_points),
             duplicate_tokens=call.duplicate_tokens,
         )
-
-
-def call_cost(call: Call, parts: list[tuple[Target, Usage]]) -> float | None:
-    """USD of the parts of a call's answer, and of the prompts of the attempts that lost against another one."""
-    lost = [attempt.target for attempt in call.attempts if attempt.lost]
-    if not lost:
-        return cost_of(parts)
-    prompt = estimate_usage(call, 0)
-    return cost_of([*parts, *((target, prompt) for target in lost)])

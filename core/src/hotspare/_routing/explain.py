@@ -13,6 +13,7 @@ class SkipReason(StrEnum):
     UNSUPPORTED = "unsupported"  # it cannot be sent the request
     DISABLED = "disabled"  # by hand
     TOO_LONG = "too_long"  # the prompt is longer than its context window, by any estimate
+    OVER_BUDGET = "over_budget"  # a budget is used up
     UNAVAILABLE = "unavailable"  # its circuit breaker or a domain's is open, or a rate limit holds
 
 

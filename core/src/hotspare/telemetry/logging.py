@@ -65,6 +65,10 @@ def _speed_changed(event: events.SpeedChanged) -> tuple[int, str]:
     return level, f"target {event.target} {what}: {event.seconds:.2f} s, usually {event.usual:.2f} s"
 
 
+def _budget_reached(event: events.BudgetReached) -> tuple[int, str]:
+    return logging.WARNING, f"budget {event.budget}: {event.spent:.4f} of {event.limit:g} USD spent ({event.action})"
+
+
 _LINES = cast(
     "dict[type[Any], Callable[[Any], tuple[int, str] | None]]",
     {
@@ -73,6 +77,7 @@ _LINES = cast(
         events.StateChanged: _state_changed,
         events.RateLimited: lambda e: (logging.WARNING, f"{e.target} is rate-limited for {e.seconds:.1f} s"),
         events.SpeedChanged: _speed_changed,
+        events.BudgetReached: _budget_reached,
         events.NeedsAttention: lambda e: (logging.ERROR, f"target {e.target} needs attention: {e.kind}: {e.message}"),
         events.RequestAtFault: lambda e: (
             logging.WARNING,

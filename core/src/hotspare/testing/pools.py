@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from hotspare import events
@@ -22,6 +22,7 @@ class PoolFields(PolicyFields, total=False):
     routes: Mapping[str, Sequence[str | Sequence[str]]] | None
     listeners: Iterable[events.Listener]
     rng: random.Random | None
+    calendar: Callable[[], float]
 
 
 def scripted_pool(
@@ -41,7 +42,7 @@ def scripted_pool(
     shared = clock or next((one.clock for one in scripted if one.clock is not None), None) or VirtualClock()
     for one in scripted:
         one.clock = one.clock or shared
-    given: dict[str, Any] = {"rng": random.Random(1), **options}
+    given: dict[str, Any] = {"rng": random.Random(1), "calendar": shared, **options}
     listeners = given.pop("listeners", ())
     pool = Pool([one.target for one in scripted], clock=shared, **given)
     for listener in listeners:

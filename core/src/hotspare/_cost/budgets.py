@@ -1,0 +1,152 @@
+"""Budgets: what was spent in the hour, the day or the month, and what a call may still do. The scheduler holds the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from hotspare.budget import Budget
+from hotspare.target import Target
+
+MAX_COUNTS = 10_000
+"""Counts kept before those of past periods are forgotten: a budget for each tenant has one for each."""
+
+
+class Account(NamedTuple):
+    """One count: of a budget, and of the values of its labels where the budget counts each value apart."""
+
+    budget: Budget
+    key: str
+
+
+class Reached(NamedTuple):
+    """A budget that is used up (`fraction` 1 and more), or nearly. `resets_in`: seconds until its next period begins."""
+
+    budget: Budget
+    key: str
+    spent: float
+    resets_in: float
+
+    @property
+    def words(self) -> str:
+        """What happened, in words."""
+        return f"{self.spent:.4f} of {self.budget.usd:g} USD a {self.budget.per} are spent ({self.key})"
+
+
+@dataclass(slots=True)
+class _Count:
+    period: str
+    usd: float = 0.0
+    reported: set[tuple[str, float]] = field(default_factory=set[tuple[str, float]])
+
+
+class Budgets:
+    """The counts of all budgets of a pool. `wall`: seconds since 1970; periods are those of the calendar in UTC."""
+
+    def __init__(self, budgets: Collection[Budget], wall: Callable[[], float]) -> None:
+        self._budgets = sorted(budgets, key=lambda one: one.name)
+        self._wall = wall
+        self._counts: dict[str, _Count] = {}
+
+    def reached(self, route: str, labels: Mapping[str, str]) -> list[Reached]:
+        """The budgets that are used up for a call of this route with these labels."""
+        if not self._budgets:
+            return []
+        now, found = datetime.fromtimestamp(self._wall(), UTC), list[Reached]()
+        for budget, key in self._accounts(route, labels):
+            count = self._counts.get(key)
+            if count is None or count.period != period_of(budget, now) or count.usd < budget.usd:
+                continue
+            found.append(Reached(budget, key, count.usd, (_next_period(budget, now) - now).total_seconds()))
+        return found
+
+    def add(self, route: str, labels: Mapping[str, str], costs: Iterable[tuple[Target, float]]) -> list[Reached]:
+        """Count what a call has cost, target by target. Returns what is to be reported, once a period: a budget of which a
+        part (`Budget.warn_at`) or all is spent."""
+        if not self._budgets:
+            return []
+        paid = list(costs)
+        now, counted, news = datetime.fromtimestamp(self._wall(), UTC), set[str](), list[Reached]()
+        for budget, key in self._accounts(route, labels):
+            usd = sum(cost for target, cost in paid if budget.account in (None, target.account))
+            count = self._count(budget, key, now)
+            if key not in counted:  # budgets of one kind, with different amounts, share a count
+                count.usd += usd
+                counted.add(key)
+            news += self._news(budget, key, count, now)
+        return news
+
+    def raise_to(self, key: str, period: str, usd: float) -> None:
+        """Others have spent too, or this process did before it was started again: a count is at least so high."""
+        count = self._counts.setdefault(key, _Count(period))
+        if period > count.period:
+            self._counts[key] = count = _Count(period)
+        if period == count.period:
+            count.usd = max(count.usd, usd)
+
+    def entries(
+        self, route: str, labels: Mapping[str, str], costs: Mapping[str, float], accounts: Mapping[str, str | None]
+    ) -> list[tuple[str, str, float]]:
+        """What a call adds to each count: key, period, USD. `costs`, `accounts`: by the names of targets."""
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        found: dict[str, tuple[str, str, float]] = {}
+        for budget, key in self._accounts(route, labels):
+            usd = sum(cost for name, cost in costs.items() if budget.account in (None, accounts.get(name)))
+            if usd:
+                found[key] = key, period_of(budget, now), usd
+        return list(found.values())
+
+    def spent(self) -> dict[str, float]:
+        """USD of the periods that are under way, by the name of the budget, with the values of its labels."""
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        periods = {period_of(budget, now) for budget in self._budgets}
+        return {key: count.usd for key, count in self._counts.items() if count.period in periods}
+
+    def _accounts(self, route: str, labels: Mapping[str, str]) -> Iterable[Account]:
+        for budget in self._budgets:
+            if budget.route not in (None, route):
+                continue
+            key = budget.name
+            for name, wanted in sorted(budget.labels.items()):
+                value = labels.get(name)
+                if value is None or wanted not in ("*", value):
+                    break
+                key += f" {name}={value}" if wanted == "*" else ""
+            else:
+                yield Account(budget, key)
+
+    def _count(self, budget: Budget, key: str, now: datetime) -> _Count:
+        period = period_of(budget, now)
+        count = self._counts.get(key)
+        if count is None or count.period != period:
+            if len(self._counts) >= MAX_COUNTS:
+                periods = {period_of(one, now) for one in self._budgets}
+                self._counts = {name: one for name, one in self._counts.items() if one.period in periods}
+            count = self._counts[key] = _Count(period)
+        return count
+
+    def _news(self, budget: Budget, key: str, count: _Count, now: datetime) -> list[Reached]:
+        marks = {
+            (f"{budget.action} {budget.usd}", mark) for mark in (budget.warn_at, 1.0) if count.usd >= mark * budget.usd
+        }
+        passed = marks - count.reported
+        count.reported |= passed
+        if not passed:
+            return []
+        return [Reached(budget, key, count.usd, (_next_period(budget, now) - now).total_seconds())]
+
+
+def period_of(budget: Budget, now: datetime) -> str:
+    """The period that is under way; later periods sort after earlier ones."""
+    return now.strftime({"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month": "%Y-%m"}[budget.per])
+
+
+def _next_period(budget: Budget, now: datetime) -> datetime:
+    if budget.per == "hour":
+        return now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if budget.per == "day":
+        return day + timedelta(days=1)
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)

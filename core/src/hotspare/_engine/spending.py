@@ -1,0 +1,88 @@
+"""What a call costs: each of its attempts, the sum, and what budgets allow it. The scheduler holds the lock for budgets."""
+
+from __future__ import annotations
+
+from hotspare import events
+from hotspare._cost.budgets import Budgets, Reached
+from hotspare._cost.prices import cost_of
+from hotspare._engine.call import Call
+from hotspare._engine.continuation import estimate_usage
+from hotspare._health.target_state import TargetState
+from hotspare._routing.candidates import blended_price
+from hotspare._routing.explain import Exclusion, SkipReason
+from hotspare.errors import BudgetExceeded
+from hotspare.target import Target
+
+
+def bill(call: Call) -> tuple[events.Paid, ...]:
+    """What was paid for, attempt by attempt: the answer, streams that broke or that the caller left, and the prompts of attempts
+    that lost against another one. Usage that never came is estimated."""
+    parts = list(call.parts)
+    lost = [attempt for attempt in call.attempts if attempt.lost]
+    if lost:
+        prompt = estimate_usage(call, 0)
+        parts += [(attempt, prompt) for attempt in lost]
+    answer = call.parts[-1] if call.parts and call.usage is not None else None
+    return tuple(
+        events.Paid(
+            attempt.number, attempt.state.name, usage, cost_of([(attempt.target, usage)]), (attempt, usage) != answer
+        )
+        for attempt, usage in parts
+    )
+
+
+def call_cost(call: Call) -> float | None:
+    """USD of all that was paid for; None where a price or a usage is not known."""
+    parts = [(attempt.target, usage) for attempt, usage in call.parts]
+    lost = [attempt.target for attempt in call.attempts if attempt.lost]
+    if lost:
+        prompt = estimate_usage(call, 0)
+        parts += [(target, prompt) for target in lost]
+    return cost_of(parts)
+
+
+def saved(call: Call) -> float | None:
+    """USD by which the answer was cheaper than the same usage at the first target of its route; None: not known."""
+    if not call.parts or call.usage is None:
+        return None
+    attempt, usage = call.parts[-1]
+    cost, first = cost_of([(attempt.target, usage)]), cost_of([(call.tiers[0][0].target, usage)])
+    return None if cost is None or first is None else max(0.0, first - cost)
+
+
+def allow(call: Call, budgets: Budgets) -> None:
+    """Exclude the targets that a used-up budget keeps this call from. Raises BudgetExceeded if it may use none."""
+    reached = [one for one in budgets.reached(call.route, call.labels) if one.budget.action != "warn"]
+    if not reached:
+        return
+    excluded = dict(call.excluded)
+    for one in reached:
+        for state in call.states():
+            if _is_barred(state, one):
+                excluded[state] = Exclusion(
+                    SkipReason.OVER_BUDGET, f"{one.words}, until its reset in {one.resets_in:.0f} s"
+                )
+    call.excluded = excluded
+    if not any(True for _ in call.supporting(call.states())):
+        first = max(reached, key=lambda one: one.resets_in)
+        raise BudgetExceeded(f"no target may be used: {first.words}", budget=first.key, retry_after=first.resets_in)
+
+
+def _is_barred(state: TargetState, reached: Reached) -> bool:
+    budget, target = reached.budget, state.target
+    if budget.account not in (None, target.account):
+        return False
+    return budget.action == "refuse" or blended_price(target) > (budget.max_price or 0.0)
+
+
+def count(call: Call, budgets: Budgets) -> list[events.Event]:
+    """Count what a call has cost. Returns what is to be reported."""
+    costs: list[tuple[Target, float]] = []
+    targets = {attempt.state.name: attempt.target for attempt in call.attempts}
+    for paid in bill(call):
+        if paid.cost is not None:
+            costs.append((targets[paid.target], paid.cost))
+    return [
+        events.BudgetReached(one.key, one.spent, one.budget.usd, one.budget.action, one.resets_in)
+        for one in budgets.add(call.route, call.labels, costs)
+    ]
