@@ -39,7 +39,10 @@ async def complete(flow: Flow, notify: Notify, clock: Clock) -> ChatReply:
         command = advance(flow, None)
         while not isinstance(command, Ended):
             assert not isinstance(command, ChatChunk), "a call that does not stream yields no chunk"
-            command = await execution.next(command)
+            if isinstance(command, Read):
+                command = advance(flow, await execution.read(command))
+            else:
+                command = await execution.next(command)
         await execution.close()
         return cast("ChatReply", command.result())
     finally:
@@ -55,6 +58,8 @@ async def stream(flow: Flow, notify: Notify, clock: Clock) -> AsyncGenerator[Cha
             if isinstance(command, ChatChunk):
                 yield command
                 command = advance(flow, None)
+            elif isinstance(command, Read):
+                command = advance(flow, await execution.read(command))
             else:
                 command = await execution.next(command)
         await execution.close()
@@ -79,13 +84,8 @@ class _Execution:
         self._open: Attempt | None = None
         self._read: Read | None = None
 
-    async def next(self, command: Start | Wait | Read) -> Command | Ended:
+    async def next(self, command: Start | Wait) -> Command | Ended:
         """Do what the command says. Returns the flow's next one."""
-        if isinstance(command, Read):
-            if command is not self._read:  # once a stream: others may go on while it is read
-                self._read = command
-                self._notify()
-            return advance(self._flow, await self._read_chunk(command))
         await self.close()
         self._notify()
         if isinstance(command, Start):
@@ -134,7 +134,11 @@ class _Execution:
             await self.close()  # of a stream that the flow has turned down
             self._open = attempt
 
-    async def _read_chunk(self, command: Read) -> Event:
+    async def read(self, command: Read) -> Event:
+        """Read the next chunk."""
+        if command is not self._read:  # once a stream: others may go on while it is read
+            self._read = command
+            self._notify()
         assert isinstance(command.attempt.result, OpenStream)
         chunks = cast("_Chunks", command.attempt.result.chunks)
         with self._waits.within(command.within):

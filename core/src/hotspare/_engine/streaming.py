@@ -143,7 +143,8 @@ class StreamMonitor:
         self._update_time_left(now)
         self._pieces += 1
         self._window_bytes += len((chunk.text or chunk.reasoning).encode("utf-8", "surrogatepass"))
-        self._window_bytes += sum(len(delta.arguments) for delta in chunk.tool_calls)
+        if chunk.tool_calls:
+            self._window_bytes += sum(len(delta.arguments) for delta in chunk.tool_calls)
         if now - self._window_start >= self._policy.timeouts.throughput_window > 0:
             self._check_throughput(now)
 

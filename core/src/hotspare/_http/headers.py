@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Mapping
 
+from hotspare._http.http1 import header_lines
 from hotspare.secret import HiddenStr, is_secret_name
 
 
 class Headers:
     """The headers of a request. `items` and `reveal` give them to the HTTP library, at the last moment."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_lines")
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields: dict[str, str] = {
             name: HiddenStr(value) if is_secret_name(name) else value for name, value in fields.items()
         }
+        self._lines: HiddenStr | None = None
 
     def items(self) -> ItemsView[str, str]:
         """Names and values."""
         return self._fields.items()
+
+    @property
+    def lines(self) -> HiddenStr:
+        """As they are sent in HTTP/1.1; made once, since a target's headers serve all its requests. Raises ValueError."""
+        if self._lines is None:
+            self._lines = HiddenStr(header_lines(self._fields.items()))
+        return self._lines
 
     def reveal(self) -> list[tuple[bytes, bytes]]:
         """Names and values, as httpx keeps them."""

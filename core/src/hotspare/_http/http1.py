@@ -30,11 +30,23 @@ Fields = list[tuple[bytes, bytes]]
 
 def request_bytes(method: str, target: str, host: str, headers: Collection[tuple[str, str]], body: bytes) -> bytes:
     """A request with its body. Raises ValueError for a header that would end its line."""
+    return written_request(method, target, host, header_lines(headers), body)
+
+
+def header_lines(headers: Iterable[tuple[str, str]]) -> str:
+    """Header fields as they are sent. Raises ValueError for one that would end its line."""
+    lines: list[str] = []
     for name, value in headers:
         if "\n" in value or "\r" in value or "\0" in value:
             raise ValueError(f"the header {name!r} has a line break or NUL in it")
-    lines = [f"{method} {target} HTTP/1.1", f"host: {host}", *(f"{name}: {value}" for name, value in headers)]
-    return "\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode("utf-8") + body
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines)
+
+
+def written_request(method: str, target: str, host: str, lines: str, body: bytes) -> bytes:
+    """A request with its body. `lines`: its header fields, as `header_lines` gives them."""
+    head = f"{method} {target} HTTP/1.1\r\nhost: {host}\r\n{lines}content-length: {len(body)}\r\n\r\n"
+    return head.encode("utf-8") + body
 
 
 def headers_of(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections import deque
 
 from hotspare._http.abort import AbortHandle
 from hotspare._http.dial import Dialer, is_readable
-from hotspare._http.http1 import ResponseReader, request_bytes
+from hotspare._http.http1 import ResponseReader, header_lines, written_request
 from hotspare._http.protocol import Origin, Request, split_url
 from hotspare._http.proxies import Proxies, Proxy
 from hotspare.errors import AttemptTimeout, TransportError
@@ -204,7 +204,7 @@ class ThreadTransport:
 
 
 def written(request: Request, origin: Origin, target: str, proxy: Proxy | None) -> WrittenRequest:
-    headers = [*request.headers.items()]
+    lines = request.headers.lines
     if proxy is not None and not origin.secure and not proxy.scheme.startswith("socks"):
-        target, headers = HiddenStr(f"http://{origin}{target}"), [*headers, *proxy.headers.items()]
-    return WrittenRequest(request_bytes(request.method, target, str(origin), headers, request.body))
+        target, lines = HiddenStr(f"http://{origin}{target}"), HiddenStr(lines + header_lines(proxy.headers.items()))
+    return WrittenRequest(written_request(request.method, target, str(origin), lines, request.body))

@@ -1,12 +1,11 @@
 """What the readers of all wire formats share: malformed events, errors, and what comes after the finish reason."""
 
-import json
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from hotspare.errors import BackendError, MalformedAnswer
 from hotspare.messages import ChatChunk
-from hotspare.providers.json_access import Json, is_map
+from hotspare.providers.json_access import Json, is_map, loads
 
 DONE = "[DONE]"
 
@@ -38,7 +37,7 @@ class EventReader(ABC):
     def event(self, name: str, data: str) -> ChatChunk | None:
         """What is new in this event; None if it has no content. Raises InBandError and MalformedAnswer."""
         try:
-            body: Any = json.loads(data)
+            body: Any = loads(data)
         except (ValueError, RecursionError):
             self._not_json(name, data)
             return None

@@ -13,6 +13,8 @@ from hotspare.providers.response import ResponseParser, read_response
 from hotspare.secret import HiddenStr, SecretUrl
 from hotspare.target import Target
 
+_encode = json.JSONEncoder(allow_nan=False).encode  # `json.dumps` would make an encoder for each request
+
 
 class Exchange:
     """The request of one attempt. `adapt` changes it where it was refused for its form, at most once for each reason."""
@@ -29,7 +31,7 @@ class Exchange:
         """The request's JSON. Raises RequestError for what JSON cannot express."""
         try:
             fields = self._endpoint.wire.write(self._request, self._target, stream=self._is_stream)
-            return json.dumps(fields, allow_nan=False).encode()
+            return _encode(fields).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise RequestError(f"request: cannot be sent as JSON: {error}") from error
 

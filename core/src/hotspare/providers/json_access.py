@@ -4,12 +4,13 @@ Only `must_map` and `must_list` raise, namely MalformedAnswer.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from hotspare.errors import MalformedAnswer
 
 Json = dict[str, Any]
+_scan_once: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
 def as_map(value: object) -> Json:
@@ -108,6 +109,15 @@ def is_arguments(text: str) -> bool:
         return "\\ud" not in text.lower() or bool(json.dumps(arguments, ensure_ascii=False).encode())
     except UnicodeEncodeError:
         return False
+
+
+def loads(text: str) -> Any:
+    """As `json.loads`, which takes three times as long for a text as short as a stream's events. Raises what it raises."""
+    try:
+        value, end = _scan_once(text, 0)
+    except StopIteration:
+        end = -1
+    return value if end == len(text) else json.loads(text)
 
 
 def load_map(data: str) -> Json | None:
