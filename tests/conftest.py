@@ -13,6 +13,7 @@ settings.register_profile("hotspare", deadline=None)  # a busy machine is no fai
 settings.load_profile("hotspare")
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it would fetch a price list at import
+os.environ.setdefault("HOTSPARE_LEDGER", "off")  # a command that a test runs keeps nothing in the user's folders
 
 
 @pytest.fixture(params=["asyncio", "trio"])

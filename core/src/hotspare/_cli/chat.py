@@ -12,8 +12,9 @@ import typer
 from hotspare import AttemptRecord, ChatReply, ConfigError, Pool, Problem
 from hotspare._cli.options import ConfigOption, JsonOption, config_file
 from hotspare._cli.output import WaitingNotice, printable
+from hotspare.ledger import Ledger, default_path
 
-HELP = """Send a prompt to a pool and print the answer. The attempts are printed to stderr.
+HELP = """Send a prompt to a pool and print the answer. The attempts are printed to stderr, and kept in the ledger (`hotspare ledger`).
 
 Example: hotspare chat "What is a hot spare?" --target openai/gpt-4.1 --target anthropic/claude-sonnet-4-20250514
 """
@@ -39,6 +40,8 @@ def run(
         raise ConfigError(Problem.at("--target", list(target), "cannot be combined with --config: give one of them"))
     pool = Pool(target) if target else Pool.from_config(config_file(config, "--target openai/gpt-4.1"))
     attempts: tuple[AttemptRecord, ...] = ()
+    if (path := default_path()) is not None:
+        Ledger(path).attach(pool)
     with pool, WaitingNotice(pool) as waiting:
         if as_json or not stream:
             reply = pool.chat(text, **options)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hotspare.errors import ConfigError, Problem
+from hotspare.ledger import default_path
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _CONFIG_HELP = "TOML, YAML or JSON file. Default: $HOTSPARE_CONFIG, else ./hotspare.toml."
 
 ConfigArgument = Annotated[Path | None, typer.Argument(help=_CONFIG_HELP)]
@@ -18,6 +22,15 @@ ProbeDeadlineOption = Annotated[
     float, typer.Option("--deadline", help="Seconds that each target has to answer.", min=0.1)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+LedgerOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger", help="The ledger's file. Default: $HOTSPARE_LEDGER, else ~/.local/state/hotspare/ledger.db."
+    ),
+]
+SinceOption = Annotated[str, typer.Option("--since", help="From when on: 90s, 15m, 24h, 7d, or an ISO time (UTC).")]
 
 
 def config_file(path: Path | None, instead: str = "") -> Path:
@@ -31,3 +44,25 @@ def config_file(path: Path | None, instead: str = "") -> Path:
         hint += f"; or use none: {instead}" if instead else ""
         raise ConfigError(Problem.at("config", str(source), hint))
     return source
+
+
+def ledger_file(path: Path | None) -> Path:
+    """`path`, else the default ledger. Raises ConfigError where HOTSPARE_LEDGER is `off`."""
+    found = path or default_path()
+    if found is None:
+        raise ConfigError(Problem.at("HOTSPARE_LEDGER", "off", "turns the ledger off; name a file with --ledger"))
+    return found
+
+
+def since_time(since: str) -> float:
+    """Seconds since 1970 of `90s`, `15m`, `24h`, `7d` ago, or of an ISO time (UTC). "": 0. Raises ConfigError."""
+    unit = _UNITS.get(since[-1:])
+    try:
+        if unit is not None:
+            return time.time() - float(since[:-1]) * unit
+        if since:
+            at = datetime.fromisoformat(since)
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except ValueError:
+        raise ConfigError(Problem.at("--since", since, "must be like 90s, 15m, 24h, 7d or 2026-01-31T12:00")) from None
+    return 0.0

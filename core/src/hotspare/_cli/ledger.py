@@ -1,0 +1,69 @@
+"""`hotspare ledger`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hotspare._cli.options import JsonOption, LedgerOption, SinceOption, ledger_file, since_time
+from hotspare._cli.output import printable
+from hotspare.errors import ConfigError, Problem, did_you_mean
+from hotspare.ledger import queries
+from hotspare.ledger.schema import open_to_read
+
+HELP = """Query the ledger: every attempt and call that a process recorded.
+
+Queries: failures (the latest), calls (the latest), target, hour, kind, reason (attempts by it), export (CSV to stdout).
+Times are UTC. Example: hotspare ledger failures --since 1h
+"""
+_QUERIES: dict[str, Callable[[sqlite3.Connection, int, float], list[sqlite3.Row]]] = {
+    "failures": queries.last_failures,
+    "calls": queries.last_calls,
+    **{
+        group: lambda ledger, limit, since, group=group: queries.attempts_by(ledger, group, since)
+        for group in queries.GROUPS
+    },
+}
+
+
+def run(
+    query: Annotated[str, typer.Argument(help=f"{', '.join(_QUERIES)} or export.")] = "failures",
+    ledger: LedgerOption = None,
+    since: SinceOption = "",
+    limit: Annotated[int, typer.Option(help="Rows of failures and calls.", min=1)] = 20,
+    table: Annotated[str, typer.Option(help=f"What is exported: {', '.join(queries.TABLES)}.")] = "calls",
+    as_json: JsonOption = False,
+) -> None:
+    """See `HELP`."""
+    _check("query", query, (*_QUERIES, "export"))
+    _check("--table", table, queries.TABLES)
+    path, start = ledger_file(ledger), since_time(since)
+    with closing(open_to_read(path)) as connection:
+        if query == "export":
+            queries.export_csv(connection, table, sys.stdout, start)
+            return
+        rows = _QUERIES[query](connection, limit, start)
+    if as_json:
+        print(json.dumps([dict(row) for row in rows], ensure_ascii=False))
+        return
+    shown = Table(box=None, header_style="bold")
+    for name in queries.columns(rows):
+        shown.add_column(name)
+    for row in rows:
+        shown.add_row(*(Text("" if value is None else printable(str(value))) for value in row))
+    Console().print(shown if rows else "nothing recorded")
+
+
+def _check(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        hint = did_you_mean(value, known, f"use one of {', '.join(known)}")
+        raise ConfigError(Problem.at(name, value, f"is unknown; {hint}"))
