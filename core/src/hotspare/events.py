@@ -265,6 +265,36 @@ class LedgerRecovered:
     dropped: int
 
 
+@dataclass(frozen=True, slots=True)
+class AlertFired:
+    """An alert's condition has held for long enough. `value`: of its metric. `delivery`: `sent` to the channels, `grouped` into an
+    incident that was reported already, or `silenced`."""
+
+    rule: str
+    severity: str
+    value: float
+    message: str
+    delivery: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertResolved:
+    """An alert's condition no longer holds. `seconds`: for how long it fired. `delivery`: as for `AlertFired`."""
+
+    rule: str
+    severity: str
+    seconds: float
+    delivery: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertUndelivered:
+    """A channel did not take a notice after several tries. `reason`: the error, without keys."""
+
+    channel: str
+    reason: str
+
+
 Event = (
     CallStarted
     | AttemptStarted
@@ -288,6 +318,9 @@ Event = (
     | LimitReached
     | LimitReleased
     | LimitLearnt
+    | AlertFired
+    | AlertResolved
+    | AlertUndelivered
 )
 Listener = Callable[[Event], object]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from typing import Annotated
 
@@ -25,14 +24,13 @@ HELP = """Query the ledger: every attempt and call that a process recorded.
 Queries: failures (the latest), calls (the latest), target, hour, kind, reason (attempts by it), export (CSV to stdout).
 Times are UTC. Example: hotspare ledger failures --since 1h
 """
-_QUERIES: dict[str, Callable[[sqlite3.Connection, int, float], list[sqlite3.Row]]] = {
-    "failures": queries.last_failures,
-    "calls": queries.last_calls,
-    **{
-        group: lambda ledger, limit, since, group=group: queries.attempts_by(ledger, group, since)
-        for group in queries.GROUPS
-    },
-}
+_QUERIES = ("failures", "calls", *queries.GROUPS)
+
+
+def _rows(query: str, ledger: sqlite3.Connection, limit: int, since: float) -> list[sqlite3.Row]:
+    if query == "failures":
+        return queries.last_failures(ledger, limit, since)
+    return queries.last_calls(ledger, limit, since) if query == "calls" else queries.attempts_by(ledger, query, since)
 
 
 def run(
@@ -51,7 +49,7 @@ def run(
         if query == "export":
             queries.export_csv(connection, table, sys.stdout, start)
             return
-        rows = _QUERIES[query](connection, limit, start)
+        rows = _rows(query, connection, limit, start)
     if as_json:
         print(json.dumps([dict(row) for row in rows], ensure_ascii=False))
         return

@@ -37,6 +37,17 @@ def last_calls(ledger: sqlite3.Connection, limit: int, since: float = 0.0) -> li
     ).fetchall()
 
 
+def last_alerts(ledger: sqlite3.Connection, limit: int, since: float = 0.0) -> list[sqlite3.Row]:
+    """The latest alerts that fired or resolved, newest first."""
+    return ledger.execute(
+        "SELECT datetime(at, 'unixepoch') AS at, event, json_extract(fields, '$.rule') AS rule,"
+        " json_extract(fields, '$.severity') AS severity, json_extract(fields, '$.delivery') AS delivery,"
+        " json_extract(fields, '$.message') AS message FROM events"
+        " WHERE event IN ('AlertFired', 'AlertResolved') AND at >= ? ORDER BY id DESC LIMIT ?",
+        (since, limit),
+    ).fetchall()
+
+
 def attempts_by(ledger: sqlite3.Connection, group: str, since: float = 0.0) -> list[sqlite3.Row]:
     """Attempts, failures, mean and longest seconds of each target, hour, kind or reason."""
     return ledger.execute(

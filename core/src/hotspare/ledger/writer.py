@@ -92,6 +92,7 @@ class Ledger:
             self.record(event, name)
 
         pool.subscribe(listener, inline=True)
+        pool.on_close(self.flush)
         self._publish.append(pool.publish)
         return self
 

@@ -1,9 +1,10 @@
 """Events in the log, on the logger `hotspare`, and its lines as JSON.
 
 ===========  =========================================================================================================
-ERROR        a call that no target answered; a key, a quota or a model that needs a human; a ledger that cannot be written
-WARNING      a failover; a breaker that opened; a slow target; a broken stream; a rate limit; an exhausted retry budget; lost events
-INFO         every other move of a breaker; what an operator disabled or enabled; a ledger that is written again
+ERROR        a call that no target answered; a key, a quota or a model that needs a human; a ledger that cannot be written;
+             a critical alert, and a notice that was not delivered
+WARNING      a failover; a breaker that opened; a slow target; a broken stream; a rate limit; an exhausted retry budget; lost events; any other alert
+INFO         every other move of a breaker; what an operator disabled or enabled; a ledger that is written again; a resolved alert
 ===========  =========================================================================================================
 
 A record's attribute `hotspare` has the event as plain values, for formatters of one's own.
@@ -102,6 +103,12 @@ _LINES = cast(
             logging.INFO,
             f"the ledger {e.path} is written again; {e.dropped} records were dropped",
         ),
+        events.AlertFired: lambda e: (
+            logging.ERROR if e.severity == "critical" else logging.WARNING,
+            f"alert {e.rule} ({e.severity}): {e.message}",
+        ),
+        events.AlertResolved: lambda e: (logging.INFO, f"alert {e.rule} resolved after {e.seconds:.0f} s"),
+        events.AlertUndelivered: lambda e: (logging.ERROR, f"the channel {e.channel} took no notice: {e.reason}"),
     },
 )
 

@@ -1,0 +1,39 @@
+"""Silences: rules whose notices are held back for a while. They stand in the ledger, so that every process sees them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from hotspare.errors import ConfigError
+from hotspare.ledger.schema import open_to_read, open_to_write
+
+
+def silence(path: Path, rule: str, until: float, reason: str) -> None:
+    """Silence the rules whose names match (`*` for all) until then, in seconds since 1970."""
+    with closing(open_to_write(path)) as ledger:
+        ledger.execute("INSERT INTO silences VALUES (NULL, ?, ?, ?)", (rule, until, reason))
+
+
+def unsilence(path: Path, rule: str) -> int:
+    """End the silences of this pattern. Returns how many there were."""
+    with closing(open_to_write(path)) as ledger:
+        return ledger.execute("DELETE FROM silences WHERE rule = ?", (rule,)).rowcount
+
+
+def silences(ledger: sqlite3.Connection, now: float) -> list[sqlite3.Row]:
+    """Those that are not over."""
+    return ledger.execute("SELECT rule, until, reason FROM silences WHERE until > ? ORDER BY until", (now,)).fetchall()
+
+
+def silenced_rules(path: Path, names: Iterable[str], now: float) -> frozenset[str]:
+    """The rules that are silenced now; none where the ledger cannot be read."""
+    try:
+        with closing(open_to_read(path)) as ledger:
+            patterns = [row["rule"] for row in silences(ledger, now)]
+    except (ConfigError, sqlite3.Error):
+        return frozenset()
+    return frozenset(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))

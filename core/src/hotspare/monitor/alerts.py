@@ -1,0 +1,91 @@
+"""When alerts fire and resolve, and which of them are sent. Pure: it is passed values and the time.
+
+A rule fires once its condition has held for `hold` seconds, and resolves when it no longer holds; within `cooldown` of its last firing
+it does not fire again. All rules that fire while another one is firing belong to one incident: an incident is reported when it begins,
+again if a rule of higher severity joins it, and when its last rule has resolved. So an outage is one alert, not forty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import inf
+
+from hotspare.events import AlertFired, AlertResolved
+from hotspare.monitor.rules import RANK, Rule
+
+
+@dataclass(slots=True)
+class _State:
+    """Of one rule. `since`: when its condition began to hold. `fired`: when it fired last. `is_firing`: and has not resolved."""
+
+    since: float | None = None
+    fired: float = -inf
+    is_firing: bool = False
+
+
+@dataclass(slots=True)
+class _Incident:
+    """The rules that fire together. `reported`: the highest severity that was sent (-1: none)."""
+
+    rules: set[str] = field(default_factory=set[str])
+    reported: int = -1
+
+
+class Alerts:
+    """The state of all rules of a monitor."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, _State] = {}
+        self._incident = _Incident()
+
+    @property
+    def firing(self) -> frozenset[str]:
+        """The rules that fire now."""
+        return frozenset(self._incident.rules)
+
+    def evaluate(
+        self, values: Iterable[tuple[Rule, float | None, int]], silenced: frozenset[str], now: float
+    ) -> list[AlertFired | AlertResolved]:
+        """What has changed. `values`: each rule, its metric's value, the calls in its window. `silenced`: rules by name."""
+        fired: list[tuple[Rule, float]] = []
+        resolved: list[tuple[Rule, float]] = []
+        for rule, value, calls in values:
+            state = self._states.setdefault(rule.name, _State())
+            if not rule.holds(value, calls):
+                state.since = None
+                if state.is_firing:
+                    state.is_firing = False
+                    resolved.append((rule, now - state.fired))
+                continue
+            if state.since is None:
+                state.since = now
+            is_due = now - state.since >= rule.hold and now - state.fired >= rule.cooldown
+            if is_due and not state.is_firing and value is not None:
+                state.is_firing, state.fired = True, now
+                fired.append((rule, value))
+        return [*self._fire(fired, silenced), *self._resolve(resolved, silenced)]
+
+    def _fire(self, fired: list[tuple[Rule, float]], silenced: frozenset[str]) -> list[AlertFired]:
+        """The most severe one speaks for the others."""
+        found: list[AlertFired] = []
+        for rule, value in sorted(fired, key=lambda one: -RANK[one[0].severity]):
+            delivery = "grouped"
+            if rule.name in silenced:
+                delivery = "silenced"
+            elif RANK[rule.severity] > self._incident.reported:
+                self._incident.reported, delivery = RANK[rule.severity], "sent"
+            self._incident.rules.add(rule.name)
+            found.append(AlertFired(rule.name, rule.severity, value, rule.message(value), delivery))
+        return found
+
+    def _resolve(self, resolved: list[tuple[Rule, float]], silenced: frozenset[str]) -> list[AlertResolved]:
+        found: list[AlertResolved] = []
+        for rule, seconds in resolved:
+            self._incident.rules.discard(rule.name)
+            delivery = "silenced" if rule.name in silenced else "grouped"
+            if not self._incident.rules:
+                delivery = "sent" if self._incident.reported >= 0 else delivery
+                self._incident = _Incident()
+            found.append(AlertResolved(rule.name, rule.severity, seconds, delivery))
+        return found

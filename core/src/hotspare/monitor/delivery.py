@@ -1,0 +1,58 @@
+"""Delivers notices: a thread and a bounded queue for each channel, so that one that hangs holds up no other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Full, Queue
+
+from hotspare.events import AlertUndelivered
+from hotspare.monitor.channels import Channel, Notice
+
+MAX_QUEUED = 100
+"""Notices that wait for one channel; further ones are reported as undelivered."""
+RETRIES = 6
+"""Tries after the first one: with pauses of 1, 2, 4, 8, 16 and 32 s some minutes of a mail server's restart are bridged."""
+FIRST_PAUSE = 1.0
+
+
+class Delivery:
+    """The way to one channel. `wait`: sleeps between tries until the delivery is closed."""
+
+    def __init__(self, channel: Channel, publish: Callable[[AlertUndelivered], object]) -> None:
+        self.channel = channel
+        self._publish = publish
+        self._queue: Queue[Notice | None] = Queue(MAX_QUEUED)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"hotspare-{channel.name}", daemon=True)
+        self._thread.start()
+
+    def put(self, notice: Notice) -> None:
+        """Queue a notice. It never waits."""
+        try:
+            self._queue.put_nowait(notice)
+        except Full:
+            self._publish(AlertUndelivered(self.channel.name, "too many notices wait for it"))
+
+    def close(self, timeout: float) -> None:
+        """Deliver what waits, each once more, within so many seconds."""
+        self._closing.set()
+        self._queue.put(None) if not self._queue.full() else None
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (notice := self._queue.get()) is not None:
+            self._deliver(notice)
+
+    def _deliver(self, notice: Notice) -> None:
+        pause = FIRST_PAUSE
+        for left in range(RETRIES, -1, -1):
+            try:
+                self.channel.send(notice)
+                return
+            except Exception as error:  # whatever a channel of the user's own raises
+                reason = f"{type(error).__name__}: {error}"[:200]
+            if not left or self._closing.wait(pause):
+                break
+            pause *= 2
+        self._publish(AlertUndelivered(self.channel.name, reason))

@@ -1,0 +1,140 @@
+"""Alert rules as data, and the ones that are on by default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import ge, gt, le, lt
+from typing import Literal, get_args
+
+from hotspare.errors import ConfigError, Problem
+
+Metric = Literal[
+    "calls", "latency_mean", "latency_p95", "latency_max", "ttft_p95", "error_rate", "rescue_rate", "cost",
+    "cost_forecast", "available_targets", "open_domains", "waiting_calls", "rate_limits", "keys_rejected", "quotas_used_up",
+    "models_missing", "ledger_failing",
+]  # fmt: skip
+"""What a rule can look at. Over its window: calls; mean, 95th percentile and maximum of the seconds of answered calls;
+the 95th percentile of the seconds to the first token; the shares (0 to 1) of calls that were not answered, and of answered ones
+that were rescued; USD spent, and USD that a day would cost at this rate; rate limits, rejected keys, used-up quotas and missing
+models that were reported. Now: targets that admit a call, open failure domains, calls that wait, and whether the ledger cannot be
+written (1)."""
+Comparison = Literal[">", ">=", "<", "<="]
+Severity = Literal["critical", "warning", "info"]
+
+COMPARE = {">": gt, ">=": ge, "<": lt, "<=": le}
+RANK: dict[str, int] = {"info": 0, "warning": 1, "critical": 2}
+MAX_WINDOW = 86_400.0
+MAX_CALL_WINDOW = 3_600.0
+"""Seconds for which single calls are kept; rules about cost may look back a day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One alert: while `metric` over `window` is beyond `threshold` for `hold` seconds, it fires.
+
+    name: unique among the rules.
+    metric: see `Metric`.
+    comparison, threshold: when the condition holds.
+    window: seconds that the metric covers. 300: long enough not to fire for one slow call.
+    hold: seconds for which the condition must hold before it fires. 0.
+    min_calls: calls that the window must hold before it can fire. 1; a rate of few calls proves nothing.
+    severity: `critical`, `warning` or `info`.
+    cooldown: seconds after a firing in which the rule does not fire again. 300: what flaps is reported once.
+    advice: what to do, in one sentence; stands in the notice.
+    """
+
+    name: str
+    metric: Metric
+    threshold: float
+    comparison: Comparison = ">"
+    window: float = 300.0
+    hold: float = 0.0
+    min_calls: int = 1
+    severity: Severity = "warning"
+    cooldown: float = 300.0
+    advice: str = ""
+
+    def __post_init__(self) -> None:
+        problems: list[Problem] = []
+        for name, known in (("metric", Metric), ("comparison", Comparison), ("severity", Severity)):
+            if getattr(self, name) not in get_args(known):
+                hint = f"must be one of {', '.join(get_args(known))}"
+                problems.append(Problem.at(f"rule.{name}", getattr(self, name), hint))
+        longest = MAX_WINDOW if self.metric == "cost" else MAX_CALL_WINDOW
+        if not 0 < self.window <= longest:
+            problems.append(
+                Problem.at("rule.window", self.window, f"must be above 0 and at most {longest:.0f} seconds")
+            )
+        problems += [
+            Problem.at(f"rule.{name}", getattr(self, name), "must not be negative")
+            for name in ("hold", "cooldown", "min_calls")
+            if not getattr(self, name) >= 0
+        ]
+        if not self.name:
+            problems.append(Problem.at("rule.name", self.name, "must not be empty"))
+        if problems:
+            raise ConfigError(problems)
+
+    def holds(self, value: float | None, calls: int) -> bool:
+        """Whether the condition holds for this value of the metric (None: there is none) and so many calls in the window."""
+        if value is None or calls < self.min_calls:
+            return False
+        return bool(COMPARE[self.comparison](value, self.threshold))
+
+    def message(self, value: float) -> str:
+        """The condition and the value, for humans."""
+        over = "" if self.metric in NOW else f" over {self.window:.0f} s"
+        text = f"{self.metric}{over} is {value:.4g} ({self.comparison} {self.threshold:g})"
+        return f"{text}. {self.advice}" if self.advice else text
+
+
+NOW = frozenset({"available_targets", "open_domains", "waiting_calls", "ledger_failing"})
+"""Metrics of the moment."""
+
+DEFAULT_RULES: tuple[Rule, ...] = (
+    Rule(
+        name="no_healthy_target", metric="available_targets", comparison="<", threshold=1, hold=3, min_calls=0,
+        severity="critical", advice="Calls wait or fail. See `hotspare ledger failures` for what each provider says.",
+    ),
+    Rule(
+        name="error_rate", metric="error_rate", threshold=0.05, window=60, min_calls=10, severity="critical",
+        advice="Callers see errors. See `hotspare ledger failures`.",
+    ),
+    Rule(
+        name="latency_critical", metric="latency_mean", threshold=15, window=300, min_calls=5, severity="critical",
+        advice="Find the slow target with `hotspare ledger target`, and disable it.",
+    ),
+    Rule(
+        name="latency", metric="latency_mean", threshold=5, window=300, min_calls=5,
+        advice="Find the slow target with `hotspare ledger target`.",
+    ),
+    Rule(
+        name="cost", metric="cost", threshold=100, window=86_400,
+        advice="USD of the last 24 hours. See `hotspare report` for what it was spent on.",
+    ),
+    Rule(
+        name="rescue_rate", metric="rescue_rate", threshold=0.2, window=300, min_calls=10,
+        advice="You would be down without hotspare: one call in five was answered only because another target took over.",
+    ),
+    Rule(
+        name="domain_down", metric="open_domains", comparison=">=", threshold=1, hold=30, min_calls=0,
+        advice="A provider, a region or an account is out; calls go elsewhere.",
+    ),
+    Rule(
+        name="key_refused", metric="keys_rejected", threshold=0, min_calls=0, severity="critical", window=600, cooldown=3600,
+        advice="A provider rejects a key: renew it.",
+    ),
+    Rule(
+        name="quota_used_up", metric="quotas_used_up", threshold=0, min_calls=0, window=600, cooldown=3600,
+        advice="A quota or credit is used up: raise it, or wait for its reset.",
+    ),
+    Rule(
+        name="model_gone", metric="models_missing", threshold=0, min_calls=0, window=600, cooldown=3600,
+        advice="A provider does not know a model: it was renamed or retired.",
+    ),
+    Rule(
+        name="ledger", metric="ledger_failing", threshold=0, min_calls=0, hold=30, cooldown=3600,
+        advice="Calls go on, but are not recorded: look at the disk.",
+    ),
+)  # fmt: skip
+"""The first five are the usual ones of monitoring guides for LLM services; the others are what a pool knows besides."""

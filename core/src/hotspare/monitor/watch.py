@@ -1,0 +1,144 @@
+"""The monitor of a pool: looks at its rules once a second, and sends what changed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from hotspare.errors import ConfigError, Problem
+from hotspare.events import AlertFired, AlertResolved, Event
+from hotspare.ledger import Ledger
+from hotspare.ledger.silences import silenced_rules
+from hotspare.monitor.alerts import Alerts
+from hotspare.monitor.channels import Channel, Notice
+from hotspare.monitor.delivery import Delivery
+from hotspare.monitor.rules import DEFAULT_RULES, Rule
+from hotspare.monitor.samples import Samples
+from hotspare.telemetry.logging import log
+
+if TYPE_CHECKING:
+    from hotspare.pool import Pool
+
+SILENCE_INTERVAL = 5.0
+"""Seconds between two looks at the ledger's silences."""
+
+
+class Monitor:
+    """Evaluates alert rules over what happens in a pool, and delivers notices. Never in a call's way.
+
+    Args:
+        pool: what is watched.
+        rules: what is watched for. Default: `DEFAULT_RULES`.
+        channels: where notices go. Without any, alerts are events and lines in the log.
+        ledger: where silences are looked up (`hotspare alerts silence`); attach it to the pool for a history of alerts.
+        interval: seconds between two evaluations. 1: an outage is reported within seconds.
+        clock: seconds since 1970; for tests.
+
+    Raises:
+        ConfigError: for two rules of one name.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        rules: Iterable[Rule] = DEFAULT_RULES,
+        channels: Sequence[Channel] = (),
+        ledger: Ledger | None = None,
+        interval: float = 1.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.rules = tuple(rules)
+        names = [rule.name for rule in self.rules]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigError([Problem.at("rules.name", name, "is the name of two rules") for name in twice])
+        self._pool, self._ledger, self._interval, self._clock = pool, ledger, interval, clock
+        self._samples, self._alerts = Samples(), Alerts()
+        self._deliveries = [Delivery(channel, pool.publish) for channel in channels]
+        self._source = f"{socket.gethostname()} (process {os.getpid()})"
+        self._silenced: frozenset[str] = frozenset()
+        self._next_look = 0.0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._unsubscribe = pool.subscribe(self._add, inline=True)
+
+    @property
+    def firing(self) -> frozenset[str]:
+        """The rules that fire now."""
+        return self._alerts.firing
+
+    def start(self) -> Self:
+        """Evaluate the rules in a thread of the monitor's own, until `close`."""
+        self._thread = threading.Thread(target=self._run, name="hotspare-monitor", daemon=True)
+        self._thread.start()
+        return self
+
+    def evaluate(self) -> list[AlertFired | AlertResolved]:
+        """Evaluate the rules now; what changed is sent, published as events, and returned."""
+        now = self._clock()
+        if self._ledger is not None and now >= self._next_look:
+            self._next_look = now + SILENCE_INTERVAL
+            self._silenced = silenced_rules(self._ledger.path, [rule.name for rule in self.rules], now)
+        values = self._samples.values(self.rules, self._pool.health(), now)
+        changed = self._alerts.evaluate(values, self._silenced, now)
+        for event in changed:
+            self._pool.publish(event)
+            if event.delivery == "sent":
+                self.send(self._notice(event, now))
+        return changed
+
+    def send(self, notice: Notice) -> None:
+        """Deliver a notice to every channel, in the background."""
+        for delivery in self._deliveries:
+            delivery.put(notice)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Stop, and deliver what waits, within so many seconds."""
+        self._unsubscribe()
+        self._stop.set()
+        for delivery in self._deliveries:
+            delivery.close(timeout)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _add(self, event: Event) -> None:
+        self._samples.add(event, self._clock())
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval):
+            try:
+                self.evaluate()
+            except Exception:
+                log.exception("the monitor could not evaluate its rules")
+
+    def _notice(self, event: AlertFired | AlertResolved, now: float) -> Notice:
+        firing = ", ".join(sorted(self._alerts.firing - {event.rule}))
+        if isinstance(event, AlertFired):
+            also = f"\nAlso firing: {firing}" if firing else ""
+            return Notice(
+                "firing", event.severity, f"{event.severity.upper()}: {event.rule}", event.message + also + self._states(),
+                now, event.rule, event.value, self._source,
+            )  # fmt: skip
+        return Notice(
+            "resolved", event.severity, f"RESOLVED: {event.rule}", f"It fired for {event.seconds:.0f} s." + self._states(),
+            now, event.rule, None, self._source,
+        )  # fmt: skip
+
+    def _states(self) -> str:
+        lines = [
+            f"{one.target}: {one.state}" + (f" ({one.reason})" if one.reason and one.state != "closed" else "")
+            for one in self._pool.health().targets
+        ]
+        return "\n\nTargets:\n" + "\n".join(lines)

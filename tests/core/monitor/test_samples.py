@@ -1,0 +1,96 @@
+"""The metrics of rules, from events and the pool's health."""
+
+from typing import Any
+
+import pytest
+from hotspare import ConfigError, Kind
+from hotspare.events import CallEnded, CallResult, LedgerFailed, LedgerRecovered, NeedsAttention, RateLimited
+from hotspare.monitor import DEFAULT_RULES, Rule
+from hotspare.monitor.samples import Samples
+from hotspare.testing import scripted_pool
+
+
+def call(seconds: float = 1.0, result: CallResult = CallResult.ANSWERED, **fields: Any) -> CallEnded:
+    """The end of a call."""
+    return CallEnded("c", "a", (), seconds, result, **fields)
+
+
+def values(samples: Samples, now: float, window: float = 60.0, pool: Any = None) -> dict[str, float | None]:
+    """Every metric over one window."""
+    from typing import get_args
+
+    from hotspare.monitor.rules import Metric
+
+    rules = [Rule(name=metric, metric=metric, threshold=0, window=window) for metric in get_args(Metric)]
+    health = (pool or scripted_pool("a")).health()
+    return {rule.metric: value for rule, value, _ in samples.values(rules, health, now)}
+
+
+def test_metrics_of_calls() -> None:
+    """Mean, p95 and maximum of answered calls; the share of those not answered, without callers who left; rescued ones; USD."""
+    samples = Samples()
+    samples.add(call(500.0), 10.0)  # before the window
+    for seconds in range(1, 21):
+        samples.add(call(float(seconds), ttft=seconds / 10, rescued=seconds <= 5, cost=0.5), 100.0)
+    samples.add(call(99.0, CallResult.FAILED), 101.0)
+    samples.add(call(99.0, CallResult.INTERRUPTED), 101.0)
+    samples.add(call(99.0, CallResult.ABANDONED), 101.0)
+    found = values(samples, 110.0)
+    assert (found["calls"], found["latency_mean"], found["latency_p95"], found["latency_max"]) == (23, 10.5, 19.0, 20.0)
+    assert (found["ttft_p95"], found["error_rate"], found["rescue_rate"]) == (1.9, 2 / 22, 0.25)
+    assert (found["cost"], found["cost_forecast"]) == (10.0, 10.0 * 86_400 / 60)
+    assert values(samples, 3_700.0)["cost"] == 0.0 and values(samples, 3_800.0)["latency_mean"] is None
+
+
+def test_the_cost_of_a_day() -> None:
+    """Spending is kept for a day, calls for an hour."""
+    samples = Samples()
+    for hour in range(30):
+        samples.add(call(cost=1.0), hour * 3600.0)
+    cost = Rule(name="cost", metric="cost", threshold=0, window=86_400)
+    ((_, value, calls),) = samples.values([cost], scripted_pool("a").health(), 29 * 3600.0 + 60)
+    assert (value, calls) == (24.0, 1)
+
+
+def test_metrics_of_events_and_of_the_moment() -> None:
+    """Rejected keys, quotas, missing models, rate limits; targets that admit a call; a ledger that fails, until it is back."""
+    samples, pool = Samples(), scripted_pool("a", "b")
+    for kind in (Kind.AUTH, Kind.QUOTA, Kind.NOT_FOUND):
+        samples.add(NeedsAttention("a", kind, ""), 100.0)
+    samples.add(RateLimited("a", 1.0, None), 100.0)
+    samples.add(LedgerFailed("x", "full"), 100.0)
+    pool.disable("a")
+    found = values(samples, 110.0, pool=pool)
+    names = ("keys_rejected", "quotas_used_up", "models_missing", "rate_limits", "available_targets", "ledger_failing")
+    assert [found[name] for name in names] == [1] * 6
+    assert (found["open_domains"], found["waiting_calls"], found["error_rate"]) == (0, 0, None)
+    samples.add(LedgerRecovered("x", 0), 120.0)
+    assert values(samples, 161.0)["ledger_failing"] == values(samples, 161.0)["keys_rejected"] == 0
+
+
+def test_the_default_rules_are_the_ones_that_guides_name() -> None:
+    """Latency over 5 and 15 s, errors over 5 %, no target, 100 USD; each with advice."""
+    named = {one.name: (one.metric, one.comparison, one.threshold, one.severity) for one in DEFAULT_RULES}
+    assert named["latency"] == ("latency_mean", ">", 5, "warning")
+    assert named["latency_critical"] == ("latency_mean", ">", 15, "critical")
+    assert named["error_rate"] == ("error_rate", ">", 0.05, "critical")
+    assert named["no_healthy_target"] == ("available_targets", "<", 1, "critical")
+    assert named["cost"] == ("cost", ">", 100, "warning")
+    assert all(one.advice and one.message(1.0) for one in DEFAULT_RULES)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"metric": "latency"}, "rule.metric: 'latency' must be one of calls"),
+        ({"comparison": "="}, "rule.comparison: '=' must be one of >"),
+        ({"severity": "bad"}, "rule.severity: 'bad' must be one of critical"),
+        ({"window": 7200.0}, "rule.window: 7200.0 must be above 0 and at most 3600"),
+        ({"hold": -1.0}, "rule.hold: -1.0 must not be negative"),
+        ({"name": ""}, "rule.name: '' must not be empty"),
+    ],
+)
+def test_wrong_rules_are_named(fields: dict[str, Any], words: str) -> None:
+    """With the field and the way out."""
+    with pytest.raises(ConfigError, match=words.replace("(", r"\(")):
+        Rule(**({"name": "r", "metric": "calls", "threshold": 1.0} | fields))
