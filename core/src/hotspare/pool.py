@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+import anyio
+
 from hotspare import events
 from hotspare._config.routes import check_targets, targets_of, tiers_of
 from hotspare._cost.tokens import characters
@@ -108,6 +110,7 @@ class Pool:
         self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
         self._ids = itertools.count(1)
         self._closed = False
+        self._at_close: list[Callable[[], object]] = []
         fork.watch(self._scheduler, self._notify, self._http)
 
     @classmethod
@@ -120,7 +123,7 @@ class Pool:
 
         config = load(source, env)
         with config.reporting():
-            return cls(
+            pool = cls(
                 config.targets,
                 policy=config.policy,
                 routes=config.routes,
@@ -129,6 +132,9 @@ class Pool:
                 cert=config.cert,
                 proxy=config.proxy,
             )
+        if config.monitor is not None:
+            config.monitor.start(pool)
+        return pool
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
@@ -253,11 +259,21 @@ class Pool:
         PoolClosed."""
         self._closed = True
         self._http.close()
+        self._end()
 
     async def aclose(self) -> None:
         """Close the connections of this event loop and of sync callers. Calls after it raise PoolClosed."""
         self._closed = True
         await self._http.aclose()
+        await anyio.to_thread.run_sync(self._end)
+
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once when the pool is closed, e.g. to write out what was recorded."""
+        self._at_close.append(callback)
+
+    def _end(self) -> None:
+        while self._at_close:
+            self._at_close.pop()()
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ COMMANDS = {
     "chat": "Send a prompt to a pool and print the answer.",
     "check": "Validate a configuration, print the order of targets, and send a short request to each of them.",
     "prices": "Show the prices that are known of a configuration's targets, and where they come from.",
+    "alerts": "Test alert channels, list what fired, silence rules.",
     "ledger": "Query what was recorded: the latest failures and calls, attempts by target or hour, CSV.",
     "status": "Send a short request to each target of a configuration, and print which of them answer.",
 }

@@ -33,6 +33,7 @@ from hotspare._config.routes import target_problems, tiers_of
 from hotspare._config.scalars import UNRESOLVED, is_list, is_table
 from hotspare._config.variables import Variables
 from hotspare.errors import ConfigError, MissingExtra, Problem
+from hotspare.monitor.config import MonitorConfig, monitor_config
 from hotspare.policy import Policy
 from hotspare.target import Target
 
@@ -49,6 +50,7 @@ class Config:
     verify: whether TLS certificates are verified, or the path of a CA bundle.
     cert: the path of a client certificate with its key.
     proxy: a proxy's URL; None: as the environment says; False: none.
+    monitor: what is recorded and watched for; None: nothing.
     source: the file's name ("" for a dict). variables: those of the environment that it uses.
     """
 
@@ -59,6 +61,7 @@ class Config:
     verify: bool | str = True
     cert: str | None = None
     proxy: bool | str | None = None
+    monitor: MonitorConfig | None = None
     source: str = ""
     variables: Variables = field(default_factory=Variables, repr=False, compare=False)
 
@@ -110,6 +113,7 @@ def _build(raw: Mapping[str, Any], variables: Variables, coercer: Coercer) -> Co
     verify = coercer.value("verify", bool | str, table.pop("verify", True))
     cert = coercer.value("cert", str | None, table.pop("cert", None))
     proxy = coercer.value("proxy", bool | str | None, table.pop("proxy", None))
+    monitor = monitor_config(table.pop("monitor"), coercer) if "monitor" in table else None
     policy = _policy(table, coercer)
     routes_by_name = _routes(targets, routes, coercer)
     if coercer.problems or policy is None:
@@ -122,6 +126,7 @@ def _build(raw: Mapping[str, Any], variables: Variables, coercer: Coercer) -> Co
         verify=verify,
         cert=cert,
         proxy=proxy,
+        monitor=monitor,
     )
 
 
@@ -168,7 +173,10 @@ def _policy(table: dict[str, Any], coercer: Coercer) -> Policy | None:
     nested = coercer.table("policy", table.pop("policy", {}))
     for key in [key for key in table if key not in known]:
         coercer.report_unknown(
-            "", key, ["targets", "routes", "policy", "transport", "verify", "cert", "proxy", *known], POOL_HINTS
+            "",
+            key,
+            ["targets", "routes", "policy", "transport", "verify", "cert", "proxy", "monitor", *known],
+            POOL_HINTS,
         )
         del table[key]
     for key in table.keys() & nested.keys():
