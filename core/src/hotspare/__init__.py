@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from hotspare.policy import Timeouts as Timeouts
     from hotspare.pool import Pool as Pool
     from hotspare.providers.history import portable_history as portable_history
+    from hotspare.route import RouteFields as RouteFields
+    from hotspare.route import Routes as Routes
     from hotspare.secret import SecretStr as SecretStr
     from hotspare.selector import Lease as Lease
     from hotspare.selector import Selector as Selector
@@ -91,6 +93,7 @@ _HOMES = {
     "policy": ("Breaker", "Brownout", "Hedge", "Policy", "PolicyFields", "RetryBudget", "Timeouts"),
     "pool": ("Pool",),
     "providers.history": ("portable_history",),
+    "route": ("RouteFields", "Routes"),
     "secret": ("SecretStr",),
     "selector": ("Lease", "Selector"),
     "status": ("PoolHealth",),

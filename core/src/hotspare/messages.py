@@ -8,12 +8,15 @@ own, so that a history can move between providers: an assistant message may carr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal, Required, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
 
 from hotspare.outcome import AttemptRecord, RateLimit
+
+if TYPE_CHECKING:
+    from hotspare.target import Capability
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 """`function`: results of a `function_call`, OpenAI's shape of 2023. They are sent as results of tool calls."""
@@ -139,13 +142,25 @@ Prompt = str | Sequence[Message] | ChatRequest
 
 class CallOptions(RequestFields, total=False):
     """What a call takes beside its prompt. `messages`: the prompt, where it is not the first argument. `deadline`: seconds.
-    `completion`: as in Policy. `labels`: words for events, the ledger and reports."""
+    `completion`: as in Policy. `labels`: words for events, the ledger and reports.
+
+    Which targets may answer: `regions`, `max_price`, `substitute` and `prefer_regions` as in Policy (a call can only narrow what
+    that allows), `require`: capabilities, e.g. ``{"json_schema"}``; `only`, `avoid`: names of targets, models, aliases or
+    providers. `session`: the conversation that the call belongs to, so that it goes where its prompt cache is."""
 
     messages: Sequence[Message]
     deadline: float | None
     max_attempts: int | None
     completion: Literal["auto", "wait", "stream"] | None
     labels: Mapping[str, str] | None
+    regions: Collection[str] | None
+    prefer_regions: Collection[str] | None
+    max_price: float | None
+    substitute: bool | None
+    require: Collection[Capability] | None
+    only: Collection[str] | None
+    avoid: Collection[str] | None
+    session: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,6 +207,16 @@ class Policy:
         drawn at random the one that should answer first; `cost`: the one with the lowest price (three input tokens to one
         output token; unknown prices last). Or a function, which is called with the `Candidate`s of a tier and returns them
         in the order in which they are to be tried; those that it leaves out are not tried.
+    regions: the regions of targets that may be used, whatever fails: no failover, hedge, probe or last resort leaves them. A target
+        without a region is in none. None: all.
+    prefer_regions: regions whose targets come first, inside each tier.
+    max_price: USD per million tokens (three of input to one of output) above which a target is not used, nor is one whose price is
+        not known. None: no limit.
+    substitute: whether a call that names a model may be answered by another one, once none of those that serve it has answered.
+    sticky_seconds: seconds after its last answer for which a conversation (`session` of a call) goes to the same target first, while
+        that is well. 300: so long providers keep a prompt cache.
+    affinity: which calls are one conversation: `session`: those with the same `session`; `prompt`: without one, those whose first
+        messages, to the first of the user, are the same.
     retry_same_target: when a call retries a target that failed; it does so once. `always`: before any other target is
         tried; `never`: only after all other targets; `auto`: before any other target if the failure was fast, of kind
         SERVER or a reset, the target mostly answers, and no other target of its tier with the same model is available;
@@ -257,6 +267,12 @@ class Policy:
     total_deadline: float | None = None
     max_attempts: int = 6
     strategy: Literal["ordered", "weighted", "latency", "cost"] | StrategyFunction = "ordered"
+    regions: Collection[str] | None = None
+    prefer_regions: Collection[str] = frozenset()
+    max_price: float | None = None
+    substitute: bool = True
+    sticky_seconds: float = 300.0
+    affinity: Literal["session", "prompt"] = "session"
     retry_same_target: Literal["auto", "always", "never"] = "auto"
     fast_failure: float = 1.0
     doubt_invalid_after: int = 3
@@ -307,6 +323,12 @@ class PolicyFields(TypedDict, total=False):
     total_deadline: float | None
     max_attempts: int
     strategy: Literal["ordered", "weighted", "latency", "cost"] | StrategyFunction
+    regions: Collection[str] | None
+    prefer_regions: Collection[str]
+    max_price: float | None
+    substitute: bool
+    sticky_seconds: float
+    affinity: Literal["session", "prompt"]
     retry_same_target: Literal["auto", "always", "never"]
     fast_failure: float
     doubt_invalid_after: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextvars import copy_context
 from datetime import UTC, datetime
 from math import inf
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 import anyio
 
 from hotspare import events
-from hotspare._config.routes import check_targets, targets_of, tiers_of
+from hotspare._config.routes import check_targets, route_policies, targets_of, tiers_of
 from hotspare._cost.tokens import characters
 from hotspare._drivers import event_loop, fork, threads
 from hotspare._drivers.clock import Clock, clock_of
@@ -28,16 +28,19 @@ from hotspare._engine.scheduler import Scheduler
 from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.domains import domains_of
 from hotspare._health.target_state import TargetState
-from hotspare._requests.options import check_options
+from hotspare._requests.options import take_options
 from hotspare._requests.unsendable import unsendable
 from hotspare._requests.validation import request_of
-from hotspare._routing.candidates import Tier, Tiers, tiers_for
+from hotspare._routing.affinity import prompt_session
+from hotspare._routing.candidates import Tier, Tiers
+from hotspare._routing.constraints import RouteTable, constraints_of
 from hotspare._routing.explain import Explanation
 from hotspare._routing.strategies import by_function
 from hotspare._routing.windows import too_small
 from hotspare.errors import ConfigError, PoolClosed, Problem, RequestError
-from hotspare.messages import CallOptions, ChatChunk, ChatReply, Prompt
+from hotspare.messages import CallOptions, ChatChunk, ChatReply, ChatRequest, Prompt
 from hotspare.policy import Policy, PolicyFields, policy_of
+from hotspare.route import Routes
 from hotspare.secret import Redactor
 from hotspare.status import PoolHealth
 from hotspare.target import Target
@@ -57,8 +60,11 @@ class Pool:
         targets: in the order of preference inside a tier (strategy `ordered`); ids like ``"openai/gpt-4.1"`` or `Target`s, one
             or several.
         policy: what a call may do; its fields may be given as keywords instead, e.g. ``Pool([...], deadline=30)``.
-        routes: named orders of tiers, ``{"batch": [["a", "b"], ["c"]]}`` by target name. Without a ``default`` route one
-            is made of all targets by their `tier`.
+        routes: named orders of tiers, ``{"batch": [["a", "b"], ["c"]]}`` by target name; with a policy of its own
+            ``{"batch": {"tiers": ["a", "b"], "deadline": 600}}``. Without a ``default`` route one is made of all targets by
+            their `tier`.
+        choose: called with the request of each call that names no model; returns the route or model to be used, or None for
+            the default route. What it raises, the call raises.
         transport: ``auto``, ``httpx`` (which vcrpy replays; a connection serves one request), or an httpx transport.
         verify: TLS verification: True, False, a CA bundle's path, or an `ssl.SSLContext`.
         cert: a client certificate: a PEM file with its key; or certificate, key, and the key's password.
@@ -78,7 +84,8 @@ class Pool:
         targets: Target | str | Iterable[Target | str],
         *more: Target | str,
         policy: Policy | None = None,
-        routes: Mapping[str, Sequence[str | Sequence[str]]] | None = None,
+        routes: Routes | None = None,
+        choose: Callable[[ChatRequest], str | None] | None = None,
         transport: Literal["auto", "httpx"] | httpx.BaseTransport | httpx.AsyncBaseTransport = "auto",
         verify: bool | str | ssl.SSLContext = True,
         cert: str | tuple[str, str] | tuple[str, str, str] | None = None,
@@ -99,7 +106,11 @@ class Pool:
         tiers = tiers_of(self.targets, routes)
         self._http = Http(transport=transport, verify=verify, cert=cert, proxy=proxy)
         self._states = self._new_states()
-        self._routes = _with_states(tiers, self._states)
+        self._table = RouteTable(
+            _with_states(tiers, self._states), self._states, self.policy, route_policies(routes, self.policy)
+        )
+        self._table.check()
+        self._choose = choose
         self._smallest_window = min((target.context_window or inf for target in self.targets), default=inf)
         self._uses_http = any(isinstance(state.backend, HttpBackend) for state in self._states)
         budgets = self._new_budgets(calendar)
@@ -202,7 +213,7 @@ class Pool:
     def explain(self, request: Prompt = "hello", *, model: str | None = None) -> Explanation:
         """Which targets would be tried, in what order, and why the others are skipped. No call is made."""
         call = self._call(request, {"model": model} if model else {}, streaming=False)
-        return self._scheduler.explain(call, call.request.model or "default", self._now())
+        return self._scheduler.explain(call, call.route, self._now())
 
     def health(self) -> PoolHealth:
         """A typed snapshot of the state of every target and domain. It changes nothing."""
@@ -212,7 +223,8 @@ class Pool:
     def routes(self) -> Mapping[str, tuple[tuple[Target, ...], ...]]:
         """The targets of every route, tier by tier. `default` is the route of calls that name no model."""
         return {
-            name: tuple(tuple(state.target for state in tier) for tier in tiers) for name, tiers in self._routes.items()
+            name: tuple(tuple(state.target for state in tier) for tier in tiers)
+            for name, tiers in self._table.routes.items()
         }
 
     def spent(self) -> Mapping[str, float]:
@@ -337,35 +349,40 @@ class Pool:
         if next(call.supporting(call.states()), None) is None:
             unsupported = {state: call.unsupported(state) for state in call.states()}
             raise RequestError(unsendable(call.request, unsupported, self._states))
-        return flow(call, self._scheduler, self.policy, self._now)
+        return flow(call, self._scheduler, call.policy, self._now)
 
     def _call(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Call:
         if self._closed:
             raise PoolClosed("this pool was closed: build a new one")
         fields: dict[str, Any] = {**options}
-        deadline, max_attempts = fields.pop("deadline", None), fields.pop("max_attempts", None)
-        completion, labels = fields.pop("completion", None), fields.pop("labels", None) or {}
-        check_options(deadline, max_attempts, completion, labels)
+        given = take_options(fields)
         checked = request_of(request, **fields)
-        route, tiers = tiers_for(checked.model, self._routes, self._states)
-        now, policy = self._now(), self.policy
+        model = checked.model
+        if model is None and self._choose is not None:
+            model = self._choose(checked)
+        policy = self._table.policy_of(model)
+        selected = self._table.select(constraints_of(model, policy, given))
+        now, deadline = self._now(), given.get("deadline")
         call = Call(
             f"call-{next(self._ids)}",
             checked,
-            tiers,
+            selected.tiers,
             streaming,
             now,
             now + (policy.deadline if deadline is None else deadline),
-            max_attempts or policy.max_attempts,
+            given.get("max_attempts") or policy.max_attempts,
             policy,
+            own_tiers=selected.own,
+            excluded=selected.excluded,
+            session=given.get("session") or (prompt_session(checked) if policy.affinity == "prompt" else None),
             total_deadline=None if policy.total_deadline is None else now + policy.total_deadline,
-            completion=completion,
-            route=route,
-            labels=labels,
+            completion=given.get("completion"),
+            route=selected.route,
+            labels=given.get("labels") or {},
             context=copy_context() if self._scheduler.is_observed else None,
         )
         if characters(checked) > self._smallest_window:
-            call.excluded = too_small(checked, tuple(call.states()))
+            call.excluded = {**call.excluded, **too_small(checked, tuple(call.states()))}
         if callable(policy.strategy):
             call.tiers = by_function(policy.strategy, self._scheduler.candidates(call, now))
         return call

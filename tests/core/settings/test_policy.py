@@ -117,6 +117,36 @@ def _(value: Any) -> object:
     return "".join(sorted(set(found[10:])))
 
 
+def routed(**options: Any) -> str:
+    """The targets of a call that two targets of the model that it names fail, of regions r and s, and another one answers."""
+    targets = [
+        ScriptedTarget("a", DOWN, id="p/m", region="r", price=Price(4, 4)),
+        ScriptedTarget("b", DOWN, id="q/m", region="s", price=Price(2, 2)),
+        ScriptedTarget("c", id="q/n", region="s", price=Price(2, 2), tier=1),
+    ]
+    pool = scripted_pool(*targets, retry_same_target="never", when_all_down="fail", **options)
+    (seen,) = play("sync", pool, VirtualClock(), [Ask(options={"model": "m"})])
+    return "".join(dict.fromkeys(one.target for one in seen.records))
+
+
+EFFECTS.of("regions", {None: "abc", frozenset("s"): "bc"})(lambda value: routed(regions=value))
+EFFECTS.of("prefer_regions", {frozenset(): "abc", frozenset("s"): "bac"})(lambda value: routed(prefer_regions=value))
+EFFECTS.of("max_price", {None: "abc", 3.0: "bc"})(lambda value: routed(max_price=value))
+EFFECTS.of("substitute", {True: "abc", False: "ab"})(lambda value: routed(substitute=value))
+
+
+def conversation(pause: float, **settings: Any) -> str:
+    """The targets of three calls of one conversation, of which the first one fails over, after pauses."""
+    two = Two([DOWN, "a"], **settings)
+    return "".join(seen.records[-1].target for seen in two.calls(3, pause=pause))
+
+
+EFFECTS.of("sticky_seconds", {10.0: "baa", 300.0: "bbb"})(
+    lambda value: conversation(20, affinity="prompt", sticky_seconds=value)
+)
+EFFECTS.of("affinity", {"session": "baa", "prompt": "bbb"})(lambda value: conversation(1, affinity=value))
+
+
 @EFFECTS.of("retry_same_target", {"auto": ("aa", "ab"), "always": ("aa", "aa"), "never": ("ab", "ab")})
 def _(value: str) -> object:
     """The targets of a call that meets a fast failure, and of one that meets a slow one."""

@@ -15,6 +15,10 @@
     [routes]
     default = [["openai/gpt-4.1@us"]]      # tiers of target names
 
+    [routes.batch]                         # a route with a policy of its own
+    tiers = ["openai/gpt-4.1@us"]
+    deadline = 600
+
 Every mistake is reported with the path of its field.
 """
 
@@ -35,6 +39,7 @@ from hotspare._config.variables import Variables
 from hotspare.errors import ConfigError, MissingExtra, Problem
 from hotspare.monitor.config import MonitorConfig, monitor_config
 from hotspare.policy import Policy
+from hotspare.route import Routes
 from hotspare.target import Target
 
 Transport = Literal["auto", "httpx"]
@@ -45,7 +50,7 @@ Transport = Literal["auto", "httpx"]
 class Config:
     """What `Pool.from_config` builds a pool from.
 
-    routes: name -> tiers -> names of targets. Empty: one default route, by the targets' `tier`.
+    routes: name -> tiers -> names of targets, with fields of Policy where the route has its own. Empty: one default route, by the targets' `tier`.
     transport: the HTTP transport.
     verify: whether TLS certificates are verified, or the path of a CA bundle.
     cert: the path of a client certificate with its key.
@@ -56,7 +61,7 @@ class Config:
 
     targets: tuple[Target, ...]
     policy: Policy = field(default_factory=Policy)
-    routes: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict[str, tuple[tuple[str, ...], ...]])
+    routes: Routes = field(default_factory=dict[str, Any])
     transport: Transport = "auto"
     verify: bool | str = True
     cert: str | None = None
@@ -191,7 +196,7 @@ def _policy(table: dict[str, Any], coercer: Coercer) -> Policy | None:
         return None
 
 
-def _routes(targets: list[Target | None], raw: Any, coercer: Coercer) -> dict[str, tuple[tuple[str, ...], ...]]:
+def _routes(targets: list[Target | None], raw: Any, coercer: Coercer) -> Routes:
     if raw is None or not all(targets):
         return {}
     try:
@@ -199,7 +204,12 @@ def _routes(targets: list[Target | None], raw: Any, coercer: Coercer) -> dict[st
     except ConfigError as error:
         coercer.problems += [Problem(problem) for problem in error.problems]
         return {}
-    return {name: tuple(tuple(t.name for t in tier) for tier in route) for name, route in tiers.items() if name in raw}
+    found: dict[str, Any] = {}
+    for name, route in raw.items():
+        names = tuple(tuple(target.name for target in tier) for tier in tiers[name])
+        given = {key: value for key, value in route.items() if key != "tiers"} if is_table(route) else {}
+        found[name] = {"tiers": names, **coercer.values(f"routes.{name}", Policy, given)} if given else names
+    return found
 
 
 def _read(source: Any) -> Mapping[str, Any]:

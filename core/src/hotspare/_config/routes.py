@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from hotspare.errors import ConfigError, Problem, did_you_mean
+from hotspare.policy import Policy, policy_of
+from hotspare.route import SHARED
 from hotspare.target import Target
 
 DEFAULT = "default"
@@ -126,13 +128,14 @@ def _with_path(error: ConfigError, path: str, target: Target) -> list[Problem]:
     return [Problem(problem.removeprefix(named)).replace_prefix("target", path) for problem in error.problems]
 
 
-def tiers_of(targets: Sequence[Target], routes: Mapping[str, Sequence[Any]] | None = None) -> dict[str, Tiers]:
+def tiers_of(targets: Sequence[Target], routes: Mapping[str, Any] | None = None) -> dict[str, Tiers]:
     """Every route of a pool, by name.
 
     Args:
         targets: the pool's, in order.
         routes: name -> tiers -> names of targets, e.g. ``{"default": [["a", "b"], ["c"]]}``. A tier of one target may be
-            written as its name alone. Without a ``default`` route, one is made of all targets by their `tier`.
+            written as its name alone; a route with a policy of its own is a table with its `tiers`. Without a ``default``
+            route, one is made of all targets by their `tier`.
 
     Raises:
         ConfigError: lists every mistake, with paths like ``routes.default[0][1]``.
@@ -143,11 +146,36 @@ def tiers_of(targets: Sequence[Target], routes: Mapping[str, Sequence[Any]] | No
     if routes is not None and not isinstance(routes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(Problem.at("routes", routes, "must be a table: name -> list of tiers"))
     for name, tiers in (routes or {}).items():
-        found[str(name)] = _tiers(f"routes.{name}", tiers, by_name, problems)
+        path = f"routes.{name}"
+        if isinstance(tiers, Mapping):
+            path, tiers = f"{path}.tiers", cast("Mapping[str, Any]", tiers).get("tiers")
+        found[str(name)] = _tiers(path, tiers, by_name, problems)
     if problems:
         raise ConfigError(problems)
     if DEFAULT not in found:
         found = {DEFAULT: _by_tier(targets), **found}
+    return found
+
+
+def route_policies(routes: Mapping[str, Any] | None, policy: Policy) -> dict[str, Policy]:
+    """The policies of the routes that have one of their own: the pool's, with the fields that the route sets.
+
+    Raises ConfigError, with paths like ``routes.batch.deadline``.
+    """
+    found: dict[str, Policy] = {}
+    problems: list[Problem] = []
+    for name, route in (routes or {}).items():
+        if not isinstance(route, Mapping):
+            continue
+        given = {key: value for key, value in cast("Mapping[str, Any]", route).items() if key != "tiers"}
+        hint = "is shared by all calls of the pool: set it there"
+        problems += [Problem.at(f"routes.{name}.{key}", given[key], hint) for key in SHARED if key in given]
+        try:
+            found[str(name)] = policy_of(policy, given)
+        except ConfigError as error:
+            problems += [Problem(f"routes.{name}.{one.removeprefix('policy.')}") for one in error.problems]
+    if problems:
+        raise ConfigError(problems)
     return found
 
 

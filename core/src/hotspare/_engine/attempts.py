@@ -15,6 +15,7 @@ from hotspare._health.pace import TOKENS
 from hotspare._health.percentiles import Percentiles
 from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._health.tracker import HealthTracker
+from hotspare._routing.affinity import Sessions
 from hotspare._routing.capabilities import named_features, required_fields, unsupported_fields, without_fields
 from hotspare.messages import ChatReply, ChatRequest
 from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
@@ -45,6 +46,7 @@ class SharedState:
     first_token: Percentiles = field(default_factory=Percentiles)
     completion: Percentiles = field(default_factory=Percentiles)
     output_tokens: float = 0.0
+    sessions: Sessions = field(default_factory=Sessions)
 
 
 def start(
@@ -112,6 +114,8 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     if outcome.ok:
         (state.completion if attempt.unary else state.first_token).add(seconds)
         (shared.completion if attempt.unary else shared.first_token).add(seconds)
+        if call.session is not None:
+            shared.sessions.record(call.session, state, now)
         _learn_from_success(call, state, shared, now)
     if outcome.kind is not Kind.CANCELLED:
         shared.client_throttle.record(now, accepted=outcome.ok)

@@ -82,7 +82,9 @@ class Call:
     `deadline`: to the first content of a stream, or to a whole answer; `total_deadline`: to the end of a stream; both on
     the pool's clock. `completion`: the caller's own choice of how a whole answer is obtained. `tracks_ttft`: the time of
     its first token is reported as it happens. `allow_last_resort`: it may make one attempt when no target is available.
-    `policy`: its route's. `excluded`: targets that it does not use although they can be sent the request, with the reason.
+    `policy`: its route's. `own_tiers`: how many of its tiers serve the model that it names: they come before all others (0: it
+    names a route). `excluded`: targets that it does not use although they can be sent the request, with the reason. `session`:
+    the conversation it belongs to.
 
     `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
     handed out before a break. `ticket`: its place among the calls that a target's limits hold back.
@@ -99,6 +101,8 @@ class Call:
     deadline: float
     max_attempts: int
     policy: Policy
+    own_tiers: int = 0
+    session: str | None = None
     total_deadline: float | None = None
     completion: Literal["auto", "wait", "stream"] | None = None
     tracks_ttft: bool = True

@@ -364,19 +364,20 @@ def give_up(call: Call, shared: SharedState, reason: str, now: float, retry_afte
         for state in call.states()
         if state not in results
     }
+    skipped |= {state.name: exclusion.reason for state, exclusion in call.excluded.items()}
     return GiveUp(reason, skipped, retry_after)
 
 
 def choice(call: Call, state: TargetState, shared: SharedState, tier: int, now: float) -> Choice:
     """One target's place in the plan of a call, for `Pool.explain`."""
     at, now_state = limiting.available_at(call, state, shared, now), state.breaker.state_at(now)
+    excluded = call.excluded.get(state)
+    if excluded is not None:
+        return Choice(state.name, tier, now_state, excluded.skipped, excluded.reason, (), None)
     missing = call.unsupported(state)
     if missing:
         reason = f"cannot be sent {', '.join(missing)}"
         return Choice(state.name, tier, now_state, SkipReason.UNSUPPORTED, reason, missing, None)
-    excluded = call.excluded.get(state)
-    if excluded is not None:
-        return Choice(state.name, tier, now_state, excluded.skipped, excluded.reason, (), None)
     if state.breaker.disabled:
         return Choice(state.name, tier, now_state, SkipReason.DISABLED, f"disabled: {state.breaker.disabled}", (), None)
     if at <= now:

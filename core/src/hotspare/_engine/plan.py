@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from math import inf
 from random import Random
 
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Call
 from hotspare._engine.timeouts import wants_unary
+from hotspare._health.breaker import State
 from hotspare._health.pace import Pace
 from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._routing.strategies import Candidate, Demand, candidate, ordered
@@ -40,7 +42,12 @@ class Candidates:
 def in_order(call: Call, shared: SharedState, now: float) -> Iterator[TargetState]:
     """The targets that can be sent the request; last those that are known to refuse its features."""
     refusing: list[TargetState] = []
-    for state in call.supporting(ordered(call.tiers, demand_of(call, shared, now, shared.rng))):
+    demand = demand_of(call, shared, now, shared.rng)
+    states = in_groups(call, demand)
+    kept = _kept(call, shared, demand)
+    if kept is not None:
+        states = chain((kept,), (state for state in states if state is not kept))
+    for state in call.supporting(states):
         if state.breaker.in_flight:
             shared.tracker.open_if_stalled(state, now)
         if state.refused and state.refuses(call.features, now):
@@ -48,6 +55,26 @@ def in_order(call: Call, shared: SharedState, now: float) -> Iterator[TargetStat
         else:
             yield state
     yield from refusing
+
+
+def in_groups(call: Call, demand: Demand) -> Iterator[TargetState]:
+    """The targets by tier and strategy: all of the model that the call names before those of another one."""
+    own = call.own_tiers
+    groups = (call.tiers[:own], call.tiers[own:]) if own else (call.tiers,)
+    return chain.from_iterable(ordered(group, demand) for group in groups)
+
+
+def _kept(call: Call, shared: SharedState, demand: Demand) -> TargetState | None:
+    """The target that has answered the call's conversation, if it may be used and is well."""
+    if call.session is None:
+        return None
+    state = shared.sessions.target_of(call.session, demand.now, call.policy.sticky_seconds)
+    if state is None or state.breaker.state_at(demand.now) is not State.CLOSED:
+        return None
+    if not any(state in tier.members for tier in call.tiers[: call.own_tiers or None]):
+        return None
+    pace = demand.pace(state)
+    return None if pace is not None and pace.slow else state
 
 
 def demand_of(call: Call, shared: SharedState, now: float, rng: Random) -> Demand:

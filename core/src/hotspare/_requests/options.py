@@ -2,17 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, cast, get_args
 
 from hotspare.errors import Problem, RequestError
 from hotspare.policy import MAX_NUMBER
+from hotspare.target import Capability
 
+MAX_SESSION = 200
+"""Characters of a session's name."""
 MAX_LABELS = 16
 """Labels of one call: each is a dimension of reports."""
 
 
-def check_options(deadline: object, max_attempts: object, completion: object, labels: object) -> None:
-    """Check `deadline` (seconds), `max_attempts`, `completion` and `labels`. Raises RequestError, which lists every mistake."""
+OPTIONS = (
+    "deadline", "max_attempts", "completion", "labels", "regions", "prefer_regions", "max_price", "substitute", "require", "only",
+    "avoid", "session",
+)  # fmt: skip
+"""The options of a call that are no fields of its request."""
+_NAMES = ("regions", "prefer_regions", "require", "only", "avoid")
+_CAPABILITIES: tuple[str, ...] = get_args(Capability)
+
+
+def take_options(fields: dict[str, Any]) -> dict[str, Any]:
+    """Take the options out of what a caller gave, and check them. Raises RequestError, which lists every mistake."""
+    options = {name: fields.pop(name) for name in OPTIONS if name in fields}
+    problems = [*_own_problems(options), *_choice_problems(options)]
+    if problems:
+        raise RequestError(problems)
+    return options
+
+
+def _choice_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
+    """Of the options that say which targets may answer."""
+    for name in _NAMES:
+        value = options.get(name)
+        if isinstance(value, str) or (value is not None and not _are_words(value)):
+            yield Problem.at(name, value, "must be a collection of words, e.g. {'eu'}")
+        elif name == "require":
+            for word in sorted({*(value or ())}.difference(_CAPABILITIES)):
+                yield Problem.at(name, word, f"is not a capability; they are {', '.join(_CAPABILITIES)}")
+    price = options.get("max_price")
+    if price is not None and not (isinstance(price, int | float) and not isinstance(price, bool) and price >= 0):
+        yield Problem.at("max_price", price, "must be a number of USD per million tokens")
+    if options.get("substitute") not in (None, True, False):
+        yield Problem.at("substitute", options["substitute"], "must be True or False")
+    session = options.get("session")
+    if session is not None and not (isinstance(session, str) and 0 < len(session) <= MAX_SESSION):
+        yield Problem.at("session", session, f"must be a word of at most {MAX_SESSION} characters")
+
+
+def _are_words(value: object) -> bool:
+    return isinstance(value, Collection) and all(isinstance(word, str) for word in cast("Collection[object]", value))
+
+
+def _own_problems(options: Mapping[str, Any]) -> list[Problem]:
+    """Of the others."""
+    deadline, max_attempts = options.get("deadline"), options.get("max_attempts")
+    completion, labels = options.get("completion"), options.get("labels") or {}
     problems: list[Problem] = []
     if deadline is not None and not (isinstance(deadline, int | float) and _in_range(deadline)):
         hint = f"must be a number above 0, in seconds, and at most {MAX_NUMBER} (30 days)"
@@ -25,8 +72,7 @@ def check_options(deadline: object, max_attempts: object, completion: object, la
         problems.append(
             Problem.at("labels", labels, f"must be at most {MAX_LABELS} short words by name, e.g. {{'team': 'search'}}")
         )
-    if problems:
-        raise RequestError(problems)
+    return problems
 
 
 def _in_range(seconds: float) -> bool:

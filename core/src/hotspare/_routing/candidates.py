@@ -23,6 +23,11 @@ class Tier(tuple[TargetState, ...]):
         return list(accumulate(state.target.weight for state in self))
 
     @cached_property
+    def members(self) -> frozenset[TargetState]:
+        """For look-ups."""
+        return frozenset(self)
+
+    @cached_property
     def by_price(self) -> tuple[TargetState, ...]:
         """The cheapest first; those whose price is not known last."""
         return tuple(sorted(self, key=lambda state: blended_price(state.target)))

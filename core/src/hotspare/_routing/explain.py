@@ -10,6 +10,7 @@ from typing import NamedTuple
 class SkipReason(StrEnum):
     """Why a target would not be tried now."""
 
+    EXCLUDED = "excluded"  # by its region, its price, or what the call requires, wants or avoids
     UNSUPPORTED = "unsupported"  # it cannot be sent the request
     DISABLED = "disabled"  # by hand
     TOO_LONG = "too_long"  # the prompt is longer than its context window, by any estimate

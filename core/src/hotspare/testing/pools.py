@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 
 from hotspare import events
+from hotspare.messages import ChatRequest
 from hotspare.policy import Policy, PolicyFields
+from hotspare.route import Routes
 from hotspare.testing.clock import VirtualClock
 from hotspare.testing.scripted import ScriptedTarget
 
@@ -19,7 +21,8 @@ class PoolFields(PolicyFields, total=False):
     """The parameters of `hotspare.Pool` that a scripted pool can have."""
 
     policy: Policy | None
-    routes: Mapping[str, Sequence[str | Sequence[str]]] | None
+    routes: Routes | None
+    choose: Callable[[ChatRequest], str | None] | None
     listeners: Iterable[events.Listener]
     rng: random.Random | None
     calendar: Callable[[], float]

@@ -1,0 +1,42 @@
+"""Which target a conversation went to last: its prompt cache is there. Pure; the scheduler holds the lock."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from hashlib import blake2b
+
+from hotspare._health.target_state import TargetState
+from hotspare.messages import ChatRequest
+
+_MOST = 10_000
+"""Conversations that are remembered; the one that was used least recently is forgotten first."""
+
+
+class Sessions:
+    """The target that answered each conversation last, and when."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[TargetState, float]] = OrderedDict()
+
+    def record(self, session: str, state: TargetState, now: float) -> None:
+        """A target has answered."""
+        self._known[session] = state, now
+        self._known.move_to_end(session)
+        if len(self._known) > _MOST:
+            self._known.popitem(last=False)
+
+    def target_of(self, session: str, now: float, seconds: float) -> TargetState | None:
+        """The target that answered last, unless that was longer ago than so many seconds."""
+        state, at = self._known.get(session, (None, 0.0))
+        return state if now - at < seconds else None
+
+
+def prompt_session(request: ChatRequest) -> str:
+    """A name for the conversation that begins like this request: a digest of its messages to the first of the user, and of its
+    tools. No text is kept."""
+    digest = blake2b(repr(request.tools).encode("utf-8", "surrogatepass"), digest_size=16)
+    for message in request.messages:
+        digest.update(repr((message.get("role"), message.get("content"))).encode("utf-8", "surrogatepass"))
+        if message.get("role") == "user":
+            break
+    return digest.hexdigest()

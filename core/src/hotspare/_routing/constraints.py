@@ -1,0 +1,168 @@
+"""Which targets a call may use at all: what its policy and its caller allow. Pure.
+
+What is not allowed is no part of the call's tiers: neither failover nor a hedge, a probe or an attempt of last resort can reach
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, NamedTuple
+
+from hotspare._health.target_state import TargetState
+from hotspare._routing.candidates import Tier, Tiers, blended_price, tiers_for
+from hotspare._routing.explain import Exclusion, SkipReason
+from hotspare.errors import ConfigError, Problem, RequestError, did_you_mean
+from hotspare.policy import Policy
+from hotspare.target import Target
+
+
+class Constraints(NamedTuple):
+    """What a call allows. `model`: as in ChatRequest. `regions`, `only`: None allows all of them. `max_price`: USD per million
+    tokens, three of input to one of output. `require`: capabilities. `only`, `avoid`: names, ids, models, aliases or providers.
+    `prefer_regions`: tried first, inside each tier. `substitute`: whether another model may answer than the one named."""
+
+    model: str | None = None
+    regions: frozenset[str] | None = None
+    prefer_regions: frozenset[str] = frozenset()
+    max_price: float | None = None
+    require: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
+    avoid: frozenset[str] = frozenset()
+    substitute: bool = True
+
+    def objection(self, target: Target) -> str:
+        """Why the target may not be used; "" if it may."""
+        if self.regions is not None and target.region not in self.regions:
+            return f"its region {target.region or '(none)'} is not allowed"
+        if self.max_price is not None and (price := blended_price(target)) > self.max_price:
+            return "its price is not known" if price == inf else f"its price {price:g} is above {self.max_price:g}"
+        if lacking := sorted(self.require.intersection(target.missing)):
+            return f"it lacks {', '.join(lacking)}"
+        if self.only is not None and not _is_one_of(target, self.only):
+            return "it is not among `only`"
+        return "it is among `avoid`" if self.avoid and _is_one_of(target, self.avoid) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The targets of a call. `own`: how many of its tiers serve the model that was named (0: a route was). `excluded`: targets
+    of the route that may not be used, and why."""
+
+    route: str
+    tiers: Tiers
+    policy: Policy
+    own: int = 0
+    excluded: Mapping[TargetState, Exclusion] = field(default_factory=dict[TargetState, Exclusion])
+
+
+class RouteTable:
+    """The routes of a pool, and what calls have selected from them: found out once, not for each call.
+
+    `policies`: those of routes that have one of their own.
+    """
+
+    _MOST = 256
+    """Selections that are kept: an application has a few combinations of options."""
+
+    def __init__(
+        self, routes: Mapping[str, Tiers], states: Iterable[TargetState], policy: Policy, policies: Mapping[str, Policy]
+    ) -> None:
+        self.routes = routes
+        self._states = tuple(states)
+        self._policy, self._policies = policy, policies
+        self._known: dict[Constraints, Selection] = {}
+
+    def check(self) -> None:
+        """Raises ConfigError for a route of which no target may be used."""
+        problems: list[Problem] = []
+        for name in self.routes:
+            try:
+                self.select(constraints_of(name, self.policy_of(name), {}))
+            except RequestError as error:
+                problems += [Problem(f"routes.{name}: {one}") for one in error.problems]
+        if problems:
+            raise ConfigError(problems)
+
+    def policy_of(self, model: str | None) -> Policy:
+        """The policy of a route, or the pool's."""
+        return self._policies.get(model or "default", self._policy)
+
+    def select(self, asked: Constraints) -> Selection:
+        """The targets for a call. Raises RequestError for an unknown name, and where nothing is left."""
+        found = self._known.get(asked)
+        if found is None:
+            found = self._select(asked)
+            if len(self._known) >= self._MOST:
+                self._known.clear()
+            self._known[asked] = found
+        return found
+
+    def _select(self, asked: Constraints) -> Selection:
+        self._check_names(asked)
+        route, tiers = tiers_for(asked.model, self.routes, self._states)
+        own = 0
+        if asked.model is not None and asked.model not in self.routes:
+            own = sum(tier[0].target.serves(asked.model) for tier in tiers)
+            tiers = tiers if asked.substitute else tiers[:own]
+        states = [state for tier in tiers for state in tier]
+        excluded = {
+            state: Exclusion(SkipReason.EXCLUDED, objection)
+            for state in states
+            if (objection := asked.objection(state.target))
+        }
+        kept, kept_own = list[Tier](), 0
+        for level, tier in enumerate(tiers):
+            kept += _by_preference([state for state in tier if state not in excluded], asked.prefer_regions)
+            kept_own = len(kept) if level < own else kept_own
+        if not kept:
+            why = "; ".join(f"{state.name}: {exclusion.reason}" for state, exclusion in excluded.items())
+            raise RequestError(Problem(f"no target may be used for this call: {why}"))
+        return Selection(route, tuple(kept), self.policy_of(asked.model), kept_own, excluded)
+
+    def _check_names(self, asked: Constraints) -> None:
+        """Raises RequestError for a name in `only` or `avoid` that no target has."""
+        problems: list[Problem] = []
+        for option, names in (("only", asked.only or ()), ("avoid", asked.avoid)):
+            for name in names:
+                if not any(_is_one_of(state.target, (name,)) for state in self._states):
+                    known = sorted({word for state in self._states for word in (state.name, state.target.provider)})
+                    hint = f"is no target, model, alias or provider of this pool; {did_you_mean(name, known, ', '.join(known))}"
+                    problems.append(Problem.at(option, name, hint))
+        if problems:
+            raise RequestError(problems)
+
+
+def constraints_of(model: str | None, policy: Policy, options: Mapping[str, Any]) -> Constraints:
+    """What a call allows: its route's policy, and its own options. A call can narrow the regions and lower the price that its
+    policy allows; it cannot widen or raise them."""
+    regions, max_price = options.get("regions"), options.get("max_price")
+    only, substitute = options.get("only"), options.get("substitute")
+    if regions is None or policy.regions is None:
+        allowed = policy.regions if regions is None else regions
+    else:
+        allowed = frozenset(regions).intersection(policy.regions)
+    return Constraints(
+        model,
+        None if allowed is None else frozenset(allowed),
+        frozenset(options.get("prefer_regions") or policy.prefer_regions),
+        min((price for price in (policy.max_price, max_price) if price is not None), default=None),
+        frozenset(options.get("require") or ()),
+        None if only is None else frozenset(only),
+        frozenset(options.get("avoid") or ()),
+        policy.substitute if substitute is None else substitute,
+    )
+
+
+def _is_one_of(target: Target, names: Collection[str]) -> bool:
+    return target.provider in names or any(map(target.serves, names))
+
+
+def _by_preference(states: Sequence[TargetState], regions: Set[str]) -> list[Tier]:
+    """A tier as one or two: those of the preferred regions come first."""
+    groups = [
+        [state for state in states if (state.target.region in regions) is preferred] for preferred in (True, False)
+    ]
+    return [Tier(group) for group in groups if group]
