@@ -106,11 +106,8 @@ class Pool:
         tiers = tiers_of(self.targets, routes)
         self._http = Http(transport=transport, verify=verify, cert=cert, proxy=proxy)
         self._states = self._new_states()
-        self._table = RouteTable(
-            _with_states(tiers, self._states), self._states, self.policy, route_policies(routes, self.policy)
-        )
-        self._table.check()
-        self._choose = choose
+        self._choose, policies = choose, route_policies(routes, self.policy)
+        self._table = RouteTable(_with_states(tiers, self._states), self._states, self.policy, policies)
         self._smallest_window = min((target.context_window or inf for target in self.targets), default=inf)
         self._uses_http = any(isinstance(state.backend, HttpBackend) for state in self._states)
         budgets = self._new_budgets(calendar)

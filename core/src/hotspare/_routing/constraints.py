@@ -61,7 +61,7 @@ class Selection:
 class RouteTable:
     """The routes of a pool, and what calls have selected from them: found out once, not for each call.
 
-    `policies`: those of routes that have one of their own.
+    `policies`: those of routes that have one of their own. Raises ConfigError for a route of which no target may be used.
     """
 
     _MOST = 256
@@ -74,9 +74,9 @@ class RouteTable:
         self._states = tuple(states)
         self._policy, self._policies = policy, policies
         self._known: dict[Constraints, Selection] = {}
+        self._check()
 
-    def check(self) -> None:
-        """Raises ConfigError for a route of which no target may be used."""
+    def _check(self) -> None:
         problems: list[Problem] = []
         for name in self.routes:
             try:
