@@ -114,6 +114,7 @@ class TargetFields(TypedDict, total=False):
     base_url: str | None
     api_key: Secret | str | KeyFunction | None
     api: Literal["chat", "responses"] | None
+    prefill: bool | None
     tier: int
     weight: float
     aliases: Collection[str]
@@ -144,6 +145,8 @@ class Target:
         api: which of the APIs of OpenAI's kind is called: Chat Completions or Responses. Default: Chat Completions; at OpenAI
             Responses where the model is served by no other (`*-pro`, `*-codex*`) or takes tools by no other (GPT-5.4 and
             later). A refusal that names Responses is learnt.
+        prefill: whether it continues an assistant message at the end of a request, so that a broken answer is continued exactly and not
+            by an instruction. Default: what is known of the provider and the model; a refusal is learnt.
         name: its name in reports and errors, unique in a pool. Default: ``id@region``.
         tier: lower tiers are tried first; targets of one tier are of equal standing. Default 0.
         weight: relative share of the traffic under the strategy `weighted`. Must be above 0. Default 1.
@@ -174,6 +177,7 @@ class Target:
     base_url: str | None = field(default=None, repr=False)
     api_key: Secret | str | KeyFunction | None = field(default=None, repr=False)
     api: Literal["chat", "responses"] | None = None
+    prefill: bool | None = None
     name: str = ""
     tier: int = 0
     weight: float = 1.0

@@ -135,7 +135,7 @@ def test_what_the_model_cannot_do_is_not_the_wires_concern() -> None:
         reasoning_effort="low",
     )
     assert wire("vllm").unsupported(request, limited) == ()
-    assert not wire("vllm").prefill(limited)
+    assert wire("vllm").prefill(limited) and not wire("openai").prefill(limited)
 
 
 def test_usage_of_streams_is_requested() -> None:
@@ -191,7 +191,7 @@ def test_a_foreign_history_elsewhere() -> None:
     for name in ("mistral", "deepseek", "groq", "openai-compatible"):
         system, _, called, result, refusal = messages(name)
         assert system["role"] == "system"
-        assert refusal == {"role": "assistant", "content": "No."}
+        assert refusal == {"role": "assistant", "content": "No.", **({"prefix": True} if name == "mistral" else {})}
         assert called["tool_calls"][0]["id"] == result["tool_call_id"]
         assert ("reasoning_content" in called) == (name == "deepseek")
     assert re.fullmatch(r"[A-Za-z0-9]{9}", messages("mistral")[2]["tool_calls"][0]["id"])
@@ -232,6 +232,7 @@ def test_any_history_is_valid_at_every_provider(name: str, history: list[dict[st
     waiting: list[str] = []
     pattern = r"[A-Za-z0-9]{9}" if name == "mistral" else r"[!-~]{1,40}"
     known = {"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "reasoning_content", "reasoning"}
+    known |= {"prefix"} if name == "mistral" else set()
     for message in written(name, messages=history)["messages"]:
         assert set(message) <= known
         if message["role"] == "tool":

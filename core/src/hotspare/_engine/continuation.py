@@ -159,8 +159,10 @@ class Splicer:
         held, emitted = self._held, self._emitted
         body, start = held.lstrip(), emitted.lstrip()
         begins_word = held[:1].isspace() and not emitted[:1].isspace()  # "so" and " so good": meant, unless it is long
-        if _starts_again(body, start) and (self._restart or not begins_word or _is_repetition(start)):
-            return body[len(start) :]
+        exact = not (self._restart or self._instructed)
+        sent = start.rstrip() if exact else start  # llama.cpp repeats what it was sent before it goes on
+        if _starts_again(body, sent) and (self._restart or not begins_word or _is_repetition(start)):
+            return self._without_blank(body[len(sent) :])
         same = _common_prefix(body, start)
         if self._restart or same >= _LEAST_RESTART:
             raise SpliceError(f"the restarted answer differs from the emitted text after {same} characters")

@@ -75,7 +75,8 @@ class TargetState:
 
     def __post_init__(self) -> None:
         # A backend that does not derive from the protocol need not repeat its defaults.
-        self.prefill = getattr(self.backend, "prefill", False)
+        known = getattr(self.backend, "prefill", False)
+        self.prefill = known if self.target.prefill is None else self.target.prefill
         self.streaming = getattr(self.backend, "streaming", True)
         self.prefers_streaming = getattr(self.backend, "prefers_streaming", False)
 

@@ -13,8 +13,8 @@ from hotspare.drill.schema import sample
 
 CONTINUATION_MODES: Final = ("continue", "strip", "overlap", "restart", "prose")
 """How a cut answer is continued: exactly, without leading white space, with the last four tokens repeated, from the
-beginning, or between two sentences of chatter."""
-PREFILL_MODES: Final = (*CONTINUATION_MODES, "refuse")
+beginning, or between two sentences of chatter; after a prefill also `echo`: the whole of it again, and then the rest."""
+PREFILL_MODES: Final = (*CONTINUATION_MODES, "echo", "refuse")
 """The same after a trailing assistant message, which can also be refused with a 400."""
 PROSE_BEFORE: Final = "Sure, here is the rest of the answer:\n\n"
 PROSE_AFTER: Final = "\n\nI hope this helps!"
@@ -64,6 +64,8 @@ class Conversation:
         if not self.answered or not self.full_answer.startswith(self.answered) or mode == "restart":
             return self.full_answer
         rest = self.full_answer[len(self.answered) :]
+        if mode == "echo":
+            return self.answered + rest
         if mode == "strip":
             return rest.lstrip()
         if mode == "overlap":

@@ -28,7 +28,7 @@ A conversation that ends in a part of the answer, or in an instruction to contin
 settings `prefill` and `continuation` say how: `continue` exactly, `strip` without leading white space, `overlap` with the
 last four tokens repeated, `restart` from the beginning, `prose` between two sentences of chatter; `prefill="refuse"` answers
 400. Without the setting, Anthropic and Gemini continue; OpenAI restarts unless the message has `prefix: true` (Mistral,
-DeepSeek). Chat completions refuses OpenAI's models that need responses: `-pro`, `codex`, and from GPT-5.4 on tools with reasoning. Models with `strict` in their name require thought signatures (Gemini), those with `mistral` Mistral's call ids.
+DeepSeek) or the body `continue_final_message` (vLLM). Chat completions refuses OpenAI's models that need responses: `-pro`, `codex`, and from GPT-5.4 on tools with reasoning. Models with `strict` in their name require thought signatures (Gemini), those with `mistral` Mistral's call ids.
 
 The faults and their options are listed in `hotspare.drill.faults`, the settings in `hotspare.drill.settings`.
 """

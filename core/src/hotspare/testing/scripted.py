@@ -45,10 +45,10 @@ class ScriptedTarget:
         clock: needed where a step takes time.
         delay: seconds that every step takes before anything else, a failure as well.
         repeat: whether the last step repeats.
-        prefill: whether it continues a trailing assistant message.
         streaming: whether it can stream.
         id: ``provider/model``. Default: ``<name>/<name>``, a provider, and so a failure domain, of its own.
-        fields: further fields of `Target`, e.g. `region` or `price`.
+        fields: further fields of `Target`, e.g. `region`, `price`, or `prefill`: whether it continues a
+            trailing assistant message (default: no).
 
     Raises:
         ConfigError: naming the step or the field, and the way out.
@@ -62,14 +62,13 @@ class ScriptedTarget:
         clock: VirtualClock | None = None,
         delay: float = 0.0,
         repeat: bool = True,
-        prefill: bool = False,
         streaming: bool = True,
         id: str | None = None,
         **fields: Unpack[TargetFields],
     ) -> None:
         self.name = name
         self.clock = clock
-        self.prefill = prefill
+        self.prefill = bool(fields.get("prefill"))
         self.streaming = streaming
         self.received: list[ReceivedRequest] = []
         self._delay = delay

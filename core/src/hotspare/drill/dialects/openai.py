@@ -188,8 +188,8 @@ def _request(model: str, body: Json) -> Request:
         stop=(stop,) if isinstance(stop, str) else tuple(stop),
         reasoning=_wants_reasoning(body),
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
-        # OpenAI restarts after a trailing assistant message; Mistral and DeepSeek continue it if it has `prefix`
-        prefill="continue" if turns and turns[-1].prefix else "restart",
+        # OpenAI restarts after a trailing assistant message; Mistral and DeepSeek continue it if it has `prefix`, vLLM if asked
+        prefill="continue" if body.get("continue_final_message") or (turns and turns[-1].prefix) else "restart",
     )
 
 

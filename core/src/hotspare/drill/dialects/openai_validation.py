@@ -23,7 +23,7 @@ _COMPATIBLE: Final = _KNOWN | frozenset({
     "provider", "models", "route", "transforms", "plugins", "top_k", "top_a", "min_p", "repetition_penalty",
     "best_of", "ignore_eos", "guided_json", "guided_regex", "chat_template_kwargs", "extra_body", "documents",
     "exclude_domains", "citation_options", "search_parameters", "options", "keep_alive", "think",
-    "context_length_exceeded_behavior", "usage",
+    "context_length_exceeded_behavior", "usage", "continue_final_message", "add_generation_prompt",
 })  # fmt: skip
 _OWN_MODELS: Final = re.compile(r"(?:openai/)?(?:gpt-|o\d|chatgpt)")
 _REASONING_MODELS: Final = re.compile(r"(?:openai/)?(?:o\d|gpt-5)(?!.*chat)")

@@ -23,8 +23,8 @@ class GeminiWire:
     dialect: Dialect = "gemini"
 
     def prefill(self, target: Target) -> bool:
-        """No: broken answers are continued by an instruction."""
-        return False
+        """Yes: a turn of the model at the end is continued."""
+        return True
 
     def unsupported(self, request: ChatRequest, target: Target) -> tuple[RequestField, ...]:
         """The fields of the request that this wire format cannot carry for this target.

@@ -11,6 +11,7 @@ from hotspare.target import RequestField
 
 OPENAI_PARTS = frozenset({"text", "refusal", "image_url", "input_audio", "file"})
 _REASONING_MODEL = re.compile(r"(?:^|/)(o\d|gpt-(?:[5-9]|\d\d))")
+_NONE = re.compile(r"(?!)")
 _CHAT_MODEL = re.compile(r"gpt-5(?:\.\d)?-chat")
 
 
@@ -36,6 +37,9 @@ class Flavor:
     joins_text_parts: whether content that consists of text parts is sent as one string.
     seed_field: its name for `seed`.
     required_choice: its value for `tool_choice="required"`.
+    prefill: how it is asked to continue an assistant message at the end of a request: by nothing else, by `prefix` in that message
+        (Mistral, DeepSeek), or by `continue_final_message` in the body (vLLM).
+    prefilled_models: the models that do; None: all.
     extra_message_fields: fields of messages that it accepts besides OpenAI's.
     """
 
@@ -58,6 +62,8 @@ class Flavor:
     joins_text_parts: bool = False
     seed_field: str = "seed"
     required_choice: str = "required"
+    prefill: Literal["trailing", "prefix", "continue_final_message"] = "trailing"
+    prefilled_models: re.Pattern[str] | None = _NONE
     extra_message_fields: frozenset[str] = frozenset()
 
 
@@ -70,6 +76,10 @@ _OPENAI = Flavor(
     refusal_field=True,
     allowed_tools=True,
 )
+_PREFILLED_AT_OPENROUTER = re.compile(
+    r"^(?:anthropic/claude-(?:3|(?:opus|sonnet|haiku)-4(?:[.-][0-5])?(?![.-]?\d))|mistralai/|deepseek/)"
+)
+"""Models that continue an assistant message there. OpenAI's begin a new answer; Claude refuses from 4.6 on."""
 _LOW_TO_HIGH: tuple[ReasoningEffort, ...] = ("low", "medium", "high")
 
 FLAVORS = {
@@ -85,9 +95,16 @@ FLAVORS = {
             effort_field="thinking",
             reasoning_field="reasoning_content",
             joins_text_parts=True,
+            prefill="prefix",
         ),
         Flavor("holysheep", unsupported=frozenset({"top_k"})),
-        Flavor("openrouter", effort_field="reasoning", reasoning_signer="openrouter", reasoning_field="reasoning"),
+        Flavor(
+            "openrouter",
+            effort_field="reasoning",
+            reasoning_signer="openrouter",
+            reasoning_field="reasoning",
+            prefilled_models=_PREFILLED_AT_OPENROUTER,
+        ),
         Flavor("groq", unsupported=frozenset({"top_k", "frequency_penalty", "presence_penalty"})),
         Flavor(
             "mistral",
@@ -98,6 +115,8 @@ FLAVORS = {
             stream_usage_option=False,
             seed_field="random_seed",
             required_choice="any",
+            prefill="prefix",
+            prefilled_models=None,
             extra_message_fields=frozenset({"prefix"}),
         ),
         Flavor("xai", unsupported=frozenset({"top_k"}), effort_levels=("none", *_LOW_TO_HIGH)),
@@ -108,8 +127,9 @@ FLAVORS = {
             unsupported=frozenset({"top_k", "parallel_tool_calls", "user"}),
             forced_tool_choice=False,
             reasoning_field="reasoning",
+            prefilled_models=None,
         ),
-        Flavor("vllm", reasoning_field="reasoning"),
+        Flavor("vllm", reasoning_field="reasoning", prefill="continue_final_message", prefilled_models=None),
         Flavor("openai-compatible", done_completes=True),
     )
 }

@@ -21,8 +21,11 @@ _MESSAGE_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call
 """Message fields that every provider accepts. Some reject others (Mistral: 422 "Extra inputs are not permitted")."""
 
 
-def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: bool) -> Json:
-    """The JSON body. The target's `extra`, then the request's, override what hotspare writes."""
+def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: bool, prefill: bool = False) -> Json:
+    """The JSON body. The target's `extra`, then the request's, override what hotspare writes.
+
+    `prefill`: whether an assistant message at the end is to be continued.
+    """
     fields = drop_empty(
         tools=[_tool(tool, flavor) for tool in request.tools],
         tool_choice=_tool_choice(request, flavor),
@@ -43,7 +46,13 @@ def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: 
             **effort_fields(request.reasoning_effort, target, flavor),
         },
     )
-    body = {"model": target.model, "messages": write_messages(request, target, flavor), **fields}
+    messages = write_messages(request, target, flavor)
+    if prefill and messages and messages[-1].get("role") == "assistant":
+        if flavor.prefill == "prefix":
+            messages[-1]["prefix"] = True
+        elif flavor.prefill == "continue_final_message":
+            fields |= {"continue_final_message": True, "add_generation_prompt": False}
+    body = {"model": target.model, "messages": messages, **fields}
     return deep_merge(body, target.extra, request.extra.get("openai", {}))
 
 

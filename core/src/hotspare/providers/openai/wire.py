@@ -27,8 +27,12 @@ class OpenAIWire:
         self.flavor = flavor
 
     def prefill(self, target: Target) -> bool:
-        """No: most servers answer an assistant message at the end of the request with a new one."""
-        return False
+        """Whether the target continues an assistant message at the end of the request: Mistral, vLLM, Ollama (and llama.cpp, which
+        has no preset), some models at OpenRouter, DeepSeek at its beta address. Others answer it with a new one."""
+        if self.flavor.name == "deepseek":
+            return urlsplit(target.base_url or "").path.rstrip("/").endswith("/beta")
+        models = self.flavor.prefilled_models
+        return models is None or models.search(target.model) is not None
 
     def unsupported(self, request: ChatRequest, target: Target) -> tuple[RequestField, ...]:
         """The fields of the request that this wire format cannot carry for this target.
@@ -53,7 +57,8 @@ class OpenAIWire:
 
     def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
         """The JSON body of a request."""
-        return write_body(request, target, self.flavor, stream=stream)
+        prefill = self.prefill(target) if target.prefill is None else target.prefill
+        return write_body(request, target, self.flavor, stream=stream, prefill=prefill)
 
     def url(self, base_url: str, target: Target, *, stream: bool) -> str:
         """`<base_url>/chat/completions`; a base URL without a path gets `/v1` first.
