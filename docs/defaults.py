@@ -16,6 +16,7 @@ from typing import Any
 
 from hotspare._health.breaker import TRANSITIONS, State
 from hotspare.budget import Budget
+from hotspare.cache import Cache
 from hotspare.policy import Breaker, Brownout, Hedge, Policy, RetryBudget, Timeouts
 from hotspare.target import Limits, Target
 
@@ -23,7 +24,8 @@ PAGES = [
     Path(__file__).with_name(name) for name in ("configuration.md", "routing.md", "streams.md", "how-a-call-flows.md")
 ]
 CLASSES: dict[str, type] = {
-    cls.__name__: cls for cls in (Target, Limits, Policy, Breaker, Timeouts, RetryBudget, Brownout, Hedge, Budget)
+    cls.__name__: cls
+    for cls in (Target, Limits, Policy, Breaker, Timeouts, RetryBudget, Brownout, Hedge, Budget, Cache)
 }
 MARK = re.compile(r"(<!-- (?:table: (\w+)((?: \w+)*)|transitions) -->\n).*?(\n<!-- end -->)", re.S)
 NAMES = r"[a-z][a-z0-9_]*(?:, [a-z][a-z0-9_]*)*"

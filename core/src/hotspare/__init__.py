@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from hotspare.backend import Backend as Backend
     from hotspare.backend import remaining_time as remaining_time
     from hotspare.budget import Budget as Budget
+    from hotspare.cache import Cache as Cache
+    from hotspare.cache import CacheEntry as CacheEntry
+    from hotspare.cache import CacheStore as CacheStore
     from hotspare.errors import AllTargetsFailed as AllTargetsFailed
     from hotspare.errors import AttemptTimeout as AttemptTimeout
     from hotspare.errors import BackendError as BackendError
@@ -78,6 +81,7 @@ _HOMES = {
     "_routing.explain": ("Choice", "Explanation", "SkipReason"),
     "_routing.strategies": ("Candidate",),
     "budget": ("Budget",),
+    "cache": ("Cache", "CacheEntry", "CacheStore"),
     "backend": ("Backend", "remaining_time"),
     "errors": (
         "AllTargetsFailed", "AttemptTimeout", "BackendError", "BudgetExceeded", "CallError", "ConfigError", "EmptyAnswer",

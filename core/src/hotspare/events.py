@@ -183,6 +183,19 @@ class BudgetReached:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheServed:
+    """A call was answered from the cache (`hit`), with the answer of an identical call (`shared`), or with an answer that is too
+    old while no target answered (`stale`). No attempt was made for it. `target`: where the answer once came from. `saved`: USD
+    that it has cost then (None: not known)."""
+
+    source: str
+    route: str
+    labels: Mapping[str, str]
+    target: str
+    saved: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class RequestAtFault:
     """These targets failed alike on one call's request, and one of them answered others meanwhile: the failures were the
     request's, and no longer count against the targets."""
@@ -308,6 +321,7 @@ Event = (
     | NeedsAttention
     | BudgetExhausted
     | BudgetReached
+    | CacheServed
     | RequestAtFault
     | StreamBroke
     | TargetDisabled

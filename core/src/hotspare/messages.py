@@ -142,7 +142,7 @@ Prompt = str | Sequence[Message] | ChatRequest
 
 class CallOptions(RequestFields, total=False):
     """What a call takes beside its prompt. `messages`: the prompt, where it is not the first argument. `deadline`: seconds.
-    `completion`: as in Policy. `labels`: words for events, the ledger and reports.
+    `completion`: as in Policy. `labels`: words for events, the ledger and reports. `cache`: as in `Cache`.
 
     Which targets may answer: `regions`, `max_price`, `substitute` and `prefer_regions` as in Policy (a call can only narrow what
     that allows), `require`: capabilities, e.g. ``{"json_schema"}``; `only`, `avoid`: names of targets, models, aliases or
@@ -161,6 +161,7 @@ class CallOptions(RequestFields, total=False):
     only: Collection[str] | None
     avoid: Collection[str] | None
     session: str | None
+    cache: Literal["off", "read", "refresh"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +233,10 @@ class Usage:
         )
 
 
+Cached = Literal["hit", "shared", "stale"]
+"""Where an answer came from that no attempt was made for: the cache, an identical call, or the cache although it is too old."""
+
+
 class _WithAttempts:
     """Shared by a whole answer and a stream's summary: the target, its cost, and the attempts."""
 
@@ -261,7 +266,7 @@ class ChatReply(_WithAttempts):
 
     `text`, `reasoning`: "" if there is none. `refusal`: the model's refusal text. `thinking`: signed reasoning blocks, to be
     sent back with the history. `media`: images, audio and files, as the provider sent them. `target`: the name of the target
-    that answered. `attempts`: every attempt, in order. `cost`: USD, None if no price or no usage is known. `limits`: what the
+    that answered. `attempts`: every attempt, in order. `cost`: USD, None if no price or no usage is known. `cached`: it was served without an attempt, from where. `limits`: what the
     answer said of the provider's limits. `raw`: the provider's JSON. `native`: the framework's own response, where a
     framework's model is behind the target.
     """
@@ -279,6 +284,7 @@ class ChatReply(_WithAttempts):
     target: str = ""
     attempts: tuple[AttemptRecord, ...] = ()
     cost: float | None = None
+    cached: Cached | None = None
     limits: tuple[RateLimit, ...] = ()
     raw: Mapping[str, Any] | None = None
     native: Any = field(default=None, repr=False, compare=False)
@@ -313,6 +319,7 @@ class StreamSummary(_WithAttempts):
     targets: tuple[str, ...] = ()
     splice_points: tuple[int, ...] = ()
     duplicate_tokens: int = 0
+    cached: Cached | None = None
 
     def as_metadata(self) -> dict[str, Any]:
         """As `ChatReply.as_metadata`; a spliced stream adds targets, splice points and duplicate tokens."""

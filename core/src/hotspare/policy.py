@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from hotspare.budget import Budget
+from hotspare.cache import Cache
 from hotspare.errors import ConfigError, Problem
 from hotspare.outcome import Kind
 
@@ -261,6 +262,7 @@ class Policy:
     budgets: how much may be spent (`Budget`). Default: no bound.
     spend_file: an SQLite file that keeps what was spent, so that budgets survive a restart and hold for all processes that use
         the file. None: they count in memory.
+    cache: a `Cache`, to keep answers for identical requests. None: nothing is kept.
     """
 
     deadline: float = 120.0
@@ -295,6 +297,7 @@ class Policy:
     prices: bool = False
     budgets: Collection[Budget] = frozenset()
     spend_file: str | None = None
+    cache: Cache | None = None
     breaker: Breaker = field(default_factory=Breaker)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
@@ -351,6 +354,7 @@ class PolicyFields(TypedDict, total=False):
     prices: bool
     budgets: Collection[Budget]
     spend_file: str | None
+    cache: Cache | None
     breaker: Breaker
     timeouts: Timeouts
     retry_budget: RetryBudget

@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextvars import copy_context
-from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 import anyio
 
 from hotspare import events
+from hotspare._config import assembly
 from hotspare._config.routes import check_targets, route_policies, targets_of, tiers_of
 from hotspare._cost.tokens import characters
 from hotspare._drivers import event_loop, fork, threads
@@ -25,14 +25,10 @@ from hotspare._engine.call import Call
 from hotspare._engine.commands import Flow
 from hotspare._engine.flow import flow
 from hotspare._engine.scheduler import Scheduler
-from hotspare._health.breaker import CircuitBreaker
-from hotspare._health.domains import domains_of
-from hotspare._health.target_state import TargetState
 from hotspare._requests.options import take_options
 from hotspare._requests.unsendable import unsendable
 from hotspare._requests.validation import request_of
 from hotspare._routing.affinity import prompt_session
-from hotspare._routing.candidates import Tier, Tiers
 from hotspare._routing.constraints import RouteTable, constraints_of
 from hotspare._routing.explain import Explanation
 from hotspare._routing.strategies import by_function
@@ -41,7 +37,6 @@ from hotspare.errors import ConfigError, PoolClosed, Problem, RequestError
 from hotspare.messages import CallOptions, ChatChunk, ChatReply, ChatRequest, Prompt
 from hotspare.policy import Policy, PolicyFields, policy_of
 from hotspare.route import Routes
-from hotspare.secret import Redactor
 from hotspare.status import PoolHealth
 from hotspare.target import Target
 
@@ -49,8 +44,6 @@ if TYPE_CHECKING:
     import ssl
 
     import httpx
-
-    from hotspare._cost.budgets import Budgets
 
 
 class Pool:
@@ -97,28 +90,27 @@ class Pool:
         **policy_fields: Unpack[PolicyFields],
     ) -> None:
         from hotspare._http import Http
-        from hotspare.providers.http_backend import HttpBackend
 
         found = targets_of(targets, more)
         self.policy = policy_of(policy, policy_fields)
         check_targets(found)
-        self.targets = _with_prices(found) if self.policy.prices else found
+        self.targets = assembly.with_prices(found, self.policy)
         tiers = tiers_of(self.targets, routes)
         self._http = Http(transport=transport, verify=verify, cert=cert, proxy=proxy)
-        self._states = self._new_states()
+        self._states = assembly.states_of(self.targets, self.policy, self._http)
         self._choose, policies = choose, route_policies(routes, self.policy)
-        self._table = RouteTable(_with_states(tiers, self._states), self._states, self.policy, policies)
+        self._table = RouteTable(assembly.with_states(tiers, self._states), self._states, self.policy, policies)
         self._smallest_window = min((target.context_window or inf for target in self.targets), default=inf)
-        self._uses_http = any(isinstance(state.backend, HttpBackend) for state in self._states)
-        budgets = self._new_budgets(calendar)
+        self._uses_http = assembly.uses_http(self._states)
+        budgets = assembly.budgets_of(self.policy, self.targets, tiers, calendar)
         self._scheduler = Scheduler(self._states, self.policy, rng or random.Random(), budgets)
         self._notify = Notifier(self._scheduler, map(_checked, listeners))
-        self._keep_spent(budgets, self.policy.spend_file)
+        assembly.keep_spent(self.policy.spend_file, budgets, self.targets, self._scheduler, self._notify)
         self._clock = clock_of(clock)
         self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
-        self._ids = itertools.count(1)
-        self._closed = False
+        self._ids, self._closed = itertools.count(1), False
         self._at_close: list[Callable[[], object]] = []
+        self._caching = assembly.caching_of(self.policy, calendar, self._now, self._notify)
         fork.watch(self._scheduler, self._notify, self._http)
 
     @classmethod
@@ -152,7 +144,7 @@ class Pool:
         Args:
             request: a question, OpenAI-shaped messages, or a ChatRequest. Messages may also be given as ``messages=``.
             options: `model` (a route, an alias or a target's name), `deadline` (seconds), `max_attempts`, `completion` (as
-                in Policy), `labels` (words for events and reports, e.g. ``{"team": "search"}``), and any field of ChatRequest, e.g. ``temperature=0``.
+                in Policy), `labels` (words for events and reports, e.g. ``{"team": "search"}``), `cache` (as in `Cache`), and any field of ChatRequest, e.g. ``temperature=0``.
 
         Raises:
             RequestError: no target can be sent the request as written; nothing was sent.
@@ -305,48 +297,15 @@ class Pool:
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _new_states(self) -> tuple[TargetState, ...]:
-        from hotspare.providers.http_backend import backend_for
-        from hotspare.providers.presets import known_secrets
-
-        backends = [backend_for(target, self._http) for target in self.targets]
-        redactor = Redactor(known_secrets(self.targets))
-        return tuple(
-            TargetState(
-                target, backend, CircuitBreaker(self.policy.breaker), domains_of(target), position, redactor=redactor
-            )
-            for position, (target, backend) in enumerate(zip(self.targets, backends, strict=True))
-        )
-
-    def _new_budgets(self, calendar: Callable[[], float]) -> Budgets | None:
-        if not self.policy.budgets:
-            return None
-        from hotspare._config.budgets import check_budgets
-        from hotspare._cost.budgets import Budgets
-
-        check_budgets(self.policy.budgets, self.targets, self.routes)
-        return Budgets(self.policy.budgets, calendar)
-
-    def _keep_spent(self, budgets: Budgets | None, path: str | None) -> None:
-        if budgets is None or path is None:
-            return
-        from hotspare._drivers.spend_file import SpendFile, keeper
-
-        file, accounts = SpendFile(path), {target.name: target.account for target in self.targets}
-        fork.watch(file)
-        for entry in file.load():
-            self._scheduler.raise_spent(*entry)
-        listener = keeper(
-            file, lambda e, costs: budgets.entries(e.route, e.labels, costs, accounts), self._scheduler.raise_spent
-        )
-        self._notify.subscribe(listener, inline=True)
-
     def _flow(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Flow:
         call = self._call(request, options, streaming=streaming)
         if next(call.supporting(call.states()), None) is None:
             unsupported = {state: call.unsupported(state) for state in call.states()}
             raise RequestError(unsendable(call.request, unsupported, self._states))
-        return flow(call, self._scheduler, call.policy, self._now)
+        asking, mode = flow(call, self._scheduler, call.policy, self._now), options.get("cache")
+        if self._caching is None or mode == "off" or call.request.native is not None:
+            return asking
+        return self._caching.flow(call, asking, refresh=mode == "refresh")
 
     def _call(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Call:
         if self._closed:
@@ -383,21 +342,6 @@ class Pool:
         if callable(policy.strategy):
             call.tiers = by_function(policy.strategy, self._scheduler.candidates(call, now))
         return call
-
-
-def _with_states(
-    tiers: Mapping[str, tuple[tuple[Target, ...], ...]], states: Iterable[TargetState]
-) -> dict[str, Tiers]:
-    by_name = {state.name: state for state in states}
-    return {
-        name: tuple(Tier(by_name[target.name] for target in tier) for tier in route) for name, route in tiers.items()
-    }
-
-
-def _with_prices(targets: tuple[Target, ...]) -> tuple[Target, ...]:
-    from hotspare._cost.dataset import complete
-
-    return complete(targets, datetime.now(UTC))
 
 
 def _checked(listener: events.Listener) -> events.Listener:

@@ -11,6 +11,7 @@ from hotspare import (
     Brownout,
     Budget,
     BudgetExceeded,
+    Cache,
     Candidate,
     Hedge,
     Kind,
@@ -56,6 +57,16 @@ EFFECTS.of("total_deadline", {2.0: 2.0, 5.0: 5.0, None: 50.0})(
 EFFECTS.of("prices", {False: None, True: 2.0})(
     lambda value: (price := Pool(Target("openai/gpt-4.1", api_key="k"), prices=value).targets[0].price) and price.input
 )
+
+
+@EFFECTS.of("cache", {None: 2, Cache(): 1})
+def _(value: Cache | None) -> object:
+    """Requests of two identical calls."""
+    target = ScriptedTarget("a")
+    pool = scripted_pool(target, cache=value)
+    pool.chat("q")
+    pool.chat("q")
+    return target.calls
 
 
 @EFFECTS.of("budgets", {(): 3, (Budget(usd=1, per="day"),): 1})

@@ -36,7 +36,13 @@ class CodeOnly:
 
 
 _HINTS = {"Target": TARGET_HINTS, "Policy": POOL_HINTS}
-_CODE_ONLY_TYPES = {"Backend": CodeOnly, "wait_base": CodeOnly, "stop_base": CodeOnly, "StrategyFunction": CodeOnly}
+_CODE_ONLY_TYPES = {
+    "Backend": CodeOnly,
+    "wait_base": CodeOnly,
+    "stop_base": CodeOnly,
+    "StrategyFunction": CodeOnly,
+    "CacheStore": CodeOnly,
+}
 
 
 class Coercer:

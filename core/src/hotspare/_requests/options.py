@@ -17,7 +17,7 @@ MAX_LABELS = 16
 
 OPTIONS = (
     "deadline", "max_attempts", "completion", "labels", "regions", "prefer_regions", "max_price", "substitute", "require", "only",
-    "avoid", "session",
+    "avoid", "session", "cache",
 )  # fmt: skip
 """The options of a call that are no fields of its request."""
 _NAMES = ("regions", "prefer_regions", "require", "only", "avoid")
@@ -59,7 +59,7 @@ def _are_words(value: object) -> bool:
 def _own_problems(options: Mapping[str, Any]) -> list[Problem]:
     """Of the others."""
     deadline, max_attempts = options.get("deadline"), options.get("max_attempts")
-    completion, labels = options.get("completion"), options.get("labels") or {}
+    completion, labels, cache = options.get("completion"), options.get("labels") or {}, options.get("cache")
     problems: list[Problem] = []
     if deadline is not None and not (isinstance(deadline, int | float) and _in_range(deadline)):
         hint = f"must be a number above 0, in seconds, and at most {MAX_NUMBER} (30 days)"
@@ -68,6 +68,8 @@ def _own_problems(options: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem.at("max_attempts", max_attempts, "must be an integer above 0"))
     if completion not in (None, "auto", "wait", "stream"):
         problems.append(Problem.at("completion", completion, "must be auto, wait or stream"))
+    if cache not in (None, "off", "read", "refresh"):
+        problems.append(Problem.at("cache", cache, "must be off, read or refresh"))
     if not _are_labels(labels):
         problems.append(
             Problem.at("labels", labels, f"must be at most {MAX_LABELS} short words by name, e.g. {{'team': 'search'}}")

@@ -1,0 +1,51 @@
+"""Identical calls at one time: one of them makes the request, and the others wait for its answer."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from hotspare._engine.waiters import Waiter
+from hotspare.messages import ChatReply
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """The request of the call that leads. `reply`: its answer, once it is there. `private`: its answer is not to be shared."""
+
+    waiting: list[Waiter] = field(default_factory=list[Waiter])
+    reply: ChatReply | None = None
+    private: bool = False
+
+
+class Flights:
+    """The requests that are under way, by key."""
+
+    def __init__(self) -> None:
+        self._flights: dict[str, Flight] = {}
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a child process: a thread that is gone may have held the lock, and the requests are the parent's."""
+        self._lock = threading.Lock()
+        self._flights.clear()
+
+    def join(self, key: str, waiter: Waiter) -> tuple[Flight, bool]:
+        """Lead (True), or wait for the call that does: `waiter` is woken at its end."""
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight is None:
+                self._flights[key] = flight = Flight()
+                return flight, True
+            flight.waiting.append(waiter)
+            return flight, False
+
+    def end(self, key: str, flight: Flight, reply: ChatReply | None, *, keepable: bool) -> None:
+        """The call that led is over. Without an answer the others join again, and the first of them leads; an answer that is not
+        kept is not shared either: then each of them makes its own request."""
+        with self._lock:
+            self._flights.pop(key, None)
+            flight.reply, flight.private = (reply if keepable else None), reply is not None and not keepable
+            waiting, flight.waiting = flight.waiting, []
+        for waiter in waiting:
+            waiter.wake_up()

@@ -1,0 +1,137 @@
+"""The flow of a call that looks into the cache first. It wraps the flow of the engine, and is run by the same drivers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal, cast
+
+from hotspare import events
+from hotspare._cache.flights import Flight, Flights
+from hotspare._cache.keys import key_of
+from hotspare._cache.stores import store_of
+from hotspare._engine.call import Call
+from hotspare._engine.commands import Event, Flow, Wait
+from hotspare._engine.folding import chunks_of, reply_of
+from hotspare._engine.waiters import Waiter
+from hotspare.cache import Cache, CacheEntry
+from hotspare.errors import AllTargetsFailed
+from hotspare.messages import ChatChunk, ChatReply, StreamSummary
+
+log = logging.getLogger("hotspare")
+LONGEST_WAIT = 0.5
+"""Fraction of its time for which a call waits for an identical one, before it makes a request of its own."""
+Source = Literal["hit", "shared", "stale"]
+
+
+class Caching:
+    """The cache of a pool. `calendar`: seconds since 1970. `clock`: the pool's. `publish`: hands out an event."""
+
+    def __init__(
+        self,
+        config: Cache,
+        calendar: Callable[[], float],
+        clock: Callable[[], float],
+        publish: Callable[[events.Event], object],
+    ) -> None:
+        self.flights = Flights()
+        self._config, self._calendar, self._clock, self._publish = config, calendar, clock, publish
+        self._store = store_of(config)
+
+    def flow(self, call: Call, inner: Flow, *, refresh: bool) -> Flow:
+        """The call's answer from the cache, from an identical call that is under way, or from `inner`, the flow that asks."""
+        key = key_of(call)
+        if refresh:
+            return (yield from self._ask(call, inner, key, None, None))
+        while True:
+            entry = self._get(key)
+            age = self._calendar() - entry.stored if entry is not None else 0.0
+            if entry is not None and age <= self._config.ttl:
+                return (yield from self._serve(call, entry.reply, "hit"))
+            stale = entry if entry is not None and age <= self._config.ttl + self._config.stale else None
+            waiter = Waiter(call, call.deadline)
+            flight, leads = self.flights.join(key, waiter)
+            if leads:
+                return (yield from self._ask(call, inner, key, flight, stale))
+            yield Wait(max(0.0, LONGEST_WAIT * call.time_left(self._clock())), waiter)
+            if flight.reply is not None:
+                return (yield from self._serve(call, flight.reply, "shared"))
+            if flight.private or not waiter.woken:
+                return (yield from self._ask(call, inner, key, None, stale))
+
+    def _ask(self, call: Call, inner: Flow, key: str, flight: Flight | None, stale: CacheEntry | None) -> Flow:
+        if stale is not None:
+            call.policy = replace(call.policy, when_all_down="fail")
+        chunks: list[ChatChunk] = []
+        answer: ChatReply | None = None
+        keepable = False
+        try:
+            reply = yield from _watched(inner, chunks)
+            answer = reply if reply is not None else _whole(chunks)
+            keepable = _is_keepable(answer)
+            if keepable:
+                self._put(key, answer)
+            return reply
+        except AllTargetsFailed:
+            if stale is None:
+                raise
+        finally:
+            if flight is not None:
+                self.flights.end(key, flight, answer, keepable=keepable)
+        return (yield from self._serve(call, stale.reply, "stale"))
+
+    def _serve(self, call: Call, reply: ChatReply, source: Source) -> Flow:
+        """Hand out an answer that was kept, as a stream to a caller who wants one."""
+        self._publish(events.CacheServed(source, call.route, call.labels, reply.target, reply.cost))
+        if not call.streaming:
+            return replace(reply, cost=0.0, attempts=(), cached=source)
+        content, end = chunks_of(reply)
+        yield content
+        yield replace(end, summary=StreamSummary(reply.target, cost=0.0, targets=(reply.target,), cached=source))
+        return None
+
+    def _get(self, key: str) -> CacheEntry | None:
+        try:
+            return self._store.get(key)
+        except Exception:
+            log.exception("the cache cannot be read")
+            return None
+
+    def _put(self, key: str, reply: ChatReply) -> None:
+        entry = CacheEntry(replace(reply, attempts=(), raw=None, native=None), self._calendar())
+        try:
+            self._store.put(key, entry, self._config.ttl + self._config.stale)
+        except Exception:
+            log.exception("the cache cannot be written")
+
+
+def _watched(inner: Flow, chunks: list[ChatChunk]) -> Flow:
+    """The flow, with the chunks of its stream kept."""
+    event: Event = None
+    try:
+        while True:
+            try:
+                command = inner.send(event)
+            except StopIteration as end:
+                return cast("ChatReply | None", end.value)
+            if isinstance(command, ChatChunk):
+                chunks.append(command)
+            event = yield command
+    finally:
+        inner.close()
+
+
+def _whole(chunks: list[ChatChunk]) -> ChatReply:
+    summary = chunks[-1].summary
+    assert summary is not None
+    return replace(reply_of(chunks), target=summary.target, cost=summary.cost)
+
+
+def _is_keepable(reply: ChatReply) -> bool:
+    """A whole text answer: no tool call, no refusal, nothing cut, no media."""
+    return (
+        reply.finish_reason == "stop"
+        and bool(reply.text)
+        and not (reply.tool_calls or reply.refusal or reply.media or reply.thinking)
+    )

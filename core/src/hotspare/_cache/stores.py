@@ -1,0 +1,131 @@
+"""Where answers are kept: in memory, or in an SQLite file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections import OrderedDict
+from dataclasses import asdict
+from typing import Any
+
+from hotspare._drivers import fork
+from hotspare.cache import Cache, CacheEntry, CacheStore
+from hotspare.messages import ChatReply, Usage
+
+WAIT = 1.0
+"""Seconds for which another process's write to the file is waited for."""
+PRUNED_EVERY = 100
+"""Writes to the file after which what is too old or too much is deleted."""
+_OVERHEAD = 500
+"""Bytes of an entry beside its text."""
+_KEPT = ("text", "reasoning", "finish_reason", "model", "id", "target", "cost")
+
+
+def store_of(config: Cache) -> CacheStore:
+    """The store of a pool's cache. Children of this process make new locks and open files anew."""
+    if config.store is not None:
+        return config.store
+    store = MemoryStore(config) if config.path is None else SQLiteStore(config, config.path)
+    fork.watch(store)
+    return store
+
+
+class MemoryStore:
+    """The memory of this process. The answers that were not read for longest go first."""
+
+    def __init__(self, config: Cache) -> None:
+        self._config = config
+        self._entries: OrderedDict[str, CacheEntry] = OrderedDict()
+        self._bytes = 0
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a child process: a thread that is gone may have held the lock."""
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> CacheEntry | None:
+        """The answer, however old."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
+            return entry
+
+    def put(self, key: str, entry: CacheEntry, keep: float) -> None:
+        """Keep an answer: until others need its place. `keep` is looked at when it is read."""
+        with self._lock:
+            old = self._entries.pop(key, None)
+            self._bytes += _size(entry.reply) - (0 if old is None else _size(old.reply))
+            self._entries[key] = entry
+            while self._bytes > self._config.max_bytes or len(self._entries) > self._config.max_entries:
+                _, gone = self._entries.popitem(last=False)
+                self._bytes -= _size(gone.reply)
+
+
+class SQLiteStore:
+    """An SQLite file. The oldest answers go first."""
+
+    def __init__(self, config: Cache, path: str) -> None:
+        self._config, self._path = config, path
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a child process: connections must not be taken along, and a thread that is gone may have held the lock."""
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._writes = 0
+
+    def get(self, key: str) -> CacheEntry | None:
+        """The answer, however old. Raises sqlite3.Error."""
+        with self._lock:
+            found = self._open().execute("SELECT stored, body FROM answers WHERE key = ?", (key,)).fetchone()
+        return None if found is None else CacheEntry(_read(found[1]), found[0])
+
+    def put(self, key: str, entry: CacheEntry, keep: float) -> None:
+        """Keep an answer for so many seconds. Raises sqlite3.Error."""
+        row = (key, entry.stored, entry.stored + keep, _size(entry.reply), _written(entry.reply))
+        with self._lock, self._open() as connection:
+            connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", row)
+            if self._writes % PRUNED_EVERY == 0:
+                self._prune(connection, entry.stored)
+            self._writes += 1
+
+    def _prune(self, connection: sqlite3.Connection, now: float) -> None:
+        connection.execute("DELETE FROM answers WHERE expires < ?", (now,))
+        keep, left = 0, self._config.max_bytes
+        sizes = connection.execute("SELECT size FROM answers ORDER BY stored DESC LIMIT ?", (self._config.max_entries,))
+        for (size,) in sizes:
+            left -= size
+            if left < 0:
+                break
+            keep += 1
+        connection.execute(
+            "DELETE FROM answers WHERE key NOT IN (SELECT key FROM answers ORDER BY stored DESC LIMIT ?)", (keep,)
+        )
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = sqlite3.connect(self._path, timeout=WAIT, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, stored REAL, expires REAL, size INTEGER, body TEXT)"
+            )
+            connection.execute("CREATE INDEX IF NOT EXISTS by_age ON answers (stored)")
+            self._connection = connection
+        return self._connection
+
+
+def _size(reply: ChatReply) -> int:
+    return len(reply.text) + len(reply.reasoning) + _OVERHEAD
+
+
+def _written(reply: ChatReply) -> str:
+    values: dict[str, Any] = {name: getattr(reply, name) for name in _KEPT}
+    return json.dumps(values | {"usage": asdict(reply.usage)}, ensure_ascii=False)
+
+
+def _read(body: str) -> ChatReply:
+    values: dict[str, Any] = json.loads(body)
+    return ChatReply(**values | {"usage": Usage(**values["usage"])})

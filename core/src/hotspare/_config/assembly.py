@@ -1,0 +1,112 @@
+"""What a pool is made of, beside what it was given: built once, and loaded only where it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hotspare._drivers import fork
+from hotspare._drivers.notifier import Notifier
+from hotspare._engine.scheduler import Scheduler
+from hotspare._health.breaker import CircuitBreaker
+from hotspare._health.domains import domains_of
+from hotspare._health.target_state import TargetState
+from hotspare._routing.candidates import Tier, Tiers
+from hotspare.policy import Policy
+from hotspare.secret import Redactor
+from hotspare.target import Target
+
+if TYPE_CHECKING:
+    from hotspare._cache.flow import Caching
+    from hotspare._cost.budgets import Budgets
+    from hotspare._http import Http
+
+
+def states_of(targets: Iterable[Target], policy: Policy, http: Http) -> tuple[TargetState, ...]:
+    """The state of each target, with the backend that makes its calls."""
+    from hotspare.providers.http_backend import backend_for
+    from hotspare.providers.presets import known_secrets
+
+    targets = tuple(targets)
+    redactor = Redactor(known_secrets(targets))
+    return tuple(
+        TargetState(
+            target,
+            backend_for(target, http),
+            CircuitBreaker(policy.breaker),
+            domains_of(target),
+            position,
+            redactor=redactor,
+        )
+        for position, target in enumerate(targets)
+    )
+
+
+def uses_http(states: Iterable[TargetState]) -> bool:
+    """Whether any of the targets is called over HTTP."""
+    from hotspare.providers.http_backend import HttpBackend
+
+    return any(isinstance(state.backend, HttpBackend) for state in states)
+
+
+def with_states(tiers: Mapping[str, Sequence[Sequence[Target]]], states: Iterable[TargetState]) -> dict[str, Tiers]:
+    """Every route, with the states of its targets."""
+    by_name = {state.name: state for state in states}
+    return {
+        name: tuple(Tier(by_name[target.name] for target in tier) for tier in route) for name, route in tiers.items()
+    }
+
+
+def with_prices(targets: tuple[Target, ...], policy: Policy) -> tuple[Target, ...]:
+    """The targets, with the prices and the windows that are looked up for them. Raises MissingExtra."""
+    if not policy.prices:
+        return targets
+    from hotspare._cost.dataset import complete
+
+    return complete(targets, datetime.now(UTC))
+
+
+def budgets_of(
+    policy: Policy,
+    targets: Sequence[Target],
+    routes: Mapping[str, Sequence[Sequence[Target]]],
+    calendar: Callable[[], float],
+) -> Budgets | None:
+    """The budgets of a pool; None if it has none. Raises ConfigError for one that cannot be kept."""
+    if not policy.budgets:
+        return None
+    from hotspare._config.budgets import check_budgets
+    from hotspare._cost.budgets import Budgets
+
+    check_budgets(policy.budgets, targets, routes)
+    return Budgets(policy.budgets, calendar)
+
+
+def keep_spent(
+    path: str | None, budgets: Budgets | None, targets: Iterable[Target], scheduler: Scheduler, notify: Notifier
+) -> None:
+    """Take over what was spent from the file, and keep there what is."""
+    if budgets is None or path is None:
+        return
+    from hotspare._drivers.spend_file import SpendFile, keeper
+
+    file, accounts = SpendFile(path), {target.name: target.account for target in targets}
+    fork.watch(file)
+    for entry in file.load():
+        scheduler.raise_spent(*entry)
+    listener = keeper(file, lambda e, costs: budgets.entries(e.route, e.labels, costs, accounts), scheduler.raise_spent)
+    notify.subscribe(listener, inline=True)
+
+
+def caching_of(
+    policy: Policy, calendar: Callable[[], float], clock: Callable[[], float], notify: Notifier
+) -> Caching | None:
+    """The cache of a pool; None if it has none."""
+    if policy.cache is None:
+        return None
+    from hotspare._cache.flow import Caching
+
+    caching = Caching(policy.cache, calendar, clock, notify.publish)
+    fork.watch(caching.flights)
+    return caching

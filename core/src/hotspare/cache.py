@@ -1,0 +1,77 @@
+"""Cache: answers that are kept for identical requests, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from hotspare.errors import ConfigError, Problem
+from hotspare.messages import ChatReply
+
+
+class CacheEntry(NamedTuple):
+    """An answer that is kept. `stored`: when, in seconds since 1970."""
+
+    reply: ChatReply
+    stored: float
+
+
+class CacheStore(Protocol):
+    """Keeps answers under keys, which are hashes of requests. Called by several threads at once, and by event loops, which it
+    blocks: a store on another host has to answer within a millisecond or so.
+
+    An error of the store fails no call: it is logged, and the call is made.
+    """
+
+    def get(self, key: str) -> CacheEntry | None:
+        """The answer, however old."""
+        ...
+
+    def put(self, key: str, entry: CacheEntry, keep: float) -> None:
+        """Keep an answer for so many seconds, in place of an older one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """Answers that are kept for identical requests: route, messages, tools and every parameter are the same.
+
+    Whole text answers are kept: not tool calls, refusals, or answers that were cut. Identical calls at one time make one
+    request; the others wait for its answer, and one of them makes the next request if it fails. A call may say
+    ``cache="off"`` (neither read nor kept) or ``cache="refresh"`` (asked anew, and kept).
+
+    ttl: seconds for which an answer is served. 3600.
+    stale: seconds after that in which it is still served while no target answers, marked as `stale`. 0: never. A call for which
+        there is such an answer does not wait for a recovery.
+    max_entries: most answers kept; the oldest go first. 10,000.
+    max_bytes: most memory or disk for them, roughly. 64 MiB.
+    path: an SQLite file, which several processes may share. None: the memory of this process. Prompts are not in it, only
+        hashes of requests; answers are.
+    store: a store of your own, in place of either.
+
+    Raises ConfigError.
+    """
+
+    ttl: float = 3600.0
+    stale: float = 0.0
+    max_entries: int = 10_000
+    max_bytes: int = 64 * 2**20
+    path: str | None = None
+    store: CacheStore | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        from hotspare._config.coercion import coerce
+
+        for name, value in coerce("cache", self).items():
+            object.__setattr__(self, name, value)
+        problems = [
+            Problem.at(f"cache.{name}", getattr(self, name), "must be above 0")
+            for name in ("ttl", "max_entries", "max_bytes")
+            if not getattr(self, name) > 0
+        ]
+        if self.stale < 0:
+            problems.append(Problem.at("cache.stale", self.stale, "must not be negative"))
+        if self.path is not None and self.store is not None:
+            problems.append(Problem.at("cache.path", self.path, "is given beside `store`: keep one of them"))
+        if problems:
+            raise ConfigError(problems)
