@@ -230,6 +230,13 @@ class TargetEnabled:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetReset:
+    """An operator had a target's record forgotten: its breaker is closed, learnt limits are gone."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class LimitReached:
     """A limit of a target holds calls back: they go elsewhere or wait their turn. `reason` names the limit; `seconds`: until it
     admits another call."""
@@ -329,6 +336,7 @@ Event = (
     | EventsDropped
     | LedgerFailed
     | LedgerRecovered
+    | TargetReset
     | LimitReached
     | LimitReleased
     | LimitLearnt

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 import anyio
 
 from hotspare import events
+from hotspare._by_hand import ByHand
 from hotspare._config import assembly
 from hotspare._config.routes import check_targets, route_policies, targets_of, tiers_of
 from hotspare._cost.tokens import characters
@@ -37,7 +38,6 @@ from hotspare.errors import ConfigError, PoolClosed, Problem, RequestError
 from hotspare.messages import CallOptions, ChatChunk, ChatReply, ChatRequest, Prompt
 from hotspare.policy import Policy, PolicyFields, policy_of
 from hotspare.route import Routes
-from hotspare.status import PoolHealth
 from hotspare.target import Target
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import httpx
 
 
-class Pool:
+class Pool(ByHand):
     """Targets, a policy, and their shared health. Build one per process and share it between threads and event loops.
 
     Args:
@@ -204,10 +204,6 @@ class Pool:
         call = self._call(request, {"model": model} if model else {}, streaming=False)
         return self._scheduler.explain(call, call.route, self._now())
 
-    def health(self) -> PoolHealth:
-        """A typed snapshot of the state of every target and domain. It changes nothing."""
-        return self._scheduler.health(self._now())
-
     @property
     def routes(self) -> Mapping[str, tuple[tuple[Target, ...], ...]]:
         """The targets of every route, tier by tier. `default` is the route of calls that name no model."""
@@ -220,20 +216,7 @@ class Pool:
         """USD spent in the hour, the day and the month that are under way, by budget."""
         return self._scheduler.spent()
 
-    # --- an operator's word -------------------------------------------------------------------------------------
-
-    def disable(self, name: str, reason: str = "by hand") -> None:
-        """Send no further call to this target until `enable`; calls under way go on. It stands above every breaker.
-
-        Raises KeyError for a name that no target has.
-        """
-        self._scheduler.disable(name, reason or "by hand")
-        self._notify()
-
-    def enable(self, name: str) -> None:
-        """Take a target back into use, as its health allows. Raises KeyError for a name that no target has."""
-        self._scheduler.enable(name)
-        self._notify()
+    # --- events -------------------------------------------------------------------------------------------------------------
 
     def subscribe(self, listener: events.Listener, *, inline: bool = False) -> Callable[[], None]:
         """Have `listener` called with every event, in order; returns a function that ends that (once or more often called).

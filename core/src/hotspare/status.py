@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from math import inf
+from typing import Any
 
 from hotspare._health.breaker import State
 from hotspare._health.target_state import TargetState
@@ -18,7 +20,9 @@ class TargetHealth:
     None: not by itself). `rate_limited_for`: seconds. `disabled`: why an operator took it out of use ("": it is in use).
     `calls`, `failures`: in the recent window. `trips`: how often the breaker opened, less those that were forgiven.
     `traffic_share`: below 1 during a slow start. `ttft_*`, `completion_*`: percentiles of its successful attempts, seconds
-    to the first token and to a whole answer (None: none yet).
+    to the first token and to a whole answer (None: none yet). `since`: seconds in this state (None: always).
+    `last_success`, `last_failure`: seconds since the latest attempt ended that way (None: none has); `last_error`: why the latest
+    failure failed. `in_flight`: attempts under way, streams to their end. `limits_left`: what is left of each limit.
     """
 
     target: str
@@ -35,6 +39,12 @@ class TargetHealth:
     ttft_p95: float | None
     completion_p50: float | None
     completion_p95: float | None
+    since: float | None
+    last_success: float | None
+    last_failure: float | None
+    last_error: str
+    in_flight: int
+    limits_left: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,10 @@ class PoolHealth:
     in_flight: int
     waiting: int
     retry_tokens: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
 
     def __getitem__(self, name: str) -> TargetHealth:
         """One target by name. Raises KeyError."""
@@ -96,4 +110,14 @@ def _target(state: TargetState, now: float) -> TargetHealth:
         state.first_token.quantile(0.95),
         state.completion.quantile(0.5),
         state.completion.quantile(0.95),
+        _ago(breaker.changed_at, now),
+        _ago(state.last_success, now),
+        _ago(state.last_failure, now),
+        state.last_error,
+        state.in_flight,
+        {} if state.limits is None else state.limits.left(now),
     )
+
+
+def _ago(at: float, now: float) -> float | None:
+    return None if at == -inf else max(0.0, now - at)

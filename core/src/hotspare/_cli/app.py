@@ -17,7 +17,11 @@ COMMANDS = {
     "prices": "Show the prices that are known of a configuration's targets, and where they come from.",
     "alerts": "Test alert channels, list what fired, silence rules.",
     "ledger": "Query what was recorded: the latest failures and calls, attempts by target or hour, CSV.",
-    "status": "Send a short request to each target of a configuration, and print which of them answer.",
+    "status": "Show a running application's targets, or send a short request to each target of a configuration.",
+    "disable": "Have a running application send no further call to a target.",
+    "enable": "Take a target of a running application back into use.",
+    "drain": "Disable a target of a running application, and wait until no attempt is under way there.",
+    "reset": "Have a running application forget what a target's attempts have shown.",
 }
 """Every subcommand and its line in the help text. Module `hotspare._cli.<name>` has the function `run` and the text `HELP`."""
 

@@ -17,7 +17,7 @@ from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.affinity import Sessions
 from hotspare._routing.capabilities import named_features, required_fields, unsupported_fields, without_fields
-from hotspare.messages import ChatReply, ChatRequest
+from hotspare.messages import ChatReply, ChatRequest, Usage
 from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
 from hotspare.policy import Policy
 
@@ -108,6 +108,9 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     else:
         tracker.record_outcome(state, permit, outcome, now)
     tracker.release(state, permit)
+    attempt.is_streaming = outcome.ok and isinstance(attempt.result, OpenStream)
+    state.streams += attempt.is_streaming
+    state.record_end(outcome, now)
     _record_pace(call, attempt, outcome, seconds, shared, now)
     limiting.settle_answered(attempt, outcome, shared, now)
     attempt.lost = outcome.kind is Kind.CANCELLED or outcome is attempt.outcome  # overdue, and never answered
@@ -125,6 +128,13 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
             _learn_from_failure(call, attempt, outcome, shared, now)
     if shared.queue:
         shared.queue.wake(limiting.free(state, now) if outcome.ok else 1)
+
+
+def end_stream(attempt: Attempt, outcome: Outcome, usage: Usage | None, shared: SharedState, now: float) -> None:
+    """A stream that had begun is over, whatever ended it. Once or more often called."""
+    attempt.state.streams -= attempt.is_streaming
+    attempt.is_streaming = False
+    limiting.settle(attempt, outcome, usage, shared, now)
 
 
 def take_retry_token(call: Call, shared: SharedState, now: float) -> bool:

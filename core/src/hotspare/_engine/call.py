@@ -42,7 +42,7 @@ class Attempt:
     `superseded`: the target may be tried again as if this attempt had not been. `extra`: it looks whether an outage is over,
     and uses none of the call's attempts, as long as it brings no content. `record`: set once it is settled.
     `result`: the answer or the open stream, put there by the driver. `reserved`: what it has taken from its target's limits,
-    until that is settled.
+    until that is settled. `is_streaming`: its stream has begun and is not over.
     """
 
     number: int
@@ -64,6 +64,7 @@ class Attempt:
     record: AttemptRecord | None = None
     result: ChatReply | OpenStream | None = None
     reserved: Reserved | None = None
+    is_streaming: bool = False
 
     @property
     def target(self) -> Target:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 
 from hotspare import events
 from hotspare._cost.budgets import Budgets
@@ -148,7 +149,7 @@ class Scheduler:
         if not isinstance(attempt.result, OpenStream):
             return
         with self._lock:
-            limiting.settle(attempt, OK, usage, self._shared, now)
+            attempts.end_stream(attempt, OK, usage, self._shared, now)
             if whole:
                 attempt.state.completion.add(now - attempt.permit.started)
                 self._shared.completion.add(now - attempt.permit.started)
@@ -162,7 +163,8 @@ class Scheduler:
         """
         with self._lock:
             attempt.end(outcome, now)
-            limiting.settle(attempt, outcome, None, self._shared, now)
+            attempts.end_stream(attempt, outcome, None, self._shared, now)
+            attempt.state.record_end(outcome, now)
             attempt.seconds = float("inf")  # not a fast failure: another target comes first
             if (
                 attempt.extra
@@ -184,10 +186,10 @@ class Scheduler:
 
     def record_call_end(self, call: Call, now: float, error: BaseException | None = None) -> None:
         """A call is over. `error`: what it raises for its caller."""
-        if any(attempt.reserved is not None for attempt in call.attempts):  # a stream that its caller left
+        if any(attempt.is_streaming for attempt in call.attempts):  # its caller left it
             with self._lock:
                 for attempt in call.attempts:
-                    limiting.settle(attempt, CANCELLED, None, self._shared, now)
+                    attempts.end_stream(attempt, CANCELLED, None, self._shared, now)
         if call.cost is None and call.parts:
             call.cost = spending.call_cost(call)
         if error is None and not self._shared.is_observed and self._budgets is None:
@@ -236,6 +238,17 @@ class Scheduler:
         with self._lock:
             self._state_of(name).breaker.disabled = ""
             self._shared.tracker.pending_events.append(events.TargetEnabled(name))
+
+    def reset(self, name: str, now: float) -> None:
+        """Forget what the attempts at this target have shown. Raises KeyError for an unknown name."""
+        with self._lock:
+            self._shared.tracker.reset(self._state_of(name), now)
+            self._shared.queue.wake(inf)
+
+    def in_flight_at(self, name: str) -> int:
+        """Attempts under way at this target, streams to their end. Raises KeyError for an unknown name."""
+        with self._lock:
+            return self._state_of(name).in_flight
 
     def _state_of(self, name: str) -> TargetState:
         for state in self._shared.tracker.states:

@@ -76,6 +76,7 @@ class CircuitBreaker:
         self.disabled = ""
         self.next_stall_check = -inf
         self.last_used = -inf
+        self.changed_at = -inf
         self.last_success_start = -inf
         self.in_flight: dict[Permit, None] = {}
         self.active = 0
@@ -165,6 +166,13 @@ class CircuitBreaker:
         self.active = max(0, self.active - 1)  # after a fork, the parent's are not counted
         if self._probe is permit:
             self._release_probe()
+
+    def reset(self) -> None:
+        """Start again: closed, without a record. Attempts under way are counted on, but their results are stale."""
+        fresh = CircuitBreaker(self.config)
+        fresh.disabled, fresh.active, fresh.in_flight = self.disabled, self.active, self.in_flight
+        fresh.epoch = self.epoch + 1
+        self.__dict__.update(fresh.__dict__)
 
     def forget_attempts(self) -> None:
         """No attempt is under way here; who holds a permit has no lease."""

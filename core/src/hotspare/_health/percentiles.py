@@ -25,6 +25,11 @@ class Percentiles:
         self._recent.append(sample)
         insort(self._sorted, sample)
 
+    def clear(self) -> None:
+        """Forget all samples."""
+        self._recent.clear()
+        self._sorted.clear()
+
     def quantile(self, q: float, *, min_samples: int = 1) -> float | None:
         """The nearest-rank quantile; None with fewer than `min_samples` samples."""
         if len(self._sorted) < max(1, min_samples):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from hotspare._health.breaker import CircuitBreaker, Permit
@@ -49,6 +50,8 @@ class TargetState:
     `prefill`, `streaming`: False once it has refused to continue an assistant message, or to stream. `prefers_streaming`: an
     answer read from a stream is as good as a whole one.
     `redactor`: strikes the pool's keys out of what comes back. `limits`: None as long as none is configured or learnt.
+    `streams`: those that have begun and are not over. `last_success`, `last_failure`: when its latest attempts ended; `last_error`:
+    why the latest failure failed.
     """
 
     target: Target
@@ -68,6 +71,10 @@ class TargetState:
     not_founds: int = 0
     redactor: Redactor = field(default_factory=Redactor)
     limits: TargetLimits | None = None
+    streams: int = 0
+    last_success: float = -inf
+    last_failure: float = -inf
+    last_error: str = ""
     suspicions: list[Suspicion] = field(default_factory=list[Suspicion])
     prefill: bool = field(init=False)
     streaming: bool = field(init=False)
@@ -91,6 +98,34 @@ class TargetState:
         if (message, code) == (outcome.message, outcome.code):
             return outcome
         return replace(outcome, message=message, code=code)
+
+    def record_end(self, outcome: Outcome, now: float) -> None:
+        """An attempt has ended, or a stream broke: when and why, for operators."""
+        if outcome.ok:
+            self.last_success = now
+        elif outcome.kind is not Kind.CANCELLED:
+            self.last_failure = now
+            status = f" {outcome.status}" if outcome.status else ""
+            self.last_error = f"{outcome.kind}{status}: {outcome.message[:200]}"
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts under way, streams to their end."""
+        return self.breaker.active + self.streams
+
+    def reset(self) -> None:
+        """Forget what its attempts have shown: as if they had never been made. Attempts under way go on and are counted; an
+        operator's word and limits that were configured stay."""
+        self.breaker.reset()
+        for samples in (self.first_token, self.completion, self.gaps, self.throughput):
+            samples.clear()
+        for known in (self.invalid_streaks, self.refused, self.accepted, self.paces):
+            known.clear()
+        self.rejection, self.not_founds, self.last_error = None, 0, ""
+        self.last_success = self.last_failure = -inf
+        self.suspicions.clear()
+        if self.limits is not None:
+            self.limits.learnt.clear()
 
     def refuses(self, features: frozenset[str], now: float) -> bool:
         """Whether it is known not to serve requests with these features."""

@@ -163,6 +163,17 @@ class HealthTracker:
                 breaker.reason = reason
                 self._open(state, now)
 
+    def reset(self, state: TargetState, now: float) -> None:
+        """Forget what the attempts at this target have shown. What its domains have shown stays, as long as they have others."""
+        before = self._current_states(state)
+        state.reset()
+        for domain in state.domains:
+            if len(self._members[domain]) == 1:
+                self.domains[domain].reset()
+        self.recovering.pop(state, None)
+        self._emit_transitions(state, before, now)
+        self.pending_events.append(events.TargetReset(state.name))
+
     # --- what outcomes change ------------------------------------------------------------------------------------
 
     def record_outcome(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
@@ -354,5 +365,6 @@ class HealthTracker:
                 self._emit(name, was, breaker, now, level)
 
     def _emit(self, name: str, before: State, breaker: CircuitBreaker, now: float, level: str) -> None:
+        breaker.changed_at = now
         open_for = max(0.0, breaker.open_until - now) if breaker.state is State.OPEN else 0.0
         self.pending_events.append(events.StateChanged(name, before, breaker.state, breaker.reason, open_for, level))

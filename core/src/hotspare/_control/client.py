@@ -1,0 +1,37 @@
+"""The client of a status server, for the command line."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from hotspare.errors import ConfigError, HotspareError, Problem
+
+
+def ask(command: str, file: Path, **values: Any) -> Any:
+    """Have a running application's pool do this; returns what it answers.
+
+    Raises ConfigError if no application is there, HotspareError with the pool's own words if it refuses.
+    """
+    try:
+        found: Any = json.loads(file.read_text(encoding="utf-8"))
+        url, token = urlsplit(found["url"]), str(found["token"])
+    except (OSError, ValueError, KeyError, TypeError):
+        hint = "is not the status file of a running application: it calls pool.serve_status(), or names another file"
+        raise ConfigError(Problem.at("application", str(file), hint)) from None
+    connection = HTTPConnection(url.hostname or "", url.port)
+    try:
+        connection.request("POST", f"/{command}", json.dumps(values), {"authorization": f"Bearer {token}"})
+        response = connection.getresponse()
+        answer: Any = json.loads(response.read())
+    except (OSError, HTTPException, ValueError):
+        hint = f"names an application that does not answer (process {found.get('pid')}): it may have ended"
+        raise ConfigError(Problem.at("application", str(file), hint)) from None
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise HotspareError(str(answer.get("error")))
+    return answer
