@@ -23,7 +23,7 @@ def test_the_setting_has_an_effect(name: str) -> None:
 
 EFFECTS.of("factor", {2.0: 16.0, 2.5: 20.0})(lambda value: timeout_of(8, factor=value))
 EFFECTS.of("first_token_min", {2.0: 2.0, 6.0: 6.0})(lambda value: timeout_of(0.25, first_token_min=value))
-EFFECTS.of("first_token_max", {20.0: 20.0, 25.0: 25.0})(lambda value: timeout_of(9, first_token_max=value))
+EFFECTS.of("first_token_max", {20.0: 20.0, 22.0: 22.0})(lambda value: timeout_of(6, first_token_max=value))
 EFFECTS.of("first_token", {4.0: 4.0, 7.0: 7.0})(lambda value: timeout_of(first_token=value))
 EFFECTS.of("first_token_reasoning", {12.0: 12.0, 33.0: 33.0})(
     lambda value: timeout_of(first_token_reasoning=value, options={"reasoning_effort": "low"})
@@ -37,7 +37,7 @@ EFFECTS.of("completion", {6.0: 6.0, 70.0: 70.0})(lambda value: timeout_of(comple
 EFFECTS.of("max_deadline_fraction", {0.25: 2.0, 0.5: 4.0})(
     lambda value: timeout_of(max_deadline_fraction=value, deadline=8)
 )
-EFFECTS.of("min_samples", {3: 6.0, 4: 10.0})(lambda value: timeout_of(2, min_samples=value))
+EFFECTS.of("min_samples", {3: 8.0, 4: 10.0})(lambda value: timeout_of(2, min_samples=value))
 
 
 def stall_after(*record: StepLike, **timeouts: float) -> float:

@@ -7,6 +7,9 @@ from hotspare._health.percentiles import Percentiles
 from hotspare._health.target_state import TargetState
 from hotspare.policy import Policy
 
+_LEAST_FACTOR = 3.0
+"""Times its own p95 that a target is given at least: a fixed bound below that cuts healthy calls to slow models."""
+
 
 def wants_unary(call: Call, state: TargetState, policy: Policy) -> bool:
     """Whether a whole answer is requested. Never for a call that streams. For another one always if the target cannot stream,
@@ -47,7 +50,8 @@ def attempt_timeout(
     elif p95 is None:
         bound = timeouts.first_token_reasoning if reasoning else timeouts.first_token
     else:
-        bound = min(max(timeouts.factor * p95, timeouts.first_token_min), timeouts.first_token_max)
+        longest = max(timeouts.first_token_max, _LEAST_FACTOR * p95)
+        bound = min(max(timeouts.factor * p95, timeouts.first_token_min), longest)
     if probe:
         bound = min(bound, timeouts.completion_min if unary else timeouts.first_token_min)
     return min(bound, timeouts.max_deadline_fraction * left)
