@@ -16,16 +16,16 @@ def test_every_preset_works(name: str) -> None:
     """Each preset's wire format writes a request and its URL."""
     preset = PRESETS[name]
     target = Target(f"{name}/m", base_url=None if preset.base_url else "https://relay.example/v1")
-    wire = preset_of(target).wire()
-    assert wire is preset.wire()
+    wire = preset_of(target).wire(target)
+    assert type(wire) is type(preset.wire())
     assert wire.url(preset.base_url_of(target), target, stream=True).startswith(("https://", "http://localhost"))
     assert wire.write(ChatRequest(messages=[{"role": "user", "content": "hi"}]), target, stream=True)
-    assert wire.dialect == {"anthropic": "anthropic", "gemini": "gemini"}.get(name, "openai")
+    assert wire.dialect == {"anthropic": "anthropic", "gemini": "gemini", "vertex": "gemini"}.get(name, "openai")
 
 
 def test_the_presets_of_the_documentation() -> None:
     """All providers of the documentation, in its order."""
-    documented = """openai azure anthropic gemini deepseek holysheep openrouter groq mistral xai together fireworks ollama
+    documented = """openai azure anthropic gemini bedrock vertex deepseek holysheep openrouter groq mistral xai together fireworks ollama
     vllm openai-compatible"""
     assert list(PRESETS) == documented.split()
 
@@ -36,7 +36,7 @@ def test_the_presets_of_the_documentation() -> None:
         ("opnai/gpt-4.1", ["'opnai/gpt-4.1'", "did you mean 'openai'", "deepseek", "openai-compatible"]),
         ("unknown/m", ["'unknown/m'", "known: openai, azure"]),
         ("litellm/gpt-4.1", ["'litellm/gpt-4.1'", "pip install 'litellm-hotspare'"]),
-        ("bedrock/m", ["'bedrock/m'", "`backend`"]),
+        ("sagemaker/m", ["'sagemaker/m'", "`backend`"]),
     ],
 )
 def test_an_unknown_provider(target: str, expected: list[str]) -> None:

@@ -131,8 +131,7 @@ def provider_hint(provider: str, model: str, presets: Sequence[str]) -> str:
     if name in presets or name in _OWNERS:
         return f"did you mean '{_OWNERS.get(name, name)}/{model}'?"
     if name in _VERTEX:
-        url = "https://<region>-aiplatform.googleapis.com/v1/projects/<project>/locations/<region>"
-        return f"write 'gemini/{model}' with base_url='{url}' and an access token as api_key"
+        return f"write 'vertex/{model}' with region='…', account='<project>' and a function that gives an access token as api_key"
     if name in _ELSEWHERE:
         return (
             f"pip install litellm-hotspare and write 'litellm/{provider}/{model}', or give a framework's own model to an adapter "

@@ -16,6 +16,7 @@ from hotspare.providers.openai.flavors import FLAVORS
 from hotspare.secret import HiddenStr, Secret, is_key_function, key_mistake, reveal, secrets_in, secrets_of_url
 from hotspare.target import Target
 
+_CLOUDS = frozenset({"bedrock", "vertex"})
 _NEED_BACKEND = frozenset({"litellm", "langchain", "llama_index"})
 
 
@@ -24,24 +25,38 @@ class Preset:
     """What hotspare knows about a provider.
 
     `base_url`: None means that each target has to set its own. `key_env`: environment variables that may hold the key, in
-    the order in which they are read. `needs_key`: whether a call without a key is impossible.
+    the order in which they are read. `needs_key`: whether a call without a key is impossible. `url_env`: those that may hold
+    the base URL, as the provider's own SDK reads them.
     """
 
     name: str
     base_url: str | None
     key_env: tuple[str, ...] = ()
     needs_key: bool = True
+    url_env: tuple[str, ...] = ()
 
     def wire(self, target: Target | None = None) -> Wire:
         """The wire format of the target's API, imported at first use. It holds no state, so there is one object for each.
 
         Raises ConfigError for an `api` that the provider does not have.
         """
+        if self.name in _CLOUDS:
+            from hotspare.providers.cloud import cloud_wire
+
+            found = cloud_wire(target, self.name)
+            if found is not None:
+                return self._without_api(target, found)
         api = None if target is None else target.api
-        if target is not None and api is not None and not self.has_responses:
-            hint = f"cannot be set: {self.name} has an API of its own"
-            raise ConfigError(Problem.at(f"target {target.name!r}: api", api, hint))
+        if not self.has_responses:
+            return self._without_api(target, _wire(self.name))
         return self.responses_wire() if api == "responses" else _wire(self.name)
+
+    def _without_api(self, target: Target | None, wire: Wire) -> Wire:
+        """The wire format of an API that is the only one. Raises ConfigError for a target that wants another."""
+        if target is not None and target.api is not None:
+            hint = f"cannot be set: {self.name} has an API of its own for {target.model}"
+            raise ConfigError(Problem.at(f"target {target.name!r}: api", target.api, hint))
+        return wire
 
     @property
     def has_responses(self) -> bool:
@@ -59,13 +74,25 @@ class Preset:
         own = urlsplit(self.base_url or "").hostname or ""
         return (urlsplit(self.base_url_of(target)).hostname or "").endswith(own)
 
-    def base_url_of(self, target: Target) -> str:
-        """The target's base URL, else the preset's. Raises ConfigError if there is neither."""
-        url = target.base_url or self.base_url
+    def base_url_of(self, target: Target, env: Mapping[str, str] | None = None) -> str:
+        """The target's base URL, else that of the environment, else the preset's. Raises ConfigError if there is none."""
+        url = target.base_url or self._url_from(env) or self.base_url
+        if url is None and self.name in _CLOUDS:
+            from hotspare.providers.cloud import cloud_url
+
+            return cloud_url(target, self.name, env)
         if url is None:
             example = "https://<resource>.openai.azure.com" if self.name == "azure" else "http://localhost:8080/v1"
             hint = f"is required for provider {self.name!r}, e.g. base_url={example!r}"
             raise ConfigError(Problem.at(f"target {target.name!r}: base_url", None, hint))
+        return url
+
+    def _url_from(self, env: Mapping[str, str] | None) -> str:
+        """The base URL in the environment; Ollama's may be a host and a port alone."""
+        url = next((found for name in self.url_env if (found := _variable(name, env).strip())), "")
+        if url and self.name == "ollama":
+            url = url if "://" in url else f"http://{url}"
+            url = url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/v1"
         return url
 
     def key_of(
@@ -122,19 +149,28 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         preset.name: preset
         for preset in (
-            Preset("openai", "https://api.openai.com/v1", ("OPENAI_API_KEY",)),
-            Preset("azure", None, ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY")),
-            Preset("anthropic", "https://api.anthropic.com", ("ANTHROPIC_API_KEY",)),
-            Preset("gemini", "https://generativelanguage.googleapis.com/v1beta", ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
+            Preset("openai", "https://api.openai.com/v1", ("OPENAI_API_KEY",), url_env=("OPENAI_BASE_URL",)),
+            Preset("azure", None, ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"), url_env=("AZURE_OPENAI_ENDPOINT",)),
+            Preset("anthropic", "https://api.anthropic.com", ("ANTHROPIC_API_KEY",), url_env=("ANTHROPIC_BASE_URL",)),
+            Preset(
+                "gemini",
+                "https://generativelanguage.googleapis.com/v1beta",
+                ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+                url_env=("GOOGLE_GEMINI_BASE_URL",),
+            ),
+            Preset("bedrock", None, ("AWS_BEARER_TOKEN_BEDROCK",)),
+            Preset("vertex", None, ("GOOGLE_API_KEY",)),
             Preset("deepseek", "https://api.deepseek.com", ("DEEPSEEK_API_KEY",)),
             Preset("holysheep", "https://api.holysheep.ai/v1", ("HOLYSHEEP_API_KEY",)),
             Preset("openrouter", "https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",)),
             Preset("groq", "https://api.groq.com/openai/v1", ("GROQ_API_KEY",)),
             Preset("mistral", "https://api.mistral.ai/v1", ("MISTRAL_API_KEY",)),
             Preset("xai", "https://api.x.ai/v1", ("XAI_API_KEY",)),
-            Preset("together", "https://api.together.xyz/v1", ("TOGETHER_API_KEY",)),
+            Preset("together", "https://api.together.xyz/v1", ("TOGETHER_API_KEY",), url_env=("TOGETHER_BASE_URL",)),
             Preset("fireworks", "https://api.fireworks.ai/inference/v1", ("FIREWORKS_API_KEY",)),
-            Preset("ollama", "http://localhost:11434/v1", ("OLLAMA_API_KEY",), needs_key=False),
+            Preset(
+                "ollama", "http://localhost:11434/v1", ("OLLAMA_API_KEY",), needs_key=False, url_env=("OLLAMA_HOST",)
+            ),
             Preset("vllm", "http://localhost:8000/v1", ("VLLM_API_KEY",), needs_key=False),
             Preset("openai-compatible", None, needs_key=False),
         )

@@ -27,6 +27,7 @@ PLACEHOLDER_SIGNATURE = "skip_thought_signature_validator"
 signatures documents this value; Gemini CLI sends it)."""
 THINKING_BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192}
 """Thinking tokens for Gemini 2.5, which wants a number: LiteLLM's figures."""
+_VERTEX = re.compile(r"aiplatform\.(?:\w+\.rep\.)?googleapis\.com|/projects/[^/]+/locations/[^/]+")
 _THINKING_LEVELS = {
     "none": "minimal",
     "minimal": "minimal",
@@ -44,8 +45,8 @@ def generation(model: str) -> tuple[int, int]:
 
 
 def on_vertex(target: Target) -> bool:
-    """Whether the target is reached through Vertex AI."""
-    return target.provider == "vertex" or "aiplatform.googleapis.com" in (target.base_url or "")
+    """Whether the target is reached through Vertex AI, by its public address or a private one with its path."""
+    return target.provider == "vertex" or _VERTEX.search(target.base_url or "") is not None
 
 
 def write_body(request: ChatRequest, target: Target) -> Json:

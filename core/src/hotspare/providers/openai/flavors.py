@@ -10,7 +10,7 @@ from hotspare.providers.history import IdRuleName
 from hotspare.target import RequestField
 
 OPENAI_PARTS = frozenset({"text", "refusal", "image_url", "input_audio", "file"})
-_REASONING_MODEL = re.compile(r"(?:^|/)(o\d|gpt-(?:[5-9]|\d\d))")
+_REASONING_MODEL = re.compile(r"(?:^|[/.])(o\d|gpt-(?:[5-9]|\d\d))")
 _NONE = re.compile(r"(?!)")
 _CHAT_MODEL = re.compile(r"gpt-5(?:\.\d)?-chat")
 
@@ -120,6 +120,7 @@ FLAVORS = {
             extra_message_fields=frozenset({"prefix"}),
         ),
         Flavor("xai", unsupported=frozenset({"top_k"}), effort_levels=("none", *_LOW_TO_HIGH)),
+        Flavor("bedrock"),
         Flavor("together"),
         Flavor("fireworks"),
         Flavor(

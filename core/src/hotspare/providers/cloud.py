@@ -1,0 +1,111 @@
+"""Amazon Bedrock and Google's Vertex AI: addresses that hold a region and a project, and what differs there from the wires
+that they serve.
+
+Sources: the anthropic 2.12 SDK (`lib/bedrock/_mantle.py`, `lib/vertex`), the openai 2.54 SDK (`providers/bedrock.py`), and
+google-genai 3.4 (`_api_client.py`).
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from hotspare.errors import ConfigError, Problem
+from hotspare.messages import ChatRequest
+from hotspare.providers.anthropic.wire import AnthropicWire
+from hotspare.providers.base import Wire
+from hotspare.providers.gemini.wire import GeminiWire
+from hotspare.providers.json_access import without
+from hotspare.providers.urls import segment, with_path
+from hotspare.target import Target
+
+_ONLY_CONVERSE = ("amazon.", "ai21.", "cohere.")
+"""Models that Bedrock serves by its own Converse API alone."""
+_MULTI_REGION = {
+    "global": "aiplatform.googleapis.com",
+    "us": "aiplatform.us.rep.googleapis.com",
+    "eu": "aiplatform.eu.rep.googleapis.com",
+}
+
+
+class BedrockMessagesWire(AnthropicWire):
+    """Anthropic's Messages at Bedrock: a Bedrock API key is a bearer token."""
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """Authentication and version headers."""
+        return {**super().headers(None), **_bearer(key)}
+
+
+class VertexMessagesWire(AnthropicWire):
+    """Anthropic's Messages at Vertex AI: the model and whether it streams are in the URL, the version is in the body."""
+
+    def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
+        """The JSON body of a request."""
+        body = super().write(request, target, stream=stream)
+        return {"anthropic_version": "vertex-2023-10-16", **without(body, ["model"])}
+
+    def url(self, base_url: str, target: Target, *, stream: bool) -> str:
+        """`…/publishers/anthropic/models/<model>:rawPredict` or `:streamRawPredict`."""
+        verb = "streamRawPredict" if stream else "rawPredict"
+        path = urlsplit(base_url).path.rstrip("/")
+        return with_path(base_url, f"{path}/publishers/anthropic/models/{segment(target.model)}:{verb}")
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """Authentication."""
+        return _bearer(key)
+
+
+class VertexGeminiWire(GeminiWire):
+    """Gemini at Vertex AI: an access token, or an API key of its express mode."""
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """Authentication."""
+        return super().headers(key) if key and key.startswith(("AIza", "AQ.")) else _bearer(key)
+
+
+def _bearer(key: str | None) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"} if key else {}
+
+
+def is_claude(model: str) -> bool:
+    """Whether a model is Anthropic's, by the names of both clouds."""
+    return model.startswith("claude-") or "anthropic." in model
+
+
+def cloud_wire(target: Target | None, provider: str) -> Wire | None:
+    """The wire format of a target in a cloud; None: that of OpenAI's APIs. Raises ConfigError for what has no wire here."""
+    model = "" if target is None else target.model
+    if (
+        target is not None
+        and provider == "bedrock"
+        and model.split(":", 1)[0].removeprefix("us.").startswith(_ONLY_CONVERSE)
+    ):
+        hint = f"is served by Converse alone: pip install litellm-hotspare and write 'litellm/bedrock/{model}'"
+        raise ConfigError(Problem.at(f"target {target.name!r}: id", target.id, hint))
+    if provider == "vertex":
+        return VertexMessagesWire() if is_claude(model) else VertexGeminiWire()
+    return BedrockMessagesWire() if is_claude(model) else None
+
+
+def cloud_url(target: Target, provider: str, env: Mapping[str, str] | None = None) -> str:
+    """The base URL by region and project: the target's own (`account` is the project), else those of the environment.
+
+    Raises ConfigError naming what is missing.
+    """
+    variables = os.environ if env is None else env
+    if provider == "bedrock":
+        region = target.region or variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION")
+        if not region:
+            raise _missing(target, "region", "us-east-1", "AWS_REGION")
+        return f"https://bedrock-mantle.{region}.api.aws/" + ("anthropic" if is_claude(target.model) else "openai/v1")
+    region = target.region or variables.get("GOOGLE_CLOUD_LOCATION") or "global"
+    project = target.account or variables.get("GOOGLE_CLOUD_PROJECT")
+    if not project:
+        raise _missing(target, "account", "my-project", "GOOGLE_CLOUD_PROJECT")
+    host = _MULTI_REGION.get(region, f"{region}-aiplatform.googleapis.com")
+    return f"https://{host}/v1/projects/{project}/locations/{region}"
+
+
+def _missing(target: Target, field: str, example: str, variable: str) -> ConfigError:
+    hint = f"is required, e.g. {field}={example!r}, or set the environment variable {variable}, or base_url"
+    return ConfigError(Problem.at(f"target {target.name!r}: {field}", None, hint))
