@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from base64 import b64encode
@@ -124,36 +123,6 @@ def reveal(secret: Secret | str | None) -> HiddenStr:
 def is_key_function(source: object) -> bool:
     """Whether this gives a key when it is called, and does not hold one."""
     return callable(source) and not callable(getattr(source, "get_secret_value", None))
-
-
-def ask_key(source: Secret | str | KeyFunction | None) -> HiddenStr:
-    """The current key, in sync code. An async function is run in an event loop of its own, in a thread."""
-    if not is_key_function(source):
-        return reveal(cast("Secret | str | None", source))
-    given = cast("KeyFunction", source)()
-    if inspect.isawaitable(given):
-        import asyncio
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(1) as thread:
-            given = thread.submit(asyncio.run, _result_of(given)).result()
-    return reveal(given)
-
-
-async def aask_key(source: Secret | str | KeyFunction | None) -> HiddenStr:
-    """The same in async code. A function that is not async runs in a thread: it may wait for a server."""
-    if not is_key_function(source):
-        return reveal(cast("Secret | str | None", source))
-    import anyio.to_thread
-
-    ask = cast("KeyFunction", source)
-    is_async = inspect.iscoroutinefunction(ask)
-    given = ask() if is_async else await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
-    return reveal(await given if inspect.isawaitable(given) else given)
-
-
-async def _result_of(given: Awaitable[str | Secret]) -> str | Secret:
-    return await given
 
 
 def key_mistake(key: str) -> str:

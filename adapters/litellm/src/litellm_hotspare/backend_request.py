@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection
 from typing import Any
 
-from hotspare import ChatRequest, Target, portable_history
-from hotspare.secret import ask_key
+from hotspare import ChatRequest, ConfigError, Problem, Target, portable_history
+from hotspare.secret import HiddenStr, is_key_function, reveal
 
 from litellm_hotspare.model_families import dialect_of
 
@@ -34,12 +35,11 @@ def arguments_for(target: Target, request: ChatRequest, supported: Collection[st
     dialect = dialect_of(target.model)
     fields = fields_of(request)
     sent = fields if supported is None else {name: value for name, value in fields.items() if name in supported}
-    key = None if target.api_key is None else ask_key(target.api_key)
     return {
         "model": target.model,
         "messages": portable_history(request.messages, dialect),
         "api_base": target.base_url,
-        "api_key": key,
+        "api_key": _key_of(target),
         "extra_headers": dict(target.headers) or None,
         "max_retries": 0,
         "num_retries": 0,
@@ -47,3 +47,14 @@ def arguments_for(target: Target, request: ChatRequest, supported: Collection[st
         **request.extra.get(dialect, {}),
         **target.extra,
     }
+
+
+def _key_of(target: Target) -> HiddenStr | None:
+    """The current key. Raises ConfigError for an async function: LiteLLM's sync calls could not wait for it."""
+    source: Any = target.api_key
+    if source is None:
+        return None
+    if inspect.iscoroutinefunction(source):
+        hint = "must not be async for 'litellm/…': give a function that returns the key"
+        raise ConfigError(Problem(f"target {target.name!r}: api_key {hint}"))
+    return reveal(source() if is_key_function(source) else source)

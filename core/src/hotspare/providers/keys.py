@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, cast
 
 from hotspare.errors import BackendError, ConfigError, StatusError, TransportError
-from hotspare.secret import HiddenStr, Redactor, aask_key, ask_key, is_key_function
+from hotspare.secret import HiddenStr, KeyFunction, Redactor, Secret, is_key_function, reveal
 
 if TYPE_CHECKING:
     from hotspare.providers.presets import Preset
@@ -15,6 +17,35 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 8
 """Keys of one target that are struck out of what comes back: the current one, and those before it that a late answer repeats."""
+
+
+def ask_key(source: Secret | str | KeyFunction | None) -> HiddenStr:
+    """The current key, in sync code. An async function is run in an event loop of its own, in a thread."""
+    if not is_key_function(source):
+        return reveal(cast("Secret | str | None", source))
+    given = cast("KeyFunction", source)()
+    if inspect.isawaitable(given):
+        import asyncio
+
+        with ThreadPoolExecutor(1) as thread:
+            given = thread.submit(asyncio.run, _result_of(given)).result()
+    return reveal(given)
+
+
+async def aask_key(source: Secret | str | KeyFunction | None) -> HiddenStr:
+    """The same in async code. A function that is not async runs in a thread: it may wait for a server."""
+    if not is_key_function(source):
+        return reveal(cast("Secret | str | None", source))
+    import anyio.to_thread
+
+    ask = cast("KeyFunction", source)
+    is_async = inspect.iscoroutinefunction(ask)
+    given = ask() if is_async else await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+    return reveal(await given if inspect.isawaitable(given) else given)
+
+
+async def _result_of(given: Awaitable[str | Secret]) -> str | Secret:
+    return await given
 
 
 class Keys:
