@@ -16,6 +16,7 @@ from hotspare._http.protocol import Origin
 from hotspare._http.proxies import Proxies, parse_proxy
 
 from tests.support.raw_server import raw_server, response
+from tests.support.socks import socks_proxy
 
 MODES = ["threads", "asyncio", "trio"]
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -313,3 +314,34 @@ def test_files_that_do_not_exist() -> None:
     for option in ("verify", "cert"):
         with pytest.raises(ConfigError, match=option):
             Pool([target("https://provider.test/v1")], **{option: f"{os.sep}nowhere.pem"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_socks_proxy(mode: str) -> None:
+    """It is sent the provider's name, unresolved, and its own login."""
+    with (
+        raw_server(lambda request: reply_with("through the proxy")) as provider,
+        socks_proxy(int(provider.url.rpartition(":")[2])) as proxy,
+    ):
+        pool = Pool([target("http://provider.test:4711/v1")], proxy=proxy.url, deadline=5)
+        assert ask(pool, mode) == "through the proxy"
+        assert proxy.named == ["provider.test:4711"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_tls_through_a_socks_proxy(mode: str, secure: Secure, bundle: str) -> None:
+    """TLS is spoken with the provider, whose certificate is checked."""
+    with socks_proxy(secure.port) as proxy:
+        pool = Pool([target("https://provider.test/v1")], proxy=proxy.url, verify=bundle, deadline=5)
+        assert ask(pool, mode) == "secure"
+        assert proxy.named == ["provider.test:443"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_socks_proxy_that_refuses(mode: str) -> None:
+    """A failure to connect, in which the proxy's password does not show."""
+    with socks_proxy(9, refuses=True) as proxy:
+        pool = Pool([target("http://provider.test/v1")], proxy=proxy.url, max_attempts=1, when_all_down="fail")
+        with pytest.raises(AllTargetsFailed, match="TRANSPORT") as caught:
+            ask(pool, mode)
+    assert "p@ss" not in str(caught.value)

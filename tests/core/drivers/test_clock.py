@@ -1,4 +1,4 @@
-"""The real clock's timeout under asyncio: it cancels its block and nothing else, and a busy loop is nobody's lateness."""
+"""The real clock's timeout under asyncio and trio: it cancels its block and nothing else, and a busy loop is nobody's lateness."""
 
 import asyncio
 import threading
@@ -9,6 +9,8 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+import trio
+import trio.testing
 from hotspare._drivers.clock import RealClock
 
 clock = RealClock(time.monotonic)
@@ -103,6 +105,31 @@ def test_a_late_timer_lets_what_has_come_come_first() -> None:
         return first.cancelled_caught, second.cancelled_caught
 
     assert run(main) == (False, True)
+
+
+def test_a_late_timer_under_trio() -> None:
+    """The same: an hour of a busy loop is not the time of what has come meanwhile, and nothing waits for ever."""
+    time_of_trio = trio.testing.MockClock(autojump_threshold=0)
+
+    async def main() -> tuple[bool, bool]:
+        came = trio.Event()
+
+        async def busy() -> None:
+            time_of_trio.jump(3600)
+            for _ in range(3):
+                await trio.lowlevel.checkpoint()
+            came.set()
+
+        async with trio.open_nursery() as tasks:
+            with clock.move_on_after(10) as first:
+                tasks.start_soon(busy)
+                await came.wait()
+            with clock.move_on_after(10) as second:
+                tasks.start_soon(busy)
+                await trio.sleep_forever()
+        return first.cancelled_caught, second.cancelled_caught
+
+    assert trio.run(main, clock=time_of_trio) == (False, True)
 
 
 def test_threads_do_not_need_a_loop() -> None:

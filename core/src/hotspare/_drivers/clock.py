@@ -65,7 +65,7 @@ class RealClock:
         if seconds is None:
             return anyio.move_on_after(None)
         loop = running_loop()
-        return _AsyncioTimeout(loop, seconds) if hasattr(loop, "call_at") else anyio.move_on_after(seconds)
+        return _AsyncioTimeout(loop, seconds) if hasattr(loop, "call_at") else _TrioTimeout(seconds)
 
 
 class Waits:
@@ -172,6 +172,45 @@ class _AsyncioTimeout:
         """No block follows."""
         if self._timer is not None:
             self._timer.cancel()
+
+
+class _TrioTimeout:
+    """The same under trio. A watcher beside the block cancels it: trio itself looks at what is overdue before it looks at what
+    has come."""
+
+    __slots__ = ("_scope", "_until", "_watching", "cancelled_caught")
+
+    def __init__(self, seconds: float) -> None:
+        import trio
+
+        self._until = trio.current_time() + seconds
+        self._scope, self._watching = trio.CancelScope(), trio.CancelScope()
+        self.cancelled_caught = False
+
+    def __enter__(self) -> Self:
+        from trio.lowlevel import spawn_system_task
+
+        self._scope.__enter__()
+        spawn_system_task(self._watch)
+        return self
+
+    async def _watch(self) -> None:
+        import trio
+
+        with self._watching:
+            await trio.sleep_until(self._until)
+            late = trio.current_time() - self._until
+            if late > LATE:
+                await trio.sleep(min(late, MAX_GRACE))
+            self._scope.cancel()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._watching.cancel()
+        caught = bool(self._scope.__exit__(kind, error, trace))
+        self.cancelled_caught = self._scope.cancelled_caught
+        return caught
 
 
 def clock_of(given: Clock | Callable[[], float]) -> Clock:

@@ -129,10 +129,10 @@ class AsyncioTransport(StreamTransport):
 
     async def _dial(self, connection: AsyncioConnection, origin: Origin, proxy: Proxy | None) -> None:
         loop = asyncio.get_running_loop()
-        is_socks = proxy is not None and proxy.scheme.startswith("socks")
+        is_socks = proxy is not None and proxy.is_socks
         server = origin if proxy is None else proxy.origin
         if proxy is not None and is_socks:
-            connection.socket = await proxy.aconnect(origin, CONNECT)
+            connection.socket = await proxy.connect_asyncio(origin)
         else:
             connection.socket = await self._connected(server)
         context = self._tls() if origin.secure or server.secure else None

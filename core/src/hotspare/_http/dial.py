@@ -45,7 +45,7 @@ class Dialer:
         Raises ConnectError, or AttemptTimeout where the handle's own time is over.
         """
         limit = _Limit(origin, handle)
-        if proxy is not None and proxy.scheme.startswith("socks"):
+        if proxy is not None and proxy.is_socks:
             found = proxy.connect(origin, limit.left())
         else:
             server = proxy.origin if proxy is not None else origin
@@ -54,7 +54,7 @@ class Dialer:
             if proxy is not None and proxy.scheme == "https":
                 found = self._secured(found, proxy.origin.host, limit)
             if origin.secure:
-                if proxy is not None and not proxy.scheme.startswith("socks"):
+                if proxy is not None and not proxy.is_socks:
                     _tunnel(found, origin, proxy, limit)
                 found = self._secured(found, origin.host, limit)
             handle.attach(found)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import base64
 import socket
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from hotspare._http.protocol import Origin
 from hotspare.errors import ConfigError, ConnectError, MissingExtra, Problem
 from hotspare.secret import HiddenStr
+
+if TYPE_CHECKING:
+    from anyio.abc import ByteStream
 
 SCHEMES = ("http", "https", "socks4", "socks5", "socks5h")
 _PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080, "socks5h": 1080}
@@ -30,25 +35,45 @@ class Proxy:
     def __str__(self) -> str:
         return f"the proxy {self.scheme}://{self.origin.host}:{self.origin.port}"
 
-    def connect(self, origin: Origin, timeout: float) -> socket.socket:
-        """A connection through a SOCKS proxy. Raises ConnectError."""
-        socks: Any = import_module("python_socks.sync")
-        try:
-            found: socket.socket = socks.Proxy.from_url(self.url).connect(origin.host, origin.port, timeout=timeout)
-        except Exception as error:  # python-socks has errors of its own
-            raise ConnectError(f"{self} failed: {error}") from None
-        return found
+    # --- a SOCKS proxy -------------------------------------------------------------------------------------------
 
-    async def aconnect(self, origin: Origin, timeout: float) -> socket.socket:
-        """`connect`, under asyncio. The socket does not block."""
-        socks: Any = import_module("python_socks.async_.asyncio")
+    @property
+    def is_socks(self) -> bool:
+        """Whether it is a SOCKS proxy: these connections go to the origin."""
+        return self.scheme.startswith("socks")
+
+    def connect(self, origin: Origin, timeout: float) -> socket.socket:
+        """A connection through it. Raises ConnectError."""
+        with self._translated():
+            socks: Any = self._from("python_socks.sync")
+            found: socket.socket = socks.connect(origin.host, origin.port, timeout=timeout)
+            return found
+
+    async def connect_asyncio(self, origin: Origin) -> socket.socket:
+        """The same under asyncio. The socket does not block."""
+        with self._translated():
+            socks: Any = self._from("python_socks.async_.asyncio")
+            found: socket.socket = await socks.connect(origin.host, origin.port)
+            return found
+
+    async def connect_trio(self, origin: Origin) -> ByteStream:
+        """The same under trio."""
+        with self._translated():
+            socks: Any = self._from("python_socks.async_.anyio.v2")
+            found: ByteStream = (await socks.connect(origin.host, origin.port)).anyio_stream
+            return found
+
+    def _from(self, module: str) -> Any:
+        """python-socks's proxy. It has no scheme `socks5h`, since with SOCKS 5 it always lets the proxy resolve names."""
+        return import_module(module).Proxy.from_url(self.url.replace("socks5h://", "socks5://", 1))
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        """python-socks has errors of its own."""
         try:
-            found: socket.socket = await socks.Proxy.from_url(self.url).connect(
-                origin.host, origin.port, timeout=timeout
-            )
+            yield
         except Exception as error:
-            raise ConnectError(f"{self} failed: {error}") from None
-        return found
+            raise ConnectError(f"{self} failed: {error or type(error).__name__}") from None
 
 
 def parse_proxy(url: str, name: str = "proxy") -> Proxy:

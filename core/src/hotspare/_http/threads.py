@@ -205,6 +205,6 @@ class ThreadTransport:
 
 def written(request: Request, origin: Origin, target: str, proxy: Proxy | None) -> WrittenRequest:
     lines = request.headers.lines
-    if proxy is not None and not origin.secure and not proxy.scheme.startswith("socks"):
+    if proxy is not None and not origin.secure and not proxy.is_socks:
         target, lines = HiddenStr(f"http://{origin}{target}"), HiddenStr(lines + header_lines(proxy.headers.items()))
     return WrittenRequest(written_request(request.method, target, str(origin), lines, request.body))

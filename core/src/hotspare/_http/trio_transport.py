@@ -13,7 +13,7 @@ from hotspare._http.dial import CONNECT, is_readable
 from hotspare._http.protocol import Origin
 from hotspare._http.proxies import Proxies, Proxy
 from hotspare._http.streams import Connection, StreamTransport, tunnel
-from hotspare.errors import ConfigError, ConnectError, TransportError
+from hotspare.errors import ConnectError, TransportError
 
 _READ = 65536
 _BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
@@ -66,10 +66,11 @@ class TrioTransport(StreamTransport):
             raise ConnectError(f"cannot connect to {origin}: {error or type(error).__name__}") from None
 
     async def _dial(self, origin: Origin, proxy: Proxy | None) -> Connection:
-        if proxy is not None and proxy.scheme.startswith("socks"):
-            raise ConfigError("proxy: SOCKS works in threads and asyncio, not in trio")
-        server = proxy.origin if proxy is not None else origin
-        connection = _TrioConnection(await anyio.connect_tcp(server.host, server.port))
+        if proxy is not None and proxy.is_socks:
+            connection, server, proxy = _TrioConnection(await proxy.connect_trio(origin)), origin, None
+        else:
+            server = proxy.origin if proxy is not None else origin
+            connection = _TrioConnection(await anyio.connect_tcp(server.host, server.port))
         try:
             if server.secure:
                 await connection.secure(self._tls(), server.host)
