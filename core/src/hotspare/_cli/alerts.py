@@ -13,22 +13,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hotspare._cli.delivery import send_to_channels
 from hotspare._cli.options import (
     ConfigOption,
     JsonOption,
     LedgerOption,
     SinceOption,
-    config_file,
     ledger_file,
     since_time,
 )
 from hotspare._cli.output import printable
-from hotspare._config.loader import Config, load
 from hotspare.errors import ConfigError, Problem, did_you_mean
 from hotspare.ledger.queries import last_alerts
 from hotspare.ledger.schema import open_to_read
 from hotspare.ledger.silences import silence, silences, unsilence
-from hotspare.monitor.channels import Channel, Notice
+from hotspare.monitor.channels import Notice
 
 HELP = """Test the channels of a configuration, list what fired, silence rules.
 
@@ -53,7 +52,8 @@ def run(
         hint = did_you_mean(action, _ACTIONS, f"use one of {', '.join(_ACTIONS)}")
         raise ConfigError(Problem.at("action", action, f"is unknown; {hint}"))
     if action == "test":
-        raise typer.Exit(_test(list(_channels(load(config_file(config))))))
+        notice = Notice("test", "info", "Test of hotspare's alerts", "This channel works.", time.time())
+        raise typer.Exit(send_to_channels(config, notice))
     if action == "list":
         _list(since_time(since), as_json=as_json, ledger=ledger_file(ledger))
         return
@@ -65,26 +65,6 @@ def run(
         print(f"{printable(rule)} is silenced until {_shown(until)}")
     else:
         print(f"{unsilence(ledger_file(ledger), rule)} silences ended")
-
-
-def _channels(config: Config) -> tuple[Channel, ...]:
-    return config.monitor.channels if config.monitor else ()
-
-
-def _test(channels: list[Channel]) -> int:
-    """Send a notice to each, now. Returns the exit code."""
-    if not channels:
-        raise ConfigError(Problem("monitor.channels: there is none; add [[monitor.channels]] to the configuration"))
-    failed = 0
-    for channel in channels:
-        notice = Notice("test", "info", "Test of hotspare's alerts", "This channel works.", time.time())
-        try:
-            channel.send(notice)
-            print(f"{channel.name}: delivered")
-        except Exception as error:  # whatever a mail server or Apprise raises
-            failed = 1
-            print(printable(f"{channel.name}: failed: {type(error).__name__}: {error}"))
-    return failed
 
 
 def _list(since: float, *, as_json: bool, ledger: object) -> None:

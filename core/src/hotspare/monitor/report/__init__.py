@@ -1,0 +1,6 @@
+"""What a ledger says of a period: as data, as text, as JSON, and as an HTML page that stands alone."""
+
+from hotspare.monitor.report.data import Report as Report
+from hotspare.monitor.report.data import read_report as read_report
+from hotspare.monitor.report.html import report_html as report_html
+from hotspare.monitor.report.text import report_text as report_text

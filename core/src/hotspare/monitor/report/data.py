@@ -1,0 +1,250 @@
+"""The numbers of a report, read from a ledger. It never holds a prompt, an answer, or a provider's own words."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from math import ceil
+from typing import Any
+
+from hotspare.monitor.report.outages import Outage, read_outages, seconds_of_union
+
+BUCKETS = 60
+"""Bars of the timeline: as many as a telephone's width shows apart."""
+_LOST = ("failed", "interrupted")
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Seconds: mean, percentiles and extremes of `count` values. All None without any."""
+
+    count: int = 0
+    mean: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    max: float | None = None
+    min: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One route, or one label: its calls, those that were answered and rescued, tokens in and out, USD."""
+
+    name: str
+    calls: int
+    answered: int
+    rescued: int
+    input_tokens: int
+    output_tokens: int
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRow:
+    """One target. `failures`: by kind. `uptime`: share of the time in which its circuit breaker was not open."""
+
+    name: str
+    attempts: int
+    failures: dict[str, int]
+    seconds: Spread
+    uptime: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A piece of the timeline, from `start` on: calls answered at once, rescued, lost; the 95th percentile of seconds."""
+
+    start: float
+    answered: int = 0
+    rescued: int = 0
+    lost: int = 0
+    p95: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A period, `start` to `end` in seconds since 1970.
+
+    `survived`: seconds in which a target or a domain was out while every call was answered. `detect`, `recover`: mean seconds from
+    the first failure of an outage to its open breaker, and from there to its recovery.
+    """
+
+    start: float
+    end: float
+    calls: int
+    results: dict[str, int]
+    rescued: int
+    latency: Spread
+    ttft: Spread
+    failovers: int
+    rate_limits: dict[str, int]
+    survived: float
+    detect: float | None
+    recover: float | None
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    wasted_tokens: int
+    cost: float
+    priced_calls: int
+    targets: tuple[TargetRow, ...] = ()
+    domains: dict[str, float] = field(default_factory=dict[str, float])
+    routes: tuple[Row, ...] = ()
+    labels: tuple[Row, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    alerts: tuple[dict[str, Any], ...] = ()
+    timeline: tuple[Bucket, ...] = ()
+
+    @property
+    def answered(self) -> int:
+        """Calls that were answered."""
+        return self.results.get("answered", 0)
+
+    @property
+    def success(self) -> float | None:
+        """The share of calls that were answered, without those whose caller left (None: there was none)."""
+        judged = self.calls - self.results.get("abandoned", 0)
+        return self.answered / judged if judged else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"success": self.success, **asdict(self)}
+
+
+def read_report(ledger: sqlite3.Connection, start: float, end: float) -> Report:
+    """The report of what was recorded from `start` to `end`."""
+    period = (start, end)
+    calls = ledger.execute("SELECT * FROM calls WHERE started >= ? AND started < ? ORDER BY started", period).fetchall()
+    attempts = ledger.execute("SELECT * FROM attempts WHERE started >= ? AND started < ?", period).fetchall()
+    events = ledger.execute("SELECT * FROM events WHERE at >= ? AND at < ? ORDER BY at, id", period).fetchall()
+    times = [row["started"] for row in calls] + [row["started"] for row in attempts] + [row["at"] for row in events]
+    ends = [row["started"] + row["seconds"] for row in calls] + [row["at"] for row in events]
+    first, last = max(start, min(times, default=start)), min(end, max(ends, default=end))
+    outages = read_outages(events, attempts, last)
+    answered = [row for row in calls if row["result"] == "answered"]
+    of_events = Counter(row["event"] for row in events)
+    span = max(last - first, 1e-9)
+    timeline = _timeline(calls, first, last)
+    return Report(
+        first,
+        last,
+        len(calls),
+        dict(Counter(row["result"] for row in calls)),
+        sum(row["rescued"] for row in calls),
+        spread([row["seconds"] for row in answered]),
+        spread([row["ttft"] for row in calls if row["ttft"] is not None]),
+        of_events["FailedOver"],
+        dict(Counter(row["subject"] for row in events if row["event"] == "RateLimited")),
+        _survived(outages, calls),
+        _mean([one.detect for one in outages if one.detect is not None]),
+        _mean([one.end - one.start for one in outages if one.end is not None]),
+        **{name: sum(row[name] or 0 for row in calls) for name in _SUMS},
+        cost=sum(row["cost"] or 0.0 for row in calls),
+        priced_calls=sum(row["cost"] is not None for row in calls),
+        targets=_targets(attempts, outages, span, last),
+        domains=_domains(outages, span, last),
+        routes=_rows(calls, lambda row: [row["route"]]),
+        labels=_rows(calls, lambda row: [f"{name}={value}" for name, value in json.loads(row["labels"]).items()]),
+        outages=tuple(outages),
+        alerts=tuple({"at": row["at"], **json.loads(row["fields"])} for row in events if row["event"] == "AlertFired"),
+        timeline=timeline,
+    )
+
+
+_SUMS = ("input_tokens", "output_tokens", "cached_tokens", "wasted_tokens")
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean, percentiles (nearest rank) and extremes."""
+    if not values:
+        return Spread()
+    ordered = sorted(values)
+    p50, p95, p99 = (ordered[ceil(share * len(ordered)) - 1] for share in (0.5, 0.95, 0.99))
+    return Spread(len(ordered), sum(ordered) / len(ordered), p50, p95, p99, ordered[-1], ordered[0])
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _targets(
+    attempts: Iterable[sqlite3.Row], outages: Sequence[Outage], span: float, last: float
+) -> tuple[TargetRow, ...]:
+    by_target: dict[str, list[sqlite3.Row]] = defaultdict(list)
+    for row in attempts:
+        by_target[row["target"]].append(row)
+    return tuple(
+        TargetRow(
+            name,
+            len(rows),
+            dict(Counter(row["kind"] for row in rows if row["kind"] not in ("ok", "cancelled"))),
+            spread([row["seconds"] for row in rows if row["kind"] == "ok"]),
+            _uptime([one for one in outages if one.subject == name], span, last),
+        )
+        for name, rows in sorted(by_target.items())
+    )
+
+
+def _domains(outages: Sequence[Outage], span: float, last: float) -> dict[str, float]:
+    """Of those that were out; the others are at 1."""
+    names = sorted({(one.level, one.subject) for one in outages if one.level != "target"})
+    return {
+        f"{level} {name}": _uptime([o for o in outages if (o.level, o.subject) == (level, name)], span, last)
+        for level, name in names
+    }
+
+
+def _uptime(outages: Sequence[Outage], span: float, last: float) -> float:
+    return max(0.0, 1.0 - seconds_of_union([(one.start, one.end or last) for one in outages]) / span)
+
+
+def _survived(outages: Sequence[Outage], calls: Sequence[sqlite3.Row]) -> float:
+    """Seconds of the outages in which calls came and none was lost."""
+    survived: list[tuple[float, float]] = []
+    for one in outages:
+        end = one.end or one.last
+        during = [row["result"] for row in calls if one.start <= row["started"] <= end]
+        if during and not any(result in _LOST for result in during):
+            survived.append((one.start, end))
+    return seconds_of_union(survived)
+
+
+def _rows(calls: Iterable[sqlite3.Row], names: Any) -> tuple[Row, ...]:
+    groups: dict[str, list[sqlite3.Row]] = defaultdict(list)
+    for row in calls:
+        for name in names(row):
+            groups[name].append(row)
+    return tuple(
+        Row(
+            name,
+            len(rows),
+            sum(row["result"] == "answered" for row in rows),
+            sum(row["rescued"] for row in rows),
+            sum(row["input_tokens"] or 0 for row in rows),
+            sum(row["output_tokens"] or 0 for row in rows),
+            sum(row["cost"] or 0.0 for row in rows),
+        )
+        for name, rows in sorted(groups.items(), key=lambda item: -len(item[1]))
+    )
+
+
+def _timeline(calls: Sequence[sqlite3.Row], first: float, last: float) -> tuple[Bucket, ...]:
+    if not calls:
+        return ()
+    width = max((last - first) / BUCKETS, 1e-6)
+    groups: dict[int, list[sqlite3.Row]] = defaultdict(list)
+    for row in calls:
+        groups[min(int((row["started"] - first) / width), BUCKETS - 1)].append(row)
+    found: list[Bucket] = []
+    for place in range(BUCKETS):
+        rows = groups[place]
+        answered = [row for row in rows if row["result"] == "answered"]
+        rescued = sum(row["rescued"] for row in answered)
+        lost = sum(row["result"] in _LOST for row in rows)
+        p95 = spread([row["seconds"] for row in answered]).p95
+        found.append(Bucket(first + place * width, len(answered) - rescued, rescued, lost, p95))
+    return tuple(found)

@@ -1,0 +1,68 @@
+"""Outages, from the moves of circuit breakers in a ledger."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_FAILURES = ("server", "transport", "timeout")
+_BEFORE = 60.0
+"""Seconds before a breaker opened in which a failure belongs to the same outage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A target or a domain was out, for one process: from `start` to `end` (None: it still is, at `last`), in seconds since 1970.
+    `level`: target, region, account or provider. `detect`: seconds from its first failure to the open breaker."""
+
+    subject: str
+    level: str
+    start: float
+    end: float | None
+    last: float
+    detect: float | None = None
+
+
+def read_outages(events: Iterable[sqlite3.Row], attempts: Iterable[sqlite3.Row], last: float) -> list[Outage]:
+    """Every outage, in order. A probe that fails, or a recovery that breaks off, does not end one."""
+    failures: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for row in attempts:
+        if row["kind"] in _FAILURES:
+            failures[row["run"], row["target"]].append(row["started"] + row["seconds"])
+    began: dict[tuple[str, str, str], float] = {}
+    found: list[Outage] = []
+    for row in events:
+        if row["event"] != "StateChanged":
+            continue
+        moved = json.loads(row["fields"])
+        key = (row["run"], moved["subject"], moved.get("level", "target"))
+        if moved["after"] == "open":
+            began.setdefault(key, row["at"])
+        elif moved["after"] in ("recovering", "closed") and key in began:
+            found.append(_outage(key, began.pop(key), row["at"], last, failures))
+    found += [_outage(key, start, None, last, failures) for key, start in began.items()]
+    return sorted(found, key=lambda one: one.start)
+
+
+def _outage(
+    key: tuple[str, str, str],
+    start: float,
+    end: float | None,
+    last: float,
+    failures: dict[tuple[str, str], list[float]],
+) -> Outage:
+    run, subject, level = key
+    first = min((at for at in failures[run, subject] if start - _BEFORE <= at <= start + 1e-3), default=None)
+    return Outage(subject, level, start, end, last, None if first is None else max(0.0, start - first))
+
+
+def seconds_of_union(spans: Sequence[tuple[float, float]]) -> float:
+    """The length of time that at least one of these spans covers."""
+    total, until = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total
