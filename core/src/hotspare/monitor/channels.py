@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -86,7 +86,7 @@ class Smtp:
 
     host: str
     sender: str
-    to: Sequence[str]
+    to: Collection[str]
     port: int = 587
     username: str = ""
     password: Secret | str = field(default="", repr=False)
@@ -120,7 +120,7 @@ class Smtp:
     def _message(self, notice: Notice) -> EmailMessage:
         message = EmailMessage()
         message["Subject"] = " ".join(f"[hotspare] {notice.title}".split())
-        message["From"], message["To"] = self.sender, ", ".join(self.to)
+        message["From"], message["To"] = self.sender, ", ".join(sorted(self.to))
         message["Date"], message["Message-ID"] = formatdate(notice.at), make_msgid(domain="hotspare.invalid")
         message.set_content(f"{notice.text}\n\n{notice.source}\n")
         if notice.html:

@@ -69,7 +69,7 @@ class Bucket:
 class Report:
     """A period, `start` to `end` in seconds since 1970.
 
-    `survived`: seconds in which a target or a domain was out while every call was answered. `detect`, `recover`: mean seconds from
+    `survived`: seconds in which a target or a domain was out, and no call was under way that was lost. `detect`, `recover`: mean seconds from
     the first failure of an outage to its open breaker, and from there to its recovery.
     """
 
@@ -203,14 +203,12 @@ def _uptime(outages: Sequence[Outage], span: float, last: float) -> float:
 
 
 def _survived(outages: Sequence[Outage], calls: Sequence[sqlite3.Row]) -> float:
-    """Seconds of the outages in which calls came and none was lost."""
-    survived: list[tuple[float, float]] = []
-    for one in outages:
-        end = one.end or one.last
-        during = [row["result"] for row in calls if one.start <= row["started"] <= end]
-        if during and not any(result in _LOST for result in during):
-            survived.append((one.start, end))
-    return seconds_of_union(survived)
+    """Seconds of the outages in which no call was under way that was lost."""
+    if not any(row["result"] == "answered" for row in calls):
+        return 0.0
+    out = [(one.start, one.end or one.last) for one in outages]
+    lost = [(row["started"], row["started"] + row["seconds"]) for row in calls if row["result"] in _LOST]
+    return seconds_of_union([*out, *lost]) - seconds_of_union(lost)
 
 
 def _rows(calls: Iterable[sqlite3.Row], names: Any) -> tuple[Row, ...]:

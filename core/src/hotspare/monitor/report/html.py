@@ -23,7 +23,7 @@ dl{display:grid;grid-template-columns:minmax(8rem,auto) 1fr;gap:.3rem 1rem;margi
 .key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .35em 0 .9em}.lane{margin:.45rem 0}.lane b{display:block;font-weight:400;overflow-wrap:anywhere}
 .lane div{position:relative;height:12px;background:var(--saved);border-radius:3px;overflow:hidden}.lane div u{position:absolute;top:0;bottom:0;min-width:2px}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}th{font-weight:600;color:var(--dim);font-size:.85rem}
-td,th{padding:.35rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}td:first-child,th:first-child{text-align:left;padding-left:0}
+td,th{padding:.35rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}td:first-child,th:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere;min-width:8rem}
 """
 
 
