@@ -9,7 +9,7 @@ from hotspare._config.loader import load
 from hotspare.monitor import DEFAULT_RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("operating.md", "ko/operating.md")
+PAGES = ("monitoring.md", "ko/monitoring.md")
 ENV = {"ALERT_WEBHOOK": "https://example.com/x", "SMTP_PASSWORD": "p-1234567", "APPRISE_URL": "json://localhost"}
 
 

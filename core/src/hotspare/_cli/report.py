@@ -6,7 +6,6 @@ import json
 import time
 from contextlib import closing
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +25,7 @@ from hotspare.errors import ConfigError, Problem
 from hotspare.ledger.schema import open_to_read
 from hotspare.monitor.channels import Notice
 from hotspare.monitor.report import Report, read_report, report_html, report_text
+from hotspare.monitor.report.labels import WORDS, Language
 
 HELP = """Report a period: calls, success, latency, uptime, rescued calls, outages, tokens and cost, by route and label.
 
@@ -35,38 +35,34 @@ from cron for a report every morning. Times are UTC.
 _DAY = 86_400.0
 
 
-class Lang(StrEnum):
-    """The languages of reports."""
-
-    EN = "en"
-    KO = "ko"
-
-
 def run(
     day: Annotated[str, typer.Option(help="A day, e.g. 2026-01-31, or yesterday.")] = "",
     since: SinceOption = "",
     html: Annotated[Path | None, typer.Option("--html", help="Write an HTML page to this file.")] = None,
-    language: Annotated[Lang, typer.Option("--lang", help="en or ko.")] = Lang.EN,
+    language: Annotated[str, typer.Option("--lang", help="en or ko.")] = "en",
     send: Annotated[bool, typer.Option("--send", help="Send it to the channels of the configuration.")] = False,
     config: ConfigOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """See `HELP`."""
+    words: Language | None = next((one for one in WORDS if one == language), None)
+    if words is None:
+        raise ConfigError(Problem.at("--lang", language, f"must be {' or '.join(WORDS)}"))
     start, end = _period(day, since)
     with closing(open_to_read(ledger_file(ledger))) as connection:
         report = read_report(connection, start, end)
     if html is not None:
         try:
-            html.write_text(report_html(report, language.value), encoding="utf-8")
+            html.write_text(report_html(report, words), encoding="utf-8")
         except OSError as error:
             raise ConfigError(Problem.at("--html", str(html), f"cannot be written: {error.strerror}")) from None
     if send:
-        raise typer.Exit(send_to_channels(config, _notice(report, language)))
+        raise typer.Exit(send_to_channels(config, _notice(report, words)))
     if as_json:
         print(json.dumps(report.as_dict(), ensure_ascii=False))
     elif html is None:
-        print(printable(report_text(report, language.value)), end="")
+        print(printable(report_text(report, words)), end="")
     else:
         print(printable(f"Report: {html}"))
 
@@ -88,6 +84,6 @@ def _period(day: str, since: str) -> tuple[float, float]:
     return start, start + _DAY
 
 
-def _notice(report: Report, language: Lang) -> Notice:
-    title, _, rest = report_text(report, language.value).partition("\n")
-    return Notice("report", "info", title, rest.strip(), time.time(), html=report_html(report, language.value))
+def _notice(report: Report, language: Language) -> Notice:
+    title, _, rest = report_text(report, language).partition("\n")
+    return Notice("report", "info", title, rest.strip(), time.time(), html=report_html(report, language))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from hotspare.monitor.report.data import Bucket, Report
+from hotspare.monitor.report.data import Bucket, Report, Row
 from hotspare.monitor.report.labels import WORDS, Language, moment, percent, seconds, usd
 from hotspare.monitor.report.text import summary
 
@@ -142,24 +142,28 @@ def _tables(report: Report, language: Language) -> Iterable[str]:
             for one in report.outages
         ],
     )  # fmt: skip
-    for title, rows in (("routes", report.routes), ("labels", report.labels)):
-        heads = [words[name] for name in ("name", "calls", "success", "rescued", "tokens", "cost")]
-        yield _table(
-            words[title],
-            heads,
-            [
-                [
-                    row.name, f"{row.calls:,}", percent(row.answered / row.calls), f"{row.rescued:,}",
-                    f"{row.input_tokens:,} / {row.output_tokens:,}", usd(row.cost),
-                ]
-                for row in rows
-            ],
-        )  # fmt: skip
+    yield _rows(words["routes"], report.routes, words)
+    yield _rows(words["labels"], report.labels, words)
     yield _table(
         words["alerts"],
         [words[name] for name in ("rule", "start", "severity", "value")],
         [[one["rule"], moment(one["at"]), one["severity"], f"{one['value']:.4g}"] for one in report.alerts],
     )
+
+
+def _rows(title: str, rows: Sequence[Row], words: Mapping[str, str]) -> str:
+    heads = [words[name] for name in ("name", "calls", "success", "rescued", "tokens", "cost")]
+    return _table(
+        title,
+        heads,
+        [
+            [
+                row.name, f"{row.calls:,}", percent(row.answered / row.calls), f"{row.rescued:,}",
+                f"{row.input_tokens:,} / {row.output_tokens:,}", usd(row.cost),
+            ]
+            for row in rows
+        ],
+    )  # fmt: skip
 
 
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
