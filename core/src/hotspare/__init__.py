@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hotspare._routing.strategies import Candidate as Candidate
     from hotspare.backend import Backend as Backend
     from hotspare.backend import remaining_time as remaining_time
+    from hotspare.batch import BatchResult as BatchResult
     from hotspare.budget import Budget as Budget
     from hotspare.cache import Cache as Cache
     from hotspare.cache import CacheEntry as CacheEntry
@@ -80,6 +81,7 @@ _HOMES = {
     "_health.breaker": ("State",),
     "_routing.explain": ("Choice", "Explanation", "SkipReason"),
     "_routing.strategies": ("Candidate",),
+    "batch": ("BatchResult",),
     "budget": ("Budget",),
     "cache": ("Cache", "CacheEntry", "CacheStore"),
     "backend": ("Backend", "remaining_time"),

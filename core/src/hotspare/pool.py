@@ -6,6 +6,7 @@ import itertools
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from math import inf
 from pathlib import Path
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     import ssl
 
     import httpx
+
+    from hotspare.batch import BatchRequest, BatchResult, MapOptions
 
 
 class Pool(ByHand):
@@ -181,6 +184,33 @@ class Pool(ByHand):
         if self._uses_http and not self._closed:
             self._http.aprepare()
         return event_loop.stream(self._flow(request, options, streaming=True), self._notify, self._clock)
+
+    # --- many calls ----------------------------------------------------------------------------------------------
+
+    def map(self, requests: Iterable[BatchRequest], **options: Unpack[MapOptions]) -> Generator[BatchResult]:
+        """`chat` for each of these requests, several at a time, in threads. Failures are values (`BatchResult.error`).
+
+        Args:
+            requests: what `chat` takes, or mappings of its keywords; taken as they are needed.
+            options: `concurrency`, `ordered` and `progress` (`hotspare.batch.MapOptions`); the others, as in `chat`, are for
+                every request that does not say otherwise, e.g. ``model="batch"``, a route.
+
+        Closing the generator begins no further call, and waits for those under way.
+        """
+        from hotspare.batch import map_requests
+
+        return map_requests(self, requests, **options)
+
+    def amap(
+        self, requests: Iterable[BatchRequest], **options: Unpack[MapOptions]
+    ) -> AbstractAsyncContextManager[AsyncGenerator[BatchResult]]:
+        """`map`, for asyncio and trio: ``async with pool.amap(…) as results: async for result in results: …``.
+
+        Leaving the block cancels the calls that are under way.
+        """
+        from hotspare.batch import amap_requests
+
+        return amap_requests(self, requests, **options)
 
     # --- ahead of the first call ---------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from hotspare import __version__
 
 COMMANDS = {
     "drill": "Rehearse an outage with real HTTP calls to an embedded provider: no API key, no network.",
+    "batch": "Answer every line of a JSONL file; started again, it goes on where it ended.",
     "chat": "Send a prompt to a pool and print the answer.",
     "check": "Validate a configuration, print the order of targets, and send a short request to each of them.",
     "prices": "Show the prices that are known of a configuration's targets, and where they come from.",

@@ -1,0 +1,167 @@
+"""`hotspare batch`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from hotspare import ChatReply, ConfigError, Pool, Problem
+from hotspare._cli.options import ConfigOption, config_file
+from hotspare._cli.output import printable
+
+HELP = """Answer every line of a JSONL file, and write the answers to another one.
+
+A line is a request, {"custom_id": "1", "messages": […], "temperature": 0}, {"custom_id": "1", "prompt": "…"}, or a line of OpenAI's
+batch format, {"custom_id": "1", "body": {"messages": […]}}. Without custom_id it is line-1, line-2 and so on.
+
+Answers are written as they come, each in one write. Started again with the same files, the command leaves out what is answered already:
+nothing is paid twice but what was under way when it was killed. Ctrl-C lets what is under way end. Failures are written to
+<output>.errors, and are asked again at the next start.
+"""
+
+
+def run(
+    source: Annotated[Path, typer.Argument(help="JSONL file of requests.")],
+    output: Annotated[Path, typer.Argument(help="JSONL file of answers; lines are added to it.")],
+    config: ConfigOption = None,
+    model: Annotated[str | None, typer.Option(help="A route, an alias or the name of a target.")] = None,
+    concurrency: Annotated[int, typer.Option(help="Requests at one time.", min=1)] = 8,
+    progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+) -> None:
+    """See `HELP`. Exit code 1 if a line was not answered."""
+    requests = read_requests(source)
+    done = _answered(output)
+    left = {key: request for key, request in requests.items() if key not in done}
+    stopping = _Stopping(left.values())
+    options: dict[str, Any] = {"model": model} if model else {}
+    failed, cost = 0, 0.0
+    errors = output.with_name(output.name + ".errors")
+    errors.unlink(missing_ok=True)
+    keys = list(left)
+    with Pool.from_config(config_file(config)) as pool, _Appender(output) as answers:
+        results = pool.map(
+            stopping, concurrency=concurrency, ordered=False, progress=_bar(progress, len(left)), **options
+        )
+        for result in results:
+            key = keys[result.index]
+            if result.reply is not None:
+                answers.add({"custom_id": key, **_as_dict(result.reply)})
+                cost += result.reply.cost or 0.0
+            else:
+                failed += 1
+                with _Appender(errors) as failures:
+                    failures.add(
+                        {"custom_id": key, "error": printable(str(result.error)), "type": type(result.error).__name__}
+                    )
+    open_lines = len(requests) - len(_answered(output))
+    print(
+        f"{len(requests) - open_lines} of {len(requests)} answered, {len(done)} before, {failed} failed, {cost:.6f} USD",
+        file=sys.stderr,
+    )
+    raise typer.Exit(130 if stopping.stopped else int(open_lines > 0))
+
+
+def _bar(progress: bool, total: int) -> Any:
+    return bool(progress and sys.stderr.isatty() and total)
+
+
+class _Stopping:
+    """The requests, until a signal says that no more are to be begun."""
+
+    def __init__(self, requests: Any) -> None:
+        self._requests, self.stopped = list(requests), False
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, self._stop)
+
+    def _stop(self, *_: object) -> None:
+        self.stopped = True
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def __iter__(self) -> Iterator[Any]:
+        for request in self._requests:
+            if self.stopped:
+                return
+            yield request
+
+
+class _Appender:
+    """Adds lines to a file, each in one write, so that a process that is killed leaves no half of one."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Add one line."""
+        os.write(self._file, json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
+
+    def __enter__(self) -> _Appender:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+
+def read_requests(path: Path) -> dict[str, dict[str, Any]]:
+    """The requests by id. Raises ConfigError for a line that is none."""
+    found: dict[str, dict[str, Any]] = {}
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise ConfigError(Problem.at("source", str(path), f"cannot be read: {error.strerror}")) from None
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            key, request = _request(f"{path}: line {number}", line, f"line-{number}")
+            if key in found:
+                raise ConfigError(Problem.at(f"{path}: line {number}", key, "is the custom_id of an earlier line"))
+            found[key] = request
+    return found
+
+
+def _request(place: str, line: str, key: str) -> tuple[str, dict[str, Any]]:
+    try:
+        values: Any = json.loads(line)
+    except ValueError as error:
+        raise ConfigError(Problem(f"{place}: invalid JSON: {error}")) from None
+    if isinstance(values, str):
+        values = {"prompt": values}
+    if not isinstance(values, dict):
+        raise ConfigError(Problem.at(place, values, "must be an object with messages or prompt"))
+    given = cast("dict[str, Any]", values)
+    key = str(given.pop("custom_id", key))
+    body = dict(given.get("body", given))
+    if "prompt" in body:
+        body["request"] = body.pop("prompt")
+    if "request" not in body and "messages" not in body:
+        raise ConfigError(Problem(f"{place}: has neither messages nor prompt"))
+    if "body" in given:
+        body.pop("model", None)  # a model of OpenAI's: here the configuration says where it goes
+    return key, body
+
+
+def _answered(path: Path) -> set[str]:
+    """The ids that are answered. Half a line at the end, as a full disk leaves one, is removed."""
+    if not path.exists():
+        return set()
+    text = path.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    if len(whole) < len(text):
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    return {str(json.loads(line)["custom_id"]) for line in whole.splitlines() if line.strip()}
+
+
+def _as_dict(reply: ChatReply) -> dict[str, Any]:
+    return {
+        "text": reply.text, "message": reply.message, "target": reply.target, "model": reply.model,
+        "finish_reason": reply.finish_reason, "usage": asdict(reply.usage), "cost": reply.cost,
+    }  # fmt: skip

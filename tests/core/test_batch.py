@@ -1,0 +1,203 @@
+"""`Pool.map`, `Pool.amap` and `hotspare batch`."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from hotspare import AllTargetsFailed, ConfigError, Kind, Outcome, Pool, RequestError
+from hotspare._cli.batch import read_requests
+from hotspare.drill.provider import Provider
+from hotspare.messages import ChatRequest
+from hotspare.testing import ScriptedTarget, StepLike, answer, fail, scripted_pool
+
+REFUSED = Outcome(Kind.INVALID, "no", 400)
+
+
+def echo(request: ChatRequest) -> StepLike:
+    """Answers with the question; refuses "bad"."""
+    text = str(request.messages[-1]["content"])
+    return fail(REFUSED) if text == "bad" else answer(f"{text}!")
+
+
+def collect(face: str, pool: Pool, requests: Any, **options: Any) -> list[Any]:
+    """The results of a batch, in sync code, under asyncio or under trio."""
+    if face == "sync":
+        return list(pool.map(requests, **options))
+
+    async def main() -> list[Any]:
+        async with pool.amap(requests, **options) as results:
+            return [result async for result in results]
+
+    return anyio.run(main, backend=face)
+
+
+@pytest.mark.parametrize("face", ["sync", "asyncio", "trio"])
+def test_every_request_has_its_result(face: str) -> None:
+    """In order, each with its own answer; a failure is a value, and does not end the rest; keywords of a request win."""
+    target = ScriptedTarget("a", echo)
+    requests = ["one", {"messages": [{"role": "user", "content": "two"}], "temperature": 1.0}, "bad", "four"]
+    seen: list[tuple[int, int | None]] = []
+    found = collect(
+        face, scripted_pool(target), requests, concurrency=2, temperature=0.0, progress=lambda *one: seen.append(one)
+    )
+    assert [one.index for one in found] == [0, 1, 2, 3]
+    assert [one.reply and one.reply.text for one in found] == ["one!", "two!", None, "four!"]
+    assert isinstance(found[2].error, AllTargetsFailed)
+    with pytest.raises(AllTargetsFailed):
+        found[2].result()
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert sorted(one.temperature or 0.0 for one in target.requests) == [0.0, 0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("face", ["sync", "asyncio"])
+def test_concurrency_and_laziness(face: str) -> None:
+    """Never more calls than allowed at one time, and no more requests are taken than are needed."""
+    taken, at_once, most, lock = 0, 0, 0, threading.Lock()
+
+    def requests() -> Iterator[str]:
+        nonlocal taken
+        for number in range(1000):
+            taken += 1
+            yield str(number)
+
+    def step(request: ChatRequest) -> StepLike:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.002)
+        with lock:
+            at_once -= 1
+        return answer("ok")
+
+    pool = Pool([ScriptedTarget("a", step).target])
+    if face == "sync":
+        results = pool.map(requests(), concurrency=3, ordered=False)
+        for _ in range(5):
+            next(results)
+        results.close()
+        assert most == 3
+    else:
+
+        async def main() -> None:
+            async with pool.amap(requests(), concurrency=3, ordered=False) as found:
+                for _ in range(5):
+                    await anext(found)
+
+        anyio.run(main)
+    assert taken < 20
+
+
+def test_a_wrong_concurrency_is_named() -> None:
+    """Before any call."""
+    with pytest.raises(RequestError, match="concurrency: 0 must be an integer above 0"):
+        list(scripted_pool("a").map(["q"], concurrency=0))
+
+
+# --- the command -------------------------------------------------------------------------------------------------
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    """`hotspare batch …`"""
+    command = [sys.executable, "-m", "hotspare", "batch", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a JSONL file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+@pytest.fixture
+def files(provider: Provider, tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A file of 60 requests, one for answers, and a configuration."""
+    source, output, config = tmp_path / "in.jsonl", tmp_path / "out.jsonl", tmp_path / "hotspare.toml"
+    rows = [
+        {"custom_id": f"id-{n}", "body": {"model": "x", "messages": [{"role": "user", "content": f"q{n}"}]}}
+        for n in range(58)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows) + '{"prompt": "plain"}\n"bare"\n'
+    source.write_text(text, encoding="utf-8")
+    config.write_text(
+        f'[[targets]]\nid = "openai/gpt-4.1"\nbase_url = "{provider.base_url("a")}"\napi_key = "test-1"\nprice = [1, 2]\n',
+        encoding="utf-8",
+    )
+    return source, output, config
+
+
+def test_a_batch_that_is_killed_goes_on_where_it_ended(files: tuple[Path, Path, Path]) -> None:
+    """Every line is answered once, whatever kills the command; a line that was cut is asked again, what is answered is not."""
+    source, output, config = files
+    words = (str(source), str(output), "--config", str(config), "--concurrency", "2")
+    process = start(*words)
+    deadline = time.monotonic() + 60
+    while len(lines(output)) < 5 and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = lines(output)
+    assert before
+    with output.open("ab") as file:
+        file.write(b'{"custom_id": "id-5')
+    done, errors = start(*words).communicate()[1], process.returncode
+    assert errors == -signal.SIGKILL
+    assert f"60 of 60 answered, {len(before)} before, 0 failed" in done
+    found = lines(output)
+    assert found[: len(before)] == before
+    assert sorted(one["custom_id"] for one in found) == sorted([*(f"id-{n}" for n in range(58)), "line-59", "line-60"])
+    assert all(one["text"] and one["cost"] and one["usage"]["output_tokens"] for one in found)
+
+
+def test_an_interrupted_batch_writes_what_is_under_way(files: tuple[Path, Path, Path]) -> None:
+    """SIGTERM begins no further request; the exit code says that lines are left."""
+    source, output, config = files
+    process = start(str(source), str(output), "--config", str(config), "--concurrency", "1")
+    deadline = time.monotonic() + 60
+    while not lines(output) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate()
+    assert process.returncode in (130, 0)
+    assert f"{len(lines(output))} of 60 answered" in errors
+
+
+def test_failures(files: tuple[Path, Path, Path]) -> None:
+    """Lines that fail stand in a file of their own, and the exit code is 1."""
+    source, output, config = files
+    source.write_text('{"custom_id": "a", "prompt": "q", "deadline": 1, "max_attempts": 1}\n', encoding="utf-8")
+    config.write_text(
+        '[[targets]]\nid = "openai/m"\nbase_url = "http://127.0.0.1:9"\napi_key = "k"\n', encoding="utf-8"
+    )
+    process = start(str(source), str(output), "--config", str(config))
+    _, errors = process.communicate()
+    assert process.returncode == 1, errors
+    (failure,) = lines(output.with_name("out.jsonl.errors"))
+    assert (failure["custom_id"], failure["type"]) == ("a", "AllTargetsFailed")
+    assert lines(output) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("{", "line 1: invalid JSON"),
+        ("{}", "line 1: has neither messages nor prompt"),
+        ("3", "line 1: 3 must be an object"),
+        ('"a"\n{"custom_id": "line-1", "prompt": "b"}', "line 2: 'line-1' is the custom_id of an earlier line"),
+    ],
+)
+def test_a_line_that_is_no_request_is_named(text: str, hint: str, tmp_path: Path) -> None:
+    """Before any call is made."""
+    source = tmp_path / "in.jsonl"
+    source.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=hint):
+        read_requests(source)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_requests(tmp_path)
