@@ -122,6 +122,8 @@ class TargetFields(TypedDict, total=False):
     max_output_tokens: int
     missing: Collection[Capability]
     droppable: Collection[RequestField]
+    drop: Collection[RequestField]
+    system: str
     extra: Mapping[str, Any]
     headers: Mapping[str, str]
     price: Price | None
@@ -157,6 +159,9 @@ class Target:
             another target.
         droppable: request fields that may be left out for this target if its wire format cannot carry them, e.g.
             ``{"seed"}``. `parallel_tool_calls` always may.
+        drop: request fields that are always left out for this target, e.g. ``{"temperature"}``.
+        system: a system message that is put before the messages of every request to this target: a prompt for this model. Not
+            for a framework's own model behind a target, which has its own.
         extra: body fields sent with every request to this target, merged over the fields that hotspare writes.
         headers: HTTP headers sent with every request to this target.
         price: USD per million tokens. None: unknown, unless `Pool(prices=True)` finds it.
@@ -186,6 +191,8 @@ class Target:
     max_output_tokens: int = 4096
     missing: Collection[Capability] = frozenset()
     droppable: Collection[RequestField] = frozenset()
+    drop: Collection[RequestField] = frozenset()
+    system: str = field(default="", repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     price: Price | None = None

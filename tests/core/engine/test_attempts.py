@@ -135,6 +135,24 @@ def test_what_a_target_may_drop() -> None:
     assert [call.unsupported(state) for state in (drops, keeps, carries, lacks)] == [("top_k",), ("seed",), (), ()]
 
 
+def test_a_prompt_and_parameters_of_its_own() -> None:
+    """A target's system message comes before the request's messages, and what it drops is never sent to it, nor keeps it from being
+    called. A framework's own model has its own prompt."""
+    question: Any = {"role": "user", "content": "q"}
+    request = ChatRequest(messages=[question], temperature=0.5, seed=3)
+    a = state_of("a", system="Be brief.", drop={"temperature", "seed"}, missing={"seed"})
+    engine = Engine([a])
+    call = engine.call(request=request)
+    assert call.unsupported(a) == ()
+    sent = engine.start(call, "a").request
+    assert list(sent.messages) == [{"role": "system", "content": "Be brief."}, question]
+    assert (sent.temperature, sent.seed) == (None, None)
+    framework = Engine([state_of("a", system="Be brief.")])
+    own = ChatRequest(messages=[question], native="the framework's request")
+    object.__setattr__(framework["a"].target, "backend", NoBackend())
+    assert framework.start(framework.call(request=own), "a").request is own
+
+
 def test_a_continuation() -> None:
     """After a break the next attempt requests the rest."""
     engine = Engine()

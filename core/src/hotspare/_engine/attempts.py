@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from random import Random
 
@@ -226,9 +226,14 @@ def _learn_capability(call: Call, attempt: Attempt, outcome: Outcome) -> bool:
 
 
 def _sendable(request: ChatRequest, state: TargetState) -> ChatRequest:
-    """The request without what the target cannot be sent and may drop (`Target.droppable`)."""
-    if not state.target.droppable and request.parallel_tool_calls is None:
+    """The request as this target gets it: with its own system message, and without what it cannot be sent and may drop."""
+    target = state.target
+    if target.system and not (target.backend is not None and request.native is not None):
+        request = replace(request, messages=[{"role": "system", "content": target.system}, *request.messages])
+    if target.drop:
+        request = without_fields(request, target.drop)
+    if not target.droppable and request.parallel_tool_calls is None:
         return request
-    names = unsupported_fields(request, state.target, state.backend)
-    dropped = set(names).difference(required_fields(names, state.target))
+    names = unsupported_fields(request, target, state.backend)
+    dropped = set(names).difference(required_fields(names, target))
     return without_fields(request, dropped) if dropped else request

@@ -26,8 +26,10 @@ def unsupported_fields(request: ChatRequest, target: Target, backend: Backend) -
 
 
 def required_fields(names: Iterable[str], target: Target) -> tuple[str, ...]:
-    """Those of these fields that may not be left out for this target (`Target.droppable`)."""
-    return tuple(name for name in names if name not in target.droppable and name not in PREFERENCES)
+    """Those of these fields that may not be left out for this target (`Target.droppable`, `Target.drop`)."""
+    return tuple(
+        name for name in names if name not in target.droppable and name not in target.drop and name not in PREFERENCES
+    )
 
 
 def without_fields(request: ChatRequest, names: Iterable[str]) -> ChatRequest:
