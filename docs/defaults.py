@@ -15,9 +15,10 @@ from textwrap import wrap
 from typing import Any
 
 from hotspare._health.breaker import TRANSITIONS, State
+from hotspare.brownout import Brownout
 from hotspare.budget import Budget
 from hotspare.cache import Cache
-from hotspare.policy import Breaker, Brownout, Hedge, Policy, RetryBudget, Timeouts
+from hotspare.policy import Breaker, Hedge, Policy, RetryBudget, Timeouts
 from hotspare.target import Limits, Target
 
 PAGES = [

@@ -22,7 +22,7 @@ def test_public_names() -> None:
     import hotspare
 
     assert set(hotspare.__all__) == {
-        "AllTargetsFailed", "AttemptRecord", "AttemptTimeout", "Backend", "BackendError", "BatchResult", "Breaker", "Budget", "BudgetExceeded", "Cache", "CacheEntry", "CacheStore", "Brownout", "CallError",
+        "AllTargetsFailed", "AnswerRejected", "AttemptRecord", "AttemptTimeout", "Backend", "BackendError", "BatchResult", "Breaker", "Budget", "BudgetExceeded", "Cache", "CacheEntry", "CacheStore", "Brownout", "CallError",
         "CallOptions", "Candidate", "ChatChunk", "ChatReply", "ChatRequest", "Choice", "ConfigError", "Dialect", "EmptyAnswer",
         "Explanation", "FinishReason", "Hedge", "HotspareError", "IDLE", "IncompleteAnswer", "Kind", "Lease",
         "LimitExceeded", "Limits", "Listener", "LongPrice", "Message", "MessageDict", "MissingExtra", "Outcome", "Policy", "PolicyFields", "Pool", "PoolClosed", "PoolHealth", "Price",

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from hotspare.backend import Backend as Backend
     from hotspare.backend import remaining_time as remaining_time
     from hotspare.batch import BatchResult as BatchResult
+    from hotspare.brownout import Brownout as Brownout
     from hotspare.budget import Budget as Budget
     from hotspare.cache import Cache as Cache
     from hotspare.cache import CacheEntry as CacheEntry
     from hotspare.cache import CacheStore as CacheStore
     from hotspare.errors import AllTargetsFailed as AllTargetsFailed
+    from hotspare.errors import AnswerRejected as AnswerRejected
     from hotspare.errors import AttemptTimeout as AttemptTimeout
     from hotspare.errors import BackendError as BackendError
     from hotspare.errors import BudgetExceeded as BudgetExceeded
@@ -54,7 +56,6 @@ if TYPE_CHECKING:
     from hotspare.outcome import Outcome as Outcome
     from hotspare.outcome import Scope as Scope
     from hotspare.policy import Breaker as Breaker
-    from hotspare.policy import Brownout as Brownout
     from hotspare.policy import Hedge as Hedge
     from hotspare.policy import Policy as Policy
     from hotspare.policy import PolicyFields as PolicyFields
@@ -82,11 +83,12 @@ _HOMES = {
     "_routing.explain": ("Choice", "Explanation", "SkipReason"),
     "_routing.strategies": ("Candidate",),
     "batch": ("BatchResult",),
+    "brownout": ("Brownout",),
     "budget": ("Budget",),
     "cache": ("Cache", "CacheEntry", "CacheStore"),
     "backend": ("Backend", "remaining_time"),
     "errors": (
-        "AllTargetsFailed", "AttemptTimeout", "BackendError", "BudgetExceeded", "CallError", "ConfigError", "EmptyAnswer",
+        "AllTargetsFailed", "AnswerRejected", "AttemptTimeout", "BackendError", "BudgetExceeded", "CallError", "ConfigError", "EmptyAnswer",
         "HotspareError", "IncompleteAnswer", "MissingExtra", "PoolClosed", "Problem", "LimitExceeded", "RequestError",
         "StreamInterrupted",
     ),
@@ -96,7 +98,7 @@ _HOMES = {
         "ToolCall", "ToolCallDelta", "Usage",
     ),
     "outcome": ("AttemptRecord", "Kind", "Outcome", "Scope"),
-    "policy": ("Breaker", "Brownout", "Hedge", "Policy", "PolicyFields", "RetryBudget", "Timeouts"),
+    "policy": ("Breaker", "Hedge", "Policy", "PolicyFields", "RetryBudget", "Timeouts"),
     "pool": ("Pool",),
     "providers.history": ("portable_history",),
     "route": ("RouteFields", "Routes"),

@@ -20,6 +20,7 @@
         ├── IncompleteAnswer          the response ended without proof of completion
         ├── TransportError            the connection broke, or what came over it is not HTTP
         │   └── ConnectError          there was no connection: DNS, refused, TLS, a proxy, no answer within 5 s
+        ├── AnswerRejected            a complete answer that the caller's `accept` did not take
         ├── AttemptTimeout            no first token, a stall, or no whole answer in time
         └── BodyTooLarge              the response exceeds the size limit
 """
@@ -224,6 +225,10 @@ class InBandError(BackendError):
 
 class MalformedAnswer(BackendError):
     """HTML, truncated JSON, or JSON of an unexpected shape."""
+
+
+class AnswerRejected(BackendError):
+    """A complete answer that `accept` did not take."""
 
 
 class EmptyAnswer(BackendError):

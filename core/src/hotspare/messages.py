@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
 from hotspare.outcome import AttemptRecord, RateLimit
 
 if TYPE_CHECKING:
+    from hotspare._routing.acceptance import Accept
     from hotspare.target import Capability
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -146,7 +147,8 @@ class CallOptions(RequestFields, total=False):
 
     Which targets may answer: `regions`, `max_price`, `substitute` and `prefer_regions` as in Policy (a call can only narrow what
     that allows), `require`: capabilities, e.g. ``{"json_schema"}``; `only`, `avoid`: names of targets, models, aliases or
-    providers. `session`: the conversation that the call belongs to, so that it goes where its prompt cache is."""
+    providers. `session`: the conversation that the call belongs to, so that it goes where its prompt cache is. `accept`: as in
+    Policy."""
 
     messages: Sequence[Message]
     deadline: float | None
@@ -162,6 +164,7 @@ class CallOptions(RequestFields, total=False):
     avoid: Collection[str] | None
     session: str | None
     cache: Literal["off", "read", "refresh"] | None
+    accept: Accept | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     NOT_FOUND = "not_found"  # no such model or deployment
     CONTEXT_LENGTH = "context_length"  # the prompt is longer than the context window
     CONTENT_FILTER = "content_filter"  # a content filter, a safety block, a refusal
+    REJECTED = "rejected"  # an answer that the caller's `accept` did not take
     INVALID = "invalid"  # the request is wrong
     CANCELLED = "cancelled"  # the caller left, or another attempt of the call won
 
@@ -64,6 +65,7 @@ _SCOPES = {
     Kind.QUOTA: Scope.ACCOUNT,
     Kind.AUTH: Scope.ACCOUNT,
     Kind.NOT_FOUND: Scope.TARGET,
+    Kind.REJECTED: Scope.TARGET,
     Kind.CONTEXT_LENGTH: Scope.REQUEST,
     Kind.CONTENT_FILTER: Scope.REQUEST,
     Kind.INVALID: Scope.REQUEST,

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from hotspare.brownout import Brownout
 from hotspare.budget import Budget
 from hotspare.cache import Cache
 from hotspare.errors import ConfigError, Problem
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tenacity.stop import stop_base
     from tenacity.wait import wait_base
 
+    from hotspare._routing.acceptance import AcceptFunction, Rule
     from hotspare._routing.strategies import StrategyFunction
 
 
@@ -172,33 +174,6 @@ class Hedge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Brownout:
-    """When a target that still answers, but far slower than usual, is passed over. Under the strategies `ordered`, `weighted`
-    and `cost`; `latency` needs no such rule.
-
-    A target is slow when the median of its last answers is over `factor` times its own usual median (of the last ten minutes).
-    It then comes after the other targets of the route, as long as one of them is faster, or its speed is not known. Streams
-    are judged by their first token, whole answers by their time for each 25 tokens, and calls that reason apart from others.
-
-    factor: 3: answers of one target often differ by a factor of 2.
-    min_margin: a target is not slow below so many seconds more than usual. 0.25: hardly noticed.
-    samples: answers in the window before it is judged. 8: their median is not moved by three slow ones.
-    window, window_max: the window is the last `samples` answers or the last 10 s, whichever holds more, none older than 60 s.
-    share: share of its calls that a slow target still gets, so that its return is noticed. 0.02: they do not reach the p95.
-    interval: a slow target gets a call at least so often, in seconds. 60: `share` alone would take hours in a pool with little
-        traffic. Three fast answers bring it back, over `Breaker.slow_start` seconds.
-    """
-
-    factor: float = 4.0
-    min_margin: float = 0.25
-    samples: int = 8
-    window: float = 10.0
-    window_max: float = 60.0
-    share: float = 0.02
-    interval: float = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What a call may do. Every field can be given to `Pool(...)` as a keyword; some of them to a single call too.
 
@@ -239,6 +214,10 @@ class Policy:
     max_waiters: calls that may wait in a pool; further ones fail at once, with a `retry_after`. 1000.
     early_probe_interval: while calls wait, one of them tries an open target this often, without using up its own attempts.
         1: a recovery is noticed within a second, at the cost of one call a second for the whole pool.
+    accept: judges each complete answer: a function of the ChatReply that returns True, or False or why it is not taken; or built-in
+        rules, any of `schema` (extra `schema`), `tool_arguments`, `refusal`. What is not taken is an outcome of its own, REJECTED,
+        and the next target is called. A stream is judged before its first content if it came whole, else at its end, where
+        it can only fail. None: every answer is taken.
     failover_on: kinds that fail over although the request itself is at fault (CONTENT_FILTER, INVALID). By default none.
     completion: how `chat` gets its answer. `wait`: it waits for the whole answer; `stream`: it reads the answer from a
         stream, so that a dead or stalled target is noticed within the timeouts of streams (10 s for the first token of a
@@ -287,6 +266,7 @@ class Policy:
     when_all_down: Literal["wait", "fail"] = "wait"
     max_waiters: int = 1000
     early_probe_interval: float = 1.0
+    accept: AcceptFunction | Collection[Rule] | None = None
     failover_on: Collection[Kind] = frozenset()
     completion: Literal["auto", "wait", "stream"] = "wait"
     on_slow: Literal["abandon", "race"] = "abandon"
@@ -344,6 +324,7 @@ class PolicyFields(TypedDict, total=False):
     when_all_down: Literal["wait", "fail"]
     max_waiters: int
     early_probe_interval: float
+    accept: AcceptFunction | Collection[Rule] | None
     failover_on: Collection[Kind]
     completion: Literal["auto", "wait", "stream"]
     on_slow: Literal["abandon", "race"]

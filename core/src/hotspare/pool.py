@@ -344,6 +344,7 @@ class Pool(ByHand):
             own_tiers=selected.own,
             excluded=selected.excluded,
             session=given.get("session") or (prompt_session(checked) if policy.affinity == "prompt" else None),
+            accept=given.get("accept") or policy.accept or None,
             total_deadline=None if policy.total_deadline is None else now + policy.total_deadline,
             completion=given.get("completion"),
             route=selected.route,

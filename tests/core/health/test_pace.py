@@ -4,7 +4,7 @@ from math import exp
 
 import pytest
 from hotspare._health.pace import Pace
-from hotspare.policy import Brownout
+from hotspare.brownout import Brownout
 
 CONFIG = Brownout(samples=4, window=1.0)
 

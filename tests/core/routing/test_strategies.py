@@ -12,8 +12,9 @@ from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._routing.candidates import Tier
 from hotspare._routing.explain import Choice, Explanation, SkipReason
 from hotspare._routing.strategies import Candidate, Demand, ordered
+from hotspare.brownout import Brownout
 from hotspare.errors import RequestError
-from hotspare.policy import Brownout, Policy
+from hotspare.policy import Policy
 from hotspare.target import Domain, Price
 from hotspare.testing import ScriptedTarget, scripted_pool
 

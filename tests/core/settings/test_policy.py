@@ -146,6 +146,12 @@ EFFECTS.of("max_price", {None: "abc", 3.0: "bc"})(lambda value: routed(max_price
 EFFECTS.of("substitute", {True: "abc", False: "ab"})(lambda value: routed(substitute=value))
 
 
+EFFECTS.of("accept", {None: "a", len: "ab", frozenset({"refusal"}): "a"})(
+    lambda value: [two := Two("a", "b", accept=value and (value if value is not len else lambda reply: reply.text == "b")),
+                   two.targets_of(two.call(streaming=False))][-1]
+)  # fmt: skip
+
+
 def conversation(pause: float, **settings: Any) -> str:
     """The targets of three calls of one conversation, of which the first one fails over, after pauses."""
     two = Two([DOWN, "a"], **settings)

@@ -83,6 +83,7 @@ _CLASS_BY_KIND: dict[Kind, type[AllTargetsFailed]] = {
     Kind.NOT_FOUND: TargetsNotFound,
     Kind.CONTEXT_LENGTH: ContextLengthExceeded,
     Kind.CONTENT_FILTER: RequestRejected,
+    Kind.REJECTED: TargetsUnavailable,
     Kind.INVALID: RequestRejected,
 }
 _REQUEST_AT_FAULT = (Kind.CONTEXT_LENGTH, Kind.CONTENT_FILTER, Kind.INVALID)

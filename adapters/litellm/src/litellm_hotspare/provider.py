@@ -7,14 +7,14 @@ from contextlib import aclosing
 from itertools import chain
 from typing import Any
 
-from hotspare import ChatChunk, ChatReply, ConfigError, Pool, Problem
+from hotspare import CallOptions, ChatChunk, ChatReply, ConfigError, Pool, Problem
 from litellm.llms.custom_llm import CustomLLM
 
 from litellm_hotspare.errors import translate_errors
 from litellm_hotspare.litellm_api import litellm, types
 from litellm_hotspare.model_info import describe, describe_answer
 from litellm_hotspare.patches import install
-from litellm_hotspare.request import deadline_of, request_of
+from litellm_hotspare.request import deadline_of, options_of, request_of
 from litellm_hotspare.response import ChunkConverter, response_of
 from litellm_hotspare.streams import PoolStream
 
@@ -37,12 +37,12 @@ class HotspareLLM(CustomLLM):
     def completion(self, *args: Any, **call: Any) -> Any:
         """A whole answer as a ModelResponse."""
         with translate_errors(call["model"]):
-            return self._response(self.pool.chat(request_of(call), deadline=self._deadline(call)), call)
+            return self._response(self.pool.chat(request_of(call), **self._options(call)), call)
 
     async def acompletion(self, *args: Any, **call: Any) -> Any:
         """A whole answer as a ModelResponse, for async callers."""
         with translate_errors(call["model"]):
-            reply = await self.pool.achat(request_of(call), deadline=self._deadline(call))
+            reply = await self.pool.achat(request_of(call), **self._options(call))
             return self._response(reply, call)
 
     def streaming(self, *args: Any, **call: Any) -> Iterator[Any]:
@@ -52,7 +52,7 @@ class HotspareLLM(CustomLLM):
         and fallbacks catch it.
         """
         with translate_errors(call["model"]):
-            chunks = self.pool.stream(request_of(call), deadline=self._deadline(call))
+            chunks = self.pool.stream(request_of(call), **self._options(call))
             first = next(chunks)
         return _converted(first, chunks, call["model"])
 
@@ -65,7 +65,7 @@ class HotspareLLM(CustomLLM):
     async def _astream(self, call: dict[str, Any]) -> AsyncGenerator[Any]:
         converter = ChunkConverter(call["model"])
         with translate_errors(call["model"]):
-            async with aclosing(self.pool.astream(request_of(call), deadline=self._deadline(call))) as chunks:
+            async with aclosing(self.pool.astream(request_of(call), **self._options(call))) as chunks:
                 async for chunk in chunks:
                     for converted in converter.convert(chunk):
                         yield converted
@@ -76,8 +76,10 @@ class HotspareLLM(CustomLLM):
         given = call.get("model_response")
         return response_of(reply, types.ModelResponse() if given is None else given)
 
-    def _deadline(self, call: dict[str, Any]) -> float:
-        return deadline_of(call.get("timeout"), self.pool.policy.deadline)
+    def _options(self, call: dict[str, Any]) -> CallOptions:
+        options = options_of(call)
+        options["deadline"] = deadline_of(call.get("timeout"), self.pool.policy.deadline)
+        return options
 
 
 def register(pool: Pool, name: str = "hotspare") -> HotspareLLM:

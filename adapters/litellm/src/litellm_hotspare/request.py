@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
-from hotspare import ChatRequest
+from hotspare import CallOptions, ChatRequest
 
 from litellm_hotspare.litellm_api import as_mapping, litellm
 from litellm_hotspare.messages import openai_messages
@@ -16,6 +16,8 @@ _FIELDS = frozenset(
         "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort", "user",
     }
 )  # fmt: skip
+_OPTIONS = frozenset(CallOptions.__annotations__) - frozenset(ChatRequest.__dataclass_fields__) - {"deadline"}
+"""Options of `Pool.chat`; the deadline is LiteLLM's timeout."""
 _OPENAI_ONLY = frozenset(
     {
         "service_tier", "store", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "prediction",
@@ -48,6 +50,12 @@ def request_of(call: Mapping[str, Any]) -> ChatRequest:
     return ChatRequest(messages=openai_messages(call["messages"]), model=call["model"], extra=extra, **fields)
 
 
+def options_of(call: Mapping[str, Any]) -> CallOptions:
+    """What else `Pool.chat` takes, from the parameters of a LiteLLM call: ``session="…"``, ``regions=["eu"]``."""
+    given = call["optional_params"]
+    return cast("CallOptions", {key: given[key] for key in _OPTIONS if given.get(key) is not None})
+
+
 def deadline_of(timeout: Any, longest: float) -> float:
     """Seconds: LiteLLM's timeout (a number or an httpx.Timeout), at most `longest`, which is the pool's deadline."""
     seconds = getattr(timeout, "read", timeout)
@@ -57,7 +65,7 @@ def deadline_of(timeout: Any, longest: float) -> float:
 def _is_supported(key: str, value: Any) -> bool:
     if key in ("n", "modalities"):  # supported only with the value that means one text answer
         return value in (1, ["text"])
-    return key in _FIELDS or key in _OPENAI_ONLY or key in _HANDLED
+    return key in _FIELDS or key in _OPTIONS or key in _OPENAI_ONLY or key in _HANDLED
 
 
 def _reject(call: Mapping[str, Any], names: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 from hotspare._config.hints import POOL_HINTS, TARGET_HINTS, hint_for
 from hotspare._config.scalars import UNRESOLVED, FromEnv, describe, is_list, is_table, scalar, unwrap
+from hotspare._routing.acceptance import Rule
 from hotspare.errors import ConfigError, Problem
 from hotspare.secret import HiddenStr, Secret, SecretStr
 
@@ -36,13 +37,9 @@ class CodeOnly:
 
 
 _HINTS = {"Target": TARGET_HINTS, "Policy": POOL_HINTS}
-_CODE_ONLY_TYPES = {
-    "Backend": CodeOnly,
-    "wait_base": CodeOnly,
-    "stop_base": CodeOnly,
-    "StrategyFunction": CodeOnly,
-    "CacheStore": CodeOnly,
-}
+_CODE_ONLY_TYPES = dict.fromkeys(
+    ("Backend", "wait_base", "stop_base", "StrategyFunction", "AcceptFunction", "CacheStore"), CodeOnly
+)
 
 
 class Coercer:
@@ -200,7 +197,7 @@ def _fields(instance: Any) -> dict[str, Any]:
 
 @cache
 def _hints(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls, localns=_CODE_ONLY_TYPES)
+    return get_type_hints(cls, localns={**_CODE_ONLY_TYPES, "Rule": Rule})
 
 
 def _join(path: str, key: str) -> str:

@@ -12,6 +12,7 @@ from typing import Literal
 from hotspare._cost.tokens import rough_prompt_tokens
 from hotspare._health.breaker import Permit
 from hotspare._health.target_state import TargetState
+from hotspare._routing.acceptance import Accept
 from hotspare._routing.candidates import Tiers
 from hotspare._routing.capabilities import features_of, required_fields, unsupported_fields
 from hotspare._routing.explain import Exclusion
@@ -85,7 +86,7 @@ class Call:
     its first token is reported as it happens. `allow_last_resort`: it may make one attempt when no target is available.
     `policy`: its route's. `own_tiers`: how many of its tiers serve the model that it names: they come before all others (0: it
     names a route). `excluded`: targets that it does not use although they can be sent the request, with the reason. `session`:
-    the conversation it belongs to.
+    the conversation it belongs to. `accept`: judges its answer.
 
     `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
     handed out before a break. `ticket`: its place among the calls that a target's limits hold back.
@@ -104,6 +105,7 @@ class Call:
     policy: Policy
     own_tiers: int = 0
     session: str | None = None
+    accept: Accept | None = None
     total_deadline: float | None = None
     completion: Literal["auto", "wait", "stream"] | None = None
     tracks_ttft: bool = True

@@ -13,7 +13,7 @@ from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.commands import Command, Event, Finished, Flow, Read, Start
 from hotspare._engine.decide import GiveUp
 from hotspare._engine.folding import chunks_of
-from hotspare._engine.refusals import outcome_with_refusals
+from hotspare._engine.refusals import judged
 from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.spending import call_cost
 from hotspare._engine.streaming import StreamMonitor
@@ -74,7 +74,7 @@ def _answer(
                     scheduler.leave_queue(waiter)
                     waiter = None
             if isinstance(event, Finished):
-                outcome = outcome_with_refusals(event.attempt, event.outcome, policy)
+                outcome = judged(call, event.attempt, event.outcome)
                 scheduler.settle(call, event.attempt, outcome, clock())
                 if outcome.ok:
                     return event.attempt

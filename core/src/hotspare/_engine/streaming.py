@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 
-from hotspare._engine.call import Attempt, Call
+from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.commands import LATE, Broke, Event
 from hotspare._engine.continuation import EmittedText, SpliceError, estimate_usage, may_continue, splicer_for
 from hotspare._engine.folding import reply_of
@@ -17,7 +17,8 @@ from hotspare._engine.refusals import refusal_in
 from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.spending import call_cost
 from hotspare._engine.timeouts import min_throughput
-from hotspare.errors import AllTargetsFailed, AttemptTimeout, IncompleteAnswer, StreamInterrupted
+from hotspare._routing.acceptance import objection
+from hotspare.errors import AllTargetsFailed, AnswerRejected, AttemptTimeout, IncompleteAnswer, StreamInterrupted
 from hotspare.messages import ChatChunk, ChatReply, StreamSummary, Usage
 from hotspare.outcome import Kind
 from hotspare.policy import Policy
@@ -44,7 +45,10 @@ class StreamMonitor:
         self._ends_at = call.total_deadline if call.streaming else call.deadline
         self._fails_over_on_refusal = Kind.CONTENT_FILTER in policy.failover_on
         self._emitted = EmittedText()
-        self._chunks: list[ChatChunk] = []  # of a whole answer that is streamed underneath
+        self._keeps_chunks = not call.streaming or call.accept is not None
+        self._chunks: list[
+            ChatChunk
+        ] = []  # of a whole answer that is streamed underneath, or that is judged at its end
         self._targets: list[Target] = []
         self._splice_points: list[int] = []
         self._broken_usage: list[Usage] = []
@@ -96,8 +100,10 @@ class StreamMonitor:
         elif not chunk.is_content:
             return None
         self._emitted.add(chunk)
-        if not self._call.streaming:
+        if self._keeps_chunks:
             self._chunks.append(chunk)
+        if self.done:
+            self._raise_if_rejected()
         return chunk
 
     def reply(self) -> ChatReply:
@@ -111,6 +117,14 @@ class StreamMonitor:
         error = refusal_in(chunk)
         if error is not None and (not self._call.streaming or self._emitted.is_blank):
             raise error
+
+    def _raise_if_rejected(self) -> None:
+        """An answer that is not taken, once it is complete and before its end is handed out."""
+        accept = self._call.accept
+        if accept is not None and isinstance(self._attempt.result, OpenStream):
+            why = objection(reply_of(self._chunks), self._call.request, accept)
+            if why:
+                raise AnswerRejected(why)
 
     def _finishing(self, chunk: ChatChunk) -> ChatChunk:
         """The finish reason has come. Returns the chunk's content."""
@@ -203,6 +217,8 @@ class StreamMonitor:
         self._scheduler.record_stream_break(call, attempt, outcome, self._emitted.text, now)
         self._broken_usage.append(usage)
         over = self._ends_at is not None and now >= self._ends_at
+        if call.streaming and isinstance(error, AnswerRejected):
+            raise self.interrupted(f"the answer of {attempt.state.name} was not accepted: {error}") from error
         if call.streaming and (over or not may_continue(call, self._emitted, self._policy)):
             message = f"the stream of {attempt.state.name} broke after its first content"
             raise self.interrupted(f"{message}: {outcome.kind}: {outcome.message or error}") from error

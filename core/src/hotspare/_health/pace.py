@@ -11,7 +11,7 @@ from collections import deque
 from math import exp, inf
 
 from hotspare._health.percentiles import Percentiles
-from hotspare.policy import Brownout
+from hotspare.brownout import Brownout
 
 TAU = 30.0
 """Seconds in which the estimate falls to a third (1/e): a target that was ten times slower than others is tried again after

@@ -10,6 +10,7 @@ from hotspare._health.breaker import CircuitBreaker, Permit
 from hotspare._health.pace import Pace
 from hotspare._health.percentiles import Percentiles
 from hotspare._routing.limits import TargetLimits
+from hotspare.errors import AnswerRejected
 from hotspare.outcome import Kind, Outcome
 from hotspare.secret import Redactor
 from hotspare.target import Domain, Target
@@ -89,6 +90,8 @@ class TargetState:
 
     def classify(self, error: Exception) -> Outcome:
         """What an error of the backend means. The pool's keys are struck out of the error, its causes and the outcome."""
+        if isinstance(error, AnswerRejected):
+            return Outcome(Kind.REJECTED, str(error))
         self.redactor.error(error)
         return self.redacted(self.backend.classify(error))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast, get_args
 
+from hotspare._routing.acceptance import Rule
 from hotspare.errors import Problem, RequestError
 from hotspare.policy import MAX_NUMBER
 from hotspare.target import Capability
@@ -17,10 +18,11 @@ MAX_LABELS = 16
 
 OPTIONS = (
     "deadline", "max_attempts", "completion", "labels", "regions", "prefer_regions", "max_price", "substitute", "require", "only",
-    "avoid", "session", "cache",
+    "avoid", "session", "accept", "cache",
 )  # fmt: skip
 """The options of a call that are no fields of its request."""
 _NAMES = ("regions", "prefer_regions", "require", "only", "avoid")
+_RULES: tuple[str, ...] = get_args(Rule)
 _CAPABILITIES: tuple[str, ...] = get_args(Capability)
 
 
@@ -47,6 +49,9 @@ def _choice_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem.at("max_price", price, "must be a number of USD per million tokens")
     if options.get("substitute") not in (None, True, False):
         yield Problem.at("substitute", options["substitute"], "must be True or False")
+    accept = options.get("accept")
+    if accept is not None and not callable(accept) and not (_are_words(accept) and {*accept} <= {*_RULES}):
+        yield Problem.at("accept", accept, f"must be a function, or any of {', '.join(_RULES)}")
     session = options.get("session")
     if session is not None and not (isinstance(session, str) and 0 < len(session) <= MAX_SESSION):
         yield Problem.at("session", session, f"must be a word of at most {MAX_SESSION} characters")

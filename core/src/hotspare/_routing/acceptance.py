@@ -1,0 +1,76 @@
+"""Whether an answer is taken, or the next target is called: by the caller's own function, or by built-in rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from typing import Any, Literal
+
+from hotspare.errors import MissingExtra
+from hotspare.messages import ChatReply, ChatRequest
+
+Rule = Literal["schema", "tool_arguments", "refusal"]
+"""`schema`: the text is JSON of the `response_format` that was asked for. `tool_arguments`: those of each tool call are a JSON
+object with the fields that its schema requires. `refusal`: the model did not refuse."""
+AcceptFunction = Callable[[ChatReply], bool | str]
+"""Returns True for an answer that is taken; False, or a text that says why it is not."""
+Accept = AcceptFunction | Collection[Rule]
+
+
+def objection(reply: ChatReply, request: ChatRequest, accept: Accept) -> str:
+    """Why the answer is not taken; "" if it is."""
+    if callable(accept):
+        found = accept(reply)
+        return found if isinstance(found, str) else "" if found else "it was not accepted"
+    return next((why for rule in sorted(accept) if (why := _RULES[rule](reply, request))), "")
+
+
+def _refusal(reply: ChatReply, request: ChatRequest) -> str:
+    return "the model refused" if reply.refusal or reply.finish_reason == "content_filter" else ""
+
+
+def _schema(reply: ChatReply, request: ChatRequest) -> str:
+    shape = request.response_format or {}
+    if reply.tool_calls or shape.get("type") not in ("json_object", "json_schema"):
+        return ""
+    try:
+        value = json.loads(reply.text)
+    except ValueError:
+        return "its text is not JSON"
+    schema = (shape.get("json_schema") or {}).get("schema")
+    return "" if schema is None else _violation("its text", value, schema)
+
+
+def _tool_arguments(reply: ChatReply, request: ChatRequest) -> str:
+    schemas: dict[str, Any] = {
+        tool["function"]["name"]: tool["function"].get("parameters") for tool in request.tools if "function" in tool
+    }
+    for call in reply.tool_calls:
+        try:
+            value = json.loads(call.arguments or "{}")
+        except ValueError:
+            return f"the arguments of {call.name} are not JSON"
+        schema = schemas.get(call.name)
+        missing = [
+            name for name in (schema or {}).get("required", ()) if not isinstance(value, dict) or name not in value
+        ]
+        if missing:
+            return f"the arguments of {call.name} lack {', '.join(missing)}"
+    return ""
+
+
+def _violation(what: str, value: object, schema: Any) -> str:
+    try:
+        from jsonschema import Draft202012Validator
+    except ImportError:
+        raise MissingExtra("accept={'schema'}", "schema") from None
+    error = next(iter(Draft202012Validator(schema).iter_errors(value)), None)
+    place = "" if error is None else "".join(f"[{step!r}]" for step in error.absolute_path)
+    return "" if error is None else f"{what} does not meet the schema{place and ' at ' + place}: {error.validator}"
+
+
+_RULES: dict[str, Callable[[ChatReply, ChatRequest], str]] = {
+    "refusal": _refusal,
+    "schema": _schema,
+    "tool_arguments": _tool_arguments,
+}
