@@ -23,7 +23,7 @@ class Brownout:
         traffic. Three fast answers bring it back, over `Breaker.slow_start` seconds.
     """
 
-    factor: float = 4.0
+    factor: float = 3.0
     min_margin: float = 0.25
     samples: int = 8
     window: float = 10.0
