@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hotspare import events
 from hotspare._drivers.clock import Clock
 from hotspare._drivers.notifier import Notifier
 from hotspare._engine.scheduler import Scheduler
+from hotspare._health.target_state import TargetState
+from hotspare._routing.constraints import RouteTable
+from hotspare.errors import ConfigError, Problem
+from hotspare.policy import Policy
 from hotspare.status import PoolHealth
+from hotspare.target import Target
 
 if TYPE_CHECKING:
     from hotspare._control.server import StatusServer
+    from hotspare._http import Http
 
 
 class ByHand:
     """The methods of a pool for operators. An operator's word stands above every breaker."""
 
+    targets: tuple[Target, ...]
+    policy: Policy
     _scheduler: Scheduler
+    _http: Http
+    _states: tuple[TargetState, ...]
+    _table: RouteTable
+    _smallest_window: float
+    _uses_http: bool
+    _source: str | Path | None
     _notify: Notifier
     _clock: Clock
     _now: Callable[[], float]
@@ -73,6 +89,48 @@ class ByHand:
         said and what its domains have shown stays. Raises KeyError for a name that no target has."""
         self._scheduler.reset(name, self._now())
         self._notify()
+
+    def reload(
+        self, source: str | Path | Mapping[str, Any] | None = None, *, env: Mapping[str, str] | None = None
+    ) -> tuple[str, ...]:
+        """Go on with another configuration: its targets, routes and policy. Returns what it changes, a line each. `source`: None:
+        the file that the pool was built from, read again.
+
+        It is checked first and then takes effect at once, for new calls; calls under way end with what they began with. What is
+        known of a target stays as long as its name, id, address and account do, an operator's word included. Raises
+        ConfigError for a configuration that is wrong, or that changes what only a new pool can: nothing has changed then.
+        """
+        from hotspare._config import assembly
+        from hotspare._config.changes import changed_policy, changed_routes, changed_targets, unchangeable
+        from hotspare._config.loader import load
+        from hotspare._config.routes import check_targets, route_policies, tiers_of
+
+        source = source or self._source
+        if source is None:
+            raise ConfigError(
+                Problem.at("source", source, "give the path of a config file: the pool was not built from one")
+            )
+        config = load(source, env)
+        with config.reporting():
+            if problems := unchangeable(self.policy, config.policy):
+                raise ConfigError(problems)
+            check_targets(config.targets)
+            targets = assembly.with_prices(config.targets, config.policy)
+            tiers = tiers_of(targets, config.routes)
+            states = assembly.states_of(targets, config.policy, self._http, self._states)
+            policies = route_policies(config.routes, config.policy)
+            table = RouteTable(assembly.with_states(tiers, states), states, config.policy, policies)
+            self._scheduler.replace(states, config.policy)
+        changes = (
+            *changed_targets(self.targets, targets),
+            *changed_policy(self.policy, config.policy),
+            *changed_routes(assembly.names_of(self._table.routes), assembly.names_of(table.routes)),
+        )
+        self._table, self._states, self.targets, self.policy = table, states, targets, config.policy
+        self._smallest_window = min((target.context_window or inf for target in targets), default=inf)
+        self._uses_http = assembly.uses_http(states)
+        self._notify.publish(events.ConfigReloaded(changes))
+        return changes
 
     def serve_status(self, file: str | Path | None = None) -> str:
         """Let `hotspare status`, `disable`, `enable`, `drain` and `reset` reach this pool, until it is closed. Returns its URL.

@@ -230,6 +230,13 @@ class TargetEnabled:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigReloaded:
+    """A running pool goes on with another configuration. `changes`: what is different, a line each."""
+
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TargetReset:
     """An operator had a target's record forgotten: its breaker is closed, learnt limits are gone."""
 
@@ -337,6 +344,7 @@ Event = (
     | LedgerFailed
     | LedgerRecovered
     | TargetReset
+    | ConfigReloaded
     | LimitReached
     | LimitReleased
     | LimitLearnt

@@ -11,7 +11,7 @@ from contextvars import copy_context
 from math import inf
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
 
 import anyio
 
@@ -111,7 +111,7 @@ class Pool(ByHand):
         assembly.keep_spent(self.policy.spend_file, budgets, self.targets, self._scheduler, self._notify)
         self._clock = clock_of(clock)
         self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
-        self._ids, self._closed = itertools.count(1), False
+        self._ids, self._closed, self._source = itertools.count(1), False, cast("str | Path | None", None)
         self._at_close: list[Callable[[], object]] = []
         self._caching = assembly.caching_of(self.policy, calendar, self._now, self._notify)
         fork.watch(self._scheduler, self._notify, self._http)
@@ -137,6 +137,7 @@ class Pool(ByHand):
             )
         if config.monitor is not None:
             config.monitor.start(pool)
+        pool._source = None if isinstance(source, Mapping) else source
         return pool
 
     # --- calls ---------------------------------------------------------------------------------------------------
@@ -329,8 +330,9 @@ class Pool(ByHand):
         model = checked.model
         if model is None and self._choose is not None:
             model = self._choose(checked)
-        policy = self._table.policy_of(model)
-        selected = self._table.select(constraints_of(model, policy, given))
+        table = self._table  # a reload replaces it as a whole
+        policy = table.policy_of(model)
+        selected = table.select(constraints_of(model, policy, given))
         now, deadline = self._now(), given.get("deadline")
         call = Call(
             f"call-{next(self._ids)}",

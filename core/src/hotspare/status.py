@@ -88,6 +88,7 @@ def snapshot(tracker: HealthTracker, now: float, in_flight: int, waiting: int, r
             str(domain), domain.level, breaker.state_at(now), breaker.reason, max(0.0, breaker.available_at(now) - now)
         )
         for domain, breaker in tracker.domains.items()
+        if tracker.is_used(domain)
     )
     return PoolHealth(tuple(_target(state, now) for state in tracker.states), domains, in_flight, waiting, retry_tokens)
 

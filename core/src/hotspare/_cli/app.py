@@ -23,6 +23,7 @@ COMMANDS = {
     "disable": "Have a running application send no further call to a target.",
     "enable": "Take a target of a running application back into use.",
     "drain": "Disable a target of a running application, and wait until no attempt is under way there.",
+    "reload": "Have a running application go on with another configuration, and print what changes.",
     "reset": "Have a running application forget what a target's attempts have shown.",
 }
 """Every subcommand and its line in the help text. Module `hotspare._cli.<name>` has the function `run` and the text `HELP`."""

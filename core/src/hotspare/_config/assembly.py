@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -23,24 +24,30 @@ if TYPE_CHECKING:
     from hotspare._http import Http
 
 
-def states_of(targets: Iterable[Target], policy: Policy, http: Http) -> tuple[TargetState, ...]:
-    """The state of each target, with the backend that makes its calls."""
+def states_of(
+    targets: Iterable[Target], policy: Policy, http: Http, before: Iterable[TargetState] = ()
+) -> tuple[TargetState, ...]:
+    """The state of each target, with the backend that makes its calls. What is known of targets in `before` is kept, where
+    the new one of the same name is called at the same place on the same account."""
     from hotspare.providers.http_backend import backend_for
     from hotspare.providers.presets import known_secrets
 
     targets = tuple(targets)
     redactor = Redactor(known_secrets(targets))
-    return tuple(
-        TargetState(
-            target,
-            backend_for(target, http),
-            CircuitBreaker(policy.breaker),
-            domains_of(target),
-            position,
-            redactor=redactor,
-        )
-        for position, target in enumerate(targets)
-    )
+    known = {state.name: state for state in before}
+    found: list[TargetState] = []
+    for position, target in enumerate(targets):
+        backend, domains, old = backend_for(target, http), domains_of(target), known.get(target.name)
+        if old is not None and (old.target.id, old.target.base_url, old.domains) == (
+            target.id,
+            target.base_url,
+            domains,
+        ):
+            state = replace(old, target=target, backend=backend, domains=domains, position=position, redactor=redactor)
+        else:
+            state = TargetState(target, backend, CircuitBreaker(policy.breaker), domains, position, redactor=redactor)
+        found.append(state)
+    return tuple(found)
 
 
 def uses_http(states: Iterable[TargetState]) -> bool:
@@ -56,6 +63,11 @@ def with_states(tiers: Mapping[str, Sequence[Sequence[Target]]], states: Iterabl
     return {
         name: tuple(Tier(by_name[target.name] for target in tier) for tier in route) for name, route in tiers.items()
     }
+
+
+def names_of(routes: Mapping[str, Tiers]) -> dict[str, list[list[str]]]:
+    """Every route as tiers of names."""
+    return {name: [[state.name for state in tier] for tier in route] for name, route in routes.items()}
 
 
 def with_prices(targets: tuple[Target, ...], policy: Policy) -> tuple[Target, ...]:

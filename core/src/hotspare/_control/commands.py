@@ -17,6 +17,7 @@ class Operated(Protocol):
     def enable(self, name: str) -> None: ...
     def drain(self, name: str, timeout: float | None = ...) -> bool: ...
     def reset(self, name: str) -> None: ...
+    def reload(self, source: str | None = ...) -> tuple[str, ...]: ...
 
 
 def commands_of(pool: Operated) -> Mapping[str, Command]:
@@ -41,8 +42,12 @@ def commands_of(pool: Operated) -> Mapping[str, Command]:
         pool.reset(_target(given))
         return {"done": f"{_target(given)} was reset"}
 
+    def reload(given: Mapping[str, Any]) -> Any:
+        changes = pool.reload(given.get("config"))
+        return {"changes": changes, "done": "\n".join(changes) or "nothing has changed"}
+
     return {
-        "health": lambda _: pool.health().as_dict(), "disable": disable, "enable": enable, "drain": drain, "reset": reset
+        "health": lambda _: pool.health().as_dict(), "disable": disable, "enable": enable, "drain": drain, "reset": reset, "reload": reload
     }  # fmt: skip
 
 

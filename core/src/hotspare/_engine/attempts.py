@@ -109,7 +109,7 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
         tracker.record_outcome(state, permit, outcome, now)
     tracker.release(state, permit)
     attempt.is_streaming = outcome.ok and isinstance(attempt.result, OpenStream)
-    state.streams += attempt.is_streaming
+    state.breaker.streams += attempt.is_streaming
     state.record_end(outcome, now)
     _record_pace(call, attempt, outcome, seconds, shared, now)
     limiting.settle_answered(attempt, outcome, shared, now)
@@ -132,7 +132,8 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
 
 def end_stream(attempt: Attempt, outcome: Outcome, usage: Usage | None, shared: SharedState, now: float) -> None:
     """A stream that had begun is over, whatever ended it. Once or more often called."""
-    attempt.state.streams -= attempt.is_streaming
+    breaker = attempt.state.breaker
+    breaker.streams = max(0, breaker.streams - attempt.is_streaming)  # after a fork, the parent's are not counted
     attempt.is_streaming = False
     limiting.settle(attempt, outcome, usage, shared, now)
 

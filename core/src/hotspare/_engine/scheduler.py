@@ -74,6 +74,18 @@ class Scheduler:
         with self._lock:
             self._shared.tracker.add(states)
 
+    def replace(self, states: Sequence[TargetState], policy: Policy) -> None:
+        """Go on with these targets and this policy; calls under way end with what they began with. Raises ConfigError for
+        contradicting limits; then nothing changes."""
+        with self._lock:
+            shared = self._shared
+            shared.tracker.replace(states, policy)
+            self._policy = shared.policy = policy
+            shared.retry_tokens = RetryTokens(policy.retry_budget)
+            shared.hedge_tokens = HedgeTokens(policy.hedge)
+            shared.client_throttle = ClientThrottle(policy.max_rejection)
+            shared.queue.wake(inf)
+
     # --- a call, in the order in which it comes here -------------------------------------------------------------
 
     def call_started(self, now: float, call: Call | None = None) -> None:

@@ -77,6 +77,7 @@ class CircuitBreaker:
         self.next_stall_check = -inf
         self.last_used = -inf
         self.changed_at = -inf
+        self.streams = 0
         self.last_success_start = -inf
         self.in_flight: dict[Permit, None] = {}
         self.active = 0
@@ -171,13 +172,14 @@ class CircuitBreaker:
         """Start again: closed, without a record. Attempts under way are counted on, but their results are stale."""
         fresh = CircuitBreaker(self.config)
         fresh.disabled, fresh.active, fresh.in_flight = self.disabled, self.active, self.in_flight
+        fresh.streams = self.streams
         fresh.epoch = self.epoch + 1
         self.__dict__.update(fresh.__dict__)
 
     def forget_attempts(self) -> None:
         """No attempt is under way here; who holds a permit has no lease."""
         self.in_flight.clear()
-        self.active = 0
+        self.active = self.streams = 0
         self._release_probe()
 
     # --- transitions ---------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class TargetState:
     `prefill`, `streaming`: False once it has refused to continue an assistant message, or to stream. `prefers_streaming`: an
     answer read from a stream is as good as a whole one.
     `redactor`: strikes the pool's keys out of what comes back. `limits`: None as long as none is configured or learnt.
-    `streams`: those that have begun and are not over. `last_success`, `last_failure`: when its latest attempts ended; `last_error`:
+    `breakers`: its own, and those of its domains. `last_success`, `last_failure`: when its latest attempts ended; `last_error`:
     why the latest failure failed.
     """
 
@@ -72,7 +72,7 @@ class TargetState:
     not_founds: int = 0
     redactor: Redactor = field(default_factory=Redactor)
     limits: TargetLimits | None = None
-    streams: int = 0
+    breakers: tuple[CircuitBreaker, ...] = ()
     last_success: float = -inf
     last_failure: float = -inf
     last_error: str = ""
@@ -114,7 +114,7 @@ class TargetState:
     @property
     def in_flight(self) -> int:
         """Attempts under way, streams to their end."""
-        return self.breaker.active + self.streams
+        return self.breaker.active + self.breaker.streams
 
     def reset(self) -> None:
         """Forget what its attempts have shown: as if they had never been made. Attempts under way go on and are counted; an

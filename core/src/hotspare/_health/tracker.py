@@ -45,7 +45,6 @@ class HealthTracker:
         self.domains: dict[Domain, CircuitBreaker] = {}
         self.pending_events: list[events.Event] = []
         self._members: dict[Domain, list[TargetState]] = {}
-        self._breakers: dict[TargetState, tuple[CircuitBreaker, ...]] = {}  # its own, and those of its domains
         self._policy = policy
         self._rng = rng
         self._calls, self._calls_at = 0.0, -inf
@@ -64,18 +63,34 @@ class HealthTracker:
             for domain in state.domains:
                 self.domains.setdefault(domain, CircuitBreaker(self._policy.breaker))
                 self._members.setdefault(domain, []).append(state)
-            self._breakers[state] = (state.breaker, *(self.domains[domain] for domain in state.domains))
+            state.breakers = (state.breaker, *(self.domains[domain] for domain in state.domains))
+
+    def replace(self, states: Sequence[TargetState], policy: Policy) -> None:
+        """Go on with these targets and this policy. Attempts at the ones before end where they began; the domains that they
+        share with the new ones keep what is known of them. Raises ConfigError for contradicting limits; then nothing changes."""
+        limits: dict[tuple[object, ...], Group] = {}
+        attach(states, limits)
+        self._limits, self._policy, self.states = limits, policy, ()
+        self.recovering = {state: None for state in states if state.breaker.state is State.RECOVERING}
+        self._members = {domain: [] for domain in self.domains}
+        for breaker in (*self.domains.values(), *(state.breaker for state in states)):
+            breaker.config = policy.breaker
+        self.add(states)
+
+    def is_used(self, domain: Domain) -> bool:
+        """Whether a target is in this domain, after `replace`."""
+        return bool(self._members[domain])
 
     # --- what can be read ----------------------------------------------------------------------------------------
 
     def available_at(self, state: TargetState, now: float) -> float:
         """When the target admits the next attempt, its domains considered; `now` or earlier: at once. `inf`: never."""
-        return max([breaker.available_at(now) for breaker in self._breakers[state]])
+        return max([breaker.available_at(now) for breaker in state.breakers])
 
     def available_alone_at(self, state: TargetState, now: float) -> float:
         """When the target admits an attempt if the breakers of its region and provider do not count: their evidence came from
         other targets. That of its account counts, since a key or a quota is the target's own."""
-        breakers = zip(self._breakers[state], (None, *state.domains), strict=True)
+        breakers = zip(state.breakers, (None, *state.domains), strict=True)
         return max([one.available_at(now) for one, domain in breakers if domain is None or domain.level == "account"])
 
     def retry_at(self, state: TargetState, failure: Failure | None, now: float) -> float:
@@ -85,14 +100,14 @@ class HealthTracker:
         at = self.available_at(state, now)
         if at <= now and failure is not None and not self.may_retry(state, failure, now):
             return failure.at + failure.pause
-        if at < inf and any(breaker.state is State.HALF_OPEN for breaker in self._breakers[state]):
+        if at < inf and any(breaker.state is State.HALF_OPEN for breaker in state.breakers):
             return min(at, now + self._policy.breaker.fast_break_duration)
         return at
 
     def named_until(self, state: TargetState) -> float:
         """The moment before which the provider itself has said that it will not answer: a rate limit, a quota, its
         maintenance. A break of a circuit breaker is a guess."""
-        return max([max(breaker.rate_limited_until, breaker.rejected_until) for breaker in self._breakers[state]])
+        return max([max(breaker.rate_limited_until, breaker.rejected_until) for breaker in state.breakers])
 
     def may_retry(self, state: TargetState, failure: Failure, now: float) -> bool:
         """Whether something has changed since the target failed a call: another call succeeded there, its breaker has
@@ -121,7 +136,7 @@ class HealthTracker:
         stall (None: it is not)."""
         permit = Permit(now, state.breaker.epoch, last_resort=last_resort, stall_after=stall_after or inf)
         before = self._current_states(state)
-        for breaker in self._breakers[state]:
+        for breaker in state.breakers:
             breaker.acquire(permit, now)
         self._emit_transitions(state, before, now)
         if stall_after is not None:
@@ -130,7 +145,7 @@ class HealthTracker:
 
     def release(self, state: TargetState, permit: Permit) -> None:
         """Take a permit back."""
-        for breaker in self._breakers[state]:
+        for breaker in state.breakers:
             breaker.release(permit)
 
     def forget_attempts(self) -> None:
@@ -352,11 +367,11 @@ class HealthTracker:
     # --- events --------------------------------------------------------------------------------------------------
 
     def _current_states(self, state: TargetState) -> list[State]:
-        return [breaker.state for breaker in self._breakers[state]]
+        return [breaker.state for breaker in state.breakers]
 
     def _emit_transitions(self, state: TargetState, before: list[State], now: float) -> None:
         """An event for each breaker of the target and its domains that is in another state than `before`."""
-        for place, (breaker, was) in enumerate(zip(self._breakers[state], before, strict=True)):
+        for place, (breaker, was) in enumerate(zip(state.breakers, before, strict=True)):
             if breaker.state is not was:
                 domain = state.domains[place - 1] if place else None
                 name, level = (str(domain), domain.level) if domain else (state.name, "target")

@@ -252,15 +252,17 @@ def attach(states: Iterable[TargetState], known: dict[tuple[object, ...], Group]
     """
     for state in states:
         target, groups = state.target, list[Group]()
+        before = {} if state.limits is None else {group.config: group for group in state.limits.groups}
         for config in sorted(cast("Iterable[Limits]", target.limits), key=str):
             key = (config.per, *_scope(config, target, state.domains))
-            group = known.setdefault(key, Group(config))
+            group = known.setdefault(key, before.get(config) or Group(config))
             if group.config != config:
                 hint = f"differs from another target's limits for the same {config.per}: {group.config}"
                 raise ConfigError(Problem.at(f"target {target.name!r}: limits", config, hint))
             groups.append(group)
-        if groups:
-            state.limits = TargetLimits(tuple(groups))
+        if groups != list(before.values()):
+            learnt = {} if state.limits is None else state.limits.learnt
+            state.limits = TargetLimits(tuple(groups), learnt)
 
 
 def _scope(config: Limits, target: Target, domains: tuple[Domain, ...]) -> tuple[object, ...]:

@@ -97,6 +97,7 @@ _LINES = cast(
         events.LimitLearnt: lambda e: (logging.INFO, f"{e.target}: its limit is {e.limit}"),
         events.TargetDisabled: lambda e: (logging.INFO, f"{e.target} was disabled: {e.reason}"),
         events.TargetEnabled: lambda e: (logging.INFO, f"{e.target} was enabled"),
+        events.ConfigReloaded: lambda e: (logging.INFO, "reloaded: " + ("; ".join(e.changes) or "nothing changed")),
         events.TargetReset: lambda e: (logging.INFO, f"{e.target} was reset"),
         events.EventsDropped: lambda e: (logging.WARNING, f"a listener was too slow: {e.count} events were dropped"),
         events.LedgerFailed: lambda e: (logging.ERROR, f"the ledger {e.path} cannot be written: {e.reason}"),

@@ -1,0 +1,63 @@
+"""What a new configuration changes in a running pool, in words, and what it cannot change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from hotspare.errors import Problem
+from hotspare.policy import Policy
+from hotspare.target import Target
+
+_AT_THE_START = ("budgets", "spend_file", "cache")
+"""Fields of a policy that hold what a running pool counts or keeps: they change only with a new pool."""
+_HIDDEN = frozenset({"api_key", "headers", "extra", "base_url"})
+
+
+def changed_targets(before: Iterable[Target], after: Iterable[Target]) -> Iterator[str]:
+    """A line for each target that comes, goes or changes. Values that may hold a secret are not shown."""
+    old, new = ({target.name: target for target in targets} for targets in (before, after))
+    yield from (f"target {name}: removed" for name in old if name not in new)
+    for name, target in new.items():
+        if name not in old:
+            yield f"target {name}: added"
+            continue
+        for one in fields(target):
+            was, now = getattr(old[name], one.name), getattr(target, one.name)
+            if one.name != "backend" and was != now:
+                yield f"target {name}: {one.name}" + (
+                    "" if one.name in _HIDDEN else f": {_shown(was)} -> {_shown(now)}"
+                )
+
+
+def changed_policy(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """A line for each setting of a policy that changes."""
+    for one in fields(after):
+        was, now = getattr(before, one.name), getattr(after, one.name)
+        if is_dataclass(was) and type(was) is type(now):
+            yield from changed_policy(was, now, f"{path}{one.name}.")
+        elif was != now:
+            yield f"{path}{one.name}: {_shown(was)} -> {_shown(now)}"
+
+
+def changed_routes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each route that comes, goes or changes. Each is given as tiers of names."""
+    yield from (f"route {name}: removed" for name in before if name not in after)
+    for name, tiers in after.items():
+        if name not in before:
+            yield f"route {name}: added: {_shown(tiers)}"
+        elif before[name] != tiers:
+            yield f"route {name}: {_shown(before[name])} -> {_shown(tiers)}"
+
+
+def unchangeable(before: Policy, after: Policy) -> list[Problem]:
+    """The settings that differ and need a new pool."""
+    hint = "cannot change in a running pool: restart the application"
+    changed = (name for name in _AT_THE_START if getattr(before, name) != getattr(after, name))
+    return [Problem.at(name, getattr(after, name), hint) for name in changed]
+
+
+def _shown(value: object) -> str:
+    text = str(sorted(map(str, value))) if isinstance(value, frozenset) else str(value)
+    return text if len(text) <= 100 else text[:97] + "..."
