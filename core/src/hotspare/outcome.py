@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
@@ -131,7 +131,8 @@ class AttemptRecord:
     """One attempt, as replies, errors, events and the ledger show it.
 
     `seconds`: how long it took. `ttft`: seconds to its first token (streams). `retry_after`: seconds. `scope`: whose fault
-    it was, where that differs from the kind's usual scope.
+    it was, where that differs from the kind's usual scope. `chosen_by`: the strategy that chose the target, or `session`.
+    `passed`: targets that would have come before it, each with the reason why it was not taken.
     """
 
     number: int
@@ -145,6 +146,8 @@ class AttemptRecord:
     ttft: float | None = None
     retry_after: float | None = None
     scope: Scope | None = None
+    chosen_by: str = field(default="", compare=False)
+    passed: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, logs and the metadata of frameworks; fields without a value are left out."""
@@ -153,6 +156,8 @@ class AttemptRecord:
             "reason": str(self.reason), "status": self.status, "code": self.code, "message": self.message or None,
             "ttft": None if self.ttft is None else round(self.ttft, 4), "retry_after": self.retry_after,
             "scope": None if self.scope is None else str(self.scope),
+            "chosen_by": self.chosen_by if self.chosen_by not in ("", "ordered") else None,
+            "passed": dict(self.passed) or None,
         }  # fmt: skip
         return {name: value for name, value in values.items() if value is not None}
 

@@ -283,6 +283,11 @@ class Policy:
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
 
+    @property
+    def strategy_name(self) -> str:
+        """The strategy in a word."""
+        return self.strategy if isinstance(self.strategy, str) else "function"
+
     def __post_init__(self) -> None:
         from hotspare._config.coercion import coerce
 

@@ -230,9 +230,10 @@ class Pool(ByHand):
 
     # --- what can be read ----------------------------------------------------------------------------------------
 
-    def explain(self, request: Prompt = "hello", *, model: str | None = None) -> Explanation:
-        """Which targets would be tried, in what order, and why the others are skipped. No call is made."""
-        call = self._call(request, {"model": model} if model else {}, streaming=False)
+    def explain(self, request: Prompt = "hello", **options: Unpack[CallOptions]) -> Explanation:
+        """Which targets would be tried, in what order, with what score, and why the others are skipped. Options as in `chat`. No call
+        is made."""
+        call = self._call(request, options, streaming=False)
         return self._scheduler.explain(call, call.route, self._now())
 
     @property

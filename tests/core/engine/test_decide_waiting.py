@@ -8,6 +8,7 @@ from hotspare._engine import decide
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
 from hotspare._engine.decide import GiveUp
+from hotspare._engine.reasons import choice
 from hotspare._routing.explain import Choice, SkipReason
 from hotspare.outcome import AttemptReason, Kind, Outcome
 from hotspare.policy import Policy, RetryBudget
@@ -256,7 +257,7 @@ def test_choices() -> None:
     engine["d"].breaker.reason = "500s"
     engine["e"].breaker.rate_limited_until, engine["e"].breaker.rate_limits = inf, 1
     call = engine.call(unsupported={engine["a"]: ("seed", "user")})
-    choices = [decide.choice(call, state, engine.shared, 2, 5.0) for state in engine.states.values()]
+    choices = [choice(call, state, engine.shared, 2, 5.0) for state in engine.states.values()]
     assert choices == [
         Choice("a", 2, "closed", SkipReason.UNSUPPORTED, "cannot be sent seed, user", ("seed", "user"), None),
         Choice("b", 2, "closed", SkipReason.DISABLED, "disabled: no such model", (), None),
@@ -267,8 +268,8 @@ def test_choices() -> None:
         Choice("e", 2, "closed", SkipReason.UNAVAILABLE, "rate limited, retry after inf s", (), None),
     ]  # fmt: skip
     engine["d"].breaker.open_until = 5.0
-    assert decide.choice(call, engine["d"], engine.shared, 0, 5.0) == Choice("d", 0, "open")
-    assert decide.choice(call, engine["c"], engine.shared, 0, 31.0).state == "closed"
+    assert choice(call, engine["d"], engine.shared, 0, 5.0) == Choice("d", 0, "open")
+    assert choice(call, engine["c"], engine.shared, 0, 31.0).state == "closed"
 
 
 def test_reasons_of_a_call_that_gives_up() -> None:

@@ -97,8 +97,8 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     shared.in_flight -= 1
     seconds = now - permit.started
     attempt.record = AttemptRecord(
-        attempt.number, state.name, outcome.kind, seconds, attempt.reason, outcome.status, outcome.code,
-        outcome.message, seconds if outcome.ok and not attempt.unary else None, outcome.retry_after, outcome.scope,
+        attempt.number, state.name, outcome.kind, seconds, attempt.reason, outcome.status, outcome.code, outcome.message,
+        seconds if outcome.ok and not attempt.unary else None, outcome.retry_after, outcome.scope, attempt.chosen_by, attempt.passed,
     )  # fmt: skip
     if shared.is_observed:
         usage = attempt.result.usage if isinstance(attempt.result, ChatReply) else None

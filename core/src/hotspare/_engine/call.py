@@ -61,6 +61,8 @@ class Attempt:
     seconds: float = 0.0
     superseded: bool = False
     extra: bool = False
+    chosen_by: str = ""
+    passed: tuple[tuple[str, str], ...] = ()
     lost: bool = False
     record: AttemptRecord | None = None
     result: ChatReply | OpenStream | None = None

@@ -25,13 +25,13 @@ from hotspare._engine import attempts, backoff, hedging, limiting
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
-from hotspare._engine.plan import Candidates, in_order
+from hotspare._engine.plan import Candidates, candidates_of
+from hotspare._engine.reasons import choice, passed_over
 from hotspare._engine.timeouts import min_useful_time
 from hotspare._health.breaker import State
 from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import Failure
 from hotspare._routing.candidates import RETRYABLE, TRANSIENT, retries_at_once, window_allows
-from hotspare._routing.explain import Choice, SkipReason
 from hotspare.outcome import AttemptReason, Kind, Outcome, Scope
 
 MIN_WAIT = 0.001
@@ -155,6 +155,8 @@ class _Decision:
         )
         attempt = attempts.start(self.call, state, self.shared, self.now, reason, others=others)
         attempt.extra = extra
+        attempt.chosen_by = "session" if state is self.candidates.kept else self.call.policy.strategy_name
+        attempt.passed = passed_over(self.call, self.candidates, self.results, state, self.shared, self.now)
         return attempt
 
 
@@ -187,7 +189,7 @@ def _decision(call: Call, shared: SharedState, now: float) -> _Decision:
     shared.tracker.advance(now)
     results = call.results if call.attempts else {}
     outcomes = {state: result.outcome for state, result in results.items() if result.outcome is not None}
-    return _Decision(call, shared, now, Candidates(in_order(call, shared, now)), results, outcomes)
+    return _Decision(call, shared, now, candidates_of(call, shared, now), results, outcomes)
 
 
 def _stop_reason(call: Call, shared: SharedState, now: float) -> str:
@@ -366,23 +368,3 @@ def give_up(call: Call, shared: SharedState, reason: str, now: float, retry_afte
     }
     skipped |= {state.name: exclusion.reason for state, exclusion in call.excluded.items()}
     return GiveUp(reason, skipped, retry_after)
-
-
-def choice(call: Call, state: TargetState, shared: SharedState, tier: int, now: float) -> Choice:
-    """One target's place in the plan of a call, for `Pool.explain`."""
-    at, now_state = limiting.available_at(call, state, shared, now), state.breaker.state_at(now)
-    excluded = call.excluded.get(state)
-    if excluded is not None:
-        return Choice(state.name, tier, now_state, excluded.skipped, excluded.reason, (), None)
-    missing = call.unsupported(state)
-    if missing:
-        reason = f"cannot be sent {', '.join(missing)}"
-        return Choice(state.name, tier, now_state, SkipReason.UNSUPPORTED, reason, missing, None)
-    if state.breaker.disabled:
-        return Choice(state.name, tier, now_state, SkipReason.DISABLED, f"disabled: {state.breaker.disabled}", (), None)
-    if at <= now:
-        return Choice(state.name, tier, now_state)
-    held = shared.tracker.available_at(state, now) <= now
-    why = limiting.reason(call, state, now) if held else shared.tracker.unavailable_reason(state, now)
-    reason = f"{why}, retry after {at - now:.1f} s"
-    return Choice(state.name, tier, now_state, SkipReason.UNAVAILABLE, reason, (), None if at == inf else at - now)

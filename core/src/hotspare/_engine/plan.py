@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterator, Mapping
+from itertools import chain, takewhile
 from math import inf
 from random import Random
 
@@ -17,9 +17,15 @@ from hotspare._routing.strategies import Candidate, Demand, candidate, ordered
 
 
 class Candidates:
-    """The targets that a call may use, in their order. They are drawn one by one, as far as a rule looks, and kept."""
+    """The targets that a call may use, in their order. They are drawn one by one, as far as a rule looks, and kept.
 
-    def __init__(self, source: Iterator[TargetState]) -> None:
+    `kept`: the target of the call's conversation. `passed`: those that come later than their place, and why.
+    """
+
+    def __init__(
+        self, source: Iterator[TargetState], kept: TargetState | None, passed: Mapping[TargetState, str]
+    ) -> None:
+        self.kept, self.passed = kept, passed
         self._source = source
         self._drawn: list[TargetState] = []
 
@@ -28,6 +34,10 @@ class Candidates:
         while self.has(place + 1):
             yield self._drawn[place]
             place += 1
+
+    def before(self, state: TargetState) -> list[TargetState]:
+        """Those that come before a target that was drawn."""
+        return list(takewhile(lambda one: one is not state, self._drawn))
 
     def has(self, count: int) -> bool:
         """Whether there are so many."""
@@ -39,32 +49,37 @@ class Candidates:
         return True
 
 
-def in_order(call: Call, shared: SharedState, now: float) -> Iterator[TargetState]:
+def candidates_of(call: Call, shared: SharedState, now: float) -> Candidates:
+    """The targets that the call may use, in their order now."""
+    demand = demand_of(call, shared, now, shared.rng)
+    kept = kept_target(call, shared, demand)
+    return Candidates(_usable(call, shared, demand, kept), kept, demand.passed)
+
+
+def _usable(call: Call, shared: SharedState, demand: Demand, kept: TargetState | None) -> Iterator[TargetState]:
     """The targets that can be sent the request; last those that are known to refuse its features."""
     refusing: list[TargetState] = []
-    demand = demand_of(call, shared, now, shared.rng)
-    states = in_groups(call, demand)
-    kept = _kept(call, shared, demand)
-    if kept is not None:
-        states = chain((kept,), (state for state in states if state is not kept))
-    for state in call.supporting(states):
+    for state in call.supporting(in_order(call, demand, kept)):
         if state.breaker.in_flight:
-            shared.tracker.open_if_stalled(state, now)
-        if state.refused and state.refuses(call.features, now):
+            shared.tracker.open_if_stalled(state, demand.now)
+        if state.refused and state.refuses(call.features, demand.now):
+            demand.passed[state] = "it has refused such requests"
             refusing.append(state)
         else:
             yield state
     yield from refusing
 
 
-def in_groups(call: Call, demand: Demand) -> Iterator[TargetState]:
-    """The targets by tier and strategy: all of the model that the call names before those of another one."""
+def in_order(call: Call, demand: Demand, kept: TargetState | None) -> Iterator[TargetState]:
+    """The targets by tier and strategy: that of the call's conversation first, and all of the model that the call names before those
+    of another one."""
     own = call.own_tiers
     groups = (call.tiers[:own], call.tiers[own:]) if own else (call.tiers,)
-    return chain.from_iterable(ordered(group, demand) for group in groups)
+    states = chain.from_iterable(ordered(group, demand) for group in groups)
+    return states if kept is None else chain((kept,), (state for state in states if state is not kept))
 
 
-def _kept(call: Call, shared: SharedState, demand: Demand) -> TargetState | None:
+def kept_target(call: Call, shared: SharedState, demand: Demand) -> TargetState | None:
     """The target that has answered the call's conversation, if it may be used and is well."""
     if call.session is None:
         return None

@@ -20,12 +20,13 @@ from hotspare._engine.attempts import SharedState
 from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.decide import Step
-from hotspare._engine.plan import candidates_by_tier, demand_of, in_groups
+from hotspare._engine.plan import candidates_by_tier, demand_of, in_order, kept_target
+from hotspare._engine.reasons import choice
 from hotspare._engine.waiters import Waiter, WaitQueue
 from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.explain import Explanation
-from hotspare._routing.strategies import Candidate
+from hotspare._routing.strategies import Candidate, score
 from hotspare.errors import BudgetExceeded
 from hotspare.messages import Usage
 from hotspare.outcome import CANCELLED, OK, HealthEffect, Outcome
@@ -288,10 +289,18 @@ class Scheduler:
                 with suppress(BudgetExceeded):
                     spending.allow(call, self._budgets)
             tiers = {state: level for level, tier in enumerate(call.tiers) for state in tier}
-            plan = in_groups(call, demand_of(call, self._shared, now, random.Random(0)))
-            rows = [decide.choice(call, state, self._shared, tiers[state], now) for state in plan]
+            demand = demand_of(call, self._shared, now, random.Random(0))
+            plan = list(in_order(call, demand, kept_target(call, self._shared, demand)))
+            rows = [
+                replace(
+                    choice(call, state, self._shared, tiers[state], now),
+                    score=score(state, demand),
+                    note=demand.passed.get(state, ""),
+                )
+                for state in plan
+            ]
             rows += [
-                decide.choice(call, state, self._shared, state.target.tier, now)
+                choice(call, state, self._shared, state.target.tier, now)
                 for state in call.excluded
                 if state not in tiers
             ]

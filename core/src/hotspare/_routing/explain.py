@@ -31,7 +31,8 @@ class Choice:
 
     `skipped`: None if it would be tried now. `reason`: the same in words ("" if it would be tried). `unsupported`: the
     fields of the request that it cannot be sent. `available_in`: seconds until it may be tried (0: now; None: not by
-    itself).
+    itself). `score`: what the strategy compares: under `latency` the expected seconds by weight, under `cost` USD per million
+    tokens (lower first), under `weighted` the weight. `note`: why it comes later than its place.
     """
 
     target: str
@@ -41,6 +42,8 @@ class Choice:
     reason: str = ""
     unsupported: tuple[str, ...] = ()
     available_in: float | None = 0.0
+    score: float | None = None
+    note: str = ""
 
     @property
     def admissible(self) -> bool:
@@ -59,6 +62,11 @@ class Explanation:
         width = max((len(choice.target) for choice in self.choices), default=0)
         lines = [f"route {self.route}"]
         for place, choice in enumerate(self.choices, 1):
-            note = f"skipped: {choice.reason}" if choice.skipped else "would be tried"
-            lines.append(f"{place:>3}. {choice.target:<{width}}  tier {choice.tier}  {choice.state:<10}  {note}")
+            note = (
+                f"skipped: {choice.reason}"
+                if choice.skipped
+                else f"would be tried{choice.note and f' later: {choice.note}'}"
+            )
+            score = "" if choice.score is None else f"{choice.score:<8.3g}  "
+            lines.append(f"{place:>3}. {choice.target:<{width}}  tier {choice.tier}  {choice.state:<10}  {score}{note}")
         return "\n".join(lines)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 
 from hotspare._health.breaker import State
 from hotspare._health.pace import TOKENS, Pace
 from hotspare._health.target_state import TargetState
-from hotspare._routing.candidates import Tier, Tiers
+from hotspare._routing.candidates import Tier, Tiers, blended_price
 from hotspare.errors import Problem, RequestError
 from hotspare.policy import Policy
 from hotspare.target import Domain, Target
@@ -53,6 +54,7 @@ class Demand:
 
     `pace`: a target's record of such answers (None: it has none). `whole`: whether a whole answer is requested of a target.
     `tokens`: the usual length of answers. `avoided`: domains at fault for a failure of the call.
+    `passed`: filled with the targets that come later than their place, and why.
     """
 
     policy: Policy
@@ -62,6 +64,7 @@ class Demand:
     whole: Callable[[TargetState], bool]
     tokens: float = 0.0
     avoided: Set[Domain] = frozenset()
+    passed: dict[TargetState, str] = field(default_factory=dict[TargetState, str])
 
 
 def ordered(tiers: Tiers, demand: Demand) -> Iterator[TargetState]:
@@ -75,8 +78,10 @@ def ordered(tiers: Tiers, demand: Demand) -> Iterator[TargetState]:
         for state in _by_strategy(tier, demand):
             share = _share(state, tier, tiers, demand)
             if share < 1 and demand.rng.random() >= share:
+                demand.passed[state] = _why_passed(state, demand)
                 last.append(state)
             elif demand.avoided and not demand.avoided.isdisjoint(state.domains):
+                demand.passed[state] = "it shares a failure domain with a target that has failed"
                 behind.append(state)
             else:
                 yield state
@@ -201,6 +206,25 @@ def _share(state: TargetState, tier: Tier, tiers: Tiers, demand: Demand) -> floa
     if now - pace.back_since < slow_start and _has_closed_equal(state, tier, now):
         return min(share, max(demand.policy.breaker.slow_start_min_share, (now - pace.back_since) / slow_start))
     return share
+
+
+def _why_passed(state: TargetState, demand: Demand) -> str:
+    pace = demand.pace(state)
+    if pace is not None and pace.slow:
+        return f"it is slow: {pace.lately or pace.slow_seconds:.2f} s, usually {pace.usual or 0.0:.2f} s"
+    return "it gets its traffic back slowly"
+
+
+def score(state: TargetState, demand: Demand) -> float | None:
+    """What the strategy compares: the expected seconds by weight, the price (USD per million tokens), or the weight. None where it
+    compares nothing, or nothing is known."""
+    strategy, target = demand.policy.strategy, state.target
+    if strategy == "latency":
+        return _score(state, demand)
+    if strategy == "cost":
+        price = blended_price(target)
+        return None if price == inf else price
+    return target.weight if strategy == "weighted" else None
 
 
 def _has_closed_equal(state: TargetState, tier: Tier, now: float) -> bool:
