@@ -101,7 +101,7 @@ class ByHand:
         ConfigError for a configuration that is wrong, or that changes what only a new pool can: nothing has changed then.
         """
         from hotspare._config import assembly
-        from hotspare._config.changes import changed_policy, changed_routes, changed_targets, unchangeable
+        from hotspare._config.changes import changes_between, unchangeable
         from hotspare._config.loader import load
         from hotspare._config.routes import check_targets, route_policies, tiers_of
 
@@ -121,11 +121,8 @@ class ByHand:
             policies = route_policies(config.routes, config.policy)
             table = RouteTable(assembly.with_states(tiers, states), states, config.policy, policies)
             self._scheduler.replace(states, config.policy)
-        changes = (
-            *changed_targets(self.targets, targets),
-            *changed_policy(self.policy, config.policy),
-            *changed_routes(assembly.names_of(self._table.routes), assembly.names_of(table.routes)),
-        )
+        before = (self.targets, self.policy, assembly.names_of(self._table.routes))
+        changes = tuple(changes_between(before, (targets, config.policy, assembly.names_of(table.routes))))
         self._table, self._states, self.targets, self.policy = table, states, targets, config.policy
         self._smallest_window = min((target.context_window or inf for target in targets), default=inf)
         self._uses_http = assembly.uses_http(states)

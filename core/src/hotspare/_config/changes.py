@@ -15,8 +15,18 @@ _AT_THE_START = ("budgets", "spend_file", "cache")
 _HIDDEN = frozenset({"api_key", "headers", "extra", "base_url"})
 
 
-def changed_targets(before: Iterable[Target], after: Iterable[Target]) -> Iterator[str]:
-    """A line for each target that comes, goes or changes. Values that may hold a secret are not shown."""
+Parts = tuple[Iterable[Target], Policy, Mapping[str, Any]]
+"""A configuration's targets, policy, and routes as tiers of names."""
+
+
+def changes_between(before: Parts, after: Parts) -> Iterator[str]:
+    """What differs, a line each. Values that may hold a secret are not shown."""
+    yield from _changed_targets(before[0], after[0])
+    yield from _changed_policy(before[1], after[1])
+    yield from _changed_routes(before[2], after[2])
+
+
+def _changed_targets(before: Iterable[Target], after: Iterable[Target]) -> Iterator[str]:
     old, new = ({target.name: target for target in targets} for targets in (before, after))
     yield from (f"target {name}: removed" for name in old if name not in new)
     for name, target in new.items():
@@ -31,18 +41,16 @@ def changed_targets(before: Iterable[Target], after: Iterable[Target]) -> Iterat
                 )
 
 
-def changed_policy(before: Any, after: Any, path: str = "") -> Iterator[str]:
-    """A line for each setting of a policy that changes."""
+def _changed_policy(before: Any, after: Any, path: str = "") -> Iterator[str]:
     for one in fields(after):
         was, now = getattr(before, one.name), getattr(after, one.name)
         if is_dataclass(was) and type(was) is type(now):
-            yield from changed_policy(was, now, f"{path}{one.name}.")
+            yield from _changed_policy(was, now, f"{path}{one.name}.")
         elif was != now:
             yield f"{path}{one.name}: {_shown(was)} -> {_shown(now)}"
 
 
-def changed_routes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each route that comes, goes or changes. Each is given as tiers of names."""
+def _changed_routes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"route {name}: removed" for name in before if name not in after)
     for name, tiers in after.items():
         if name not in before:
