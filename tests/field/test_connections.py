@@ -9,7 +9,9 @@ import anyio
 import pytest
 from hotspare import AllTargetsFailed, Pool, Target
 from hotspare._http.threads import MAX_IDLE
+from hotspare.drill.provider import Provider, answer
 
+from tests.support.eventually import aeventually, eventually
 from tests.support.raw_server import RawRequest, RawServer, Step, event, raw_server, response, sse
 
 MODES = ["threads", "asyncio", "trio"]
@@ -174,3 +176,36 @@ def test_a_slow_host_does_not_starve_another() -> None:
                 assert [(await task).text for task in waiting] == ["slow"] * (MAX_IDLE + 10)
 
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_call_that_outlives_its_pool_leaves_no_connection(mode: str, provider: Provider) -> None:
+    """The pool is closed while a call is under way, and stays referenced. The call is answered, and its connections are closed:
+    the one that was open when the pool was closed, and the one that its next attempt opened."""
+    provider.fault("a", "delay", seconds=0.3, count=1)
+    provider.fault("a", "status", status=503, count=1)
+    target = Target("openai/gpt-4.1", base_url=provider.base_url("a"), api_key="test-1")
+    pool = Pool([target], retry_same_target="always", completion="wait")
+    if mode == "threads":
+        with ThreadPoolExecutor(1) as threads:
+            reply = threads.submit(pool.chat, "hello")
+            eventually(lambda: provider.stats("a").in_flight == 1)
+            pool.close()
+            assert reply.result().text == answer("hello")
+    else:
+        anyio.run(_close_during_a_call, pool, provider, backend=mode)
+    eventually(lambda: provider.stats("a").open_connections == 0, lambda: provider.stats("a"))
+
+
+async def _close_during_a_call(pool: Pool, provider: Provider) -> None:
+    texts: list[str] = []
+
+    async def call() -> None:
+        texts.append((await pool.achat("hello")).text)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(call)
+        await aeventually(lambda: provider.stats("a").in_flight == 1)
+        await pool.aclose()
+    assert texts == [answer("hello")]
+    await aeventually(lambda: provider.stats("a").open_connections == 0, lambda: provider.stats("a"))

@@ -201,10 +201,11 @@ class Http:
         return None if isinstance(self._transport, str) else self._transport
 
     def close(self) -> None:
-        """Close the connections of sync callers, and those of event loops that have ended."""
-        with self._lock:
-            transports, self._sync = self._sync, {}
-        for transport in transports.values():
+        """Close the connections of sync callers, and those of event loops that have ended.
+
+        The transports stay: what a call under way still opens is not kept.
+        """
+        for transport in list(self._sync.values()):
             transport.close()
         self._close_dead_loops()
 
@@ -283,7 +284,7 @@ class Http:
 
     async def aclose(self) -> None:
         """Close the connections of this event loop, and those of sync callers."""
-        for transport in self._async.pop(running_loop(), {}).values():
+        for transport in list(self._async.get(running_loop(), {}).values()):
             await transport.aclose()
         self.close()
 

@@ -36,10 +36,46 @@ class Connection(ABC):
         """Close it at once, without TLS's goodbye."""
 
 
+class IdleStreams:
+    """The connections to one host that wait for a request."""
+
+    __slots__ = ("_closed", "_kept")
+
+    def __init__(self, *, closed: bool) -> None:
+        self._kept = deque[Connection]()
+        self._closed = closed
+
+    async def take(self) -> Connection | None:
+        """The connection that was used last, if it can still be used."""
+        while self._kept:
+            found = self._kept.pop()
+            if time.monotonic() - found.idle_since < KEEP_ALIVE and found.is_quiet():
+                return found
+            await found.close()
+        return None
+
+    async def keep(self, connection: Connection) -> None:
+        """Keep a connection for the next request, and close those that were kept for too long. Once closed, keep none."""
+        if self._closed:
+            await connection.close()
+            return
+        kept, now = self._kept, time.monotonic()
+        connection.used, connection.idle_since = True, now
+        kept.append(connection)
+        while len(kept) > MAX_IDLE or now - kept[0].idle_since >= KEEP_ALIVE:
+            await kept.popleft().close()
+
+    async def close(self) -> None:
+        """Close all of them, and those that calls under way will bring."""
+        self._closed = True
+        while self._kept:
+            await self._kept.pop().close()
+
+
 class StreamAnswer:
     """An answer whose head has come."""
 
-    def __init__(self, connection: Connection, idle: deque[Connection]) -> None:
+    def __init__(self, connection: Connection, idle: IdleStreams) -> None:
         self._connection: Connection | None = connection
         self._idle = idle
         self._reader = ResponseReader()
@@ -80,7 +116,7 @@ class StreamAnswer:
         if connection is None:
             return
         if self._reader.reusable:
-            await _keep(connection, self._idle)
+            await self._idle.keep(connection)
         else:
             await connection.close()
 
@@ -90,7 +126,8 @@ class StreamTransport(ABC):
 
     def __init__(self, proxies: Proxies) -> None:
         self._proxies = proxies
-        self._idle: dict[Origin, deque[Connection]] = {}
+        self._idle: dict[Origin, IdleStreams] = {}
+        self._closed = False
 
     @abstractmethod
     async def _connect(self, origin: Origin, proxy: Proxy | None) -> Connection:
@@ -102,7 +139,7 @@ class StreamTransport(ABC):
         proxy = self._proxies.proxy_of(origin)
         data = written(request, origin, target, proxy)
         idle = self._idle_for(origin)
-        kept = await _take(idle)
+        kept = await idle.take()
         if kept is not None:
             try:
                 return await self._exchange(kept, idle, data)
@@ -110,46 +147,26 @@ class StreamTransport(ABC):
                 pass
         return await self._exchange(await self._connect(origin, proxy), idle, data)
 
-    def _idle_for(self, origin: Origin) -> deque[Connection]:
+    def _idle_for(self, origin: Origin) -> IdleStreams:
         found = self._idle.get(origin)
         if found is None:
-            found = self._idle[origin] = deque()
+            found = self._idle[origin] = IdleStreams(closed=self._closed)
         return found
 
-    async def _exchange(self, connection: Connection, idle: deque[Connection], data: WrittenRequest) -> StreamAnswer:
+    async def _exchange(self, connection: Connection, idle: IdleStreams, data: WrittenRequest) -> StreamAnswer:
         answer = StreamAnswer(connection, idle)
         await answer.begin(data)
         return answer
 
     async def warm_up(self, origin: Origin) -> None:
         """Open a connection ahead."""
-        await _keep(await self._connect(origin, self._proxies.proxy_of(origin)), self._idle_for(origin))
+        await self._idle_for(origin).keep(await self._connect(origin, self._proxies.proxy_of(origin)))
 
     async def aclose(self) -> None:
-        """Close the idle connections."""
-        kept, self._idle = self._idle, {}
-        for connections in kept.values():
-            while connections:
-                await connections.pop().close()
-
-
-async def _take(idle: deque[Connection]) -> Connection | None:
-    """The connection that was used last, if it can still be used."""
-    while idle:
-        found = idle.pop()
-        if time.monotonic() - found.idle_since < KEEP_ALIVE and found.is_quiet():
-            return found
-        await found.close()
-    return None
-
-
-async def _keep(connection: Connection, idle: deque[Connection]) -> None:
-    """Keep a connection for the next request, and close those that were kept for too long."""
-    now = time.monotonic()
-    connection.used, connection.idle_since = True, now
-    idle.append(connection)
-    while len(idle) > MAX_IDLE or now - idle[0].idle_since >= KEEP_ALIVE:
-        await idle.popleft().close()
+        """Close the idle connections now, and those of calls under way when they end."""
+        self._closed = True
+        for idle in self._idle.values():
+            await idle.close()
 
 
 async def tunnel(connection: Connection, origin: Origin, proxy: Proxy) -> None:

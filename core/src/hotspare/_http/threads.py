@@ -47,6 +47,7 @@ class IdleConnections:
     def __init__(self) -> None:
         self._idle: dict[Origin, deque[Connection]] = {}
         self._lock = threading.Lock()
+        self._closed = False
 
     def take(self, key: Origin) -> Connection | None:
         """The connection that was used last, if it can still be used."""
@@ -61,11 +62,14 @@ class IdleConnections:
             found.socket.close()
 
     def put(self, connection: Connection) -> None:
-        """Keep a connection for the next request."""
+        """Keep a connection for the next request. Once closed, keep none."""
         connection.used = True
         now = connection.idle_since = time.monotonic()
         old: list[Connection] = []
         with self._lock:
+            if self._closed:
+                connection.socket.close()
+                return
             kept = self._idle.setdefault(connection.key, deque())
             kept.append(connection)
             while len(kept) > MAX_IDLE or now - kept[0].idle_since >= KEEP_ALIVE:
@@ -74,8 +78,9 @@ class IdleConnections:
             one.socket.close()
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all of them, and those that calls under way will bring."""
         with self._lock:
+            self._closed = True
             kept, self._idle = self._idle, {}
         for connections in kept.values():
             for connection in connections:
@@ -199,7 +204,7 @@ class ThreadTransport:
         self._idle.put(Connection(found, origin))
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections now, and those of calls under way when they end."""
         self._idle.close()
 
 
