@@ -214,7 +214,7 @@ def test_all_targets_are_down_for_three_seconds(seed: int) -> None:
     assert not lost, f"seed {seed}: {len(lost)} lost"
     looks = ("early_probe", "after_wait")
     assert max(sum(record.reason not in looks for record in one.call.records) for one in world.calls) <= 6
-    # Once the breakers are open, only probes reach the dead targets, and one early probe a second.
+    # Once the breakers are open, only probes reach the dead targets, and a few early probes a second.
     wasted = sum(is_dead for at, _, is_dead in world.starts if at > 4)
     assert wasted <= 2 * len(world.outages) + 2, f"seed {seed}: {wasted} attempts on dead targets"
     # Waiting calls go on as the recovered targets bear it: a few at first, then twice as many, and so on.

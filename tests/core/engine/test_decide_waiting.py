@@ -170,8 +170,13 @@ def test_an_early_probe() -> None:
     engine.settle(call, probe, SERVER, 5.1)
     assert engine["b"].breaker.open_until == until
     step = engine.step(call, 5.1)
-    assert isinstance(step, Wait) and step.seconds == pytest.approx(0.9), "the next one is due a second later"
-    assert shown(engine.attempt(engine.call(), 6.0)) == ("c", AttemptReason.EARLY_PROBE)
+    assert isinstance(step, Wait) and step.seconds == pytest.approx(0.1), "it failed fast: five of them a second"
+    slow = engine.attempt(engine.call(), 6.0)
+    assert shown(slow) == ("c", AttemptReason.EARLY_PROBE)
+    other = engine.step(engine.call(), 6.1)
+    assert isinstance(other, Wait) and other.seconds > 0.9, "while one is under way, the next is due a second later"
+    engine.settle(call, slow, TIMEOUT, 8.0)
+    assert shown(engine.attempt(engine.call(), 8.0)) == ("a", AttemptReason.EARLY_PROBE)
 
 
 def test_no_early_probe_where_a_provider_has_named_a_time() -> None:

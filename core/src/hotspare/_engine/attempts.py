@@ -25,6 +25,10 @@ OUTPUT_SAMPLES = 20.0
 """The usual length of answers is their exponential average over so many."""
 
 
+FAST_PROBES = 5
+"""Early probes in one interval, while they fail fast: they keep no caller for long, and a recovery is noticed sooner."""
+
+
 @dataclass(slots=True)
 class SharedState:
     """Everything that the calls of one pool share. Changed under the scheduler's lock only.
@@ -173,6 +177,9 @@ def _learn_from_failure(call: Call, attempt: Attempt, outcome: Outcome, shared: 
     attempt.superseded = outcome.kind is Kind.INVALID and _learn_capability(call, attempt, outcome)
     if not attempt.superseded:
         _learn_refusal(call, attempt.state, outcome, shared.policy, now)
+    started = attempt.permit.started
+    if attempt.reason is AttemptReason.EARLY_PROBE and now - started <= call.policy.fast_failure:
+        shared.next_early_probe = min(shared.next_early_probe, started + call.policy.early_probe_interval / FAST_PROBES)
 
 
 def alike_failures(call: Call) -> list[Attempt]:
