@@ -63,6 +63,9 @@ if TYPE_CHECKING:
     from hotspare.policy import Timeouts as Timeouts
     from hotspare.pool import Pool as Pool
     from hotspare.providers.history import portable_history as portable_history
+    from hotspare.reduce import Reducer as Reducer
+    from hotspare.reduce import compact_prompt as compact_prompt
+    from hotspare.reduce import trim_history as trim_history
     from hotspare.route import RouteFields as RouteFields
     from hotspare.route import Routes as Routes
     from hotspare.secret import SecretStr as SecretStr
@@ -102,6 +105,7 @@ _HOMES = {
     "pool": ("Pool",),
     "providers.history": ("portable_history",),
     "route": ("RouteFields", "Routes"),
+    "reduce": ("Reducer", "compact_prompt", "trim_history"),
     "secret": ("SecretStr",),
     "selector": ("Lease", "Selector"),
     "status": ("PoolHealth",),

@@ -88,7 +88,8 @@ class CallEnded:
     lost hedges included (None: not known). `wasted_tokens`: estimated tokens paid for without being part of the answer.
     `waited`: seconds in which no attempt ran. `rescued`: it was answered although its first attempt or its stream failed.
     `error`: why it was not answered, in one line. `paid`: the cost of each attempt that was paid for. `wasted`: USD of those that
-    are not the end of the answer. `saved`: USD by which the first target of the route would have been dearer. None: not known."""
+    are not the end of the answer. `saved`: USD by which the first target of the route would have been dearer. None: not known. `saved_tokens`: of the prompt,
+    left out before it was sent, by estimate."""
 
     call: str
     target: str | None
@@ -109,6 +110,7 @@ class CallEnded:
     paid: tuple[Paid, ...] = ()
     wasted: float | None = 0.0
     saved: float | None = None
+    saved_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hotspare._routing.acceptance import AcceptFunction, Rule
     from hotspare._routing.strategies import StrategyFunction
+    from hotspare.reduce import Reducer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +245,8 @@ class Policy:
     spend_file: an SQLite file that keeps what was spent, so that budgets survive a restart and hold for all processes that use
         the file. None: they count in memory.
     cache: a `Cache`, to keep answers for identical requests. None: nothing is kept.
+    max_prompt_tokens: the oldest turns of a longer history are left out (`trim_history`). None: it is sent as it is.
+    reduce: a function that makes requests shorter, e.g. `compact_prompt`. None: they are sent as they are.
     """
 
     deadline: float = 120.0
@@ -280,6 +283,8 @@ class Policy:
     budgets: Collection[Budget] = frozenset()
     spend_file: str | None = None
     cache: Cache | None = None
+    max_prompt_tokens: int | None = None
+    reduce: Reducer | None = None
     breaker: Breaker = field(default_factory=Breaker)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
@@ -291,13 +296,14 @@ class Policy:
 
     def __post_init__(self) -> None:
         from hotspare._config.coercion import coerce
+        from hotspare._config.ranges import out_of_range
 
         for name, value in coerce("policy", self).items():
             object.__setattr__(self, name, value)
-        problems = _out_of_range("policy", self)
+        problems = out_of_range("policy", self)
         for group in ("breaker", "timeouts", "retry_budget", "hedge", "brownout"):
             if getattr(self, group) is not None:
-                problems += _out_of_range(f"policy.{group}", getattr(self, group))
+                problems += out_of_range(f"policy.{group}", getattr(self, group))
         if self.max_attempts < 1:
             problems.append(Problem.at("policy.max_attempts", self.max_attempts, "must be at least 1"))
         if self.deadline <= 0:
@@ -343,6 +349,8 @@ class PolicyFields(TypedDict, total=False):
     budgets: Collection[Budget]
     spend_file: str | None
     cache: Cache | None
+    max_prompt_tokens: int | None
+    reduce: Reducer | None
     breaker: Breaker
     timeouts: Timeouts
     retry_budget: RetryBudget
@@ -362,23 +370,3 @@ def policy_of(policy: Policy | None, given: Mapping[str, Any]) -> Policy:
     if not isinstance(policy, Policy):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
         raise ConfigError(Problem.at("policy", policy, "must be a Policy, e.g. Policy(deadline=30)"))
     return replace(policy, **given) if given else policy
-
-
-MAX_NUMBER = 30 * 86400
-"""The largest value of a setting that is no count. Of seconds it is 30 days: what sockets and locks of every platform can wait for."""
-_FRACTIONS = frozenset({"failure_ratio", "slow_start_min_share", "max_deadline_fraction", "max_rejection", "share"})
-
-
-def _out_of_range(path: str, group: Any) -> list[Problem]:
-    found: list[Problem] = []
-    for knob in fields(group):
-        value = getattr(group, knob.name)
-        if isinstance(value, int | float) and value < 0:
-            found.append(Problem.at(f"{path}.{knob.name}", value, "must not be negative"))
-        elif isinstance(value, float) and value > MAX_NUMBER:
-            found.append(
-                Problem.at(f"{path}.{knob.name}", value, f"must be at most {MAX_NUMBER} (of seconds: 30 days)")
-            )
-        elif knob.name in _FRACTIONS and value > 1:
-            found.append(Problem.at(f"{path}.{knob.name}", value, "must be between 0 and 1"))
-    return found

@@ -19,6 +19,7 @@ from hotspare import events
 from hotspare._by_hand import ByHand
 from hotspare._config import assembly
 from hotspare._config.routes import check_targets, route_policies, targets_of, tiers_of
+from hotspare._cost.reduction import reduced
 from hotspare._cost.tokens import characters
 from hotspare._drivers import event_loop, fork, threads
 from hotspare._drivers.clock import Clock, clock_of
@@ -334,6 +335,7 @@ class Pool(ByHand):
         table = self._table  # a reload replaces it as a whole
         policy = table.policy_of(model)
         selected = table.select(constraints_of(model, policy, given))
+        checked, saved_tokens = reduced(checked, policy)
         now, deadline = self._now(), given.get("deadline")
         call = Call(
             f"call-{next(self._ids)}",
@@ -345,6 +347,7 @@ class Pool(ByHand):
             given.get("max_attempts") or policy.max_attempts,
             policy,
             own_tiers=selected.own,
+            saved_tokens=saved_tokens,
             excluded=selected.excluded,
             session=given.get("session") or (prompt_session(checked) if policy.affinity == "prompt" else None),
             accept=given.get("accept") or policy.accept or None,

@@ -17,5 +17,15 @@ class RouteFields(PolicyFields, total=False):
 Routes = Mapping[str, Sequence[str | Sequence[str]] | RouteFields]
 """Routes by name: tiers of target names, or a table of `tiers` and fields of Policy."""
 
-SHARED = ("breaker", "retry_budget", "max_waiters", "early_probe_interval", "max_rejection", "prices")
+SHARED = (
+    "breaker",
+    "retry_budget",
+    "max_waiters",
+    "early_probe_interval",
+    "max_rejection",
+    "prices",
+    "budgets",
+    "spend_file",
+    "cache",
+)
 """Fields of Policy about what all calls of a pool share: a route cannot have its own."""

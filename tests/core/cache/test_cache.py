@@ -123,6 +123,16 @@ def test_a_call_may_go_past_it() -> None:
     assert scripted_pool("b").chat("q", cache="read").cached is None
 
 
+def test_an_answer_that_a_call_does_not_accept_is_no_hit() -> None:
+    """A call with a rule of its own (`accept`) is not served what it would refuse."""
+    target = ScriptedTarget("a", [answer("short"), answer("long enough")])
+    pool = scripted_pool(target, cache=Cache())
+    pool.chat("q")
+    reply = pool.chat("q", accept=lambda one: len(one.text) > 6)
+    assert (reply.text, reply.cached) == ("long enough", None)
+    assert pool.chat("q", accept=lambda one: len(one.text) > 6).cached == "hit"
+
+
 @pytest.mark.parametrize("bound", [{"max_entries": 3}, {"max_bytes": 4 * 510}])
 def test_bounds(bound: dict[str, int], cache: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """What was kept for longest goes first."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -13,6 +14,7 @@ from hotspare import (
     BudgetExceeded,
     Cache,
     Candidate,
+    ChatRequest,
     Hedge,
     Kind,
     Outcome,
@@ -33,6 +35,17 @@ from tests.support.drawn import FixedRandom
 from tests.support.settings import Effects, Two, limping, timeout_of
 
 EFFECTS = Effects(Policy)
+
+
+def _last_only(request: ChatRequest) -> ChatRequest:
+    return replace(request, messages=request.messages[-1:])
+
+
+def _sent(**options: Any) -> int:
+    """How many messages of a history of five are sent."""
+    target = ScriptedTarget("a")
+    scripted_pool(target, **options).chat(_HISTORY)
+    return len(target.requests[0].messages)
 
 
 def LAST(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
@@ -67,6 +80,11 @@ def _(value: Cache | None) -> object:
     pool.chat("q")
     pool.chat("q")
     return target.calls
+
+
+_HISTORY = [{"role": role, "content": "word " * 100} for role in ("user", "assistant", "user", "assistant", "user")]
+EFFECTS.of("max_prompt_tokens", {None: 5, 350: 3})(lambda value: _sent(max_prompt_tokens=value))
+EFFECTS.of("reduce", {None: 5, _last_only: 1})(lambda value: _sent(reduce=value))
 
 
 @EFFECTS.of("budgets", {(): 3, (Budget(usd=1, per="day"),): 1})

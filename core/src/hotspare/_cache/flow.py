@@ -15,6 +15,7 @@ from hotspare._engine.call import Call
 from hotspare._engine.commands import Event, Flow, Wait
 from hotspare._engine.folding import chunks_of, reply_of
 from hotspare._engine.waiters import Waiter
+from hotspare._routing.acceptance import objection
 from hotspare.cache import Cache, CacheEntry
 from hotspare.errors import AllTargetsFailed
 from hotspare.messages import ChatChunk, ChatReply, StreamSummary
@@ -47,6 +48,8 @@ class Caching:
         while True:
             entry = self._get(key)
             age = self._calendar() - entry.stored if entry is not None else 0.0
+            if entry is not None and not _is_accepted(call, entry.reply):
+                entry = None
             if entry is not None and age <= self._config.ttl:
                 return (yield from self._serve(call, entry.reply, "hit"))
             stale = entry if entry is not None and age <= self._config.ttl + self._config.stale else None
@@ -55,9 +58,9 @@ class Caching:
             if leads:
                 return (yield from self._ask(call, inner, key, flight, stale))
             yield Wait(max(0.0, LONGEST_WAIT * call.time_left(self._clock())), waiter)
-            if flight.reply is not None:
+            if flight.reply is not None and _is_accepted(call, flight.reply):
                 return (yield from self._serve(call, flight.reply, "shared"))
-            if flight.private or not waiter.woken:
+            if flight.private or flight.reply is not None or not waiter.woken:
                 return (yield from self._ask(call, inner, key, None, stale))
 
     def _ask(self, call: Call, inner: Flow, key: str, flight: Flight | None, stale: CacheEntry | None) -> Flow:
@@ -126,6 +129,11 @@ def _whole(chunks: list[ChatChunk]) -> ChatReply:
     summary = chunks[-1].summary
     assert summary is not None
     return replace(reply_of(chunks), target=summary.target, cost=summary.cost)
+
+
+def _is_accepted(call: Call, reply: ChatReply) -> bool:
+    """Whether the call takes this answer: another one may have taken it by a rule of its own."""
+    return call.accept is None or not objection(reply, call.request, call.accept)
 
 
 def _is_keepable(reply: ChatReply) -> bool:

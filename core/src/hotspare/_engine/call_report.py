@@ -41,6 +41,7 @@ def call_ended(call: Call, error: BaseException | None, now: float) -> events.Ca
         rescued=is_answered and _was_rescued(call, records),
         error="" if error is None or is_answered else _line(error),
         paid=paid,
+        saved_tokens=call.saved_tokens,
         wasted=None if None in wasted else sum(cost or 0.0 for cost in wasted),
         saved=spending.saved(call),
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast, get_args
 
+from hotspare._config.ranges import MAX_NUMBER
 from hotspare._routing.acceptance import Rule
 from hotspare.errors import Problem, RequestError
-from hotspare.policy import MAX_NUMBER
 from hotspare.target import Capability
 
 MAX_SESSION = 200
