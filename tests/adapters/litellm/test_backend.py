@@ -205,6 +205,6 @@ def test_a_key_that_is_a_function(provider: Provider) -> None:
     async def later() -> str:
         return "test-1"
 
-    with Pool(Target("litellm/openai/gpt-4.1", api_key=later), max_attempts=1, when_all_down="fail") as pool:
-        with pytest.raises(CallError, match="must not be async"):
-            pool.chat("q")
+    refused = Pool(Target("litellm/openai/gpt-4.1", api_key=later), max_attempts=1, when_all_down="fail")
+    with refused, pytest.raises(CallError, match="must not be async"):
+        refused.chat("q")

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 
+from hotspare._classify.rules import classify
 from hotspare._http.headers import Headers
 from hotspare.errors import RequestError, StatusError
 from hotspare.messages import ChatReply, ChatRequest
 from hotspare.providers.endpoint import Endpoints
+from hotspare.providers.history import without_signatures
 from hotspare.providers.response import ResponseParser, read_response
 from hotspare.secret import HiddenStr, SecretUrl
 from hotspare.target import Target
 
 _encode = json.JSONEncoder(allow_nan=False).encode  # `json.dumps` would make an encoder for each request
+
+
+_ABOUT_SIGNATURES = re.compile(r"signature|encrypted[ _]content|thinking.{0,20}blocks?", re.I)
+"""Anthropic: "Invalid `signature` in `thinking` block"; Gemini: "Corrupted thought signature"; OpenAI: "The encrypted content … could
+not be verified"."""
 
 
 class Exchange:
@@ -23,7 +32,7 @@ class Exchange:
         self, endpoints: Endpoints, target: Target, request: ChatRequest, key: HiddenStr | None, *, stream: bool
     ) -> None:
         self._endpoints, self._target, self._request, self._key = endpoints, target, request, key
-        self._is_stream, self._rotated = stream, False
+        self._is_stream, self._rotated, self._signed = stream, False, True
         self._endpoint = endpoints.of(request)
         self.body = self._body()
 
@@ -55,12 +64,18 @@ class Exchange:
 
     def adapt(self, error: StatusError, key: HiddenStr | None) -> bool:
         """Whether the request was refused for something that is different now, so that it can be sent again at once: the key,
-        where another one (`key`) has come since, and the API, where the refusal names the right one."""
+        where another one (`key`) has come since; signatures of reasoning, where the provider refuses them: then it goes without
+        them; and the API, where the refusal names the right one."""
         if key is not None and key != self._key and not self._rotated:
             self._key, self._rotated = key, True
             return True
-        if not self._endpoints.learn(error, self._request):
+        if self._signed and error.status == 400 and _ABOUT_SIGNATURES.search(classify(error).message):
+            self._signed, self._request = (
+                False,
+                replace(self._request, messages=without_signatures(self._request.messages)),
+            )
+        elif not self._endpoints.learn(error, self._request):
             return False
-        self._endpoint = self._endpoints.of(self._request)
+        refused, self._endpoint = (self._endpoint, self.body), self._endpoints.of(self._request)
         self.body = self._body()
-        return True
+        return (self._endpoint, self.body) != refused

@@ -119,6 +119,11 @@ def with_tool_calls(messages: Iterable[Message]) -> list[Json]:
     return result
 
 
+def without_signatures(messages: Iterable[Message]) -> list[Json]:
+    """The history without anything that a provider signed or encrypted."""
+    return [_without_foreign_signatures(dict(message), ()) for message in messages]
+
+
 def merge_turns(turns: Iterable[tuple[str, list[Json]]]) -> list[tuple[str, list[Json]]]:
     """Turns with alternating roles: adjacent turns of one role are merged, empty ones dropped."""
     merged: list[tuple[str, list[Json]]] = []
