@@ -21,6 +21,8 @@ KINDS = ["reset", "stall", "end"]
 CHUNKS = int(os.environ.get("HOTSPARE_REAL_CHUNKS", "60"))
 ASK = [{"role": "user", "content": "Write about the sea, the wind and an old ship."}]
 OPTIONS = {"max_tokens": 64}
+PENALTY = {"repeat_penalty": 1.4, "repeat_last_n": 256}
+"""Without it this base model repeats itself without end, and a repetition that is meant cannot be told from one that a seam makes."""
 
 
 class World:
@@ -30,7 +32,7 @@ class World:
         self.engines = [Engine(), Engine(), Engine()]
         for engine in self.engines:
             engine.wait()
-        self.events = self.engines[0].stream(ASK, **OPTIONS)
+        self.events = self.engines[0].stream(ASK, **OPTIONS, **PENALTY)
         self.texts = [self._text(event) for event in self.events]
         self.whole = "".join(self.texts)
         self.relay = Relay(self.events)
@@ -52,7 +54,7 @@ class World:
         """The prefix, and what the engine gives when it is asked directly to continue it."""
         if prefix not in self._direct:
             asked = prefix.rstrip()
-            given = self.engines[1].ask([*ASK, {"role": "assistant", "content": asked}], **OPTIONS)
+            given = self.engines[1].ask([*ASK, {"role": "assistant", "content": asked}], **OPTIONS, **PENALTY)
             assert given.startswith(asked), "llama.cpp repeats what it continues"
             rest = given.removeprefix(asked)
             while rest and prefix.startswith(asked + rest[0]):  # white space that was not sent and comes again
@@ -64,7 +66,7 @@ class World:
         """The broken target, and the other two engines."""
         urls = {"first": first, "second": self.engines[1].url, "third": self.engines[2].url}
         targets = [
-            Target("openai-compatible/gemma", name=name, region=name, base_url=url, prefill=True)
+            Target("openai-compatible/gemma", name=name, region=name, base_url=url, prefill=True, extra=PENALTY)
             for name, url in urls.items()
         ]
         never = Breaker(consecutive_failures=10**9, minimum_throughput=10**9, stalled_calls=10**9)
