@@ -4,8 +4,8 @@
     python benchmarks/soak.py --minutes 1 --seed 7    # rounds 7, 8, …: a round that failed prints its seed
 
 In each round sync callers in threads, asyncio and trio call the same pools over real sockets, while the targets get random
-faults, calls are cancelled and abandoned, floods arrive, children are forked and pools are replaced by others with one
-more target. Every text must be right, every error one of hotspare's. When a round is over no permit, waiter, task, thread, file
+faults, calls are cancelled and abandoned, floods arrive, children are forked, pools are reloaded with other targets and settings
+and replaced by others. Every text must be right, every error one of hotspare's. When a round is over no permit, waiter, task, thread, file
 descriptor or connection may be left; when all are over, memory must be flat.
 """
 
@@ -25,9 +25,10 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, closing
 from pathlib import Path
+from typing import Any
 
 import trio
-from hotspare import Hedge, HotspareError, Pool, Target, Timeouts
+from hotspare import HotspareError, Pool
 from hotspare.drill.answers import answer
 from hotspare.drill.faults import KINDS
 from hotspare.drill.provider import KEY, Provider
@@ -67,7 +68,7 @@ class Round:
 
     def play(self, seconds: float) -> None:
         """Play it, and look for what is left."""
-        threads, files = set(threading.enumerate()), _open_files()
+        threads, files = _threads(), _open_files()
         callers = [threading.Thread(target=self._sync, args=(number,)) for number in range(_SYNC)]
         callers += [threading.Thread(target=asyncio.run, args=(self._asyncio(),)), threading.Thread(target=trio.run, args=(self._trio,))]  # fmt: skip
         for thread in callers:
@@ -75,13 +76,22 @@ class Round:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._rng.choice(
-                (self._fault, self._fault, self._heal, self._switch, self._start_flood, self._fork, self._reload)
+                (
+                    self._fault,
+                    self._fault,
+                    self._heal,
+                    self._switch,
+                    self._start_flood,
+                    self._fork,
+                    self._reload,
+                    self._replace,
+                )
             )()
             time.sleep(self._rng.uniform(0.02, 0.3))
         self._stop.set()
+        self._provider.clear()
         for thread in callers:
             thread.join(_PATIENCE)
-        self._provider.clear()
         met = [self._provider.stats(end).outcomes for end in IDS]
         self.failures = sum(count for outcomes in met for kind, count in outcomes.items() if kind != "ok")
         for pool in self._pools:
@@ -92,7 +102,7 @@ class Round:
                 lambda health=health: not (health.in_flight or health.waiting),
                 lambda health=health: health,
             )
-        self._expect("threads", lambda: set(threading.enumerate()) <= threads, threading.enumerate)
+        self._expect("threads", lambda: _threads() <= threads, _threads)
         self._expect("connections", self._all_closed, lambda: [self._provider.stats(end) for end in IDS])
         self._pools.clear()
         self._expect("open files", lambda: gc.collect() >= 0 and _open_files() <= files, lambda: (files, _open_files()))
@@ -113,17 +123,23 @@ class Round:
     # --- what happens to the pools and their targets -----------------------------------------------------------------
 
     def _new_pool(self) -> Pool:
+        return Pool.from_config(self._config(), env={"KEY": KEY})
+
+    def _config(self) -> dict[str, Any]:
+        """The targets that are there now, with settings of which some are random."""
         rng = self._rng
         targets = [
-            Target(IDS[name], name=name, region=name, api_key=KEY, base_url=self._provider.base_url(name, IDS[name].partition("/")[0]))
+            {"id": IDS[name], "name": name, "region": name, "api_key": "${KEY}", "base_url": self._provider.base_url(name, IDS[name].partition("/")[0])}
             for name in self._names
         ]  # fmt: skip
-        return Pool(
-            targets, deadline=4, total_deadline=8, rng=random.Random(rng.random()), strategy=rng.choice(("ordered", "weighted")),
-            completion=rng.choice(("wait", "stream")), on_slow=rng.choice(("abandon", "race")),
-            on_break=rng.choice(("resume", "restart", "raise")), hedge=rng.choice((None, Hedge(min_delay=0.05, max_extra_calls=0.2))),
-            timeouts=Timeouts(first_token=0.5, first_token_min=0.5, completion=1, completion_min=0.5, stall=0.5, stall_min=0.5, after_finish=0.2),
-        )  # fmt: skip
+        timeouts = {"first_token": 0.5, "first_token_min": 0.5, "completion": 1, "completion_min": 0.5, "stall": 0.5, "stall_min": 0.5, "after_finish": 0.2}  # fmt: skip
+        policy: dict[str, Any] = {
+            "total_deadline": 8, "strategy": rng.choice(("ordered", "weighted", "latency")), "completion": rng.choice(("wait", "stream", "auto")),
+            "on_slow": rng.choice(("abandon", "race")), "on_break": rng.choice(("resume", "restart", "raise")), "timeouts": timeouts,
+        }  # fmt: skip
+        if rng.random() < 0.5:
+            policy["hedge"] = {"min_delay": 0.05, "max_extra_calls": 0.2}
+        return {"deadline": 4, "targets": targets, "policy": policy}
 
     def _fault(self) -> None:
         kind, rng = self._rng.choice(FAULTS), self._rng
@@ -143,11 +159,15 @@ class Round:
         self._flood.set()
 
     def _reload(self) -> None:
-        """A new pool with one more target, if there is another one. Calls that run keep the old one until they end."""
-        if len(self._pools) == _POOLS:
-            return
-        self._names = list(IDS)[: len(self._names) + 1]
-        self._pools.append(self._new_pool())
+        """The pool goes on with other settings, and with one more or one less target."""
+        count = min(max(2, len(self._names) + self._rng.choice((-1, 1, 1))), len(IDS))
+        self._names = list(IDS)[:count]
+        self._pools[-1].reload(self._config(), env={"KEY": KEY})
+
+    def _replace(self) -> None:
+        """A new pool. Calls that run keep the old one until they end."""
+        if len(self._pools) < _POOLS:
+            self._pools.append(self._new_pool())
 
     def _fork(self) -> None:
         prompt, pool = self._prompt(self._rng), self._pools[-1]
@@ -155,7 +175,7 @@ class Round:
         if not child:
             signal.alarm(_CHILD)  # a lock that nothing releases
             try:
-                os._exit(0 if pool.chat(prompt).text == answer(prompt) else 3)
+                os._exit(0 if pool.chat(prompt, deadline=1).text == answer(prompt) else 3)
             except HotspareError:
                 os._exit(0)
             except BaseException:
@@ -264,6 +284,11 @@ async def _aread(stream: AsyncGenerator[ChatChunk], most: int) -> tuple[str, str
             if number > most:
                 return text, "left", True
     return text, "streamed", False
+
+
+def _threads() -> set[threading.Thread]:
+    """Those that run, but for trio's, which keeps its own for ten seconds after their last work."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith("Trio thread")}
 
 
 def _open_files() -> int:
