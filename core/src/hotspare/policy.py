@@ -214,7 +214,7 @@ class Policy:
     when_all_down: `wait` for the earliest recovery while the deadline lasts, or `fail` at once.
     max_waiters: calls that may wait in a pool; further ones fail at once, with a `retry_after`. 1000.
     early_probe_interval: while calls wait, one of them tries an open target this often, without using up its own attempts.
-        While these attempts fail within `fast_failure`, five times as often. 1: a recovery is noticed within a second, after fast
+        In the first five seconds of an outage, while these attempts fail within `fast_failure`, five times as often. 1: a recovery is noticed within a second, after fast
         failures within 0.2 s, at the cost of one call a second for the whole pool, or of five that keep no caller for long.
     accept: judges each complete answer: a function of the ChatReply that returns True, or False or why it is not taken; or built-in
         rules, any of `schema` (extra `schema`), `tool_arguments`, `refusal`. What is not taken is an outcome of its own, REJECTED,

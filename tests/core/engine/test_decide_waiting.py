@@ -10,7 +10,7 @@ from hotspare._engine.commands import Wait
 from hotspare._engine.decide import GiveUp
 from hotspare._engine.reasons import choice
 from hotspare._routing.explain import Choice, SkipReason
-from hotspare.outcome import AttemptReason, Kind, Outcome
+from hotspare.outcome import OK, AttemptReason, Kind, Outcome
 from hotspare.policy import Policy, RetryBudget
 
 from tests.support.engine import SERVER, TIMEOUT, Engine, FixedRandom, NoBackend, one_provider, state_of
@@ -177,6 +177,28 @@ def test_an_early_probe() -> None:
     assert isinstance(other, Wait) and other.seconds > 0.9, "while one is under way, the next is due a second later"
     engine.settle(call, slow, TIMEOUT, 8.0)
     assert shown(engine.attempt(engine.call(), 8.0)) == ("a", AttemptReason.EARLY_PROBE)
+
+
+def test_early_probes_of_a_long_outage_are_one_a_second() -> None:
+    """After five seconds of fast ones; a success makes them fast again."""
+    engine = Engine("ab")
+    engine.shared.next_early_probe = 0.0
+    engine.open("a", "b", seconds=900.0)
+    call, now, starts = engine.call(max_attempts=1, deadline=1000.0), 5.0, list[float]()
+    while len(starts) < 40:
+        probe = engine.attempt(call, now)
+        assert probe.reason is AttemptReason.EARLY_PROBE
+        starts.append(now)
+        engine.settle(call, probe, SERVER, now)
+        step = engine.step(call, now)
+        assert isinstance(step, Wait) and step.seconds is not None
+        now += step.seconds
+    pauses = [round(later - sooner, 3) for sooner, later in zip(starts, starts[1:], strict=False)]
+    assert pauses == [0.2] * 25 + [1.0] * 14
+    engine.shared.next_early_probe = now
+    probe = engine.attempt(call, now)
+    engine.settle(call, probe, OK, now)
+    assert engine.shared.fast_probes == 25
 
 
 def test_no_early_probe_where_a_provider_has_named_a_time() -> None:

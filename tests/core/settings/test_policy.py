@@ -255,10 +255,10 @@ def waiting(calls: int, **settings: Any) -> list[float]:
     return [end - ends[0] for end in ends]
 
 
-EFFECTS.of("max_waiters", {1: 2, 3: 4})(lambda value: len(waiting(5, max_waiters=value)))
+EFFECTS.of("max_waiters", {1: 1, 3: 3})(lambda value: len(waiting(5, max_waiters=value)))
 
 
-@EFFECTS.of("early_probe_interval", {1.0: 8.125, 5.0: 8.375})
+@EFFECTS.of("early_probe_interval", {0.5: 8.125, 1.0: 8.625})
 def _(value: float) -> object:
     """When a call is answered that waits for a target whose break is long and whose outage is over after 8 s."""
     two = outage(

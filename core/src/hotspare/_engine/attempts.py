@@ -27,6 +27,8 @@ OUTPUT_SAMPLES = 20.0
 
 FAST_PROBES = 5
 """Early probes in one interval, while they fail fast: they keep no caller for long, and a recovery is noticed sooner."""
+MAX_FAST_PROBES = 25
+"""Fast ones after the last success, at most: five seconds of them. An outage that lasts is not to be met with more load."""
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class SharedState:
     in_flight: int = 0
     is_observed: bool = True
     next_early_probe: float = -inf
+    fast_probes: int = MAX_FAST_PROBES
     first_token: Percentiles = field(default_factory=Percentiles)
     completion: Percentiles = field(default_factory=Percentiles)
     output_tokens: float = 0.0
@@ -178,7 +181,9 @@ def _learn_from_failure(call: Call, attempt: Attempt, outcome: Outcome, shared: 
     if not attempt.superseded:
         _learn_refusal(call, attempt.state, outcome, shared.policy, now)
     started = attempt.permit.started
-    if attempt.reason is AttemptReason.EARLY_PROBE and now - started <= call.policy.fast_failure:
+    is_fast = attempt.reason is AttemptReason.EARLY_PROBE and now - started <= call.policy.fast_failure
+    if is_fast and shared.fast_probes > 0:
+        shared.fast_probes -= 1
         shared.next_early_probe = min(shared.next_early_probe, started + call.policy.early_probe_interval / FAST_PROBES)
 
 
@@ -197,6 +202,7 @@ def alike_failures(call: Call) -> list[Attempt]:
 
 def _learn_from_success(call: Call, state: TargetState, shared: SharedState, now: float) -> None:
     """A target that called the same request invalid cannot serve one of its features; a plain request shows an outage."""
+    shared.fast_probes = MAX_FAST_PROBES
     if state.invalid_streaks or state.refused or state.accepted:
         state.record_accepted(call.features, now)
     if len(call.attempts) == 1:
