@@ -1,5 +1,6 @@
 """What a call does next, rules 6 to 8 (`hotspare._engine.decide`): no budget, waiting, last resort, and the reasons shown."""
 
+from itertools import pairwise
 from math import inf
 from typing import Any
 
@@ -193,7 +194,7 @@ def test_early_probes_of_a_long_outage_are_one_a_second() -> None:
         step = engine.step(call, now)
         assert isinstance(step, Wait) and step.seconds is not None
         now += step.seconds
-    pauses = [round(later - sooner, 3) for sooner, later in zip(starts, starts[1:], strict=False)]
+    pauses = [round(later - sooner, 3) for sooner, later in pairwise(starts)]
     assert pauses == [0.2] * 25 + [1.0] * 14
     engine.shared.next_early_probe = now
     probe = engine.attempt(call, now)
