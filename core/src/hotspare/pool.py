@@ -32,7 +32,7 @@ from hotspare._requests.options import take_options
 from hotspare._requests.unsendable import unsendable
 from hotspare._requests.validation import request_of
 from hotspare._routing.affinity import prompt_session
-from hotspare._routing.constraints import RouteTable, constraints_of
+from hotspare._routing.constraints import RouteTable
 from hotspare._routing.explain import Explanation
 from hotspare._routing.strategies import by_function
 from hotspare._routing.windows import too_small
@@ -333,8 +333,8 @@ class Pool(ByHand):
         if model is None and self._choose is not None:
             model = self._choose(checked)
         table = self._table  # a reload replaces it as a whole
-        policy = table.policy_of(model)
-        selected = table.select(constraints_of(model, policy, given))
+        selected = table.selection(model, given)
+        policy = selected.policy
         checked, saved_tokens = reduced(checked, policy)
         now, deadline = self._now(), given.get("deadline")
         call = Call(

@@ -21,6 +21,7 @@ OPTIONS = (
     "avoid", "session", "accept", "cache",
 )  # fmt: skip
 """The options of a call that are no fields of its request."""
+_OPTIONS = frozenset(OPTIONS)
 _NAMES = ("regions", "prefer_regions", "require", "only", "avoid")
 _RULES: tuple[str, ...] = get_args(Rule)
 _CAPABILITIES: tuple[str, ...] = get_args(Capability)
@@ -28,7 +29,9 @@ _CAPABILITIES: tuple[str, ...] = get_args(Capability)
 
 def take_options(fields: dict[str, Any]) -> dict[str, Any]:
     """Take the options out of what a caller gave, and check them. Raises RequestError, which lists every mistake."""
-    options = {name: fields.pop(name) for name in OPTIONS if name in fields}
+    options = {name: fields.pop(name) for name in fields.keys() & _OPTIONS}
+    if not options:
+        return options
     problems = [*_own_problems(options), *_choice_problems(options)]
     if problems:
         raise RequestError(problems)

@@ -74,13 +74,14 @@ class RouteTable:
         self._states = tuple(states)
         self._policy, self._policies = policy, policies
         self._known: dict[Constraints, Selection] = {}
+        self._plain: dict[str | None, Selection] = {}
         self._check()
 
     def _check(self) -> None:
         problems: list[Problem] = []
         for name in self.routes:
             try:
-                self.select(constraints_of(name, self.policy_of(name), {}))
+                self.selection(name, {})
             except RequestError as error:
                 problems += [Problem(f"routes.{name}: {one}") for one in error.problems]
         if problems:
@@ -90,8 +91,16 @@ class RouteTable:
         """The policy of a route, or the pool's."""
         return self._policies.get(model or "default", self._policy)
 
-    def select(self, asked: Constraints) -> Selection:
-        """The targets for a call. Raises RequestError for an unknown name, and where nothing is left."""
+    def selection(self, model: str | None, options: Mapping[str, Any]) -> Selection:
+        """The targets for a call with these options. Raises RequestError for an unknown name, and where nothing is left."""
+        if options:
+            return self._selected(constraints_of(model, self.policy_of(model), options))
+        found = self._plain.get(model)
+        if found is None:
+            found = self._plain[model] = self._selected(constraints_of(model, self.policy_of(model), options))
+        return found
+
+    def _selected(self, asked: Constraints) -> Selection:
         found = self._known.get(asked)
         if found is None:
             found = self._select(asked)
