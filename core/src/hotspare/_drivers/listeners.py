@@ -15,6 +15,9 @@ from hotspare.telemetry.logging import log, log_event
 
 MAX_QUEUED = 10_000
 """Events that wait for a listener, at most; later ones are dropped. 10,000 are some 5 MB, and ten seconds of a busy pool."""
+COLLECT_SECONDS = 0.05
+"""Seconds for which events are collected before they are handed over. To wake a thread for each of them costs calls more than what most
+listeners do: it takes the interpreter away from them."""
 IDLE_SECONDS = 5.0
 """Seconds without an event after which the thread ends. The next event starts it again."""
 GRACE_SECONDS = 0.02
@@ -58,6 +61,7 @@ class ListenerQueue:
         self._lock = threading.Lock()
         self._queue: SimpleQueue[events.Event | threading.Event] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._hurry = threading.Event()  # events are waited for: do not collect
 
     def __call__(self, event: events.Event) -> None:
         """Queue an event. Called by one thread at a time."""
@@ -87,10 +91,21 @@ class ListenerQueue:
                         self._thread = None
                         return
                 continue
+            self._hurry.wait(COLLECT_SECONDS)
+            self._hurry.clear()
+            self._handle(item)
+
+    def _handle(self, item: events.Event | threading.Event) -> None:
+        """This one, and all that have come after it."""
+        while True:
             if isinstance(item, threading.Event):
                 item.set()
             else:
                 call(self._listener, item)
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                return
 
     def catch_up(self) -> None:
         """Let the listener see what is queued, unless it was found slow."""
@@ -105,6 +120,7 @@ class ListenerQueue:
             return False
         done = threading.Event()
         self._put(done)
+        self._hurry.set()
         return done.wait(seconds)
 
 
