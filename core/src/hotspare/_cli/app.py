@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "Validate a configuration, print the order of targets, and send a short request to each of them.",
     "prices": "Show the prices that are known of a configuration's targets, and where they come from.",
     "alerts": "Test alert channels, list what fired, silence rules.",
+    "top": "Watch running applications: targets, traffic, latency, limits, events; keys to drain and enable.",
     "report": "Report a period: success, latency, uptime, rescued calls, outages, cost; text, JSON or HTML.",
     "ledger": "Query what was recorded: the latest failures and calls, attempts by target or hour, CSV.",
     "status": "Show a running application's targets, or send a short request to each target of a configuration.",

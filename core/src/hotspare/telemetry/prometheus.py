@@ -85,13 +85,17 @@ class PrometheusMetrics:
             "hotspare_breaker_state", "0 closed, 1 recovering, 2 half-open, 3 open.", labels=["subject", "level"]
         )
         available = GaugeMetricFamily("hotspare_target_available", "1: admits a call now.", labels=["target"])
+        left = GaugeMetricFamily("hotspare_limit_left", "What is left of a limit.", labels=["target", "limit"])
         for target in health.targets:
             state.add_metric([target.target, "target"], STATES[target.state])
+            for name, value in target.limits_left.items():
+                left.add_metric([target.target, name], value)
             available.add_metric([target.target], float(target.available_in == 0))
         for domain in health.domains:
             state.add_metric([domain.domain, domain.level], STATES[domain.state])
         yield state
         yield available
+        yield left
         yield GaugeMetricFamily("hotspare_waiting_calls", "Calls that wait for a recovery.", health.waiting)
         yield GaugeMetricFamily("hotspare_attempts_in_flight", "Attempts under way.", health.in_flight)
         yield GaugeMetricFamily("hotspare_retry_tokens", "What is left of the retry budget.", health.retry_tokens)

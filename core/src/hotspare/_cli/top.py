@@ -1,0 +1,103 @@
+"""`hotspare top`."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from collections.abc import Generator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from hotspare._cli.options import LedgerOption, ledger_file
+from hotspare._control import status_file
+from hotspare._control.client import ask
+from hotspare.errors import ConfigError
+from hotspare.ledger.recent import Recent, read_recent
+from hotspare.ledger.schema import open_to_read
+from hotspare.monitor.top import View
+
+HELP = """Watch running applications: targets, states, traffic, latency, limits, spending, the latest events.
+
+Applications have called pool.serve_status(); traffic, spending and events come from their ledger. Keys: arrows or jk select a target,
+d drains it, e enables it, q quits.
+"""
+
+
+def run(
+    app: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Status file of an application; may be repeated. Default: $HOTSPARE_STATUS, else ./hotspare-status.json."
+        ),
+    ] = None,
+    ledger: LedgerOption = None,
+    interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Print one look, and end.")] = False,
+) -> None:
+    """See `HELP`."""
+    files = app or [status_file()]
+    names = [file.stem if len(files) > 1 else file.name for file in files]
+    view = View({name: partial(_ask, file) for name, file in zip(names, files, strict=True)})
+    if once or not sys.stdout.isatty():
+        view.refresh()
+        Console().print(view.draw(_recent(ledger)))
+        return
+    with _keys(), Live(screen=True, auto_refresh=False) as live:
+        while not view.is_over:
+            view.refresh()
+            live.update(view.draw(_recent(ledger)), refresh=True)
+            until = time.monotonic() + interval
+            while not view.is_over and (key := _key(until - time.monotonic())):
+                view.press(key)
+                live.update(view.draw(_recent(ledger)), refresh=True)
+
+
+def _ask(file: Path, command: str, **values: object) -> object:
+    return ask(command, file, **values)
+
+
+def _recent(ledger: Path | None) -> Recent | None:
+    """What the ledger says; None without one."""
+    with suppress(ConfigError), closing(open_to_read(ledger_file(ledger))) as found:
+        return read_recent(found, time.time())
+    return None
+
+
+def _key(seconds: float) -> str:
+    """The key that is pressed within so many seconds, or ""."""
+    if seconds <= 0:
+        return ""
+    if not sys.stdin.isatty():
+        time.sleep(seconds)
+        return ""
+    if not select.select([sys.stdin], [], [], seconds)[0]:
+        return ""
+    return os.read(sys.stdin.fileno(), 8).decode(errors="replace")
+
+
+@contextmanager
+def _keys() -> Generator[None]:
+    """Keys are read one by one, without Enter, where the terminal can do that."""
+    try:
+        import termios
+        import tty
+    except ImportError:  # Windows
+        yield
+        return
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        tty.setcbreak(sys.stdin)
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)

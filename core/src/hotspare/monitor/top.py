@@ -1,0 +1,126 @@
+"""A live view of running applications: what is on the screen, and what the keys do. No terminal is touched here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from hotspare.ledger.recent import Recent
+
+_COLOURS = {"closed": "green", "recovering": "yellow", "half-open": "yellow", "open": "red"}
+_KEYS = "↑↓ or jk: select   d: drain   e: enable   q: quit"
+
+Ask = Callable[..., Any]
+"""Has one application do something: a command and its values."""
+
+
+@dataclass(slots=True)
+class View:
+    """The state of the screen. `applications`: how each is asked, by name. `said`: the answer to the latest key."""
+
+    applications: Mapping[str, Ask]
+    selected: int = 0
+    said: str = ""
+    is_over: bool = False
+    rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
+    heads: dict[str, str] = field(default_factory=dict[str, str])
+
+    def refresh(self) -> None:
+        """Ask every application for its health. One that has ended is shown as such."""
+        self.rows, self.heads = [], {}
+        for name, ask in self.applications.items():
+            try:
+                health = ask("health")
+            except Exception as error:  # an application that has ended, or restarts
+                self.heads[name] = str(error)
+                continue
+            self.rows += [(name, row) for row in health["targets"]]
+            out = [f"{one['level']} {one['domain']}" for one in health["domains"] if one["available_in"] > 0]
+            self.heads[name] = f"{health['in_flight']} attempts under way, {health['waiting']} calls wait" + (
+                f", out: {', '.join(out)}" if out else ""
+            )
+        self.selected = max(0, min(self.selected, len(self.rows) - 1))
+
+    def press(self, keys: str) -> None:
+        """Do what the keys say, one after the other: they may have come at once."""
+        for key in re.findall(r"\x1b\[.|.", keys, re.S):
+            self._press(key)
+
+    def _press(self, key: str) -> None:
+        if key in ("q", "\x03"):
+            self.is_over = True
+        elif key in ("j", "\x1b[B"):
+            self.selected = min(self.selected + 1, max(0, len(self.rows) - 1))
+        elif key in ("k", "\x1b[A"):
+            self.selected = max(self.selected - 1, 0)
+        elif key in ("d", "e") and self.rows:
+            name, row = self.rows[self.selected]
+            try:  # drained within a moment, or disabled: the screen does not wait for streams
+                answer = (
+                    self.applications[name]("drain", target=row["target"], timeout=0.1)
+                    if key == "d"
+                    else self.applications[name]("enable", target=row["target"])
+                )
+                self.said = str(answer["done"])
+            except Exception as error:
+                self.said = str(error)
+
+    def draw(self, recent: Recent | None) -> Group:
+        """The screen. `recent`: what the ledger says (None: there is none)."""
+        table = Table(box=None, header_style="bold", expand=True)
+        for name in ("", "application", "target", "state", "a minute", "failed", "p50 / p95", "limits left"):
+            table.add_column(name)
+        for place, (name, row) in enumerate(self.rows):
+            table.add_row(
+                *(Text("›" if place == self.selected else ""), Text(_clean(name)), *_cells(row, recent)),
+                style="reverse" if place == self.selected else "",
+            )
+        heads = [Text(_clean(f"{name}: {head}"), style="dim") for name, head in self.heads.items()]
+        return Group(*heads, table, *_recent(recent), Text(_clean(self.said), style="yellow"), Text(_KEYS, style="dim"))
+
+
+def _cells(row: Mapping[str, Any], recent: Recent | None) -> Sequence[Text]:
+    state, style = str(row["state"]), _COLOURS.get(str(row["state"]), "")
+    if row["disabled"]:
+        state, style = f"disabled: {row['disabled']}", "red"
+    elif row["rate_limited_for"]:
+        state, style = f"rate-limited, {row['rate_limited_for']:.0f} s", "yellow"
+    elif row["available_in"]:
+        state += f", {row['available_in']:.0f} s: {row['reason']}"
+    attempts, failures = (
+        recent.traffic.get(row["target"], (0, 0)) if recent is not None else (row["calls"], row["failures"])
+    )
+    times = [row["completion_p50"], row["completion_p95"]]
+    speeds = "-" if None in times else " / ".join(f"{one:.2f} s" for one in times)
+    limits = ", ".join(f"{left:.0f} {name}" for name, left in row["limits_left"].items())
+    return [
+        Text(_clean(str(row["target"]))), Text(_clean(state), style=style), Text(str(attempts)),
+        Text(str(failures), style="red" if failures else ""), Text(speeds), Text(_clean(limits)),
+    ]  # fmt: skip
+
+
+def _recent(recent: Recent | None) -> list[Text]:
+    if recent is None:
+        return [Text("no ledger: traffic is that of each breaker's recent window", style="dim")]
+    lines = [
+        Text(
+            f"\nlast minute: {recent.calls} calls, {recent.rescued} rescued, {recent.lost} lost; last hour: ${recent.spent:.2f}"
+        )
+    ]
+    lines += [
+        Text(_clean(f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}  {name}  {words}"), style="dim")
+        for at, name, words in recent.events
+    ]
+    return lines
+
+
+def _clean(text: str) -> str:
+    """Without control characters, so that a provider's words cannot change the terminal."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
