@@ -17,7 +17,7 @@ class Effects:
     """What each setting of a class changes: for each, a probe and what it finds with each of some values."""
 
     def __init__(self, config: type) -> None:
-        self._config = config
+        self.config = config
         self._probes: dict[str, tuple[Probe, dict[Any, object]]] = {}
 
     def of(self, name: str, expected: dict[Any, object]) -> Callable[[Probe], Probe]:
@@ -32,13 +32,17 @@ class Effects:
     @property
     def names(self) -> list[str]:
         """Every setting of the class."""
-        return [one.name for one in fields(self._config)]
+        return [one.name for one in fields(self.config)]
+
+    def probe(self, name: str) -> tuple[Probe, dict[Any, object]]:
+        """The probe of a setting, and what it finds with each value."""
+        assert name in self._probes, f"{self.config.__name__}.{name} has no probe"
+        return self._probes[name]
 
     def check(self, name: str) -> None:
         """The setting has a probe, which finds with each value what is expected; a setting that is ignored makes no difference
         and fails here."""
-        assert name in self._probes, f"{self._config.__name__}.{name} has no probe"
-        probe, expected = self._probes[name]
+        probe, expected = self.probe(name)
         assert len({str(one) for one in expected.values()}) > 1, "the expected effects do not differ"
         found = {value: probe(value) for value in expected}
         assert found == expected, f"{name}: {found}, not {expected}"

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hotspare.errors import MissingExtra as MissingExtra
     from hotspare.errors import PoolClosed as PoolClosed
     from hotspare.errors import Problem as Problem
+    from hotspare.errors import RecordingError as RecordingError
     from hotspare.errors import RequestError as RequestError
     from hotspare.errors import StreamInterrupted as StreamInterrupted
     from hotspare.events import Listener as Listener
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from hotspare.policy import Timeouts as Timeouts
     from hotspare.pool import Pool as Pool
     from hotspare.providers.history import portable_history as portable_history
+    from hotspare.recorder import Recorder as Recorder
     from hotspare.reduce import Reducer as Reducer
     from hotspare.reduce import compact_prompt as compact_prompt
     from hotspare.reduce import trim_history as trim_history
@@ -92,7 +94,7 @@ _HOMES = {
     "backend": ("Backend", "remaining_time"),
     "errors": (
         "AllTargetsFailed", "AnswerRejected", "AttemptTimeout", "BackendError", "BudgetExceeded", "CallError", "ConfigError", "EmptyAnswer",
-        "HotspareError", "IncompleteAnswer", "MissingExtra", "PoolClosed", "Problem", "LimitExceeded", "RequestError",
+        "HotspareError", "IncompleteAnswer", "MissingExtra", "PoolClosed", "Problem", "LimitExceeded", "RecordingError", "RequestError",
         "StreamInterrupted",
     ),
     "events": ("Listener",),
@@ -104,6 +106,7 @@ _HOMES = {
     "policy": ("Breaker", "Hedge", "Policy", "PolicyFields", "RetryBudget", "Timeouts"),
     "pool": ("Pool",),
     "providers.history": ("portable_history",),
+    "recorder": ("Recorder",),
     "route": ("RouteFields", "Routes"),
     "reduce": ("Reducer", "compact_prompt", "trim_history"),
     "secret": ("SecretStr",),

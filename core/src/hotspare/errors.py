@@ -6,6 +6,7 @@
     ├── ConfigError (ValueError)      a pool or target with wrong settings
     ├── RequestError (ValueError)     a request that no target could take as written
     ├── MissingExtra (ImportError)    an optional dependency is not installed
+    ├── RecordingError (ValueError)   a recording that cannot be read or played again
     ├── PoolClosed                    the pool was used after close()
     ├── CallError                     the call was made and failed
     │   ├── AllTargetsFailed          no target answered; `.attempts` lists every attempt
@@ -121,6 +122,10 @@ class MissingExtra(HotspareError, ImportError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.feature, self.extra), self.__dict__
+
+
+class RecordingError(HotspareError, ValueError):
+    """A recording that cannot be read: no file, no recording, a damaged one, or one of another version."""
 
 
 class PoolClosed(HotspareError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
@@ -27,7 +28,6 @@ from hotspare._drivers.notifier import Notifier
 from hotspare._engine.call import Call
 from hotspare._engine.commands import Flow
 from hotspare._engine.flow import flow
-from hotspare._engine.scheduler import Scheduler
 from hotspare._requests.options import take_options
 from hotspare._requests.unsendable import unsendable
 from hotspare._requests.validation import request_of
@@ -39,6 +39,7 @@ from hotspare._routing.windows import too_small
 from hotspare.errors import ConfigError, PoolClosed, Problem, RequestError
 from hotspare.messages import CallOptions, ChatChunk, ChatReply, ChatRequest, Prompt
 from hotspare.policy import Policy, PolicyFields, policy_of
+from hotspare.recorder import Recorder, recorder_of
 from hotspare.route import Routes
 from hotspare.target import Target
 
@@ -71,6 +72,7 @@ class Pool(ByHand):
         clock: monotonic seconds; in tests a virtual one from `hotspare.testing`.
         calendar: seconds since 1970, by which budgets know the hour, the day and the month; in tests a virtual one.
         rng: the source of jitter and of weighted choices; for tests.
+        record: a file to which every decision is written, or a `Recorder`; see docs/recordings.md. None: no recording.
 
     Raises:
         ConfigError: naming every mistake, before any network call.
@@ -91,6 +93,7 @@ class Pool(ByHand):
         clock: Clock | Callable[[], float] = time.monotonic,
         calendar: Callable[[], float] = time.time,
         rng: random.Random | None = None,
+        record: str | os.PathLike[str] | Recorder | None = None,
         **policy_fields: Unpack[PolicyFields],
     ) -> None:
         from hotspare._http import Http
@@ -106,15 +109,14 @@ class Pool(ByHand):
         self._table = RouteTable(assembly.with_states(tiers, self._states), self._states, self.policy, policies)
         self._smallest_window = min((target.context_window or inf for target in self.targets), default=inf)
         self._uses_http = assembly.uses_http(self._states)
-        budgets = assembly.budgets_of(self.policy, self.targets, tiers, calendar)
-        self._scheduler = Scheduler(self._states, self.policy, rng or random.Random(), budgets)
+        budgets, recorder = assembly.budgets_of(self.policy, self.targets, tiers, calendar), recorder_of(record)
+        self._scheduler = assembly.scheduler_of(self._states, self.policy, rng, budgets, recorder, clock)
         self._notify = Notifier(self._scheduler, map(_checked, listeners))
         assembly.keep_spent(self.policy.spend_file, budgets, self.targets, self._scheduler, self._notify)
-        self._clock = clock_of(clock)
+        self._clock, self._caching = clock_of(clock), assembly.caching_of(self.policy, calendar, clock, self._notify)
         self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
         self._ids, self._closed, self._source = itertools.count(1), False, cast("str | Path | None", None)
-        self._at_close: list[Callable[[], object]] = []
-        self._caching = assembly.caching_of(self.policy, calendar, self._now, self._notify)
+        self._at_close: list[Callable[[], object]] = [] if recorder is None else [recorder.close]
         fork.watch(self._scheduler, self._notify, self._http)
 
     @classmethod
@@ -135,6 +137,7 @@ class Pool(ByHand):
                 verify=config.verify,
                 cert=config.cert,
                 proxy=config.proxy,
+                record=config.record,
             )
         if config.monitor is not None:
             config.monitor.start(pool)

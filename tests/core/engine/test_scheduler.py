@@ -182,7 +182,8 @@ def test_records_of_streams() -> None:
     """The longest silence and the throughput are samples of the target."""
     a = state_of()
     scheduler = scheduler_of(a)
-    scheduler.record_stream(started(scheduler, call_of(a)), 2.0, 500.0)
+    call = call_of(a)
+    scheduler.record_stream(call, started(scheduler, call), 2.0, 500.0)
     assert (a.gaps.quantile(0.5), a.throughput.quantile(0.5)) == (2.0, 500.0)
 
 
@@ -290,7 +291,7 @@ def test_every_method_takes_the_lock() -> None:
         lambda: scheduler.leave_queue(Waiter(call, 0.0)),
         lambda: scheduler.settle(call, attempt, OK, 0.0),
         lambda: scheduler.has_free_alternative(call, 0.0),
-        lambda: scheduler.record_stream(attempt, 0.0, 0.0),
+        lambda: scheduler.record_stream(call, attempt, 0.0, 0.0),
         lambda: scheduler.record_stream_break(call, attempt, SERVER, "", 0.0),
         lambda: scheduler.record_call_end(call, 0.0),
         lambda: scheduler.take_pending(),

@@ -196,6 +196,7 @@ def _(value: float) -> object:
     two = opened(probe_lease=value)
     two.clock.advance(10)
     call = two.pool._call("q", {}, streaming=True)
+    two.pool._scheduler.call_started(two.clock(), call)
     two.pool._scheduler.next_step(call, two.clock())
     return two.pool.health()["a"].available_in
 

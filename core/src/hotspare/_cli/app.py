@@ -26,6 +26,8 @@ COMMANDS = {
     "drain": "Disable a target of a running application, and wait until no attempt is under way there.",
     "reload": "Have a running application go on with another configuration, and print what changes.",
     "reset": "Have a running application forget what a target's attempts have shown.",
+    "replay": "Make every decision of a recording anew, and compare; or see what another policy would decide.",
+    "explain": "Say what a recording holds of one call: each decision, its rule, and why targets were passed over.",
 }
 """Every subcommand and its line in the help text. Module `hotspare._cli.<name>` has the function `run` and the text `HELP`."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from random import Random
 from typing import TYPE_CHECKING
 
 from hotspare._drivers import fork
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from hotspare._cache.flow import Caching
     from hotspare._cost.budgets import Budgets
     from hotspare._http import Http
+    from hotspare.recorder import Recorder
 
 
 def states_of(
@@ -68,6 +70,21 @@ def with_states(tiers: Mapping[str, Sequence[Sequence[Target]]], states: Iterabl
 def names_of(routes: Mapping[str, Tiers]) -> dict[str, list[list[str]]]:
     """Every route as tiers of names."""
     return {name: [[state.name for state in tier] for tier in route] for name, route in routes.items()}
+
+
+def scheduler_of(
+    states: tuple[TargetState, ...],
+    policy: Policy,
+    rng: Random | None,
+    budgets: Budgets | None,
+    recorder: Recorder | None,
+    clock: Callable[[], float],
+) -> Scheduler:
+    """The pool's scheduler; with a recorder, one that writes down its decisions."""
+    rng = rng or Random()
+    if recorder is None:
+        return Scheduler(states, policy, rng, budgets)
+    return recorder.scheduler(states, policy, rng, clock, budgets)
 
 
 def with_prices(targets: tuple[Target, ...], policy: Policy) -> tuple[Target, ...]:

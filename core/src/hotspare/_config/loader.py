@@ -56,6 +56,7 @@ class Config:
     cert: the path of a client certificate with its key.
     proxy: a proxy's URL; None: as the environment says; False: none.
     monitor: what is recorded and watched for; None: nothing.
+    record: the file to which decisions are written; None: no recording.
     source: the file's name ("" for a dict). variables: those of the environment that it uses.
     """
 
@@ -67,6 +68,7 @@ class Config:
     cert: str | None = None
     proxy: bool | str | None = None
     monitor: MonitorConfig | None = None
+    record: str | None = None
     source: str = ""
     variables: Variables = field(default_factory=Variables, repr=False, compare=False)
 
@@ -119,6 +121,7 @@ def _build(raw: Mapping[str, Any], variables: Variables, coercer: Coercer) -> Co
     cert = coercer.value("cert", str | None, table.pop("cert", None))
     proxy = coercer.value("proxy", bool | str | None, table.pop("proxy", None))
     monitor = monitor_config(table.pop("monitor"), coercer) if "monitor" in table else None
+    record = coercer.value("record", str | None, table.pop("record", None))
     policy = _policy(table, coercer)
     routes_by_name = _routes(targets, routes, coercer)
     if coercer.problems or policy is None:
@@ -132,6 +135,7 @@ def _build(raw: Mapping[str, Any], variables: Variables, coercer: Coercer) -> Co
         cert=cert,
         proxy=proxy,
         monitor=monitor,
+        record=record,
     )
 
 
@@ -180,7 +184,7 @@ def _policy(table: dict[str, Any], coercer: Coercer) -> Policy | None:
         coercer.report_unknown(
             "",
             key,
-            ["targets", "routes", "policy", "transport", "verify", "cert", "proxy", "monitor", *known],
+            ["targets", "routes", "policy", "transport", "verify", "cert", "proxy", "monitor", "record", *known],
             POOL_HINTS,
         )
         del table[key]

@@ -10,6 +10,7 @@ from hotspare import events
 from hotspare._engine import continuation, limiting, timeouts
 from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
+from hotspare._engine.trace import Trace
 from hotspare._engine.waiters import WaitQueue
 from hotspare._health.pace import TOKENS
 from hotspare._health.percentiles import Percentiles
@@ -36,7 +37,7 @@ class SharedState:
     """Everything that the calls of one pool share. Changed under the scheduler's lock only.
 
     `output_tokens`: the usual length of an answer. `is_observed`: there are listeners; without them nothing is made of what
-    only they are sent.
+    only they are sent. `trace`: filled by each decision of a pool that is recorded; None: it is not.
     """
 
     policy: Policy
@@ -54,6 +55,7 @@ class SharedState:
     completion: Percentiles = field(default_factory=Percentiles)
     output_tokens: float = 0.0
     sessions: Sessions = field(default_factory=Sessions)
+    trace: Trace | None = None
 
 
 def start(

@@ -227,6 +227,11 @@ class Call:
             found = self._unsupported[state] = required_fields(fields, state.target)
         return found
 
+    @property
+    def unsendable(self) -> dict[TargetState, tuple[str, ...]]:
+        """The targets that were found until now to be unable to be sent its request, with the fields at fault."""
+        return {state: names for state, names in self._unsupported.items() if names}
+
     def supporting(self, states: Iterable[TargetState]) -> Iterator[TargetState]:
         """Those of these targets that can be sent the request."""
         return (state for state in states if not self.unsupported(state) and state not in self.excluded)

@@ -18,7 +18,7 @@ def call_started(call: Call) -> events.CallStarted:
 
 def call_ended(call: Call, error: BaseException | None, now: float) -> events.CallEnded:
     """The event of a call's end. `error`: what it raises for its caller."""
-    records, result = call.records, _result(call, error)
+    records, result = call.records, result_of(call, error)
     paid = spending.bill(call)
     wasted = [one.cost for one in paid if one.wasted]
     is_answered = result is CallResult.ANSWERED
@@ -47,7 +47,8 @@ def call_ended(call: Call, error: BaseException | None, now: float) -> events.Ca
     )
 
 
-def _result(call: Call, error: BaseException | None) -> CallResult:
+def result_of(call: Call, error: BaseException | None) -> CallResult:
+    """How a call ended. `error`: what it raises for its caller."""
     if call.usage is not None or error is None:  # a caller may leave with the last chunk in hand
         return CallResult.ANSWERED
     if isinstance(error, StreamInterrupted):

@@ -17,7 +17,7 @@ an answer decides:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -28,6 +28,7 @@ from hotspare._engine.commands import Wait
 from hotspare._engine.plan import Candidates, candidates_of
 from hotspare._engine.reasons import choice, passed_over
 from hotspare._engine.timeouts import min_useful_time
+from hotspare._engine.trace import Obstacle
 from hotspare._health.breaker import State
 from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import Failure
@@ -68,15 +69,22 @@ class _Decision:
     outcomes: Mapping[TargetState, Outcome]
 
     def is_admissible(self, state: TargetState, *, alone: bool = False) -> bool:
-        """Whether the target may be tried now, with enough time left. `alone`: whatever its region and provider look like.
+        """Whether the target may be tried now, with enough time left. `alone`: whatever its region and provider look like."""
+        obstacle = self._obstacle(state, alone=alone)
+        if self.shared.trace is not None and not alone:
+            self.shared.trace.note(self.call, state, obstacle, self.shared.tracker, self.now)
+        return obstacle is None
+
+    def _obstacle(self, state: TargetState, *, alone: bool) -> Obstacle | None:
+        """What keeps the target from being tried now.
 
         A last attempt is no probe while other calls may make one: it leaves a target whose break has just ended to them.
         """
         call, now = self.call, self.now
         if not window_allows(state, self.outcomes):
-            return False
+            return Obstacle.CONTEXT_WINDOW
         if call.last and call.time_left(now) < min_useful_time(call, state, self.call.policy):
-            return False
+            return Obstacle.TOO_LITTLE_TIME
         leaves_to_others = (
             call.attempts_left <= 1 and state.breaker.state_at(now) is not State.CLOSED and self.candidates.has(2)
         )
@@ -85,8 +93,10 @@ class _Decision:
             if alone
             else self.shared.tracker.available_at(state, now)
         )
-        in_time = at <= (now - LAST_ATTEMPT_DELAY if leaves_to_others else now)
-        return in_time and (state.limits is None or not limiting.is_held(call, state, self.shared, now))
+        if at > (now - LAST_ATTEMPT_DELAY if leaves_to_others else now):
+            return Obstacle.LEFT_TO_OTHERS if at <= now else Obstacle.UNAVAILABLE
+        is_held = state.limits is not None and limiting.is_held(call, state, self.shared, now)
+        return Obstacle.LIMITED if is_held else None
 
     def needs_retry_token(self, state: TargetState) -> bool:
         """Whether the call has used up its free attempts in one of the target's failure domains."""
@@ -163,6 +173,8 @@ class _Decision:
 def next_step(call: Call, shared: SharedState, now: float) -> Step:
     """What the call does now."""
     if call.attempts and call.running and not hedging.mark_overdue(call, now):
+        if shared.trace is not None:
+            shared.trace.begin(0)
         return _hedge(call, shared, now) or Wait(hedging.next_timer(call, call.policy, now))  # rule 0
     step = _first_answer(call, shared, now)
     if call.ticket is not None and not (isinstance(step, Wait) and step.waiter is not None):
@@ -172,17 +184,18 @@ def next_step(call: Call, shared: SharedState, now: float) -> Step:
 
 def _first_answer(call: Call, shared: SharedState, now: float) -> Step:
     reason = _stop_reason(call, shared, now)
-    if reason:  # rule 1
+    if shared.trace is not None:
+        shared.trace.begin(1)
+    if reason:
         return give_up(call, shared, reason, now)
     decision = _decision(call, shared, now)
-    return (
-        _retry_same_target(decision)
-        or _failover(decision)
-        or _retry_earlier(decision)
-        or _budget_exhausted(decision)
-        or _enqueue(decision)
-        or _last_resort(decision)
-    )
+    for number, rule in _RULES:
+        step = rule(decision)
+        if step is not None:
+            if shared.trace is not None:
+                shared.trace.rule = 6 if number == 7 and isinstance(step, Attempt) else number
+            return step
+    raise AssertionError("the last rule always answers")
 
 
 def _decision(call: Call, shared: SharedState, now: float) -> _Decision:
@@ -368,3 +381,14 @@ def give_up(call: Call, shared: SharedState, reason: str, now: float, retry_afte
     }
     skipped |= {state.name: exclusion.reason for state, exclusion in call.excluded.items()}
     return GiveUp(reason, skipped, retry_after)
+
+
+_RULES: tuple[tuple[int, Callable[[_Decision], Step | None]], ...] = (
+    (2, _retry_same_target),
+    (3, _failover),
+    (4, _retry_earlier),
+    (5, _budget_exhausted),
+    (7, _enqueue),  # 6 if it starts an early probe
+    (8, _last_resort),
+)
+"""The rules by number, in their order: the first that has an answer decides."""

@@ -36,7 +36,7 @@ def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], f
         if attempt.unary and isinstance(attempt.result, ChatReply):
             return _with_attempts(call, attempt, attempt.result)
         monitor = StreamMonitor(call, scheduler, policy, clock)
-        while not (yield from _read(monitor, attempt, scheduler, clock, emit=call.streaming)):
+        while not (yield from _read(call, monitor, attempt, scheduler, clock)):
             try:
                 attempt = yield from _answer(call, scheduler, policy, clock)
             except AllTargetsFailed as error:
@@ -86,16 +86,16 @@ def _answer(
 
 
 def _read(
-    monitor: StreamMonitor, attempt: Attempt, scheduler: Scheduler, clock: Callable[[], float], *, emit: bool
+    call: Call, monitor: StreamMonitor, attempt: Attempt, scheduler: Scheduler, clock: Callable[[], float]
 ) -> Generator[Command, Event, bool]:
     """The stream of one attempt, to its end (True) or to a break that can be recovered from (False)."""
     monitor.attach(attempt)
     try:
         if isinstance(attempt.result, OpenStream):
-            yield from _read_stream(monitor, attempt, attempt.result.first, emit)
+            yield from _read_stream(monitor, attempt, attempt.result.first, call.streaming)
         elif attempt.result is not None:  # a whole answer where a stream was requested
             for chunk in map(monitor.process, chunks_of(attempt.result)):
-                if emit and chunk is not None:
+                if call.streaming and chunk is not None:
                     yield chunk
     except Exception as error:
         monitor.record_break(error)
@@ -103,9 +103,9 @@ def _read(
     except GeneratorExit:
         monitor.record_left()
         if monitor.is_flowing():  # a caller who leaves a silent stream has seen no success
-            scheduler.record_stream_end(attempt, clock())
+            scheduler.record_stream_end(call, attempt, clock())
         raise
-    scheduler.record_stream_end(attempt, clock(), monitor.usage, whole=not emit)
+    scheduler.record_stream_end(call, attempt, clock(), monitor.usage, whole=not call.streaming)
     return True
 
 

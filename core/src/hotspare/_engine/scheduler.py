@@ -147,14 +147,14 @@ class Scheduler:
                 for state in call.supporting(call.states())
             )
 
-    def record_stream(self, attempt: Attempt, longest_gap: float, throughput: float) -> None:
+    def record_stream(self, call: Call, attempt: Attempt, longest_gap: float, throughput: float) -> None:
         """A stream came to its end: its longest silence (seconds) and its throughput (bytes a second)."""
         with self._lock:
             attempt.state.gaps.add(longest_gap)
             attempt.state.throughput.add(throughput)
 
     def record_stream_end(
-        self, attempt: Attempt, now: float, usage: Usage | None = None, *, whole: bool = False
+        self, call: Call, attempt: Attempt, now: float, usage: Usage | None = None, *, whole: bool = False
     ) -> None:
         """A stream came to its end, or its caller left it while it was well: that is its one outcome. A whole answer that came
         in the place of a stream had its outcome already. `whole`: it was read for a whole answer, and tells how long one takes.

@@ -240,7 +240,7 @@ class StreamMonitor:
         seconds = (self._clock() if self._last is None else self._last_progress) - self._started
         if self._pieces > 1 and seconds > 0:
             throughput = (self._bytes + self._window_bytes) / seconds
-            self._scheduler.record_stream(self._attempt, self._longest_gap, throughput)
+            self._scheduler.record_stream(self._call, self._attempt, self._longest_gap, throughput)
 
     def _summary(self, usage: Usage) -> StreamSummary:
         broken = self._broken_usage

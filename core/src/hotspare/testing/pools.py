@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Unpack
@@ -15,6 +16,7 @@ from hotspare.testing.scripted import ScriptedTarget
 
 if TYPE_CHECKING:
     from hotspare.pool import Pool
+    from hotspare.recorder import Recorder
 
 
 class PoolFields(PolicyFields, total=False):
@@ -26,6 +28,7 @@ class PoolFields(PolicyFields, total=False):
     listeners: Iterable[events.Listener]
     rng: random.Random | None
     calendar: Callable[[], float]
+    record: str | os.PathLike[str] | Recorder | None
 
 
 def scripted_pool(

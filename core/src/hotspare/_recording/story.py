@@ -1,0 +1,187 @@
+"""One recorded call in plain words: each decision, its rule, what was taken, what was passed over and why, and what came of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from hotspare._engine.trace import RULES
+from hotspare._recording.file import RecordingFile
+from hotspare._recording.lines import Line, text_of
+from hotspare._recording.player import Player
+from hotspare._recording.replay import EVERY, Progress
+from hotspare.errors import RecordingError
+
+_INDENT = " " * 12
+_NUMBER = re.compile(r"\d+")
+
+
+def words_of(decision: Line) -> str:
+    """A decision in a few words."""
+    rule = decision.get("rule")
+    begin = "" if rule is None else f"rule {rule} ({RULES.get(rule, 'unknown')}): "
+    if "takes" in decision:
+        return begin + _attempt(decision)
+    if "waits" in decision:
+        return begin + _wait(decision)
+    if "free" in decision:
+        return f"the stream is slow: {'another target is free' if decision['free'] else 'no other target is free'}"
+    after = decision.get("retry_after")
+    return f"{begin}{decision.get('gives_up')}" + (f"; retry after {after:.1f} s" if after is not None else "")
+
+
+def _attempt(decision: Line) -> str:
+    what = "a whole answer" if decision["unary"] else "the first content"
+    bound = decision.get("race_after", decision["timeout"])
+    more = [
+        f"at most {bound:.1f} s to {what}"
+        if "race_after" not in decision
+        else f"another one follows after {bound:.1f} s"
+    ]
+    if not decision["unary"]:
+        more.append(f"then {decision['stall']:.1f} s of silence")
+    if decision.get("probe"):
+        more.append("it is the probe of a half-open breaker")
+    if decision.get("continues"):
+        more.append("it continues a broken answer")
+    reason = str(decision["reason"]).replace("_", " ")
+    return f"takes {decision['takes']} (attempt {decision['attempt']}, {reason}), {', '.join(more)}"
+
+
+def _wait(decision: Line) -> str:
+    seconds = "" if decision["waits"] is None else f" at most {decision['waits']:.3f} s"
+    if decision.get("queued"):
+        return f"waits{seconds} in the queue, until it is woken"
+    return (
+        f"waits{seconds} for what is running"
+        if decision.get("rule") == 0 or not seconds
+        else f"waits{seconds.removeprefix(' at most')}"
+    )
+
+
+def story(path: Path, wanted: str, progress: Progress | None = None) -> list[str]:
+    """The lines of text about one call: `wanted` is its id (``call-17``) or its number.
+
+    The whole recording is played up to the end of the call, so that a call whose decisions were not sampled has them too.
+    Raises RecordingError for a file that cannot be read or played, or that does not hold the call.
+    """
+    file = RecordingFile(path)
+    name = f"call-{wanted}" if _NUMBER.fullmatch(wanted) else wanted
+    player = Player(file.header, sampled=lambda line: line["sampled"] or line["call"] == name)
+    told: list[str] = []
+    takes: dict[int, str] = {}
+    seen, begin, unreported = 0, 0.0, 0
+    for number, size, line, text in file.lines():
+        player.play(line, number)
+        written = player.written.pop()
+        seen += line["do"] == "call"
+        unreported += size
+        if progress is not None and not number % EVERY:
+            progress(unreported)
+            unreported = 0
+        if line.get("call") != name:
+            told += _from_outside(written, name, begin)
+        elif line["do"] == "call":
+            begin = line["at"]
+            told += _beginning(file.header, line, player)
+        else:
+            if "takes" in written:
+                takes[written["attempt"]] = written["takes"]
+            told += _told(written, begin, takes)
+            if text_of(written) != text and "rule" in line:
+                told.append(f"{_INDENT}the recording says otherwise in line {number}; see `hotspare replay`")
+        if line.get("call") == name and line["do"] == "end":
+            return told
+    if not told:
+        hint = f'holds {seen} calls, and none with the id {name!r}: ids stand in events, or in its lines as "call"'
+        raise RecordingError(f"{path}: {hint}")
+    return [*told, "the recording ends here, before the call does"]
+
+
+def _beginning(header: Line, line: Line, player: Player) -> Iterator[str]:
+    at = datetime.fromisoformat(header["began"]) + timedelta(seconds=line["at"] - header["at"])
+    kind = "a stream" if line["stream"] else "a whole answer"
+    yield (
+        f"{line['call']}: {kind}, deadline {line['seconds']:g} s, at most {line['max_attempts']} attempts; "
+        f"began {at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} UTC, at {line['at']:.3f} s of the pool's clock"
+    )
+    tiers = player.calls[line["call"]].tiers
+    yield "targets: " + ", then ".join(", ".join(state.name for state in tier) for tier in tiers)
+    if line["features"]:
+        yield f"the request uses: {', '.join(line['features'])}"
+    for target, why in line.get("excluded", {}).items():
+        yield f"not used: {target} ({why.replace('_', ' ')})"
+
+
+def _told(line: Line, begin: float, takes: Mapping[int, str]) -> Iterator[str]:
+    do, at = line["do"], f"{line['at'] - begin:+9.3f} s " if "at" in line else _INDENT[:-1]
+    if do == "next" and line.get("waits", 0) is None:
+        return  # nothing is decided before what is running has ended
+    if do in ("next", "alternative"):
+        yield f"{at} {words_of(line)}"
+        yield from _passed(line)
+    elif do == "settle":
+        yield f"{at} attempt {line['attempt']} at {takes[line['attempt']]} {_ended(line)}"
+    elif do == "stream_break":
+        yield f"{at} the stream of attempt {line['attempt']} breaks: {_outcome(line['outcome'])}"
+    elif do == "stream_end":
+        yield f"{at} the stream of attempt {line['attempt']} is complete"
+    elif do == "end":
+        by = f" by {line['answered_by']}" if line["result"] == "answered" else ""
+        yield f"{at} the call is over: {line['result']}{by}, {line['attempts']} attempts"
+    for target, names in line.get("unsupported", {}).items():
+        yield f"{_INDENT}{target} cannot be sent {', '.join(names)}"
+    for event in line.get("events", ()):
+        yield from _event(event)
+    if line.get("wakes"):
+        yield f"{_INDENT}wakes {', '.join(line['wakes'])}"
+
+
+def _passed(line: Line) -> Iterator[str]:
+    passed = line.get("passed", {})
+    for target, why in passed.items():
+        if why:
+            yield f"{_INDENT}passed over {target}: {why}"
+    if "passed_more" in line:
+        yield f"{_INDENT}and {line['passed_more']} more"
+    later = [target for target, why in passed.items() if not why]
+    if later and "takes" in line:
+        yield f"{_INDENT}looked at, and not needed: {', '.join(later)}"
+
+
+def _ended(line: Line) -> str:
+    if line["outcome"]["kind"] == "ok":
+        return "has its first content" if line.get("answer") == "stream" else "is answered"
+    return f"ends: {_outcome(line['outcome'])}"
+
+
+def _outcome(outcome: Line) -> str:
+    status = f" {outcome['status']}" if "status" in outcome else ""
+    after = f", retry after {outcome['retry_after']:g} s" if "retry_after" in outcome else ""
+    return f"{outcome['kind']}{status}{after}"
+
+
+def _event(event: Line) -> Iterator[str]:
+    match event["event"]:
+        case "StateChanged":
+            why = f" ({event['reason']})" if event["reason"] else ""
+            yield f"{_INDENT}circuit breaker of {event['subject']}: {event['before']} -> {event['after']}{why}"
+        case "RateLimited":
+            yield f"{_INDENT}{event['target']} is avoided for {event['seconds']:.1f} s: rate limited"
+        case "SpeedChanged":
+            yield f"{_INDENT}{event['target']} is {'far slower than usual' if event['slow'] else 'at its usual speed again'}"
+        case "BudgetExhausted":
+            yield f"{_INDENT}the retry budget is exhausted"
+        case "RequestAtFault":
+            yield f"{_INDENT}the failures of {', '.join(event['targets'])} no longer count: the request was at fault"
+        case _:  # what the outcome itself says
+            return
+
+
+def _from_outside(line: Line, name: str, begin: float) -> Iterator[str]:
+    """What other calls did to this one."""
+    if name in line.get("wakes", ()):
+        at = f"{line['at'] - begin:+9.3f} s " if "at" in line else _INDENT[:-1]
+        yield f"{at} woken by {line.get('call', 'the pool')}: {'an attempt ended' if line['do'] == 'settle' else 'it left the queue'}"
