@@ -44,7 +44,7 @@ _FORMATS: Mapping[str, Callable[[Metric], str]] = {
     "answered_in_faults": percent, "surge_on_time": percent, "extra_attempt_rate": _rate, "attempts_per_call": ratio,
     "attempts_per_call_in_outages": ratio, "calls": _count, "extra_attempts": _count, "wasted_attempts": _count,
     "answered_after_total_outage": _count, "largest_burst": _count, "wrong": _count, "resumed": _count,
-    "splice_points": _count, "interrupted": _count, "hedges": _count, "planned_load": _load, "achieved_load": _load,
+    "rejected": _count, "rejected_rate": _rate, "limit_used": percent, "splice_points": _count, "interrupted": _count, "hedges": _count, "planned_load": _load, "achieved_load": _load,
 }  # fmt: skip
 
 OVERALL = {
@@ -67,6 +67,8 @@ OVERALL = {
     "attempts_per_call": "attempts per call",
     "attempts_per_call_in_outages": f"attempts per call in outages, from {DETECTION_TIME:g} s after their start",
     "wasted_attempts": "attempts wasted on faulted targets",
+    "rejected_rate": "attempts that drew a 429",
+    "limit_used": "share of the limit that was used under load",
     "recovery_time": "time from a region's recovery to its first answer",
     "answered_after_total_outage": "calls that waited until targets recovered",
     "aftermath_p95": "from the end of the total outage to their answers, p95",
@@ -81,7 +83,7 @@ OVERALL = {
 _HEADS: Mapping[str, str] = {
     "ttft_p50": "TTFT\np50", "ttft_p95": "TTFT\np95", "ttft_p99": "TTFT\np99", "attempts_per_call": "attempts\nper call",
     "longest_gap": "longest\ngap", "extra_attempt_rate": "extra\nattempts", "extra_attempts": "extra\nattempts",
-    "wasted_attempts": "wasted\nattempts", "planned_load": "planned\nload", "achieved_load": "achieved\nload", "splice_points": "splice\npoints",
+    "wasted_attempts": "wasted\nattempts", "rejected": "429s", "limit_used": "limit\nused", "planned_load": "planned\nload", "achieved_load": "achieved\nload", "splice_points": "splice\npoints",
 }  # fmt: skip
 """Column heads that are not the metric's own name. Two lines, so that the table fits into a terminal."""
 

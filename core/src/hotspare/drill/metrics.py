@@ -137,6 +137,21 @@ class Result:
         answers = sorted(call.ended for call in self.calls_in("total_outage") if call.correct)
         return [at - ends[0] for at in answers if ends and at > ends[0]]
 
+    def attempts_in(self, index: int) -> list[AttemptSample]:
+        """The attempts that started in a phase."""
+        start, end = self.span(index)
+        return [one for one in self.attempts if start <= one.started < end]
+
+    def limit_used(self, index: int) -> float | None:
+        """Of a phase that offers more than the limited endpoints admit: what was admitted, as a share of all that could be, what they
+        admit at once included."""
+        start, end = self.span(index)
+        limited = {name: one for name, one in self.scenario.settings.items() if one.get("rpm")}
+        most = sum((one.get("rpm") or 0) / 60 * (end - start) + (one.get("burst") or 0) for one in limited.values())
+        if not most or self.phases[index].role != "surge":
+            return None
+        return sum(one.target in limited and one.kind is Kind.OK for one in self.attempts_in(index)) / most
+
     def load(self, index: int) -> tuple[float, float]:
         """The planned and the achieved load of a phase, in calls per second."""
         count, seconds = self._offered(index)
@@ -166,6 +181,7 @@ def by_phase(result: Result) -> list[dict[str, Metric]]:
         planned, achieved = result.load(index)
         rows.append({
             "phase": phase.name, "planned_load": planned, "achieved_load": achieved, **_counts(calls), **_latencies(calls), "wasted_attempts": result.wasted_attempts(index),
+            "rejected": sum(one.kind is Kind.RATE_LIMITED for one in result.attempts_in(index)), "limit_used": result.limit_used(index),
             "attempts_per_call": _mean(call.attempts for call in result.after_detection(index)),
         })  # fmt: skip
     return rows
@@ -191,6 +207,10 @@ def overall(result: Result) -> dict[str, Metric]:
         "answered_after_total_outage": len(aftermath) if total_outage else None,
         "aftermath_p95": quantile(aftermath, 0.95),
         "largest_burst": max(bursts, default=0) if total_outage else None,
+        "rejected_rate": share(one.kind is Kind.RATE_LIMITED for one in result.attempts)
+        if result.scenario.settings
+        else None,
+        "limit_used": next((result.limit_used(index) for index in result.started_phases("surge")), None),
         "surge_on_time": share(call.correct and call.seconds <= ON_TIME for call in surge),
         "surge_p99": quantile([call.seconds for call in surge if call.correct], 0.99),
         "hedges": sum(one.reason == "hedge" for one in result.attempts) or None,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
 
-from hotspare import AllTargetsFailed, CallError, Pool, Target
+from hotspare import AllTargetsFailed, CallError, Limits, Pool, Target
 from hotspare.drill.answers import answer
 from hotspare.drill.load import Step, playing
 from hotspare.drill.metrics import WRONG_TEXT, AttemptSample, CallRecord, Result
@@ -45,14 +45,14 @@ def script_of(scenario: Scenario) -> tuple[list[Step], list[tuple[int, int | Non
     return [*steps, Step(start)], [*places, (len(scenario.phases), None)]
 
 
-def targets_of(provider: Provider) -> list[Target]:
-    """Four targets: two providers in two regions each."""
+def targets_of(provider: Provider, limits: Mapping[str, Limits] | None = None) -> list[Target]:
+    """Four targets: two providers in two regions each. `limits`: by endpoint."""
     models = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-20250514"}
     regions = {"us": "us-east", "eu": "eu-west"}
     return [
         Target(
             f"{name}/{models[name]}", name=endpoint, region=regions[region], base_url=provider.base_url(endpoint, name),
-            api_key=KEY,
+            api_key=KEY, limits=(limits or {}).get(endpoint, frozenset()),
         )
         for endpoint in ENDPOINTS
         for region, name in [endpoint.split("-")]
@@ -77,6 +77,8 @@ class ScenarioRun:
     async def play(self, client: Client) -> None:
         """Play one phase after the other. Calls continue in later phases until their deadline."""
         self._provider.reset()
+        for endpoint, options in self.scenario.settings.items():
+            self._provider.configure(endpoint, **options)
         try:
             async with playing(self._steps, self._provider) as (self._start, announced):
                 async for index in announced:
@@ -212,7 +214,10 @@ def run_scenario(
     try:
         with Provider(ENDPOINTS) as provider:
             targets = targets_of(provider)
-            clients = [(name, targets, policy) for name, policy in scenario.pools.items()]
+            clients = [
+                (name, targets_of(provider, scenario.limits.get(name)), policy)
+                for name, policy in scenario.pools.items()
+            ]
             if baseline:
                 clients.append((PLAIN_CLIENT, targets[:1], plain_client(scenario.deadline)))
             for name, its_targets, policy in clients:

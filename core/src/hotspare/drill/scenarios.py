@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hotspare import Limits
+from hotspare.drill.settings import SettingsOptions
 from hotspare.policy import Breaker, Hedge, Policy, Timeouts
 
 US, EU = ("us-openai", "us-anthropic"), ("eu-openai", "eu-anthropic")
@@ -41,6 +43,7 @@ class Scenario:
     about: what is rehearsed, for the help text and the report.
     latency, token_gap: seconds until the first token of a healthy target, and between its tokens. tokens: per answer.
     columns: metrics shown per phase. highlights: metrics at the top of the report.
+    settings: of the provider, by endpoint, see `hotspare.drill.settings`. limits: of the targets, by pool and endpoint.
     """
 
     about: str
@@ -51,6 +54,8 @@ class Scenario:
     tokens: int = 20
     columns: tuple[str, ...]
     highlights: tuple[str, ...]
+    settings: Mapping[str, SettingsOptions] = field(default_factory=dict[str, SettingsOptions])
+    limits: Mapping[str, Mapping[str, Limits]] = field(default_factory=dict[str, Mapping[str, Limits]])
 
     @property
     def deadline(self) -> float:
@@ -146,7 +151,17 @@ SLOW = Scenario(
     highlights=("answered", "ttft_p99", "extra_attempt_rate"),
 )  # fmt: skip
 
-SCENARIOS = {"outage": OUTAGE, "streams": STREAMS, "slow": SLOW}
+LIMITS = Scenario(
+    about="The first target admits 10 calls a second, and 40 come: limits that are configured, and limits that only its answers state.",
+    phases=(Phase("below the limit", 4, 8), Phase("four times the limit", 15, 40, "surge"), Phase("below again", 4, 8)),
+    pools={"configured": Policy(deadline=10), "learnt": Policy(deadline=10)},
+    settings={"us-openai": {"rpm": 600, "burst": 20}},
+    limits={"configured": {"us-openai": Limits(rpm=600, burst=1.5)}},
+    columns=("calls", "answered", "p50", "p95", "p99", "extra_attempts", "rejected", "limit_used", "wrong"),
+    highlights=("answered", "rejected_rate", "limit_used"),
+)  # fmt: skip
+
+SCENARIOS = {"outage": OUTAGE, "streams": STREAMS, "slow": SLOW, "limits": LIMITS}
 
 PLAIN_CLIENT = "plain client"
 """Name of the baseline."""
