@@ -208,6 +208,8 @@ class Policy:
         reasoning, images, a parameter); such requests go to the other targets first. 3600: servers are upgraded.
     max_retry_after_wait: longest Retry-After of a 429 that a call waits out on the same target, where no other target of its
         tier with the same model is available. 2: another model is a worse answer than a pause.
+    learn_limits: whether limits that providers' answers state are kept (`Limits` that are configured always are). True: a 429
+        is seen coming.
     wait: the pause before a retry, any of tenacity's `wait_*`. None: 50-250 ms at random.
     stop: when to stop trying, any of tenacity's `stop_*`, checked before each attempt after the first. None: no further
         bound.
@@ -265,6 +267,7 @@ class Policy:
     max_alike_failures: int | None = None
     refusal_memory: float = 3600.0
     max_retry_after_wait: float = 2.0
+    learn_limits: bool = True
     wait: wait_base | None = None
     stop: stop_base | None = None
     when_all_down: Literal["wait", "fail"] = "wait"
@@ -331,6 +334,7 @@ class PolicyFields(TypedDict, total=False):
     max_alike_failures: int | None
     refusal_memory: float
     max_retry_after_wait: float
+    learn_limits: bool
     wait: wait_base | None
     stop: stop_base | None
     when_all_down: Literal["wait", "fail"]

@@ -196,6 +196,16 @@ def test_limits_are_learnt_from_answers() -> None:
     assert pool.attempt(pool.call(), 20.6).state is pool["a"]
 
 
+def test_nothing_is_learnt_where_the_policy_says_so() -> None:
+    """`learn_limits=False`: what answers state is not kept."""
+    pool = engine(None, learn_limits=False)
+    call = pool.call()
+    attempt = pool.attempt(call, 0.0)
+    attempt.unary, attempt.result = True, ChatReply(text="x", limits=(RateLimit("requests", 60, 0, 20.0),))
+    pool.settle(call, attempt, OK, 0.5)
+    assert pool["a"].limits is None and pool.attempt(pool.call(), 1.0)
+
+
 def test_a_child_process_inherits_no_waiting_call() -> None:
     """After a fork the slots and the places are free."""
     pool = engine(Limits(concurrency=1))

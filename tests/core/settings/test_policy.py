@@ -14,6 +14,7 @@ from hotspare import (
     BudgetExceeded,
     Cache,
     Candidate,
+    ChatReply,
     ChatRequest,
     Hedge,
     Kind,
@@ -27,6 +28,7 @@ from hotspare import (
     Timeouts,
     Usage,
 )  # fmt: skip
+from hotspare.outcome import RateLimit
 from hotspare.testing import ScriptedTarget, StepLike, VirtualClock, answer, break_after, fail, hang, scripted_pool
 from tenacity import stop_after_attempt, wait_fixed
 
@@ -219,6 +221,14 @@ def _(value: float) -> object:
     two = Two([fail(429, "slow down", retry_after=2), "a"], max_retry_after_wait=value)
     seen = two.call()
     return two.targets_of(seen), seen.ended
+
+
+@EFFECTS.of("learn_limits", {True: ["a", "b"], False: ["a", "a"]})
+def _(value: bool) -> object:
+    """Targets of two calls, where the first answer says that nothing of its limit remains."""
+    used_up = ChatReply(text="a", limits=(RateLimit("requests", 60, 0, 30.0),))
+    two = Two([used_up], learn_limits=value)
+    return [two.targets_of(two.call(streaming=False)) for _ in range(2)]
 
 
 @EFFECTS.of("wait", {wait_fixed(3): 3.0, wait_fixed(7): 7.0})

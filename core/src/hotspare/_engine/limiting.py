@@ -76,7 +76,7 @@ def settle_answered(attempt: Attempt, outcome: Outcome, shared: SharedState, now
     result, state, found = attempt.result, attempt.state, outcome.limits
     if outcome.ok and result is not None:
         found = result.first.limits if isinstance(result, OpenStream) else result.limits
-    if found:
+    if found and shared.policy.learn_limits:
         state.limits = state.limits or TargetLimits()
         for limit in state.limits.observe(found, attempt.reserved, outcome, now):
             shared.tracker.pending_events.append(events.LimitLearnt(state.name, limit))

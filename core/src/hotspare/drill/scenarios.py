@@ -171,5 +171,5 @@ def plain_client(deadline: float) -> Policy:
     """What a client of one target without failover does: one attempt per call, whatever happened to the calls before."""
     return Policy(
         deadline=deadline, max_attempts=1, when_all_down="fail", max_rejection=0, breaker=_NEVER_OPENS, completion="wait",
-        on_break="raise",
+        on_break="raise", learn_limits=False,
     )  # fmt: skip
