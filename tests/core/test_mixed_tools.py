@@ -1,42 +1,25 @@
 """Tools in a pool of four model families, each over its own wire, with the history that the others wrote."""
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import anyio
 import pytest
-from hotspare import Breaker, ChatReply, Pool, Target
+from hotspare import ChatReply, Pool, Target
 from hotspare._engine.folding import reply_of
 from hotspare.drill.answers import after_tools, answer
 from hotspare.drill.provider import KEY, Provider
 
+from tests.support.families import PROMPT, TURNS, check, families, route
 from tests.support.methods import EACH_METHOD
 
-PROMPT = "Please call get_weather"
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
-ENDPOINTS = {"gpt": "a", "claude": "b", "gemini": "c", "deepseek": "d"}
-FAMILIES = tuple(ENDPOINTS)
-PAIRS = list(itertools.permutations(FAMILIES, 2))
-
-
-def targets(provider: Provider) -> list[Target]:
-    """GPT-5.6 over Responses, Claude, Gemini 3 and DeepSeek, all of which reason and validate their histories."""
-    return [
-        Target("openai/gpt-5.6", name="gpt", base_url=provider.base_url("a", "responses"), api_key=KEY, api="responses"),
-        Target("anthropic/claude-sonnet-4-5", name="claude", base_url=provider.base_url("b", "anthropic"), api_key=KEY),
-        Target("gemini/gemini-3-strict", name="gemini", base_url=provider.base_url("c", "gemini"), api_key=KEY),
-        Target("deepseek/deepseek-chat", name="deepseek", base_url=provider.base_url("d"), api_key=KEY),
-    ]  # fmt: skip
 
 
 @pytest.fixture
 def pool(provider: Provider) -> Iterator[Pool]:
-    """The four families. The route `a-b` begins with a and goes on with b; no breaker opens, so that a is tried each time."""
-    provider.configure(None, replies={"get_weather": {"call": {"get_weather": {"city": "Seoul"}}}})
-    never = Breaker(consecutive_failures=10**9, minimum_throughput=10**9)
-    routes = {f"{a}-{b}": [[a], [b]] for a, b in PAIRS}
-    with Pool(targets(provider), routes=routes, breaker=never, retry_same_target="never") as made:
+    """The four families."""
+    with families(provider) as made:
         yield made
 
 
@@ -60,27 +43,22 @@ def test_tools_survive_an_outage_of_each_family(method: str, pool: Pool, provide
     history: list[Any] = []
 
     async def turn(down: str, other: str) -> ChatReply:
-        provider.clear()
-        provider.fault(ENDPOINTS[down], "status", status=500)
-        reply = await ask(pool, method, history, model=f"{down}-{other}")
+        reply = await ask(pool, method, history, model=route(provider, down, other))
         history.append(reply.message)
         return reply
 
     async def conversation() -> None:
-        for first, second in PAIRS:
+        for first, second, third in TURNS:
             history.append({"role": "user", "content": PROMPT})
             (call,) = (await turn(first, second)).tool_calls
             assert call.name == "get_weather"
             history.append({"role": "tool", "tool_call_id": call.id, "content": "rain"})
-            third = next(name for name in FAMILIES if name not in (first, second))
             assert (await turn(second, third)).text.endswith(after_tools(PROMPT, ("rain",)))
 
     anyio.run(conversation, backend=method.rpartition(" ")[0] or "asyncio")
     wrote = {block["dialect"] for message in history for block in message.get("thinking_blocks", ())}
     assert wrote == {"responses", "anthropic", "gemini"}, "the histories hold what only its own provider can read"
-    for endpoint in ENDPOINTS.values():
-        outcomes = provider.stats(endpoint).outcomes
-        assert outcomes["ok"] >= 3 and not [name for name in outcomes if name.startswith("rejected")]
+    check(provider)
 
 
 @EACH_METHOD
