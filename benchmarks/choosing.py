@@ -3,6 +3,7 @@
 No I/O: a call is begun, its target chosen, its answer recorded.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import random

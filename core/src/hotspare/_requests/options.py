@@ -67,7 +67,8 @@ def _are_words(value: object) -> bool:
 def _own_problems(options: Mapping[str, Any]) -> list[Problem]:
     """Of the others."""
     deadline, max_attempts = options.get("deadline"), options.get("max_attempts")
-    completion, labels, cache = options.get("completion"), options.get("labels") or {}, options.get("cache")
+    completion, cache = options.get("completion"), options.get("cache")
+    labels: Mapping[str, Any] = options.get("labels") or {}
     problems: list[Problem] = []
     if deadline is not None and not (isinstance(deadline, int | float) and _in_range(deadline)):
         hint = f"must be a number above 0, in seconds, and at most {MAX_NUMBER} (30 days)"

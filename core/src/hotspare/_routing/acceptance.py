@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 from hotspare.errors import MissingExtra
@@ -37,7 +37,8 @@ def _schema(reply: ChatReply, request: ChatRequest) -> str:
         value = json.loads(reply.text)
     except ValueError:
         return "its text is not JSON"
-    schema = (shape.get("json_schema") or {}).get("schema")
+    named: Mapping[str, Any] = shape.get("json_schema") or {}
+    schema = named.get("schema")
     return "" if schema is None else _violation("its text", value, schema)
 
 
@@ -50,21 +51,21 @@ def _tool_arguments(reply: ChatReply, request: ChatRequest) -> str:
             value = json.loads(call.arguments or "{}")
         except ValueError:
             return f"the arguments of {call.name} are not JSON"
-        schema = schemas.get(call.name)
-        missing = [
-            name for name in (schema or {}).get("required", ()) if not isinstance(value, dict) or name not in value
-        ]
+        schema: dict[str, Any] = schemas.get(call.name) or {}
+        required: list[str] = schema.get("required", [])
+        missing = [name for name in required if not isinstance(value, dict) or name not in value]
         if missing:
             return f"the arguments of {call.name} lack {', '.join(missing)}"
     return ""
 
 
-def _violation(what: str, value: object, schema: Any) -> str:
+def _violation(what: str, value: Any, schema: Any) -> str:
     try:
         from jsonschema import Draft202012Validator
     except ImportError:
         raise MissingExtra("accept={'schema'}", "schema") from None
-    error = next(iter(Draft202012Validator(schema).iter_errors(value)), None)
+    validator: Any = Draft202012Validator(schema)
+    error: Any = next(iter(validator.iter_errors(value)), None)
     place = "" if error is None else "".join(f"[{step!r}]" for step in error.absolute_path)
     return "" if error is None else f"{what} does not meet the schema{place and ' at ' + place}: {error.validator}"
 
