@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, cast
 
 from hotspare.errors import Problem
 from hotspare.policy import Policy
@@ -67,5 +67,5 @@ def unchangeable(before: Policy, after: Policy) -> list[Problem]:
 
 
 def _shown(value: object) -> str:
-    text = str(sorted(map(str, value))) if isinstance(value, frozenset) else str(value)
+    text = str(sorted(map(str, cast("frozenset[object]", value)))) if isinstance(value, frozenset) else str(value)
     return text if len(text) <= 100 else text[:97] + "..."

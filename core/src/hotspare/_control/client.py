@@ -18,7 +18,7 @@ def ask(command: str, file: Path, **values: Any) -> Any:
     """
     try:
         found: Any = json.loads(file.read_text(encoding="utf-8"))
-        url, token = urlsplit(found["url"]), str(found["token"])
+        url, token = urlsplit(str(found["url"])), str(found["token"])
     except (OSError, ValueError, KeyError, TypeError):
         hint = "is not the status file of a running application: it calls pool.serve_status(), or names another file"
         raise ConfigError(Problem.at("application", str(file), hint)) from None

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Any
+from typing import Any, cast
 
 from hotspare.errors import ConfigError, HotspareError, Problem
 
@@ -90,7 +90,7 @@ def _handler(commands: Mapping[str, Command], token: str) -> type[BaseHTTPReques
 def _run(command: Command, body: bytes) -> tuple[int, Any]:
     try:
         given: Any = json.loads(body or b"{}")
-        return 200, command(given if isinstance(given, dict) else {})
+        return 200, command(cast("dict[str, Any]", given) if isinstance(given, dict) else {})
     except KeyError as error:
         return 404, {"error": f"no target of the pool is called {error.args[0]!r}"}
     except (HotspareError, ValueError) as error:
