@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 from hotspare import ConfigError, Kind
-from hotspare.events import CallEnded, CallResult, LedgerFailed, LedgerRecovered, NeedsAttention, RateLimited
+from hotspare.events import (
+    BudgetReached,
+    CallEnded,
+    CallResult,
+    LedgerFailed,
+    LedgerRecovered,
+    NeedsAttention,
+    RateLimited,
+)
 from hotspare.monitor import DEFAULT_RULES, Rule
 from hotspare.monitor.samples import Samples
 from hotspare.testing import scripted_pool
@@ -58,11 +66,20 @@ def test_metrics_of_events_and_of_the_moment() -> None:
     for kind in (Kind.AUTH, Kind.QUOTA, Kind.NOT_FOUND):
         samples.add(NeedsAttention("a", kind, ""), 100.0)
     samples.add(RateLimited("a", 1.0, None), 100.0)
+    samples.add(BudgetReached("day", 100.0, 100.0, "warn", 3600.0), 100.0)
     samples.add(LedgerFailed("x", "full"), 100.0)
     pool.disable("a")
     found = values(samples, 110.0, pool=pool)
-    names = ("keys_rejected", "quotas_used_up", "models_missing", "rate_limits", "available_targets", "ledger_failing")
-    assert [found[name] for name in names] == [1] * 6
+    names = (
+        "keys_rejected",
+        "quotas_used_up",
+        "models_missing",
+        "rate_limits",
+        "budgets_reached",
+        "available_targets",
+        "ledger_failing",
+    )
+    assert [found[name] for name in names] == [1] * 7
     assert (found["open_domains"], found["waiting_calls"], found["error_rate"]) == (0, 0, None)
     samples.add(LedgerRecovered("x", 0), 120.0)
     assert values(samples, 161.0)["ledger_failing"] == values(samples, 161.0)["keys_rejected"] == 0

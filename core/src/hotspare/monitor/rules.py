@@ -11,12 +11,12 @@ from hotspare.errors import ConfigError, Problem
 Metric = Literal[
     "calls", "latency_mean", "latency_p95", "latency_max", "ttft_p95", "error_rate", "rescue_rate", "cost",
     "cost_forecast", "available_targets", "open_domains", "waiting_calls", "rate_limits", "keys_rejected", "quotas_used_up",
-    "models_missing", "ledger_failing",
+    "models_missing", "budgets_reached", "ledger_failing",
 ]  # fmt: skip
 """What a rule can look at. Over its window: calls; mean, 95th percentile and maximum of the seconds of answered calls;
 the 95th percentile of the seconds to the first token; the shares (0 to 1) of calls that were not answered, and of answered ones
-that were rescued; USD spent, and USD that a day would cost at this rate; rate limits, rejected keys, used-up quotas and missing
-models that were reported. Now: targets that admit a call, open failure domains, calls that wait, and whether the ledger cannot be
+that were rescued; USD spent, and USD that a day would cost at this rate; rate limits, rejected keys, used-up quotas, missing
+models and spending budgets whose limit was reached. Now: targets that admit a call, open failure domains, calls that wait, and whether the ledger cannot be
 written (1)."""
 Comparison = Literal[">", ">=", "<", "<="]
 Severity = Literal["critical", "warning", "info"]
@@ -131,6 +131,10 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     Rule(
         name="model_gone", metric="models_missing", threshold=0, min_calls=0, window=600, cooldown=3600,
         advice="A provider does not know a model: it was renamed or retired.",
+    ),
+    Rule(
+        name="budget", metric="budgets_reached", threshold=0, min_calls=0, window=600, cooldown=3600,
+        advice="A spending budget is reached: calls are warned about, routed cheaper or refused, as it says.",
     ),
     Rule(
         name="ledger", metric="ledger_failing", threshold=0, min_calls=0, hold=30, cooldown=3600,

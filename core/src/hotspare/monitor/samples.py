@@ -8,7 +8,16 @@ from collections.abc import Iterable, Iterator
 from math import ceil
 from typing import NamedTuple
 
-from hotspare.events import CallEnded, CallResult, Event, LedgerFailed, LedgerRecovered, NeedsAttention, RateLimited
+from hotspare.events import (
+    BudgetReached,
+    CallEnded,
+    CallResult,
+    Event,
+    LedgerFailed,
+    LedgerRecovered,
+    NeedsAttention,
+    RateLimited,
+)
 from hotspare.monitor.rules import MAX_CALL_WINDOW, MAX_WINDOW, Rule
 from hotspare.outcome import Kind
 from hotspare.status import PoolHealth
@@ -48,6 +57,8 @@ class Samples:
                 self._marks.append((now, _ATTENTION[event.kind]))
             elif isinstance(event, RateLimited):
                 self._marks.append((now, "rate_limits"))
+            elif isinstance(event, BudgetReached):
+                self._marks.append((now, "budgets_reached"))
             elif isinstance(event, LedgerFailed | LedgerRecovered):
                 self._is_ledger_failing = isinstance(event, LedgerFailed)
 
@@ -80,7 +91,7 @@ class Samples:
             elif rule.metric in ("cost", "cost_forecast"):
                 value = sum(cost for minute, cost in costs if minute + 60 > since)
                 value *= _DAY / rule.window if rule.metric == "cost_forecast" else 1
-            elif rule.metric in ("rate_limits", *_ATTENTION.values()):
+            elif rule.metric in ("rate_limits", "budgets_reached", *_ATTENTION.values()):
                 value = float(sum(at > since and name == rule.metric for at, name in marks))
             else:
                 value = _of_calls(rule.metric, recent)
