@@ -45,7 +45,7 @@ class Delivery:
             self._deliver(notice)
 
     def _deliver(self, notice: Notice) -> None:
-        pause = FIRST_PAUSE
+        pause, reason = FIRST_PAUSE, ""
         for left in range(RETRIES, -1, -1):
             try:
                 self.channel.send(notice)

@@ -18,7 +18,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from hotspare import events
 from hotspare._health.breaker import State
@@ -70,49 +70,46 @@ def _budget_reached(event: events.BudgetReached) -> tuple[int, str]:
     return logging.WARNING, f"budget {event.budget}: {event.spent:.4f} of {event.limit:g} USD spent ({event.action})"
 
 
-_LINES = cast(
-    "dict[type[Any], Callable[[Any], tuple[int, str] | None]]",
-    {
-        events.FailedOver: _failed_over,
-        events.CallEnded: _call_ended,
-        events.StateChanged: _state_changed,
-        events.RateLimited: lambda e: (logging.WARNING, f"{e.target} is rate-limited for {e.seconds:.1f} s"),
-        events.SpeedChanged: _speed_changed,
-        events.BudgetReached: _budget_reached,
-        events.NeedsAttention: lambda e: (logging.ERROR, f"target {e.target} needs attention: {e.kind}: {e.message}"),
-        events.RequestAtFault: lambda e: (
-            logging.WARNING,
-            f"{e.call}: the request is at fault: {', '.join(e.targets)} failed alike on it",
-        ),
-        events.BudgetExhausted: lambda e: (
-            logging.WARNING,
-            "retry budget exhausted: calls fail over, but are not retried",
-        ),
-        events.StreamBroke: lambda e: (
-            logging.WARNING,
-            f"{e.call}: the stream of {e.target} broke: {e.kind}: {e.message}",
-        ),
-        events.LimitReached: lambda e: (logging.WARNING, f"{e.target}: {e.reason}, next call in {e.seconds:.1f} s"),
-        events.LimitReleased: lambda e: (logging.INFO, f"{e.target}: its limits hold no call back"),
-        events.LimitLearnt: lambda e: (logging.INFO, f"{e.target}: its limit is {e.limit}"),
-        events.TargetDisabled: lambda e: (logging.INFO, f"{e.target} was disabled: {e.reason}"),
-        events.TargetEnabled: lambda e: (logging.INFO, f"{e.target} was enabled"),
-        events.ConfigReloaded: lambda e: (logging.INFO, "reloaded: " + ("; ".join(e.changes) or "nothing changed")),
-        events.TargetReset: lambda e: (logging.INFO, f"{e.target} was reset"),
-        events.EventsDropped: lambda e: (logging.WARNING, f"a listener was too slow: {e.count} events were dropped"),
-        events.LedgerFailed: lambda e: (logging.ERROR, f"the ledger {e.path} cannot be written: {e.reason}"),
-        events.LedgerRecovered: lambda e: (
-            logging.INFO,
-            f"the ledger {e.path} is written again; {e.dropped} records were dropped",
-        ),
-        events.AlertFired: lambda e: (
-            logging.ERROR if e.severity == "critical" else logging.WARNING,
-            f"alert {e.rule} ({e.severity}): {e.message}",
-        ),
-        events.AlertResolved: lambda e: (logging.INFO, f"alert {e.rule} resolved after {e.seconds:.0f} s"),
-        events.AlertUndelivered: lambda e: (logging.ERROR, f"the channel {e.channel} took no notice: {e.reason}"),
-    },
-)
+_LINES: dict[type[Any], Callable[[Any], tuple[int, str] | None]] = {
+    events.FailedOver: _failed_over,
+    events.CallEnded: _call_ended,
+    events.StateChanged: _state_changed,
+    events.RateLimited: lambda e: (logging.WARNING, f"{e.target} is rate-limited for {e.seconds:.1f} s"),
+    events.SpeedChanged: _speed_changed,
+    events.BudgetReached: _budget_reached,
+    events.NeedsAttention: lambda e: (logging.ERROR, f"target {e.target} needs attention: {e.kind}: {e.message}"),
+    events.RequestAtFault: lambda e: (
+        logging.WARNING,
+        f"{e.call}: the request is at fault: {', '.join(e.targets)} failed alike on it",
+    ),
+    events.BudgetExhausted: lambda e: (
+        logging.WARNING,
+        "retry budget exhausted: calls fail over, but are not retried",
+    ),
+    events.StreamBroke: lambda e: (
+        logging.WARNING,
+        f"{e.call}: the stream of {e.target} broke: {e.kind}: {e.message}",
+    ),
+    events.LimitReached: lambda e: (logging.WARNING, f"{e.target}: {e.reason}, next call in {e.seconds:.1f} s"),
+    events.LimitReleased: lambda e: (logging.INFO, f"{e.target}: its limits hold no call back"),
+    events.LimitLearnt: lambda e: (logging.INFO, f"{e.target}: its limit is {e.limit}"),
+    events.TargetDisabled: lambda e: (logging.INFO, f"{e.target} was disabled: {e.reason}"),
+    events.TargetEnabled: lambda e: (logging.INFO, f"{e.target} was enabled"),
+    events.ConfigReloaded: lambda e: (logging.INFO, "reloaded: " + ("; ".join(e.changes) or "nothing changed")),
+    events.TargetReset: lambda e: (logging.INFO, f"{e.target} was reset"),
+    events.EventsDropped: lambda e: (logging.WARNING, f"a listener was too slow: {e.count} events were dropped"),
+    events.LedgerFailed: lambda e: (logging.ERROR, f"the ledger {e.path} cannot be written: {e.reason}"),
+    events.LedgerRecovered: lambda e: (
+        logging.INFO,
+        f"the ledger {e.path} is written again; {e.dropped} records were dropped",
+    ),
+    events.AlertFired: lambda e: (
+        logging.ERROR if e.severity == "critical" else logging.WARNING,
+        f"alert {e.rule} ({e.severity}): {e.message}",
+    ),
+    events.AlertResolved: lambda e: (logging.INFO, f"alert {e.rule} resolved after {e.seconds:.0f} s"),
+    events.AlertUndelivered: lambda e: (logging.ERROR, f"the channel {e.channel} took no notice: {e.reason}"),
+}
 
 
 class JsonFormatter(logging.Formatter):

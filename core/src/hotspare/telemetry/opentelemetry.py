@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hotspare import events
 from hotspare._drivers.listeners import ListenerQueue
@@ -36,6 +36,10 @@ PROVIDERS = {
 """hotspare's providers as values of `gen_ai.provider.name`; others keep their own name."""
 
 
+_Stamped = tuple[int, events.Event] | events.EventsDropped
+"""An event with the nanoseconds since 1970 at which it happened, or that some were lost."""
+
+
 @dataclass(slots=True)
 class _Call:
     span: Span
@@ -51,7 +55,7 @@ class Instrumentation:
         self._targets = {target.name: target for target in pool.targets}
         self._calls: dict[str, _Call] = {}
         self._instruments = Instruments(meter, pool, self._names)
-        self._queue: Any = ListenerQueue(self._handle)
+        self._queue: Any = ListenerQueue(cast("Any", self._handle))  # its items are stamped events
         self._handlers: dict[type[Any], Callable[[Any, int], None]] = {
             events.CallStarted: self._call_started,
             events.AttemptStarted: self._attempt_started,
@@ -71,13 +75,12 @@ class Instrumentation:
         self._unsubscribe()
         self.flush(timeout)
 
-    def _handle(self, stamped: Any) -> None:
-        if isinstance(stamped, tuple):
-            at, event = stamped
-            handler = self._handlers.get(type(event))
-            if handler is not None:
-                handler(event, at)
-            self._instruments.record(event)
+    def _handle(self, stamped: _Stamped) -> None:
+        at, event = stamped if isinstance(stamped, tuple) else (time.time_ns(), stamped)
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event, at)
+        self._instruments.record(event)
 
     def _names(self, target: str) -> dict[str, str]:
         known = self._targets.get(target)

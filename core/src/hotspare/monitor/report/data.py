@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any
@@ -211,7 +211,7 @@ def _survived(outages: Sequence[Outage], calls: Sequence[sqlite3.Row]) -> float:
     return seconds_of_union([*out, *lost]) - seconds_of_union(lost)
 
 
-def _rows(calls: Iterable[sqlite3.Row], names: Any) -> tuple[Row, ...]:
+def _rows(calls: Iterable[sqlite3.Row], names: Callable[[sqlite3.Row], list[str]]) -> tuple[Row, ...]:
     groups: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in calls:
         for name in names(row):
