@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextvars import Context
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 
 from hotspare._health.breaker import State
 from hotspare.messages import Usage
@@ -375,7 +375,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Paid):
         return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, tuple):
-        items = cast("tuple[Any, ...]", value)
+        items: tuple[Any, ...] = value  # pyright: ignore[reportUnknownVariableType]
         return [_plain(item) for item in items]
     if isinstance(value, Mapping):
         return {str(key): str(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
