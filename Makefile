@@ -107,9 +107,11 @@ soak: .venv/dev  ## soak the pools in chaos for MINUTES=30, and see that nothing
 	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 failover: .venv/dev  ## play the sixteen failover scenarios twenty times with both faces; RUNS=20
 	@$(BIN)/python -m benchmarks.failover --runs $(or $(RUNS),20)
-bench: .venv/dev  ## run the benchmarks: other clients, the HTTP seam, deadlines, HTTP transports, hedging, a failed primary in LangChain
+bench: .venv/dev  ## run the benchmarks, and write docs/benchmarks.md: other clients, the HTTP seam, the core, deadlines, hedging, a failed primary in LangChain
+	@$(BIN)/python -m benchmarks.compare --write
 	@LITELLM_LOCAL_MODEL_COST_MAP=True $(BIN)/python benchmarks/peers.py
 	@$(BIN)/python benchmarks/seam.py
+	@$(BIN)/python benchmarks/core.py
 	@$(BIN)/python benchmarks/deadlines.py
 	@$(BIN)/python benchmarks/transport.py
 	@$(BIN)/python benchmarks/hedging.py

@@ -51,7 +51,7 @@ def _chunk(data: bytes) -> bytes:
 
 
 def _dripped(data: bytes, gap: float = 0.1) -> list[Step]:
-    return [step for byte in data for step in (bytes((byte,)), gap)]
+    return [step for place in range(len(data)) for step in (data[place : place + 1], gap)]
 
 
 def _good(streaming: bool) -> list[Step]:
@@ -87,7 +87,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             body = await reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r\n")[0]))
             steps = random.choice(list(FAULTS.values()))(b'"stream": true' in body)
             for step in steps:
-                if isinstance(step, float):
+                if isinstance(step, int | float):
                     await asyncio.sleep(step)
                 else:
                     writer.write(step)

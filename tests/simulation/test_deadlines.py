@@ -2,15 +2,16 @@
 
 import pytest
 
-from benchmarks.deadlines import DEADLINE, FACES, LATE, Face, run, server
+from benchmarks.deadlines import DEADLINE, FACES, LATE, Face, run, server, sleeper
 
 
 @pytest.mark.parametrize("face", FACES)
 def test_no_call_outlasts_its_deadline(face: Face) -> None:
     """Forty calls at once, at a server that breaks answers at random: each ends in time, whatever it meets. It takes as long as the
     calls' deadline."""
-    with server(seed=1) as url:
+    with server(seed=1) as url, sleeper() as latest:
         ended = run(url, face, 40)
     assert len(ended) == 40
-    assert max(seconds for seconds, _ in ended) < DEADLINE + 5 * LATE  # the machine that runs the suite is busy
+    # The machine that runs the suite is busy, and a timer that fires late is set once more.
+    assert max(seconds for seconds, _ in ended) < DEADLINE + 5 * LATE + 4 * latest[-1]
     assert any(how == "answered" for _, how in ended)

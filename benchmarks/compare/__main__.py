@@ -1,0 +1,138 @@
+"""Compares clients: the CPU and wall time of one call, in about five minutes after the environments are made.
+
+    python -m benchmarks.compare             # print the table
+    python -m benchmarks.compare --write     # and write docs/benchmarks.md and docs/benchmarks.svg
+
+Each client runs in a process and an environment of its own (`.venv-bench/`), with what its installer gives today. The clients take
+turns in each round, so that a busy machine slows all of them; each cell is the median of the rounds. The server, in a process
+of its own, answers at once.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.compare.report import Results, markdown, svg
+from benchmarks.seam import provider
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ENVIRONMENTS: dict[str, Sequence[str]] = {
+    "http": ["httpx", "aiohttp", "openai", "-e", "core"],
+    "langchain": ["langchain", "langchain-openai", "-e", "core", "-e", "adapters/langchain"],
+    "llama_index": ["-e", "core", "-e", "adapters/llama_index"],
+    "litellm": ["litellm", "-e", "core", "-e", "adapters/litellm"],
+    "pydantic_ai": ["pydantic-ai-slim[openai]"],
+}
+CLIENTS = {
+    "aiohttp_client": ("aiohttp", "http"),
+    "httpx_client": ("httpx", "http"),
+    "hotspare": ("hotspare", "http"),
+    "openai_sdk": ("openai SDK", "http"),
+    "chat_hotspare": ("LangChain, ChatHotspare", "langchain"),
+    "chat_openai": ("LangChain, ChatOpenAI alone", "langchain"),
+    "with_fallbacks": ("LangChain, with_fallbacks", "langchain"),
+    "llama_index_hotspare": ("LlamaIndex, Hotspare", "llama_index"),
+    "litellm_hotspare": ("LiteLLM, hotspare/default", "litellm"),
+    "litellm_router": ("LiteLLM, Router", "litellm"),
+    "pydantic_ai": ("Pydantic AI, FallbackModel", "pydantic_ai"),
+}
+"""Functions of `contenders`, with their names and environments."""
+COLUMNS = {
+    "whole answers, 1 at a time": ("whole", 30, 1),
+    "whole answers, 100 at a time": ("whole", 100, 100),
+    "streams of 50 tokens, 1 at a time": ("stream", 10, 1),
+}
+
+
+def python_of(environment: str) -> Path:
+    """The environment's interpreter; the environment is made where it is missing."""
+    path = ROOT / ".venv-bench" / environment
+    python = path / "bin" / "python"
+    if not (path / "made").exists():
+        uv = Path(sys.executable).with_name("uv")
+        subprocess.run([uv, "venv", "--quiet", "--clear", path], check=True, cwd=ROOT)
+        install = [uv, "pip", "install", "--quiet", "--python", python, *ENVIRONMENTS[environment]]
+        subprocess.run(install, check=True, cwd=ROOT)
+        (path / "made").touch()
+    return python
+
+
+class Client:
+    """One client in its process."""
+
+    def __init__(self, function: str, environment: str, base: str) -> None:
+        command = [python_of(environment), HERE / "contenders.py", function, base]
+        settings = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LANGSMITH_TRACING": "false"}
+        settings.pop("PYTHONPATH", None)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=settings
+        )
+
+    def timed(self, kind: str, calls: int, concurrency: int) -> tuple[float, float]:
+        """CPU and wall seconds of one call."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([kind, calls, concurrency]) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(self._process.communicate()[1][-2000:])
+        cpu, wall = json.loads(line)
+        return cpu, wall
+
+    def close(self) -> None:
+        """End its process."""
+        self._process.terminate()
+        self._process.communicate()
+
+
+def measure(rounds: int) -> Results:
+    """Times by client and column."""
+    results: Results = {name: {column: [] for column in COLUMNS} for name, _ in CLIENTS.values()}
+    with ExitStack() as stack:
+        base = stack.enter_context(provider())
+        clients: dict[str, Client] = {}
+        for function, (name, environment) in CLIENTS.items():
+            clients[name] = Client(function, environment, base)
+            stack.callback(clients[name].close)
+        for number in range(rounds + 1):  # the first one warms up
+            print(f"round {number} of {rounds}", file=sys.stderr)
+            for column, (kind, calls, concurrency) in COLUMNS.items():
+                for name, client in clients.items():
+                    times = client.timed(kind, calls, concurrency)
+                    if number:
+                        results[name][column].append(times)
+    return results
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds after the first, which warms up (default 5)")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and docs/benchmarks.svg")
+    options = parser.parse_args()
+    results = measure(options.rounds)
+    machine = (
+        f"{os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}, {options.rounds} rounds"
+    )
+    text = markdown(results, machine)
+    print(text)
+    if options.write:
+        page = ROOT / "docs" / "benchmarks.md"
+        head, mark, _ = page.read_text().partition("<!-- measured -->\n")
+        page.write_text(f"{head}{mark}\n{text}")
+        (ROOT / "docs" / "benchmarks.svg").write_text(svg(results))
+    base = statistics.median(cpu for cpu, _ in results["aiohttp"]["whole answers, 1 at a time"])
+    print(f"bare aiohttp: {base * 1e6:.0f} µs of CPU a call", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
