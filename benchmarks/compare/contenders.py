@@ -193,6 +193,16 @@ def hotspare(base: str) -> Calls:
     return {"whole": whole, "stream": stream}
 
 
+MADE: dict[str, Callable[[str], Calls]] = {
+    one.__name__: one
+    for one in (
+        aiohttp_client, httpx_client, hotspare, openai_sdk, chat_hotspare, chat_openai, with_fallbacks, llama_index_hotspare,
+        litellm_hotspare, litellm_router, pydantic_ai,
+    )
+}  # fmt: skip
+"""The functions above, by name: each makes a client for a base URL."""
+
+
 async def _timed(call: Call, calls: int, concurrency: int) -> tuple[float, float]:
     left = iter(range(calls))
 
@@ -211,8 +221,7 @@ def main() -> None:
     with asyncio.Runner() as runner:
 
         async def made() -> Calls:
-            found: Calls = globals()[sys.argv[1]](sys.argv[2])
-            return found
+            return MADE[sys.argv[1]](sys.argv[2])
 
         calls = runner.run(made())
         for line in sys.stdin:
