@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 import trio  # noqa: F401  - two threads that import it at the same time would meet half of it
-from hotspare import Hedge, HotspareError, Kind, Outcome, Policy, Pool, RetryBudget, Scope
+from hotspare import Hedge, HotspareError, Kind, Limits, Outcome, Policy, Pool, RetryBudget, Scope
 from hotspare.messages import ChatRequest
 from hotspare.testing import ScriptedTarget, StepLike, VirtualClock, answer, break_after, fail, hang, scripted_pool
 
@@ -45,25 +45,23 @@ def weather(name: str, clock: VirtualClock) -> Callable[[ChatRequest], StepLike]
 
 
 def pool_of(clock: VirtualClock, **settings: Any) -> Pool:
-    """Six targets at four providers, two of which share a key; hedging, and a small retry budget."""
+    """Six targets at four providers, two of which share a key, and two have limits; hedging, a small retry budget, and a route with a
+    policy of its own."""
     ids = {"a1": "a/m", "a2": "a/m", "b1": "b/m", "b2": "b/n", "c1": "c/m", "d1": "d/o"}
+    limits = {"b1": Limits(concurrency=2), "c1": Limits(rpm=120, tpm=20_000)}
     targets = [
         ScriptedTarget(
-            name,
-            weather(name, clock),
-            id=id,
-            region=name,
-            prefill=name < "b",
-            tier=int(name > "c"),
-            api_key=f"sk-{SECRET}",
+            name, weather(name, clock), id=id, region=name, prefill=name < "b", tier=int(name > "c"), api_key=f"sk-{SECRET}",
+            limits=limits.get(name, frozenset()),
         )
         for name, id in ids.items()
-    ]
+    ]  # fmt: skip
     policy: dict[str, Any] = {
         "deadline": 20.0, "hedge": Hedge(max_extra_calls=0.3, min_delay=0.2), "strategy": "weighted", "max_waiters": 12,
         "retry_budget": RetryBudget(tokens_per_call=0.02, tokens_per_minute=1, free_attempts_per_domain=1), "on_slow": "race",
     }  # fmt: skip
-    return scripted_pool(*targets, clock=clock, policy=Policy(**policy), **settings)
+    routes: Any = {"careful": {"tiers": [["d1", "c1"], ["a1"]], "max_attempts": 2, "strategy": "latency"}}
+    return scripted_pool(*targets, clock=clock, policy=Policy(**policy), routes=routes, **settings)
 
 
 def options_of(rng: random.Random) -> dict[str, Any]:
@@ -71,6 +69,10 @@ def options_of(rng: random.Random) -> dict[str, Any]:
     options: dict[str, Any] = {"tools": [TOOL]} if rng.random() < 0.2 else {}
     if rng.random() < 0.1:
         options["reasoning_effort"] = "high"
+    if rng.random() < 0.2:
+        options["session"] = f"{SECRET} {rng.randrange(9)}"
+    if rng.random() < 0.1:
+        options["model"] = "careful"
     if rng.random() < 0.1:
         options |= {"deadline": 2.0, "max_attempts": 2}
     return options
@@ -126,12 +128,12 @@ def async_callers(
 
 
 def chaos(calls: int, **settings: Any) -> Pool:
-    """So many calls: a fifth of them in threads, the others under asyncio and trio, all on one pool at the same time."""
+    """So many calls: a tenth of them in threads, the others under asyncio and trio, all on one pool at the same time."""
     clock = VirtualClock(0)
-    pool, each = pool_of(clock, **settings), 20
+    pool, each = pool_of(clock, **settings), 10
     clock.run_in_threads(
-        *(sync_caller(pool, clock, seed, each) for seed in range(calls // 5 // each)),
-        async_callers(pool, clock, 1000, calls * 2 // 5 // each, each, "asyncio"),
+        *(sync_caller(pool, clock, seed, each) for seed in range(calls // 10 // each)),
+        async_callers(pool, clock, 1000, calls // 2 // each, each, "asyncio"),
         async_callers(pool, clock, 2000, calls * 2 // 5 // each, each, "trio"),
     )
     return pool

@@ -32,7 +32,7 @@ class Recorder:
             ``<path>.1``, in place of an older one.
         sample: the share of calls whose decisions are written, 0 to 1. The inputs of all calls are written in any case, since
             each may change the health that the next one meets. Default 1.
-        max_bytes: the recording ends when the file has reached this size. Default 64 MiB, some 60,000 calls.
+        max_bytes: the recording ends when the file has reached this size. Default 64 MiB, some 100,000 calls.
 
     Raises:
         ConfigError: naming the field, its value and the way out.
