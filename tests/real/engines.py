@@ -55,12 +55,6 @@ class Engine:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def ask(self, messages: list[Any], **options: Any) -> str:
-        """What the engine itself gives."""
-        body = {"messages": messages, "temperature": 0, **options}
-        answer = httpx.post(f"{self.url}/chat/completions", json=body, timeout=600).raise_for_status().json()
-        return str(answer["choices"][0]["message"]["content"])
-
     def stream(self, messages: list[Any], **options: Any) -> list[bytes]:
         """The events of a stream, as they come."""
         body = {"messages": messages, "temperature": 0, "stream": True, **options}

@@ -150,7 +150,9 @@ def test_a_limit_is_used_and_not_exceeded() -> None:
         found = overall(result)
         assert result.succeeded, [call.error for call in result.calls if not call.correct][:3]
         assert float(found["rejected_rate"] or 0) <= most, result.name
-        assert float(found["limit_used"] or 0) >= 0.8, result.name  # 0.95 in the drill's 15 s: some of the burst is left over
+        assert float(found["limit_used"] or 0) >= 0.8, (
+            result.name
+        )  # 0.95 in the drill's 15 s: some of the burst is left over
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
