@@ -78,14 +78,16 @@ def _compacted(message: Message, seen: set[str]) -> Message:
         return {**message, "content": _shorter(content, seen)}
     if not isinstance(content, Sequence):
         return message
-    parts: list[Any] = []
-    for part in content:
-        text = cast("Mapping[str, Any]", part).get("text") if isinstance(part, Mapping) else part
-        if isinstance(text, str):
-            shorter = _shorter(text, seen)
-            part = {**cast("Mapping[str, Any]", part), "text": shorter} if isinstance(part, Mapping) else shorter
-        parts.append(part)
+    parts = [_compacted_part(part, seen) for part in cast("Sequence[object]", content)]
     return {**message, "content": parts}
+
+
+def _compacted_part(part: object, seen: set[str]) -> object:
+    if isinstance(part, str):
+        return _shorter(part, seen)
+    fields = cast("Mapping[str, Any]", part)
+    text = fields.get("text")
+    return {**fields, "text": _shorter(text, seen)} if isinstance(text, str) else part
 
 
 def _shorter(text: str, seen: set[str]) -> str:

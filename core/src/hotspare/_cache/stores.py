@@ -128,4 +128,5 @@ def _written(reply: ChatReply) -> str:
 
 def _read(body: str) -> ChatReply:
     values: dict[str, Any] = json.loads(body)
-    return ChatReply(**values | {"usage": Usage(**values["usage"])})
+    values["usage"] = Usage(**values["usage"])
+    return ChatReply(**values)

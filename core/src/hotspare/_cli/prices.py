@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -82,7 +83,7 @@ def _usd(amount: float | None) -> str:
     return "-" if amount is None else f"{amount:.10g}"
 
 
-def _as_dict(row: Row) -> dict[str, object]:
+def _as_dict(row: Row) -> Mapping[str, object]:
     price = None
     if row.price is not None:
         price = row.price._asdict() | {"long": row.price.long and row.price.long._asdict()}

@@ -77,14 +77,12 @@ def edition(at: datetime) -> Edition:
     """Which data set is installed. Raises MissingExtra."""
     from importlib.metadata import version
 
-    days = [
-        one.constraint.start_date
-        for provider in _snapshot().providers
-        for model in provider.models
-        for one in (*(model.prices if isinstance(model.prices, list) else ()), *(model.price_variants or ()))
-        if hasattr(one.constraint, "start_date") and one.constraint.start_date <= at.date()
-    ]
-    return Edition(version("genai-prices"), max(days, default=None))
+    days: list[date] = []
+    for model in (model for provider in _snapshot().providers for model in provider.models):
+        prices: Any = model.prices if isinstance(model.prices, list) else ()
+        dated: list[Any] = [*prices, *(model.price_variants or ())]
+        days += [one.constraint.start_date for one in dated if hasattr(one.constraint, "start_date")]
+    return Edition(version("genai-prices"), max((day for day in days if day <= at.date()), default=None))
 
 
 @cache
