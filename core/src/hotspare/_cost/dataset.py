@@ -79,8 +79,8 @@ def edition(at: datetime) -> Edition:
 
     days: list[date] = []
     for model in (model for provider in _snapshot().providers for model in provider.models):
-        prices: Any = model.prices if isinstance(model.prices, list) else ()
-        dated: list[Any] = [*prices, *(model.price_variants or ())]
+        many = isinstance(model.prices, list)  # of several times; else one object
+        dated: list[Any] = [*(model.prices if many else ()), *(model.price_variants or ())]
         days += [one.constraint.start_date for one in dated if hasattr(one.constraint, "start_date")]
     return Edition(version("genai-prices"), max((day for day in days if day <= at.date()), default=None))
 
