@@ -9,7 +9,7 @@ import litellm
 import litellm_hotspare
 import pytest
 from anyio import to_thread
-from hotspare import AllTargetsFailed, Kind, Policy, Pool, State, Target
+from hotspare import AllTargetsFailed, Breaker, Kind, Policy, Pool, State, Target
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import KEY, Provider
 from hotspare.events import AttemptEnded, Event
@@ -64,14 +64,14 @@ async def herd(router: litellm.Router, provider: Provider) -> int:
 async def test_fifty_callers_after_the_break(provider: Provider, capsys: pytest.CaptureFixture[str]) -> None:
     """When the break is over: one probe with `route(router)`, every call without."""
     with_it = router_of(provider, ordered=True)
-    strategy, clock = routed(with_it)
+    strategy, clock = routed(with_it, breaker=Breaker(fast_break_duration=10.0))  # longer than five calls take
     await fail_until_open(with_it, strategy, clock, provider)
     assert strategy.health()["a"].state is State.OPEN
     before_break_ends = provider.stats("a").requests
     for _ in range(5):
         await call(with_it)
     assert provider.stats("a").requests == before_break_ends
-    clock.advance(6)
+    clock.advance(12)
     probes = await herd(with_it, provider)
     await all_recorded(strategy)
 
