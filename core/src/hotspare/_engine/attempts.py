@@ -22,6 +22,8 @@ from hotspare.messages import ChatReply, ChatRequest, Usage
 from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
 from hotspare.policy import Policy
 
+MAX_TOKENS = 1e7
+"""No answer has more tokens: a server that counts more is wrong, and must not move what is known of the usual answer."""
 OUTPUT_SAMPLES = 20.0
 """The usual length of answers is their exponential average over so many."""
 
@@ -164,7 +166,7 @@ def _record_pace(
     reply = attempt.result
     if outcome.ok:
         if isinstance(reply, ChatReply):
-            tokens = reply.usage.output_tokens or len(reply.text) / 4
+            tokens = min(reply.usage.output_tokens or len(reply.text) / 4, MAX_TOKENS)
             shared.output_tokens += (tokens - shared.output_tokens) / OUTPUT_SAMPLES
             seconds /= 1 + tokens / TOKENS
         shared.tracker.record_pace(attempt.state, AnswerKind(attempt.unary, call.reasons), seconds, now)
