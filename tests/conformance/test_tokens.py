@@ -37,20 +37,3 @@ def test_recorded_prompts() -> None:
     found = errors([item for item in ANSWERS if countable(item)])
     assert len(found) > 150
     assert found[len(found) // 2][0] <= 0.15
-
-
-if __name__ == "__main__":
-    for title, least in (("all", 0), ("200 tokens and more", 200)):
-        rows = [row for row in errors([item for item in ANSWERS if countable(item)]) if row[1] >= least]
-        print(
-            title,
-            len(rows),
-            "median",
-            round(rows[len(rows) // 2][0], 3),
-            "p95",
-            round(rows[int(len(rows) * 0.95)][0], 3),
-            "within 25 % or 25 tokens",
-            round(sum(e <= 0.25 or abs(a - b) <= 25 for e, a, b, _ in rows) / len(rows), 2),
-        )
-    for row in rows:
-        print(*row)
