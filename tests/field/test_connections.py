@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio
@@ -178,10 +178,18 @@ def test_a_slow_host_does_not_starve_another() -> None:
         asyncio.run(main())
 
 
+@pytest.fixture(scope="module")
+def own_provider() -> Iterator[Provider]:
+    """Connections that other tests left open do not count."""
+    with Provider({"a": "openai/gpt-4.1"}) as running:
+        yield running
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_a_call_that_outlives_its_pool_leaves_no_connection(mode: str, provider: Provider) -> None:
+def test_a_call_that_outlives_its_pool_leaves_no_connection(mode: str, own_provider: Provider) -> None:
     """The pool is closed while a call is under way, and stays referenced. The call is answered, and its connections are closed:
     the one that was open when the pool was closed, and the one that its next attempt opened."""
+    provider = own_provider
     provider.fault("a", "delay", seconds=0.3, count=1)
     provider.fault("a", "status", status=503, count=1)
     target = Target("openai/gpt-4.1", base_url=provider.base_url("a"), api_key="test-1")

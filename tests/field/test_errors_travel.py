@@ -13,7 +13,7 @@ import httpx
 import langchain_hotspare.errors
 import pytest
 from hotspare import AllTargetsFailed, ConfigError, HotspareError, Kind, StreamInterrupted
-from hotspare.errors import BackendError, EmptyAnswer, MissingExtra, StatusError
+from hotspare.errors import BackendError, BudgetExceeded, EmptyAnswer, MissingExtra, StatusError
 from hotspare.events import Event
 from hotspare.outcome import AttemptRecord
 from hotspare.testing import scripted_pool
@@ -38,6 +38,8 @@ def made(cls: type[HotspareError]) -> HotspareError:
     error: HotspareError
     if issubclass(cls, AllTargetsFailed):
         error = cls("failed", [RECORD], skipped={"b": "open"}, retry_after=1.5)
+    elif issubclass(cls, BudgetExceeded):
+        error = cls("spent", budget="10 USD a day", retry_after=60.0)
     elif issubclass(cls, StreamInterrupted):
         error = cls("broke", [RECORD], text="so far")
     elif issubclass(cls, EmptyAnswer):

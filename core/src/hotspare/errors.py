@@ -176,7 +176,7 @@ class LimitExceeded(AllTargetsFailed):
 class BudgetExceeded(CallError):
     """A budget is used up, and the call was not made. `.budget`: which one. `.retry_after`: seconds until its next period."""
 
-    def __init__(self, message: str, *, budget: str, retry_after: float) -> None:
+    def __init__(self, message: str, *, budget: str = "", retry_after: float = 0.0) -> None:
         self.budget, self.retry_after = budget, retry_after
         super().__init__(message)
 

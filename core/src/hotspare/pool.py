@@ -98,7 +98,7 @@ class Pool(ByHand):
     ) -> None:
         from hotspare._http import Http
 
-        found = targets_of(targets, more)
+        self.targets = found = targets_of(targets, more)
         self.policy = policy_of(policy, policy_fields)
         check_targets(found)
         self.targets = assembly.with_prices(found, self.policy)
@@ -361,7 +361,7 @@ class Pool(ByHand):
             context=copy_context() if self._scheduler.is_observed else None,
         )
         if characters(checked) > self._smallest_window:
-            call.excluded = {**call.excluded, **too_small(checked, tuple(call.states()))}
+            call.excluded = {**call.excluded, **too_small(checked, tuple(call.supporting(call.states())))}
         if callable(policy.strategy):
             call.tiers = by_function(policy.strategy, self._scheduler.candidates(call, now))
         return call

@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 from hotspare.errors import ConfigError, Problem
-from hotspare.secret import HiddenStr, KeyFunction, Secret, shown_url
+from hotspare.secret import HiddenStr, KeyFunction, Secret, is_key_function, reveal, shown_url
 
 if TYPE_CHECKING:
     from hotspare.backend import Backend
@@ -252,6 +253,18 @@ class Target:
         if self.price is not None and min(_amounts(self.price)) < 0:
             found.append(Problem.at("target.price", tuple(self.price), "must not be negative: USD per million tokens"))
         return found
+
+    def current_key(self) -> str | None:
+        """Its key, hidden in tracebacks; of a function, what it gives now. None where no key was given. For backends that take a
+        key as an argument. Raises ConfigError for an async function, which sync calls could not wait for."""
+        source = self.api_key
+        if source is None:
+            return None
+        if iscoroutinefunction(source):
+            raise ConfigError(
+                Problem(f"target {self.name!r}: api_key must not be async here: give a function that returns the key")
+            )
+        return reveal(source() if is_key_function(source) else source)  # type: ignore[arg-type, operator]
 
     @property
     def provider(self) -> str:

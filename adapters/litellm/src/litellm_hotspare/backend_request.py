@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Collection
 from typing import Any
 
-from hotspare import ChatRequest, ConfigError, Problem, Target, portable_history
-from hotspare.secret import HiddenStr, is_key_function, reveal
+from hotspare import ChatRequest, Target, portable_history
 
 from litellm_hotspare.model_families import dialect_of
 
@@ -39,7 +37,7 @@ def arguments_for(target: Target, request: ChatRequest, supported: Collection[st
         "model": target.model,
         "messages": portable_history(request.messages, dialect),
         "api_base": target.base_url,
-        "api_key": _key_of(target),
+        "api_key": target.current_key(),
         "extra_headers": dict(target.headers) or None,
         "max_retries": 0,
         "num_retries": 0,
@@ -47,14 +45,3 @@ def arguments_for(target: Target, request: ChatRequest, supported: Collection[st
         **request.extra.get(dialect, {}),
         **target.extra,
     }
-
-
-def _key_of(target: Target) -> HiddenStr | None:
-    """The current key. Raises ConfigError for an async function: LiteLLM's sync calls could not wait for it."""
-    source: Any = target.api_key
-    if source is None:
-        return None
-    if inspect.iscoroutinefunction(source):
-        hint = "must not be async for 'litellm/…': give a function that returns the key"
-        raise ConfigError(Problem(f"target {target.name!r}: api_key {hint}"))
-    return reveal(source() if is_key_function(source) else source)

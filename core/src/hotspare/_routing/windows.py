@@ -14,7 +14,8 @@ CERTAIN = 1.3
 
 
 def too_small(request: ChatRequest, states: Collection[TargetState]) -> dict[TargetState, Exclusion]:
-    """The targets whose window is too small for the prompt. None of them, if there is no other target: the estimate may err."""
+    """The targets whose window is too small for the prompt. None of them, if there is no other target: the estimate may err.
+    `states`: targets that can be sent the request."""
     found: dict[TargetState, Exclusion] = {}
     for state in states:
         window = state.target.context_window
