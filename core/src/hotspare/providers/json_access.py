@@ -116,7 +116,7 @@ def loads(text: str) -> Any:
     try:
         value, end = _scan_once(text, 0)
     except StopIteration:
-        end = -1
+        value, end = None, -1
     return value if end == len(text) else json.loads(text)
 
 
