@@ -44,7 +44,9 @@ def off_beat(*seconds: float) -> list[float]:
     return [second + (2 * place + 1) / 2**14 for place, second in enumerate(seconds)]
 
 
-DELAYS = st.sampled_from([0.0, 0.0, *off_beat(0.25, 1.0, 1.5, 4.0, 12.0, 40.0)])
+# None is four times, three times or five times another one (`Timeouts` has such factors): an error within a millisecond before a timer
+# is a timeout for threads, whose sockets round their timeouts.
+DELAYS = st.sampled_from([0.0, 0.0, *off_beat(0.3125, 1.0, 1.75, 4.5, 13.0, 40.0)])
 GAPS = st.sampled_from([0.0, 0.0, *off_beat(0.125, 0.5, 3.0, 6.0)])
 ANSWERS = st.builds(lambda delay, gap: answer(WORDS, delay=delay, gap=gap), DELAYS, GAPS)
 SHORT_STEPS = st.one_of(
@@ -104,7 +106,7 @@ ASKS = st.builds(
 )
 """Calls, streamed or not, by callers who may be slow to read, or leave."""
 
-QUICK = answer("Yes.", delay=off_beat(0.25)[0])
+QUICK = answer("Yes.", delay=off_beat(0.3125)[0])
 RECORD = [Ask(streaming=True)] * 2 + [Ask(streaming=False)] * 2
 """Calls that give a target a record of streams and of whole answers."""
 

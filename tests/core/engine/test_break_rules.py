@@ -7,7 +7,7 @@ from hotspare import Breaker, Kind, Outcome
 from hotspare.drill.answers import answer, tokenize
 from hotspare.errors import IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatRequest
-from hotspare.testing import ScriptedTarget, VirtualClock, break_after, hang, scripted_pool, tool_call
+from hotspare.testing import ScriptedTarget, VirtualClock, break_after, fail, hang, scripted_pool, tool_call
 from hotspare.testing import answer as reply
 from hotspare.testing.steps import Step
 
@@ -80,3 +80,19 @@ def test_streams_that_always_break_end_the_call(rule: str, streaming: bool, face
     pool = scripted_pool(*targets, clock=clock, on_break=rule, completion="stream", **policy)
     (seen,) = play(face, pool, clock, [Ask(streaming=streaming)])
     assert seen.error and len(seen.attempts) == sum(target.calls for target in targets) <= pool.policy.max_attempts
+
+
+@EACH_FACE
+def test_answers_that_are_never_taken_use_up_attempts(face: str) -> None:
+    """So is a whole answer that `accept` does not take: one target stays down, the other answers after two seconds, in vain."""
+    clock = VirtualClock(0)
+    down = fail(BREAKS["error event"])
+    back = ScriptedTarget("b", lambda _: down if clock() < 2 else reply("One two.", delay=0.125), region="b")
+    breaker = Breaker(consecutive_failures=1, failure_span=0.0, fast_break_duration=300.0, max_break_duration=300.0)
+    pool = scripted_pool(
+        ScriptedTarget("a", lambda _: down, region="a"), back,
+        clock=clock, deadline=60.0, accept=lambda _: False, breaker=breaker,
+    )  # fmt: skip
+    (seen,) = play(face, pool, clock, [Ask(streaming=False)])
+    rejected = sum(one.endswith("rejected") for one in seen.attempts)
+    assert seen.error and 0 < rejected <= pool.policy.max_attempts

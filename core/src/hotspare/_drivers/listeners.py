@@ -46,13 +46,13 @@ def is_quick(listener: events.Listener) -> bool:
 class ListenerQueue:
     """Calls one listener in order, in a thread that ends when nothing happens. Putting an event in never waits.
 
-    Once the queue is full events are dropped; the listener is sent `EventsDropped` in their place.
+    Once the queue is full events are dropped; the listener is sent `EventsDropped` in their place. `is_slow`: no call waits for it.
     """
 
-    def __init__(self, listener: events.Listener) -> None:
+    def __init__(self, listener: events.Listener, *, is_slow: bool = False) -> None:
         self._listener = listener
         self._dropped = 0
-        self._is_slow = False
+        self._is_slow = is_slow
         self.after_fork()
         _queues.add(self)
 

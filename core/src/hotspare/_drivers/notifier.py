@@ -13,6 +13,9 @@ from hotspare._drivers.listeners import ListenerQueue, is_quick
 from hotspare._engine.scheduler import Scheduler
 from hotspare.telemetry.logging import configure_from_env, log_event
 
+_UNDER_WAY = (events.CallStarted, events.AttemptStarted, events.AttemptEnded)
+"""After these a call goes on."""
+
 
 class Notifier:
     """Called by the drivers whenever shared state may have changed.
@@ -35,7 +38,11 @@ class Notifier:
     def subscribe(self, listener: events.Listener, *, inline: bool = False) -> Callable[[], None]:
         """Add a listener; returns what takes it away again. Calling that more than once is harmless, also where the same
         listener was added twice. `inline`: it is quick, and called in the thread of the call itself."""
-        entry = _Inline(listener) if inline or is_quick(listener) else ListenerQueue(listener)
+        entry: events.Listener
+        if isinstance(listener, ListenerQueue):
+            entry = listener
+        else:
+            entry = _Inline(listener) if inline or is_quick(listener) else ListenerQueue(listener)
 
         def unsubscribe() -> None:
             with suppress(ValueError):
@@ -67,7 +74,7 @@ class Notifier:
         for waiter in to_wake:
             waiter.wake_up()
         self._hand_out()
-        if pending:
+        if pending and not isinstance(pending[-1], _UNDER_WAY):  # once a call, not at each of its steps
             for queue in self._queues():
                 queue.catch_up()
 

@@ -28,6 +28,9 @@ OUTPUT_SAMPLES = 20.0
 """The usual length of answers is their exponential average over so many."""
 
 
+_ANSWERED = (Kind.OK, Kind.REJECTED, Kind.CONTENT_FILTER)
+"""The target has answered, and is paid for it. Such an attempt counts, whatever it was made for: else a call whose streams always
+break, or whose answers are never taken, would go on for as long as an outage lasts."""
 FAST_PROBES = 5
 """Early probes in one interval, while they fail fast: they keep no caller for long, and a recovery is noticed sooner."""
 MAX_FAST_PROBES = 25
@@ -135,6 +138,8 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
         shared.client_throttle.record(now, accepted=outcome.ok)
         attempt.end(outcome, now)
         call.last = attempt
+        if attempt.extra and outcome.kind in _ANSWERED:
+            attempt.extra, call.max_attempts = False, call.max_attempts - 1
         if not outcome.ok:
             _learn_from_failure(call, attempt, outcome, shared, now)
     if shared.queue:

@@ -41,7 +41,7 @@ class Attempt:
 
     `outcome`, `ended`, `seconds`: how it ended for this call; already set while it still runs if it is overdue.
     `superseded`: the target may be tried again as if this attempt had not been. `extra`: it looks whether an outage is over,
-    and uses none of the call's attempts, as long as it brings no content. `record`: set once it is settled.
+    and uses none of the call's attempts, as long as it brings no answer. `record`: set once it is settled.
     `result`: the answer or the open stream, put there by the driver. `reserved`: what it has taken from its target's limits,
     until that is settled. `is_streaming`: its stream has begun and is not over.
     """

@@ -9,7 +9,7 @@ an answer decides:
    if none is available, one that only the troubles of its neighbours keep out;
 4. retry an earlier target: once, when all have been tried, and again when waiting has changed something;
 5. give up if only the retry budget stands in the way: waiting would not change that;
-6. an early probe: while calls wait, one of them a second tries a target whose break is not over;
+6. an early probe: while calls wait, one of them a second (at first five) tries a target whose break is not over;
 7. wait in the queue until a target becomes available, while the deadline lasts; but give up what is too long for the
    targets that are available;
 8. one attempt of last resort although no target is available, so that a recovery is always noticed; else give up.

@@ -179,10 +179,6 @@ class Scheduler:
             attempts.end_stream(attempt, outcome, None, self._shared, now)
             attempt.state.record_end(outcome, now)
             attempt.seconds = float("inf")  # not a fast failure: another target comes first
-            if (
-                attempt.extra
-            ):  # it brought content, which is billed: it counts, or streams that break could go on for ever
-                attempt.extra, call.max_attempts = False, call.max_attempts - 1
             call.last = attempt
             call.retry_used = call.was_queued = False
             if call.streaming:

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from hotspare import events
+from hotspare._drivers.listeners import ListenerQueue
 from hotspare._health.breaker import State
 from hotspare.errors import ConfigError, MissingExtra, Problem
 
@@ -50,7 +51,7 @@ class PrometheusMetrics:
             events.AlertFired: lambda e: self._alerts.labels(e.rule, e.severity).inc(),
             events.LedgerFailed: lambda e: self._ledger_failures.inc(),
         }
-        pool.subscribe(self._listen)
+        pool.subscribe(ListenerQueue(self._listen, is_slow=True))
 
     def _make_counters(self) -> None:
         registry = self.registry
