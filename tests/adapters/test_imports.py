@@ -6,6 +6,8 @@ from pathlib import Path
 import hotspare
 import pytest
 
+from tests.support.sources import syntax_tree
+
 ROOT = Path(__file__).parents[2] / "adapters"
 PACKAGES = {
     "langchain": ROOT / "langchain/src/langchain_hotspare",
@@ -23,7 +25,7 @@ def test_adapters_import_public_names_only(package: str) -> None:
     """Every import of hotspare is `from hotspare import name`, with an exported name."""
     found: set[str] = set()
     for path in PACKAGES[package].rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(syntax_tree(path)):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names if alias.name.partition(".")[0] == "hotspare"}
             elif isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "hotspare":

@@ -15,6 +15,8 @@ from typing import Any
 import grimp
 import pytest
 
+from tests.support.sources import syntax_tree
+
 ROOT = Path(__file__).parents[2]
 SOURCES = (*ROOT.glob("core/src"), *ROOT.glob("adapters/*/src"))
 CORE = ROOT / "core/src/hotspare"
@@ -49,7 +51,7 @@ def private_packages() -> set[str]:
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:
     """The name and the length, in lines, of every function in a module."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(syntax_tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno is not None
             yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node.end_lineno - node.lineno + 1
@@ -100,7 +102,7 @@ def test_only_public_names_are_imported(package: str) -> None:
     """Adapters and the drill import no private name, not even of a public module."""
     for module in {package, *graph().find_descendants(package)}:
         path = imported_file(module)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(syntax_tree(path)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "hotspare":
                 assert node.module is not None
                 names = [*node.module.split("."), *(alias.name for alias in node.names)]
