@@ -136,14 +136,19 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
         _learn_from_success(call, state, shared, now)
     if outcome.kind is not Kind.CANCELLED:
         shared.client_throttle.record(now, accepted=outcome.ok)
-        attempt.end(outcome, now)
-        call.last = attempt
-        if attempt.extra and outcome.kind in _ANSWERED:
-            attempt.extra, call.max_attempts = False, call.max_attempts - 1
+        _end(call, attempt, outcome, now)
         if not outcome.ok:
             _learn_from_failure(call, attempt, outcome, shared, now)
     if shared.queue:
         shared.queue.wake(limiting.free(state, now) if outcome.ok else 1)
+
+
+def _end(call: Call, attempt: Attempt, outcome: Outcome, now: float) -> None:
+    """The attempt is the call's latest. One that was extra counts once it was answered."""
+    attempt.end(outcome, now)
+    call.last = attempt
+    if attempt.extra and outcome.kind in _ANSWERED:
+        attempt.extra, call.max_attempts = False, call.max_attempts - 1
 
 
 def end_stream(attempt: Attempt, outcome: Outcome, usage: Usage | None, shared: SharedState, now: float) -> None:
