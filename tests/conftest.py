@@ -1,12 +1,14 @@
 """Fixtures for every test: both event loops for async ones, and one embedded provider a session."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hotspare.drill.provider import Provider
 from hypothesis import settings
 
+from tests.support.redis_server import RedisServer, redis_server
 from tests.support.tables import tables
 
 settings.register_profile("hotspare", deadline=None)  # a busy machine is no failure
@@ -26,6 +28,28 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 def provider(embedded_provider: Provider) -> Provider:
     """The embedded provider, by the short name that most tests use."""
     return embedded_provider
+
+
+@pytest.fixture(scope="session")
+def redis_of_session() -> Iterator[RedisServer]:
+    """One Redis server for the whole session; a test takes `shared_redis`, or a server of its own if it breaks it."""
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def shared_redis(redis_of_session: RedisServer) -> RedisServer:
+    """The session's Redis server, emptied for this test."""
+    with redis_of_session.client() as client:
+        client.flushall()
+    return redis_of_session
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis server for this test alone, to be killed, paused or filled."""
+    with redis_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session", autouse=True)
