@@ -97,9 +97,14 @@ DECISIONS = ("call", "next", "alternative", "stream_end", "end")
 AFTERWARDS = (0.5, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 """Seconds between the further calls that each recorded pool gets, so that what it has learnt decides something."""
 NO_DECISION = {
-    "continue_instruction": "decides nothing: it is the text of a request",
+    "continue_instruction": ("none", "another text", "decides nothing: it is the text of a request"),
+    "check_jitter": (
+        "1.0",
+        "5.0",
+        "decides nothing: it moves the moment of a background check, which is a call like others",
+    ),
 }
-"""Settings that change no decision by their nature."""
+"""Settings that change no decision by their nature: two values, and why."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def row(group: str, name: str) -> Row:
     """The row of a setting. Raises AssertionError if no value of its scenario changes anything."""
     path = f"{group}.{name}" if group else name
     if path in NO_DECISION:
-        return Row(path, "none", "another text", NO_DECISION[path], "", "")
+        return Row(path, *NO_DECISION[path], "", "")
     probe, expected = SCENARIOS.get(path) or GROUPS[group].probe(name)
     for afterwards in (False, True):
         with tempfile.TemporaryDirectory() as folder:

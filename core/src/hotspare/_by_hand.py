@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from math import inf
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from hotspare import events
+from hotspare._drivers import fork, threads
 from hotspare._drivers.clock import Clock
 from hotspare._drivers.notifier import Notifier
+from hotspare._engine.checking import check_of
+from hotspare._engine.flow import flow
 from hotspare._engine.scheduler import Scheduler
 from hotspare._health.target_state import TargetState
 from hotspare._routing.constraints import RouteTable
-from hotspare.errors import ConfigError, Problem
+from hotspare.errors import CallError, ConfigError, Problem
 from hotspare.policy import Policy
 from hotspare.status import PoolHealth
 from hotspare.target import Target
@@ -40,7 +45,10 @@ class ByHand:
     _clock: Clock
     _now: Callable[[], float]
     _at_close: list[Callable[[], object]]
+    _ids: Iterator[int]
+    _rng: Random
     _status_server: StatusServer | None = None
+    _has_checks = False
 
     def health(self) -> PoolHealth:
         """A typed snapshot of the state of every target and domain. It changes nothing."""
@@ -126,8 +134,26 @@ class ByHand:
         self._table, self._states, self.targets, self.policy = table, states, targets, config.policy
         self._smallest_window = min((target.context_window or inf for target in targets), default=inf)
         self._uses_http = assembly.uses_http(states)
+        self._start_checks()
         self._notify.publish(events.ConfigReloaded(changes))
         return changes
+
+    def _start_checks(self) -> None:
+        """Check targets in the background from now on, if any asks for it."""
+        if self._has_checks or not any(target.check for target in self.targets):
+            return
+        from hotspare._drivers.checks import Checks
+
+        self._has_checks = True
+        checks = Checks(self._scheduler, self._clock, self._rng, self._check)
+        fork.watch(checks)
+        self._notify.subscribe(checks, inline=True)
+        self._at_close.append(checks.close)
+
+    def _check(self, state: TargetState) -> None:
+        call = check_of(state, self.policy, next(self._ids), self._now())
+        with suppress(CallError):  # the scheduler and its listeners know the outcome
+            threads.complete(flow(call, self._scheduler, call.policy, self._now), self._notify, self._clock)
 
     def serve_status(self, file: str | Path | None = None) -> str:
         """Let `hotspare status`, `disable`, `enable`, `drain` and `reset` reach this pool, until it is closed. Returns its URL.

@@ -157,6 +157,18 @@ class SpeedChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetChecked:
+    """A background check of a target that rested has ended (`Target.check`). It is no call: no other event reports it. `cost`: USD
+    (None: not known). `message`: why it failed."""
+
+    target: str
+    kind: Kind
+    seconds: float
+    cost: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NeedsAttention:
     """A human has to act: a key was rejected, a quota or credit is used up, a model does not exist."""
 
@@ -334,6 +346,7 @@ Event = (
     | StateChanged
     | RateLimited
     | SpeedChanged
+    | TargetChecked
     | NeedsAttention
     | BudgetExhausted
     | BudgetReached

@@ -218,6 +218,8 @@ class Policy:
     early_probe_interval: while calls wait, one of them tries an open target this often, without using up its own attempts.
         In the first five seconds of an outage, while these attempts fail within `fast_failure`, five times as often. 1: a recovery is noticed within a second, after fast
         failures within 0.2 s, at the cost of one call a second for the whole pool, or of five that keep no caller for long.
+    check_jitter: a background check (`Target.check`) comes by up to so many seconds later than the end of the rest, at random. 1: the
+        processes that share a provider do not check it at the same moment.
     accept: judges each complete answer: a function of the ChatReply that returns True, or False or why it is not taken; or built-in
         rules, any of `schema` (extra `schema`), `tool_arguments`, `refusal`. What is not taken is an outcome of its own, REJECTED,
         and the next target is called. A stream is judged before its first content if it came whole, else at its end, where
@@ -273,6 +275,7 @@ class Policy:
     when_all_down: Literal["wait", "fail"] = "wait"
     max_waiters: int = 1000
     early_probe_interval: float = 1.0
+    check_jitter: float = 1.0
     accept: AcceptFunction | Collection[Rule] | None = None
     failover_on: Collection[Kind] = frozenset()
     completion: Literal["auto", "wait", "stream"] = "wait"
@@ -340,6 +343,7 @@ class PolicyFields(TypedDict, total=False):
     when_all_down: Literal["wait", "fail"]
     max_waiters: int
     early_probe_interval: float
+    check_jitter: float
     accept: AcceptFunction | Collection[Rule] | None
     failover_on: Collection[Kind]
     completion: Literal["auto", "wait", "stream"]

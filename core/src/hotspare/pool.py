@@ -98,8 +98,7 @@ class Pool(ByHand):
     ) -> None:
         from hotspare._http import Http
 
-        self.targets = found = targets_of(targets, more)
-        self.policy = policy_of(policy, policy_fields)
+        found, self.policy = targets_of(targets, more), policy_of(policy, policy_fields)
         check_targets(found)
         self.targets = assembly.with_prices(found, self.policy)
         tiers = tiers_of(self.targets, routes)
@@ -116,8 +115,10 @@ class Pool(ByHand):
         self._clock, self._caching = clock_of(clock), assembly.caching_of(self.policy, calendar, clock, self._notify)
         self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
         self._ids, self._closed, self._source = itertools.count(1), False, cast("str | Path | None", None)
+        self._rng = rng or random.Random()
         self._at_close: list[Callable[[], object]] = [] if recorder is None else [recorder.close]
         fork.watch(self._scheduler, self._notify, self._http)
+        self._start_checks()
 
     @classmethod
     def from_config(cls, source: str | Path | Mapping[str, Any], *, env: Mapping[str, str] | None = None) -> Self:

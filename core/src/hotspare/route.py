@@ -22,6 +22,7 @@ SHARED = (
     "retry_budget",
     "max_waiters",
     "early_probe_interval",
+    "check_jitter",
     "max_rejection",
     "prices",
     "budgets",

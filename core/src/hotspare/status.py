@@ -23,6 +23,7 @@ class TargetHealth:
     to the first token and to a whole answer (None: none yet). `since`: seconds in this state (None: always).
     `last_success`, `last_failure`: seconds since the latest attempt ended that way (None: none has); `last_error`: why the latest
     failure failed. `in_flight`: attempts under way, streams to their end. `limits_left`: what is left of each limit.
+    `checks`: how many background checks were made (`Target.check`).
     """
 
     target: str
@@ -45,6 +46,7 @@ class TargetHealth:
     last_error: str
     in_flight: int
     limits_left: Mapping[str, float]
+    checks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ def _target(state: TargetState, now: float) -> TargetHealth:
         state.last_error,
         state.in_flight,
         {} if state.limits is None else state.limits.left(now),
+        state.checks,
     )
 
 

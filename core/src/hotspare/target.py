@@ -131,6 +131,7 @@ class TargetFields(TypedDict, total=False):
     completion: Literal["auto", "wait", "stream"] | None
     reasoning: bool
     limits: Limits | Collection[Limits]
+    check: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,6 +172,8 @@ class Target:
             until it has a record.
         limits: how much the provider admits: `Limits`, or several, e.g. of the model and of the account. Limits that the
             provider's answers state are learnt, configured or not.
+        check: whether it is checked in the background while it rests: once its break or its rate limit is over, a short request
+            ("Say ok.", 16 tokens, billed as any other) is the probe that a caller's call would else have to be. Default False.
         backend: an object that makes the calls itself (a framework's own model). Then `id` is only a label.
 
     Raises:
@@ -200,6 +203,7 @@ class Target:
     completion: Literal["auto", "wait", "stream"] | None = None
     reasoning: bool = False
     limits: Limits | Collection[Limits] = frozenset()
+    check: bool = False
     backend: Backend | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -219,6 +223,8 @@ class Target:
         found = [*self._id_problems(), *self._number_problems()]
         if self.base_url is not None and (mistake := _url_mistake(self.base_url)):
             found.append(Problem.at("target.base_url", shown_url(self.base_url), mistake))
+        if self.check and iscoroutinefunction(self.api_key):
+            found.append(Problem("target.check: is made by a thread: give api_key a function that is not async"))
         for name, value in self.headers.items():
             if not (name.isascii() and name.isprintable() and value.isascii() and value.isprintable()):
                 found.append(Problem(f"target.headers.{name!r}: must be printable ASCII without line breaks"))

@@ -43,6 +43,17 @@ def _last_only(request: ChatRequest) -> ChatRequest:
     return replace(request, messages=request.messages[-1:])
 
 
+def _check_after_rest(**options: Any) -> float:
+    """Seconds from the end of a rest to the background check."""
+    clock = VirtualClock(0)
+    target = ScriptedTarget("a", [fail(429, retry_after=10), "ok"], check=True)
+    pool = scripted_pool(target, "b", clock=clock, rng=FixedRandom(0.5), **options)
+    pool.chat("q")
+    clock.sleep(60)
+    pool.close()
+    return round(target.received[1].time or 0.0, 3) - 10
+
+
 def _sent(**options: Any) -> int:
     """How many messages of a history of five are sent."""
     target = ScriptedTarget("a")
@@ -69,6 +80,7 @@ EFFECTS.of("deadline", {3.0: 3.0, 9.0: 9.0})(lambda value: Two(hang(), None, dea
 EFFECTS.of("total_deadline", {2.0: 2.0, 5.0: 5.0, None: 50.0})(
     lambda value: Two(answer(["x"] * 50, gap=1), None, total_deadline=value).call().ended
 )
+EFFECTS.of("check_jitter", {0.0: 0.0, 8.0: 4.0})(lambda value: _check_after_rest(check_jitter=value))
 EFFECTS.of("prices", {False: None, True: 2.0})(
     lambda value: (price := Pool(Target("openai/gpt-4.1", api_key="k"), prices=value).targets[0].price) and price.input
 )

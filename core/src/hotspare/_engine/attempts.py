@@ -114,7 +114,8 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
         attempt.number, state.name, outcome.kind, seconds, attempt.reason, outcome.status, outcome.code, outcome.message,
         seconds if outcome.ok and not attempt.unary else None, outcome.retry_after, outcome.scope, attempt.chosen_by, attempt.passed,
     )  # fmt: skip
-    if shared.is_observed:
+    state.checks += call.is_check
+    if shared.is_observed and not call.is_check:
         usage = attempt.result.usage if isinstance(attempt.result, ChatReply) else None
         tracker.pending_events.append(events.AttemptEnded(call.id, attempt.record, usage))
     if outcome.ok and isinstance(attempt.result, OpenStream):
@@ -125,12 +126,11 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     attempt.is_streaming = outcome.ok and isinstance(attempt.result, OpenStream)
     state.breaker.streams += attempt.is_streaming
     state.record_end(outcome, now)
-    _record_pace(call, attempt, outcome, seconds, shared, now)
+    if not call.is_check:  # its answer is far shorter than those of callers
+        _record_pace(call, attempt, outcome, seconds, shared, now)
     limiting.settle_answered(attempt, outcome, shared, now)
     attempt.lost = outcome.kind is Kind.CANCELLED or outcome is attempt.outcome  # overdue, and never answered
     if outcome.ok:
-        (state.completion if attempt.unary else state.first_token).add(seconds)
-        (shared.completion if attempt.unary else shared.first_token).add(seconds)
         if call.session is not None:
             shared.sessions.record(call.session, state, now)
         _learn_from_success(call, state, shared, now)
@@ -175,6 +175,8 @@ def _record_pace(
     """How fast the target was: of a failure that took its time, that it was no faster than that."""
     reply = attempt.result
     if outcome.ok:
+        for known in (attempt.state, shared):
+            (known.completion if attempt.unary else known.first_token).add(seconds)
         if isinstance(reply, ChatReply):
             tokens = min(reply.usage.output_tokens or len(reply.text) / 4, MAX_TOKENS)
             shared.output_tokens += (tokens - shared.output_tokens) / OUTPUT_SAMPLES

@@ -89,7 +89,8 @@ class Call:
        `policy`: its route's. `own_tiers`: how many of its tiers serve the model that it names: they come before all others (0: it
        names a route). `excluded`: targets that it does not use although they can be sent the request, with the reason. `session`:
            the conversation it belongs to. `accept`: judges its answer.
-    `saved_tokens`: of its prompt, by estimate, before it was sent.
+    `saved_tokens`: of its prompt, by estimate, before it was sent. `is_check`: the pool itself makes it, to see whether a target works
+       again.
 
        `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
        handed out before a break. `ticket`: its place among the calls that a target's limits hold back.
@@ -123,6 +124,7 @@ class Call:
     idle_seconds: float = 0.0
     emitted: str | None = None
     hedged: bool = False
+    is_check: bool = False
     route: str = "default"
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     context: Context | None = None

@@ -47,6 +47,14 @@ def call_ended(call: Call, error: BaseException | None, now: float) -> events.Ca
     )
 
 
+def checked(call: Call) -> events.TargetChecked | None:
+    """The event of a background check's end; None if no attempt was made: another call was first."""
+    if not call.records:
+        return None
+    record = call.records[-1]
+    return events.TargetChecked(record.target, record.kind, record.seconds, call.cost, record.message)
+
+
 def result_of(call: Call, error: BaseException | None) -> CallResult:
     """How a call ended. `error`: what it raises for its caller."""
     if call.usage is not None or error is None:  # a caller may leave with the last chunk in hand

@@ -95,11 +95,13 @@ class Scheduler:
         Raises BudgetExceeded if what it may spend is used up.
         """
         with self._lock:
-            if call is not None and self._shared.is_observed:
+            is_check = call is not None and call.is_check
+            if call is not None and self._shared.is_observed and not is_check:
                 self._shared.tracker.pending_events.append(call_report.call_started(call))
-            self._shared.tracker.record_call(now)
-            self._shared.retry_tokens.deposit(now)
-            self._shared.hedge_tokens.deposit()
+            if not is_check:
+                self._shared.tracker.record_call(now)
+                self._shared.retry_tokens.deposit(now)
+                self._shared.hedge_tokens.deposit()
             if call is not None and self._budgets is not None:
                 spending.allow(call, self._budgets)
 
@@ -113,7 +115,7 @@ class Scheduler:
         with self._lock:
             was_queued = call.was_queued
             step = decide.next_step(call, self._shared, now)
-            if self._shared.is_observed:
+            if self._shared.is_observed and not call.is_check:
                 self._report_step(call, step, now, was_queued=was_queued)
             return step
 
@@ -203,12 +205,13 @@ class Scheduler:
             call.cost = spending.call_cost(call)
         if error is None and not self._shared.is_observed and self._budgets is None:
             return
-        ended = call_report.call_ended(call, error, now)
+        ended = call_report.checked(call) if call.is_check else call_report.call_ended(call, error, now)
         with self._lock:
             pending = self._shared.tracker.pending_events
             if self._budgets is not None:
                 pending += spending.count(call, self._budgets)
-            pending.append(ended)
+            if ended is not None:
+                pending.append(ended)
 
     def raise_spent(self, key: str, period: str, usd: float) -> None:
         """The count of a budget is at least so high: other processes, or this one before it was started again, have spent."""
@@ -266,6 +269,16 @@ class Scheduler:
         raise KeyError(name)
 
     # --- what can be read ----------------------------------------------------------------------------------------
+
+    @property
+    def check_jitter(self) -> float:
+        """Seconds by which a background check is delayed at most."""
+        return self._policy.check_jitter
+
+    def resting(self, now: float) -> dict[TargetState, float]:
+        """The targets that are to be checked in the background, and when they admit an attempt. It changes nothing."""
+        with self._lock:
+            return self._shared.tracker.to_check(now)
 
     def is_available(self, state: TargetState, now: float) -> bool:
         """Whether the target admits an attempt now."""

@@ -52,7 +52,7 @@ class TargetState:
     answer read from a stream is as good as a whole one.
     `redactor`: strikes the pool's keys out of what comes back. `limits`: None as long as none is configured or learnt.
     `breakers`: its own, and those of its domains. `last_success`, `last_failure`: when its latest attempts ended; `last_error`:
-    why the latest failure failed.
+    why the latest failure failed. `checks`: how many of its attempts were background checks.
     """
 
     target: Target
@@ -76,6 +76,7 @@ class TargetState:
     last_success: float = -inf
     last_failure: float = -inf
     last_error: str = ""
+    checks: int = 0
     suspicions: list[Suspicion] = field(default_factory=list[Suspicion])
     prefill: bool = field(init=False)
     streaming: bool = field(init=False)

@@ -129,6 +129,12 @@ class HealthTracker:
             return "rate limited" if state.breaker.rate_limits else "the provider named a time (Retry-After)"
         return f"circuit breaker open ({state.breaker.reason or 'failing'})"
 
+    def to_check(self, now: float) -> dict[TargetState, float]:
+        """The targets that rest and are to be checked in the background (`Target.check`), and when each admits an attempt: those whose
+        breaker, or a domain's, is not closed again, and those that were not called since their rate limit."""
+        found = {state: self.available_at(state, now) for state in self.states if state.target.check and _rests(state)}
+        return {state: at for state, at in found.items() if at < inf}
+
     # --- permits and time ----------------------------------------------------------------------------------------
 
     def acquire(self, state: TargetState, now: float, *, stall_after: float | None, last_resort: bool) -> Permit:
@@ -383,3 +389,8 @@ class HealthTracker:
         breaker.changed_at = now
         open_for = max(0.0, breaker.open_until - now) if breaker.state is State.OPEN else 0.0
         self.pending_events.append(events.StateChanged(name, before, breaker.state, breaker.reason, open_for, level))
+
+
+def _rests(state: TargetState) -> bool:
+    is_limited = state.breaker.rate_limited_until > state.breaker.last_used
+    return is_limited or any(breaker.state in (State.OPEN, State.HALF_OPEN) for breaker in state.breakers)

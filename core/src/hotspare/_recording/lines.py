@@ -128,6 +128,8 @@ def call_line(call: Call, *, sampled: bool) -> Line:
         line["own_tiers"] = call.own_tiers
     if call.completion is not None:
         line["completion"] = call.completion
+    if call.is_check:
+        line["check"] = True
     return line
 
 

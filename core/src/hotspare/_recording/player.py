@@ -186,6 +186,7 @@ class Player:
                 self.states[name]: Exclusion(SkipReason(why), "") for name, why in line.get("excluded", {}).items()
             },
             _features=frozenset(line["features"]), _need=Need(line["prompt_tokens"], line.get("max_tokens")),
+            is_check=line.get("check", False),
         )  # fmt: skip
         call.time_budget = line["seconds"]
         self._follow_policy(call)

@@ -96,6 +96,10 @@ _LINES: dict[type[Any], Callable[[Any], tuple[int, str] | None]] = {
     events.TargetDisabled: lambda e: (logging.INFO, f"{e.target} was disabled: {e.reason}"),
     events.TargetEnabled: lambda e: (logging.INFO, f"{e.target} was enabled"),
     events.ConfigReloaded: lambda e: (logging.INFO, "reloaded: " + ("; ".join(e.changes) or "nothing changed")),
+    events.TargetChecked: lambda e: (
+        logging.INFO,
+        f"background check of {e.target} after {e.seconds:.2f} s: {e.kind}" + (f": {e.message}" if e.message else ""),
+    ),
     events.TargetReset: lambda e: (logging.INFO, f"{e.target} was reset"),
     events.EventsDropped: lambda e: (logging.WARNING, f"a listener was too slow: {e.count} events were dropped"),
     events.LedgerFailed: lambda e: (logging.ERROR, f"the ledger {e.path} cannot be written: {e.reason}"),

@@ -45,6 +45,7 @@ class PrometheusMetrics:
             events.CallEnded: self._call_ended,
             events.AttemptEnded: self._attempt_ended,
             events.FailedOver: lambda e: self._failovers.labels(e.source, str(e.kind)).inc(),
+            events.TargetChecked: lambda e: self._checks.labels(e.target, str(e.kind)).inc(),
             events.RateLimited: lambda e: self._rate_limits.labels(e.target).inc(),
             events.StreamBroke: lambda e: self._breaks.labels(e.target, str(e.kind)).inc(),
             events.EventsDropped: lambda e: self._dropped.inc(e.count),
@@ -71,6 +72,7 @@ class PrometheusMetrics:
         self._attempts = counter("attempts", "Attempts by target, outcome and reason.", "target", "kind", "reason")
         self._failovers = counter("failovers", "Calls that left a target for another.", "source", "kind")
         self._rate_limits = counter("rate_limits", "Answers with status 429.", "target")
+        self._checks = counter("checks", "Background checks of targets that rested.", "target", "kind")
         self._breaks = counter("stream_breaks", "Streams that broke after their first content.", "target", "kind")
         self._tokens = counter("tokens", "Tokens of answers.", "target", "type")
         self._wasted = counter("wasted_tokens", "Estimated tokens paid for that are no part of an answer.")

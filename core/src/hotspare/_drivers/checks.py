@@ -1,0 +1,124 @@
+"""Background checks: a target that rests is called once its break or its rate limit is over, so that no caller's call has to find
+out whether it works again.
+
+One daemon thread waits for the end of the earliest rest, and each check runs in a thread of its own, so that a target that does
+not answer delays no other check. The thread exists only while a target with `Target.check` rests.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from random import Random
+from weakref import WeakMethod
+
+from hotspare import events
+from hotspare._drivers.clock import Clock
+from hotspare._engine.scheduler import Scheduler
+from hotspare._health.target_state import TargetState
+from hotspare.outcome import Kind
+
+PAUSE = 1.0
+"""Seconds between two checks of one target at least, whatever came of the first one: a used-up budget or a limit may have kept it
+from being made."""
+Check = Callable[[TargetState], object]
+
+
+class Checks:
+    """Starts the checks of a pool. It is a listener: what happens to targets says when to look again.
+
+    `check`: a method of the pool, which makes one check; it is held weakly, so that a pool without other references is collected.
+    """
+
+    def __init__(self, scheduler: Scheduler, clock: Clock, rng: Random, check: Check) -> None:
+        self._scheduler, self._clock, self._rng = scheduler, clock, rng
+        self._check = WeakMethod(check)
+        self._closed = False
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a child process: the threads do not exist here. Its first event starts what is to be done."""
+        self._lock = threading.Lock()
+        self._woken = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._planned: dict[TargetState, tuple[float, float]] = {}
+        self._running: set[TargetState] = set()
+        self._last: dict[TargetState, float] = {}
+        self._has_looked = False
+
+    def __call__(self, event: events.Event) -> None:
+        """Look again if the event may have begun or ended a rest."""
+        if not self._has_looked or _concerns_rests(event):
+            self._wake()
+
+    def close(self) -> None:
+        """Start no further check."""
+        self._closed = True
+        self._woken.set()
+
+    def _wake(self) -> None:
+        with self._lock:
+            self._has_looked = True
+            self._woken.set()
+            if self._thread is None and not self._closed and self._scheduler.resting(self._clock()):
+                self._thread = threading.Thread(target=self._run, name="hotspare-checks", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closed and self._check() is not None:
+            self._woken.clear()
+            pause = self._start_due()
+            if pause is not None:
+                self._clock.wait(self._woken, pause)
+                continue
+            with self._lock:
+                if not self._woken.is_set():
+                    break
+        self._thread = None
+
+    def _start_due(self) -> float | None:
+        """Start the checks that are due. Returns the seconds until the next one; None: no target rests."""
+        now = self._clock()
+        resting = self._scheduler.resting(now)
+        self._planned = {state: plan for state, plan in self._planned.items() if state in resting}
+        pauses: list[float] = []
+        for state, ends in resting.items():
+            if state in self._running:
+                continue  # its end wakes this thread
+            planned = self._planned.get(state)
+            if planned is None or planned[0] != ends:  # drawn once for each rest
+                at = max(ends, now, self._last.get(state, now - PAUSE) + PAUSE) + self._rng.uniform(
+                    0, self._scheduler.check_jitter
+                )
+                planned = self._planned[state] = ends, at
+            if planned[1] <= now:
+                self._start(state)
+            else:
+                pauses.append(planned[1] - now)
+        return min(pauses, default=PAUSE) if resting else None
+
+    def _start(self, state: TargetState) -> None:
+        self._running.add(state)
+        del self._planned[state]
+        name = f"hotspare-check-{state.name}"
+        threading.Thread(target=self._run_check, args=(state,), name=name, daemon=True).start()
+
+    def _run_check(self, state: TargetState) -> None:
+        running = self._running
+        try:
+            check = self._check()
+            if check is not None:
+                check(state)
+        finally:
+            self._last[state] = self._clock()
+            running.discard(state)
+            self._woken.set()
+
+
+def _concerns_rests(event: events.Event) -> bool:
+    if isinstance(event, events.AttemptEnded):
+        return event.attempt.kind is not Kind.OK
+    return isinstance(
+        event,
+        events.StateChanged | events.RateLimited | events.TargetEnabled | events.TargetReset | events.ConfigReloaded,
+    )
