@@ -40,7 +40,7 @@ class ByHand:
     _table: RouteTable
     _smallest_window: float
     _uses_http: bool
-    _source: str | Path | None
+    _source: str | Path | None = None
     _notify: Notifier
     _clock: Clock
     _now: Callable[[], float]

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from math import inf
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import anyio
 
@@ -114,8 +114,7 @@ class Pool(ByHand):
         assembly.keep_spent(self.policy.spend_file, budgets, self.targets, self._scheduler, self._notify)
         self._clock, self._caching = clock_of(clock), assembly.caching_of(self.policy, calendar, clock, self._notify)
         self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
-        self._ids, self._closed, self._source = itertools.count(1), False, cast("str | Path | None", None)
-        self._rng = rng or random.Random()
+        self._ids, self._closed, self._rng = itertools.count(1), False, rng or random.Random()
         self._at_close: list[Callable[[], object]] = [] if recorder is None else [recorder.close]
         fork.watch(self._scheduler, self._notify, self._http)
         self._start_checks()
