@@ -243,7 +243,7 @@ def test_the_timeline_shows_every_target_and_its_faults() -> None:
     labels = {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {*ENDPOINTS, "normal", "callers: hotspare", "callers: plain", "recovering", "fault injected"} <= labels
     faulted = sum(len(phase.faulted) for phase in OUTAGE.phases)
-    assert text.count('fill="url(#h)"') == faulted + 1
+    assert text.count('fill="url(#hatching-wide)"') == faulted + 1
     assert len(text) < 60_000
 
 

@@ -8,18 +8,22 @@ from html import escape
 from hotspare import __version__
 from hotspare.drill.labels import comparison, highlights, phase_heads, phase_rows
 from hotspare.drill.metrics import Result, overall
-from hotspare.drill.svg import draw_timeline
+from hotspare.drill.svg import NARROW, draw_timeline
 
 _STYLE = """
-:root{color-scheme:light dark;--ink:#1f2937;--dim:#6b7280;--line:#e5e7eb;--card:#f6f7f9;--paper:#fff}
-@media(prefers-color-scheme:dark){:root{--ink:#e5e7eb;--dim:#9ca3af;--line:#374151;--card:#1f2937;--paper:#111827}}
-body{font:15px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif;color:var(--ink);background:var(--paper);margin:0}
-main{max-width:1120px;margin:0 auto;padding:2rem 1.25rem}h1{margin:0 0 .25rem;font-size:1.7rem}h2{margin:2.2rem 0 .6rem;font-size:1.15rem}
-p{color:var(--dim);max-width:52rem;margin:.3rem 0}.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:.8rem;margin:1.4rem 0}
+:root{color-scheme:light dark;--ink:#1f2937;--dim:#5b6472;--line:#e5e7eb;--card:#f3f4f6;--paper:#fff;--warn:#a1500a}
+@media(prefers-color-scheme:dark){:root{--ink:#e5e7eb;--dim:#a7b0bd;--line:#374151;--card:#1f2937;--paper:#111827;--warn:#f0a04b}}
+*{box-sizing:border-box}body{font:15px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif;color:var(--ink);background:var(--paper);margin:0}
+main{max-width:1160px;margin:0 auto;padding:1.5rem 1rem}h1{margin:0 0 .25rem;font-size:1.7rem}h2{margin:2.2rem 0 .6rem;font-size:1.15rem}
+p{color:var(--dim);max-width:52rem;margin:.5rem 0}.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(160px,1fr));gap:.7rem;margin:1.2rem 0}
 .cards div{background:var(--card);border-radius:8px;padding:.8rem 1rem}.cards b{display:block;font-size:1.6rem;font-variant-numeric:tabular-nums}
-.cards span{color:var(--dim);font-size:.85rem}.picture{border:1px solid var(--line);border-radius:8px;overflow:hidden}svg{display:block;width:100%;height:auto}
-.warning{color:#b45309;font-weight:600}.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}th{font-weight:600;color:var(--dim);font-size:.85rem}
-td,th{padding:.35rem .8rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}td:first-child,th:first-child{text-align:left;padding-left:0}
+.cards span{color:var(--dim);font-size:.85rem;line-height:1.35;display:block}.picture{border:1px solid var(--line);border-radius:8px;overflow:hidden}svg{display:block;width:100%;height:auto}
+.narrow{display:none}.warning{color:var(--warn);font-weight:600}.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+th{font-weight:600;color:var(--dim);font-size:.85rem}th:not(:first-child){white-space:pre-line}td,th{padding:.35rem .6rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:bottom}
+td:first-child,th:first-child{text-align:left;padding-left:0}td:not(:first-child){white-space:nowrap}
+@media(max-width:760px){.narrow{display:block}.broad{display:none}.phases,.phases tbody{display:block}.phases tr:first-child{display:none}
+.phases tr{display:grid;grid-template-columns:1fr 1fr;gap:0 1.2rem;border-bottom:1px solid var(--line);padding:.5rem 0}.phases td{border:0;padding:.1rem 0;display:flex;justify-content:space-between;gap:.6rem}
+.phases td:first-child{grid-column:1/-1;font-weight:600}.phases td:not(:first-child)::before{content:attr(data-head);color:var(--dim);font-size:.85rem;text-align:left}}
 """
 _METHOD = (
     "All calls are real HTTP requests through hotspare to an embedded provider on this machine, which fails as the scenario says. "
@@ -40,7 +44,7 @@ def report_page(results: Sequence[Result]) -> str:
         f"<title>hotspare drill</title><style>{_STYLE}</style><main><h1>hotspare drill</h1>",
         f"<p>{escape(first.scenario.about)} {len(first.calls):,} calls to {targets}. hotspare {__version__}.</p>",
         f"<div class=cards>{cards}</div>",
-        f"<div class=picture>{draw_timeline(results)}</div><p>{_METHOD}</p>",
+        f"<div class='picture broad'>{draw_timeline(results)}</div><div class='picture narrow'>{draw_timeline(results, NARROW)}</div><p>{_METHOD}</p>",
         "<h2>Comparison</h2>" if len(results) > 1 else "<h2>Results</h2>",
         _table(["", *(result.name for result in results)], comparison(results)),
     ]
@@ -49,12 +53,19 @@ def report_page(results: Sequence[Result]) -> str:
             parts.append(
                 f"<p class=warning>{escape(f'{result.name}: the planned load was not achieved: {shortfall}')}</p>"
             )
-        heads = [head.replace("\n", " ") for head in phase_heads(result.scenario)]
-        parts.append(f"<h2>Phases: {escape(result.name)}</h2>" + _table(heads, phase_rows(result)))
+        heads = phase_heads(result.scenario)
+        parts.append(f"<h2>Phases: {escape(result.name)}</h2>" + _table(heads, phase_rows(result), "phases"))
     return "\n".join([*parts, "</main></html>"])
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], style: str = "plain") -> str:
+    """`phases`: on a telephone each row becomes a block of names and values."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
+    names = [escape(head.replace("\n", " "), quote=True) for head in heads]
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td data-head="{name}">{escape(cell)}</td>' for name, cell in zip(names, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return f"<div class=wide><table class={style}><tr>{head}</tr>{body}</table></div>"
