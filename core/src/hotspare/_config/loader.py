@@ -222,15 +222,15 @@ def _read(source: Any) -> Mapping[str, Any]:
     path = Path(cast("str", source))
     parse = _PARSERS.get(path.suffix.lower())
     if parse is None:
-        raise ConfigError(Problem.at("config", str(path), f"must end in one of {', '.join(_PARSERS)}"))
+        raise ConfigError(Problem(f"{path}: must end in one of {', '.join(_PARSERS)}"))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(Problem.at("config", str(path), "does not exist: give the path of a config file")) from None
+        raise ConfigError(Problem(f"{path}: does not exist: give the path of a config file")) from None
     except UnicodeDecodeError:
-        raise ConfigError(Problem.at("config", str(path), "is not UTF-8 text")) from None
+        raise ConfigError(Problem(f"{path}: is not UTF-8 text")) from None
     except OSError as error:
-        raise ConfigError(Problem.at("config", str(path), f"cannot be read: {error.strerror}")) from None
+        raise ConfigError(Problem(f"{path}: cannot be read: {error.strerror}")) from None
     try:
         raw = parse(text, path)
     except RecursionError:
