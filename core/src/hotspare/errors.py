@@ -1,4 +1,4 @@
-"""Every error hotspare raises, as one tree.
+"""Every error hotspare raises, as one tree. Each has `docs`, the address of the page that says what to do about it.
 
 ::
 
@@ -35,8 +35,30 @@ if TYPE_CHECKING:
     from hotspare.outcome import AttemptRecord
 
 
+_GUIDES = "https://github.com/hotspare/hotspare/blob/main/docs/troubleshooting/"
+_GUIDE_OF_KIND: Mapping[str, str] = {
+    "server": "overload.md",
+    "transport": "connections.md",
+    "timeout": "timeouts.md",
+    "rate_limited": "rate-limits.md",
+    "quota": "rate-limits.md",
+    "auth": "keys.md",
+    "not_found": "models.md",
+    "context_length": "context-length.md",
+    "content_filter": "content-filter.md",
+    "rejected": "broken-answers.md",
+    "invalid": "invalid-requests.md",
+}
+"""Which page explains a failed attempt, by its kind."""
+
+
 class HotspareError(Exception):
-    """Base of everything hotspare raises. Errors can be pickled and copied; they keep their attributes."""
+    """Base of everything hotspare raises. Errors can be pickled and copied; they keep their attributes.
+
+    `docs`: the address of the page that says what the error means, what hotspare does by itself, and what is left to do.
+    """
+
+    docs: str = _GUIDES + "index.md"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Not by calling the class: its parameters are not what `args` holds.
@@ -102,6 +124,8 @@ class ConfigError(_Problems):
     `source`: the config file that holds them; `str()` puts it before each.
     """
 
+    docs = _GUIDES + "setup.md"
+
     source: str = ""
 
     def __str__(self) -> str:
@@ -112,9 +136,13 @@ class ConfigError(_Problems):
 class RequestError(_Problems):
     """A request that no target could take as written. Raised before any network call; `.problems` lists every mistake."""
 
+    docs = _GUIDES + "invalid-requests.md"
+
 
 class MissingExtra(HotspareError, ImportError):
     """An optional dependency is missing; the message holds the command that installs it."""
+
+    docs = _GUIDES + "setup.md"
 
     def __init__(self, feature: str, extra: str) -> None:
         self.feature, self.extra = feature, extra
@@ -127,9 +155,13 @@ class MissingExtra(HotspareError, ImportError):
 class RecordingError(HotspareError, ValueError):
     """A recording that cannot be read: no file, no recording, a damaged one, or one of another version."""
 
+    docs = _GUIDES + "setup.md"
+
 
 class PoolClosed(HotspareError):
     """The pool was used after `close()`."""
+
+    docs = _GUIDES + "setup.md"
 
 
 class CallError(HotspareError):
@@ -146,7 +178,10 @@ class AllTargetsFailed(CallError):
     `.attempts`: target, kind, status, seconds and the provider's own message of each attempt.
     `.skipped`: the targets that were not tried, with the reason.
     `.retry_after`: seconds from now until a call may succeed (None: unknown).
+    `.docs`: the page about the kind of the last attempt.
     """
+
+    docs = _GUIDES + "all-targets-failed.md"
 
     def __init__(
         self,
@@ -164,6 +199,8 @@ class AllTargetsFailed(CallError):
         if retry_after is not None:
             lines.append(f"  retry after {retry_after:.1f} s")
         super().__init__("\n".join(lines), attempts)
+        if attempts:
+            self.docs = _GUIDES + _GUIDE_OF_KIND.get(attempts[-1].kind, "all-targets-failed.md")
 
 
 class LimitExceeded(AllTargetsFailed):
@@ -172,9 +209,13 @@ class LimitExceeded(AllTargetsFailed):
     `.retry_after`: seconds from now until the earliest of them would admit it.
     """
 
+    docs = _GUIDES + "rate-limits.md"
+
 
 class BudgetExceeded(CallError):
     """A budget is used up, and the call was not made. `.budget`: which one. `.retry_after`: seconds until its next period."""
+
+    docs = _GUIDES + "billing.md"
 
     def __init__(self, message: str, *, budget: str = "", retry_after: float = 0.0) -> None:
         self.budget, self.retry_after = budget, retry_after
@@ -184,6 +225,8 @@ class BudgetExceeded(CallError):
 class StreamInterrupted(CallError):
     """A stream broke after its first content was handed out. `.text` is the text handed out so far."""
 
+    docs = _GUIDES + "cut-streams.md"
+
     def __init__(self, message: str, attempts: Sequence[AttemptRecord] = (), *, text: str = "") -> None:
         self.text = text
         super().__init__(message, attempts)
@@ -191,6 +234,8 @@ class StreamInterrupted(CallError):
 
 class BackendError(HotspareError):
     """One attempt at one target failed. `.body` holds the first 64 KiB of the response."""
+
+    docs = _GUIDES + "all-targets-failed.md"
 
     status: int | None = None
     headers: Mapping[str, str] = {}
@@ -208,12 +253,16 @@ class BackendError(HotspareError):
 class StatusError(BackendError):
     """An HTTP status that is not a success."""
 
+    docs = _GUIDES + "overload.md"
+
 
 class InBandError(BackendError):
     """An error inside a 200: in the body, or as an event of a stream. `.body` holds the error's JSON.
 
     `.code`: what it means, where the body has no code of its own: `content_filter` or `context_length_exceeded`.
     """
+
+    docs = _GUIDES + "overload.md"
 
     def __init__(
         self,
@@ -231,9 +280,13 @@ class InBandError(BackendError):
 class MalformedAnswer(BackendError):
     """HTML, truncated JSON, or JSON of an unexpected shape."""
 
+    docs = _GUIDES + "broken-answers.md"
+
 
 class AnswerRejected(BackendError):
     """A complete answer that `accept` did not take."""
+
+    docs = _GUIDES + "broken-answers.md"
 
 
 class EmptyAnswer(BackendError):
@@ -243,6 +296,8 @@ class EmptyAnswer(BackendError):
     answer means that nothing was missing.
     """
 
+    docs = _GUIDES + "broken-answers.md"
+
     def __init__(self, message: str, *, proven: bool = False, body: bytes = b"") -> None:
         self.proven = proven
         super().__init__(message, body=body)
@@ -251,9 +306,13 @@ class EmptyAnswer(BackendError):
 class IncompleteAnswer(BackendError):
     """The response ended without the wire format's proof of completion."""
 
+    docs = _GUIDES + "broken-answers.md"
+
 
 class TransportError(BackendError):
     """The connection broke, or what came over it is not HTTP."""
+
+    docs = _GUIDES + "connections.md"
 
 
 class ConnectError(TransportError):
@@ -263,6 +322,10 @@ class ConnectError(TransportError):
 class AttemptTimeout(BackendError):
     """No first token, no further content (a stall), or no whole answer within this attempt's time."""
 
+    docs = _GUIDES + "timeouts.md"
+
 
 class BodyTooLarge(BackendError):
     """The response exceeds the size limit; reading was stopped."""
+
+    docs = _GUIDES + "broken-answers.md"

@@ -23,10 +23,10 @@ def main() -> None:
 
         app()
     except CallError as error:
-        print(printable(str(error)), file=sys.stderr)
+        print(f"{printable(str(error))}\nSee {error.docs}", file=sys.stderr)
         sys.exit(1)
     except HotspareError as error:
-        print(printable(str(error)), file=sys.stderr)
+        print(f"{printable(str(error))}\nSee {error.docs}", file=sys.stderr)
         sys.exit(2)
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
