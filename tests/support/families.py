@@ -44,6 +44,33 @@ def route(provider: Provider, down: str, other: str) -> str:
     return f"{down}-{other}"
 
 
+@contextmanager
+def twins(provider: Provider) -> Iterator[Pool]:
+    """Two models of one dialect, on the endpoints a and b, each of which reads only the encrypted reasoning of its own."""
+    provider.configure(None, replies={"get_weather": {"call": {"get_weather": {"city": "Seoul"}}}})
+    made = [
+        Target(
+            f"openai/{model}", name=model, base_url=provider.base_url(end, "responses"), api_key=KEY, api="responses"
+        )
+        for model, end in (("gpt-5.6", "a"), ("gpt-5.4", "b"))
+    ]
+    with Pool(made, max_attempts=1, when_all_down="fail") as pool:
+        yield pool
+
+
+TWIN_TURNS = (("gpt-5.6", "gpt-5.4"), ("gpt-5.4", "gpt-5.6"))
+"""Two rounds of one conversation: the model that makes the call, and the one that answers its result."""
+
+
+def check_twins(provider: Provider) -> None:
+    """No request was refused, and each model was sent the reasoning of its own turn again."""
+    for end in "ab":
+        assert provider.stats(end).outcomes == {"ok": 2}
+        bodies = [request["body"] for request in provider.recorded_requests(end)]
+        sent = [item for item in bodies[-1]["input"] if item.get("type") == "reasoning"]
+        assert len(sent) == 1 and sent[0]["encrypted_content"]
+
+
 def check(provider: Provider) -> None:
     """Every family has answered, and none of their requests was invalid."""
     for endpoint in ENDPOINTS.values():

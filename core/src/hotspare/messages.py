@@ -1,9 +1,9 @@
 """Requests and answers in the shape of OpenAI's Chat Completions, which every framework can produce.
 
 Messages are plain dicts; `MessageDict` documents their fields for editors and type checkers. Three fields are hotspare's
-own, so that a history can move between providers: an assistant message may carry `reasoning_content` (text) and
-`thinking_blocks` (signed blocks, each with the `dialect` that signed it), and a tool call may carry
-`extra_content.google.thought_signature`.
+own, so that a history can move between providers: an assistant message may carry `reasoning_content` (text),
+`thinking_blocks` (signed blocks, each with the `dialect` that signed it) and `signed_by` (the model and account that signed
+them), and a tool call may carry `extra_content.google.thought_signature`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ ToolChoice = Literal["auto", "none", "required"] | Mapping[str, Any]
 
 NATIVE_PART = "native"
 """The type of a content part that stands for what has no shape of OpenAI's: only an adapter's own backend can send it."""
+SEVERAL = "several"
+"""`signed_by` of an answer that one target began and another one continued: its signatures are valid for none of them."""
 ANTHROPIC_TOOL_FIELDS = ("cache_control", "defer_loading", "allowed_callers", "eager_input_streaming", "input_examples")
 """Fields that a tool may have beside its `function`, or in it, for Anthropic. Other providers are not sent them."""
 
@@ -55,7 +57,7 @@ class MessageDict(TypedDict, total=False):
 
     `content`: text, or parts like ``{"type": "text", "text": "…"}`` and
     ``{"type": "image_url", "image_url": {"url": "https://…"}}``. Of an assistant: `tool_calls`, `refusal`,
-    `reasoning_content`, `thinking_blocks`. Of a tool's result: `tool_call_id`, `is_error`. `cache_control` is Anthropic's;
+    `reasoning_content`, `thinking_blocks`, `signed_by`. Of a tool's result: `tool_call_id`, `is_error`. `cache_control` is Anthropic's;
     also parts, tools and tool calls may have it, and other providers are sent none.
     """
 
@@ -67,6 +69,7 @@ class MessageDict(TypedDict, total=False):
     refusal: str | None
     reasoning_content: str
     thinking_blocks: Sequence[Mapping[str, Any]]
+    signed_by: str
     tool_call_id: str
     is_error: bool
     cache_control: Mapping[str, Any]
@@ -247,6 +250,7 @@ class _WithAttempts:
     target: str
     attempts: tuple[AttemptRecord, ...]
     cost: float | None
+    signed_by: str
 
     @property
     def failovers(self) -> int:
@@ -260,6 +264,7 @@ class _WithAttempts:
             "failovers": self.failovers,
             "cost": self.cost,
             "attempts": [attempt.as_dict() for attempt in self.attempts],
+            "signed_by": self.signed_by,
         }
 
 
@@ -268,7 +273,8 @@ class ChatReply(_WithAttempts):
     """A whole answer.
 
     `text`, `reasoning`: "" if there is none. `refusal`: the model's refusal text. `thinking`: signed reasoning blocks, to be
-    sent back with the history. `media`: images, audio and files, as the provider sent them. `target`: the name of the target
+    sent back with the history. `signed_by`: the model and the account that signed them, and the tool calls: they are sent back
+    only there. `media`: images, audio and files, as the provider sent them. `target`: the name of the target
     that answered. `attempts`: every attempt, in order. `cost`: USD, None if no price or no usage is known. `cached`: it was served without an attempt, from where. `limits`: what the
     answer said of the provider's limits. `raw`: the provider's JSON. `native`: the framework's own response, where a
     framework's model is behind the target.
@@ -289,6 +295,7 @@ class ChatReply(_WithAttempts):
     cost: float | None = None
     cached: Cached | None = None
     limits: tuple[RateLimit, ...] = ()
+    signed_by: str = field(default="", compare=False)
     raw: Mapping[str, Any] | None = None
     native: Any = field(default=None, repr=False, compare=False)
 
@@ -304,7 +311,14 @@ class ChatReply(_WithAttempts):
             message["reasoning_content"] = self.reasoning
         if self.thinking:
             message["thinking_blocks"] = [dict(block) for block in self.thinking]
+        if self.signed_by and self.is_signed:
+            message["signed_by"] = self.signed_by
         return message
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether anything in it is valid only where it was written: signed or encrypted reasoning, or a signed tool call."""
+        return bool(self.thinking) or any(call.signature for call in self.tool_calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +328,7 @@ class StreamSummary(_WithAttempts):
     `target`: the one that ended it. `targets`: all that contributed, in order. `splice_points`: offsets in the text, in
     characters, at which the next target continued. `attempts`: every attempt, in order. `cost`: USD, broken attempts
     estimated; None if a price, or the usage of the last part, is not known. `duplicate_tokens`: estimated tokens that were paid twice because of breaks.
+    `signed_by`: as in ChatReply; `several` for an answer that was continued.
     """
 
     target: str
@@ -323,6 +338,7 @@ class StreamSummary(_WithAttempts):
     splice_points: tuple[int, ...] = ()
     duplicate_tokens: int = 0
     cached: Cached | None = None
+    signed_by: str = field(default="", compare=False)
 
     def as_metadata(self) -> dict[str, Any]:
         """As `ChatReply.as_metadata`; a spliced stream adds targets, splice points and duplicate tokens."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Capability = Literal["tools", "vision", "json_mode", "json_schema", "seed", "reasoning"]
 
 
+ReasoningReplay = Literal["off", "reasoning", "reasoning_content", "reasoning_details"]
+"""The field of a message that carries the reasoning of an earlier answer, or `off`."""
 RequestField = Literal[
     "messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "temperature", "top_p", "top_k",
     "max_tokens", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort", "user",
@@ -116,6 +118,7 @@ class TargetFields(TypedDict, total=False):
     api_key: Secret | str | KeyFunction | None
     api: Literal["chat", "responses"] | None
     prefill: bool | None
+    replay_reasoning: ReasoningReplay | None
     tier: int
     weight: float
     aliases: Collection[str]
@@ -151,6 +154,9 @@ class Target:
             later). A refusal that names Responses is learnt.
         prefill: whether it continues an assistant message at the end of a request, so that a broken answer is continued exactly and not
             by an instruction. Default: what is known of the provider and the model; a refusal is learnt.
+        replay_reasoning: the field of earlier answers in which a server of OpenAI's Chat Completions is sent the reasoning that led to them:
+            `reasoning`, `reasoning_content`, or `reasoning_details` (what this model sent there itself); `off`: none. Default: what is
+            known of the provider; `openai-compatible` servers are sent none, because some reject the field.
         name: its name in reports and errors, unique in a pool. Default: ``id@region``.
         tier: lower tiers are tried first; targets of one tier are of equal standing. Default 0.
         weight: relative share of the traffic under the strategy `weighted`. Must be above 0. Default 1.
@@ -187,6 +193,7 @@ class Target:
     api_key: Secret | str | KeyFunction | None = field(default=None, repr=False)
     api: Literal["chat", "responses"] | None = None
     prefill: bool | None = None
+    replay_reasoning: ReasoningReplay | None = None
     name: str = ""
     tier: int = 0
     weight: float = 1.0

@@ -24,6 +24,7 @@ from langchain_core.messages import (
 )
 
 from langchain_hotspare.history import SIGNATURES_KEY, with_tool_calls
+from langchain_hotspare.metadata import METADATA_KEY
 from langchain_hotspare.tools import Json
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -85,6 +86,9 @@ def _assistant(envelope: Json, message: AIMessage, blocks: list[Json], place: st
         envelope["reasoning_content"] = reasoning
     if thinking:
         envelope["thinking_blocks"] = thinking
+    metadata = cast("Json", message.response_metadata.get(METADATA_KEY) or {})
+    if (thinking or signatures) and metadata.get("signed_by"):
+        envelope["signed_by"] = metadata["signed_by"]
     return envelope
 
 
@@ -120,8 +124,13 @@ def _reasoning(message: AIMessage, blocks: list[Json]) -> tuple[str, list[Json]]
             signed = {name: value for name, value in block.items() if name != "index"}
             thinking.append({"dialect": "anthropic", **signed})
         if not has_text:
-            texts.append(str(block.get("thinking") or block.get("reasoning") or ""))
+            texts.append(_text_of(block.get("thinking") or block.get("reasoning") or ""))
     return "".join(texts), thinking
+
+
+def _text_of(thinking: object) -> str:
+    """Reasoning as text; Mistral's is a list of text parts."""
+    return "".join(str(part.get("text", "")) for part in _blocks(thinking)) or str(thinking or "")
 
 
 def _content(content: object, blocks: list[Json], place: str, keep_unknown: bool) -> str | list[Json]:

@@ -35,7 +35,7 @@ def arguments_for(target: Target, request: ChatRequest, supported: Collection[st
     sent = fields if supported is None else {name: value for name, value in fields.items() if name in supported}
     return {
         "model": target.model,
-        "messages": portable_history(request.messages, dialect),
+        "messages": portable_history(request.messages, dialect, target=target),
         "api_base": target.base_url,
         "api_key": target.current_key(),
         "extra_headers": dict(target.headers) or None,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from litellm_hotspare.litellm_api import as_mapping
+from litellm_hotspare.metadata import BLOCKS_KEY, METADATA_KEY
 
 
 def openai_messages(messages: Iterable[Any]) -> list[dict[str, Any]]:
@@ -16,7 +17,11 @@ def openai_messages(messages: Iterable[Any]) -> list[dict[str, Any]]:
 def _message(message: Any) -> dict[str, Any]:
     """One message, without the fields that are None in LiteLLM's own messages."""
     kept = {key: value for key, value in as_mapping(message).items() if value is not None or key == "content"}
-    kept.pop("provider_specific_fields", None)
+    specific = as_mapping(kept.pop("provider_specific_fields", None))
+    if mark := specific.get("signed_by") or as_mapping(specific.get(METADATA_KEY)).get("signed_by"):
+        kept["signed_by"] = mark
+    if blocks := specific.get(BLOCKS_KEY):
+        kept["thinking_blocks"] = [*kept.get("thinking_blocks", ()), *blocks]
     calls: list[Any] = kept.get("tool_calls") or []
     if calls:
         kept.setdefault("content", None)  # LiteLLM removes it, and some servers require it

@@ -10,6 +10,9 @@ METADATA_KEY = "hotspare"
 """The key in `_hidden_params`, and in a stream's `provider_specific_fields`, that holds `ChatReply.as_metadata()` or
 `StreamSummary.as_metadata()`."""
 
+BLOCKS_KEY = "reasoning_blocks"
+"""The key in a message's `provider_specific_fields` that holds reasoning of other dialects than Anthropic's."""
+
 
 def hidden_params(reply: ChatReply) -> dict[str, Any]:
     """A response's hidden parameters: the metadata, `response_cost`, and headers that a proxy sends to its client."""

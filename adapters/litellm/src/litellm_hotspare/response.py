@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
-from hotspare import ChatChunk, ChatReply, ToolCallDelta, Usage
+from hotspare import ChatChunk, ChatReply, StreamSummary, ToolCallDelta, Usage
 
 from litellm_hotspare.litellm_api import types
-from litellm_hotspare.metadata import METADATA_KEY, hidden_params
+from litellm_hotspare.metadata import BLOCKS_KEY, METADATA_KEY, hidden_params
 
 
 def response_of(reply: ChatReply, response: Any) -> Any:
@@ -26,6 +27,10 @@ def response_of(reply: ChatReply, response: Any) -> Any:
             for call in reply.tool_calls
         ]
     message |= _reasoning(reply)
+    specific = {BLOCKS_KEY: foreign_blocks(reply), "refusal": reply.refusal}
+    specific["signed_by"] = reply.signed_by if reply.is_signed else None
+    if any(specific.values()):
+        message["provider_specific_fields"] = {name: value for name, value in specific.items() if value}
     response.id = reply.id or response.id
     response.model = reply.model or response.model
     response.choices = [types.Choices(index=0, finish_reason=reply.finish_reason, message=types.Message(**message))]
@@ -43,6 +48,7 @@ class ChunkConverter:
         self._model = model
         self._role: str | None = "assistant"
         self._last_call: int | None = None
+        self._blocks: list[dict[str, Any]] = []
 
     def convert(self, chunk: ChatChunk) -> list[Any]:
         """LiteLLM's chunks for one of hotspare's.
@@ -54,6 +60,7 @@ class ChunkConverter:
         found: list[Any] = []
         if chunk.is_content:
             found.append(self._content(chunk))
+        self._blocks += foreign_blocks(chunk)
         if chunk.finish_reason is not None:
             summary = chunk.summary
             found.append(
@@ -64,10 +71,15 @@ class ChunkConverter:
                     finish_reason=chunk.finish_reason,
                     usage=usage_of(chunk.usage or Usage(), summary.cost if summary else None),
                     index=0,
-                    provider_specific_fields={METADATA_KEY: summary.as_metadata()} if summary else None,
+                    provider_specific_fields=self._specific(summary),
                 )
             )
         return found
+
+    def _specific(self, summary: StreamSummary | None) -> dict[str, Any] | None:
+        """Fields of the last chunk, which LiteLLM puts into the message that it builds of a stream."""
+        metadata = {METADATA_KEY: summary.as_metadata()} if summary else {}
+        return metadata | ({BLOCKS_KEY: self._blocks} if self._blocks else {}) or None
 
     def _content(self, chunk: ChatChunk) -> Any:
         delta: dict[str, Any] = {"role": self._role, "content": chunk.text or None}
@@ -76,6 +88,8 @@ class ChunkConverter:
         if chunk.tool_calls:
             delta["tool_calls"] = [_tool_call_delta(call) for call in chunk.tool_calls]
         delta |= _reasoning(chunk)
+        if chunk.refusal:
+            delta["provider_specific_fields"] = {"refusal": chunk.refusal}
         return types.ModelResponseStream(
             id=self._id,
             created=self._created,
@@ -103,15 +117,22 @@ def usage_of(usage: Usage, cost: float | None = None) -> dict[str, Any]:
 
 
 def _reasoning(answer: ChatReply | ChatChunk) -> dict[str, Any]:
-    """Reasoning, signed thinking and a refusal, under LiteLLM's names."""
+    """Reasoning and signed thinking, under LiteLLM's names."""
     found: dict[str, Any] = {}
     if answer.reasoning:
         found["reasoning_content"] = answer.reasoning
-    if answer.thinking:
-        found["thinking_blocks"] = [dict(block) for block in answer.thinking]
-    if answer.refusal:
-        found["provider_specific_fields"] = {"refusal": answer.refusal}
+    if own := [dict(block) for block in answer.thinking if not _is_foreign(block)]:
+        found["thinking_blocks"] = own
     return found
+
+
+def foreign_blocks(answer: ChatReply | ChatChunk) -> list[dict[str, Any]]:
+    """Reasoning that LiteLLM's messages have no field for: encrypted, or signed by another provider than Anthropic."""
+    return [dict(block) for block in answer.thinking if _is_foreign(block)]
+
+
+def _is_foreign(block: Mapping[str, Any]) -> bool:
+    return bool(block.get("dialect", "anthropic") != "anthropic")
 
 
 def _tool_call_delta(delta: ToolCallDelta) -> dict[str, Any]:

@@ -127,7 +127,8 @@ def _read_stream(
 def _with_attempts(call: Call, attempt: Attempt, reply: ChatReply) -> ChatReply:
     call.parts.append((attempt, reply.usage))
     call.usage, call.cost = reply.usage, call_cost(call)
-    return replace(reply, target=attempt.state.name, attempts=call.records, cost=call.cost)
+    state = attempt.state
+    return replace(reply, target=state.name, attempts=call.records, cost=call.cost, signed_by=state.signer)
 
 
 def all_targets_failed(call: Call, step: GiveUp) -> AllTargetsFailed:

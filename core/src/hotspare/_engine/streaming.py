@@ -19,7 +19,7 @@ from hotspare._engine.spending import call_cost
 from hotspare._engine.timeouts import min_throughput
 from hotspare._routing.acceptance import objection
 from hotspare.errors import AllTargetsFailed, AnswerRejected, AttemptTimeout, IncompleteAnswer, StreamInterrupted
-from hotspare.messages import ChatChunk, ChatReply, StreamSummary, Usage
+from hotspare.messages import SEVERAL, ChatChunk, ChatReply, StreamSummary, Usage
 from hotspare.outcome import Kind
 from hotspare.policy import Policy
 from hotspare.target import Target
@@ -110,7 +110,13 @@ class StreamMonitor:
         """The whole answer that the stream has made."""
         summary = self._chunks[-1].summary
         assert summary is not None
-        return replace(reply_of(self._chunks), target=summary.target, attempts=summary.attempts, cost=summary.cost)
+        return replace(
+            reply_of(self._chunks),
+            target=summary.target,
+            attempts=summary.attempts,
+            cost=summary.cost,
+            signed_by=summary.signed_by,
+        )
 
     def _raise_if_refused(self, chunk: ChatChunk) -> None:
         """A refusal goes to the next target as long as none of the answer was handed out."""
@@ -255,4 +261,5 @@ class StreamMonitor:
             targets=tuple(target.name for target in self._targets),
             splice_points=tuple(self._splice_points),
             duplicate_tokens=call.duplicate_tokens,
+            signed_by=SEVERAL if call.streaming and len(self._targets) > 1 else self._attempt.state.signer,
         )

@@ -7,13 +7,10 @@ targets span regions; an account on a rejected key or a used-up quota. One probe
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import sha256
-from typing import cast
-from urllib.parse import urlsplit
 
+from hotspare._health.accounts import account_of
 from hotspare._health.breaker import State
 from hotspare._health.target_state import TargetState
-from hotspare.secret import Secret, is_key_function
 from hotspare.target import Domain, Target
 
 NO_PROVIDER = frozenset({"openai-compatible", "litellm"})
@@ -26,7 +23,7 @@ ALIVE_SECONDS = 10.0
 def domains_of(target: Target) -> tuple[Domain, ...]:
     """The region, account and provider of a target. A target without a region is in its provider's default region."""
     provider = _provider(target)
-    account = target.account or _account(target)
+    account = account_of(target)
     region = target.region or ("" if provider not in NO_PROVIDER else target.name)
     found = [Domain("region", provider, region or "default"), Domain("account", provider, account)]
     if provider not in NO_PROVIDER:
@@ -59,16 +56,3 @@ def _provider(target: Target) -> str:
     if target.provider != "litellm" or not model or (inner == "openai" and target.base_url):
         return target.provider
     return inner
-
-
-def _account(target: Target) -> str:
-    """One account per key, or function that gives it, and host: servers of one's own often share a dummy key, or have none. A short digest tells keys
-    apart without revealing them."""
-    key, host = target.api_key, urlsplit(target.base_url or "").netloc.rpartition("@")[2]
-    if key is None:
-        return host or "default"
-    if is_key_function(key):
-        return f"function-{id(key):x}" + (f"@{host}" if host else "")
-    key = cast("Secret | str", key)
-    value = key if isinstance(key, str) else key.get_secret_value()
-    return f"key-{sha256(value.encode()).hexdigest()[:8]}" + (f"@{host}" if host else "")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+from hotspare._health.accounts import signer_of
 from hotspare._health.breaker import CircuitBreaker, Permit
 from hotspare._health.pace import Pace
 from hotspare._health.percentiles import Percentiles
@@ -48,7 +49,7 @@ class TargetState:
     not serve, and until when that is remembered. `rejection`: AUTH or NOT_FOUND, if its last answer was about the key or the
     model: that does not pass by itself while a call waits. `not_founds`: NOT_FOUND outcomes since its last success.
     `suspicions`: failures that may be the fault of a request.
-    `prefill`, `streaming`: False once it has refused to continue an assistant message, or to stream. `prefers_streaming`: an
+    `signer`: what signs the reasoning in its answers. `prefill`, `streaming`: False once it has refused to continue an assistant message, or to stream. `prefers_streaming`: an
     answer read from a stream is as good as a whole one.
     `redactor`: strikes the pool's keys out of what comes back. `limits`: None as long as none is configured or learnt.
     `breakers`: its own, and those of its domains. `last_success`, `last_failure`: when its latest attempts ended; `last_error`:
@@ -78,12 +79,14 @@ class TargetState:
     last_error: str = ""
     checks: int = 0
     suspicions: list[Suspicion] = field(default_factory=list[Suspicion])
+    signer: str = field(init=False)
     prefill: bool = field(init=False)
     streaming: bool = field(init=False)
     prefers_streaming: bool = field(init=False)
 
     def __post_init__(self) -> None:
         # A backend that does not derive from the protocol need not repeat its defaults.
+        self.signer = signer_of(self.target)
         known = getattr(self.backend, "prefill", False)
         self.prefill = known if self.target.prefill is None else self.target.prefill
         self.streaming = getattr(self.backend, "streaming", True)

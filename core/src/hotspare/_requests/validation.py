@@ -9,6 +9,7 @@ from hotspare._config.hints import CALL_HINTS, hint_for, unknown_field
 from hotspare._requests.schemas import response_format_problems, tool_problems
 from hotspare.errors import Problem, RequestError
 from hotspare.messages import ChatRequest, Dialect, Message, Prompt, ReasoningEffort, Role
+from hotspare.providers.history import has_thinking_parts, with_thinking_blocks
 from hotspare.providers.json_access import as_map, is_map
 
 _ROLES: tuple[str, ...] = get_args(Role)
@@ -55,7 +56,9 @@ def request_of(request: Prompt | None, **fields: Any) -> ChatRequest:
 
 def _validated(request: ChatRequest) -> ChatRequest:
     validate(request)
-    return request
+    if not any(map(has_thinking_parts, request.messages)):
+        return request
+    return dataclasses.replace(request, messages=[with_thinking_blocks(message) for message in request.messages])
 
 
 def _is_sequence(value: object) -> bool:

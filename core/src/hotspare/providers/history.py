@@ -4,7 +4,8 @@ What differs between providers, and what is done about it:
 
 * tool-call ids: length and charset are limited; an invalid or repeated id is replaced by a hash of it, in the call and in
   its result alike;
-* signed thinking and thought signatures: only the provider that signed them accepts them, so others do not get them;
+* signed thinking and thought signatures: only the model and the account that signed them accept them for sure, so others do
+  not get them; where it is not known what signed them, the dialect decides;
 * `function_call` and the role `function`, OpenAI's shape of 2023, become tool calls and their results;
 * a tool call without its result, or a result without its call, is a 400 everywhere, so neither is sent;
 * Anthropic and Gemini have a separate field for system messages and want alternating roles (`merge_turns`).
@@ -17,9 +18,11 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Literal
 
+from hotspare._health.accounts import signer_of
 from hotspare.messages import Dialect, Message
-from hotspare.providers.content import parts_of, tool_calls
+from hotspare.providers.content import parts_of, plain_text, tool_calls
 from hotspare.providers.json_access import Json, as_map, as_maps, as_text, without
+from hotspare.target import Target
 
 OPENING_TURN = "(The conversation begins with the assistant.)"
 """The user turn put before a history that begins with the assistant: Anthropic and Gemini want a user turn first."""
@@ -68,6 +71,7 @@ def portable_history(
     id_rule: IdRuleName | None = None,
     signers: Collection[str] | None = None,
     keep_cache_control: bool | None = None,
+    target: Target | None = None,
 ) -> list[Json]:
     """The history, still in OpenAI's shape, made valid for a provider of this dialect.
 
@@ -77,11 +81,13 @@ def portable_history(
         id_rule: which tool-call ids are valid. Default: those of the dialect.
         signers: the dialects whose signed blocks are kept. Default: `dialect` alone.
         keep_cache_control: whether `cache_control` is kept. Default: for Anthropic only.
+        target: the one that gets it. What another model or account signed (`signed_by`) is left out. Default: any of the dialect.
     """
     rule = ID_RULES[id_rule or dialect]
     kept_signers = frozenset((dialect,) if signers is None else signers)
     keep_cache = dialect == "anthropic" if keep_cache_control is None else keep_cache_control
     history = with_tool_calls(messages)
+    own = signer_of(target) if target is not None and any("signed_by" in message for message in history) else ""
     used: set[str] = set()
     result: list[Json] = []
     for index, message in enumerate(history):
@@ -92,7 +98,8 @@ def portable_history(
             continue
         until_next_turn = takewhile(lambda later: later.get("role") != "assistant", history[index + 1 :])
         results = [later for later in until_next_turn if later.get("role") == "tool"]
-        result += _turn(_without_foreign_signatures(message, kept_signers), results, rule, used)
+        is_own = message.pop("signed_by", own) == own or not own
+        result += _turn(_without_foreign_signatures(message, kept_signers if is_own else ()), results, rule, used)
     if dialect == "openai":
         result = _media_after_results(result)
     return result if keep_cache else [_without_cache_control(message) for message in result]
@@ -119,6 +126,34 @@ def with_tool_calls(messages: Iterable[Message]) -> list[Json]:
     return result
 
 
+def has_thinking_parts(message: Message) -> bool:
+    """Whether the content of an assistant's message has reasoning among its parts, as Mistral writes it."""
+    return (
+        message.get("role") == "assistant"
+        and isinstance(content := message.get("content"), (list, tuple))
+        and any(part.get("type") == "thinking" for part in parts_of(content))
+    )
+
+
+def with_thinking_blocks(message: Message) -> Message:
+    """The message with such parts in `thinking_blocks` and `reasoning_content`, which every provider's request is made from."""
+    if not has_thinking_parts(message):
+        return message
+    parts = parts_of(message.get("content"))
+    blocks = [
+        part if part.get("signature") else {**part, "thinking": plain_text(part.get("thinking")), "dialect": "mistral"}
+        for part in parts
+        if part.get("type") == "thinking"
+    ]
+    return {
+        **message,
+        "content": [part for part in parts if part.get("type") != "thinking"] or None,
+        "thinking_blocks": [*as_maps(message.get("thinking_blocks")), *blocks],
+        "reasoning_content": as_text(message.get("reasoning_content"))
+        or "".join(as_text(block["thinking"]) for block in blocks),
+    }
+
+
 def without_signatures(messages: Iterable[Message]) -> list[Json]:
     """The history without anything that a provider signed or encrypted."""
     return [_without_foreign_signatures(dict(message), ()) for message in messages]
@@ -137,7 +172,7 @@ def merge_turns(turns: Iterable[tuple[str, list[Json]]]) -> list[tuple[str, list
     return merged
 
 
-def signer_of(block: Message) -> str:
+def dialect_of(block: Message) -> str:
     """The dialect that signed a thinking block. Default: Anthropic, whose shape the block has."""
     return as_text(block.get("dialect")) or "anthropic"
 
@@ -180,7 +215,7 @@ def _has_content(message: Message) -> bool:
 
 def _without_foreign_signatures(message: Json, signers: Collection[str]) -> Json:
     """The message without blocks that other providers signed."""
-    blocks = [block for block in as_maps(message.get("thinking_blocks")) if signer_of(block) in signers]
+    blocks = [block for block in as_maps(message.get("thinking_blocks")) if dialect_of(block) in signers]
     result = without(message, ["thinking_blocks"])
     if blocks:
         result["thinking_blocks"] = blocks

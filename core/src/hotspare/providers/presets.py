@@ -14,7 +14,7 @@ from hotspare.providers.base import Wire
 from hotspare.providers.entry_points import DISTRIBUTIONS
 from hotspare.providers.openai.flavors import FLAVORS
 from hotspare.secret import HiddenStr, Secret, is_key_function, key_mistake, reveal, secrets_in, secrets_of_url
-from hotspare.target import Target
+from hotspare.target import ReasoningReplay, Target
 
 _CLOUDS = frozenset({"bedrock", "vertex"})
 _NEED_BACKEND = frozenset({"litellm", "langchain", "llama_index"})
@@ -46,16 +46,20 @@ class Preset:
             found = cloud_wire(target, self.name)
             if found is not None:
                 return self._without_api(target, found)
-        api = None if target is None else target.api
         if not self.has_responses:
             return self._without_api(target, _wire(self.name))
-        return self.responses_wire() if api == "responses" else _wire(self.name)
+        replay = None if target is None else target.replay_reasoning
+        if target is not None and target.api == "responses":
+            if replay is not None:
+                raise _not_settable(target, "replay_reasoning", "the Responses API has reasoning items of its own")
+            return self.responses_wire()
+        return _wire(self.name, replay)
 
     def _without_api(self, target: Target | None, wire: Wire) -> Wire:
         """The wire format of an API that is the only one. Raises ConfigError for a target that wants another."""
-        if target is not None and target.api is not None:
-            hint = f"cannot be set: {self.name} has an API of its own for {target.model}"
-            raise ConfigError(Problem.at(f"target {target.name!r}: api", target.api, hint))
+        for name in ("api", "replay_reasoning"):
+            if target is not None and getattr(target, name) is not None:
+                raise _not_settable(target, name, f"{self.name} has an API of its own for {target.model}")
         return wire
 
     @property
@@ -130,8 +134,12 @@ def _variable(name: str, env: Mapping[str, str] | None) -> str:
     return os.environ.get(name, "") if env is None else env.get(name, "")
 
 
+def _not_settable(target: Target, name: str, reason: str) -> ConfigError:
+    return ConfigError(Problem.at(f"target {target.name!r}: {name}", getattr(target, name), f"cannot be set: {reason}"))
+
+
 @cache
-def _wire(name: str) -> Wire:
+def _wire(name: str, replay: ReasoningReplay | None = None) -> Wire:
     if name == "anthropic":
         from hotspare.providers.anthropic.wire import AnthropicWire
 
@@ -142,7 +150,7 @@ def _wire(name: str) -> Wire:
         return GeminiWire()
     from hotspare.providers.openai.wire import OpenAIWire
 
-    return OpenAIWire(FLAVORS[name])
+    return OpenAIWire(FLAVORS[name] if replay is None else FLAVORS[name].replaying(replay))
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(

@@ -133,7 +133,7 @@ def _check_messages(model: str, messages: list[Any]) -> None:
             supported = "'system', 'assistant', 'user', 'function', 'tool', and 'developer'"
             text = f"Invalid value: '{role}'. Supported values are: {supported}."
             raise invalid(text, f"{place}.role", "invalid_value")
-        _check_content(message, f"{place}.content")
+        _check_content(model, message, f"{place}.content")
         if role == "tool":
             if message.get("tool_call_id") not in open_calls:
                 text = "messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
@@ -155,7 +155,7 @@ def _unanswered(open_calls: list[str], place: str) -> Rejection:
     )
 
 
-def _check_content(message: Json, place: str) -> None:
+def _check_content(model: str, message: Json, place: str) -> None:
     content, role = message.get("content"), message["role"]
     if content is None:
         replaced = message.get("tool_calls") or message.get("refusal") or message.get("audio")
@@ -167,6 +167,10 @@ def _check_content(message: Json, place: str) -> None:
     if not isinstance(content, list):
         raise wrong_type(place, "one of a string or array of objects", "an object")
     allowed = _PARTS.get(role, ("text",))
+    if role == "assistant" and model.startswith(
+        "magistral"
+    ):  # Mistral's reasoning models take their own reasoning back
+        allowed = (*allowed, "thinking")
     for j, part in enumerate(content):
         kind = part.get("type") if isinstance(part, dict) else None
         if kind not in allowed:

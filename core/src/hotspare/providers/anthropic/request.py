@@ -33,7 +33,7 @@ from hotspare.target import Target
 def write_body(request: ChatRequest, target: Target, *, stream: bool) -> Json:
     """The JSON body. The target's `extra`, then the request's, override what hotspare writes."""
     own = request.extra.get("anthropic", {})
-    messages = portable_history(request.messages, "anthropic")
+    messages = portable_history(request.messages, "anthropic", target=target)
     system = [block for message in messages if message.get("role") in SYSTEM_ROLES for block in _content(message)]
     turns = _turns(messages)
     if not turns:  # a system prompt alone: Anthropic requires a user turn, so it becomes one
@@ -92,20 +92,19 @@ def _thinking(
         thinking = {} if forces_tool(request) else {"thinking": {"type": "adaptive", **display}}
         return {**thinking, "output_config": {"effort": effort_of(effort, traits)}}
     budget = thinking_budget(request)
-    if not budget or forces_tool(request) or _ends_in_foreign_tool_results(messages):
+    if not budget or forces_tool(request) or _is_in_foreign_tool_loop(messages):
         return {}
     return {"thinking": {"type": "enabled", "budget_tokens": budget}}
 
 
-def _ends_in_foreign_tool_results(messages: Sequence[Message]) -> bool:
-    """Whether the history ends with results of tool calls that another provider's model made.
+def _is_in_foreign_tool_loop(messages: Sequence[Message]) -> bool:
+    """Whether the latest turn of the assistant called tools without thinking that this model signed.
 
-    With a thinking budget, Anthropic requires that turn to begin with thinking that it signed itself; there is none.
+    With a thinking budget, Anthropic requires that turn to begin with such thinking ("preceding the lastmost set of `tool_use`
+    and `tool_result` blocks"); what the user writes behind the results is part of their message.
     """
-    if not messages or messages[-1].get("role") != "tool":
-        return False
-    assistants = [message for message in messages if message.get("role") == "assistant"]
-    return not (assistants and assistants[-1].get("thinking_blocks"))
+    last = next((message for message in reversed(messages) if message.get("role") == "assistant"), None)
+    return last is not None and "tool_calls" in last and not last.get("thinking_blocks")
 
 
 def _output_format(request: ChatRequest) -> Json:

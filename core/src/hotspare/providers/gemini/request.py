@@ -51,7 +51,7 @@ def on_vertex(target: Target) -> bool:
 
 def write_body(request: ChatRequest, target: Target) -> Json:
     """The JSON body. The target's `extra`, then the request's, override what hotspare writes."""
-    messages = portable_history(request.messages, "gemini")
+    messages = portable_history(request.messages, "gemini", target=target)
     system = [part for part in map(text_part, system_parts(messages)) if part]
     turns = _turns(messages, target)
     if not turns:  # a system prompt alone: Gemini requires a user turn, so it becomes one

@@ -1,15 +1,19 @@
 """How each provider's Chat Completions differ from OpenAI's. Sources: the providers' API references, the recorded exchanges
 of the conformance tests, and LiteLLM's transformations."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from hotspare.messages import ReasoningEffort
 from hotspare.providers.history import IdRuleName
-from hotspare.target import RequestField
+from hotspare.target import ReasoningReplay, RequestField
 
 OPENAI_PARTS = frozenset({"text", "refusal", "image_url", "input_audio", "file"})
+MISTRAL = "mistral"
+"""The flavor, and the dialect of reasoning blocks, of Mistral."""
 _REASONING_MODEL = re.compile(r"(?:^|[/.])(o\d|gpt-(?:[5-9]|\d\d))")
 _NONE = re.compile(r"(?!)")
 _CHAT_MODEL = re.compile(r"gpt-5(?:\.\d)?-chat")
@@ -31,7 +35,8 @@ class Flavor:
     effort_field: the field that holds the reasoning effort, in this provider's shape.
     effort_levels: the efforts that it knows.
     reasoning_field: the field in which it wants the reasoning of earlier turns; None: not sent.
-    reasoning_signer: the dialect of the signed reasoning blocks that it accepts.
+    reasoning_signer: the dialect of the reasoning blocks that it sends and accepts: `reasoning_details`, or the `thinking` parts
+        of the content (Mistral). Only the model that wrote them is sent them again.
     stream_usage_option: whether a stream's usage must be requested with `stream_options`.
     done_completes: whether a stream that ended with `[DONE]` is complete even without a finish reason.
     joins_text_parts: whether content that consists of text parts is sent as one string.
@@ -65,6 +70,12 @@ class Flavor:
     prefill: Literal["trailing", "prefix", "continue_final_message"] = "trailing"
     prefilled_models: re.Pattern[str] | None = _NONE
     extra_message_fields: frozenset[str] = frozenset()
+
+    def replaying(self, field: ReasoningReplay) -> Flavor:
+        """This flavor with earlier reasoning in another field. Blocks of `reasoning_details` are kept for the model that sent them."""
+        if field == "reasoning_details":
+            return replace(self, reasoning_field=None, reasoning_signer=self.reasoning_signer or self.name)
+        return replace(self, reasoning_field=None if field == "off" else field, reasoning_signer=None)
 
 
 _OPENAI = Flavor(
@@ -107,7 +118,7 @@ FLAVORS = {
         ),
         Flavor("groq", unsupported=frozenset({"top_k", "frequency_penalty", "presence_penalty"})),
         Flavor(
-            "mistral",
+            MISTRAL,
             id_rule="mistral",
             unsupported=frozenset({"top_k", "user"}),
             content_parts=frozenset({"text", "refusal", "image_url", "input_audio", "document_url", "file"}),
@@ -115,6 +126,7 @@ FLAVORS = {
             stream_usage_option=False,
             seed_field="random_seed",
             required_choice="any",
+            reasoning_signer=MISTRAL,
             prefill="prefix",
             prefilled_models=None,
             extra_message_fields=frozenset({"prefix"}),

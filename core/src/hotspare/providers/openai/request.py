@@ -14,7 +14,7 @@ from hotspare.providers.content import (
 )
 from hotspare.providers.history import portable_history
 from hotspare.providers.json_access import Json, as_map, as_maps, as_text, deep_merge, drop_empty, without
-from hotspare.providers.openai.flavors import Flavor, is_reasoning_model, nearest_effort, openai_effort_levels
+from hotspare.providers.openai.flavors import MISTRAL, Flavor, is_reasoning_model, nearest_effort, openai_effort_levels
 from hotspare.target import Target
 
 _MESSAGE_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "audio"})
@@ -101,7 +101,8 @@ def write_messages(request: ChatRequest, target: Target, flavor: Flavor) -> list
         "openai",
         id_rule=flavor.id_rule,
         signers=_signers(target, flavor),
-        keep_cache_control=flavor.reasoning_signer == "openrouter",
+        keep_cache_control=flavor.name == "openrouter",
+        target=target,
     )
     return [_message(message, flavor) for message in history]
 
@@ -135,7 +136,10 @@ def _assistant(message: Mapping[str, Any], flavor: Flavor) -> Json:
     elif not message.get("content") and not result:
         result["content"] = ""
     blocks = as_maps(message.get("thinking_blocks")) if flavor.reasoning_signer else []
-    if blocks:
+    if blocks and flavor.reasoning_signer == MISTRAL:
+        thoughts = [_thinking_part(block) for block in blocks]
+        result["content"] = [*thoughts, *parts_of(message.get("content"))]
+    elif blocks:
         result["reasoning_details"] = [without(block, ["dialect"]) for block in blocks]
     elif flavor.reasoning_field:
         reasoning = as_text(message.get("reasoning_content"))
@@ -143,6 +147,11 @@ def _assistant(message: Mapping[str, Any], flavor: Flavor) -> Json:
         if reasoning or (flavor.name == "deepseek" and "tool_calls" in message):
             result[flavor.reasoning_field] = reasoning
     return result
+
+
+def _thinking_part(block: Json) -> Json:
+    """A block as Mistral's part of the content. `closed`: the reasoning is complete."""
+    return {"type": "thinking", "thinking": [{"type": "text", "text": as_text(block.get("thinking"))}], "closed": True}
 
 
 def _refusal(message: Mapping[str, Any], flavor: Flavor) -> Json:

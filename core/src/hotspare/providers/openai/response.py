@@ -22,6 +22,7 @@ from hotspare.providers.json_access import (
     is_usage,
     must_map,
 )
+from hotspare.providers.openai.flavors import MISTRAL
 
 _MEDIA = ("image", "audio", "video", "file")
 """What the types of media parts contain: `image_url`, `output_image`, `audio_url`, `input_audio`…"""
@@ -175,7 +176,7 @@ def read_answer(body: Json, request: ChatRequest, signer: str | None) -> ChatRep
         text=content.text,
         tool_calls=calls,
         reasoning=content.reasoning,
-        thinking=signed_blocks(as_maps(message.get("reasoning_details")), signer),
+        thinking=signed_blocks(reasoning_blocks(message, signer), signer),
         media=content.media,
         refusal=content.refusal or None,
         finish_reason=finish_of(reason, content=has_content, calls=bool(calls), request=request, body=body),
@@ -184,6 +185,15 @@ def read_answer(body: Json, request: ChatRequest, signer: str | None) -> ChatRep
         id=response_id,
         raw=body,
     )
+
+
+def reasoning_blocks(message: Json, signer: str | None) -> list[Json]:
+    """The reasoning in a message or a delta that its model is sent again: `reasoning_details`, or Mistral's parts, as one block."""
+    if signer != MISTRAL:
+        return as_maps(message.get("reasoning_details")) if signer else []
+    content = message.get("content")
+    thinking = _parts(content)[1] if is_list(content) else ""
+    return [{"type": "thinking", "thinking": thinking}] if thinking else []
 
 
 def signed_blocks(details: list[Json], signer: str | None) -> tuple[Json, ...]:

@@ -12,6 +12,7 @@ from hotspare.providers.openai.response import (
     content_of,
     finish_of,
     raise_in_band_error,
+    reasoning_blocks,
     signed_blocks,
     usage_of,
 )
@@ -90,8 +91,8 @@ class OpenAIReader(EventReader):
             media=content.media,
             tool_calls=self._tool_calls(delta) if "tool_calls" in delta or "function_call" in delta else (),
         )
-        if self._flavor.reasoning_signer and "reasoning_details" in delta:
-            self._add_details(as_maps(delta["reasoning_details"]))
+        if self._flavor.reasoning_signer:
+            self._add_details(reasoning_blocks(delta, self._flavor.reasoning_signer))
         self._content = self._content or content.is_answer or bool(self._calls.calls)
         self.reason = choice_reason(choice) or self.reason
         return chunk
@@ -110,7 +111,7 @@ class OpenAIReader(EventReader):
             whole = self._reasoning_details.setdefault(key, {})
             for field, value in detail.items():
                 if value is not None:
-                    appends = field in ("text", "summary", "data", "signature") and isinstance(value, str)
+                    appends = field in ("text", "thinking", "summary", "data", "signature") and isinstance(value, str)
                     whole[field] = as_text(whole.get(field)) + value if appends else value
 
     def finish(self) -> ChatChunk:

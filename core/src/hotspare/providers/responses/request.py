@@ -56,6 +56,7 @@ def write_input(request: ChatRequest, target: Target, flavor: Flavor) -> list[Js
         "responses" if flavor.openai_models else "openai",
         signers=("responses",),
         keep_cache_control=False,
+        target=target,
     )
     return [item for message in history for item in _items(message, flavor)] or [_message("user", OPENING_TURN)]
 

@@ -31,6 +31,9 @@ from llama_index.llms.hotspare.structured import StructuredPrediction
 from llama_index.llms.hotspare.tools import chat_arguments, selections
 
 from hotspare import Policy, Pool, Target
+from hotspare.messages import RequestFields
+
+_REQUEST_FIELDS = RequestFields.__annotations__.keys() - {"model", "temperature", "max_tokens"}
 
 
 class Hotspare(StructuredPrediction):
@@ -47,7 +50,8 @@ class Hotspare(StructuredPrediction):
         model: a route of the pool, a model or the name of a target. Default: the default route.
         temperature, max_tokens: sent with every request that has none. `max_tokens`: tokens of the answer.
         deadline: seconds to a stream's first content or to a whole answer. Default: the policy's.
-        additional_kwargs: further fields of `hotspare.ChatRequest` for every request, e.g. ``{"seed": 7}``.
+        additional_kwargs: further fields of `hotspare.ChatRequest` for every request, e.g. ``{"seed": 7}``; they may also be given as
+            arguments of their own: ``seed=7``.
         context_window, num_output, is_function_calling_model: override what `metadata` says of the pool; in tokens.
         kwargs: what every LlamaIndex LLM takes: `system_prompt`, `callback_manager`, `pydantic_program_mode`…
 
@@ -87,7 +91,10 @@ class Hotspare(StructuredPrediction):
         policy: Policy | None = None,
         **kwargs: Any,
     ) -> None:
+        further = {name: kwargs.pop(name) for name in _REQUEST_FIELDS & kwargs.keys()}
         fields: dict[str, Any] = {"config": path_of(config), **kwargs}
+        if further:  # pydantic would drop them without a word
+            fields["additional_kwargs"] = {**further, **kwargs.get("additional_kwargs", {})}
         super().__init__(**fields)
         self._pool = build_pool(pool, targets, config, llms, policy)
         self._metadata = capabilities_of(

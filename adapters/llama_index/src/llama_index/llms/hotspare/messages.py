@@ -79,7 +79,8 @@ def _message(message: ChatMessage, place: str, keep_unknown: bool) -> Json:
     thinking = [block for block in message.blocks if isinstance(block, ThinkingBlock)]
     signed = [block for block in map(_signed, thinking) if block]
     reasoning = "".join(block.content or "" for block in thinking)
-    found = {"tool_calls": calls, "thinking_blocks": signed, "reasoning_content": reasoning}
+    mark = message.additional_kwargs.get("signed_by")
+    found = {"tool_calls": calls, "thinking_blocks": signed, "reasoning_content": reasoning, "signed_by": mark}
     return {**result, **{name: value for name, value in found.items() if value}}
 
 
@@ -149,6 +150,8 @@ def _document_url(block: DocumentBlock) -> str:
 def _signed(block: ThinkingBlock) -> Json | None:
     """A thinking block that its provider signed or encrypted; None for plain reasoning text."""
     info = block.additional_information
+    if info.get("dialect") and info.get("type"):  # a block of one of hotspare's own targets, as it came
+        return dict(info)
     if not (isinstance(info.get("signature"), str) and info["signature"]) and not info.get("data"):
         return None
     kept = {name: info[name] for name in ("signature", "data", "dialect") if isinstance(info.get(name), str)}

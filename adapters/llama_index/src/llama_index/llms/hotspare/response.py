@@ -32,7 +32,7 @@ def response_of(reply: ChatReply, *, single_tool_call: bool = False) -> ChatResp
     calls = reply.tool_calls[:1] if single_tool_call else reply.tool_calls
     metadata = reply.as_metadata()
     return ChatResponse(
-        message=message_of(reply.text or reply.refusal or "", calls, reply.reasoning, reply.thinking),
+        message=message_of(reply.text or reply.refusal or "", calls, reply.reasoning, reply.thinking, reply.signed_by),
         raw={**_raw(reply.usage, reply.finish_reason, reply.model, reply.id, reply.raw), METADATA_KEY: metadata},
         logprobs=getattr(reply.native, "logprobs", None),
         additional_kwargs={**token_counts(reply.usage), METADATA_KEY: metadata},
@@ -51,7 +51,11 @@ def completion_of(response: ChatResponse) -> CompletionResponse:
 
 
 def message_of(
-    text: str, calls: Sequence[ToolCall], reasoning: str = "", thinking: Sequence[Mapping[str, Any]] = ()
+    text: str,
+    calls: Sequence[ToolCall],
+    reasoning: str = "",
+    thinking: Sequence[Mapping[str, Any]] = (),
+    signed_by: str = "",
 ) -> ChatMessage:
     """The assistant message: thinking, text and tool calls as blocks, and the calls in OpenAI's shape beside them.
 
@@ -64,12 +68,18 @@ def message_of(
         for call in calls
     ]
     # LlamaIndex's structured streaming, memory buffers and chat engines read the calls from here.
-    extra = {"tool_calls": [call.as_dict() for call in calls]} if calls else {}
+    extra: Json = {"tool_calls": [call.as_dict() for call in calls]} if calls else {}
+    if signed_by and (thinking or any(call.signature for call in calls)):
+        extra["signed_by"] = signed_by
     return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=extra)
 
 
 def _thinking_blocks(reasoning: str, thinking: Sequence[Mapping[str, Any]]) -> list[ContentBlock]:
     signed = [ThinkingBlock(content=b.get("thinking"), additional_information=dict(b)) for b in thinking]
+    if signed and not any(
+        block.content for block in signed
+    ):  # reasoning items of Responses: the text is a summary of them
+        signed[0].content = reasoning
     return [*signed] if signed else [ThinkingBlock(content=reasoning)] if reasoning else []
 
 
@@ -113,13 +123,14 @@ class ChunkConverter:
         self._add(chunk.tool_calls)
         kwargs: Json = {"thinking_delta": chunk.reasoning} if chunk.reasoning else {}
         raw: Json | None = None
+        signed_by = "" if chunk.summary is None else chunk.summary.signed_by
         if chunk.finish_reason is not None:
             usage = chunk.usage or Usage()
             kwargs |= token_counts(usage)
             raw = _raw(usage, chunk.finish_reason, chunk.model, chunk.id)
             if chunk.summary is not None:
                 kwargs[METADATA_KEY] = raw[METADATA_KEY] = chunk.summary.as_metadata()
-        message = message_of(self._text, tuple(self._calls.values()), self._reasoning, self._thinking)
+        message = message_of(self._text, tuple(self._calls.values()), self._reasoning, self._thinking, signed_by)
         return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=kwargs)
 
     def _add(self, deltas: Iterable[ToolCallDelta]) -> None:

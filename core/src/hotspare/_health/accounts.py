@@ -1,0 +1,40 @@
+"""The account of a target, and what signs the reasoning in its answers. A short digest tells keys apart without revealing them."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import cast
+from urllib.parse import urlsplit
+
+from hotspare.secret import Secret, is_key_function
+from hotspare.target import Target
+
+
+def account_of(target: Target) -> str:
+    """The target's own `account`, else one account per key, or function that gives it, and host: servers of one's own often
+    share a dummy key, or have none."""
+    if target.account is None and is_key_function(target.api_key):
+        host = _host(target)
+        return f"function-{id(target.api_key):x}" + (f"@{host}" if host else "")
+    return _lasting_account(target)
+
+
+def signer_of(target: Target) -> str:
+    """What signs the reasoning in a target's answers: its model, on its account. It is the same in every process, so that a
+    stored history can go back; a function that gives the key therefore stands for the one account of its host."""
+    return f"{target.id}#{_lasting_account(target)}"
+
+
+def _lasting_account(target: Target) -> str:
+    key, host = target.api_key, _host(target)
+    if target.account is not None:
+        return target.account
+    if key is None or is_key_function(key):
+        return host or "default"
+    key = cast("Secret | str", key)
+    value = key if isinstance(key, str) else key.get_secret_value()
+    return f"key-{sha256(value.encode()).hexdigest()[:8]}" + (f"@{host}" if host else "")
+
+
+def _host(target: Target) -> str:
+    return urlsplit(target.base_url or "").netloc.rpartition("@")[2]
