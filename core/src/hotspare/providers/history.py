@@ -128,11 +128,9 @@ def with_tool_calls(messages: Iterable[Message]) -> list[Json]:
 
 def has_thinking_parts(message: Message) -> bool:
     """Whether the content of an assistant's message has reasoning among its parts, as Mistral writes it."""
-    return (
-        message.get("role") == "assistant"
-        and isinstance(content := message.get("content"), (list, tuple))
-        and any(part.get("type") == "thinking" for part in parts_of(content))
-    )
+    if message.get("role") != "assistant" or isinstance(content := message.get("content"), str):
+        return False
+    return any(part.get("type") == "thinking" for part in parts_of(content))
 
 
 def with_thinking_blocks(message: Message) -> Message:
