@@ -18,6 +18,7 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it would fetch 
 os.environ.setdefault("HOTSPARE_LEDGER", "off")  # a command that a test runs keeps nothing in the user's folders
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Three workers for two cores: a fifth of the suite's time is waiting for real clocks and servers."""
     return max(1, (os.cpu_count() or 1) * 3 // 2)
