@@ -63,12 +63,12 @@ def test_a_bad_key_harms_its_own_account_only(caplog: pytest.LogCaptureFixture) 
     """Calls on a rejected key rest, those of the pool and of another caller go on; the key is in no event, error, log or health."""
     caplog.set_level(logging.DEBUG, "hotspare")
     seen: list[Event] = []
-    with raw_server(by_key) as server, Pool(at(server.url, "us", "eu"), listeners=[seen.append]) as pool:
+    with raw_server(by_key) as server, Pool(at(server.url, "us"), listeners=[seen.append]) as pool:
         with pytest.raises(AllTargetsFailed) as first:
             pool.chat("hi", api_key=BAD_KEY)
         with pytest.raises(AllTargetsFailed) as second:
             pool.chat("hi", api_key=BAD_KEY)
-        assert {one.status for one in first.value.attempts} == {401}
+        assert [one.status for one in first.value.attempts] == [401]
         assert not second.value.attempts
         assert pool.chat("hi").text == pool.chat("hi", api_key=GOOD_KEY).text == "fine"
         assert {one.state for one in pool.health().targets} == {State.CLOSED}
