@@ -6,7 +6,7 @@ import itertools
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from math import inf
@@ -42,6 +42,7 @@ from hotspare.messages import CallOptions, ChatChunk, ChatReply, ChatRequest, Pr
 from hotspare.policy import Policy, PolicyFields, policy_of
 from hotspare.recorder import Recorder, recorder_of
 from hotspare.route import Routes
+from hotspare.status import BudgetStatus
 from hotspare.target import Target
 
 if TYPE_CHECKING:
@@ -252,6 +253,10 @@ class Pool(ByHand):
     def spent(self) -> Mapping[str, float]:
         """USD spent in the hour, the day and the month that are under way, by budget."""
         return self._scheduler.spent()
+
+    def budgets(self) -> Sequence[BudgetStatus]:
+        """Each budget now: spent, limit, forecast, seconds until its next period."""
+        return self._scheduler.budgets()
 
     # --- events -------------------------------------------------------------------------------------------------------------
 

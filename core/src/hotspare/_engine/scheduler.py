@@ -31,7 +31,7 @@ from hotspare.errors import BudgetExceeded
 from hotspare.messages import Usage
 from hotspare.outcome import CANCELLED, OK, HealthEffect, Outcome
 from hotspare.policy import Policy
-from hotspare.status import PoolHealth, snapshot
+from hotspare.status import BudgetStatus, PoolHealth, snapshot
 
 
 class Scheduler:
@@ -233,6 +233,11 @@ class Scheduler:
         """USD of the periods that are under way, by budget."""
         with self._lock:
             return {} if self._budgets is None else self._budgets.spent()
+
+    def budgets(self) -> list[BudgetStatus]:
+        """Each budget now. It changes nothing."""
+        with self._lock:
+            return [] if self._budgets is None else self._budgets.status()
 
     @property
     def has_pending(self) -> bool:

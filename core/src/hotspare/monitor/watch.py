@@ -19,6 +19,7 @@ from hotspare.monitor.channels import Channel, Notice
 from hotspare.monitor.delivery import Delivery
 from hotspare.monitor.rules import DEFAULT_RULES, Rule
 from hotspare.monitor.samples import Samples
+from hotspare.monitor.usage import Usage
 from hotspare.telemetry.logging import log
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Monitor:
         if twice:
             raise ConfigError([Problem.at("rules.name", name, "is the name of two rules") for name in twice])
         self._pool, self._ledger, self._interval, self._clock = pool, ledger, interval, clock
-        self._samples, self._alerts = Samples(), Alerts()
+        self._samples, self._usage, self._alerts = Samples(), Usage(), Alerts()
         self._deliveries = [Delivery(channel, pool.publish) for channel in channels]
         self._source = f"{socket.gethostname()} (process {os.getpid()})"
         self._silenced: frozenset[str] = frozenset()
@@ -85,7 +86,10 @@ class Monitor:
         if self._ledger is not None and now >= self._next_look:
             self._next_look = now + SILENCE_INTERVAL
             self._silenced = silenced_rules(self._ledger.path, [rule.name for rule in self.rules], now)
-        values = self._samples.values(self.rules, self._pool.health(), now)
+        health, budgets = self._pool.health(), self._pool.budgets()
+        for sampled in self._usage.add(health, budgets, now):
+            self._pool.publish(sampled)
+        values = self._samples.values(self.rules, health, budgets, now)
         changed = self._alerts.evaluate(values, self._silenced, now)
         for event in changed:
             self._pool.publish(event)
@@ -102,6 +106,8 @@ class Monitor:
         """Stop, and deliver what waits, within so many seconds."""
         self._unsubscribe()
         self._stop.set()
+        for sampled in self._usage.take():
+            self._pool.publish(sampled)
         for delivery in self._deliveries:
             delivery.close(timeout)
 

@@ -16,6 +16,7 @@ from hotspare import events
 from hotspare._drivers.listeners import ListenerQueue
 from hotspare._health.breaker import State
 from hotspare.errors import ConfigError, MissingExtra, Problem
+from hotspare.status import least_left
 
 try:
     from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -96,6 +97,12 @@ class PrometheusMetrics:
             available.add_metric([target.target], float(target.available_in == 0))
         for domain in health.domains:
             state.add_metric([domain.domain, domain.level], STATES[domain.state])
+        budget = GaugeMetricFamily(
+            "hotspare_budget_left_usd", "USD left of a budget; the least of its counts.", labels=["budget"]
+        )
+        for name, usd in least_left(self._pool.budgets()).items():
+            budget.add_metric([name], usd)
+        yield budget
         yield state
         yield available
         yield left

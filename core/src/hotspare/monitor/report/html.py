@@ -121,12 +121,13 @@ def _tables(report: Report, language: Language) -> Iterable[str]:
     words = WORDS[language]
     yield _table(
         words["targets"],
-        [words[name] for name in ("target", "uptime", "attempts", "failures", "mean", "p95", "max")],
+        [words[name] for name in ("target", "uptime", "attempts", "failures", "mean", "p95", "max", "ttft")],
         [
             [
                 one.name, percent(one.uptime), f"{one.attempts:,}",
                 ", ".join(f"{kind} {count:,}" for kind, count in sorted(one.failures.items())) or "0",
                 seconds(one.seconds.mean), seconds(one.seconds.p95), seconds(one.seconds.max),
+                seconds(one.ttft.p95),
             ]
             for one in report.targets
         ],
@@ -142,6 +143,11 @@ def _tables(report: Report, language: Language) -> Iterable[str]:
             for one in report.outages
         ],
     )  # fmt: skip
+    yield _table(
+        words["limits"],
+        [words["limit"], words["used"]],
+        [[name, percent(share)] for name, share in (report.limits | report.budgets).items()],
+    )
     yield _rows(words["routes"], report.routes, words)
     yield _rows(words["labels"], report.labels, words)
     yield _table(
@@ -152,7 +158,9 @@ def _tables(report: Report, language: Language) -> Iterable[str]:
 
 
 def _rows(title: str, rows: Sequence[Row], words: Mapping[str, str]) -> str:
-    heads = [words[name] for name in ("name", "calls", "success", "rescued", "tokens", "cost")]
+    heads = [
+        words[name] for name in ("name", "calls", "success", "rescued", "p95", "tokens", "cost", "wasted_usd", "saved")
+    ]
     return _table(
         title,
         heads,
@@ -160,6 +168,7 @@ def _rows(title: str, rows: Sequence[Row], words: Mapping[str, str]) -> str:
             [
                 row.name, f"{row.calls:,}", percent(row.answered / row.calls), f"{row.rescued:,}",
                 f"{row.input_tokens:,} / {row.output_tokens:,}", usd(row.cost),
+                usd(row.wasted), usd(row.saved),
             ]
             for row in rows
         ],

@@ -19,7 +19,8 @@ WORDS: dict[Language, dict[str, str]] = {
         "targets": "Targets", "target": "Target", "attempts": "Attempts", "failures": "Failures", "uptime": "Uptime", "domains": "Failure domains",
         "outages": "Outages", "start": "Start", "duration": "Duration", "ongoing": "goes on", "routes": "Routes", "labels": "Labels",
         "name": "Name", "alerts": "Alerts", "severity": "Severity", "rule": "Rule", "value": "Value", "none": "none", "out": "out",
-        "utc": "Times are UTC.",
+        "utc": "Times are UTC.", "wasted_usd": "Wasted", "saved_usd": "Saved by cheaper targets", "saved_cache": "Saved by the cache",
+        "saved_tokens": "Tokens left out of prompts", "saved": "Saved", "limits": "Limits and budgets", "limit": "Limit or budget", "used": "Most used in a minute",
     },
     "ko": {
         "title": "hotspare 보고서", "calls": "호출", "success": "응답률", "rescued": "구제된 호출",
@@ -32,7 +33,8 @@ WORDS: dict[Language, dict[str, str]] = {
         "targets": "대상", "target": "대상", "attempts": "시도", "failures": "실패", "uptime": "가동률", "domains": "장애 도메인",
         "outages": "장애", "start": "시작", "duration": "지속 시간", "ongoing": "진행 중", "routes": "경로", "labels": "레이블",
         "name": "이름", "alerts": "알림", "severity": "심각도", "rule": "규칙", "value": "값", "none": "없음", "out": "중단",
-        "utc": "시각은 UTC입니다.",
+        "utc": "시각은 UTC입니다.", "wasted_usd": "낭비된 비용", "saved_usd": "더 저렴한 대상으로 절약", "saved_cache": "캐시로 절약",
+        "saved_tokens": "프롬프트에서 뺀 토큰", "saved": "절약", "limits": "한도와 예산", "limit": "한도 또는 예산", "used": "1분 최대 사용률",
     },
 }  # fmt: skip
 
