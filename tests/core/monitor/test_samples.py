@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hotspare import Budget, ConfigError, Kind, Limits, Price, Usage
+from hotspare import Budget, CallError, ConfigError, Kind, Limits, Price, Usage
 from hotspare.events import (
     AlertFired,
     BudgetReached,
@@ -18,7 +18,8 @@ from hotspare.events import (
 )
 from hotspare.monitor import DEFAULT_RULES, Monitor, Rule
 from hotspare.monitor.samples import Samples
-from hotspare.testing import ScriptedTarget, VirtualClock, answer, scripted_pool
+from hotspare.outcome import Outcome
+from hotspare.testing import ScriptedTarget, VirtualClock, answer, fail, scripted_pool
 
 
 def call(seconds: float = 1.0, result: CallResult = CallResult.ANSWERED, **fields: Any) -> CallEnded:
@@ -123,6 +124,25 @@ def test_limits_and_budgets_that_are_nearly_used() -> None:
     ]
     assert sampled[0].share == pytest.approx(0.9)
     assert [one.rule for one in seen if isinstance(one, AlertFired)] == ["limit_nearly_used"]
+
+
+def test_a_target_that_only_admits_a_probe_is_not_available() -> None:
+    """In an outage each rest ends with a probe that fails: the alert about it must not wait for a moment without one."""
+    clock = VirtualClock()
+    refused = fail(Outcome(Kind.TRANSPORT, "refused", before_connect=True))
+    pool = scripted_pool(
+        ScriptedTarget("a", [refused] * 5 + ["ok"]),
+        clock=clock,
+        when_all_down="fail",
+        retry_same_target="never",
+        max_rejection=0.0,
+    )
+    for _ in range(3):  # two attempts each; the fifth failure opens the breaker
+        with pytest.raises(CallError):
+            pool.chat("q")
+    clock.advance(60.0)
+    assert pool.health()["a"].available_in == 0 and values(Samples(), 0.0, pool=pool)["available_targets"] == 0
+    assert pool.chat("q").text == "ok" and values(Samples(), 0.0, pool=pool)["available_targets"] == 1
 
 
 def test_the_default_rules_are_the_ones_that_guides_name() -> None:

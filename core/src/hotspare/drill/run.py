@@ -27,6 +27,8 @@ Client = Callable[[str, bool, CallRecord], Awaitable[str]]
 """Sends a prompt, streamed or not, and returns the text. Notes the first token and the attempts in the record."""
 Progress = Callable[[Result], None]
 """Called several times a second with what was recorded so far."""
+Observe = Callable[[Pool], object]
+"""Called with a pool before its first call, to attach a ledger or a monitor to it."""
 
 
 def script_of(scenario: Scenario) -> tuple[list[Step], list[tuple[int, int | None]]]:
@@ -170,7 +172,13 @@ async def _read(
 
 
 async def run_client(
-    name: str, targets: Sequence[Target], policy: Policy, scenario: Scenario, provider: Provider, progress: Progress
+    name: str,
+    targets: Sequence[Target],
+    policy: Policy,
+    scenario: Scenario,
+    provider: Provider,
+    progress: Progress,
+    observe: Observe = lambda pool: None,
 ) -> Result:
     """Play the scenario through a pool, and sample the state of its targets meanwhile."""
     provider.reset()
@@ -190,6 +198,7 @@ async def run_client(
             progress(run.result)
 
     async with Pool(targets, policy=policy) as pool:
+        observe(pool)
         sampling = asyncio.create_task(sample_states(pool))
         try:
             await run.play(pool_client(pool, run))
@@ -203,10 +212,11 @@ def run_scenario(
     *,
     baseline: bool = False,
     watch: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(lambda result: None),
+    observe: Observe = lambda pool: None,
 ) -> list[Result]:
     """Play the scenario with each of its pools, one after the other; with `baseline` also with a client without failover.
 
-    `watch` makes a context for each of them, which yields what shows the progress.
+    `watch` makes a context for each of them, which yields what shows the progress. `observe` is not called with the client without failover.
     """
     log = logging.getLogger("hotspare")
     was_disabled, log.disabled = log.disabled, True  # thousands of lines about failures that are intended
@@ -221,8 +231,11 @@ def run_scenario(
             if baseline:
                 clients.append((PLAIN_CLIENT, targets[:1], plain_client(scenario.deadline)))
             for name, its_targets, policy in clients:
+                seen = observe if name in scenario.pools else lambda pool: None
                 with watch() as progress:
-                    results.append(asyncio.run(run_client(name, its_targets, policy, scenario, provider, progress)))
+                    results.append(
+                        asyncio.run(run_client(name, its_targets, policy, scenario, provider, progress, seen))
+                    )
     finally:
         log.disabled = was_disabled
     return results

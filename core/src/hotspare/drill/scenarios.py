@@ -211,7 +211,22 @@ WIRES_DOWN = Scenario(
     highlights=("answered", "answered_in_outages", "answered_in_total_outage", "resumed", "wrong"),
 )  # fmt: skip
 
-SCENARIOS = {"outage": OUTAGE, "streams": STREAMS, "slow": SLOW, "limits": LIMITS, "wires": WIRES_DOWN}
+
+BLACKOUT = Scenario(
+    about="All targets are down for ten seconds, and again for five soon after: with --monitor one alert, one resolved notice, and nothing in the cooldown.",
+    phases=(
+        Phase("normal", 3, 10),
+        Phase("all down", 10, 10, "total_outage", ((ENDPOINTS, "status", {"status": 503}),)),
+        Phase("recovered", 8, 10, "recovery"),
+        Phase("down again", 5, 10, "total_outage", ((ENDPOINTS, "status", {"status": 503}),)),
+        Phase("recovered again", 5, 10, "recovery"),
+    ),
+    pools={"hotspare": Policy(deadline=20)},
+    columns=("calls", "planned_load", "achieved_load", "answered", "p50", "p95", "p99", "attempts_per_call", "wasted_attempts", "wrong"),
+    highlights=("answered", "answered_in_total_outage", "aftermath_p95"),
+)  # fmt: skip
+
+SCENARIOS = {"outage": OUTAGE, "streams": STREAMS, "slow": SLOW, "limits": LIMITS, "wires": WIRES_DOWN, "blackout": BLACKOUT}
 
 PLAIN_CLIENT = "plain client"
 """Name of the baseline."""

@@ -16,7 +16,7 @@ Metric = Literal[
 """What a rule can look at. Over its window: calls; mean, 95th percentile and maximum of the seconds of answered calls;
 the 95th percentile of the seconds to the first token; the shares (0 to 1) of calls that were not answered, and of answered ones
 that were rescued; USD spent, and USD that a day would cost at this rate; rate limits, rejected keys, used-up quotas, missing
-models and spending budgets whose limit was reached. Now: targets that admit a call, open failure domains, calls that wait, whether the ledger cannot be
+models and spending budgets whose limit was reached. Now: targets that admit calls and not just a probe, open failure domains, calls that wait, whether the ledger cannot be
 written (1), and the greatest share (1: all) of a limit that is used, of a budget that is spent, and of a budget that will be spent at
 the end of its period at the pace so far (from a tenth of the period on)."""
 Comparison = Literal[">", ">=", "<", "<="]

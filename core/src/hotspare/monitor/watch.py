@@ -38,6 +38,7 @@ class Monitor:
         channels: where notices go. Without any, alerts are events and lines in the log.
         ledger: where silences are looked up (`hotspare alerts silence`); attach it to the pool for a history of alerts.
         interval: seconds between two evaluations. 1: an outage is reported within seconds.
+        prefix: stands before the title of every notice, e.g. `DRILL`.
         clock: seconds since 1970; for tests.
 
     Raises:
@@ -52,6 +53,7 @@ class Monitor:
         channels: Sequence[Channel] = (),
         ledger: Ledger | None = None,
         interval: float = 1.0,
+        prefix: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.rules = tuple(rules)
@@ -59,7 +61,10 @@ class Monitor:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ConfigError([Problem.at("rules.name", name, "is the name of two rules") for name in twice])
+        if not interval > 0:
+            raise ConfigError(Problem.at("monitor.interval", interval, "must be above 0 seconds"))
         self._pool, self._ledger, self._interval, self._clock = pool, ledger, interval, clock
+        self._prefix = f"{prefix}: " if prefix else ""
         self._samples, self._usage, self._alerts = Samples(), Usage(), Alerts()
         self._deliveries = [Delivery(channel, pool.publish) for channel in channels]
         self._source = f"{socket.gethostname()} (process {os.getpid()})"
@@ -134,11 +139,11 @@ class Monitor:
         if isinstance(event, AlertFired):
             also = f"\nAlso firing: {firing}" if firing else ""
             return Notice(
-                "firing", event.severity, f"{event.severity.upper()}: {event.rule}", event.message + also + self._states(),
+                "firing", event.severity, f"{self._prefix}{event.severity.upper()}: {event.rule}", event.message + also + self._states(),
                 now, event.rule, event.value, self._source,
             )  # fmt: skip
         return Notice(
-            "resolved", event.severity, f"RESOLVED: {event.rule}", f"It fired for {event.seconds:.0f} s." + self._states(),
+            "resolved", event.severity, f"{self._prefix}RESOLVED: {event.rule}", f"It fired for {event.seconds:.0f} s." + self._states(),
             now, event.rule, None, self._source,
         )  # fmt: skip
 

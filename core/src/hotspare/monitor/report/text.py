@@ -73,8 +73,8 @@ def summary(report: Report, language: Language) -> list[tuple[str, str]]:
         (words["cost"], cost),
         (words["wasted_usd"], usd(report.wasted)),
         (words["saved_usd"], usd(report.saved)),
-        (words["saved_cache"], usd(report.saved_cache)),
-        (words["saved_tokens"], f"{report.saved_tokens:,}"),
+        *([(words["saved_cache"], usd(report.saved_cache))] if report.saved_cache else []),
+        *([(words["saved_tokens"], f"{report.saved_tokens:,}")] if report.saved_tokens else []),
     ]
 
 
