@@ -47,10 +47,7 @@ def run(
     errors = output.with_name(output.name + ".errors")
     errors.unlink(missing_ok=True)
     keys = list(left)
-    pool = Pool.from_config(config_file(config))
-    if (ledger := default_path()) is not None:
-        Ledger(ledger).attach(pool)
-    with pool, _Appender(output) as answers:
+    with _recorded(Pool.from_config(config_file(config))) as pool, _Appender(output) as answers:
         results = pool.map(
             stopping, concurrency=concurrency, ordered=False, progress=_bar(progress, len(left)), **options
         )
@@ -71,6 +68,13 @@ def run(
         file=sys.stderr,
     )
     raise typer.Exit(130 if stopping.stopped else int(open_lines > 0))
+
+
+def _recorded(pool: Pool) -> Pool:
+    """The pool, with the default ledger."""
+    if (ledger := default_path()) is not None:
+        Ledger(ledger).attach(pool)
+    return pool
 
 
 def _bar(progress: bool, total: int) -> Any:

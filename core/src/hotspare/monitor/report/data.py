@@ -137,20 +137,16 @@ def read_report(ledger: sqlite3.Connection, start: float, end: float) -> Report:
     times = [row["started"] for row in calls] + [row["started"] for row in attempts] + [row["at"] for row in events]
     ends = [row["started"] + row["seconds"] for row in calls] + [row["at"] for row in events]
     first, last = max(start, min(times, default=start)), min(end, max(ends, default=end))
-    outages = read_outages(events, attempts, last)
-    answered = [row for row in calls if row["result"] == "answered"]
-    of_events = Counter(row["event"] for row in events)
-    span = max(last - first, 1e-9)
-    timeline = _timeline(calls, first, last)
+    outages, span = read_outages(events, attempts, last), max(last - first, 1e-9)
     return Report(
         first,
         last,
         len(calls),
         dict(Counter(row["result"] for row in calls)),
         sum(row["rescued"] for row in calls),
-        spread([row["seconds"] for row in answered]),
+        spread([row["seconds"] for row in calls if row["result"] == "answered"]),
         spread([row["ttft"] for row in calls if row["ttft"] is not None]),
-        of_events["FailedOver"],
+        sum(row["event"] == "FailedOver" for row in events),
         dict(Counter(row["subject"] for row in events if row["event"] == "RateLimited")),
         _survived(outages, calls),
         _mean([one.detect for one in outages if one.detect is not None]),
@@ -167,7 +163,7 @@ def read_report(ledger: sqlite3.Connection, start: float, end: float) -> Report:
         labels=_rows(calls, lambda row: [f"{name}={value}" for name, value in json.loads(row["labels"]).items()]),
         outages=tuple(outages),
         alerts=tuple({"at": row["at"], **json.loads(row["fields"])} for row in events if row["event"] == "AlertFired"),
-        timeline=timeline,
+        timeline=_timeline(calls, first, last),
     )
 
 
