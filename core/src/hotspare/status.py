@@ -50,6 +50,11 @@ class TargetHealth:
     limits_used: Mapping[str, float]
     checks: int = 0
 
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it admits calls. One whose rest is over admits a probe, which proves nothing yet: in an outage that happens every second."""
+        return self.available_in == 0 and self.state in (State.CLOSED, State.RECOVERING)
+
 
 @dataclass(frozen=True, slots=True)
 class DomainHealth:

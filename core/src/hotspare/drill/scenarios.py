@@ -226,7 +226,14 @@ BLACKOUT = Scenario(
     highlights=("answered", "answered_in_total_outage", "aftermath_p95"),
 )  # fmt: skip
 
-SCENARIOS = {"outage": OUTAGE, "streams": STREAMS, "slow": SLOW, "limits": LIMITS, "wires": WIRES_DOWN, "blackout": BLACKOUT}
+SCENARIOS = {
+    "outage": OUTAGE,
+    "streams": STREAMS,
+    "slow": SLOW,
+    "limits": LIMITS,
+    "wires": WIRES_DOWN,
+    "blackout": BLACKOUT,
+}
 
 PLAIN_CLIENT = "plain client"
 """Name of the baseline."""

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
 from typing import NamedTuple
 
-from hotspare._health.breaker import State
 from hotspare.events import (
     BudgetReached,
     CallEnded,
@@ -21,7 +20,7 @@ from hotspare.events import (
 )
 from hotspare.monitor.rules import MAX_CALL_WINDOW, MAX_WINDOW, Rule
 from hotspare.outcome import Kind
-from hotspare.status import BudgetStatus, PoolHealth, TargetHealth
+from hotspare.status import BudgetStatus, PoolHealth
 
 MAX_SAMPLES = 100_000
 """Calls that are kept, at most: 28 a second for an hour, some 10 MB."""
@@ -85,7 +84,7 @@ class Samples:
             ),
             "budget_used": max((one.spent / one.limit for one in budgets), default=None),
             "budget_forecast": max(forecasts, default=None),
-            "available_targets": float(sum(_is_healthy(target) for target in health.targets)),
+            "available_targets": float(sum(target.is_healthy for target in health.targets)),
             "open_domains": float(sum(domain.available_in > 0 for domain in health.domains)),
             "waiting_calls": float(health.waiting),
             "ledger_failing": float(self._is_ledger_failing),
@@ -113,11 +112,6 @@ class Samples:
             self._marks.popleft()
         while self._costs and self._costs[0][0] + 60 <= now - MAX_WINDOW:
             self._costs.popleft()
-
-
-def _is_healthy(target: TargetHealth) -> bool:
-    """Whether it admits calls. One whose rest is over admits a probe, which says nothing yet: in an outage that happens every second."""
-    return target.available_in == 0 and target.state in (State.CLOSED, State.RECOVERING)
 
 
 def _of_calls(metric: str, calls: list[_Call]) -> float | None:

@@ -88,13 +88,15 @@ class PrometheusMetrics:
         state = GaugeMetricFamily(
             "hotspare_breaker_state", "0 closed, 1 recovering, 2 half-open, 3 open.", labels=["subject", "level"]
         )
-        available = GaugeMetricFamily("hotspare_target_available", "1: admits a call now.", labels=["target"])
+        available = GaugeMetricFamily(
+            "hotspare_target_available", "1: admits calls, and not just a probe.", labels=["target"]
+        )
         left = GaugeMetricFamily("hotspare_limit_left", "What is left of a limit.", labels=["target", "limit"])
         for target in health.targets:
             state.add_metric([target.target, "target"], STATES[target.state])
             for name, value in target.limits_left.items():
                 left.add_metric([target.target, name], value)
-            available.add_metric([target.target], float(target.available_in == 0))
+            available.add_metric([target.target], float(target.is_healthy))
         for domain in health.domains:
             state.add_metric([domain.domain, domain.level], STATES[domain.state])
         budget = GaugeMetricFamily(
