@@ -20,7 +20,7 @@ from tests.support.sources import syntax_tree
 ROOT = Path(__file__).parents[2]
 SOURCES = (*ROOT.glob("core/src"), *ROOT.glob("adapters/*/src"))
 CORE = ROOT / "core/src/hotspare"
-ADAPTERS = ("langchain_hotspare", "llama_index.llms.hotspare", "litellm_hotspare")
+ADAPTERS = ("langchain_hotspare", "llama_index.llms.hotspare", "llama_index.embeddings.hotspare", "litellm_hotspare")
 MAX_MODULE = 400
 MAX_MEDIAN = 250
 MAX_FUNCTION = 40

@@ -33,7 +33,7 @@ UV = (sys.executable, "-m", "uv")
 _BLOCK = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```", re.S | re.M)
 _IN_SDIST = re.compile(r"src/.*|README\.md|LICENSE|pyproject\.toml|PKG-INFO|\.gitignore")
 _IN_WHEEL = re.compile(
-    r"(hotspare|_hotspare_pytestplugin|langchain_hotspare|litellm_hotspare|llama_index/llms/hotspare|\w+-[\d.]+\.dist-info)[/.].*"
+    r"(hotspare|_hotspare_pytestplugin|langchain_hotspare|litellm_hotspare|llama_index/(llms|embeddings)/hotspare|\w+-[\d.]+\.dist-info)[/.].*"
 )
 
 RUNNER = """

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from hotspare.cache import Cache as Cache
     from hotspare.cache import CacheEntry as CacheEntry
     from hotspare.cache import CacheStore as CacheStore
+    from hotspare.embeddings import EmbedInput as EmbedInput
+    from hotspare.embeddings import EmbedOptions as EmbedOptions
+    from hotspare.embeddings import EmbedReply as EmbedReply
     from hotspare.errors import AllTargetsFailed as AllTargetsFailed
     from hotspare.errors import AnswerRejected as AnswerRejected
     from hotspare.errors import AttemptTimeout as AttemptTimeout
@@ -73,7 +76,6 @@ if TYPE_CHECKING:
     from hotspare.secret import SecretStr as SecretStr
     from hotspare.selector import Lease as Lease
     from hotspare.selector import Selector as Selector
-    from hotspare.status import BudgetStatus as BudgetStatus
     from hotspare.status import PoolHealth as PoolHealth
     from hotspare.target import Limits as Limits
     from hotspare.target import LongPrice as LongPrice
@@ -93,6 +95,7 @@ _HOMES = {
     "budget": ("Budget",),
     "cache": ("Cache", "CacheEntry", "CacheStore"),
     "backend": ("Backend", "remaining_time"),
+    "embeddings": ("EmbedInput", "EmbedOptions", "EmbedReply"),
     "errors": (
         "AllTargetsFailed", "AnswerRejected", "AttemptTimeout", "BackendError", "BudgetExceeded", "CallError", "ConfigError", "EmptyAnswer",
         "HotspareError", "IncompleteAnswer", "MissingExtra", "PoolClosed", "Problem", "LimitExceeded", "RecordingError", "RequestError",
@@ -112,7 +115,7 @@ _HOMES = {
     "reduce": ("Reducer", "compact_prompt", "trim_history"),
     "secret": ("SecretStr",),
     "selector": ("Lease", "Selector"),
-    "status": ("BudgetStatus", "PoolHealth"),
+    "status": ("PoolHealth",),
     "target": ("Limits", "LongPrice", "Price", "Target", "TargetFields"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -30,6 +30,9 @@ class Backend(Protocol):
     after the wire format's own proof of completion; otherwise it raises. It may say earlier that the proof has come, with
     `finishing` in any chunk: then nothing that goes wrong afterwards is a break. It yields `IDLE` for what arrives without being
     content (keep-alive comments, empty role chunks), so that its reader can look at the clock.
+
+    A backend with the attribute `embeds = True` answers `Pool.embed` too: to a request whose `native` is an `EmbedInput`, a reply
+    whose `native` is the list of the vectors, in the order of the texts.
     """
 
     prefill: bool = False

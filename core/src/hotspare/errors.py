@@ -172,6 +172,10 @@ class CallError(HotspareError):
         super().__init__(message)
 
 
+_MOST_SKIPPED = 12
+"""Targets that were not tried and that an error's text names: a large pool has hundreds."""
+
+
 class AllTargetsFailed(CallError):
     """No target answered: every attempt failed, or no target was available.
 
@@ -194,8 +198,14 @@ class AllTargetsFailed(CallError):
         self.skipped = dict(skipped or {})
         self.retry_after = retry_after
         lines = [message]
-        lines += [f"  {a.number}. {a}" for a in attempts]
-        lines += [f"  -  {name}: not tried, {reason}" for name, reason in self.skipped.items()]
+        if attempts:
+            from hotspare.outcome import attempt_lines
+
+            lines += [f"  {line}" for line in attempt_lines(attempts)]
+        others = list(self.skipped.items())
+        lines += [f"  -  {name}: not tried, {reason}" for name, reason in others[:_MOST_SKIPPED]]
+        if len(others) > _MOST_SKIPPED:
+            lines.append(f"  -  … and {len(others) - _MOST_SKIPPED} more targets: see `skipped`")
         if retry_after is not None:
             lines.append(f"  retry after {retry_after:.1f} s")
         super().__init__("\n".join(lines), attempts)

@@ -17,8 +17,7 @@ from hotspare.outcome import AttemptRecord, RateLimit
 
 if TYPE_CHECKING:
     from hotspare._routing.acceptance import Accept
-    from hotspare.secret import Secret
-    from hotspare.target import Capability, Target
+    from hotspare.target import Capability
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 """`function`: results of a `function_call`, OpenAI's shape of 2023. They are sent as results of tool calls."""
@@ -89,7 +88,7 @@ class ChatRequest:
     reasoning included. `stop`: texts that end the answer. `reasoning_effort`: how much the model is to reason.
     `extra`: body fields for one dialect only, e.g. ``{"anthropic": {"thinking": {...}}}``; the keys are `openai`
     (Chat Completions), `responses`, `anthropic` and `gemini`. A target that cannot carry a field of the request is skipped.
-    `native`: what an adapter passes through to its own backends; hotspare's wire formats do not read it.
+    `native`: what an adapter passes through to its own backends; hotspare's wire formats for chat do not read it.
     """
 
     messages: Sequence[Message]
@@ -152,10 +151,7 @@ class CallOptions(RequestFields, total=False):
     Which targets may answer: `regions`, `max_price`, `substitute` and `prefer_regions` as in Policy (a call can only narrow what
     that allows), `require`: capabilities, e.g. ``{"json_schema"}``; `only`, `avoid`: names of targets, models, aliases or
     providers. `session`: the conversation that the call belongs to, so that it goes where its prompt cache is. `accept`: as in
-    Policy.
-
-    `api_key`: the caller's own key, or keys by provider or target: the pool's targets are called with it, as an account of its own.
-    `targets`: `Target`s or ids that the call brings with it, in place of the pool's."""
+    Policy."""
 
     messages: Sequence[Message]
     deadline: float | None
@@ -172,8 +168,6 @@ class CallOptions(RequestFields, total=False):
     session: str | None
     cache: Literal["off", "read", "refresh"] | None
     accept: Accept | None
-    api_key: Secret | str | Mapping[str, Secret | str] | None
-    targets: Target | str | Sequence[Target | str] | None
 
 
 @dataclass(frozen=True, slots=True)

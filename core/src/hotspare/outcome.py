@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -165,3 +166,22 @@ class AttemptRecord:
         status = f" {self.status}" if self.status else ""
         message = f": {self.message}" if self.message else ""
         return f"{self.target} [{self.reason}] {self.kind.upper()}{status} after {self.seconds:.2f} s{message}"
+
+
+_MOST_LINES = 12
+"""Lines about a call's attempts: one that waits through a long outage makes hundreds."""
+
+
+def attempt_lines(attempts: Sequence[AttemptRecord]) -> list[str]:
+    """A line for each attempt; of many, one line for all that ended alike at one target."""
+    if len(attempts) <= _MOST_LINES:
+        return [f"{one.number}. {one}" for one in attempts]
+    alike: dict[tuple[object, ...], list[AttemptRecord]] = {}
+    for one in attempts:
+        alike.setdefault((one.target, one.kind, one.status, one.code, one.message), []).append(one)
+    lines = [
+        f"{first.number}. {first}" + (f" (and {len(rest)} more like it, to number {rest[-1].number})" if rest else "")
+        for first, *rest in alike.values()
+    ]
+    more = sum(map(len, list(alike.values())[_MOST_LINES:]))
+    return [*lines[:_MOST_LINES], *([f"… and {more} more: see `attempts`"] if more else [])]

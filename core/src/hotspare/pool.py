@@ -6,7 +6,7 @@ import itertools
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from math import inf
@@ -25,15 +25,15 @@ from hotspare._cost.tokens import characters
 from hotspare._drivers import event_loop, fork, threads
 from hotspare._drivers.clock import Clock, clock_of
 from hotspare._drivers.notifier import Notifier
+from hotspare._embedding import Embedding
 from hotspare._engine.call import Call
 from hotspare._engine.commands import Flow
 from hotspare._engine.flow import flow
-from hotspare._engine.scheduler import Scheduler
-from hotspare._requests.options import fields_of, take_options
+from hotspare._requests.options import take_options
 from hotspare._requests.unsendable import unsendable
 from hotspare._requests.validation import request_of
 from hotspare._routing.affinity import prompt_session
-from hotspare._routing.constraints import RouteTable, Selection
+from hotspare._routing.constraints import RouteTable
 from hotspare._routing.explain import Explanation
 from hotspare._routing.strategies import by_function
 from hotspare._routing.windows import too_small
@@ -42,7 +42,6 @@ from hotspare.messages import CallOptions, ChatChunk, ChatReply, ChatRequest, Pr
 from hotspare.policy import Policy, PolicyFields, policy_of
 from hotspare.recorder import Recorder, recorder_of
 from hotspare.route import Routes
-from hotspare.status import BudgetStatus
 from hotspare.target import Target
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
     from hotspare.batch import BatchRequest, BatchResult, MapOptions
 
 
-class Pool(ByHand):
+class Pool(Embedding, ByHand):
     """Targets, a policy, and their shared health. Build one per process and share it between threads and event loops.
 
     Args:
@@ -254,10 +253,6 @@ class Pool(ByHand):
         """USD spent in the hour, the day and the month that are under way, by budget."""
         return self._scheduler.spent()
 
-    def budgets(self) -> Sequence[BudgetStatus]:
-        """Each budget now: spent, limit, forecast, seconds until its next period."""
-        return self._scheduler.budgets()
-
     # --- events -------------------------------------------------------------------------------------------------------------
 
     def subscribe(self, listener: events.Listener, *, inline: bool = False) -> Callable[[], None]:
@@ -328,21 +323,21 @@ class Pool(ByHand):
             unsupported = {state: call.unsupported(state) for state in call.states()}
             raise RequestError(unsendable(call.request, unsupported, self._states))
         asking, mode = flow(call, self._scheduler, call.policy, self._now), options.get("cache")
-        is_private = call.pays_itself or options.get("targets") is not None
-        if self._caching is None or mode == "off" or call.request.native is not None or is_private:
+        if self._caching is None or mode == "off" or call.request.native is not None:
             return asking
         return self._caching.flow(call, asking, refresh=mode == "refresh")
 
     def _call(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Call:
         if self._closed:
             raise PoolClosed("this pool was closed: build a new one")
-        fields = fields_of(options)
+        fields: dict[str, Any] = {**options}
         given = take_options(fields)
         checked = request_of(request, **fields)
         model = checked.model
-        if model is None and self._choose is not None and "targets" not in given:
+        if model is None and self._choose is not None:
             model = self._choose(checked)
-        selected = self._selection(model, given)
+        table = self._table  # a reload replaces it as a whole
+        selected = table.selection(model, given)
         policy = selected.policy
         checked, saved_tokens = reduced(checked, policy)
         now, deadline = self._now(), given.get("deadline")
@@ -364,32 +359,13 @@ class Pool(ByHand):
             completion=given.get("completion"),
             route=selected.route,
             labels=given.get("labels") or {},
-            pays_itself="api_key" in given,
             context=copy_context() if self._scheduler.is_observed else None,
         )
-        if characters(checked) > self._smallest_window or "targets" in given:
+        if characters(checked) > self._smallest_window:
             call.excluded = {**call.excluded, **too_small(checked, tuple(call.supporting(call.states())))}
         if callable(policy.strategy):
             call.tiers = by_function(policy.strategy, self._scheduler.candidates(call, now))
         return call
-
-    def _selection(self, model: str | None, given: Mapping[str, Any]) -> Selection:
-        """The targets of a call. A reload replaces the table as a whole."""
-        table, targets, key = self._table, given.get("targets"), given.get("api_key")
-        if targets is None and key is None:
-            return table.selection(model, given)
-        if type(self._scheduler) is not Scheduler:
-            raise RequestError(
-                Problem("targets, api_key: a pool that is recorded takes none per call, which no replay would know")
-            )
-        if self._per_call is None:
-            from hotspare._config.per_call import PerCall
-
-            fork.watch(self.__dict__.setdefault("_per_call", PerCall(self._scheduler, self._http, self.policy)))
-        assert self._per_call is not None
-        if targets is not None:
-            return self._per_call.on_targets(targets, model, given)
-        return self._per_call.on_key(table.selection(model, given), key)
 
 
 def _checked(listener: events.Listener) -> events.Listener:

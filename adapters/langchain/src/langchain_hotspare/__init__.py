@@ -3,6 +3,7 @@
 from hotspare import __version__
 
 from langchain_hotspare.chat_models import ChatHotspare
+from langchain_hotspare.embeddings import HotspareEmbeddings
 from langchain_hotspare.errors import (
     ContextLengthExceeded,
     RequestInvalid,
@@ -20,6 +21,7 @@ from langchain_hotspare.targets import target_of
 __all__ = [
     "ChatHotspare",
     "ContextLengthExceeded",
+    "HotspareEmbeddings",
     "RequestInvalid",
     "RequestRejected",
     "StreamBroken",

@@ -10,6 +10,7 @@ from typing import Any
 from hotspare import CallOptions, ChatChunk, ChatReply, ConfigError, Pool, Problem
 from litellm.llms.custom_llm import CustomLLM
 
+from litellm_hotspare.embeddings import embedding_arguments, embedding_response
 from litellm_hotspare.errors import translate_errors
 from litellm_hotspare.litellm_api import litellm, types
 from litellm_hotspare.model_info import describe, describe_answer
@@ -69,6 +70,18 @@ class HotspareLLM(CustomLLM):
                 async for chunk in chunks:
                     for converted in converter.convert(chunk):
                         yield converted
+
+    def embedding(self, *args: Any, **call: Any) -> Any:
+        """Vectors as an EmbeddingResponse, by targets that serve one and the same model."""
+        with translate_errors(call["model"]):
+            texts, options = embedding_arguments(call, self.pool)
+            return embedding_response(self.pool.embed(texts, **options), call)
+
+    async def aembedding(self, *args: Any, **call: Any) -> Any:
+        """`embedding`, for async callers."""
+        with translate_errors(call["model"]):
+            texts, options = embedding_arguments(call, self.pool)
+            return embedding_response(await self.pool.aembed(texts, **options), call)
 
     def _response(self, reply: ChatReply, call: dict[str, Any]) -> Any:
         """The reply in the ModelResponse that LiteLLM passes, else in a new one."""

@@ -16,11 +16,7 @@ _FIELDS = frozenset(
         "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort", "user",
     }
 )  # fmt: skip
-_OPTIONS = (
-    frozenset(CallOptions.__annotations__)
-    - frozenset(ChatRequest.__dataclass_fields__)
-    - {"deadline", "api_key", "targets"}
-)
+_OPTIONS = frozenset(CallOptions.__annotations__) - frozenset(ChatRequest.__dataclass_fields__) - {"deadline"}
 """Options of `Pool.chat`; the deadline is LiteLLM's timeout."""
 _OPENAI_ONLY = frozenset(
     {
@@ -50,7 +46,7 @@ def request_of(call: Mapping[str, Any]) -> ChatRequest:
     extra: dict[str, Mapping[str, Any]] = {"openai": openai} if openai else {}
     if "thinking" in given:
         extra["anthropic"] = {"thinking": given["thinking"]}
-    _reject(call, [key for key, value in given.items() if not _is_supported(key, value)])
+    reject_unsupported(call, [key for key, value in given.items() if not _is_supported(key, value)])
     return ChatRequest(messages=openai_messages(call["messages"]), model=call["model"], extra=extra, **fields)
 
 
@@ -72,7 +68,8 @@ def _is_supported(key: str, value: Any) -> bool:
     return key in _FIELDS or key in _OPTIONS or key in _OPENAI_ONLY or key in _HANDLED
 
 
-def _reject(call: Mapping[str, Any], names: Iterable[str]) -> None:
+def reject_unsupported(call: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Raise litellm.UnsupportedParamsError for these parameters, unless `drop_params` is set."""
     unsupported = sorted(names)
     drop = litellm.drop_params is True or as_mapping(call.get("litellm_params")).get("drop_params") is True
     if unsupported and not drop:

@@ -12,7 +12,6 @@ from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.trace import Trace
 from hotspare._engine.waiters import WaitQueue
-from hotspare._health.failures import suspect
 from hotspare._health.pace import TOKENS
 from hotspare._health.percentiles import Percentiles
 from hotspare._health.target_state import AnswerKind, TargetState
@@ -178,7 +177,7 @@ def _record_pace(
     if outcome.ok:
         for known in (attempt.state, shared):
             (known.completion if attempt.unary else known.first_token).add(seconds)
-        if isinstance(reply, ChatReply):
+        if isinstance(reply, ChatReply) and (reply.text or reply.usage.output_tokens):
             tokens = min(reply.usage.output_tokens or len(reply.text) / 4, MAX_TOKENS)
             shared.output_tokens += (tokens - shared.output_tokens) / OUTPUT_SAMPLES
             seconds /= 1 + tokens / TOKENS
@@ -193,7 +192,7 @@ def _record_pace(
 def _learn_from_failure(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:
     alike = alike_failures(call)
     if len(alike) > 1 and attempt in alike:
-        suspect([(one.state, one.permit) for one in alike], now, call.id)
+        shared.tracker.suspect([(one.state, one.permit) for one in alike], now, call.id)
     attempt.superseded = outcome.kind is Kind.INVALID and _learn_capability(call, attempt, outcome)
     if not attempt.superseded:
         _learn_refusal(call, attempt.state, outcome, shared.policy, now)

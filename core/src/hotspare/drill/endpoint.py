@@ -11,6 +11,7 @@ from typing import Any, Final
 from hotspare.drill.conversation import compose
 from hotspare.drill.dialects.anthropic import AnthropicDialect
 from hotspare.drill.dialects.base import Dialect, Rejection, dumps
+from hotspare.drill.dialects.embeddings import GeminiEmbeddingsDialect, OpenAIEmbeddingsDialect
 from hotspare.drill.dialects.gemini import GeminiDialect
 from hotspare.drill.dialects.openai import OpenAIDialect
 from hotspare.drill.dialects.responses import ResponsesDialect
@@ -24,6 +25,8 @@ OPENAI: Final[Dialect] = OpenAIDialect()
 RESPONSES: Final[Dialect] = ResponsesDialect()
 ANTHROPIC: Final[Dialect] = AnthropicDialect()
 GEMINI: Final[Dialect] = GeminiDialect()
+OPENAI_EMBEDDINGS: Final[Dialect] = OpenAIEmbeddingsDialect()
+GEMINI_EMBEDDINGS: Final[Dialect] = GeminiEmbeddingsDialect()
 RECORDED_REQUESTS: Final = 64
 _SECRET_HEADERS: Final = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
 _BACKLOG: Final = 1024
@@ -208,6 +211,8 @@ def _dialect_of(http: HttpRequest) -> Dialect | None:
             "/responses": RESPONSES,
             "/messages": ANTHROPIC,
             "enerateContent": GEMINI,
+            "/embeddings": OPENAI_EMBEDDINGS,
+            ":batchEmbedContents": GEMINI_EMBEDDINGS,
         }
         return next((dialect for end, dialect in by_end.items() if path.endswith(end)), None)
     if http.method == "GET" and path.endswith("/models"):

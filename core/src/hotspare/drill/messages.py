@@ -41,6 +41,7 @@ class Request:
 
     prefill: how a trailing assistant message is continued, see `hotspare.drill.conversation.PREFILL_MODES`.
     stream_as_array: the stream is one JSON array instead of server-sent events (Gemini without `alt=sse`).
+    dimensions: numbers of each vector, where the request is for embeddings (its turns are the texts).
     """
 
     model: str
@@ -58,6 +59,7 @@ class Request:
     include_usage: bool = True
     prefill: str = "continue"
     stream_as_array: bool = False
+    dimensions: int | None = None
 
     @property
     def prompt_tokens(self) -> int:

@@ -7,6 +7,8 @@ Every endpoint is a TCP port with its own faults, settings and counters. Each of
 * OpenAI responses: `/v1/responses`; Azure's `/openai/v1/responses`
 * Anthropic messages: `/v1/messages`
 * Gemini: `/v1beta/models/<model>:generateContent` and `:streamGenerateContent`
+* embeddings: `/v1/embeddings`, Azure's `/openai/deployments/<name>/embeddings` and `/openai/v1/embeddings`, Gemini's
+  `/v1beta/models/<model>:batchEmbedContents`. Texts with common words have similar vectors.
 
 An answer depends on the prompt only: `answer(prompt)` is the exact text that a client must get. API keys that begin with
 `test-` are accepted. Every model exists, except those whose name begins with `gone`.

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from hotspare._http.decoding import ACCEPTED
 from hotspare._http.headers import Headers
+from hotspare.embeddings import EmbedInput
 from hotspare.errors import StatusError
 from hotspare.messages import ChatRequest
 from hotspare.providers.base import Wire
@@ -61,6 +62,7 @@ class Endpoints:
         self._target, self._preset = target, preset
         self.first = Endpoint(preset.wire(target), target, preset)
         self._other: Endpoint | None = None
+        self._embeddings: Endpoint | None = None
         self._always = self._with_tools = False
         if preset.has_responses and target.api is None:
             own = preset.name == "openai" and preset.is_own_host(target)
@@ -69,6 +71,8 @@ class Endpoints:
 
     def of(self, request: ChatRequest) -> Endpoint:
         """The API for this request."""
+        if request.native is not None and isinstance(request.native, EmbedInput):
+            return self._for_embeddings()
         if self._always or (self._with_tools and models.uses_tools(request)):
             return self._responses()
         return self.first
@@ -84,6 +88,11 @@ class Endpoints:
         else:
             self._always = True
         return True
+
+    def _for_embeddings(self) -> Endpoint:
+        if self._embeddings is None:
+            self._embeddings = Endpoint(self._preset.embeddings_wire(), self._target, self._preset)
+        return self._embeddings
 
     def _responses(self) -> Endpoint:
         if self._other is None:

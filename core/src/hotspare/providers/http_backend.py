@@ -48,6 +48,7 @@ class HttpBackend:
         self._target = target
         self._http = http
         self._endpoints = Endpoints(target, preset)
+        self.embeds = preset.has_embeddings
         self._keys = Keys(target, preset, env)
         http.expect(self._endpoints.first.url)
         self.prefill: bool = self._endpoints.first.wire.prefill(target)

@@ -73,6 +73,17 @@ class Preset:
 
         return ResponsesWire(FLAVORS[self.name])
 
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether the provider has an API of embeddings that hotspare speaks."""
+        return self.name == "gemini" or (self.has_responses and self.name not in _CLOUDS)
+
+    def embeddings_wire(self) -> Wire:
+        """The wire format of embeddings: OpenAI's or Gemini's."""
+        from hotspare.providers.embeddings import GeminiEmbeddings, OpenAIEmbeddings
+
+        return (GeminiEmbeddings if self.name == "gemini" else OpenAIEmbeddings)(_wire(self.name))
+
     def is_own_host(self, target: Target) -> bool:
         """Whether the target is the provider's own service, and no proxy or other server in its place."""
         own = urlsplit(self.base_url or "").hostname or ""

@@ -23,6 +23,7 @@ from typing import Any
 from hotspare import events
 from hotspare._health.breaker import State
 from hotspare.errors import ConfigError, Problem
+from hotspare.outcome import attempt_lines
 
 log = logging.getLogger("hotspare")
 
@@ -47,7 +48,7 @@ def _failed_over(event: events.FailedOver) -> tuple[int, str]:
 def _call_ended(event: events.CallEnded) -> tuple[int, str] | None:
     if event.result in (events.CallResult.ANSWERED, events.CallResult.ABANDONED):
         return None
-    tried = "; ".join(str(attempt) for attempt in event.attempts) or "no attempt was possible"
+    tried = "; ".join(attempt_lines(event.attempts)) or "no attempt was possible"
     return logging.ERROR, f"{event.call}: not answered after {event.seconds:.1f} s: {event.error}: {tried}"
 
 

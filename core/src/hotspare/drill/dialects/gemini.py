@@ -37,7 +37,8 @@ class GeminiDialect(Dialect):
     malformed = b'data: {"candidates": [{"content": {"parts": [{"te\n\n'
     keepalive = b": keep-alive\n\n"
 
-    def read(self, path: str, headers: Headers, body: Any) -> Request:
+    def model_of(self, path: str, headers: Headers, form: re.Pattern[str]) -> re.Match[str]:
+        """The model in the path, and what is done with it. Raises `Rejection` for a wrong key, path or model."""
         key = headers.get("x-goog-api-key") or "".join(re.findall(r"[?&]key=([^&]+)", path))
         if not key:
             message = (
@@ -47,7 +48,7 @@ class GeminiDialect(Dialect):
             raise Rejection(403, error_body(403, message))
         if not key.startswith(KEY_PREFIX):
             raise Rejection(400, error_body(401))
-        found = _PATH.search(path)
+        found = form.search(path)
         if found is None:
             raise Rejection(404, error_body(404))
         model = found[1]
@@ -57,6 +58,11 @@ class GeminiDialect(Dialect):
                 "Call ModelService.ListModels to see the list of available models and their supported methods."
             )
             raise Rejection(404, error_body(404, message))
+        return found
+
+    def read(self, path: str, headers: Headers, body: Any) -> Request:
+        found = self.model_of(path, headers, _PATH)
+        model = found[1]
         if not isinstance(body, dict):
             raise invalid("Invalid JSON payload received. Unexpected end of string.")
         normalized = camel_case(body)
