@@ -2,11 +2,10 @@
 
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from tests.conformance.traffic import ALL, NOT_SUPPORTED, WIRE
+from tests.conformance.traffic import ALL, FOREIGN, NOT_SUPPORTED
 
 _MODULES = (
     "tests/conformance/test_answers.py",
@@ -23,17 +22,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     terminalreporter.section("recorded provider traffic")
     passed = [item for item in ALL if item.name in tests["passed"] - failed]
-    for provider in dict.fromkeys(item.provider for item in passed):
-        own = [item for item in passed if item.provider == provider]
+    for host in dict.fromkeys(item.host for item in passed):
+        own = [item for item in passed if item.host == host]
         modes = Counter("error" if item.status != 200 else "stream" if item.stream else "plain" for item in own)
         features = Counter(feature for item in own for feature in item.features)
-        terminalreporter.line(f"{provider:12} {len(own):3}: {_counts(modes)}; {_counts(features)}")
+        terminalreporter.line(f"{host:40} {len(own):3}: {_counts(modes)}; {_counts(features)}")
     terminalreporter.line(
         f"{len(passed)} of {len(ALL)} recorded exchanges were read and passed"
         + (f", failed: {sorted(failed)}" if failed else "")
     )
-    for provider, reason in NOT_SUPPORTED.items():
-        terminalreporter.line(f"{provider:20} {len(list(Path(WIRE, provider).glob('*.yaml'))):3} not read: {reason}")
+    terminalreporter.line(f"{len(FOREIGN)} not read: {NOT_SUPPORTED}")
 
 
 def _exchanges(reporter: pytest.TerminalReporter, outcome: str) -> set[str]:

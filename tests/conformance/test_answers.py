@@ -36,7 +36,7 @@ HALF = {
 def expected(item: Recorded) -> ReadAnswer:
     """What the independent reader finds. Of the OpenAI-compatible APIs, only OpenRouter's signed reasoning is kept."""
     whole = read_recording(item.wire.dialect, item.text, stream=item.stream)
-    reads_back = item.wire.dialect != "openai" or item.provider == "openrouter"
+    reads_back = item.wire.dialect != "openai" or item.preset.name == "openrouter"
     return whole if reads_back else whole._replace(signatures=[])
 
 

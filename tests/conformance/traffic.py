@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -23,24 +24,32 @@ needs_recordings = pytest.mark.skipif(
 )
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-PRESET_OF = {
-    **{
-        name: name
-        for name in ("anthropic", "azure", "deepseek", "gemini", "groq", "mistral", "ollama", "openai", "openrouter")
-    },
-    "vertex": "gemini",
-    "crusoe": "vllm",
-    **dict.fromkeys(("cerebras", "heroku", "huggingface", "snowflake", "zai"), "openai-compatible"),
-    **{f"{name}-responses": name for name in ("azure", "deepseek", "openai", "openrouter")},
-}
-"""The preset for each recorded provider. Crusoe runs vLLM. `-responses`: over the Responses API."""
-NOT_SUPPORTED = {
-    "bedrock": "Bedrock's Converse reaches hotspare through native members (boto3, LangChain, LiteLLM)",
-}
-"""Recorded providers whose API no built-in wire format covers, each with the reason."""
+PRESET_OF_HOST = (
+    (r"api\.openai\.com", "openai"),
+    (r"[\w-]+\.openai\.azure\.com", "azure"),
+    (r"api\.anthropic\.com", "anthropic"),
+    (r"generativelanguage\.googleapis\.com|(?:[\w-]+-)?aiplatform\.googleapis\.com", "gemini"),
+    (r"api\.deepseek\.com", "deepseek"),
+    (r"api\.groq\.com", "groq"),
+    (r"api\.mistral\.ai", "mistral"),
+    (r"openrouter\.ai", "openrouter"),
+    (r"ollama\.com|localhost:11434", "ollama"),
+    (r"api\.inference\.crusoecloud\.com", "vllm"),  # Crusoe runs vLLM
+)
+"""The preset for each host; any other one is a server compatible with OpenAI's API."""
+_CONVERSE = re.compile(r"/model/[^/]+/(?:converse|invoke)")
+NOT_SUPPORTED = "Bedrock's Converse reaches hotspare through native members (boto3, LangChain, LiteLLM)"
+"""Why no built-in wire format reads it."""
 
 MALFORMED = "UNEXPECTED_TOOL_CALL"
 """The finish reason of an empty answer of Gemini's: the model called a tool that the request does not have."""
+_FEATURES = {
+    "tool-result": r'"role": "tool"|tool_result|function_call_output|functionResponse',
+    "tools": r'"(?:tools|functionDeclarations)": \[\{|"function_declarations"',
+    "image": r'image_url|"type": "(?:input_)?image"|"mimeType": "image|image/',
+    "schema": r"json_schema|responseJsonSchema|responseSchema|output_config",
+    "reasoning": r"reasoning|thinking",
+}
 _BLOCKED = re.compile(r'"blockReason": ?"|"finishReason": ?"(?:SAFETY|PROHIBITED_CONTENT|BLOCKLIST|RECITATION|SPII)"')
 _ERROR_EVENT = re.compile(r'^(?:event: error|data: \{"error")', re.MULTILINE)
 
@@ -56,19 +65,20 @@ class Recorded:
     text: str
 
     @property
-    def provider(self) -> str:
-        """The name of the directory."""
-        return self.name.partition("/")[0]
+    def host(self) -> str:
+        """The server."""
+        return urlsplit(self.url).netloc
 
     @property
     def stream(self) -> bool:
         """Whether the request is for a stream."""
-        return "/stream-" in self.name
+        return bool(self.request.get("stream")) or ":streamGenerateContent" in self.url
 
     @property
     def features(self) -> list[str]:
-        """The features in the name of the file."""
-        return re.sub(r"^\w+-|-\d+\.yaml$", "", self.name.partition("/")[2]).split("+")
+        """What the request uses, by words in it."""
+        text = json.dumps(self.request)
+        return [name for name, pattern in _FEATURES.items() if re.search(pattern, text)] or ["text"]
 
     @property
     def model(self) -> str:
@@ -76,18 +86,21 @@ class Recorded:
         return str(self.request.get("model") or self.url.rpartition("/models/")[2].partition(":")[0])
 
     @property
+    def is_supported(self) -> bool:
+        """Whether a built-in wire format reads it."""
+        return _CONVERSE.search(self.url) is None
+
+    @property
     def preset(self) -> Preset:
-        """The provider's preset. Gemini also has an endpoint that is compatible with OpenAI's."""
-        return PRESETS[
-            "openai-compatible"
-            if "/openai/chat/" in self.url and self.provider == "gemini"
-            else PRESET_OF[self.provider]
-        ]
+        """The host's preset. Gemini also has an endpoint that is compatible with OpenAI's."""
+        found = next((name for host, name in PRESET_OF_HOST if re.fullmatch(host, self.host)), "openai-compatible")
+        return PRESETS["openai-compatible" if found == "gemini" and "/openai/" in self.url else found]
 
     @property
     def wire(self) -> Wire:
         """The wire format by which it is read."""
-        return self.preset.responses_wire() if self.provider.endswith("-responses") else self.preset.wire()
+        is_responses = urlsplit(self.url).path.endswith("/responses")
+        return self.preset.responses_wire() if is_responses else self.preset.wire()
 
     @cached_property
     def chat_request(self) -> ChatRequest:
@@ -119,24 +132,22 @@ def _load(path: Path) -> Iterator[Recorded]:
     for exchange in yaml.load(path.read_text(encoding="utf-8"), _LOADER)["interactions"]:
         body = exchange["response"]["body"]["string"]
         yield Recorded(
-            f"{path.parent.name}/{path.name}",
+            str(path.relative_to(WIRE)),
             exchange["request"]["uri"],
             json.loads(exchange["request"]["body"]),
             exchange["response"]["status"]["code"],
-            body if isinstance(body, str) else body.decode(),
+            body if isinstance(body, str) else body.decode(errors="replace"),
         )
 
 
-def _recorded(providers: Mapping[str, str], pattern: str = "*.yaml") -> list[Recorded]:
-    files = sorted(path for provider in providers for path in Path(WIRE, provider).glob(pattern)) if WIRE else []
-    return [item for path in files for item in _load(path)]
-
-
-ALL = _recorded(PRESET_OF)
+FILES = sorted(Path(WIRE).rglob("*.yaml")) if WIRE else []
+_ALL = [item for path in FILES for item in _load(path)]
+ALL = [item for item in _ALL if item.is_supported]
 ANSWERS = [item for item in ALL if item.is_answer]
 STREAMS = [item for item in ANSWERS if item.stream]
 ERRORS = [item for item in ALL if item.status != 200]
-FOREIGN_ERRORS = [item for item in _recorded(NOT_SUPPORTED, "*error-*.yaml") if item.status != 200]
+FOREIGN = [item for item in _ALL if not item.is_supported]
+FOREIGN_ERRORS = [item for item in FOREIGN if item.status != 200]
 
 
 def named(items: list[Recorded]) -> pytest.MarkDecorator:

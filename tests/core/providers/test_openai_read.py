@@ -85,8 +85,6 @@ def test_usage_by_provider(usage: object, expected: Usage) -> None:
         ({"content": "Hi"}, "eos", "stop"),
         ({"content": "Hi"}, "model_length", "length"),
         ({"content": "Hi"}, "content_filter", "content_filter"),
-        ({"content": "Hi"}, None, "stop"),
-        ({"content": "Hi"}, "", "stop"),
         ({"content": "Hi"}, "something new", "stop"),
         ({"tool_calls": [CALL]}, "stop", "tool_calls"),
         ({"tool_calls": [CALL]}, "length", "length"),
@@ -96,6 +94,24 @@ def test_usage_by_provider(usage: object, expected: Usage) -> None:
 def test_finish_reasons(message: dict[str, Any], reason: str | None, finish: str) -> None:
     """Other names of OpenAI's four reasons; a forced call, which OpenAI ends with `stop`, is `tool_calls`."""
     assert read(message, reason).finish_reason == finish
+
+
+@pytest.mark.parametrize("message", [{"content": "Hi"}, {"tool_calls": [CALL]}, {"content": "Hi", "reasoning": "hm"}])
+@pytest.mark.parametrize("reason", [None, "", "null", "None", "undefined", 0])
+def test_a_whole_answer_without_a_finish_reason_is_incomplete(message: dict[str, Any], reason: Any) -> None:
+    """A relay sends it for a stream that broke behind it. A compatible server that states no reasons is believed, but not null."""
+    with pytest.raises(IncompleteAnswer):
+        read(message, reason)
+    missing = body(message)
+    del missing["choices"][0]["finish_reason"]
+    with pytest.raises(IncompleteAnswer):
+        OPENAI.read(missing, REQUEST)
+    assert ANY.read(missing, REQUEST).finish_reason in ("stop", "tool_calls")
+    if reason == "":
+        assert ANY.read(body(message, reason), REQUEST).finish_reason in ("stop", "tool_calls")
+    else:
+        with pytest.raises(IncompleteAnswer):
+            ANY.read(body(message, reason), REQUEST)
 
 
 @pytest.mark.parametrize(

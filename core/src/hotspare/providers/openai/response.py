@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
-from hotspare.errors import EmptyAnswer, InBandError, MalformedAnswer
+from hotspare.errors import EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatReply, ChatRequest, FinishReason, ToolCall, Usage
 from hotspare.providers.content import json_text
 from hotspare.providers.finish_reasons import ending_of, finish_reason_of, is_malformed, raise_if_broken, reason_of
@@ -22,7 +22,7 @@ from hotspare.providers.json_access import (
     is_usage,
     must_map,
 )
-from hotspare.providers.openai.flavors import MISTRAL
+from hotspare.providers.openai.flavors import MISTRAL, Flavor
 
 _MEDIA = ("image", "audio", "video", "file")
 """What the types of media parts contain: `image_url`, `output_image`, `audio_url`, `input_audio`…"""
@@ -158,8 +158,9 @@ def signature_of(call: Mapping[str, Any]) -> str | None:
     return as_text(as_map(as_map(call.get("extra_content")).get("google")).get("thought_signature")) or None
 
 
-def read_answer(body: Json, request: ChatRequest, signer: str | None) -> ChatReply:
-    """A whole answer."""
+def read_answer(body: Json, request: ChatRequest, flavor: Flavor) -> ChatReply:
+    """A whole answer. One without a finish reason is incomplete: relays send it for a stream that broke behind them, and write null
+    or its name. Compatible servers that state no reasons at all (Snowflake: "") are believed."""
     raise_in_band_error(body)
     choices = as_maps(body.get("choices"))
     if not choices:
@@ -172,11 +173,14 @@ def read_answer(body: Json, request: ChatRequest, signer: str | None) -> ChatRep
     raise_if_broken(reason, body)
     calls = _calls(message, response_id, cut=finish_reason_of(reason) == "length")
     has_content = content.is_answer or bool(calls)
+    states_none = flavor.done_completes and choice.get("finish_reason", "") == ""
+    if has_content and not reason and not states_none:
+        raise IncompleteAnswer("the answer has no finish_reason", body=dump(body))
     return ChatReply(
         text=content.text,
         tool_calls=calls,
         reasoning=content.reasoning,
-        thinking=signed_blocks(reasoning_blocks(message, signer), signer),
+        thinking=signed_blocks(reasoning_blocks(message, flavor.reasoning_signer), flavor.reasoning_signer),
         media=content.media,
         refusal=content.refusal or None,
         finish_reason=finish_of(reason, content=has_content, calls=bool(calls), request=request, body=body),
@@ -234,9 +238,6 @@ def _calls(message: Json, response_id: str, *, cut: bool) -> tuple[ToolCall, ...
 def finish_of(
     reason: str, *, content: bool, calls: bool, request: ChatRequest, body: Mapping[str, Any]
 ) -> FinishReason:
-    """The finish reason. Raises the error that this ending means, if it is none.
-
-    A whole body without a reason (Snowflake) is complete.
-    """
+    """The finish reason. Raises the error that this ending means, if it is none."""
     finish = ending_of(reason, request, body, content=content)
     return "tool_calls" if calls and finish == "stop" else finish

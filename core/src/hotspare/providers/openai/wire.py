@@ -84,7 +84,7 @@ class OpenAIWire:
 
     def read(self, body: Mapping[str, Any], request: ChatRequest) -> ChatReply:
         """A whole answer. Raises InBandError, MalformedAnswer, EmptyAnswer or IncompleteAnswer."""
-        return read_answer(must_map(body, "the answer"), request, self.flavor.reasoning_signer)
+        return read_answer(must_map(body, "the answer"), request, self.flavor)
 
     def reader(self, request: ChatRequest) -> StreamReader:
         """A new reader for one streamed answer."""

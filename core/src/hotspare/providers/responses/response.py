@@ -57,13 +57,14 @@ def usage_of(usage: Json) -> Usage:
 
 
 def status_reason(body: Json) -> str:
-    """How a response ended: its status, or why it is incomplete. "" while it has not ended. Without a status it has."""
-    status = reason_of(body.get("status"))
+    """How a response ended: its status, or why it is incomplete. "" while it has not ended. A server that states no status
+    answers when it has ended; null is not left out."""
+    status = reason_of(body.get("status", "completed"))
     if status in _UNFINISHED:
         return ""
     if status == "incomplete":
         return reason_of(as_map(body.get("incomplete_details")).get("reason")) or status
-    return status or "completed"
+    return status
 
 
 class Item(NamedTuple):
