@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from hotspare.secret import SecretStr as SecretStr
     from hotspare.selector import Lease as Lease
     from hotspare.selector import Selector as Selector
+    from hotspare.status import BudgetStatus as BudgetStatus
     from hotspare.status import PoolHealth as PoolHealth
     from hotspare.target import Limits as Limits
     from hotspare.target import LongPrice as LongPrice
@@ -115,7 +116,7 @@ _HOMES = {
     "reduce": ("Reducer", "compact_prompt", "trim_history"),
     "secret": ("SecretStr",),
     "selector": ("Lease", "Selector"),
-    "status": ("PoolHealth",),
+    "status": ("BudgetStatus", "PoolHealth"),
     "target": ("Limits", "LongPrice", "Price", "Target", "TargetFields"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -25,6 +25,7 @@ from hotspare.status import PoolHealth
 from hotspare.target import Target
 
 if TYPE_CHECKING:
+    from hotspare._config.per_call import PerCall
     from hotspare._control.server import StatusServer
     from hotspare._http import Http
 
@@ -47,6 +48,7 @@ class ByHand:
     _at_close: list[Callable[[], object]]
     _ids: Iterator[int]
     _rng: Random
+    _per_call: PerCall | None = None
     _status_server: StatusServer | None = None
     _has_checks = False
 
@@ -134,9 +136,14 @@ class ByHand:
         self._table, self._states, self.targets, self.policy = table, states, targets, config.policy
         self._smallest_window = min((target.context_window or inf for target in targets), default=inf)
         self._uses_http = assembly.uses_http(states)
-        self._start_checks()
+        self._after_reload()
         self._notify.publish(events.ConfigReloaded(changes))
         return changes
+
+    def _after_reload(self) -> None:
+        if self._per_call is not None:
+            self._per_call.forget(self.policy)
+        self._start_checks()
 
     def _start_checks(self) -> None:
         """Check targets in the background from now on, if any asks for it."""

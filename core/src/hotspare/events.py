@@ -336,37 +336,22 @@ class AlertUndelivered:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class UsageSampled:
+    """How much of a limit or a budget is used, once a minute, from a `Monitor`. `kind`: `limit` or `budget`. `subject`: the target and its
+    limit, or the budget. `share`: 0 to 1, the mean over the minute; a budget may be above 1."""
+
+    kind: str
+    subject: str
+    share: float
+
+
 Event = (
-    CallStarted
-    | AttemptStarted
-    | AttemptEnded
-    | FailedOver
-    | CallEnded
-    | CallQueued
-    | StateChanged
-    | RateLimited
-    | SpeedChanged
-    | TargetChecked
-    | NeedsAttention
-    | BudgetExhausted
-    | BudgetReached
-    | CacheServed
-    | RequestAtFault
-    | StreamBroke
-    | TargetDisabled
-    | TargetEnabled
-    | EventsDropped
-    | LedgerFailed
-    | LedgerRecovered
-    | TargetReset
-    | ConfigReloaded
-    | LimitReached
-    | LimitReleased
-    | LimitLearnt
-    | AlertFired
-    | AlertResolved
-    | AlertUndelivered
-)
+    CallStarted | AttemptStarted | AttemptEnded | FailedOver | CallEnded | CallQueued | StateChanged | RateLimited
+    | SpeedChanged | TargetChecked | NeedsAttention | BudgetExhausted | BudgetReached | CacheServed | RequestAtFault
+    | StreamBroke | TargetDisabled | TargetEnabled | EventsDropped | LedgerFailed | LedgerRecovered | TargetReset
+    | ConfigReloaded | LimitReached | LimitReleased | LimitLearnt | AlertFired | AlertResolved | AlertUndelivered | UsageSampled
+)  # fmt: skip
 Listener = Callable[[Event], object]
 
 

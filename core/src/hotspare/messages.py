@@ -17,7 +17,8 @@ from hotspare.outcome import AttemptRecord, RateLimit
 
 if TYPE_CHECKING:
     from hotspare._routing.acceptance import Accept
-    from hotspare.target import Capability
+    from hotspare.secret import Secret
+    from hotspare.target import Capability, Target
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 """`function`: results of a `function_call`, OpenAI's shape of 2023. They are sent as results of tool calls."""
@@ -151,7 +152,10 @@ class CallOptions(RequestFields, total=False):
     Which targets may answer: `regions`, `max_price`, `substitute` and `prefer_regions` as in Policy (a call can only narrow what
     that allows), `require`: capabilities, e.g. ``{"json_schema"}``; `only`, `avoid`: names of targets, models, aliases or
     providers. `session`: the conversation that the call belongs to, so that it goes where its prompt cache is. `accept`: as in
-    Policy."""
+    Policy.
+
+    `api_key`: the caller's own key, or keys by provider or target: the pool's targets are called with it, as an account of its own.
+    `targets`: `Target`s or ids that the call brings with it, in place of the pool's."""
 
     messages: Sequence[Message]
     deadline: float | None
@@ -168,6 +172,8 @@ class CallOptions(RequestFields, total=False):
     session: str | None
     cache: Literal["off", "read", "refresh"] | None
     accept: Accept | None
+    api_key: Secret | str | Mapping[str, Secret | str] | None
+    targets: Target | str | Sequence[Target | str] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import itertools
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from math import inf
@@ -29,11 +29,12 @@ from hotspare._embedding import Embedding
 from hotspare._engine.call import Call
 from hotspare._engine.commands import Flow
 from hotspare._engine.flow import flow
-from hotspare._requests.options import take_options
+from hotspare._engine.scheduler import Scheduler
+from hotspare._requests.options import fields_of, take_options
 from hotspare._requests.unsendable import unsendable
 from hotspare._requests.validation import request_of
 from hotspare._routing.affinity import prompt_session
-from hotspare._routing.constraints import RouteTable
+from hotspare._routing.constraints import RouteTable, Selection
 from hotspare._routing.explain import Explanation
 from hotspare._routing.strategies import by_function
 from hotspare._routing.windows import too_small
@@ -42,6 +43,7 @@ from hotspare.messages import CallOptions, ChatChunk, ChatReply, ChatRequest, Pr
 from hotspare.policy import Policy, PolicyFields, policy_of
 from hotspare.recorder import Recorder, recorder_of
 from hotspare.route import Routes
+from hotspare.status import BudgetStatus
 from hotspare.target import Target
 
 if TYPE_CHECKING:
@@ -253,6 +255,10 @@ class Pool(Embedding, ByHand):
         """USD spent in the hour, the day and the month that are under way, by budget."""
         return self._scheduler.spent()
 
+    def budgets(self) -> Sequence[BudgetStatus]:
+        """Each budget now: spent, limit, forecast, seconds until its next period."""
+        return self._scheduler.budgets()
+
     # --- events -------------------------------------------------------------------------------------------------------------
 
     def subscribe(self, listener: events.Listener, *, inline: bool = False) -> Callable[[], None]:
@@ -323,21 +329,21 @@ class Pool(Embedding, ByHand):
             unsupported = {state: call.unsupported(state) for state in call.states()}
             raise RequestError(unsendable(call.request, unsupported, self._states))
         asking, mode = flow(call, self._scheduler, call.policy, self._now), options.get("cache")
-        if self._caching is None or mode == "off" or call.request.native is not None:
+        is_private = call.pays_itself or options.get("targets") is not None
+        if self._caching is None or mode == "off" or call.request.native is not None or is_private:
             return asking
         return self._caching.flow(call, asking, refresh=mode == "refresh")
 
     def _call(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Call:
         if self._closed:
             raise PoolClosed("this pool was closed: build a new one")
-        fields: dict[str, Any] = {**options}
+        fields = fields_of(options)
         given = take_options(fields)
         checked = request_of(request, **fields)
         model = checked.model
-        if model is None and self._choose is not None:
+        if model is None and self._choose is not None and "targets" not in given:
             model = self._choose(checked)
-        table = self._table  # a reload replaces it as a whole
-        selected = table.selection(model, given)
+        selected = self._selection(model, given)
         policy = selected.policy
         checked, saved_tokens = reduced(checked, policy)
         now, deadline = self._now(), given.get("deadline")
@@ -359,13 +365,32 @@ class Pool(Embedding, ByHand):
             completion=given.get("completion"),
             route=selected.route,
             labels=given.get("labels") or {},
+            pays_itself="api_key" in given,
             context=copy_context() if self._scheduler.is_observed else None,
         )
-        if characters(checked) > self._smallest_window:
+        if characters(checked) > self._smallest_window or "targets" in given:
             call.excluded = {**call.excluded, **too_small(checked, tuple(call.supporting(call.states())))}
         if callable(policy.strategy):
             call.tiers = by_function(policy.strategy, self._scheduler.candidates(call, now))
         return call
+
+    def _selection(self, model: str | None, given: Mapping[str, Any]) -> Selection:
+        """The targets of a call. A reload replaces the table as a whole."""
+        table, targets, key = self._table, given.get("targets"), given.get("api_key")
+        if targets is None and key is None:
+            return table.selection(model, given)
+        if type(self._scheduler) is not Scheduler:
+            raise RequestError(
+                Problem("targets, api_key: a pool that is recorded takes none per call, which no replay would know")
+            )
+        if self._per_call is None:
+            from hotspare._config.per_call import PerCall
+
+            fork.watch(self.__dict__.setdefault("_per_call", PerCall(self._scheduler, self._http, self.policy)))
+        assert self._per_call is not None
+        if targets is not None:
+            return self._per_call.on_targets(targets, model, given)
+        return self._per_call.on_key(table.selection(model, given), key)
 
 
 def _checked(listener: events.Listener) -> events.Listener:

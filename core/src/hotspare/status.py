@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import inf
 from typing import Any
@@ -22,7 +22,8 @@ class TargetHealth:
     `traffic_share`: below 1 during a slow start. `ttft_*`, `completion_*`: percentiles of its successful attempts, seconds
     to the first token and to a whole answer (None: none yet). `since`: seconds in this state (None: always).
     `last_success`, `last_failure`: seconds since the latest attempt ended that way (None: none has); `last_error`: why the latest
-    failure failed. `in_flight`: attempts under way, streams to their end. `limits_left`: what is left of each limit.
+    failure failed. `in_flight`: attempts under way, streams to their end. `limits_left`: what is left of each limit; `limits_used`: the
+    share of each that is used, of what it admits at once or in a day.
     `checks`: how many background checks were made (`Target.check`).
     """
 
@@ -46,7 +47,13 @@ class TargetHealth:
     last_error: str
     in_flight: int
     limits_left: Mapping[str, float]
+    limits_used: Mapping[str, float]
     checks: int = 0
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it admits calls. One whose rest is over admits a probe, which proves nothing yet: in an outage that happens every second."""
+        return self.available_in == 0 and self.state in (State.CLOSED, State.RECOVERING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,27 @@ class PoolHealth:
             if target.target == name:
                 return target
         raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """A budget now. `name`: what it counts; `key`: with the values of its labels. USD: `spent` in this period, `limit`, `forecast` for the
+    end of the period at the pace so far (None: too early). `resets_in`: seconds until the next period."""
+
+    name: str
+    key: str
+    spent: float
+    limit: float
+    resets_in: float
+    forecast: float | None
+
+
+def least_left(statuses: Iterable[BudgetStatus]) -> dict[str, float]:
+    """USD left by budget; where one counts each value of a label apart, the least: a metric for each tenant has no bound."""
+    left: dict[str, float] = {}
+    for one in statuses:
+        left[one.name] = min(left.get(one.name, one.limit), one.limit - one.spent)
+    return left
 
 
 def snapshot(tracker: HealthTracker, now: float, in_flight: int, waiting: int, retry_tokens: float) -> PoolHealth:
@@ -119,6 +147,7 @@ def _target(state: TargetState, now: float) -> TargetHealth:
         state.last_error,
         state.in_flight,
         {} if state.limits is None else state.limits.left(now),
+        {} if state.limits is None else state.limits.used(now),
         state.checks,
     )
 

@@ -230,8 +230,6 @@ class Target:
         found = [*self._id_problems(), *self._number_problems()]
         if self.base_url is not None and (mistake := _url_mistake(self.base_url)):
             found.append(Problem.at("target.base_url", shown_url(self.base_url), mistake))
-        if self.check and iscoroutinefunction(self.api_key):
-            found.append(Problem("target.check: is made by a thread: give api_key a function that is not async"))
         for name, value in self.headers.items():
             if not (name.isascii() and name.isprintable() and value.isascii() and value.isprintable()):
                 found.append(Problem(f"target.headers.{name!r}: must be printable ASCII without line breaks"))

@@ -19,7 +19,19 @@ from hotspare.drill.labels import comparison, highlights, phase_heads
 from hotspare.drill.metrics import AttemptSample, CallRecord, Result, by_phase, overall
 from hotspare.drill.provider import Provider
 from hotspare.drill.run import run_client, run_scenario, targets_of
-from hotspare.drill.scenarios import ENDPOINTS, LIMITS, OUTAGE, PLAIN_CLIENT, SCENARIOS, SLOW, STREAMS, Phase, Scenario
+from hotspare.drill.scenarios import (
+    ENDPOINTS,
+    LIMITS,
+    OUTAGE,
+    PLAIN_CLIENT,
+    SCENARIOS,
+    SLOW,
+    STREAMS,
+    WIRES,
+    WIRES_DOWN,
+    Phase,
+    Scenario,
+)
 from hotspare.drill.svg import draw_timeline
 from hotspare.outcome import Kind
 from rich.console import Console
@@ -155,13 +167,27 @@ def test_a_limit_is_used_and_not_exceeded() -> None:
         )  # 0.95 in the drill's 15 s: some of the burst is left over
 
 
+def test_an_outage_crosses_all_four_wires() -> None:
+    """Each wire format answers where those before it are down, and goes on with their broken streams; every text is exact."""
+    phases = [phase for role in ("fault", "outage") for phase in WIRES_DOWN.phases if phase.role == role]
+    scenario = replace(WIRES_DOWN, phases=tuple(replace(phase, seconds=0.2, rate=20) for phase in phases))
+    (result,) = run_scenario(scenario)
+    assert [call.error for call in result.calls if not call.correct] == []
+    answered = {one.target for one in result.attempts if one.kind is Kind.OK}
+    assert answered == {"chat", "responses", "messages", "generate"}
+    cut = {one.target for one in result.attempts if one.reason == "stream broke"}
+    assert "chat" in cut and overall(result)["resumed"]
+    drawn = draw_timeline([result])
+    assert all(name in drawn for name in WIRES)
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 def test_every_scenario_can_be_shown(scenario: Scenario) -> None:
     """Its columns and highlights are existing metrics."""
     result = Result("hotspare", scenario)
     assert len(phase_heads(scenario)) == len(scenario.columns) + 1
     assert set(scenario.highlights) <= set(overall(result))
-    result.phase_starts, result.states = [0.0], [(1.0, dict.fromkeys(ENDPOINTS, "closed"))]
+    result.phase_starts, result.states = [0.0], [(1.0, dict.fromkeys(scenario.endpoints, "closed"))]
     result.calls = [CallRecord(0, 0.0, 0.05, 0.04, correct=True, attempts=1, done=True)]
     assert set(scenario.columns) <= set(by_phase(result)[0])
     assert ("100 %", "answered exactly, within the deadline") in highlights(scenario, overall(result))

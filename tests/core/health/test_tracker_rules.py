@@ -5,6 +5,7 @@ from math import inf
 import pytest
 from hotspare import events
 from hotspare._health.breaker import Permit, State
+from hotspare._health.failures import suspect
 from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import Failure
 from hotspare.outcome import Kind
@@ -189,7 +190,7 @@ def test_a_request_at_fault() -> None:
         end(engine, SERVER, name, now, of=held)
         permits.append((engine[name], held))
         if len(permits) > 1:
-            engine.tracker.suspect(permits, now, "call-1")
+            suspect(permits, now, "call-1")
     end(engine, OK, "a", 5.0, of=permit(engine, "a", 2.5))
     assert engine["b"].breaker.recent == (1, 1), "it began before the last of them failed"
     end(engine, OK, "a", 6.0, of=permit(engine, "a", 4.0))
@@ -206,5 +207,5 @@ def test_an_outage_of_several_targets_is_not_taken_back() -> None:
             held = permit(engine, name, now)
             end(engine, SERVER, name, now, of=held)
             permits.append((engine[name], held))
-        engine.tracker.suspect(permits, now, f"call-{now}")
+        suspect(permits, now, f"call-{now}")
     assert [engine[name].breaker.state for name in "ad"] == [State.OPEN, State.OPEN]

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,26 @@ def test_settings() -> None:
         Ledger("x.db", max_age=-1)
     with pytest.raises(ConfigError, match="does not exist"):
         open_to_read("missing.db")
+
+
+def test_a_file_of_the_older_format_is_upgraded(path: Path) -> None:
+    """By the process that reads it, too; what is in it stays."""
+    pool = scripted_pool("a")
+    with pool:
+        Ledger(path).attach(pool)
+        pool.chat("q")
+    with closing(sqlite3.connect(path)) as old:
+        columns = "".join(f"ALTER TABLE calls DROP COLUMN {name};" for name in ("wasted", "saved", "saved_tokens"))
+        old.executescript(f"{columns} PRAGMA user_version = 1")
+    with closing(open_to_read(path)) as found:
+        (row,) = found.execute("SELECT * FROM calls").fetchall()
+        assert (row["result"], row["saved"]) == ("answered", None)
+    pool = scripted_pool("a")
+    ledger = Ledger(path).attach(pool)
+    pool.chat("q")
+    assert ledger.close()
+    with closing(open_to_read(path)) as found:
+        assert [row["saved_tokens"] for row in found.execute("SELECT * FROM calls ORDER BY id")] == [None, 0]
 
 
 def test_a_file_of_a_newer_format_is_left_alone(path: Path) -> None:

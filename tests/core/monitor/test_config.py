@@ -50,7 +50,7 @@ def test_a_default_rule_is_changed_and_another_added(tmp_path: Path) -> None:
     assert config is not None
     rules = {rule.name: rule for rule in config.rules}
     assert (rules["cost"].threshold, rules["cost"].window, rules["busy"].metric) == (20, 86_400, "calls")
-    assert len(rules) == 13 and isinstance(config.channels[0], Webhook)
+    assert len(rules) == 15 and isinstance(config.channels[0], Webhook)
     with Pool.from_config(write(tmp_path)) as pool:
         pool.disable("openai/m")
     assert (tmp_path / "ledger.db").exists()

@@ -10,6 +10,7 @@ import pytest
 from hotspare import Kind, Pool, Price, Usage
 from hotspare._cli.app import app
 from hotspare.drill.provider import KEY, Provider
+from hotspare.events import CacheServed, CallEnded, UsageSampled
 from hotspare.ledger import Ledger
 from hotspare.ledger.schema import open_to_read
 from hotspare.monitor.report import Report, read_report, report_html, report_text
@@ -93,6 +94,40 @@ def test_an_outage_in_numbers(outage: tuple[Path, Report]) -> None:
     assert report.cost == pytest.approx(200e-6 * report.priced_calls)
     assert report.input_tokens == 100 * report.priced_calls + (report.calls - report.priced_calls)
     assert report.latency.min == 0.0 and report.latency.max == 3.0 and report.ttft.count == 3
+
+
+def test_savings_waste_and_use(tmp_path: Path) -> None:
+    """USD saved by a cheaper target, of a lost race, from the cache; the most used minute of limits and budgets; p95 and USD by label."""
+    path = tmp_path / "ledger.db"
+    with scripted_pool("a") as pool:
+        Ledger(path, clock=lambda: 1_767_225_600.0).attach(pool)
+        usage = Usage(100, 50)
+        for seconds in (1.0, 2.0):
+            pool.publish(
+                CallEnded(
+                    f"c{seconds}",
+                    "b",
+                    (),
+                    seconds,
+                    labels={"team": "x"},
+                    usage=usage,
+                    cost=0.5,
+                    wasted=0.2,
+                    saved=0.25,
+                    saved_tokens=7,
+                )
+            )
+        pool.publish(CacheServed("hit", "default", {}, "b", 0.125))
+        for share in (0.5, 0.75):
+            pool.publish(UsageSampled("limit", "a: 60 requests a minute", share))
+        pool.publish(UsageSampled("budget", "day", 0.9))
+    report = read(path)
+    assert (report.wasted, report.saved, report.saved_cache, report.saved_tokens) == (0.4, 0.5, 0.125, 14)
+    assert (report.limits, report.budgets) == ({"a: 60 requests a minute": 0.75}, {"day": 0.9})
+    (label,) = report.labels
+    assert (label.p95, label.cost, label.wasted, label.saved) == (2.0, 1.0, 0.4, 0.5)
+    for shown in (report_html(report), report_text(report)):
+        assert all(text in shown for text in ("75.00%", "60 requests a minute", "$0.1250", "$0.4000", "90.00%"))
 
 
 class Page(HTMLParser):

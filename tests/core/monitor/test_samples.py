@@ -3,19 +3,23 @@
 from typing import Any
 
 import pytest
-from hotspare import ConfigError, Kind
+from hotspare import Budget, CallError, ConfigError, Kind, Limits, Price, Usage
 from hotspare.events import (
+    AlertFired,
     BudgetReached,
     CallEnded,
     CallResult,
+    Event,
     LedgerFailed,
     LedgerRecovered,
     NeedsAttention,
     RateLimited,
+    UsageSampled,
 )
-from hotspare.monitor import DEFAULT_RULES, Rule
+from hotspare.monitor import DEFAULT_RULES, Monitor, Rule
 from hotspare.monitor.samples import Samples
-from hotspare.testing import scripted_pool
+from hotspare.outcome import Outcome
+from hotspare.testing import ScriptedTarget, VirtualClock, answer, fail, scripted_pool
 
 
 def call(seconds: float = 1.0, result: CallResult = CallResult.ANSWERED, **fields: Any) -> CallEnded:
@@ -30,8 +34,8 @@ def values(samples: Samples, now: float, window: float = 60.0, pool: Any = None)
     from hotspare.monitor.rules import Metric
 
     rules = [Rule(name=metric, metric=metric, threshold=0, window=window) for metric in get_args(Metric)]
-    health = (pool or scripted_pool("a")).health()
-    return {rule.metric: value for rule, value, _ in samples.values(rules, health, now)}
+    pool = pool or scripted_pool("a")
+    return {rule.metric: value for rule, value, _ in samples.values(rules, pool.health(), pool.budgets(), now)}
 
 
 def test_metrics_of_calls() -> None:
@@ -56,7 +60,7 @@ def test_the_cost_of_a_day() -> None:
     for hour in range(30):
         samples.add(call(cost=1.0), hour * 3600.0)
     cost = Rule(name="cost", metric="cost", threshold=0, window=86_400)
-    ((_, value, calls),) = samples.values([cost], scripted_pool("a").health(), 29 * 3600.0 + 60)
+    ((_, value, calls),) = samples.values([cost], scripted_pool("a").health(), (), 29 * 3600.0 + 60)
     assert (value, calls) == (24.0, 1)
 
 
@@ -83,6 +87,62 @@ def test_metrics_of_events_and_of_the_moment() -> None:
     assert (found["open_domains"], found["waiting_calls"], found["error_rate"]) == (0, 0, None)
     samples.add(LedgerRecovered("x", 0), 120.0)
     assert values(samples, 161.0)["ledger_failing"] == values(samples, 161.0)["keys_rejected"] == 0
+
+
+def test_limits_and_budgets_that_are_nearly_used() -> None:
+    """Nine of ten calls a day are used; a quarter of the day has passed and two thirds of its budget: it will not last. Their minute is an event."""
+    clock, now = VirtualClock(), [0.0]
+    target = ScriptedTarget("a", answer("hi", usage=Usage(1_000_000, 0)), price=Price(1.0, 1.0), limits=Limits(rpd=10))
+    pool = scripted_pool(
+        target,
+        clock=clock,
+        calendar=lambda: now[0],
+        budgets=[Budget(usd=13.5, per="day", action="warn"), Budget(usd=100, per="hour", labels={"team": "*"})],
+    )
+    assert pool.budgets()[0].forecast is None and values(Samples(), 0.0, pool=pool)["budget_forecast"] is None
+    now[0] = 6 * 3600.0
+    for _ in range(9):
+        pool.chat("q", labels={"team": "x"})
+    found = values(Samples(), 0.0, pool=pool)
+    assert found["limit_used"] == pytest.approx(0.9) and found["budget_used"] == pytest.approx(9 / 13.5)
+    assert found["budget_forecast"] == pytest.approx(4 * 9 / 13.5)
+    assert [(one.name, one.key, one.spent) for one in pool.budgets()] == [
+        ("day", "day", 9.0),
+        ("hour team=*", "hour team=* team=x", 9.0),
+    ]
+    at, seen = [1_000.0], list[Event]()
+    pool.subscribe(seen.append)
+    monitor = Monitor(pool, clock=lambda: at[0])
+    for _ in range(62):
+        monitor.evaluate()
+        at[0] += 1
+    sampled = [one for one in seen if isinstance(one, UsageSampled)]
+    assert [(one.kind, one.subject) for one in sampled] == [
+        ("limit", "a: 10 requests a day"),
+        ("budget", "day"),
+        ("budget", "hour team=* team=x"),
+    ]
+    assert sampled[0].share == pytest.approx(0.9)
+    assert [one.rule for one in seen if isinstance(one, AlertFired)] == ["limit_nearly_used"]
+
+
+def test_a_target_that_only_admits_a_probe_is_not_available() -> None:
+    """In an outage each rest ends with a probe that fails: the alert about it must not wait for a moment without one."""
+    clock = VirtualClock()
+    refused = fail(Outcome(Kind.TRANSPORT, "refused", before_connect=True))
+    pool = scripted_pool(
+        ScriptedTarget("a", [refused] * 5 + ["ok"]),
+        clock=clock,
+        when_all_down="fail",
+        retry_same_target="never",
+        max_rejection=0.0,
+    )
+    for _ in range(3):  # two attempts each; the fifth failure opens the breaker
+        with pytest.raises(CallError):
+            pool.chat("q")
+    clock.advance(60.0)
+    assert pool.health()["a"].available_in == 0 and values(Samples(), 0.0, pool=pool)["available_targets"] == 0
+    assert pool.chat("q").text == "ok" and values(Samples(), 0.0, pool=pool)["available_targets"] == 1
 
 
 def test_the_default_rules_are_the_ones_that_guides_name() -> None:

@@ -16,7 +16,11 @@ _FIELDS = frozenset(
         "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort", "user",
     }
 )  # fmt: skip
-_OPTIONS = frozenset(CallOptions.__annotations__) - frozenset(ChatRequest.__dataclass_fields__) - {"deadline"}
+_OPTIONS = (
+    frozenset(CallOptions.__annotations__)
+    - frozenset(ChatRequest.__dataclass_fields__)
+    - {"deadline", "api_key", "targets"}
+)
 """Options of `Pool.chat`; the deadline is LiteLLM's timeout."""
 _OPENAI_ONLY = frozenset(
     {

@@ -16,6 +16,7 @@ import typer
 from hotspare import ChatReply, ConfigError, Pool, Problem
 from hotspare._cli.options import ConfigOption, config_file
 from hotspare._cli.output import printable
+from hotspare.ledger import Ledger, default_path
 
 HELP = """Answer every line of a JSONL file, and write the answers to another one.
 
@@ -24,7 +25,7 @@ batch format, {"custom_id": "1", "body": {"messages": […]}}. Without custom_id
 
 Answers are written as they come, each in one write. Started again with the same files, the command leaves out what is answered already:
 nothing is paid twice but what was under way when it was killed. Ctrl-C lets what is under way end. Failures are written to
-<output>.errors, and are asked again at the next start.
+<output>.errors, and are asked again at the next start. Attempts are kept in the ledger (`hotspare ledger`).
 """
 
 
@@ -46,7 +47,7 @@ def run(
     errors = output.with_name(output.name + ".errors")
     errors.unlink(missing_ok=True)
     keys = list(left)
-    with Pool.from_config(config_file(config)) as pool, _Appender(output) as answers:
+    with _recorded(Pool.from_config(config_file(config))) as pool, _Appender(output) as answers:
         results = pool.map(
             stopping, concurrency=concurrency, ordered=False, progress=_bar(progress, len(left)), **options
         )
@@ -67,6 +68,13 @@ def run(
         file=sys.stderr,
     )
     raise typer.Exit(130 if stopping.stopped else int(open_lines > 0))
+
+
+def _recorded(pool: Pool) -> Pool:
+    """The pool, with the default ledger."""
+    if (ledger := default_path()) is not None:
+        Ledger(ledger).attach(pool)
+    return pool
 
 
 def _bar(progress: bool, total: int) -> Any:

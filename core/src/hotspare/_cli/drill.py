@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hotspare._cli.options import JsonOption
+from hotspare import Pool
+from hotspare._cli.options import JsonOption, config_file
+from hotspare._config.loader import load
 from hotspare.drill import terminal
 from hotspare.drill.html import report_page
 from hotspare.drill.metrics import as_dict
@@ -18,8 +21,11 @@ from hotspare.drill.run import run_scenario
 from hotspare.drill.scenarios import SCENARIOS, Scenario
 from hotspare.drill.svg import draw_timeline
 from hotspare.errors import ConfigError, Problem, did_you_mean
+from hotspare.ledger import Ledger
 
 _MAX_SCALE = 100
+MIN_SECONDS = 1.0
+"""Of a phase: shorter ones show nothing."""
 HELP = (
     "Rehearse an outage with real HTTP calls to an embedded provider: no API key, no network, under a minute.\n\n"
     "Every answer is compared with the expected text. The results are printed, and written to a report with a timeline. "
@@ -33,6 +39,10 @@ def run(
     report: Annotated[
         str, typer.Option(help="File of the report: .html, or .svg for the timeline alone; '' for none.")
     ] = "drill-report.html",
+    monitor: Annotated[
+        Path | None,
+        typer.Option("--monitor", help="Have the alert rules and channels of this configuration watch the drill."),
+    ] = None,
     baseline: Annotated[bool, typer.Option("--baseline", help="Also play it with a client without failover.")] = False,
     as_json: JsonOption = False,
     live: Annotated[bool, typer.Option("--live/--no-live", help="Show the progress.")] = True,
@@ -40,7 +50,13 @@ def run(
     """See `HELP`. Exit code 1 if any call of a pool was lost or got a wrong answer."""
     played = _scenario(scenario, scale)
     _check_report(report)
-    results = run_scenario(played, baseline=baseline, watch=lambda: terminal.watch(live and not as_json))
+    ledger = f"{report}.ledger.db" if report else ""
+    results = run_scenario(
+        played,
+        baseline=baseline,
+        watch=lambda: terminal.watch(live and not as_json),
+        observe=_observer(ledger, monitor),
+    )
     if as_json:
         print(json.dumps({result.name: as_dict(result) for result in results}))
     else:
@@ -49,9 +65,28 @@ def run(
         draw = draw_timeline if report.endswith(".svg") else report_page
         Path(report).write_text(draw(results), encoding="utf-8")
         if not as_json:
-            terminal.console().print("Report with timeline:", report, markup=False, highlight=False)
+            out = terminal.console()
+            out.print("Report with timeline:", report, markup=False, highlight=False)
+            out.print(
+                "Every attempt:", f"hotspare report --ledger {ledger}", markup=False, highlight=False, soft_wrap=True
+            )
     pools = results[: len(played.pools)]
     raise typer.Exit(0 if all(result.succeeded for result in pools) else 1)
+
+
+def _observer(ledger: str, config: Path | None) -> Callable[[Pool], object]:
+    """What is attached to each pool: a new ledger beside the report, and the monitor of a configuration, whose own ledger and port are those of
+    its application."""
+    for suffix in ("", "-wal", "-shm"):
+        if ledger:
+            Path(ledger + suffix).unlink(missing_ok=True)
+    if config is None:
+        return lambda pool: Ledger(ledger).attach(pool) if ledger else None
+    found = load(config_file(config)).monitor
+    if found is None or not found.channels:
+        raise ConfigError(Problem.at("--monitor", str(config), "has no [[monitor.channels]] to send alerts to"))
+    watching = replace(found, ledger=ledger, prometheus="")
+    return lambda pool: watching.start(pool, prefix="DRILL")
 
 
 def _check_report(report: str) -> None:
@@ -69,5 +104,6 @@ def _scenario(name: str, scale: float) -> Scenario:
         raise ConfigError(Problem.at("scale", scale, f"must be a number from 0.1 to {_MAX_SCALE}"))
     scenario = SCENARIOS[name]
     return replace(
-        scenario, phases=tuple(replace(phase, seconds=max(1.0, phase.seconds * scale)) for phase in scenario.phases)
+        scenario,
+        phases=tuple(replace(phase, seconds=max(MIN_SECONDS, phase.seconds * scale)) for phase in scenario.phases),
     )

@@ -13,8 +13,9 @@ from hotspare._drivers.notifier import Notifier
 from hotspare._engine.scheduler import Scheduler
 from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.domains import domains_of
-from hotspare._health.target_state import TargetState
+from hotspare._health.target_state import OWN_KEY, TargetState
 from hotspare._routing.candidates import Tier, Tiers
+from hotspare.events import CallEnded
 from hotspare.policy import Policy
 from hotspare.secret import Redactor
 from hotspare.target import Target
@@ -124,7 +125,14 @@ def keep_spent(
     fork.watch(file)
     for entry in file.load():
         scheduler.raise_spent(*entry)
-    listener = keeper(file, lambda e, costs: budgets.entries(e.route, e.labels, costs, accounts), scheduler.raise_spent)
+
+    def entries(event: CallEnded, costs: Mapping[str, float]) -> list[tuple[str, str, float]]:
+        paid = {
+            name: usd for name, usd in costs.items() if not name.endswith(OWN_KEY)
+        }  # those keys have budgets of their own
+        return budgets.entries(event.route, event.labels, paid, accounts)
+
+    listener = keeper(file, entries, scheduler.raise_spent)
     notify.subscribe(listener, inline=True)
 
 

@@ -8,10 +8,15 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from hotspare.budget import Budget
+from hotspare.status import BudgetStatus
 from hotspare.target import Target
 
 MAX_COUNTS = 10_000
 """Counts kept before those of past periods are forgotten: a budget for each tenant has one for each."""
+
+
+FORECAST_FROM = 0.1
+"""Share of a period that must have passed before its spending is extrapolated: one call in its first minute would alarm."""
 
 
 class Account(NamedTuple):
@@ -104,6 +109,20 @@ class Budgets:
         periods = {period_of(budget, now) for budget in self._budgets}
         return {key: count.usd for key, count in self._counts.items() if count.period in periods}
 
+    def status(self) -> list[BudgetStatus]:
+        """Each budget; one that counts each value of a label apart has a status for each value that has spent."""
+        now, found = datetime.fromtimestamp(self._wall(), UTC), list[BudgetStatus]()
+        for budget in self._budgets:
+            period, end, name = period_of(budget, now), _next_period(budget, now), budget.name
+            elapsed = 1.0 - (end - now) / (end - _period_start(budget, now))
+            counts = {key: one.usd for key, one in self._counts.items() if one.period == period}
+            keys = [key for key in counts if key.startswith(f"{name} ")] if "*" in budget.labels.values() else [name]
+            for key in keys:
+                spent = counts.get(key, 0.0)
+                forecast = spent / elapsed if elapsed >= FORECAST_FROM else None
+                found.append(BudgetStatus(name, key, spent, budget.usd, (end - now).total_seconds(), forecast))
+        return found
+
     def _accounts(self, route: str, labels: Mapping[str, str]) -> Iterable[Account]:
         for budget in self._budgets:
             if budget.route not in (None, route):
@@ -141,6 +160,13 @@ class Budgets:
 def period_of(budget: Budget, now: datetime) -> str:
     """The period that is under way; later periods sort after earlier ones."""
     return now.strftime({"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month": "%Y-%m"}[budget.per])
+
+
+def _period_start(budget: Budget, now: datetime) -> datetime:
+    start = now.replace(minute=0, second=0, microsecond=0)
+    if budget.per != "hour":
+        start = start.replace(hour=0)
+    return start.replace(day=1) if budget.per == "month" else start
 
 
 def _next_period(budget: Budget, now: datetime) -> datetime:

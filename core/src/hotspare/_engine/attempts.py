@@ -12,6 +12,7 @@ from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.trace import Trace
 from hotspare._engine.waiters import WaitQueue
+from hotspare._health.failures import suspect
 from hotspare._health.pace import TOKENS
 from hotspare._health.percentiles import Percentiles
 from hotspare._health.target_state import AnswerKind, TargetState
@@ -192,7 +193,7 @@ def _record_pace(
 def _learn_from_failure(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:
     alike = alike_failures(call)
     if len(alike) > 1 and attempt in alike:
-        shared.tracker.suspect([(one.state, one.permit) for one in alike], now, call.id)
+        suspect([(one.state, one.permit) for one in alike], now, call.id)
     attempt.superseded = outcome.kind is Kind.INVALID and _learn_capability(call, attempt, outcome)
     if not attempt.superseded:
         _learn_refusal(call, attempt.state, outcome, shared.policy, now)

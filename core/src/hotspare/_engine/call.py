@@ -90,7 +90,7 @@ class Call:
        names a route). `excluded`: targets that it does not use although they can be sent the request, with the reason. `session`:
            the conversation it belongs to. `accept`: judges its answer.
     `saved_tokens`: of its prompt, by estimate, before it was sent. `is_check`: the pool itself makes it, to see whether a target works
-       again.
+       again. `pays_itself`: it uses a key of its caller's own, so that no budget of the pool counts it.
 
        `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
        handed out before a break. `ticket`: its place among the calls that a target's limits hold back.
@@ -125,6 +125,7 @@ class Call:
     emitted: str | None = None
     hedged: bool = False
     is_check: bool = False
+    pays_itself: bool = False
     route: str = "default"
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     context: Context | None = None

@@ -30,8 +30,8 @@ from hotspare._engine.reasons import choice, passed_over
 from hotspare._engine.timeouts import min_useful_time
 from hotspare._engine.trace import Obstacle
 from hotspare._health.breaker import State
+from hotspare._health.failures import Failure
 from hotspare._health.target_state import TargetState
-from hotspare._health.tracker import Failure
 from hotspare._routing.candidates import RETRYABLE, TRANSIENT, retries_at_once, window_allows
 from hotspare.outcome import AttemptReason, Kind, Outcome, Scope
 

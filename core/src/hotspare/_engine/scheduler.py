@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
@@ -23,7 +23,7 @@ from hotspare._engine.decide import Step
 from hotspare._engine.plan import candidates_by_tier, demand_of, in_order, kept_target
 from hotspare._engine.reasons import choice
 from hotspare._engine.waiters import Waiter, WaitQueue
-from hotspare._health.target_state import TargetState
+from hotspare._health.target_state import OWN_KEY, TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.explain import Explanation
 from hotspare._routing.strategies import Candidate, score
@@ -31,7 +31,7 @@ from hotspare.errors import BudgetExceeded
 from hotspare.messages import Usage
 from hotspare.outcome import CANCELLED, OK, HealthEffect, Outcome
 from hotspare.policy import Policy
-from hotspare.status import PoolHealth, snapshot
+from hotspare.status import BudgetStatus, PoolHealth, snapshot
 
 
 class Scheduler:
@@ -75,6 +75,16 @@ class Scheduler:
         with self._lock:
             self._shared.tracker.add(states)
 
+    def add_guests(self, states: Iterable[TargetState]) -> None:
+        """Add targets that single calls bring with them."""
+        with self._lock:
+            self._shared.tracker.add_guests(tuple(states))
+
+    def remove_guests(self, states: Iterable[TargetState]) -> None:
+        """Forget such targets."""
+        with self._lock:
+            self._shared.tracker.remove_guests(tuple(states))
+
     def replace(self, states: Sequence[TargetState], policy: Policy) -> None:
         """Go on with these targets and this policy; calls under way end with what they began with. Raises ConfigError for
         contradicting limits; then nothing changes."""
@@ -102,7 +112,7 @@ class Scheduler:
                 self._shared.tracker.record_call(now)
                 self._shared.retry_tokens.deposit(now)
                 self._shared.hedge_tokens.deposit()
-            if call is not None and self._budgets is not None:
+            if call is not None and self._budgets is not None and not call.pays_itself:
                 spending.allow(call, self._budgets)
 
     def candidates(self, call: Call, now: float) -> list[dict[Candidate, TargetState]]:
@@ -208,7 +218,7 @@ class Scheduler:
         ended = call_report.checked(call) if call.is_check else call_report.call_ended(call, error, now)
         with self._lock:
             pending = self._shared.tracker.pending_events
-            if self._budgets is not None:
+            if self._budgets is not None and not call.pays_itself:
                 pending += spending.count(call, self._budgets)
             if ended is not None:
                 pending.append(ended)
@@ -223,6 +233,11 @@ class Scheduler:
         """USD of the periods that are under way, by budget."""
         with self._lock:
             return {} if self._budgets is None else self._budgets.spent()
+
+    def budgets(self) -> list[BudgetStatus]:
+        """Each budget now. It changes nothing."""
+        with self._lock:
+            return [] if self._budgets is None else self._budgets.status()
 
     @property
     def has_pending(self) -> bool:
@@ -242,13 +257,13 @@ class Scheduler:
     def disable(self, name: str, reason: str) -> None:
         """Admit no attempt at this target. Raises KeyError for an unknown name."""
         with self._lock:
-            self._state_of(name).breaker.disabled = reason
+            self._set_disabled(name, reason)
             self._shared.tracker.pending_events.append(events.TargetDisabled(name, reason))
 
     def enable(self, name: str) -> None:
         """Admit attempts again, as its health allows. Raises KeyError for an unknown name."""
         with self._lock:
-            self._state_of(name).breaker.disabled = ""
+            self._set_disabled(name, "")
             self._shared.tracker.pending_events.append(events.TargetEnabled(name))
 
     def reset(self, name: str, now: float) -> None:
@@ -261,6 +276,12 @@ class Scheduler:
         """Attempts under way at this target, streams to their end. Raises KeyError for an unknown name."""
         with self._lock:
             return self._state_of(name).in_flight
+
+    def _set_disabled(self, name: str, reason: str) -> None:
+        self._state_of(name).breaker.disabled = reason
+        for state in self._shared.tracker.guests:
+            if state.name == name + OWN_KEY:
+                state.breaker.disabled = reason
 
     def _state_of(self, name: str) -> TargetState:
         for state in self._shared.tracker.states:
@@ -294,7 +315,7 @@ class Scheduler:
     def explain(self, call: Call, route: str, now: float) -> Explanation:
         """The plan of a call, without making it. It changes nothing."""
         with self._lock:
-            if self._budgets is not None:
+            if self._budgets is not None and not call.pays_itself:
                 with suppress(BudgetExceeded):
                     spending.allow(call, self._budgets)
             tiers = {state: level for level, tier in enumerate(call.tiers) for state in tier}

@@ -28,6 +28,10 @@ class AnswerKind(NamedTuple):
     reasoning: bool
 
 
+OWN_KEY = " (own key)"
+"""Added to the name of a target that is called on a caller's own key: one name for all keys, since names are labels of metrics."""
+
+
 @dataclass(slots=True, eq=False)
 class Suspicion:
     """Targets that failed alike on one request, with the permits of these attempts."""

@@ -6,34 +6,24 @@ No I/O and no lock: the scheduler holds the lock for every method of this class.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import exp, inf
-from typing import NamedTuple
 
 from hotspare import events
 from hotspare._health.breaker import CircuitBreaker, Permit, State
 from hotspare._health.domains import is_down
+from hotspare._health.failures import RECENT, Failure, cleared
 from hotspare._health.pace import Pace
-from hotspare._health.target_state import AnswerKind, Suspicion, TargetState
+from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._routing.limits import Group, attach
 from hotspare.outcome import HealthEffect, Kind, Outcome, Scope
 from hotspare.policy import Policy
 from hotspare.target import Domain
 
-_RATE_SECONDS = 10.0
-"""The horizon over which calls are counted, and suspicions of a request are kept."""
 _STALL_CHECK = 0.05
 """Seconds between two looks at the attempts that wait at a target."""
 _GROWTH = 1.2
 """A break grows at least so far beyond the first one."""
-
-
-class Failure(NamedTuple):
-    """How a target failed a call: kind, time, and the seconds after which the call tries it again if nothing else changes."""
-
-    kind: Kind
-    at: float
-    pause: float = 1.0
 
 
 class HealthTracker:
@@ -42,6 +32,7 @@ class HealthTracker:
 
     def __init__(self, states: Sequence[TargetState], policy: Policy, rng: random.Random) -> None:
         self.states: tuple[TargetState, ...] = ()
+        self.guests: dict[TargetState, None] = {}
         self.domains: dict[Domain, CircuitBreaker] = {}
         self.pending_events: list[events.Event] = []
         self._members: dict[Domain, list[TargetState]] = {}
@@ -59,6 +50,27 @@ class HealthTracker:
         """
         attach(states, self._limits)
         self.states += tuple(states)
+        self._join_domains(states)
+
+    def add_guests(self, states: Sequence[TargetState]) -> None:
+        """Add targets that single calls bring with them: they share the domains, and are none of the pool's own."""
+        attach(states, {})
+        self.guests |= dict.fromkeys(states)
+        self._join_domains(states)
+
+    def remove_guests(self, states: Sequence[TargetState]) -> None:
+        """Forget them, and the domains in which no other target is. Attempts under way there end as others do."""
+        for state in states:
+            if self.guests.pop(state, self) is self:
+                continue
+            self.recovering.pop(state, None)
+            for domain in state.domains:
+                members = self._members[domain]
+                members.remove(state)
+                if not members:
+                    del self._members[domain], self.domains[domain]
+
+    def _join_domains(self, states: Sequence[TargetState]) -> None:
         for state in states:
             for domain in state.domains:
                 self.domains.setdefault(domain, CircuitBreaker(self._policy.breaker))
@@ -71,6 +83,7 @@ class HealthTracker:
         limits: dict[tuple[object, ...], Group] = {}
         attach(states, limits)
         self._limits, self._policy, self.states = limits, policy, ()
+        self.guests = {}
         self.recovering = {state: None for state in states if state.breaker.state is State.RECOVERING}
         self._members = {domain: [] for domain in self.domains}
         for breaker in (*self.domains.values(), *(state.breaker for state in states)):
@@ -78,8 +91,8 @@ class HealthTracker:
         self.add(states)
 
     def is_used(self, domain: Domain) -> bool:
-        """Whether a target is in this domain, after `replace`."""
-        return bool(self._members[domain])
+        """Whether a target of the pool's own is in this domain."""
+        return any(state not in self.guests for state in self._members[domain])
 
     # --- what can be read ----------------------------------------------------------------------------------------
 
@@ -121,8 +134,7 @@ class HealthTracker:
 
     def unavailable_reason(self, state: TargetState, now: float) -> str:
         """Why the target admits no attempt."""
-        for domain in state.domains:
-            breaker = self.domains[domain]
+        for domain, breaker in _shared(state):
             if breaker.available_at(now) > now:
                 return f"{domain.level} {domain} is open ({breaker.reason or 'failing'})"
         if state.breaker.rate_limited_until > now:
@@ -156,9 +168,10 @@ class HealthTracker:
 
     def forget_attempts(self) -> None:
         """In a child process: no attempt is under way, and no probe is out."""
-        for breaker in (*(state.breaker for state in self.states), *self.domains.values()):
+        states = (*self.states, *self.guests)
+        for breaker in (*(state.breaker for state in states), *self.domains.values()):
             breaker.forget_attempts()
-        for state in self.states:
+        for state in states:
             if state.limits is not None:
                 state.limits.forget_attempts()
 
@@ -215,36 +228,32 @@ class HealthTracker:
 
     def _record_success(self, state: TargetState, permit: Permit, now: float) -> None:
         state.rejection, state.not_founds = None, 0
-        for suspicion in state.suspicions:
-            self._clear_suspicion(suspicion, permit.started)
+        self.pending_events += [one for suspicion in state.suspicions if (one := cleared(suspicion, permit.started))]
         if permit.epoch != state.breaker.epoch:
             return
         before = self._current_states(state)
         state.breaker.record_success(permit.started, now)
-        for domain in state.domains:
-            breaker = self.domains[domain]
+        for domain, breaker in _shared(state):
             was_open = breaker.state in (State.OPEN, State.HALF_OPEN)
             breaker.record_success(permit.started, now)
             if was_open:
                 # One probe serves the domain: its other targets may be probed now, one attempt each.
                 breaker.recover(now, slow_start=False)
-                for other in self._members[domain]:
+                for other in self._members.get(domain, ()):
                     if other.breaker.state is State.OPEN and other.rejection is None:
                         other.breaker.probe_from(now)
         self._emit_transitions(state, before, now)
 
     def record_first_content(self, state: TargetState, permit: Permit, now: float) -> None:
         """A stream has begun. Where that is the end of an outage it counts as a success, else only the stream's end does."""
-        if state.breaker.state in (State.OPEN, State.HALF_OPEN) or any(
-            self.domains[domain].state in (State.OPEN, State.HALF_OPEN) for domain in state.domains
-        ):
+        if any(breaker.state in (State.OPEN, State.HALF_OPEN) for breaker in state.breakers):
             self._record_success(state, permit, now)
         elif permit.epoch == state.breaker.epoch:
             state.breaker.record_first_content(permit.started, now)
 
     def record_call(self, now: float) -> None:
         """A call has started: how many there are bounds how often an open target is probed."""
-        keep = exp((self._calls_at - now) / _RATE_SECONDS) if now > self._calls_at > -inf else 1.0
+        keep = exp((self._calls_at - now) / RECENT) if now > self._calls_at > -inf else 1.0
         self._calls = self._calls * keep + 1
         self._calls_at = max(now, self._calls_at)
 
@@ -264,13 +273,15 @@ class HealthTracker:
         region = state.domains[0]
         if (
             outcome.before_connect
-            and self.domains[region].record_failure(permit.started, now)
-            and len(self._members[region]) > 1
+            and state.breakers[1].record_failure(permit.started, now)
+            and len(self._members.get(region, ())) > 1
         ):
-            self._open_domain(region, now, "cannot be connected to", fast=self._has_other(state, now))
-        for domain in state.domains:
-            if self.domains[domain].state is State.HALF_OPEN and permit.probe and outcome.fault_scope != "target":
-                self._open_domain(domain, now, "its probe failed", fast=self._has_other(state, now))
+            self._open_domain(
+                region, state.breakers[1], now, "cannot be connected to", fast=self._has_other(state, now)
+            )
+        for domain, breaker in _shared(state):
+            if breaker.state is State.HALF_OPEN and permit.probe and outcome.fault_scope != "target":
+                self._open_domain(domain, breaker, now, "its probe failed", fast=self._has_other(state, now))
 
     def record_pace(self, state: TargetState, kind: AnswerKind, seconds: float, now: float) -> None:
         """How long an answer took. A target that becomes far slower than usual, or is so no longer, is an event."""
@@ -309,38 +320,17 @@ class HealthTracker:
         state.breaker.open(now, self._rng, at_least=at_least)
         self._emit_transitions(state, before, now)
         if outcome.fault_scope == "account":
-            for domain in state.domains:
-                if domain.level == "account" and len(self._members[domain]) > 1:
-                    self.domains[domain].rejected_until = now + at_least
-                    self._open_domain(domain, now, f"{outcome.kind} at {state.name}", at_least)
+            for domain, breaker in _shared(state):
+                if domain.level == "account" and len(self._members.get(domain, ())) > 1:
+                    breaker.rejected_until = now + at_least
+                    self._open_domain(domain, breaker, now, f"{outcome.kind} at {state.name}", at_least)
         self.pending_events.append(events.NeedsAttention(state.name, outcome.kind, outcome.message))
 
     def _longest_break(self, *, fast: bool) -> float:
         """The bound of a doubled break: as short as the probes' share of the calls allows."""
-        config, calls = self._policy.breaker, self._calls / _RATE_SECONDS
+        config, calls = self._policy.breaker, self._calls / RECENT
         shortest = _GROWTH * (config.fast_break_duration if fast else config.break_duration)
         return max(shortest, 1 / (config.max_probe_share * calls)) if calls * config.max_probe_share > 0 else inf
-
-    def suspect(self, failures: Sequence[tuple[TargetState, Permit]], now: float, call_id: str) -> None:
-        """Several targets failed alike on one request. If one of them answers a later call, it was the request's fault."""
-        suspicion = Suspicion(call_id, tuple(failures))
-        for state, _ in failures:
-            state.suspicions = [
-                one
-                for one in state.suspicions
-                if one.call_id != call_id and not one.cleared and one.failures[0][1].started > now - _RATE_SECONDS
-            ]
-            state.suspicions.append(suspicion)
-
-    def _clear_suspicion(self, suspicion: Suspicion, started: float) -> None:
-        if suspicion.cleared or started <= max(permit.started for _, permit in suspicion.failures):
-            return
-        suspicion.cleared = True
-        for state, permit in suspicion.failures:
-            if permit.failed_at is not None and permit.epoch == state.breaker.epoch:
-                state.breaker.retract_failure(permit.failed_at)
-        names = tuple(dict.fromkeys(state.name for state, _ in suspicion.failures))
-        self.pending_events.append(events.RequestAtFault(suspicion.call_id, names))
 
     def _has_other(self, state: TargetState, now: float) -> bool:
         """Whether another target stands ready."""
@@ -355,16 +345,22 @@ class HealthTracker:
             most=self._longest_break(fast=fast),
         )  # fmt: skip
         self._emit_transitions(state, before, now)
-        for domain in state.domains:
-            if self.domains[domain].state in (State.CLOSED, State.RECOVERING) and is_down(
-                domain, self._members[domain], now, self._policy.breaker.window_max
+        for domain, shared in _shared(state):
+            if shared.state in (State.CLOSED, State.RECOVERING) and is_down(
+                domain, self._members.get(domain, ()), now, self._policy.breaker.window_max
             ):
-                self._open_domain(domain, now, "most of its targets are down", fast=fast)
+                self._open_domain(domain, shared, now, "most of its targets are down", fast=fast)
 
     def _open_domain(
-        self, domain: Domain, now: float, reason: str, at_least: float = 0.0, *, fast: bool = False
+        self,
+        domain: Domain,
+        breaker: CircuitBreaker,
+        now: float,
+        reason: str,
+        at_least: float = 0.0,
+        *,
+        fast: bool = False,
     ) -> None:
-        breaker = self.domains[domain]
         before, breaker.reason = breaker.state, reason
         breaker.open(now, self._rng, at_least=at_least, fast=fast, most=self._longest_break(fast=fast))
         if before is not breaker.state:
@@ -389,6 +385,11 @@ class HealthTracker:
         breaker.changed_at = now
         open_for = max(0.0, breaker.open_until - now) if breaker.state is State.OPEN else 0.0
         self.pending_events.append(events.StateChanged(name, before, breaker.state, breaker.reason, open_for, level))
+
+
+def _shared(state: TargetState) -> Iterator[tuple[Domain, CircuitBreaker]]:
+    """The domains of a target, with their breakers."""
+    return zip(state.domains, state.breakers[1:], strict=True)
 
 
 def _rests(state: TargetState) -> bool:

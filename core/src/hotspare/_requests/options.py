@@ -8,6 +8,8 @@ from typing import Any, cast, get_args
 from hotspare._config.ranges import MAX_NUMBER
 from hotspare._routing.acceptance import Rule
 from hotspare.errors import Problem, RequestError
+from hotspare.messages import CallOptions
+from hotspare.secret import HiddenStr, key_mistake, reveal
 from hotspare.target import Capability
 
 MAX_SESSION = 200
@@ -18,7 +20,7 @@ MAX_LABELS = 16
 
 OPTIONS = (
     "deadline", "max_attempts", "completion", "labels", "regions", "prefer_regions", "max_price", "substitute", "require", "only",
-    "avoid", "session", "accept", "cache",
+    "avoid", "session", "accept", "cache", "api_key", "targets",
 )  # fmt: skip
 """The options of a call that are no fields of its request."""
 _OPTIONS = frozenset(OPTIONS)
@@ -32,7 +34,7 @@ def take_options(fields: dict[str, Any]) -> dict[str, Any]:
     options = {name: fields.pop(name) for name in fields.keys() & _OPTIONS}
     if not options:
         return options
-    problems = [*_own_problems(options), *_choice_problems(options)]
+    problems = [*_own_problems(options), *_choice_problems(options), *_key_problems(options)]
     if problems:
         raise RequestError(problems)
     return options
@@ -58,6 +60,39 @@ def _choice_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
     session = options.get("session")
     if session is not None and not (isinstance(session, str) and 0 < len(session) <= MAX_SESSION):
         yield Problem.at("session", session, f"must be a word of at most {MAX_SESSION} characters")
+
+
+def _key_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
+    """Of the caller's own keys, of which no message shows anything."""
+    given = options.get("api_key")
+    if given is None:
+        return
+    if options.get("targets") is not None:
+        yield Problem("api_key: give each of `targets` its own: Target('openai/gpt-4.1', api_key=…)")
+    by_name = cast("Mapping[str, Any]", given) if isinstance(given, Mapping) else {"": given}
+    for name, key in by_name.items():
+        path = f"api_key.{name}" if name else "api_key"
+        if not (isinstance(key, str) or callable(getattr(key, "get_secret_value", None))):
+            yield Problem(f"{path}: must be a key, or keys by provider or target: {{'openai': '…'}}")
+        elif mistake := key_mistake(reveal(key)) if reveal(key) else "must not be empty":
+            yield Problem(f"{path}: {mistake}")
+    if not by_name:
+        yield Problem("api_key: has no key in it")
+
+
+def fields_of(options: CallOptions) -> dict[str, Any]:
+    """A copy of what a caller gave. The caller's own keys are hidden from tracebacks with locals, in the given dict too."""
+    if "api_key" in options:
+        _hide_key(options)
+    return {**options}
+
+
+def _hide_key(options: CallOptions) -> None:
+    given = options.get("api_key")
+    if isinstance(given, str):
+        options["api_key"] = HiddenStr(given)
+    elif isinstance(given, Mapping):
+        options["api_key"] = {name: HiddenStr(key) if isinstance(key, str) else key for name, key in given.items()}
 
 
 def _are_words(value: object) -> bool:

@@ -32,12 +32,12 @@ class Rate:
         self.limit = limit
         self.period = period
         self._interval = period / limit
-        self._burst = burst
+        self.capacity = burst
         self._arrival = -inf
 
     def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
         """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: at once."""
-        needed = ahead + min(cost, self._burst) - self._burst
+        needed = ahead + min(cost, self.capacity) - self.capacity
         return max(self._arrival, now) + needed * self._interval
 
     def take(self, cost: float, now: float) -> None:
@@ -50,7 +50,7 @@ class Rate:
 
     def left(self, now: float) -> float:
         """How much is admitted at once; below 0 where more was used than was admitted."""
-        return self._burst - (max(self._arrival, now) - now) / self._interval
+        return self.capacity - (max(self._arrival, now) - now) / self._interval
 
     def __str__(self) -> str:
         return f"{self.limit:g} {self.unit} {'a minute' if self.period == 60 else f'in {self.period:g} s'}"
@@ -61,7 +61,7 @@ class Daily:
 
     def __init__(self, unit: Unit, limit: float) -> None:
         self.unit: Unit = unit
-        self.limit = limit
+        self.limit = self.capacity = limit
         self._used = 0.0
         self._hours: deque[list[float]] = deque()  # each: when it began, and what was used in it
 
@@ -105,7 +105,7 @@ class Slots:
     unit: Unit = "requests"
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self.limit = self.capacity = limit
         self.active = 0
         self._usual = LOOK_AGAIN
 
@@ -144,7 +144,7 @@ class Learnt:
         self.limit = 0.0
         self.rest_until = -inf
         self._rate = 0.0
-        self._capacity = 0.0
+        self.capacity = 0.0
         self._level = 0.0
         self._at = -inf
         self._taken = 0.0
@@ -179,23 +179,23 @@ class Learnt:
         self._rate = limit / 60
         if used > 0 and reset > 0:
             self._rate = min(self._rate, used / reset)
-        self._capacity = min(limit, max(self._capacity, remaining + cost))
+        self.capacity = min(limit, max(self.capacity, remaining + cost))
         since = max(0.0, now - started) * self._rate
-        self._level, self._at = min(self._capacity, remaining + since - (self._taken - taken)), now
+        self._level, self._at = min(self.capacity, remaining + since - (self._taken - taken)), now
         if rests and remaining <= 0 < reset:
             self.rest_until = now + reset
 
     def _level_at(self, now: float) -> float:
         if self.rest_until > self._at and now >= self.rest_until:
-            return self._capacity
-        return min(self._capacity, self._level + (now - self._at) * self._rate)
+            return self.capacity
+        return min(self.capacity, self._level + (now - self._at) * self._rate)
 
     def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
         """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: at once."""
         if not self.limit or self.rest_until > now:
             return self.rest_until
         level, cushion = self._level_at(now), 0.0 if self.unit != "requests" else 1.0
-        needed = ahead + min(cost + cushion + _CUSHION * self._capacity, self._capacity)
+        needed = ahead + min(cost + cushion + _CUSHION * self.capacity, self.capacity)
         return now if level >= needed - 1e-9 else now + (needed - level) / self._rate
 
     def take(self, cost: float, now: float) -> None:

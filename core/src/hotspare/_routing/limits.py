@@ -117,6 +117,14 @@ class TargetLimits:
         """What is left of each limit now, by its name."""
         return {str(gauge): max(0.0, gauge.left(now)) for gauge in self._all()}
 
+    def used(self, now: float) -> dict[str, float]:
+        """The share of each limit that is used now, by its name: of what it admits at once, or in a day."""
+        found: dict[str, float] = {}
+        for gauge in self._all():
+            if gauge.capacity > 0:
+                found[str(gauge)] = min(1.0, max(0.0, 1.0 - gauge.left(now) / gauge.capacity))
+        return found
+
     def _binding(self, need: Need, now: float, ticket: Ticket | None) -> tuple[float, object]:
         is_next = ticket is not None and self.is_first(ticket)
         if ticket is not None and ticket.limits is self and not is_next:

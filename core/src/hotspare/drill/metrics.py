@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
-from hotspare.drill.scenarios import ENDPOINTS, Phase, Role, Scenario
+from hotspare.drill.scenarios import Phase, Role, Scenario
 from hotspare.outcome import Kind
 
 DETECTION_TIME = 2.0
@@ -124,10 +124,11 @@ class Result:
 
     def recovery_time(self) -> float | None:
         """Seconds from the end of the region's outage to the first answer of its first target."""
+        first = next(iter(self.scenario.endpoints))
         for index in self.started_phases("recovery")[:1]:
             start = self.phase_starts[index]
             for one in self.attempts:
-                if one.started > start and one.target == ENDPOINTS[0] and one.kind is Kind.OK:
+                if one.started > start and one.target == first and one.kind is Kind.OK:
                     return one.ended - start
         return None
 

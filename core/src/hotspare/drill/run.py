@@ -13,7 +13,7 @@ from hotspare.drill.answers import answer
 from hotspare.drill.load import Step, playing
 from hotspare.drill.metrics import WRONG_TEXT, AttemptSample, CallRecord, Result
 from hotspare.drill.provider import KEY, Provider
-from hotspare.drill.scenarios import ENDPOINTS, PLAIN_CLIENT, Scenario, plain_client
+from hotspare.drill.scenarios import PLAIN_CLIENT, REGIONS, Scenario, Served, plain_client
 from hotspare.events import AttemptEnded, Event, StreamBroke
 from hotspare.messages import ChatChunk, StreamSummary
 from hotspare.policy import Policy
@@ -27,6 +27,8 @@ Client = Callable[[str, bool, CallRecord], Awaitable[str]]
 """Sends a prompt, streamed or not, and returns the text. Notes the first token and the attempts in the record."""
 Progress = Callable[[Result], None]
 """Called several times a second with what was recorded so far."""
+Observe = Callable[[Pool], object]
+"""Called with a pool before its first call, to attach a ledger or a monitor to it."""
 
 
 def script_of(scenario: Scenario) -> tuple[list[Step], list[tuple[int, int | None]]]:
@@ -36,7 +38,7 @@ def script_of(scenario: Scenario) -> tuple[list[Step], list[tuple[int, int | Non
     start, pace = 0.0, {"seconds": scenario.latency, "gap": scenario.token_gap}
     for index, phase in enumerate(scenario.phases):
         faults = [(endpoints, {"kind": kind, **options}) for endpoints, kind, options in phase.faults]
-        faults.insert(0, (ENDPOINTS, {"kind": "latency", **pace}))
+        faults.insert(0, (tuple(scenario.endpoints), {"kind": "latency", **pace}))
         steps += [Step(start, ("clear", (), {})), *(Step(start, ("fault", *fault)) for fault in faults)]
         calls = range(round(phase.seconds * phase.rate))
         steps += [Step(start + number / phase.rate) for number in calls]
@@ -45,17 +47,16 @@ def script_of(scenario: Scenario) -> tuple[list[Step], list[tuple[int, int | Non
     return [*steps, Step(start)], [*places, (len(scenario.phases), None)]
 
 
-def targets_of(provider: Provider, limits: Mapping[str, Limits] | None = None) -> list[Target]:
-    """Four targets: two providers in two regions each. `limits`: by endpoint."""
-    models = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-20250514"}
-    regions = {"us": "us-east", "eu": "eu-west"}
+def targets_of(
+    provider: Provider, limits: Mapping[str, Limits] | None = None, served: Mapping[str, Served] = REGIONS
+) -> list[Target]:
+    """A target for each endpoint. `limits`: by endpoint. Default: two providers in two regions each."""
     return [
         Target(
-            f"{name}/{models[name]}", name=endpoint, region=regions[region], base_url=provider.base_url(endpoint, name),
-            api_key=KEY, limits=(limits or {}).get(endpoint, frozenset()),
+            one.id, name=endpoint, region=one.region, base_url=provider.base_url(endpoint, one.wire), api_key=KEY,
+            api="responses" if one.wire == "responses" else None, limits=(limits or {}).get(endpoint, frozenset()),
         )
-        for endpoint in ENDPOINTS
-        for region, name in [endpoint.split("-")]
+        for endpoint, one in served.items()
     ]  # fmt: skip
 
 
@@ -171,12 +172,19 @@ async def _read(
 
 
 async def run_client(
-    name: str, targets: Sequence[Target], policy: Policy, scenario: Scenario, provider: Provider, progress: Progress
+    name: str,
+    targets: Sequence[Target],
+    policy: Policy,
+    scenario: Scenario,
+    provider: Provider,
+    progress: Progress,
+    observe: Observe = lambda pool: None,
 ) -> Result:
     """Play the scenario through a pool, and sample the state of its targets meanwhile."""
     provider.reset()
-    async with Pool(targets[:1]) as warm_up:  # modules that the first call imports are not part of the measurement
-        await warm_up.achat("hello")
+    for target in targets:  # modules that a first call imports are not part of the measurement
+        async with Pool(target) as warm_up:
+            await warm_up.achat("hello")
     run = ScenarioRun(name, provider, scenario)
 
     async def sample_states(pool: Pool) -> None:
@@ -190,6 +198,7 @@ async def run_client(
             progress(run.result)
 
     async with Pool(targets, policy=policy) as pool:
+        observe(pool)
         sampling = asyncio.create_task(sample_states(pool))
         try:
             await run.play(pool_client(pool, run))
@@ -203,26 +212,30 @@ def run_scenario(
     *,
     baseline: bool = False,
     watch: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(lambda result: None),
+    observe: Observe = lambda pool: None,
 ) -> list[Result]:
     """Play the scenario with each of its pools, one after the other; with `baseline` also with a client without failover.
 
-    `watch` makes a context for each of them, which yields what shows the progress.
+    `watch` makes a context for each of them, which yields what shows the progress. `observe` is not called with the client without failover.
     """
     log = logging.getLogger("hotspare")
     was_disabled, log.disabled = log.disabled, True  # thousands of lines about failures that are intended
     results: list[Result] = []
     try:
-        with Provider(ENDPOINTS) as provider:
-            targets = targets_of(provider)
+        with Provider(tuple(scenario.endpoints)) as provider:
+            targets = targets_of(provider, served=scenario.endpoints)
             clients = [
-                (name, targets_of(provider, scenario.limits.get(name)), policy)
+                (name, targets_of(provider, scenario.limits.get(name), scenario.endpoints), policy)
                 for name, policy in scenario.pools.items()
             ]
             if baseline:
                 clients.append((PLAIN_CLIENT, targets[:1], plain_client(scenario.deadline)))
             for name, its_targets, policy in clients:
+                seen = observe if name in scenario.pools else lambda pool: None
                 with watch() as progress:
-                    results.append(asyncio.run(run_client(name, its_targets, policy, scenario, provider, progress)))
+                    results.append(
+                        asyncio.run(run_client(name, its_targets, policy, scenario, provider, progress, seen))
+                    )
     finally:
         log.disabled = was_disabled
     return results

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from hotspare import Limits
 from hotspare.drill.settings import SettingsOptions
@@ -12,6 +12,31 @@ from hotspare.policy import Breaker, Hedge, Policy, Timeouts
 
 US, EU = ("us-openai", "us-anthropic"), ("eu-openai", "eu-anthropic")
 ENDPOINTS = (*US, *EU)
+
+
+class Served(NamedTuple):
+    """What an endpoint serves: the target's id and region, and its wire format by the name that the embedded provider knows."""
+
+    id: str
+    region: str
+    wire: str
+
+
+_GPT, _CLAUDE = "openai/gpt-4.1", "anthropic/claude-sonnet-4-20250514"
+REGIONS: Mapping[str, Served] = {
+    "us-openai": Served(_GPT, "us-east", "openai"),
+    "us-anthropic": Served(_CLAUDE, "us-east", "anthropic"),
+    "eu-openai": Served(_GPT, "eu-west", "openai"),
+    "eu-anthropic": Served(_CLAUDE, "eu-west", "anthropic"),
+}
+"""Two providers in two regions each."""
+WIRES: Mapping[str, Served] = {
+    "chat": Served(_GPT, "chat", "openai"),
+    "responses": Served("openai/gpt-5.6", "responses", "responses"),
+    "messages": Served(_CLAUDE, "messages", "anthropic"),
+    "generate": Served("gemini/gemini-2.5-flash", "generate", "gemini"),
+}
+"""One target over each wire format: Chat Completions, Responses, Messages, generateContent."""
 
 Role = Literal["normal", "outage", "recovery", "total_outage", "surge", "fault"]
 
@@ -21,7 +46,7 @@ class Phase:
     """`seconds` of traffic at `rate` calls per second, with `faults`: (endpoints, kind, options).
 
     role: `outage`: some targets fail; `total_outage`: all of them; `recovery`: the time after either; `surge`: more
-    traffic; `fault`: the first region returns faulty answers and no breaker opens, so that every call meets the fault.
+    traffic; `fault`: targets return faulty answers.
     """
 
     name: str
@@ -43,7 +68,8 @@ class Scenario:
     about: what is rehearsed, for the help text and the report.
     latency, token_gap: seconds until the first token of a healthy target, and between its tokens. tokens: per answer.
     columns: metrics shown per phase. highlights: metrics at the top of the report.
-    settings: of the provider, by endpoint, see `hotspare.drill.settings`. limits: of the targets, by pool and endpoint.
+    endpoints: what is called, in this order. settings: of the provider, by endpoint, see `hotspare.drill.settings`. limits: of the
+        targets, by pool and endpoint.
     """
 
     about: str
@@ -54,6 +80,7 @@ class Scenario:
     tokens: int = 20
     columns: tuple[str, ...]
     highlights: tuple[str, ...]
+    endpoints: Mapping[str, Served] = field(default_factory=lambda: REGIONS)
     settings: Mapping[str, SettingsOptions] = field(default_factory=dict[str, SettingsOptions])
     limits: Mapping[str, Mapping[str, Limits]] = field(default_factory=dict[str, Mapping[str, Limits]])
 
@@ -161,7 +188,52 @@ LIMITS = Scenario(
     highlights=("answered", "rejected_rate", "limit_used"),
 )  # fmt: skip
 
-SCENARIOS = {"outage": OUTAGE, "streams": STREAMS, "slow": SLOW, "limits": LIMITS}
+_CHAT_DOWN = (("chat",), "refused", dict[str, Any]())
+_TWO_DOWN = (_CHAT_DOWN, (("responses",), "status", {"status": 503}))
+_THREE_DOWN = (*_TWO_DOWN, (("messages",), "status", {"status": 529}))
+
+WIRES_DOWN = Scenario(
+    about="Four wire formats in one pool: each takes over from the one before it, and goes on with its broken streams.",
+    phases=(
+        Phase("normal", 3, 15),
+        Phase("Chat Completions down", 5, 15, "outage", (_CHAT_DOWN,)),
+        Phase("Responses down too", 5, 15, "outage", _TWO_DOWN),
+        Phase("Messages down too", 5, 15, "outage", _THREE_DOWN),
+        Phase("recovery", 9, 15, "recovery"),
+        Phase("Chat streams cut", 3, 12, "fault", ((("chat",), "cut", {"at": 10}),)),
+        Phase("Responses cut too", 3, 12, "fault", ((("chat", "responses"), "cut", {"at": 10}),)),
+        Phase("Messages cut too", 3, 12, "fault", ((("chat", "responses", "messages"), "cut", {"at": 10}),)),
+        Phase("all down", 3, 15, "total_outage", ((tuple(WIRES), "refused", {}),)),
+        Phase("all recovered", 6, 15, "recovery"),
+    ),
+    endpoints=WIRES,
+    columns=("calls", "planned_load", "achieved_load", "answered", "resumed", "splice_points", "wrong", "p50", "p95", "ttft_p95", "extra_attempts"),
+    highlights=("answered", "answered_in_outages", "answered_in_total_outage", "resumed", "wrong"),
+)  # fmt: skip
+
+
+BLACKOUT = Scenario(
+    about="All targets are down for ten seconds, and again for five soon after: with --monitor one alert, one resolved notice, and nothing in the cooldown.",
+    phases=(
+        Phase("normal", 3, 10),
+        Phase("all down", 10, 10, "total_outage", ((ENDPOINTS, "status", {"status": 503}),)),
+        Phase("recovered", 8, 10, "recovery"),
+        Phase("down again", 5, 10, "total_outage", ((ENDPOINTS, "status", {"status": 503}),)),
+        Phase("recovered again", 5, 10, "recovery"),
+    ),
+    pools={"hotspare": Policy(deadline=20)},
+    columns=("calls", "planned_load", "achieved_load", "answered", "p50", "p95", "p99", "attempts_per_call", "wasted_attempts", "wrong"),
+    highlights=("answered", "answered_in_total_outage", "aftermath_p95"),
+)  # fmt: skip
+
+SCENARIOS = {
+    "outage": OUTAGE,
+    "streams": STREAMS,
+    "slow": SLOW,
+    "limits": LIMITS,
+    "wires": WIRES_DOWN,
+    "blackout": BLACKOUT,
+}
 
 PLAIN_CLIENT = "plain client"
 """Name of the baseline."""

@@ -12,7 +12,6 @@ from math import ceil, floor, sqrt
 
 from hotspare.drill.labels import seconds
 from hotspare.drill.metrics import Result, quantile
-from hotspare.drill.scenarios import ENDPOINTS
 from hotspare.outcome import Kind
 
 STATES = {
@@ -69,10 +68,10 @@ NARROW = Layout("narrow", 8, 344, 80)
 
 def draw_timeline(results: Sequence[Result], layout: Layout = WIDE) -> str:
     """A lane for the callers of each result, then a lane for each target of the first result."""
-    canvas = _Canvas(results[0], len(results) + len(ENDPOINTS), layout)
+    canvas = _Canvas(results[0], len(results) + len(results[0].scenario.endpoints), layout)
     for result in results:
         canvas.add_callers(result)
-    for name in ENDPOINTS:
+    for name in results[0].scenario.endpoints:
         canvas.add_target(name)
     return canvas.svg()
 

@@ -9,7 +9,7 @@ from hotspare import events
 from hotspare.events import AttemptEnded, CallEnded, Event
 
 INSERTS = {
-    "calls": "INSERT OR IGNORE INTO calls VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "calls": "INSERT OR IGNORE INTO calls VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "attempts": "INSERT OR IGNORE INTO attempts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "events": "INSERT OR IGNORE INTO events VALUES (NULL, ?, ?, ?, ?, ?, ?)",
 }
@@ -46,4 +46,5 @@ def _call(run: str, at: float, event: CallEnded) -> tuple[Any, ...]:
         event.streaming, json.dumps(dict(event.labels), ensure_ascii=False, sort_keys=True), event.ttft,
         usage and usage.input_tokens, usage and usage.output_tokens, usage and usage.cached_tokens, event.cost,
         event.wasted_tokens, event.waited, event.rescued, len(event.attempts), event.error,
+        event.wasted, event.saved, event.saved_tokens,
     )  # fmt: skip

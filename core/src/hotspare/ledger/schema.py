@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hotspare.errors import ConfigError, Problem
 
-VERSION = 1
+VERSION = 2
 BUSY_SECONDS = 1.0
 """Seconds for which a statement waits for another process's lock."""
 
@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS calls (
     result TEXT NOT NULL, target TEXT, model TEXT NOT NULL, route TEXT NOT NULL, streaming INTEGER NOT NULL,
     labels TEXT NOT NULL, ttft REAL, input_tokens INTEGER, output_tokens INTEGER, cached_tokens INTEGER, cost REAL,
     wasted_tokens INTEGER NOT NULL, waited REAL NOT NULL, rescued INTEGER NOT NULL, attempts INTEGER NOT NULL,
-    error TEXT NOT NULL, UNIQUE (run, call));
+    error TEXT NOT NULL, wasted REAL, saved REAL, saved_tokens INTEGER, UNIQUE (run, call));
 CREATE INDEX IF NOT EXISTS calls_started ON calls (started);
 CREATE TABLE IF NOT EXISTS attempts (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL, call TEXT NOT NULL, number INTEGER NOT NULL, started REAL NOT NULL,
@@ -32,6 +32,11 @@ CREATE INDEX IF NOT EXISTS events_at ON events (at);
 CREATE TABLE IF NOT EXISTS silences (
     id INTEGER PRIMARY KEY, rule TEXT NOT NULL, until REAL NOT NULL, reason TEXT NOT NULL);
 """
+
+_UPGRADES = {
+    1: "ALTER TABLE calls ADD COLUMN wasted REAL; ALTER TABLE calls ADD COLUMN saved REAL; ALTER TABLE calls ADD COLUMN saved_tokens INTEGER;"
+}
+"""By the format that a file has: what makes the next one of it."""
 
 
 def default_path() -> Path | None:
@@ -59,11 +64,26 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         if version > VERSION:
             raise sqlite3.DatabaseError(f"was written by a newer hotspare (format {version})")
         if version < VERSION:
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
+            _upgrade(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Under the lock, since another process may do the same."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        steps = [_UPGRADES[one] for one in range(version, VERSION)] if version else [_SCHEMA]
+        for statement in "".join(steps).split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
 
 
 def open_to_read(path: str | Path) -> sqlite3.Connection:
@@ -74,6 +94,8 @@ def open_to_read(path: str | Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
         connection.row_factory = sqlite3.Row
         connection.execute("SELECT 1 FROM calls LIMIT 1")
+        if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+            open_to_write(Path(path)).close()
     except sqlite3.Error as error:
         raise ConfigError(Problem.at("ledger", str(path), f"cannot be read as a ledger: {error}")) from None
     return connection

@@ -5,6 +5,7 @@
     [monitor]
     ledger = "hotspare.db"                     # default: none
     prometheus = "127.0.0.1:9464"              # serves /metrics and /healthz; default: none
+    interval = 1                               # seconds between two evaluations of the rules
 
     [[monitor.rules]]                          # changes a default rule by its name, or adds one
     name = "cost"
@@ -33,27 +34,30 @@ if TYPE_CHECKING:
     from hotspare.pool import Pool
 
 CHANNELS: dict[str, type[Any]] = {"webhook": Webhook, "smtp": Smtp, "apprise": Apprise}
-_KNOWN = ("ledger", "prometheus", "rules", "channels")
+_KNOWN = ("ledger", "prometheus", "interval", "rules", "channels")
 
 
 @dataclass(frozen=True, slots=True)
 class MonitorConfig:
-    """What `[monitor]` says. `ledger`: a path ("": none). `prometheus`: host and port ("": none)."""
+    """What `[monitor]` says. `ledger`: a path ("": none). `prometheus`: host and port ("": none). `interval`: seconds."""
 
     ledger: str = ""
     prometheus: str = ""
+    interval: float = 1.0
     rules: tuple[Rule, ...] = DEFAULT_RULES
     channels: tuple[Channel, ...] = ()
 
-    def start(self, pool: Pool) -> Monitor:
-        """Watch this pool until it is closed."""
+    def start(self, pool: Pool, prefix: str = "") -> Monitor:
+        """Watch this pool until it is closed. `prefix`: of the notices' titles."""
         ledger = Ledger(self.ledger).attach(pool) if self.ledger else None
         if self.prometheus:
             from hotspare.telemetry.prometheus import serve
 
             host, _, port = self.prometheus.rpartition(":")
             pool.on_close(serve(pool, host or "127.0.0.1", int(port)).close)
-        monitor = Monitor(pool, rules=self.rules, channels=self.channels, ledger=ledger).start()
+        monitor = Monitor(
+            pool, rules=self.rules, channels=self.channels, ledger=ledger, interval=self.interval, prefix=prefix
+        ).start()
         pool.on_close(monitor.close)
         return monitor
 
@@ -68,6 +72,9 @@ def monitor_config(raw: object, coercer: Coercer) -> MonitorConfig:
     address = coercer.value("monitor.prometheus", str, table.get("prometheus", "")) or ""
     if address and not address.rpartition(":")[2].isdecimal():
         coercer.report("monitor.prometheus", address, "must be host:port, e.g. 127.0.0.1:9464")
+    interval = coercer.value("monitor.interval", float, table.get("interval", 1.0))
+    if interval is not None and not interval > 0:
+        coercer.report("monitor.interval", interval, "must be above 0 seconds")
     rules = {rule.name: rule for rule in DEFAULT_RULES}
     for path, item in _items("monitor.rules", table, coercer):
         given = coercer.table(path, item)
@@ -77,7 +84,9 @@ def monitor_config(raw: object, coercer: Coercer) -> MonitorConfig:
         if rule is not None:
             rules[rule.name] = rule
     channels = [_channel(path, item, coercer) for path, item in _items("monitor.channels", table, coercer)]
-    return MonitorConfig(ledger, address, tuple(rules.values()), tuple(one for one in channels if one is not None))
+    return MonitorConfig(
+        ledger, address, interval or 1.0, tuple(rules.values()), tuple(one for one in channels if one is not None)
+    )
 
 
 def _items(path: str, table: Mapping[str, Any], coercer: Coercer) -> list[tuple[str, object]]:

@@ -11,13 +11,14 @@ from hotspare.errors import ConfigError, Problem
 Metric = Literal[
     "calls", "latency_mean", "latency_p95", "latency_max", "ttft_p95", "error_rate", "rescue_rate", "cost",
     "cost_forecast", "available_targets", "open_domains", "waiting_calls", "rate_limits", "keys_rejected", "quotas_used_up",
-    "models_missing", "budgets_reached", "ledger_failing",
+    "models_missing", "budgets_reached", "ledger_failing", "limit_used", "budget_used", "budget_forecast",
 ]  # fmt: skip
 """What a rule can look at. Over its window: calls; mean, 95th percentile and maximum of the seconds of answered calls;
 the 95th percentile of the seconds to the first token; the shares (0 to 1) of calls that were not answered, and of answered ones
 that were rescued; USD spent, and USD that a day would cost at this rate; rate limits, rejected keys, used-up quotas, missing
-models and spending budgets whose limit was reached. Now: targets that admit a call, open failure domains, calls that wait, and whether the ledger cannot be
-written (1)."""
+models and spending budgets whose limit was reached. Now: targets that admit calls and not just a probe, open failure domains, calls that wait, whether the ledger cannot be
+written (1), and the greatest share (1: all) of a limit that is used, of a budget that is spent, and of a budget that will be spent at
+the end of its period at the pace so far (from a tenth of the period on)."""
 Comparison = Literal[">", ">=", "<", "<="]
 Severity = Literal["critical", "warning", "info"]
 
@@ -88,7 +89,17 @@ class Rule:
         return f"{text}. {self.advice}" if self.advice else text
 
 
-NOW = frozenset({"available_targets", "open_domains", "waiting_calls", "ledger_failing"})
+NOW = frozenset(
+    {
+        "available_targets",
+        "open_domains",
+        "waiting_calls",
+        "ledger_failing",
+        "limit_used",
+        "budget_used",
+        "budget_forecast",
+    }
+)
 """Metrics of the moment."""
 
 DEFAULT_RULES: tuple[Rule, ...] = (
@@ -135,6 +146,14 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     Rule(
         name="budget", metric="budgets_reached", threshold=0, min_calls=0, window=600, cooldown=3600,
         advice="A spending budget is reached: calls are warned about, routed cheaper or refused, as it says.",
+    ),
+    Rule(
+        name="limit_nearly_used", metric="limit_used", comparison=">=", threshold=0.9, hold=60, min_calls=0, cooldown=3600,
+        advice="A limit or quota is used to nine tenths for a minute: calls will go elsewhere or wait. Raise it, or add a target.",
+    ),
+    Rule(
+        name="budget_forecast", metric="budget_forecast", threshold=1, hold=300, min_calls=0, cooldown=3600,
+        advice="At the pace so far a spending budget will not last to the end of its period. See `hotspare report`.",
     ),
     Rule(
         name="ledger", metric="ledger_failing", threshold=0, min_calls=0, hold=30, cooldown=3600,

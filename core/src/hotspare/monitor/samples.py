@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from hotspare.events import (
 )
 from hotspare.monitor.rules import MAX_CALL_WINDOW, MAX_WINDOW, Rule
 from hotspare.outcome import Kind
-from hotspare.status import PoolHealth
+from hotspare.status import BudgetStatus, PoolHealth
 
 MAX_SAMPLES = 100_000
 """Calls that are kept, at most: 28 a second for an hour, some 10 MB."""
@@ -69,14 +69,22 @@ class Samples:
         else:
             self._costs.append((minute, cost))
 
-    def values(self, rules: Iterable[Rule], health: PoolHealth, now: float) -> Iterator[tuple[Rule, float | None, int]]:
+    def values(
+        self, rules: Iterable[Rule], health: PoolHealth, budgets: Sequence[BudgetStatus], now: float
+    ) -> Iterator[tuple[Rule, float | None, int]]:
         """The value of each rule's metric (None: there is none), and the calls in its window."""
         with self._lock:
             self._forget(now)
             calls, marks, costs = list(self._calls), list(self._marks), list(self._costs)
         by_window: dict[float, list[_Call]] = {}
-        current = {
-            "available_targets": float(sum(target.available_in == 0 for target in health.targets)),
+        forecasts = [one.forecast / one.limit for one in budgets if one.forecast is not None]
+        current: dict[str, float | None] = {
+            "limit_used": max(
+                (share for target in health.targets for share in target.limits_used.values()), default=None
+            ),
+            "budget_used": max((one.spent / one.limit for one in budgets), default=None),
+            "budget_forecast": max(forecasts, default=None),
+            "available_targets": float(sum(target.is_healthy for target in health.targets)),
             "open_domains": float(sum(domain.available_in > 0 for domain in health.domains)),
             "waiting_calls": float(health.waiting),
             "ledger_failing": float(self._is_ledger_failing),
@@ -87,7 +95,7 @@ class Samples:
             if recent is None:
                 recent = by_window[rule.window] = [one for one in calls if one.at > since]
             if rule.metric in current:
-                value: float | None = current[rule.metric]
+                value = current[rule.metric]
             elif rule.metric in ("cost", "cost_forecast"):
                 value = sum(cost for minute, cost in costs if minute + 60 > since)
                 value *= _DAY / rule.window if rule.metric == "cost_forecast" else 1

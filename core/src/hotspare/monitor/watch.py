@@ -19,6 +19,7 @@ from hotspare.monitor.channels import Channel, Notice
 from hotspare.monitor.delivery import Delivery
 from hotspare.monitor.rules import DEFAULT_RULES, Rule
 from hotspare.monitor.samples import Samples
+from hotspare.monitor.usage import Usage
 from hotspare.telemetry.logging import log
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Monitor:
         channels: where notices go. Without any, alerts are events and lines in the log.
         ledger: where silences are looked up (`hotspare alerts silence`); attach it to the pool for a history of alerts.
         interval: seconds between two evaluations. 1: an outage is reported within seconds.
+        prefix: stands before the title of every notice, e.g. `DRILL`.
         clock: seconds since 1970; for tests.
 
     Raises:
@@ -51,6 +53,7 @@ class Monitor:
         channels: Sequence[Channel] = (),
         ledger: Ledger | None = None,
         interval: float = 1.0,
+        prefix: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.rules = tuple(rules)
@@ -58,8 +61,11 @@ class Monitor:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ConfigError([Problem.at("rules.name", name, "is the name of two rules") for name in twice])
+        if not interval > 0:
+            raise ConfigError(Problem.at("monitor.interval", interval, "must be above 0 seconds"))
         self._pool, self._ledger, self._interval, self._clock = pool, ledger, interval, clock
-        self._samples, self._alerts = Samples(), Alerts()
+        self._prefix = f"{prefix}: " if prefix else ""
+        self._samples, self._usage, self._alerts = Samples(), Usage(), Alerts()
         self._deliveries = [Delivery(channel, pool.publish) for channel in channels]
         self._source = f"{socket.gethostname()} (process {os.getpid()})"
         self._silenced: frozenset[str] = frozenset()
@@ -85,7 +91,10 @@ class Monitor:
         if self._ledger is not None and now >= self._next_look:
             self._next_look = now + SILENCE_INTERVAL
             self._silenced = silenced_rules(self._ledger.path, [rule.name for rule in self.rules], now)
-        values = self._samples.values(self.rules, self._pool.health(), now)
+        health, budgets = self._pool.health(), self._pool.budgets()
+        for sampled in self._usage.add(health, budgets, now):
+            self._pool.publish(sampled)
+        values = self._samples.values(self.rules, health, budgets, now)
         changed = self._alerts.evaluate(values, self._silenced, now)
         for event in changed:
             self._pool.publish(event)
@@ -102,6 +111,8 @@ class Monitor:
         """Stop, and deliver what waits, within so many seconds."""
         self._unsubscribe()
         self._stop.set()
+        for sampled in self._usage.take():
+            self._pool.publish(sampled)
         for delivery in self._deliveries:
             delivery.close(timeout)
 
@@ -128,11 +139,11 @@ class Monitor:
         if isinstance(event, AlertFired):
             also = f"\nAlso firing: {firing}" if firing else ""
             return Notice(
-                "firing", event.severity, f"{event.severity.upper()}: {event.rule}", event.message + also + self._states(),
+                "firing", event.severity, f"{self._prefix}{event.severity.upper()}: {event.rule}", event.message + also + self._states(),
                 now, event.rule, event.value, self._source,
             )  # fmt: skip
         return Notice(
-            "resolved", event.severity, f"RESOLVED: {event.rule}", f"It fired for {event.seconds:.0f} s." + self._states(),
+            "resolved", event.severity, f"{self._prefix}RESOLVED: {event.rule}", f"It fired for {event.seconds:.0f} s." + self._states(),
             now, event.rule, None, self._source,
         )  # fmt: skip
 

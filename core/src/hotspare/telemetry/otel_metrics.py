@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hotspare import events
 from hotspare.errors import MissingExtra
 from hotspare.outcome import Kind
+from hotspare.status import least_left
 
 try:
     from opentelemetry.metrics import CallbackOptions, Meter, Observation
@@ -54,6 +55,11 @@ class Instruments:
             "hotspare.breaker.state", [self._states], "1", "0 closed, 1 recovering, 2 half-open, 3 open."
         )
 
+        meter.create_observable_gauge(
+            "hotspare.limit.left", [self._limits], "1", "What is left of a limit, set or learnt."
+        )
+        meter.create_observable_gauge("hotspare.budget.left", [self._budgets], "USD", "What is left of a budget.")
+
     def record(self, event: events.Event) -> None:
         """What one event adds."""
         if isinstance(event, events.AttemptEnded):
@@ -80,6 +86,15 @@ class Instruments:
             names = self._names(event.target)
             self._tokens.record(event.usage.input_tokens, {**names, "gen_ai.token.type": "input"})
             self._tokens.record(event.usage.output_tokens, {**names, "gen_ai.token.type": "output"})
+
+    def _limits(self, options: CallbackOptions) -> Iterable[Observation]:
+        for target in self._pool.health().targets:
+            for name, left in target.limits_left.items():
+                yield Observation(left, {"hotspare.target": target.target, "hotspare.limit": name})
+
+    def _budgets(self, options: CallbackOptions) -> Iterable[Observation]:
+        for name, usd in least_left(self._pool.budgets()).items():
+            yield Observation(usd, {"hotspare.budget": name})
 
     def _states(self, options: CallbackOptions) -> Iterable[Observation]:
         health = self._pool.health()

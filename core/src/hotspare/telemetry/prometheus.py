@@ -16,6 +16,7 @@ from hotspare import events
 from hotspare._drivers.listeners import ListenerQueue
 from hotspare._health.breaker import State
 from hotspare.errors import ConfigError, MissingExtra, Problem
+from hotspare.status import least_left
 
 try:
     from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -87,15 +88,23 @@ class PrometheusMetrics:
         state = GaugeMetricFamily(
             "hotspare_breaker_state", "0 closed, 1 recovering, 2 half-open, 3 open.", labels=["subject", "level"]
         )
-        available = GaugeMetricFamily("hotspare_target_available", "1: admits a call now.", labels=["target"])
+        available = GaugeMetricFamily(
+            "hotspare_target_available", "1: admits calls, and not just a probe.", labels=["target"]
+        )
         left = GaugeMetricFamily("hotspare_limit_left", "What is left of a limit.", labels=["target", "limit"])
         for target in health.targets:
             state.add_metric([target.target, "target"], STATES[target.state])
             for name, value in target.limits_left.items():
                 left.add_metric([target.target, name], value)
-            available.add_metric([target.target], float(target.available_in == 0))
+            available.add_metric([target.target], float(target.is_healthy))
         for domain in health.domains:
             state.add_metric([domain.domain, domain.level], STATES[domain.state])
+        budget = GaugeMetricFamily(
+            "hotspare_budget_left_usd", "USD left of a budget; the least of its counts.", labels=["budget"]
+        )
+        for name, usd in least_left(self._pool.budgets()).items():
+            budget.add_metric([name], usd)
+        yield budget
         yield state
         yield available
         yield left

@@ -32,25 +32,30 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One route, or one label: its calls, those that were answered and rescued, tokens in and out, USD."""
+    """One route, or one label: its calls, those that were answered and rescued, p95 of the seconds of the answered ones, tokens in and
+    out, USD: all, wasted and saved."""
 
     name: str
     calls: int
     answered: int
     rescued: int
+    p95: float | None
     input_tokens: int
     output_tokens: int
     cost: float
+    wasted: float
+    saved: float
 
 
 @dataclass(frozen=True, slots=True)
 class TargetRow:
-    """One target. `failures`: by kind. `uptime`: share of the time in which its circuit breaker was not open."""
+    """One target. `failures`: by kind. `ttft`: of its streams. `uptime`: share of the time in which its circuit breaker was not open."""
 
     name: str
     attempts: int
     failures: dict[str, int]
     seconds: Spread
+    ttft: Spread
     uptime: float
 
 
@@ -70,7 +75,9 @@ class Report:
     """A period, `start` to `end` in seconds since 1970.
 
     `survived`: seconds in which a target or a domain was out, and no call was under way that was lost. `detect`, `recover`: mean seconds from
-    the first failure of an outage to its open breaker, and from there to its recovery.
+    the first failure of an outage to its open breaker, and from there to its recovery. `limits`, `budgets`: the greatest share that was
+    used in a minute, where a `Monitor` was running. USD: `wasted` on what is no part of an answer; `saved` by taking a cheaper target than the
+    first; `saved_cache` by answers from the cache. `saved_tokens`: left out of prompts.
     """
 
     start: float
@@ -91,6 +98,12 @@ class Report:
     wasted_tokens: int
     cost: float
     priced_calls: int
+    wasted: float = 0.0
+    saved: float = 0.0
+    saved_cache: float = 0.0
+    saved_tokens: int = 0
+    limits: dict[str, float] = field(default_factory=dict[str, float])
+    budgets: dict[str, float] = field(default_factory=dict[str, float])
     targets: tuple[TargetRow, ...] = ()
     domains: dict[str, float] = field(default_factory=dict[str, float])
     routes: tuple[Row, ...] = ()
@@ -124,20 +137,16 @@ def read_report(ledger: sqlite3.Connection, start: float, end: float) -> Report:
     times = [row["started"] for row in calls] + [row["started"] for row in attempts] + [row["at"] for row in events]
     ends = [row["started"] + row["seconds"] for row in calls] + [row["at"] for row in events]
     first, last = max(start, min(times, default=start)), min(end, max(ends, default=end))
-    outages = read_outages(events, attempts, last)
-    answered = [row for row in calls if row["result"] == "answered"]
-    of_events = Counter(row["event"] for row in events)
-    span = max(last - first, 1e-9)
-    timeline = _timeline(calls, first, last)
+    outages, span = read_outages(events, attempts, last), max(last - first, 1e-9)
     return Report(
         first,
         last,
         len(calls),
         dict(Counter(row["result"] for row in calls)),
         sum(row["rescued"] for row in calls),
-        spread([row["seconds"] for row in answered]),
+        spread([row["seconds"] for row in calls if row["result"] == "answered"]),
         spread([row["ttft"] for row in calls if row["ttft"] is not None]),
-        of_events["FailedOver"],
+        sum(row["event"] == "FailedOver" for row in events),
         dict(Counter(row["subject"] for row in events if row["event"] == "RateLimited")),
         _survived(outages, calls),
         _mean([one.detect for one in outages if one.detect is not None]),
@@ -145,13 +154,16 @@ def read_report(ledger: sqlite3.Connection, start: float, end: float) -> Report:
         **{name: sum(row[name] or 0 for row in calls) for name in _SUMS},
         cost=sum(row["cost"] or 0.0 for row in calls),
         priced_calls=sum(row["cost"] is not None for row in calls),
+        **_savings(calls, events),
+        limits=_most_used("limit", events),
+        budgets=_most_used("budget", events),
         targets=_targets(attempts, outages, span, last),
         domains=_domains(outages, span, last),
         routes=_rows(calls, lambda row: [row["route"]]),
         labels=_rows(calls, lambda row: [f"{name}={value}" for name, value in json.loads(row["labels"]).items()]),
         outages=tuple(outages),
         alerts=tuple({"at": row["at"], **json.loads(row["fields"])} for row in events if row["event"] == "AlertFired"),
-        timeline=timeline,
+        timeline=_timeline(calls, first, last),
     )
 
 
@@ -165,6 +177,24 @@ def spread(values: Sequence[float]) -> Spread:
     ordered = sorted(values)
     p50, p95, p99 = (ordered[ceil(share * len(ordered)) - 1] for share in (0.5, 0.95, 0.99))
     return Spread(len(ordered), sum(ordered) / len(ordered), p50, p95, p99, ordered[-1], ordered[0])
+
+
+def _savings(calls: Sequence[sqlite3.Row], events: Sequence[sqlite3.Row]) -> dict[str, Any]:
+    cached = [json.loads(row["fields"]) for row in events if row["event"] == "CacheServed"]
+    return {
+        "wasted": sum(row["wasted"] or 0.0 for row in calls),
+        "saved": sum(row["saved"] or 0.0 for row in calls),
+        "saved_cache": sum(one.get("saved", 0.0) for one in cached),
+        "saved_tokens": sum(row["saved_tokens"] or 0 for row in calls),
+    }
+
+
+def _most_used(kind: str, events: Iterable[sqlite3.Row]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for row in events:
+        if row["event"] == "UsageSampled" and (one := json.loads(row["fields"]))["kind"] == kind:
+            found[one["subject"]] = max(found.get(one["subject"], 0.0), one["share"])
+    return dict(sorted(found.items()))
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -183,6 +213,7 @@ def _targets(
             len(rows),
             dict(Counter(row["kind"] for row in rows if row["kind"] not in ("ok", "cancelled"))),
             spread([row["seconds"] for row in rows if row["kind"] == "ok"]),
+            spread([row["ttft"] for row in rows if row["ttft"] is not None]),
             _uptime([one for one in outages if one.subject == name], span, last),
         )
         for name, rows in sorted(by_target.items())
@@ -222,9 +253,10 @@ def _rows(calls: Iterable[sqlite3.Row], names: Callable[[sqlite3.Row], list[str]
             len(rows),
             sum(row["result"] == "answered" for row in rows),
             sum(row["rescued"] for row in rows),
+            spread([row["seconds"] for row in rows if row["result"] == "answered"]).p95,
             sum(row["input_tokens"] or 0 for row in rows),
             sum(row["output_tokens"] or 0 for row in rows),
-            sum(row["cost"] or 0.0 for row in rows),
+            *(sum(row[name] or 0.0 for row in rows) for name in ("cost", "wasted", "saved")),
         )
         for name, rows in sorted(groups.items(), key=lambda item: -len(item[1]))
     )

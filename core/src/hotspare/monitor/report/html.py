@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -9,6 +10,8 @@ from hotspare.monitor.report.data import Bucket, Report, Row
 from hotspare.monitor.report.labels import WORDS, Language, moment, percent, seconds, usd
 from hotspare.monitor.report.text import summary
 
+LONG = 20
+"""Characters of a name and its value that do not fit beside others on a telephone."""
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1f2937;--dim:#4b5563;--line:#e5e7eb;--card:#f3f4f6;--paper:#fff;--ok:#33607a;--saved:#2f9e6e;--lost:#d1453b}
 @media(prefers-color-scheme:dark){:root{--ink:#e5e7eb;--dim:#a7b0bd;--line:#374151;--card:#1f2937;--paper:#111827;--ok:#7aa7c7;--saved:#4cc38a;--lost:#f0786e}}
@@ -24,6 +27,9 @@ dl{display:grid;grid-template-columns:minmax(8rem,auto) 1fr;gap:.3rem 1rem;margi
 .lane div{position:relative;height:12px;background:var(--saved);border-radius:3px;overflow:hidden}.lane div u{position:absolute;top:0;bottom:0;min-width:2px}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}th{font-weight:600;color:var(--dim);font-size:.85rem}
 td,th{padding:.35rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}td:first-child,th:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere;min-width:8rem}
+@media(max-width:640px){table,tbody{display:block}tr:first-child{display:none}tr{display:grid;grid-template-columns:1fr 1fr;gap:0 1.2rem;border-bottom:1px solid var(--line);padding:.45rem 0}
+td{border:0;padding:.1rem 0;display:flex;justify-content:space-between;gap:.6rem;white-space:normal}td:first-child{grid-column:1/-1;font-weight:600}td.long{grid-column:1/-1}
+td:not(:first-child)::before{content:attr(data-head);color:var(--dim);font-size:.85rem;text-align:left}}
 """
 
 
@@ -37,12 +43,17 @@ def report_html(report: Report, language: Language = "en") -> str:
         _cards(report, language),
         _timeline(report, language),
         "<h2>" + words["calls"] + "</h2><dl>",
-        *(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in summary(report, language)),
+        *(f"<dt>{escape(name)}</dt><dd>{escape(_unbroken(value))}</dd>" for name, value in summary(report, language)),
         "</dl>",
         *_tables(report, language),
         "</main></html>",
     ]
     return "\n".join(parts)
+
+
+def _unbroken(value: str) -> str:
+    """With a number and its unit in one line."""
+    return re.sub(r"(?<=\d) (?=s\b|min\b)", "\u00a0", value)
 
 
 def _cards(report: Report, language: Language) -> str:
@@ -121,19 +132,20 @@ def _tables(report: Report, language: Language) -> Iterable[str]:
     words = WORDS[language]
     yield _table(
         words["targets"],
-        [words[name] for name in ("target", "uptime", "attempts", "failures", "mean", "p95", "max")],
+        [words[name] for name in ("target", "uptime", "attempts", "failures", "mean", "p95", "max", "ttft_p95")],
         [
             [
                 one.name, percent(one.uptime), f"{one.attempts:,}",
                 ", ".join(f"{kind} {count:,}" for kind, count in sorted(one.failures.items())) or "0",
                 seconds(one.seconds.mean), seconds(one.seconds.p95), seconds(one.seconds.max),
+                seconds(one.ttft.p95),
             ]
             for one in report.targets
         ],
     )  # fmt: skip
     yield _table(
         words["outages"],
-        [words[name] for name in ("name", "start", "duration", "detect")],
+        [words[name] for name in ("name", "start", "duration", "to_detect")],
         [
             [
                 one.subject, moment(one.start), words["ongoing"] if one.end is None else seconds(one.end - one.start),
@@ -142,6 +154,11 @@ def _tables(report: Report, language: Language) -> Iterable[str]:
             for one in report.outages
         ],
     )  # fmt: skip
+    yield _table(
+        words["limits"],
+        [words["limit"], words["used"]],
+        [[name, percent(share)] for name, share in (report.limits | report.budgets).items()],
+    )
     yield _rows(words["routes"], report.routes, words)
     yield _rows(words["labels"], report.labels, words)
     yield _table(
@@ -152,23 +169,35 @@ def _tables(report: Report, language: Language) -> Iterable[str]:
 
 
 def _rows(title: str, rows: Sequence[Row], words: Mapping[str, str]) -> str:
-    heads = [words[name] for name in ("name", "calls", "success", "rescued", "tokens", "cost")]
+    heads = [
+        words[name] for name in ("name", "calls", "success", "rescued", "p95", "tokens", "cost", "wasted_usd", "saved")
+    ]
     return _table(
         title,
         heads,
         [
             [
-                row.name, f"{row.calls:,}", percent(row.answered / row.calls), f"{row.rescued:,}",
+                row.name, f"{row.calls:,}", percent(row.answered / row.calls), f"{row.rescued:,}", seconds(row.p95),
                 f"{row.input_tokens:,} / {row.output_tokens:,}", usd(row.cost),
+                usd(row.wasted), usd(row.saved),
             ]
             for row in rows
         ],
     )  # fmt: skip
 
 
+def _cell(name: str, value: str) -> str:
+    """On a telephone a row becomes a block of names and values, two in a line unless one of them is long."""
+    style = " class=long" if len(name) + len(value) > LONG else ""
+    return f'<td{style} data-head="{name}">{escape(value)}</td>'
+
+
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return ""
     head = "".join(f"<th>{escape(one)}</th>" for one in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(one)}</td>" for one in row) + "</tr>" for row in rows)
+    names = [escape(one, quote=True) for one in heads]
+    body = "".join(
+        "<tr>" + "".join(_cell(name, one) for name, one in zip(names, row, strict=True)) + "</tr>" for row in rows
+    )
     return f"<h2>{escape(title)}</h2><div class=wide><table><tr>{head}</tr>{body}</table></div>"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 _FAILURES = ("server", "transport", "timeout")
 _BEFORE = 60.0
-"""Seconds before a breaker opened in which a failure belongs to the same outage."""
+"""Seconds before a breaker opened in which a failure belongs to the same outage; those of an earlier outage do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ def read_outages(events: Iterable[sqlite3.Row], attempts: Iterable[sqlite3.Row],
     for row in attempts:
         if row["kind"] in _FAILURES:
             failures[row["run"], row["target"]].append(row["started"] + row["seconds"])
-    began: dict[tuple[str, str, str], float] = {}
+    began: dict[_Key, float] = {}
+    ended: dict[_Key, float] = {}
     found: list[Outage] = []
     for row in events:
         if row["event"] != "StateChanged":
@@ -42,20 +43,28 @@ def read_outages(events: Iterable[sqlite3.Row], attempts: Iterable[sqlite3.Row],
         if moved["after"] == "open":
             began.setdefault(key, row["at"])
         elif moved["after"] in ("recovering", "closed") and key in began:
-            found.append(_outage(key, began.pop(key), row["at"], last, failures))
-    found += [_outage(key, start, None, last, failures) for key, start in began.items()]
+            found.append(_outage(key, began.pop(key), row["at"], last, failures, ended.get(key, 0.0)))
+            ended[key] = row["at"]
+    found += [_outage(key, start, None, last, failures, ended.get(key, 0.0)) for key, start in began.items()]
     return sorted(found, key=lambda one: one.start)
 
 
+_Key = tuple[str, str, str]
+"""The run, the subject and its level."""
+
+
 def _outage(
-    key: tuple[str, str, str],
+    key: _Key,
     start: float,
     end: float | None,
     last: float,
     failures: dict[tuple[str, str], list[float]],
+    earlier: float,
 ) -> Outage:
+    """`earlier`: when the one before it ended."""
     run, subject, level = key
-    first = min((at for at in failures[run, subject] if start - _BEFORE <= at <= start + 1e-3), default=None)
+    since = max(start - _BEFORE, earlier)
+    first = min((at for at in failures[run, subject] if since <= at <= start + 1e-3), default=None)
     return Outage(subject, level, start, end, last, None if first is None else max(0.0, start - first))
 
 

@@ -25,6 +25,8 @@ def report_text(report: Report, language: Language = "en") -> str:
             f"{words['domains']}:",
             *(f"  {name}: {percent(value)}" for name, value in report.domains.items()),
         ]
+    if used := report.limits | report.budgets:
+        lines += ["", f"{words['limits']}:", *(f"  {name}: {percent(share)}" for name, share in used.items())]
     if report.outages:
         lines += ["", f"{words['outages']}:"]
         lines += [
@@ -35,7 +37,9 @@ def report_text(report: Report, language: Language = "en") -> str:
     for title, rows in (("routes", report.routes), ("labels", report.labels)):
         if rows:
             lines += ["", f"{words[title]}:"]
-            lines += [f"  {row.name}: {row.calls:,} {words['calls']}, {usd(row.cost)}" for row in rows]
+            lines += [
+                f"  {row.name}: {row.calls:,} {words['calls']}, p95 {seconds(row.p95)}, {usd(row.cost)}" for row in rows
+            ]
     if report.alerts:
         lines += ["", f"{words['alerts']}:"]
         lines += [
@@ -67,6 +71,10 @@ def summary(report: Report, language: Language) -> list[tuple[str, str]]:
         (words["cached"], f"{report.cached_tokens:,}"),
         (words["wasted"], f"{report.wasted_tokens:,}"),
         (words["cost"], cost),
+        (words["wasted_usd"], usd(report.wasted)),
+        (words["saved_usd"], usd(report.saved)),
+        *([(words["saved_cache"], usd(report.saved_cache))] if report.saved_cache else []),
+        *([(words["saved_tokens"], f"{report.saved_tokens:,}")] if report.saved_tokens else []),
     ]
 
 
@@ -83,5 +91,5 @@ def _targets(report: Report, language: Language) -> Iterable[str]:
         failed = ", ".join(f"{kind} {count}" for kind, count in sorted(one.failures.items())) or words["none"]
         yield (
             f"  {one.name}: {words['uptime']} {percent(one.uptime)}, {words['attempts']} {one.attempts:,}, "
-            f"{words['failures']}: {failed}, p95 {seconds(one.seconds.p95)}"
+            f"{words['failures']}: {failed}, p95 {seconds(one.seconds.p95)}, {words['ttft']} p95 {seconds(one.ttft.p95)}"
         )

@@ -1,0 +1,191 @@
+"""Targets that one call brings with it, and the pool's targets on a caller's own key: each an account of its own, with health of its own.
+
+What is known of them is kept for the callers of late, so that memory stays flat. They share what the pool knows of regions and
+providers, and what they learn of these the pool knows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, cast
+
+from hotspare._config.assembly import states_of, with_states
+from hotspare._config.routes import check_targets, targets_of, tiers_of
+from hotspare._engine.scheduler import Scheduler
+from hotspare._health.target_state import OWN_KEY, TargetState
+from hotspare._routing.candidates import Tier
+from hotspare._routing.constraints import RouteTable, Selection
+from hotspare._routing.explain import Exclusion, SkipReason
+from hotspare.errors import ConfigError, Problem, RequestError
+from hotspare.policy import Policy
+from hotspare.secret import HiddenStr, Secret, is_key_function, reveal
+from hotspare.target import Target
+
+if TYPE_CHECKING:
+    from hotspare._http import Http
+
+MOST = 256
+"""Accounts whose health is kept, at most; those that were used least lately are forgotten. A target's is some 10 kB."""
+_MOST_SELECTIONS = 64
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is kept of one key, or of one list of targets. `table`: of targets that were given. `states`: the pool's targets and theirs
+    on this key. `selections`: what was selected before, by the identity of the pool's own selection, which is kept with it."""
+
+    table: RouteTable | None = None
+    states: dict[TargetState, TargetState] = field(default_factory=dict[TargetState, TargetState])
+    selections: dict[int, tuple[Selection, Selection]] = field(default_factory=dict[int, tuple[Selection, Selection]])
+
+
+class PerCall:
+    """The options `targets` and `api_key` of a pool's calls. Any thread may call it."""
+
+    def __init__(self, scheduler: Scheduler, http: Http, policy: Policy) -> None:
+        self._scheduler, self._http, self._policy = scheduler, http, policy
+        self._accounts: OrderedDict[str, _Account] = OrderedDict()
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a child process: a thread that does not exist here may have held the lock."""
+        self._lock = threading.Lock()
+
+    def on_targets(self, given: Any, model: str | None, options: Mapping[str, Any]) -> Selection:
+        """The selection of a call with targets of its own. Raises RequestError, which lists every mistake in them."""
+        try:
+            targets = targets_of(given)
+            check_targets(targets)
+        except ConfigError as error:
+            raise RequestError(error.problems) from None
+        with self._lock:
+            account = self._account("targets " + _digest([_identity(target) for target in targets]))
+            if account.table is None:
+                account.table = self._table(account, targets)
+            table = account.table
+        return table.selection(model, options)
+
+    def on_key(self, selected: Selection, given: Any) -> Selection:
+        """The same selection on the caller's own key. Raises RequestError if it is not clear to which provider the key belongs."""
+        keys = _keys(given, selected)
+        with self._lock:
+            account = self._account("key " + _digest(sorted((name, str(key)) for name, key in keys.items())))
+            known = account.selections.get(id(selected))
+            if known is None:
+                if len(account.selections) >= _MOST_SELECTIONS:
+                    account.selections.clear()
+                known = account.selections[id(selected)] = selected, self._derive(account, selected, keys)
+            return known[1]
+
+    def forget(self, policy: Policy) -> None:
+        """The pool goes on with another configuration."""
+        with self._lock:
+            self._policy = policy
+            accounts, self._accounts = self._accounts, OrderedDict()
+        self._scheduler.remove_guests(state for account in accounts.values() for state in account.states.values())
+
+    def _account(self, key: str) -> _Account:
+        found = self._accounts.get(key)
+        if found is None:
+            found = self._accounts[key] = _Account()
+            if len(self._accounts) > MOST:
+                _, oldest = self._accounts.popitem(last=False)
+                self._scheduler.remove_guests(oldest.states.values())
+        self._accounts.move_to_end(key)
+        return found
+
+    def _table(self, account: _Account, targets: tuple[Target, ...]) -> RouteTable:
+        states = states_of(targets, self._policy, self._http)
+        try:
+            table = RouteTable(with_states(tiers_of(targets), states), states, self._policy, {})
+            self._add(account, dict(zip(states, states, strict=True)))
+        except ConfigError as error:  # the policy allows none of them, or their limits contradict each other
+            raise RequestError(error.problems) from None
+        return table
+
+    def _add(self, account: _Account, new: Mapping[TargetState, TargetState]) -> None:
+        self._scheduler.add_guests(new.values())
+        account.states.update(new)
+
+    def _derive(self, account: _Account, selected: Selection, keys: Mapping[str, HiddenStr]) -> Selection:
+        bases = [state for tier in selected.tiers for state in tier]
+        new = [base for base in bases if base not in account.states and _key_of(base.target, keys)]
+        targets = [_with_key(base.target, _key_of(base.target, keys)) for base in new]
+        derived = states_of(targets, self._policy, self._http)
+        for base, state in zip(new, derived, strict=True):
+            state.position, state.breaker.disabled = base.position, base.breaker.disabled
+        self._add(account, dict(zip(new, derived, strict=True)))
+        tiers = [[account.states[base] for base in tier if base in account.states] for tier in selected.tiers]
+        own = sum(bool(tier) for tier in tiers[: selected.own])
+        without = {
+            base: Exclusion(SkipReason.EXCLUDED, "no key of the caller's is for it")
+            for base in bases
+            if base not in account.states
+        }
+        kept = tuple(Tier(tier) for tier in tiers if tier)
+        if not kept:
+            raise RequestError(
+                Problem("api_key: no target of this call can take it: their models have keys of their own")
+            )
+        return replace(selected, tiers=kept, own=own, excluded={**selected.excluded, **without})
+
+
+def _with_key(target: Target, key: HiddenStr | None) -> Target:
+    """The limits that were configured are those of the pool's own account; those of this one are learnt."""
+    return replace(
+        target, api_key=key, account=None, limits=frozenset(), check=False, name=target.name + OWN_KEY,
+        aliases={*target.aliases, target.name},
+    )  # fmt: skip
+
+
+def _keys(given: Any, selected: Selection) -> dict[str, HiddenStr]:
+    """The keys by provider or target. A key alone is for the one provider that the call may use: no other must see it."""
+    targets = [state.target for tier in selected.tiers for state in tier]
+    if isinstance(given, Mapping):
+        keys = {str(name): reveal(key) for name, key in cast("Mapping[str, Secret | str]", given).items()}
+        unknown = [name for name in keys if not any(name in (one.name, one.provider) for one in targets)]
+        problems = [Problem(f"api_key.{name}: no target of this call has this provider or name") for name in unknown]
+        if problems:
+            raise RequestError(problems)
+        return keys
+    providers = sorted({target.provider for target in targets if target.backend is None})
+    if len(providers) != 1:
+        known = ", ".join(providers) or "none"
+        hint = "say for which provider it is: api_key={'openai': '…'}"
+        raise RequestError(
+            Problem(f"api_key: the targets of this call have several providers, or none ({known}): {hint}")
+        )
+    return {providers[0]: reveal(cast("Secret | str", given))}
+
+
+def _key_of(target: Target, keys: Mapping[str, HiddenStr]) -> HiddenStr | None:
+    """A framework's own model has a key of its own."""
+    return None if target.backend is not None else keys.get(target.name) or keys.get(target.provider)
+
+
+def _identity(target: Target) -> list[object]:
+    """What tells targets apart, also those that are made anew for each call."""
+    found: list[object] = []
+    for one in fields(target):
+        value: Any = getattr(target, one.name)
+        if one.name == "api_key" and not is_key_function(value):
+            value = str(reveal(value))
+        elif isinstance(value, Mapping):
+            value = _pairs(cast("Mapping[str, object]", value))
+        elif isinstance(value, frozenset | set):
+            value = sorted(map(repr, cast("Iterable[object]", value)))
+        found.append(id(value) if callable(value) or one.name == "backend" else value)
+    return found
+
+
+def _pairs(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    return sorted((str(name), str(value)) for name, value in values.items())
+
+
+def _digest(value: object) -> str:
+    """A short word for it, in which no key can be read."""
+    return sha256(repr(value).encode()).hexdigest()
