@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import selectors
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field
-from typing import Any
 
 from hotspare import HotspareError, Pool, Target, classify
+from hotspare._simulation.loop import VirtualLoop as VirtualLoop
+from hotspare._simulation.loop import run_virtually as run_virtually
 from hotspare.errors import IncompleteAnswer, StatusError
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Usage
 from hotspare.outcome import Outcome
@@ -18,36 +18,6 @@ from hotspare.outcome import Outcome
 from benchmarks.storms.scenarios import Fault, Storm
 
 WORDS = 10
-
-
-class _JumpingSelector(selectors.DefaultSelector):
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        found = super().select(0)
-        if not found and timeout:
-            self.now += timeout
-        return found
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop without waiting."""
-
-    def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
-        super().__init__(self._jumping)
-
-    def time(self) -> float:
-        return self._jumping.now
-
-
-def run_virtually(main: Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, Any]]) -> Any:
-    """Run it to its end on a new virtual loop."""
-    loop = VirtualLoop()
-    try:
-        return loop.run_until_complete(main(loop))
-    finally:
-        loop.close()
 
 
 @dataclass

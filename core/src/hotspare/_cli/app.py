@@ -26,6 +26,7 @@ COMMANDS = {
     "drain": "Disable a target of a running application, and wait until no attempt is under way there.",
     "reload": "Have a running application go on with another configuration, and print what changes.",
     "reset": "Have a running application forget what a target's attempts have shown.",
+    "simulate": "Replay traffic in virtual time against another configuration: targets, cost, latency, refusals.",
     "replay": "Make every decision of a recording anew, and compare; or see what another policy would decide.",
     "explain": "Say what a recording holds of one call: each decision, its rule, and why targets were passed over.",
 }

@@ -32,7 +32,7 @@ def progress_of(path: Path, *, shown: bool) -> Generator[Callable[[int], object]
         yield lambda count: bar.advance(task, count)
 
 
-class _AnyVariable(dict[str, str]):
+class AnyVariable(dict[str, str]):
     """Variables of a configuration of which only the policy is used: keys need not be there."""
 
     def __missing__(self, name: str) -> str:
@@ -55,7 +55,7 @@ def changed_policy(path: Path, config: Path | None, settings: Sequence[str]) -> 
     if config is not None:
         from hotspare._recording.lines import policy_line
 
-        recorded = policy_line(load(config, _AnyVariable()).policy)
+        recorded = policy_line(load(config, AnyVariable()).policy)
     table = dict(recorded)
     for setting in settings:
         name, equals, value = setting.partition("=")

@@ -1,0 +1,117 @@
+"""Traffic that a file describes: so many calls a second, and how each target answers, phase by phase."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from math import log
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from hotspare._config.coercion import Coercer
+from hotspare._simulation.traffic import Answer, Arrival, Traffic
+from hotspare.errors import ConfigError, Problem
+from hotspare.outcome import Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """How a target answers. `seconds`: the median of whole answers; a stream's first token takes a third of it. `spread`: sigma of their
+    logarithm (0.3: the p95 is 1.6 times the median). `failures`: share of attempts that fail, with `status`, after a tenth of the time."""
+
+    seconds: float = 1.0
+    spread: float = 0.3
+    failures: float = 0.0
+    status: int = 503
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """From `start` to `end` (seconds) these targets take `slow` times as long, and fail more often."""
+
+    start: float
+    end: float
+    targets: Collection[str]
+    slow: float = 1.0
+    failures: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """`rate`: calls a second, at random moments, for `seconds`. `streaming`: their share that streams. `model`: as in ChatRequest."""
+
+    seconds: float = 300.0
+    rate: float = 5.0
+    streaming: float = 0.5
+    input_tokens: int = 500
+    output_tokens: int = 100
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """How the described targets answer; others answer as `Behaviour()` says."""
+
+    targets: Mapping[str, Behaviour] = field(default_factory=dict[str, Behaviour])
+    phases: tuple[Phase, ...] = ()
+
+    def answer(self, target: str, at: float, rng: Random, *, streaming: bool) -> Answer:
+        """Drawn from the target's distribution."""
+        usual = self.targets.get(target, Behaviour())
+        now = [phase for phase in self.phases if phase.start <= at < phase.end and target in phase.targets]
+        seconds = rng.lognormvariate(log(usual.seconds), usual.spread) * max((phase.slow for phase in now), default=1.0)
+        if rng.random() < max([usual.failures, *(phase.failures for phase in now)]):
+            return Answer(seconds / 10, Kind.SERVER, usual.status)
+        return Answer(seconds / 3 if streaming else seconds)
+
+
+def read_load(path: Path, seed: int) -> Traffic:
+    """The traffic that a TOML file describes. Raises ConfigError, which lists every mistake."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(Problem.at("--load", str(path), f"cannot be read: {error}")) from None
+    coercer = Coercer()
+    targets, phases = raw.pop("targets", {}), raw.pop("phases", [])
+    load = coercer.build("load", Load, raw)
+    behaviours: dict[str, Behaviour | None] = {
+        name: coercer.build(f"targets.{name}", Behaviour, one)
+        for name, one in coercer.table("targets", targets).items()
+    }
+    listed: list[Any] = phases if isinstance(phases, list) else [phases]  # pyright: ignore[reportUnknownVariableType]
+    found = [coercer.build(f"phases[{place}]", Phase, one) for place, one in enumerate(listed)]
+    problems = [*coercer.problems, *_impossible(load, behaviours)]
+    if problems or load is None:
+        raise ConfigError(problems)
+    upstreams = Described(
+        {name: one for name, one in behaviours.items() if one is not None},
+        tuple(one for one in found if one is not None),
+    )
+    return Traffic(_arrivals(load, Random(seed)), upstreams)
+
+
+def _impossible(load: Load | None, behaviours: Mapping[str, Behaviour | None]) -> list[Problem]:
+    found = [
+        Problem.at(f"targets.{name}.seconds", one.seconds, "must be above 0")
+        for name, one in behaviours.items()
+        if one is not None and not one.seconds > 0
+    ]
+    if load is not None:
+        found += [
+            Problem.at(f"load.{name}", value, "must be above 0")
+            for name, value in (("rate", load.rate), ("seconds", load.seconds))
+            if not value > 0
+        ]
+    return found
+
+
+def _arrivals(load: Load, rng: Random) -> list[Arrival]:
+    found: list[Arrival] = []
+    at = 0.0
+    while (at := at + rng.expovariate(load.rate)) < load.seconds:
+        found.append(
+            Arrival(at, load.model, rng.random() < load.streaming, load.input_tokens, load.output_tokens, rest=0.5)
+        )
+    return found
