@@ -86,8 +86,48 @@ def test_the_files_name_metrics_that_exist(name: str) -> None:
         return
     groups = yaml.safe_load(text)["groups"]
     assert all({"alert", "expr", "for", "labels", "annotations"} <= rule.keys() for rule in groups[0]["rules"])
-    if promtool := shutil.which("promtool"):
-        subprocess.run([promtool, "check", "rules", str(FOLDER / name)], check=True)
+
+
+PROMTOOL = shutil.which("promtool")
+"""Prometheus' own checker: Debian's package `prometheus` has it."""
+RULE_TEST = """
+rule_files: ["{rules}"]
+evaluation_interval: 5s
+tests:
+  - interval: 5s
+    input_series:
+      - {{series: 'hotspare_target_available{{target="a"}}', values: "1x5 0x20"}}
+      - {{series: 'hotspare_target_available{{target="b"}}', values: "1x7 0x18"}}
+      - {{series: 'hotspare_calls_total{{route="default",result="answered"}}', values: "0+9x40"}}
+      - {{series: 'hotspare_calls_total{{route="default",result="failed"}}', values: "0+1x40"}}
+    alert_rule_test:
+      - {{eval_time: 35s, alertname: HotspareNoHealthyTarget}}
+      - {{eval_time: 60s, alertname: HotspareNoHealthyTarget, exp_alerts: [{{exp_labels: {{severity: critical}}, exp_annotations: {{summary: No target admits a call, description: "Calls wait or fail. Run `hotspare ledger failures`."}}}}]}}
+      - {{eval_time: 120s, alertname: HotspareErrorRate, exp_alerts: [{{exp_labels: {{severity: critical}}, exp_annotations: {{summary: Over 5 % of calls are not answered, description: "Run `hotspare ledger failures`."}}}}]}}
+"""
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed: apt-get install prometheus")
+def test_prometheus_takes_the_files(tmp_path: Path) -> None:
+    """Its own checker reads the alert rules, every query of the dashboard, and the exporter's page; two alerts fire when they should."""
+    rules = FOLDER / "prometheus-rules.yml"
+    panels = json.loads((FOLDER / "grafana-dashboard.json").read_text(encoding="utf-8"))["panels"]
+    queries = [{"record": f"panel:{place}", "expr": one["targets"][0]["expr"]} for place, one in enumerate(panels)]
+    (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": queries}]}))
+    (tmp_path / "test.yml").write_text(RULE_TEST.format(rules=rules))
+    pool = rescued_pool()
+    metrics = prometheus.PrometheusMetrics(pool)
+    pool.chat("q")
+    assert pool.flush(30.0)
+
+    def promtool(*words: str, text: bytes = b"") -> None:
+        done = subprocess.run([str(PROMTOOL), *words], input=text, capture_output=True, check=False)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+
+    promtool("check", "rules", str(rules))
+    promtool("check", "rules", str(tmp_path / "panels.yml"))
+    promtool("test", "rules", str(tmp_path / "test.yml"))
+    promtool("check", "metrics", text=generate_latest(metrics.registry))
 
 
 def test_without_the_extra() -> None:
