@@ -6,7 +6,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config ge
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
-.PHONY: help storms storms-wire failover soak venv demo test coverage newest oldest natives real mutants lint types docs bench record installs clean
+.PHONY: help kills storms storms-wire failover soak venv demo test coverage newest oldest natives real mutants lint types docs bench record installs clean
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -103,6 +103,8 @@ PEER_langchain := langchain langchain-openai
 	@touch $@
 storms-wire: .venv/dev .venv-peers/litellm/done .venv-peers/langchain/done  ## play the storms on the wire beside other clients; STORMS="flaps" SEEDS=1
 	@$(BIN)/python -m benchmarks.storms --wire --seeds $(or $(SEEDS),1) $(STORMS)
+kills: .venv/dev  ## kill a process that writes its ledger a hundred times, and look for what is missing or double
+	@HOTSPARE_KILLS=100 $(BIN)/python -m pytest -q -p no:xdist tests/core/ledger/test_ledger.py -k kill_9
 soak: .venv/dev  ## soak the pools in chaos for MINUTES=30, and see that nothing is left over
 	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 failover: .venv/dev  ## play the sixteen failover scenarios twenty times with both faces; RUNS=20

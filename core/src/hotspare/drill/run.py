@@ -31,6 +31,10 @@ Observe = Callable[[Pool], object]
 """Called with a pool before its first call, to attach a ledger or a monitor to it."""
 
 
+def unobserved(pool: Pool) -> None:
+    """Attach nothing."""
+
+
 def script_of(scenario: Scenario) -> tuple[list[Step], list[tuple[int, int | None]]]:
     """The script of a scenario, and each step's place in it: the phase, and the number of the call if it is one."""
     steps: list[Step] = []
@@ -178,7 +182,7 @@ async def run_client(
     scenario: Scenario,
     provider: Provider,
     progress: Progress,
-    observe: Observe = lambda pool: None,
+    observe: Observe = unobserved,
 ) -> Result:
     """Play the scenario through a pool, and sample the state of its targets meanwhile."""
     provider.reset()
@@ -212,7 +216,7 @@ def run_scenario(
     *,
     baseline: bool = False,
     watch: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(lambda result: None),
-    observe: Observe = lambda pool: None,
+    observe: Observe = unobserved,
 ) -> list[Result]:
     """Play the scenario with each of its pools, one after the other; with `baseline` also with a client without failover.
 
@@ -231,7 +235,7 @@ def run_scenario(
             if baseline:
                 clients.append((PLAIN_CLIENT, targets[:1], plain_client(scenario.deadline)))
             for name, its_targets, policy in clients:
-                seen = observe if name in scenario.pools else lambda pool: None
+                seen = observe if name in scenario.pools else unobserved
                 with watch() as progress:
                     results.append(
                         asyncio.run(run_client(name, its_targets, policy, scenario, provider, progress, seen))
