@@ -1,8 +1,8 @@
 """How many tokens a prompt has, estimated without a tokenizer.
 
 Words are counted by class, with weights that were fitted to OpenAI's vocabulary `o200k_base` on English prose, source code and
-Korean; what providers add around messages, tools and schemas is fitted to their recorded usage. `tests/core/cost/test_tokens.py`
-and `tests/conformance/test_tokens.py` measure both. tiktoken is not used: it downloads its vocabulary at its first use.
+Korean; what models add around messages, tools and schemas stands in `families`, images in `images`. `tests/core/cost/test_tokens.py`
+and `tests/conformance/test_tokens.py` measure them. tiktoken is not used: it downloads its vocabulary at its first use.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import Any, cast
 
+from hotspare._cost.families import Family, family
+from hotspare._cost.images import image_tokens
 from hotspare.messages import ChatRequest
 
+_ITEM_TEXTS = ("content", "text", "arguments", "output")
 _MEDIA = 800
 """Tokens of an image or a file, whose size says nothing. Recorded images have 85 to 1,600."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
@@ -28,46 +30,24 @@ _KANA_HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _OTHERS = re.compile(r"[^\x00-\x7f\uac00-\ud7a3\u3040-\u30ff\u3400-\u9fff]")
 
 
-class _Overhead(NamedTuple):
-    """What a family of models counts beside the text. `text`, `tools`, `schema`: factors on the tokens of texts and of compact
-    JSON; `call`: for each tool call; `tool_prompt`: once, if there are tools; `schema_prompt`: once, if there is a schema."""
-
-    text: float = 1.0
-    base: float = 6.0
-    message: float = 4.0
-    tool_prompt: float = 60.0
-    tools: float = 1.2
-    schema_prompt: float = 0.0
-    schema: float = 0.7
-    call: float = 11.0
-
-
-_FAMILIES: tuple[tuple[str, _Overhead], ...] = (
-    ("claude", _Overhead(1.15, 6, 4, 480, 1.2, 120, 1.1, 26)),
-    ("gemini", _Overhead(1.0, 1, 0, 0, 0.45, 0, 0.1, 8)),
-    ("gpt-oss", _Overhead(1.0, 67, 4, 20, 0.8, 46, 1.0, 11)),
-    ("gpt-5", _Overhead(1.0, 7, 4, 70, 0.6, 0, 0.7, 11)),
-    ("gpt", _Overhead(1.0, 7, 3.5, 14, 0.39, 0, 0.7, 11)),
-    ("llama-4", _Overhead(1.0, 6, 4, 570, 1.2, 0, 0.7, 11)),
-    ("llama", _Overhead(1.0, 36, 4, 60, 1.2, 0, 0.7, 11)),
-    ("deepseek", _Overhead(1.0, 4, 4, 130, 1.3, 0, 0.7, 30)),
-    ("qwen", _Overhead(1.0, 12, 4, 160, 1.2, 0, 0.7, 30)),
-)
-"""By a part of the model's name; the first that fits. Fitted to the usage in recorded exchanges."""
-
-
-def prompt_tokens(request: ChatRequest, model: str = "") -> int:
-    """An estimate of the prompt's tokens, tools and schema included. `model`: decides what is counted beside the text."""
-    added = _overhead(model)
+def prompt_tokens(request: ChatRequest, model: str = "", provider: str = "") -> int:
+    """An estimate of the prompt's tokens, tools and schema included. `model`, `provider`: decide what is counted beside texts."""
+    added = family(model, provider)
     total = added.base + added.message * (len(request.messages) - 1)
     for message in request.messages:
-        total += added.text * _content_tokens(message.get("content"))
+        total += added.text * _content_tokens(message.get("content"), model)
         for call in cast("Sequence[Mapping[str, object]]", message.get("tool_calls") or ()):
-            total += added.call + text_tokens(_json(call.get("function")))
-    if request.tools:
-        total += added.tool_prompt + added.tools * sum(text_tokens(_json(tool)) for tool in request.tools)
-    if request.response_format:
-        total += added.schema_prompt + added.schema * text_tokens(_json(request.response_format))
+            total += added.call + added.calls * text_tokens(_json(call.get("function")))
+        total += added.signature * _signed(message) if added.signature else 0
+    total += sum(_own_text([fields.get("instructions"), fields.get("input")]) for fields in request.extra.values())
+    if request.tools and not (provider == "groq" and request.tool_choice == "none"):  # Groq leaves them out
+        total += added.tool_prompt + added.tool * len(request.tools)
+        total += added.tools * sum(text_tokens(_json(tool.get("function", tool))) for tool in request.tools)
+    schema = request.response_format
+    if schema and schema.get("type") == "json_schema":
+        total += added.schema_prompt + added.schema * text_tokens(_json(schema))
+    if added.thinking and _thinks(request, model, provider):
+        total += added.thinking
     return round(total)
 
 
@@ -78,14 +58,14 @@ def text_tokens(text: str) -> float:
     total = 0.971 * words + 0.341 * (len(_LONG_PARTS.findall(text)) - words) + 1.558 * len(_NUMBERS.findall(text))
     total += 0.731 * len(signs) + 0.084 * sum(map(len, signs)) + 1.067 * len(_LINES.findall(text))
     if not text.isascii():
-        total += 0.74 * len(_HANGUL.findall(text)) - 0.216 * len(_HANGUL_WORDS.findall(text))
+        total += 0.83 * len(_HANGUL.findall(text)) - 0.216 * len(_HANGUL_WORDS.findall(text))
         total += 0.373 * len(_KANA_HAN.findall(text)) + 1.128 * len(_OTHERS.findall(text))
     return total
 
 
-def characters(request: ChatRequest) -> int:
-    """The characters of its messages: hardly ever fewer than their tokens, in any script."""
-    return sum(_characters(message.get("content")) for message in request.messages)
+def most_tokens(request: ChatRequest) -> int:
+    """A cheap upper bound of prompt and answer: the characters of its messages are hardly ever fewer than their tokens."""
+    return (request.max_tokens or 0) + sum(_characters(message.get("content")) for message in request.messages)
 
 
 def rough_prompt_tokens(request: ChatRequest) -> float:
@@ -94,7 +74,7 @@ def rough_prompt_tokens(request: ChatRequest) -> float:
     size = sum(_bytes(message.get("content")) for message in request.messages) + sum(
         len(str(one)) for one in request.tools
     )
-    return size / 4 + _Overhead().message * len(request.messages)
+    return size / 4 + Family().message * len(request.messages)
 
 
 def _bytes(content: object) -> int:
@@ -105,20 +85,41 @@ def _bytes(content: object) -> int:
     return sum(_bytes(text) if isinstance(text, str) else 4 * _MEDIA for text in texts)
 
 
-@lru_cache(64)
-def _overhead(model: str) -> _Overhead:
-    name = model.lower()
-    return next((overhead for part, overhead in _FAMILIES if part in name), _Overhead())
+def _thinks(request: ChatRequest, model: str, provider: str) -> bool:
+    """Whether Claude is asked to reason in a way that lengthens the prompt: with a budget, or through another provider."""
+    effort = provider != "anthropic" and request.reasoning_effort not in (None, "none")
+    bodies = request.extra.values()
+    budget = any((body.get("thinking") or {}).get("type") == "enabled" or body.get("reasoning") for body in bodies)
+    return effort or budget or model.endswith(":thinking")
+
+
+def _own_text(items: object) -> float:
+    """Tokens of what `extra` carries of the Responses API: instructions, and items that have no shape of ours."""
+    if isinstance(items, str):
+        return text_tokens(items)
+    if isinstance(items, Mapping):
+        item = cast("Mapping[str, object]", items)
+        return sum(_own_text(item.get(name)) for name in _ITEM_TEXTS) + text_tokens(_json(item.get("tools", "")))
+    return sum(map(_own_text, cast("Sequence[object]", items))) if isinstance(items, Sequence) else 0.0
+
+
+def _signed(message: Mapping[str, object]) -> int:
+    """Characters of a message's thought signatures, which Gemini 3 counts."""
+    calls = cast("Sequence[Mapping[str, Any]]", message.get("tool_calls") or ())
+    blocks = cast("Sequence[Mapping[str, Any]]", message.get("thinking_blocks") or ())
+    google = [((call.get("extra_content") or {}).get("google") or {}).get("thought_signature") for call in calls]
+    return sum(len(text) for text in [*google, *(block.get("signature") for block in blocks)] if isinstance(text, str))
 
 
 def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
 
 
-def _content_tokens(content: object) -> float:
+def _content_tokens(content: object, model: str) -> float:
     if isinstance(content, str):
         return text_tokens(content)
-    return sum(map(_part_tokens, cast("Sequence[object]", content))) if isinstance(content, Sequence) else 0.0
+    parts = cast("Sequence[object]", content) if isinstance(content, Sequence) else ()
+    return sum(_part_tokens(part, model) for part in parts)
 
 
 def _characters(content: object) -> int:
@@ -129,8 +130,9 @@ def _characters(content: object) -> int:
     return sum(len(text) if isinstance(text, str) else _MEDIA for text in texts)
 
 
-def _part_tokens(part: object) -> float:
+def _part_tokens(part: object, model: str) -> float:
     if isinstance(part, Mapping):
-        text = cast("Mapping[str, object]", part).get("text")
-        return text_tokens(text) if isinstance(text, str) else _MEDIA
+        fields = cast("Mapping[str, object]", part)
+        text = fields.get("text")
+        return text_tokens(text) if isinstance(text, str) else image_tokens(fields, model) or _MEDIA
     return text_tokens(part) if isinstance(part, str) else 0.0

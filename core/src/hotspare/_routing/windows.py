@@ -14,15 +14,17 @@ CERTAIN = 1.3
 
 
 def too_small(request: ChatRequest, states: Collection[TargetState]) -> dict[TargetState, Exclusion]:
-    """The targets whose window is too small for the prompt. None of them, if there is no other target: the estimate may err.
+    """The targets whose window is too small for the prompt and the longest answer that is asked for: providers refuse both together. None of them, if there is no other target: the estimate may err.
     `states`: targets that can be sent the request."""
     found: dict[TargetState, Exclusion] = {}
+    answer = request.max_tokens or 0
     for state in states:
         window = state.target.context_window
         if window is None:
             continue
-        tokens = prompt_tokens(request, state.target.model)
-        if tokens > CERTAIN * window:
-            reason = f"a prompt of about {tokens:,} tokens is longer than its context window of {window:,}"
+        tokens = prompt_tokens(request, state.target.model, state.target.provider)
+        if tokens / CERTAIN + answer > window:
+            more = f" and an answer of up to {answer:,}" if answer else ""
+            reason = f"a prompt of about {tokens:,} tokens{more} is longer than its context window of {window:,}"
             found[state] = Exclusion(SkipReason.TOO_LONG, reason)
     return found if len(found) < len(states) else {}
