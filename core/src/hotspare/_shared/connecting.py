@@ -1,0 +1,74 @@
+"""A client of redis-py for a URL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from hotspare.errors import ConfigError, MissingExtra, Problem
+from hotspare.secret import shown_url
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+TIMEOUT = 1.0
+"""Seconds for which an answer or a connection is waited for. No call waits for it; a store that is slower counts as lost."""
+SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel")  # fmt: skip
+
+
+def check_url(url: str) -> None:
+    """Raise ConfigError for a URL that names no store, MissingExtra where redis-py is missing."""
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES or (not parts.netloc and parts.scheme != "unix"):
+        hint = "must be like 'redis://host:6379/0': with rediss for TLS, redis+cluster for a cluster, redis+sentinel://host:26379/name for Sentinel"
+        raise ConfigError(Problem.at("shared", shown_url(url), hint))
+    try:
+        import redis  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ImportError:
+        raise MissingExtra("sharing through Redis", "redis") from None
+
+
+def connected(source: object) -> Redis:
+    """A client, whose connections are opened when they are used. One that was handed in is used as it is."""
+    if not isinstance(source, str):
+        return cast("Redis", source)
+    from redis import Redis, RedisCluster
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    options: dict[str, Any] = {
+        "socket_timeout": TIMEOUT,
+        "socket_connect_timeout": TIMEOUT,
+        "health_check_interval": 5,
+        "retry": Retry(NoBackoff(), 1),  # a connection that the server has closed meanwhile is opened anew once
+    }
+    scheme, plus, kind = urlsplit(source).scheme.partition("+")
+    scheme = scheme.replace("valkey", "redis")
+    plain = f"{scheme}:{source.partition(':')[2]}"
+    if kind == "sentinel":
+        return _sentinel(plain, options)
+    if plus:
+        del options["health_check_interval"]
+        return cast("Redis", RedisCluster.from_url(plain, **options))
+    return Redis.from_url(plain, **options)
+
+
+def _sentinel(url: str, options: dict[str, Any]) -> Redis:
+    """``redis://user:password@host:26379,host2:26379/name/0``: the master of that name, its database, as the sentinels say."""
+    from redis import Sentinel
+    from redis.connection import parse_url
+
+    parts = urlsplit(url)
+    words, _, hosts = parts.netloc.rpartition("@")
+    name, _, database = parts.path.strip("/").partition("/")
+    nodes = [host.rpartition(":") if ":" in host else (host, "", "26379") for host in hosts.split(",")]
+    first = f"{words}@{nodes[0][0]}" if words else nodes[0][0]
+    query = urlencode(parse_qsl(parts.query))
+    given = cast("dict[str, Any]", parse_url(urlunsplit((parts.scheme, first, f"/{database or 0}", query, ""))))
+    for field in ("host", "port", "connection_class"):
+        given.pop(field, None)
+    if parts.scheme == "rediss":
+        given["ssl"] = True
+    sentinels = [(host, int(port)) for host, _, port in nodes]
+    found = Sentinel(sentinels, sentinel_kwargs={"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}, **options, **given)  # fmt: skip
+    return found.master_for(name)  # type: ignore[no-any-return]

@@ -1,0 +1,136 @@
+"""A store in this process: several pools of one process share it, and tests and simulations play a fleet with it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import floor
+
+from hotspare._health.facts import Fact, merged, supersedes
+from hotspare._shared.store import MEMBER_SECONDS, Bucket, Grant, Lease, Listener, Picture
+
+_Place = tuple[str, str]
+
+
+class MemoryStore:
+    """See `Store`. `clock`: seconds, of the store itself."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._facts: dict[_Place, tuple[float, Fact]] = {}
+        self._version = 0
+        self._members: dict[str, float] = {}
+        self._arrivals: dict[str, float] = {}
+        self._listeners: list[Listener] = []
+        self._lock = threading.Lock()
+
+    def sync(self, member: str, since: str = "") -> Picture:
+        """As in `Store`."""
+        with self._lock:
+            now = self._clock()
+            self._members[member] = now
+            members = [name for name, at in self._members.items() if at > now - MEMBER_SECONDS]
+            version = str(self._version)
+            facts = None if since == version else tuple(self._holding(now))
+            return Picture(version, len(members), facts)
+
+    def _holding(self, now: float) -> list[Fact]:
+        found = [_aged(fact, now - at) for at, fact in self._facts.values()]
+        return [fact for fact in found if fact.remaining > 0]
+
+    def _current(self, place: _Place, now: float) -> Fact | None:
+        at, fact = self._facts.get(place, (now, None))
+        if fact is None or fact.remaining <= now - at:
+            return None
+        return _aged(fact, now - at)
+
+    def write(self, facts: Sequence[Fact]) -> None:
+        """As in `Store`."""
+        news: list[Fact] = []
+        with self._lock:
+            now = self._clock()
+            for fact in facts:
+                old = self._current((fact.subject, fact.slot), now)
+                if old is None or supersedes(fact, old):
+                    news.append(fact if old is None else merged(fact, old))
+                    self._keep(news[-1], now)
+        self._publish(news)
+
+    def _keep(self, fact: Fact, now: float) -> None:
+        self._facts[fact.subject, fact.slot] = now, fact
+        self._version += 1
+
+    def _publish(self, facts: Sequence[Fact]) -> None:
+        for listener in tuple(self._listeners):
+            for fact in facts:
+                listener(fact)
+
+    def lease(self, subject: str, holder: str, seconds: float, name: str = "") -> Lease:
+        """As in `Store`."""
+        with self._lock:
+            now = self._clock()
+            old = self._current((subject, "probe"), now)
+            if old is not None and old.cause != holder:
+                return Lease(old.cause, old.remaining)
+            fact = Fact(subject, "probe", "lease", seconds, name=name, cause=holder)
+            self._keep(fact, now)
+        self._publish([fact])
+        return Lease(holder, seconds)
+
+    def release(self, subject: str, holder: str) -> None:
+        """As in `Store`."""
+        with self._lock:
+            old = self._current((subject, "probe"), self._clock())
+            if old is None or old.cause != holder:
+                return
+            del self._facts[subject, "probe"]
+            self._version += 1
+        self._publish([replace(old, remaining=0.0, age=0.0)])
+
+    def take(self, bucket: Bucket, want: float, least: float, used: float, horizon: float) -> Grant:
+        """As in `Store`."""
+        with self._lock:
+            now = self._clock()
+            arrival, grant = take_from(bucket, self._arrivals.get(bucket.name, now) - now, want, least, used, horizon)
+            self._arrivals[bucket.name] = now + arrival
+            return grant
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """As in `Store`; it is called in the thread that writes."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def leave(self, member: str) -> None:
+        """As in `Store`."""
+        with self._lock:
+            self._members.pop(member, None)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def after_fork(self) -> None:
+        """In a child process there is a store of its own, with what this one knew."""
+        self._lock = threading.Lock()
+
+
+def _aged(fact: Fact, seconds: float) -> Fact:
+    return replace(fact, remaining=fact.remaining - seconds, age=fact.age + seconds)
+
+
+def take_from(
+    bucket: Bucket, arrival: float, want: float, least: float, used: float, horizon: float
+) -> tuple[float, Grant]:
+    """`Store.take` on one number: the theoretical arrival time of the next unit, in seconds from now. Returns the new one."""
+    interval, burst = bucket.interval, bucket.burst
+    arrival = max(0.0, max(0.0, arrival) + used * interval)
+    if want <= 0:
+        return arrival, Grant(0.0, 0.0)
+    needed = min(least, burst)  # a cost above the burst is admitted when the bucket is full
+    first = max(0.0, arrival + (needed - burst) * interval)
+    if first > horizon:
+        return arrival, Grant(0.0, first - horizon)
+    free = floor((horizon - arrival) / interval + burst + 1e-9)
+    units = max(least, min(want, float(free)))
+    return arrival + units * interval, Grant(units, arrival + (1 - burst) * interval)

@@ -1,0 +1,241 @@
+"""A store in Redis or Valkey, by redis-py (extra `redis`).
+
+Keys begin with `<prefix>:<schema>:` and all expire: `facts` (a hash), `members` (a sorted set), `limit:<digest>` (a number). The channel `news`
+carries facts as they are written. Nothing holds a prompt, an answer or a key.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from hotspare._health.facts import Fact, checked
+from hotspare._shared import scripts
+from hotspare._shared.connecting import connected
+from hotspare._shared.store import MEMBER_SECONDS, Bucket, Grant, Lease, Listener, Picture, StoreError
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+SCHEMA = "v1"
+"""Of the keys: a version that writes something else uses another one, and leaves these alone."""
+_LISTEN = 1.0
+"""Seconds between two looks whether a listener is still wanted, and between two tries to connect it."""
+
+
+class RedisStore:
+    """See `Store`. `source`: a URL, or a client of redis-py. `prefix`: of all keys and of the channel."""
+
+    def __init__(self, source: object, prefix: str = "hotspare") -> None:
+        self._source, self._prefix = source, f"{prefix}:{SCHEMA}:"
+        self._listening: list[_Subscription] = []
+        self._connection: Redis | None = None
+        self._scripts: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def key(self, name: str) -> str:
+        """The key of this name, in this store."""
+        return self._prefix + name
+
+    @property
+    def client(self) -> Redis:
+        """The client of redis-py, whose methods raise its own errors."""
+        with self._lock:
+            if self._connection is None:
+                self._connection = connected(self._source)
+            return self._connection
+
+    def run(self, script: str, key: str, *arguments: str | float) -> Any:
+        """Run a Lua script on one key of this store. Strings come back as str. Raises StoreError."""
+        try:
+            client = self.client
+            known = self._scripts.get(script)
+            if known is None:
+                known = self._scripts[script] = client.register_script(script)
+            return _text(known(keys=[self.key(key)], args=arguments, client=client))
+        except Exception as error:  # what answers at that address may not be a Redis
+            raise _store_error(error) from None
+
+    # --- facts ---------------------------------------------------------------------------------------------------
+
+    def sync(self, member: str, since: str = "") -> Picture:
+        """As in `Store`."""
+        members = _number(self.run(scripts.ALIVE, "members", member, round(MEMBER_SECONDS * 1000)))
+        answer = self.run(scripts.SYNC, "facts", since)
+        if not isinstance(answer, list) or len(cast("list[Any]", answer)) < 2:
+            raise StoreError("the store answered something that is no picture")
+        version, now, *rest = cast("list[Any]", answer)
+        if not rest:
+            return Picture(str(version), int(members), None)
+        fields = cast("list[Any]", rest[0])
+        pairs = zip(fields[::2], fields[1::2], strict=False)
+        found = [_stored(str(place), raw, _number(now)) for place, raw in pairs]
+        return Picture(str(version), int(members), tuple(fact for fact in found if fact is not None))
+
+    def write(self, facts: Sequence[Fact]) -> None:
+        """As in `Store`."""
+        if facts:
+            self.run(scripts.WRITE, "facts", self.key("news"), json.dumps([_wire(fact) for fact in facts]))
+
+    def lease(self, subject: str, holder: str, seconds: float, name: str = "") -> Lease:
+        """As in `Store`."""
+        place, channel = f"probe/{subject}", self.key("news")
+        answer = self.run(scripts.LEASE, "facts", channel, place, holder, round(seconds * 1000), name)
+        found, remaining = _pair(answer)
+        return Lease(str(found), _number(remaining) / 1000)
+
+    def release(self, subject: str, holder: str) -> None:
+        """As in `Store`."""
+        self.run(scripts.RELEASE, "facts", self.key("news"), f"probe/{subject}", holder)
+
+    # --- limits --------------------------------------------------------------------------------------------------
+
+    def take(self, bucket: Bucket, want: float, least: float, used: float, horizon: float) -> Grant:
+        """As in `Store`."""
+        answer = self.run(
+            scripts.TAKE, f"limit:{bucket.name}", bucket.interval, bucket.burst, want, least, used, horizon
+        )
+        units, wait = _pair(answer)
+        return Grant(_number(units), _number(wait))
+
+    # --- news ----------------------------------------------------------------------------------------------------
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """As in `Store`."""
+        subscription = _Subscription(self, listener)
+        self._listening.append(subscription)
+        subscription.start()
+        return subscription.stop
+
+    def leave(self, member: str) -> None:
+        """As in `Store`."""
+        try:
+            self.client.zrem(self.key("members"), member)
+        except Exception as error:
+            raise _store_error(error) from None
+
+    def close(self) -> None:
+        """As in `Store`."""
+        for subscription in self._listening:
+            subscription.stop()
+        self._listening.clear()
+        with self._lock:
+            client, self._connection = self._connection, None
+            self._scripts.clear()
+        if client is not None and isinstance(self._source, str):
+            client.close()
+
+    def after_fork(self) -> None:
+        """As in `Store`. A socket must not be shared with the parent."""
+        self._lock = threading.Lock()
+        self._connection, self._scripts = None, {}
+        self._listening = []
+
+
+class _Subscription:
+    """A thread that hands what is published to a listener, and connects again when the connection is lost."""
+
+    def __init__(self, store: RedisStore, listener: Listener) -> None:
+        self._store, self._listener = store, listener
+        self._ended = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="hotspare-news", daemon=True).start()
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self._read()
+            except Exception:  # the store is away: `sync` reports that, and the facts come with its next picture
+                self._ended.wait(_LISTEN)
+
+    def _read(self) -> None:
+        channel = self._store.key("news")
+        with self._store.client.pubsub(ignore_subscribe_messages=True) as news:
+            news.subscribe(channel)  # pyright: ignore[reportUnknownMemberType] - redis-py leaves it open
+            self._listener(None)
+            while not self._ended.is_set():
+                message = cast("Mapping[str, Any] | None", news.get_message(timeout=_LISTEN))
+                if message is not None:
+                    self._hand_on(message.get("data"))
+
+    def _hand_on(self, data: object) -> None:
+        fact = None
+        with suppress(ValueError):
+            fact = _published(json.loads(cast("str | bytes", data)))
+        if fact is not None:
+            self._listener(fact)
+
+
+# --- what crosses the wire ---------------------------------------------------------------------------------------
+
+
+def _wire(fact: Fact) -> dict[str, str | float]:
+    return {
+        "p": f"{fact.slot}/{fact.subject}", "k": fact.kind, "r": round(fact.remaining * 1000), "a": round(fact.age * 1000),
+        "n": fact.name, "c": fact.cause, "l": fact.level,
+    }  # fmt: skip
+
+
+def _published(raw: object) -> Fact | None:
+    """A fact as it is published, with durations in milliseconds."""
+    if not isinstance(raw, dict):
+        return None
+    values = cast("dict[str, Any]", raw)
+    return _fact(values.get("p"), values, values.get("r"), values.get("a"))
+
+
+def _stored(place: str, raw: object, now: float) -> Fact | None:
+    """A fact as it is kept, with the server's times."""
+    try:
+        values = json.loads(cast("str", raw))
+        fact = _fact(place, values, values["u"] - now, now - values["a"])
+    except (KeyError, TypeError, ValueError):  # `schema`, `version`, or written by something else
+        return None
+    return fact if fact is not None and fact.remaining > 0 else None
+
+
+def _fact(place: Any, values: Mapping[str, Any], remaining: Any, age: Any) -> Fact | None:
+    slot, _, subject = str(place).partition("/")
+    try:
+        fields = {"remaining": remaining / 1000, "age": age / 1000, "level": values.get("l", 0.0)}
+    except TypeError:
+        return None
+    words = {"name": values.get("n", ""), "cause": values.get("c", "")}
+    return checked({"subject": subject, "slot": slot, "kind": values.get("k"), **fields, **words})
+
+
+def _text(answer: Any) -> Any:
+    if isinstance(answer, bytes):
+        return answer.decode("utf-8", "replace")
+    return [_text(item) for item in cast("list[Any]", answer)] if isinstance(answer, list) else answer
+
+
+def _pair(answer: Any) -> tuple[Any, Any]:
+    if not isinstance(answer, list) or len(cast("list[Any]", answer)) != 2:
+        raise StoreError("the store answered something unexpected")
+    first, second = cast("list[Any]", answer)
+    return first, second
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise StoreError("the store answered something that is no number") from None
+
+
+def _store_error(error: Exception) -> StoreError:
+    """Without the URL, which may hold a password; redis-py's own texts name host and port only."""
+    if isinstance(error, StoreError):
+        return error
+    text = str(error)
+    if text.startswith("SCHEMA"):
+        return StoreError("a newer version of hotspare uses these keys: give this one another prefix, or upgrade it")
+    return StoreError(f"{type(error).__name__}: {text[:200]}")
