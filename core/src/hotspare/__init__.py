@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from hotspare.secret import SecretStr as SecretStr
     from hotspare.selector import Lease as Lease
     from hotspare.selector import Selector as Selector
+    from hotspare.shared import Shared as Shared
     from hotspare.status import BudgetStatus as BudgetStatus
     from hotspare.status import PoolHealth as PoolHealth
     from hotspare.target import Limits as Limits
@@ -116,6 +117,7 @@ _HOMES = {
     "reduce": ("Reducer", "compact_prompt", "trim_history"),
     "secret": ("SecretStr",),
     "selector": ("Lease", "Selector"),
+    "shared": ("Shared",),
     "status": ("BudgetStatus", "PoolHealth"),
     "target": ("Limits", "LongPrice", "Price", "Target", "TargetFields"),
 }  # fmt: skip

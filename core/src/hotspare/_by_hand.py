@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from math import inf
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -57,16 +56,19 @@ class ByHand:
         return self._scheduler.health(self._now())
 
     def disable(self, name: str, reason: str = "by hand") -> None:
-        """Send no further call to this target until `enable`; calls under way go on. It stands above every breaker.
+        """Send no further call to this target until `enable`; calls under way go on. It stands above every breaker. In a pool that is
+        `shared`, this holds for all processes.
 
         Raises KeyError for a name that no target has.
         """
         self._scheduler.disable(name, reason or "by hand")
+        self._scheduler.fleet_change(lambda fleet: fleet.said(name, self._now()))
         self._notify()
 
     def enable(self, name: str) -> None:
-        """Take a target back into use, as its health allows. Raises KeyError for a name that no target has."""
+        """Take a target back into use, as its health allows; in a pool that is `shared`, in all processes. Raises KeyError for a name that no target has."""
         self._scheduler.enable(name)
+        self._scheduler.fleet_change(lambda fleet: fleet.said(name, self._now()))
         self._notify()
 
     def drain(self, name: str, timeout: float | None = None, reason: str = "draining") -> bool:
@@ -113,7 +115,7 @@ class ByHand:
         from hotspare._config import assembly
         from hotspare._config.changes import changes_between, unchangeable
         from hotspare._config.loader import load
-        from hotspare._config.routes import check_targets, route_policies, tiers_of
+        from hotspare._config.routes import route_policies, tiers_of
 
         source = source or self._source
         if source is None:
@@ -124,7 +126,6 @@ class ByHand:
         with config.reporting():
             if problems := unchangeable(self.policy, config.policy):
                 raise ConfigError(problems)
-            check_targets(config.targets)
             targets = assembly.with_prices(config.targets, config.policy)
             tiers = tiers_of(targets, config.routes)
             states = assembly.states_of(targets, config.policy, self._http, self._states)
@@ -134,7 +135,7 @@ class ByHand:
         before = (self.targets, self.policy, assembly.names_of(self._table.routes))
         changes = tuple(changes_between(before, (targets, config.policy, assembly.names_of(table.routes))))
         self._table, self._states, self.targets, self.policy = table, states, targets, config.policy
-        self._smallest_window = min((target.context_window or inf for target in targets), default=inf)
+        self._smallest_window = assembly.smallest_window(targets)
         self._uses_http = assembly.uses_http(states)
         self._after_reload()
         self._notify.publish(events.ConfigReloaded(changes))

@@ -346,11 +346,25 @@ class UsageSampled:
     share: float
 
 
+@dataclass(frozen=True, slots=True)
+class StoreLost:
+    """What the processes of a fleet share cannot be read or written: this process decides alone. Emitted once until it is back."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreBack:
+    """What the processes of a fleet share can be read and written again, after so many seconds."""
+
+    seconds: float
+
+
 Event = (
     CallStarted | AttemptStarted | AttemptEnded | FailedOver | CallEnded | CallQueued | StateChanged | RateLimited
     | SpeedChanged | TargetChecked | NeedsAttention | BudgetExhausted | BudgetReached | CacheServed | RequestAtFault
     | StreamBroke | TargetDisabled | TargetEnabled | EventsDropped | LedgerFailed | LedgerRecovered | TargetReset
-    | ConfigReloaded | LimitReached | LimitReleased | LimitLearnt | AlertFired | AlertResolved | AlertUndelivered | UsageSampled
+    | ConfigReloaded | LimitReached | LimitReleased | LimitLearnt | AlertFired | AlertResolved | AlertUndelivered | UsageSampled | StoreLost | StoreBack
 )  # fmt: skip
 Listener = Callable[[Event], object]
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
-from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
@@ -19,7 +18,7 @@ import anyio
 from hotspare import events
 from hotspare._by_hand import ByHand
 from hotspare._config import assembly
-from hotspare._config.routes import check_targets, route_policies, targets_of, tiers_of
+from hotspare._config.routes import route_policies, targets_of, tiers_of
 from hotspare._cost.reduction import reduced
 from hotspare._cost.tokens import most_tokens
 from hotspare._drivers import event_loop, fork, threads
@@ -43,6 +42,7 @@ from hotspare.messages import CallOptions, ChatChunk, ChatReply, ChatRequest, Pr
 from hotspare.policy import Policy, PolicyFields, policy_of
 from hotspare.recorder import Recorder, recorder_of
 from hotspare.route import Routes
+from hotspare.shared import Shared
 from hotspare.status import BudgetStatus
 from hotspare.target import Target
 
@@ -75,6 +75,7 @@ class Pool(Embedding, ByHand):
         clock: monotonic seconds; in tests a virtual one from `hotspare.testing`.
         calendar: seconds since 1970, by which budgets know the hour, the day and the month; in tests a virtual one.
         rng: the source of jitter and of weighted choices; for tests.
+        shared: where processes share what they find out, ``"redis://…"`` or `Shared`; see docs/fleet.md. None: nowhere.
         record: a file to which every decision is written, or a `Recorder`; see docs/recordings.md. None: no recording.
 
     Raises:
@@ -96,29 +97,30 @@ class Pool(Embedding, ByHand):
         clock: Clock | Callable[[], float] = time.monotonic,
         calendar: Callable[[], float] = time.time,
         rng: random.Random | None = None,
+        shared: str | Shared | None = None,
         record: str | os.PathLike[str] | Recorder | None = None,
         **policy_fields: Unpack[PolicyFields],
     ) -> None:
         from hotspare._http import Http
 
         found, self.policy = targets_of(targets, more), policy_of(policy, policy_fields)
-        check_targets(found)
         self.targets = assembly.with_prices(found, self.policy)
         tiers = tiers_of(self.targets, routes)
         self._http = Http(transport=transport, verify=verify, cert=cert, proxy=proxy)
         self._states = assembly.states_of(self.targets, self.policy, self._http)
         self._choose, policies = choose, route_policies(routes, self.policy)
         self._table = RouteTable(assembly.with_states(tiers, self._states), self._states, self.policy, policies)
-        self._smallest_window = min((target.context_window or inf for target in self.targets), default=inf)
+        self._smallest_window = assembly.smallest_window(self.targets)
         self._uses_http = assembly.uses_http(self._states)
         budgets, recorder = assembly.budgets_of(self.policy, self.targets, tiers, calendar), recorder_of(record)
         self._scheduler = assembly.scheduler_of(self._states, self.policy, rng, budgets, recorder, clock)
         self._notify = Notifier(self._scheduler, map(_checked, listeners))
+        self._fleet = assembly.agent_of(shared, recorder, self._scheduler, self._notify, clock)
         assembly.keep_spent(self.policy.spend_file, budgets, self.targets, self._scheduler, self._notify)
         self._clock, self._caching = clock_of(clock), assembly.caching_of(self.policy, calendar, clock, self._notify)
         self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
         self._ids, self._closed, self._rng = itertools.count(1), False, rng or random.Random()
-        self._at_close: list[Callable[[], object]] = [] if recorder is None else [recorder.close]
+        self._at_close = [one.close for one in (recorder, self._fleet) if one is not None]
         fork.watch(self._scheduler, self._notify, self._http)
         self._start_checks()
 
@@ -140,6 +142,7 @@ class Pool(Embedding, ByHand):
                 verify=config.verify,
                 cert=config.cert,
                 proxy=config.proxy,
+                shared=config.shared,
                 record=config.record,
             )
         if config.monitor is not None:

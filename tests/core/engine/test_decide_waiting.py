@@ -5,7 +5,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from hotspare._engine import decide
+from hotspare._engine import decide, limiting
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
 from hotspare._engine.decide import GiveUp
@@ -83,7 +83,7 @@ def test_a_wait_is_never_too_short() -> None:
     call = queued(engine, SERVER)
     step = engine.step(call, 0.9999)
     assert isinstance(step, Wait)
-    assert step.seconds == decide.MIN_WAIT == 0.001
+    assert step.seconds == limiting.MIN_WAIT == 0.001
 
 
 @pytest.mark.parametrize(

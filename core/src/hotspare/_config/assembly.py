@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
+from hotspare._config.routes import check_targets
 from hotspare._drivers import fork
 from hotspare._drivers.notifier import Notifier
 from hotspare._engine.scheduler import Scheduler
@@ -15,6 +17,7 @@ from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.domains import domains_of
 from hotspare._health.target_state import OWN_KEY, TargetState
 from hotspare._routing.candidates import Tier, Tiers
+from hotspare.errors import ConfigError, Problem
 from hotspare.events import CallEnded
 from hotspare.policy import Policy
 from hotspare.secret import Redactor
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from hotspare._cache.flow import Caching
     from hotspare._cost.budgets import Budgets
     from hotspare._http import Http
+    from hotspare._shared.agent import Agent
     from hotspare.recorder import Recorder
 
 
@@ -51,6 +55,11 @@ def states_of(
             state = TargetState(target, backend, CircuitBreaker(policy.breaker), domains, position, redactor=redactor)
         found.append(state)
     return tuple(found)
+
+
+def smallest_window(targets: Iterable[Target]) -> float:
+    """The tokens of the smallest context window that is known."""
+    return min((target.context_window or inf for target in targets), default=inf)
 
 
 def uses_http(states: Iterable[TargetState]) -> bool:
@@ -89,7 +98,8 @@ def scheduler_of(
 
 
 def with_prices(targets: tuple[Target, ...], policy: Policy) -> tuple[Target, ...]:
-    """The targets, with the prices and the windows that are looked up for them. Raises MissingExtra."""
+    """The targets, checked, with the prices and the windows that are looked up for them. Raises ConfigError, MissingExtra."""
+    check_targets(targets)
     if not policy.prices:
         return targets
     from hotspare._cost.dataset import complete
@@ -134,6 +144,23 @@ def keep_spent(
 
     listener = keeper(file, entries, scheduler.raise_spent)
     notify.subscribe(listener, inline=True)
+
+
+def agent_of(
+    shared: object, recorder: Recorder | None, scheduler: Scheduler, notify: Notifier, clock: Callable[[], float]
+) -> Agent | None:
+    """What stands between a pool and the store of its fleet, begun; None if it shares nothing. Raises ConfigError, MissingExtra."""
+    if shared is None:
+        return None
+    from hotspare._shared.joining import join
+
+    if recorder is not None:
+        raise ConfigError(
+            Problem("shared: cannot be given with record: a replay would lack what other processes have found")
+        )
+    agent = join(shared, scheduler, notify, clock)
+    fork.watch(agent)
+    return agent
 
 
 def caching_of(

@@ -40,6 +40,7 @@ from hotspare.errors import ConfigError, MissingExtra, Problem
 from hotspare.monitor.config import MonitorConfig, monitor_config
 from hotspare.policy import Policy
 from hotspare.route import Routes
+from hotspare.shared import Shared
 from hotspare.target import Target
 
 Transport = Literal["auto", "httpx"]
@@ -57,6 +58,7 @@ class Config:
     proxy: a proxy's URL; None: as the environment says; False: none.
     monitor: what is recorded and watched for; None: nothing.
     record: the file to which decisions are written; None: no recording.
+    shared: where processes share what they find out; None: nowhere.
     source: the file's name ("" for a dict). variables: those of the environment that it uses.
     """
 
@@ -69,6 +71,7 @@ class Config:
     proxy: bool | str | None = None
     monitor: MonitorConfig | None = None
     record: str | None = None
+    shared: Shared | None = None
     source: str = ""
     variables: Variables = field(default_factory=Variables, repr=False, compare=False)
 
@@ -122,6 +125,7 @@ def _build(raw: Mapping[str, Any], variables: Variables, coercer: Coercer) -> Co
     proxy = coercer.value("proxy", bool | str | None, table.pop("proxy", None))
     monitor = monitor_config(table.pop("monitor"), coercer) if "monitor" in table else None
     record = coercer.value("record", str | None, table.pop("record", None))
+    shared = _shared(table.pop("shared", None), coercer)
     policy = _policy(table, coercer)
     routes_by_name = _routes(targets, routes, coercer)
     if coercer.problems or policy is None:
@@ -136,7 +140,15 @@ def _build(raw: Mapping[str, Any], variables: Variables, coercer: Coercer) -> Co
         proxy=proxy,
         monitor=monitor,
         record=record,
+        shared=shared,
     )
+
+
+def _shared(raw: object, coercer: Coercer) -> Shared | None:
+    """A URL, or a table with the fields of `Shared`."""
+    if raw is None or raw is UNRESOLVED:
+        return None
+    return coercer.build("shared", Shared, raw if is_table(raw) else {"url": raw}, prefix="shared")
 
 
 def _targets(raw: object, coercer: Coercer) -> list[Target | None]:
@@ -184,7 +196,19 @@ def _policy(table: dict[str, Any], coercer: Coercer) -> Policy | None:
         coercer.report_unknown(
             "",
             key,
-            ["targets", "routes", "policy", "transport", "verify", "cert", "proxy", "monitor", "record", *known],
+            [
+                "targets",
+                "routes",
+                "policy",
+                "transport",
+                "verify",
+                "cert",
+                "proxy",
+                "monitor",
+                "record",
+                "shared",
+                *known,
+            ],
             POOL_HINTS,
         )
         del table[key]

@@ -29,6 +29,8 @@ class Notifier:
         configure_from_env()
         self._listeners: list[events.Listener] = []
         self._scheduler = scheduler
+        self.on_news: Callable[[], object] | None = None
+        """Called when something has changed that other processes may have to know. It must not wait."""
         self._pending: deque[events.Event] = deque()
         self._new_locks()
         scheduler.is_observed = False
@@ -66,6 +68,8 @@ class Notifier:
 
     def __call__(self) -> None:
         """Wake waiting calls, and hand out the events that are pending."""
+        if self.on_news is not None and self._scheduler.has_news:
+            self.on_news()
         if not self._scheduler.has_pending:
             return
         with self._taking:  # taken and queued in one step, so that two threads cannot swap their events

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from hotspare._engine import attempts, backoff, hedging, limiting
+from hotspare._engine import attempts, backoff, fleet, hedging, limiting
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
@@ -35,8 +35,6 @@ from hotspare._health.target_state import TargetState
 from hotspare._routing.candidates import RETRYABLE, TRANSIENT, retries_at_once, window_allows
 from hotspare.outcome import AttemptReason, Kind, Outcome, Scope
 
-MIN_WAIT = 0.001
-"""Seconds of the shortest wait in the queue: a time that has just come must not make a call spin."""
 ACCEPTED_LATELY = 5.0
 """Seconds after a well-formed request was accepted in which the like of it, called invalid, is the callers' own fault."""
 LAST_ATTEMPT_DELAY = 1.0
@@ -94,6 +92,7 @@ class _Decision:
             else self.shared.tracker.available_at(state, now)
         )
         if at > (now - LAST_ATTEMPT_DELAY if leaves_to_others else now):
+            fleet.want_probe(state, self.shared.tracker, now)
             return Obstacle.LEFT_TO_OTHERS if at <= now else Obstacle.UNAVAILABLE
         is_held = state.limits is not None and limiting.is_held(call, state, self.shared, now)
         return Obstacle.LIMITED if is_held else None
@@ -150,6 +149,7 @@ class _Decision:
             and max(tracker.named_until(state), limiting.ready_at(self.call, state, self.now)) <= self.now
             and window_allows(state, self.outcomes)
             and not self.call.is_running_at(state)
+            and fleet.may_probe_early(state, tracker, self.now)
         ]
         return min(states, key=lambda one: one.breaker.last_used, default=None)
 
@@ -264,8 +264,9 @@ def _retry_same_target(decision: _Decision) -> Wait | None:
     return Wait(seconds)
 
 
-def _failover(decision: _Decision) -> Attempt | None:
-    """Rule 3: the retry whose pause is over, or else the first admissible target that was not tried."""
+def _failover(decision: _Decision) -> Attempt | Wait | None:
+    """Rule 3: the retry whose pause is over, or else the first admissible target that was not tried. One that only the store of a fleet
+    holds back is waited for."""
     call, now = decision.call, decision.now
     retry, call.retry_target = call.retry_target, None
     if retry is not None and limiting.available_at(call, retry, decision.shared, now) <= now:
@@ -273,7 +274,11 @@ def _failover(decision: _Decision) -> Attempt | None:
         return decision.start(retry, AttemptReason.RETRY)
     for alone in (False, True):
         for state in decision.candidates:
-            if state in decision.results or not decision.is_admissible(state, alone=alone):
+            if state in decision.results:
+                continue
+            if not decision.is_admissible(state, alone=alone):
+                if wait := limiting.await_grant(call, state, decision.shared, now):
+                    return wait
                 continue
             if alone and (state.breaker.state is not State.CLOSED or decision.is_admissible(state)):
                 continue  # its own evidence, or the retry budget, keeps it out
@@ -334,7 +339,7 @@ def _enqueue(decision: _Decision) -> Attempt | Wait | GiveUp | None:
     until = min(latest, limiting.wait_turn(call, state, waiter, now))
     if shared.queue.leader is waiter:
         until = min(until, available, inf if probed is None else shared.next_early_probe)
-    return Wait(max(MIN_WAIT, until - now), waiter)
+    return Wait(max(limiting.MIN_WAIT, until - now), waiter)
 
 
 def _last_resort(decision: _Decision) -> Attempt | GiveUp:

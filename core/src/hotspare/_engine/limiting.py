@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING
 
 from hotspare import events
 from hotspare._engine.call import Attempt, Call, OpenStream
+from hotspare._engine.commands import Wait
 from hotspare._engine.waiters import Waiter, WaitQueue
 from hotspare._health.target_state import TargetState
 from hotspare._routing.limits import RELEASED_AFTER, TargetLimits
+from hotspare._routing.shared_rate import ANSWER
 from hotspare.messages import ChatReply, Usage
 from hotspare.outcome import Outcome
 
 if TYPE_CHECKING:
     from hotspare._engine.attempts import SharedState
+
+MIN_WAIT = 0.001
+"""Seconds of the shortest wait in the queue: a time that has just come must not make a call spin."""
 
 
 def ready_at(call: Call, state: TargetState, now: float) -> float:
@@ -35,6 +40,10 @@ def is_held(call: Call, state: TargetState, shared: SharedState, now: float) -> 
     limits = state.limits
     if limits is None or limits.ready_at(call.need, now, call.ticket) <= now:
         return False
+    if limits.hold(call.need, now):
+        shared.tracker.has_news = True
+    if limits.is_fetching(call.need, now, call.ticket):
+        return True
     if not limits.is_reached:
         limits.is_reached = True
         seconds = limits.ready_at(call.need, now) - now
@@ -42,6 +51,18 @@ def is_held(call: Call, state: TargetState, shared: SharedState, now: float) -> 
         shared.tracker.pending_events.append(events.LimitReached(state.name, reason, seconds))
     limits.held_at = now
     return True
+
+
+def await_grant(call: Call, state: TargetState, shared: SharedState, now: float) -> Wait | None:
+    """Wait for the store's answer, for at most `ANSWER` seconds, where a limit of the whole fleet holds this call back only until then."""
+    limits = state.limits
+    if limits is None or not limits.shares or shared.tracker.available_at(state, now) > now:
+        return None
+    if limits.ready_at(call.need, now, call.ticket) <= now or not limits.is_fetching(call.need, now, call.ticket):
+        return None
+    waiter = shared.queue.enter(call, now + ANSWER)
+    until = min(wait_turn(call, state, waiter, now), now + ANSWER)
+    return Wait(max(MIN_WAIT, until - now), waiter)
 
 
 def reason(call: Call, state: TargetState, now: float) -> str:
@@ -56,6 +77,8 @@ def take(call: Call, attempt: Attempt, shared: SharedState, now: float) -> None:
     if limits is None:
         return
     attempt.reserved = limits.take(call.need, now)
+    if limits.is_low:
+        shared.tracker.has_news = True
     if limits.is_reached and now - limits.held_at >= RELEASED_AFTER:
         limits.is_reached = False
         shared.tracker.pending_events.append(events.LimitReleased(attempt.state.name))

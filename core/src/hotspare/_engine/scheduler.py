@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
 
 from hotspare import events
 from hotspare._cost.budgets import Budgets
-from hotspare._engine import attempts, call_report, decide, limiting, spending
+from hotspare._engine import attempts, call_report, decide, fleet, limiting, spending
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.decide import Step
+from hotspare._engine.fleet import Fleet, Outbox
 from hotspare._engine.plan import candidates_by_tier, demand_of, in_order, kept_target
 from hotspare._engine.reasons import choice
 from hotspare._engine.waiters import Waiter, WaitQueue
 from hotspare._health.target_state import OWN_KEY, TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.explain import Explanation
+from hotspare._routing.shared_rate import Request, SharedRate
 from hotspare._routing.strategies import Candidate, score
 from hotspare.errors import BudgetExceeded
 from hotspare.messages import Usage
@@ -51,6 +53,7 @@ class Scheduler:
             ClientThrottle(policy.max_rejection),
             WaitQueue(),
         )
+        self._fleet: Fleet | None = None
         self._lock = threading.Lock()
 
     @property
@@ -69,11 +72,15 @@ class Scheduler:
         self._shared.queue.clear()
         self._shared.in_flight = 0
         self._shared.tracker.forget_attempts()
+        if self._fleet is not None:
+            self._fleet.lost()
 
     def add(self, states: Sequence[TargetState]) -> None:
         """Add targets."""
         with self._lock:
             self._shared.tracker.add(states)
+            if self._fleet is not None:
+                self._fleet.follow()
 
     def add_guests(self, states: Iterable[TargetState]) -> None:
         """Add targets that single calls bring with them."""
@@ -96,6 +103,8 @@ class Scheduler:
             shared.hedge_tokens = HedgeTokens(policy.hedge)
             shared.client_throttle = ClientThrottle(policy.max_rejection)
             shared.queue.wake(inf)
+            if self._fleet is not None:
+                self._fleet.follow()
 
     # --- a call, in the order in which it comes here -------------------------------------------------------------
 
@@ -289,6 +298,45 @@ class Scheduler:
                 return state
         raise KeyError(name)
 
+    # --- a fleet: what other processes know, by way of the store -------------------------------------------------
+
+    def join(self, member: Callable[[HealthTracker], Fleet]) -> None:
+        """Be one of several processes. `member`: makes the part of the pool that knows of the others."""
+        with self._lock:
+            self._fleet = member(self._shared.tracker)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the store is to be told or asked something. Seen without the lock."""
+        return self._shared.tracker.has_news
+
+    @property
+    def shares_limits(self) -> bool:
+        """Whether there are limits of the whole fleet. Seen without the lock."""
+        return self._fleet is not None and self._fleet.shares_limits
+
+    def fleet_outbox(self, now: float) -> Outbox:
+        """What the store is to be told and asked now."""
+        with self._lock:
+            return Outbox() if self._fleet is None else self._fleet.outbox(now)
+
+    def fleet_change(self, change: Callable[[Fleet], bool]) -> None:
+        """Take over what has come from the store. `change` returns whether a call that waits may go on now."""
+        with self._lock:
+            if self._fleet is not None and change(self._fleet):
+                self._shared.queue.wake(1)
+
+    def fleet_granted(self, rate: SharedRate, request: Request, grant: tuple[float, float] | None, now: float) -> None:
+        """The store has answered for a limit of the fleet, units and seconds; None: it has not."""
+        with self._lock:
+            if grant is None:
+                rate.failed(request, now)
+            else:
+                rate.granted(*grant, now)
+            if self._fleet is not None:
+                for limits in self._fleet.limits_of(rate):
+                    limiting.wake_next(limits, self._shared.queue)
+
     # --- what can be read ----------------------------------------------------------------------------------------
 
     @property
@@ -297,9 +345,13 @@ class Scheduler:
         return self._policy.check_jitter
 
     def resting(self, now: float) -> dict[TargetState, float]:
-        """The targets that are to be checked in the background, and when they admit an attempt. It changes nothing."""
+        """The targets that are to be checked in the background, and when they admit an attempt. In a fleet, the leases of their
+        probes are asked for."""
         with self._lock:
-            return self._shared.tracker.to_check(now)
+            found = self._shared.tracker.to_check(now)
+            for state in found:
+                fleet.want_probe(state, self._shared.tracker, now)
+            return found
 
     def is_available(self, state: TargetState, now: float) -> bool:
         """Whether the target admits an attempt now."""

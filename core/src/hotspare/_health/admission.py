@@ -3,11 +3,14 @@
 The window starts at one attempt. It grows by one with each success, and doubles with each `GROWTH_SECONDS` without a failure,
 since whole answers may take many seconds. A failure halves it, once for all attempts that were under way; from then on it
 grows by one a round only. It binds only while the demand is larger.
+
+The processes of a fleet share one window: each one has a part of its places (`Part`).
 """
 
 from __future__ import annotations
 
 from math import ceil, log2
+from typing import NamedTuple
 
 GROWTH_SECONDS = 0.5
 """A target that is too weak says so within this time, by a 429 or a 503."""
@@ -17,11 +20,20 @@ _LOOK_AGAIN = 1.0
 """Seconds after which a call looks again where only a success or a failure makes room. They wake it earlier."""
 
 
+class Part(NamedTuple):
+    """The places of the window that are this process's: of so many `processes` it has the one numbered `place`, and every
+    so many further ones. The process that found the target well has place 0; others stand anywhere (`place` is no whole number)."""
+
+    processes: int = 1
+    place: float = 0.0
+
+
 class AdmissionWindow:
     """The window of one target, from `since` on (seconds on the pool's clock). `at_most`: it begins with so many attempts, and
-    as if it had been halved: so many at once were too many before."""
+    as if it had been halved: so many at once were too many before. `part`: of the fleet's window, this process's."""
 
-    def __init__(self, since: float, *, at_most: float | None = None) -> None:
+    def __init__(self, since: float, *, at_most: float | None = None, part: Part | None = None) -> None:
+        self._part = part or Part()
         self._size = 1.0 if at_most is None else at_most
         self._at = since
         self._halved_at: float | None = None if at_most is None else since
@@ -34,11 +46,12 @@ class AdmissionWindow:
 
     def is_unbound(self, now: float) -> bool:
         """Whether it no longer binds."""
-        return self.limit(now) >= _UNBOUND
+        return self.limit(now) >= _UNBOUND * self._part.processes
 
     def free(self, active: int, now: float) -> int:
         """How many more attempts it admits."""
-        return max(0, ceil(self.limit(now) - 1e-9) - active)
+        processes, place = self._part
+        return max(0, ceil((ceil(self.limit(now) - 1e-9) - place) / processes) - active)
 
     def free_at(self, active: int, now: float) -> float:
         """When it admits one more attempt."""
@@ -46,7 +59,8 @@ class AdmissionWindow:
             return now
         if self._halved_at is not None:
             return now + _LOOK_AGAIN
-        return self._at + GROWTH_SECONDS * log2((active + 1e-6) / self._size)
+        processes, place = self._part
+        return self._at + GROWTH_SECONDS * log2(max((active * processes + place + 1e-6) / self._size, 1.0))
 
     def record_success(self, now: float) -> None:
         """One attempt has succeeded."""

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
-from hotspare._health.admission import AdmissionWindow
+from hotspare._health.admission import AdmissionWindow, Part
+from hotspare._health.probe_lease import ProbeLease
 from hotspare.policy import Breaker
 
 
@@ -59,7 +60,12 @@ class Permit:
 
 
 class CircuitBreaker:
-    """A circuit breaker. `config` is the policy's; all times are in seconds on the pool's clock."""
+    """A circuit breaker. `config` is the policy's; all times are in seconds on the pool's clock.
+
+    For a fleet: `cause`: the kind of the outcome that opened it, if that is evidence for other processes too, else "". `evidence_at`: when it
+    last opened or recovered. `recovered_at`: when it last recovered from what the fleet knew of. `lease`: of its probe (None: this process
+    decides alone). `part`: this process's places in its admission window.
+    """
 
     def __init__(self, config: Breaker) -> None:
         self.config = config
@@ -82,6 +88,10 @@ class CircuitBreaker:
         self.in_flight: dict[Permit, None] = {}
         self.active = 0
         self.admission: AdmissionWindow | None = None
+        self.cause = ""
+        self.evidence_at = self.recovered_at = -inf
+        self.lease: ProbeLease | None = None
+        self.part = Part()
         self._probe: Permit | None = None
         self._probe_lease_until = -inf
         self._window: deque[tuple[float, bool]] = deque()
@@ -96,14 +106,20 @@ class CircuitBreaker:
         """When the next attempt is admitted; `now` or earlier: at once. `inf`: never by itself (disabled)."""
         if self.disabled:
             return inf
-        if self.state is State.OPEN:
-            return max(self.open_until, self.rate_limited_until)
-        if self.state is State.HALF_OPEN:
-            return max(self._probe_lease_until, self.rate_limited_until)
+        if self.state in (State.OPEN, State.HALF_OPEN):
+            over = self.open_until if self.state is State.OPEN else self._probe_lease_until
+            over = max(over, self.rate_limited_until)
+            return self.lease.ready_at(over, now) if self.lease is not None and self.cause else over
         if self.admission is None or self.rate_limited_until > now:
             return self.rate_limited_until
         free_at = self.admission.free_at(self.active, now)
         return free_at if free_at > now else self.rate_limited_until
+
+    def wants_lease(self, now: float) -> bool:
+        """Whether its break is over, and only the lease of the fleet's probe is missing. The first time, it is to be asked for."""
+        if self.lease is None or not self.cause or max(self.open_until, self.rate_limited_until) > now:
+            return False
+        return self._probe is None and self.state in (State.OPEN, State.HALF_OPEN) and self.lease.want(now)
 
     def state_at(self, now: float) -> State:
         """The state at `now`: a slow start that is over counts as closed, also before `advance` was called."""
@@ -158,6 +174,8 @@ class CircuitBreaker:
         self.active += 1
         if self.state in (State.OPEN, State.HALF_OPEN) and not permit.last_resort:
             self.state = State.HALF_OPEN
+            if self.lease is not None:
+                self.lease.in_use = True
             self._probe, self._probe_lease_until = permit, now + self.config.probe_lease
             permit.probe = True
 
@@ -172,7 +190,7 @@ class CircuitBreaker:
         """Start again: closed, without a record. Attempts under way are counted on, but their results are stale."""
         fresh = CircuitBreaker(self.config)
         fresh.disabled, fresh.active, fresh.in_flight = self.disabled, self.active, self.in_flight
-        fresh.streams = self.streams
+        fresh.streams, fresh.lease, fresh.part = self.streams, self.lease, self.part
         fresh.epoch = self.epoch + 1
         self.__dict__.update(fresh.__dict__)
 
@@ -233,10 +251,17 @@ class CircuitBreaker:
         return False
 
     def open(
-        self, now: float, rng: random.Random, *, at_least: float = 0.0, fast: bool = False, most: float = inf
+        self,
+        now: float,
+        rng: random.Random,
+        *,
+        at_least: float = 0.0,
+        fast: bool = False,
+        most: float = inf,
+        cause: str = "",
     ) -> None:
         """Open, or stay open longer; a break is never shortened. `at_least`: seconds. `fast`: a probe costs little.
-        `most`: bound of the doubled duration, besides `max_break_duration`.
+        `most`: bound of the doubled duration, besides `max_break_duration`. `cause`: as for the attribute.
 
         The duration has equal jitter: half fixed, half random (AWS Architecture Blog, "Exponential Backoff And Jitter").
         """
@@ -248,19 +273,34 @@ class CircuitBreaker:
         base = min(config.fast_break_duration, config.break_duration) if fast else config.break_duration
         longest = min(base * 2 ** min(self.trips - 1, 30), config.max_break_duration, most)
         duration = max(longest * (0.5 + rng.random() / 2), min(at_least, config.max_retry_after))
-        self.state = State.OPEN
-        self.open_until = max(self.open_until, now + duration)
+        self._open(now + duration, now, cause)
+
+    def open_as_others(self, until: float, trips: int, cause: str, at: float) -> None:
+        """Another process has found, at `at`, why this one is open at least until then."""
+        self.trips = max(self.trips, trips)
+        if self.state is State.HALF_OPEN:  # this process's own probe will tell
+            self.open_until = max(self.open_until, until)
+        else:
+            self.reason = self.reason if self.state is State.OPEN and self.reason else f"{cause}, at another process"
+            self._open(until, max(at, self.evidence_at), cause)
+
+    def _open(self, until: float, at: float, cause: str) -> None:
+        self.state, self.cause, self.evidence_at = State.OPEN, cause, at
+        self.open_until = max(self.open_until, until)
         self.epoch += 1
         self.admission = None
         self._release_probe()
 
-    def recover(self, now: float, *, slow_start: bool = True) -> None:
-        """Let traffic back: gradually, or (a domain) at once."""
+    def recover(self, now: float, *, slow_start: bool = True, by_others: bool = False) -> None:
+        """Let traffic back: gradually, or (a domain) at once. `by_others`: another process has found it well, at `now`."""
         self.state = State.RECOVERING if slow_start else State.CLOSED
-        self.admission = AdmissionWindow(now) if slow_start else None
+        part = self.part if by_others else self.part._replace(place=0.0)
+        self.admission = AdmissionWindow(now, part=part) if slow_start else None
         if self.admission is not None:
             self.admission.record_success(now)
-        self.recovering_since, self.reason = now, ""
+        if self.cause:
+            self.recovered_at, self.cause = now, ""
+        self.recovering_since, self.evidence_at, self.reason = now, now, ""
         self.open_until = self.rejected_until = -inf
         self._release_probe()
         self._window.clear()  # kept until now, to be seen: what was before the break says nothing about what follows
@@ -291,13 +331,13 @@ class CircuitBreaker:
         at_once = self.active if self.admission is None else min(self.active, self.admission.limit(now))
         self.stay_away(now, seconds)
         if not retry_after and self.state is State.CLOSED:
-            self.admission = AdmissionWindow(self.rate_limited_until, at_most=max(1.0, at_once / 2))
+            self.admission = AdmissionWindow(self.rate_limited_until, at_most=max(1.0, at_once / 2), part=self.part)
 
     def stay_away(self, now: float, seconds: float) -> None:
         """Admit nothing for this many seconds: the provider named the time."""
         self.rate_limited_until = max(self.rate_limited_until, now + min(seconds, self.config.max_retry_after))
         if self.state is State.CLOSED:
-            self.admission = AdmissionWindow(self.rate_limited_until)
+            self.admission = AdmissionWindow(self.rate_limited_until, part=self.part)
 
     def record_first_content(self, started: float, now: float) -> None:
         """A stream has begun. It closes a half-open breaker, and shows that nothing stalls; its outcome is its end."""
@@ -320,6 +360,8 @@ class CircuitBreaker:
 
     def _release_probe(self) -> None:
         self._probe, self._probe_lease_until = None, -inf
+        if self.lease is not None:
+            self.lease.in_use = False
 
     def _record(self, now: float, *, failed: bool) -> None:
         window, config = self._window, self.config

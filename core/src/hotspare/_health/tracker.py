@@ -28,7 +28,7 @@ _GROWTH = 1.2
 
 class HealthTracker:
     """Breakers of targets and domains. `pending_events` collects what listeners are to be sent. `recovering`: the targets whose
-    state time may change."""
+    state time may change. `has_news`: something has changed that other processes may have to know."""
 
     def __init__(self, states: Sequence[TargetState], policy: Policy, rng: random.Random) -> None:
         self.states: tuple[TargetState, ...] = ()
@@ -40,7 +40,8 @@ class HealthTracker:
         self._rng = rng
         self._calls, self._calls_at = 0.0, -inf
         self.recovering: dict[TargetState, None] = {}
-        self._limits: dict[tuple[object, ...], Group] = {}
+        self.limits: dict[tuple[object, ...], Group] = {}
+        self.has_news = False
         self.add(states)
 
     def add(self, states: Sequence[TargetState]) -> None:
@@ -48,7 +49,7 @@ class HealthTracker:
 
         Raises ConfigError where targets state different limits for what they share.
         """
-        attach(states, self._limits)
+        attach(states, self.limits)
         self.states += tuple(states)
         self._join_domains(states)
 
@@ -82,7 +83,7 @@ class HealthTracker:
         share with the new ones keep what is known of them. Raises ConfigError for contradicting limits; then nothing changes."""
         limits: dict[tuple[object, ...], Group] = {}
         attach(states, limits)
-        self._limits, self._policy, self.states = limits, policy, ()
+        self.limits, self._policy, self.states = limits, policy, ()
         self.guests = {}
         self.recovering = {state: None for state in states if state.breaker.state is State.RECOVERING}
         self._members = {domain: [] for domain in self.domains}
@@ -153,16 +154,17 @@ class HealthTracker:
         """Admit an attempt at a target and its domains. `stall_after`: waiting longer than so many seconds is evidence of a
         stall (None: it is not)."""
         permit = Permit(now, state.breaker.epoch, last_resort=last_resort, stall_after=stall_after or inf)
-        before = self._current_states(state)
+        before = self.current_states(state)
         for breaker in state.breakers:
             breaker.acquire(permit, now)
-        self._emit_transitions(state, before, now)
+        self.emit_transitions(state, before, now)
         if stall_after is not None:
             state.breaker.in_flight[permit] = None
         return permit
 
     def release(self, state: TargetState, permit: Permit) -> None:
         """Take a permit back."""
+        self.has_news = self.has_news or permit.probe
         for breaker in state.breakers:
             breaker.release(permit)
 
@@ -179,9 +181,9 @@ class HealthTracker:
         """Make the transitions that time alone brings: of the targets that recover."""
         for state in list(self.recovering):
             if state.breaker.state is State.RECOVERING:
-                before = self._current_states(state)
+                before = self.current_states(state)
                 state.breaker.advance(now)
-                self._emit_transitions(state, before, now)
+                self.emit_transitions(state, before, now)
             if state.breaker.state is not State.RECOVERING:
                 del self.recovering[state]
 
@@ -199,13 +201,14 @@ class HealthTracker:
 
     def reset(self, state: TargetState, now: float) -> None:
         """Forget what the attempts at this target have shown. What its domains have shown stays, as long as they have others."""
-        before = self._current_states(state)
+        before = self.current_states(state)
         state.reset()
+        state.breaker.evidence_at = now
         for domain in state.domains:
             if len(self._members[domain]) == 1:
                 self.domains[domain].reset()
         self.recovering.pop(state, None)
-        self._emit_transitions(state, before, now)
+        self.emit_transitions(state, before, now)
         self.pending_events.append(events.TargetReset(state.name))
 
     # --- what outcomes change ------------------------------------------------------------------------------------
@@ -221,7 +224,7 @@ class HealthTracker:
             return  # one request is at fault, also where a 404 or a 429 says so
         elif kind is Kind.RATE_LIMITED:
             state.breaker.rate_limit(now, self._rng, outcome.retry_after, permit.started)
-            seconds = state.breaker.rate_limited_until - now
+            seconds, self.has_news = state.breaker.rate_limited_until - now, True
             self.pending_events.append(events.RateLimited(state.name, seconds, outcome.retry_after))
         elif kind in (Kind.QUOTA, Kind.AUTH, Kind.NOT_FOUND):
             self._reject(state, outcome, now)
@@ -231,7 +234,7 @@ class HealthTracker:
         self.pending_events += [one for suspicion in state.suspicions if (one := cleared(suspicion, permit.started))]
         if permit.epoch != state.breaker.epoch:
             return
-        before = self._current_states(state)
+        before = self.current_states(state)
         state.breaker.record_success(permit.started, now)
         for domain, breaker in _shared(state):
             was_open = breaker.state in (State.OPEN, State.HALF_OPEN)
@@ -242,7 +245,7 @@ class HealthTracker:
                 for other in self._members.get(domain, ()):
                     if other.breaker.state is State.OPEN and other.rejection is None:
                         other.breaker.probe_from(now)
-        self._emit_transitions(state, before, now)
+        self.emit_transitions(state, before, now)
 
     def record_first_content(self, state: TargetState, permit: Permit, now: float) -> None:
         """A stream has begun. Where that is the end of an outage it counts as a success, else only the stream's end does."""
@@ -261,6 +264,7 @@ class HealthTracker:
         """A failure counts against the target, and without a connection against its region too."""
         if outcome.retry_after:
             state.breaker.stay_away(now, outcome.retry_after)
+            self.has_news = True
         if permit.epoch != state.breaker.epoch:
             return
         if permit.last_resort and state.breaker.state is State.OPEN:
@@ -312,18 +316,21 @@ class HealthTracker:
             longest = config.not_found_break_duration * 2.0 ** min(state.not_founds, 30)
             at_least = min(longest, config.max_not_found_break_duration)
             state.not_founds += 1
-        before = self._current_states(state)
+        before = self.current_states(state)
         state.rejection = None if outcome.kind is Kind.QUOTA else outcome.kind
         state.breaker.record_rejection(now)
         state.breaker.rejected_until = now + at_least
         state.breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
-        state.breaker.open(now, self._rng, at_least=at_least)
-        self._emit_transitions(state, before, now)
-        if outcome.fault_scope == "account":
-            for domain, breaker in _shared(state):
-                if domain.level == "account" and len(self._members.get(domain, ())) > 1:
-                    breaker.rejected_until = now + at_least
-                    self._open_domain(domain, breaker, now, f"{outcome.kind} at {state.name}", at_least)
+        cause, accounts = str(outcome.kind), [
+            (domain, breaker) for domain, breaker in _shared(state)
+            if (outcome.fault_scope, domain.level) == ("account", "account") and len(self._members.get(domain, ())) > 1
+        ]  # fmt: skip
+        state.breaker.open(now, self._rng, at_least=at_least, cause="" if accounts else cause)
+        self.emit_transitions(state, before, now)
+        for domain, breaker in accounts:
+            breaker.rejected_until = now + at_least
+            self._open_domain(domain, breaker, now, f"{cause} at {state.name}", at_least, cause=cause)
+        self.has_news = True
         self.pending_events.append(events.NeedsAttention(state.name, outcome.kind, outcome.message))
 
     def _longest_break(self, *, fast: bool) -> float:
@@ -337,14 +344,14 @@ class HealthTracker:
         return any(other is not state and self.available_at(other, now) <= now for other in self.states)
 
     def _open(self, state: TargetState, now: float, outcome: Outcome | None = None, *, fast: bool = False) -> None:
-        breaker, before = state.breaker, self._current_states(state)
+        breaker, before = state.breaker, self.current_states(state)
         if outcome is not None and (breaker.state is not State.CLOSED or not breaker.reason):
             breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
         breaker.open(
             now, self._rng, at_least=(outcome.retry_after or 0.0) if outcome else 0.0, fast=fast,
-            most=self._longest_break(fast=fast),
+            most=self._longest_break(fast=fast), cause=str(Kind.SERVER) if outcome and outcome.kind is Kind.SERVER else "",
         )  # fmt: skip
-        self._emit_transitions(state, before, now)
+        self.emit_transitions(state, before, now)
         for domain, shared in _shared(state):
             if shared.state in (State.CLOSED, State.RECOVERING) and is_down(
                 domain, self._members.get(domain, ()), now, self._policy.breaker.window_max
@@ -352,26 +359,20 @@ class HealthTracker:
                 self._open_domain(domain, shared, now, "most of its targets are down", fast=fast)
 
     def _open_domain(
-        self,
-        domain: Domain,
-        breaker: CircuitBreaker,
-        now: float,
-        reason: str,
-        at_least: float = 0.0,
-        *,
-        fast: bool = False,
-    ) -> None:
+        self, domain: Domain, breaker: CircuitBreaker, now: float, reason: str, at_least: float = 0.0, *,
+        fast: bool = False, cause: str = "",
+    ) -> None:  # fmt: skip
         before, breaker.reason = breaker.state, reason
-        breaker.open(now, self._rng, at_least=at_least, fast=fast, most=self._longest_break(fast=fast))
+        breaker.open(now, self._rng, at_least=at_least, fast=fast, most=self._longest_break(fast=fast), cause=cause)
         if before is not breaker.state:
-            self._emit(str(domain), before, breaker, now, domain.level)
+            self.emit(str(domain), before, breaker, now, domain.level)
 
     # --- events --------------------------------------------------------------------------------------------------
 
-    def _current_states(self, state: TargetState) -> list[State]:
+    def current_states(self, state: TargetState) -> list[State]:
         return [breaker.state for breaker in state.breakers]
 
-    def _emit_transitions(self, state: TargetState, before: list[State], now: float) -> None:
+    def emit_transitions(self, state: TargetState, before: list[State], now: float) -> None:
         """An event for each breaker of the target and its domains that is in another state than `before`."""
         for place, (breaker, was) in enumerate(zip(state.breakers, before, strict=True)):
             if breaker.state is not was:
@@ -379,10 +380,11 @@ class HealthTracker:
                 name, level = (str(domain), domain.level) if domain else (state.name, "target")
                 if domain is None and breaker.state is State.RECOVERING:
                     self.recovering[state] = None
-                self._emit(name, was, breaker, now, level)
+                self.emit(name, was, breaker, now, level)
 
-    def _emit(self, name: str, before: State, breaker: CircuitBreaker, now: float, level: str) -> None:
-        breaker.changed_at = now
+    def emit(self, name: str, before: State, breaker: CircuitBreaker, now: float, level: str) -> None:
+        """An event of a breaker that has moved."""
+        breaker.changed_at, self.has_news = now, True
         open_for = max(0.0, breaker.open_until - now) if breaker.state is State.OPEN else 0.0
         self.pending_events.append(events.StateChanged(name, before, breaker.state, breaker.reason, open_for, level))
 

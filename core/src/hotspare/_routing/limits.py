@@ -6,12 +6,13 @@ lock for every method.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from hotspare._routing.gauges import Daily, Learnt, Rate, Slots, Unit
+from hotspare._routing.shared_rate import SharedRate
 from hotspare.errors import ConfigError, Problem
 from hotspare.messages import Usage
 from hotspare.outcome import Kind, Outcome, RateLimit
@@ -63,7 +64,7 @@ class Group:
 
     def __init__(self, config: Limits) -> None:
         self.config = config
-        self.gauges: list[Rate | Daily] = []
+        self.gauges: list[Rate | Daily | SharedRate] = []
         for unit, minute, day in (("requests", config.rpm, config.rpd), ("tokens", config.tpm, config.tpd)):
             if minute is not None:
                 burst = max(1.0, minute * config.burst / 60)
@@ -73,16 +74,31 @@ class Group:
         self.slots = None if config.concurrency is None else Slots(config.concurrency)
         self.waiting: dict[TargetLimits, None] = {}
 
+    def share(self, name: Callable[[str], str]) -> None:
+        """Its rates are limits of a whole fleet. `name`: what a limit is called there."""
+        self.gauges = [
+            SharedRate(one, name(f"{one.unit}/{one.limit:g}/{one.period:g}"), max(1.0, one.limit * self.config.burst / 60))
+            if isinstance(one, Rate) else one
+            for one in self.gauges
+        ]  # fmt: skip
+
+    @property
+    def shared(self) -> list[SharedRate]:
+        """Those that are limits of a whole fleet."""
+        return [one for one in self.gauges if isinstance(one, SharedRate)]
+
 
 @dataclass(slots=True, eq=False)
 class TargetLimits:
-    """All limits of one target. `held_at`: when a call was last held back; `is_reached`: whether an event has said so."""
+    """All limits of one target. `held_at`: when a call was last held back; `is_reached`: whether an event has said so. `shares`: some of
+    them are limits of a whole fleet."""
 
     groups: tuple[Group, ...] = ()
     learnt: dict[Unit, Learnt] = field(default_factory=dict[Unit, Learnt])
     tickets: dict[Ticket, None] = field(default_factory=dict[Ticket, None])
     is_reached: bool = False
     held_at: float = -inf
+    shares: bool = False
     _ahead: dict[Unit, float] = field(default_factory=dict[Unit, float])
     _usual_answer: float = _FIRST_ANSWER
 
@@ -125,6 +141,27 @@ class TargetLimits:
                 found[str(gauge)] = min(1.0, max(0.0, 1.0 - gauge.left(now) / gauge.capacity))
         return found
 
+    def is_fetching(self, need: Need, now: float, ticket: Ticket | None) -> bool:
+        """Whether what holds a call back is only that the store has not answered yet."""
+        gauge = self._binding(need, now, ticket)[1]
+        return isinstance(gauge, SharedRate) and gauge.is_fetching(self.costs_of(need)[gauge.unit], now)
+
+    def hold(self, need: Need, now: float) -> bool:
+        """A call is held back. Returns whether the store is to be asked for more."""
+        if not self.shares:
+            return False
+        costs, asks = self.costs_of(need), False
+        for gauge in (one for group in self.groups for one in group.shared):
+            ahead = self._ahead.get(gauge.unit, 0.0)
+            if gauge.ready_at(costs[gauge.unit], now, ahead) > now:
+                asks = gauge.hold(costs[gauge.unit], ahead) or asks
+        return asks
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the store is to be asked for more before a call is held back."""
+        return self.shares and any(gauge.is_low for group in self.groups for gauge in group.shared)
+
     def _binding(self, need: Need, now: float, ticket: Ticket | None) -> tuple[float, object]:
         is_next = ticket is not None and self.is_first(ticket)
         if ticket is not None and ticket.limits is self and not is_next:
@@ -138,8 +175,8 @@ class TargetLimits:
                 latest, binding = at, gauge
         return latest, binding
 
-    def _all(self) -> list[Rate | Daily | Slots | Learnt]:
-        found: list[Rate | Daily | Slots | Learnt] = []
+    def _all(self) -> list[Rate | Daily | SharedRate | Slots | Learnt]:
+        found: list[Rate | Daily | SharedRate | Slots | Learnt] = []
         for group in self.groups:
             found += group.gauges
             if group.slots is not None:
@@ -198,6 +235,8 @@ class TargetLimits:
         self._ahead.clear()
         for group in self.groups:
             group.waiting.clear()
+            for gauge in group.shared:
+                gauge.lost()
             if group.slots is not None:
                 group.slots.active = 0
 

@@ -11,8 +11,6 @@ from hotspare.secret import shown_url
 if TYPE_CHECKING:
     from redis import Redis
 
-TIMEOUT = 1.0
-"""Seconds for which an answer or a connection is waited for. No call waits for it; a store that is slower counts as lost."""
 SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel")  # fmt: skip
 
 
@@ -28,17 +26,18 @@ def check_url(url: str) -> None:
         raise MissingExtra("sharing through Redis", "redis") from None
 
 
-def connected(source: object) -> Redis:
-    """A client, whose connections are opened when they are used. One that was handed in is used as it is."""
+def connected(source: str | Redis, timeout: float) -> Redis:
+    """A client, whose connections are opened when they are used. One that was handed in is used as it is. `timeout`: seconds for an
+    answer, and for a connection."""
     if not isinstance(source, str):
-        return cast("Redis", source)
+        return source
     from redis import Redis, RedisCluster
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
     options: dict[str, Any] = {
-        "socket_timeout": TIMEOUT,
-        "socket_connect_timeout": TIMEOUT,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
         "health_check_interval": 5,
         "retry": Retry(NoBackoff(), 1),  # a connection that the server has closed meanwhile is opened anew once
     }
@@ -70,5 +69,5 @@ def _sentinel(url: str, options: dict[str, Any]) -> Redis:
     if parts.scheme == "rediss":
         given["ssl"] = True
     sentinels = [(host, int(port)) for host, _, port in nodes]
-    found = Sentinel(sentinels, sentinel_kwargs={"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}, **options, **given)  # fmt: skip
+    found = Sentinel(sentinels, sentinel_kwargs={name: options[name] for name in ("socket_timeout", "socket_connect_timeout")}, **options, **given)  # fmt: skip
     return found.master_for(name)  # type: ignore[no-any-return]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
+from hotspare._config.scalars import is_list, is_table
 from hotspare._health.facts import Fact, checked
 from hotspare._shared import scripts
 from hotspare._shared.connecting import connected
@@ -27,10 +28,10 @@ _LISTEN = 1.0
 
 
 class RedisStore:
-    """See `Store`. `source`: a URL, or a client of redis-py. `prefix`: of all keys and of the channel."""
+    """See `Store`. `source`: a URL, or a client of redis-py. `prefix`: of all keys and of the channel. `timeout`: seconds."""
 
-    def __init__(self, source: object, prefix: str = "hotspare") -> None:
-        self._source, self._prefix = source, f"{prefix}:{SCHEMA}:"
+    def __init__(self, source: str | Redis, prefix: str = "hotspare", timeout: float = 1.0) -> None:
+        self._source, self._prefix, self._timeout = source, f"{prefix}:{SCHEMA}:", timeout
         self._listening: list[_Subscription] = []
         self._connection: Redis | None = None
         self._scripts: dict[str, Any] = {}
@@ -45,7 +46,7 @@ class RedisStore:
         """The client of redis-py, whose methods raise its own errors."""
         with self._lock:
             if self._connection is None:
-                self._connection = connected(self._source)
+                self._connection = connected(self._source, self._timeout)
             return self._connection
 
     def run(self, script: str, key: str, *arguments: str | float) -> Any:
@@ -65,12 +66,12 @@ class RedisStore:
         """As in `Store`."""
         members = _number(self.run(scripts.ALIVE, "members", member, round(MEMBER_SECONDS * 1000)))
         answer = self.run(scripts.SYNC, "facts", since)
-        if not isinstance(answer, list) or len(cast("list[Any]", answer)) < 2:
+        if not is_list(answer) or len(answer) < 2:
             raise StoreError("the store answered something that is no picture")
-        version, now, *rest = cast("list[Any]", answer)
+        version, now, *rest = answer
         if not rest:
             return Picture(str(version), int(members), None)
-        fields = cast("list[Any]", rest[0])
+        fields = rest[0]
         pairs = zip(fields[::2], fields[1::2], strict=False)
         found = [_stored(str(place), raw, _number(now)) for place, raw in pairs]
         return Picture(str(version), int(members), tuple(fact for fact in found if fact is not None))
@@ -185,10 +186,7 @@ def _wire(fact: Fact) -> dict[str, str | float]:
 
 def _published(raw: object) -> Fact | None:
     """A fact as it is published, with durations in milliseconds."""
-    if not isinstance(raw, dict):
-        return None
-    values = cast("dict[str, Any]", raw)
-    return _fact(values.get("p"), values, values.get("r"), values.get("a"))
+    return _fact(raw.get("p"), raw, raw.get("r"), raw.get("a")) if is_table(raw) else None
 
 
 def _stored(place: str, raw: object, now: float) -> Fact | None:
@@ -214,14 +212,13 @@ def _fact(place: Any, values: Mapping[str, Any], remaining: Any, age: Any) -> Fa
 def _text(answer: Any) -> Any:
     if isinstance(answer, bytes):
         return answer.decode("utf-8", "replace")
-    return [_text(item) for item in cast("list[Any]", answer)] if isinstance(answer, list) else answer
+    return [_text(item) for item in answer] if is_list(answer) else answer
 
 
 def _pair(answer: Any) -> tuple[Any, Any]:
-    if not isinstance(answer, list) or len(cast("list[Any]", answer)) != 2:
+    if not is_list(answer) or len(answer) != 2:
         raise StoreError("the store answered something unexpected")
-    first, second = cast("list[Any]", answer)
-    return first, second
+    return answer[0], answer[1]
 
 
 def _number(value: Any) -> float:

@@ -1,0 +1,181 @@
+"""The thread of a pool that stands between it and the store: no call waits for the store.
+
+A round writes what has changed here, asks for leases and for blocks of limits, and every `refresh` seconds takes over the whole picture. What
+other processes write comes in between, by the store's own listener. A store that fails in any way is reported once, and tried again; until then
+the pool decides alone.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Callable
+from math import inf
+
+from hotspare import events
+from hotspare._drivers.notifier import Notifier
+from hotspare._engine.fleet import Fleet, Outbox
+from hotspare._engine.scheduler import Scheduler
+from hotspare._health.facts import Fact
+from hotspare._routing.shared_rate import HORIZON
+from hotspare._shared.store import Bucket, Store, StoreError
+
+_TICK = 0.25
+"""Seconds between two rounds while limits are shared: what was not used is given back."""
+_AGAIN = 1.0
+"""Seconds between two tries while the store is away, jittered by a quarter."""
+
+
+class Agent:
+    """`now`: the pool's clock. `refresh`: seconds between two pictures. `step` makes one round; `start` has a thread make them."""
+
+    def __init__(
+        self, store: Store, scheduler: Scheduler, notify: Notifier, now: Callable[[], float], refresh: float
+    ) -> None:
+        self._store, self._scheduler, self._notify, self._now = store, scheduler, notify, now
+        self._refresh = refresh
+        self._jitter = random.Random()
+        self._new_process()
+        self._is_closed = False
+
+    def _new_process(self) -> None:
+        self.member = os.urandom(6).hex()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._stop_listening: Callable[[], None] | None = None
+        self._version, self._next_picture = "", -inf
+        self._lost_at: float | None = None
+        self._was_connected = False
+
+    def after_fork(self) -> None:
+        """In a child process: it is another member, and needs a thread of its own, which its first call starts."""
+        self._store.after_fork()
+        self._new_process()
+
+    # --- the thread ----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin, or in a child process begin again."""
+        if self._thread is None and not self._is_closed:
+            self._thread = threading.Thread(target=self._run, args=(self._wake,), name="hotspare-shared", daemon=True)
+            self._thread.start()
+
+    def poke(self) -> None:
+        """Something has changed: make a round now. Called on the path of a call; it does not wait."""
+        if self._thread is None:
+            self.start()
+        self._wake.set()
+
+    def _run(self, wake: threading.Event) -> None:
+        while not self._is_closed:
+            wake.clear()
+            wake.wait(max(0.0, self.step() - self._now()))
+
+    def close(self) -> None:
+        """Leave the fleet: this process counts no more, and its leases end by themselves."""
+        self._is_closed = True
+        self._wake.set()
+        if self._stop_listening is not None:
+            self._stop_listening()
+        try:
+            if self._was_connected and self._lost_at is None:
+                self._store.leave(self.member)
+        except StoreError:
+            pass  # it stops being counted after some seconds anyway
+        self._store.close()
+
+    # --- a round -------------------------------------------------------------------------------------------------
+
+    def step(self) -> float:
+        """Make a round. Returns when the next one is due, on the pool's clock."""
+        try:
+            if self._stop_listening is None:
+                self._stop_listening = self._store.listen(self._heard)
+            if self._now() >= self._next_picture:
+                self._picture()
+            if self._lost_at is None:
+                self._send()
+        except StoreError as error:
+            self._lost(str(error))
+        self._notify()
+        tick = _TICK if self._scheduler.shares_limits else inf
+        return min(self._next_picture, self._now() + tick)
+
+    def _picture(self) -> None:
+        version, members, facts = self._store.sync(self.member, self._version)
+        now = self._now()
+
+        def take(fleet: Fleet) -> bool:
+            fleet.connected(members, now)
+            if facts is not None:
+                fleet.picture(facts, now)
+            return True
+
+        self._scheduler.fleet_change(take)
+        self._version, self._was_connected = version, True
+        self._next_picture = now + self._refresh * self._jitter.uniform(0.75, 1.25)
+        lost_at, self._lost_at = self._lost_at, None
+        if lost_at is not None:
+            try:
+                self._send()
+            except StoreError:
+                self._lost_at = lost_at  # it can be read, but not yet be written
+                raise
+            self._notify.publish(events.StoreBack(now - lost_at))
+
+    def _lost(self, reason: str) -> None:
+        now = self._now()
+        self._next_picture, self._version = now + _AGAIN * self._jitter.uniform(0.75, 1.25), ""
+        self._scheduler.fleet_change(Fleet.lost)
+        if self._lost_at is None:
+            self._lost_at = now
+            self._notify.publish(events.StoreLost(reason))
+
+    def _heard(self, fact: Fact | None) -> None:
+        """Another process has written something, or this one has. None: something may have been missed."""
+        if fact is None:
+            self._next_picture = -inf
+            self._wake.set()
+            return
+        now = self._now()
+        if fact.slot == "probe" and fact.cause == self.member:
+            return
+
+        def take(fleet: Fleet) -> bool:
+            if fleet.is_connected:
+                fleet.merge(fact, now)
+            return fact.kind in ("recovering", "enabled")
+
+        self._scheduler.fleet_change(take)
+        self._notify()
+
+    def _send(self) -> None:
+        """Write and ask what the pool has to, in this order: a lease is given back after what its probe has shown."""
+        outbox = self._scheduler.fleet_outbox(self._now())
+        try:
+            self._ask_limits(outbox)
+            if outbox.facts:
+                self._store.write(outbox.facts)
+            for ask in outbox.leases:
+                self._ask_lease(ask.subject, ask.seconds, ask.name)
+        finally:
+            now = self._now()
+            for rate, request in outbox.requests:  # those that were not answered
+                self._scheduler.fleet_granted(rate, request, None, now)
+
+    def _ask_lease(self, subject: str, seconds: float, name: str) -> None:
+        if not seconds:
+            self._store.release(subject, self.member)
+            return
+        holder, remaining = self._store.lease(subject, self.member, seconds, name)
+        now = self._now()
+        self._scheduler.fleet_change(lambda fleet: fleet.leased(subject, remaining, now, own=holder == self.member))
+
+    def _ask_limits(self, outbox: Outbox) -> None:
+        while outbox.requests:
+            rate, request = outbox.requests[0]
+            bucket = Bucket(rate.key, rate.limit, rate.period, rate.burst)
+            grant = self._store.take(bucket, request.want, request.least, request.used, HORIZON)
+            del outbox.requests[0]
+            self._scheduler.fleet_granted(rate, request, grant, self._now())

@@ -1,0 +1,50 @@
+"""A pool joins its fleet."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from hotspare._drivers.notifier import Notifier
+from hotspare._engine.fleet import Fleet
+from hotspare._engine.scheduler import Scheduler
+from hotspare._health.tracker import HealthTracker
+from hotspare._shared.agent import Agent
+from hotspare._shared.memory import MemoryStore
+from hotspare._shared.redis_store import RedisStore
+from hotspare._shared.store import Store
+from hotspare._shared.subjects import limit_name, subjects_of
+from hotspare.errors import ConfigError, Problem
+from hotspare.shared import Shared
+
+
+def join(given: object, scheduler: Scheduler, notify: Notifier, now: Callable[[], float]) -> Agent:
+    """The agent of a pool, with its thread begun. `given`: what `Pool(shared=…)` was given. Raises ConfigError, MissingExtra."""
+    settings = Shared(given) if isinstance(given, str) else given
+    if not isinstance(settings, Shared):
+        raise ConfigError(Problem.at("shared", given, "must be the URL of a Redis, 'redis://host:6379/0', or a Shared"))
+    agent = agent_for(settings, store_of(settings), scheduler, notify, now)
+    agent.start()
+    return agent
+
+
+def store_of(settings: Shared) -> Store:
+    """The store at this address."""
+    if isinstance(settings.url, MemoryStore):  # of tests and simulations
+        return settings.url
+    return RedisStore(settings.url, settings.prefix, settings.timeout)
+
+
+def agent_for(
+    settings: Shared, store: Store, scheduler: Scheduler, notify: Notifier, now: Callable[[], float]
+) -> Agent:
+    """The agent of a pool, without its thread."""
+
+    def member(tracker: HealthTracker) -> Fleet:
+        place, expected = random.random(), settings.expected_processes
+        return Fleet(tracker, subjects_of(), limit_name(lambda: tracker.states), place, expected)
+
+    scheduler.join(member)
+    agent = Agent(store, scheduler, notify, now, settings.refresh)
+    notify.on_news = agent.poke
+    return agent

@@ -1,0 +1,55 @@
+"""What processes share, and where: `Pool(shared="redis://…")`, or with more said, `Pool(shared=Shared("redis://…", prefix="search"))`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hotspare.errors import ConfigError, Problem
+from hotspare.secret import shown_url
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Where the processes of a fleet keep what they share: rests, rate limits, probe leases, an operator's word.
+
+    url: of a Redis or Valkey, as redis-py takes it (`redis://`, `rediss://`, `unix://`), ``redis+cluster://…`` of a cluster, or
+        ``redis+sentinel://host:26379,host2:26379/name/0``; or a client of redis-py. Extra `redis`.
+    prefix: of all keys and of the channel. ``hotspare``. Processes with another prefix share nothing with these.
+    expected_processes: by how many the limits are divided while the store is away. None: as many as it last counted, or 1.
+    refresh: seconds between two looks at the whole picture, jittered by a quarter. 2: news come at once, by pub/sub; what was missed comes
+        with the next picture, and a store that is back is noticed within 3 s.
+    timeout: seconds for which the store's answer is waited for. 1. No call waits for it; one that needs a shared limit, for 50 ms.
+
+    Raises ConfigError for a field that cannot be, MissingExtra without redis-py.
+    """
+
+    url: str | Redis = field(repr=False)
+    prefix: str = "hotspare"
+    expected_processes: int | None = None
+    refresh: float = 2.0
+    timeout: float = 1.0
+
+    def __post_init__(self) -> None:
+        from hotspare._shared.connecting import check_url
+
+        problems: list[Problem] = []
+        if not self.prefix or not isinstance(self.prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+            problems.append(Problem.at("shared.prefix", self.prefix, "must be a word that all keys begin with"))
+        for name in ("refresh", "timeout"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0.01 <= value <= 60:
+                problems.append(Problem.at(f"shared.{name}", value, "must be between 0.01 and 60 seconds"))
+        expected = self.expected_processes
+        if expected is not None and (not isinstance(expected, int) or expected < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+            problems.append(Problem.at("shared.expected_processes", expected, "must be at least 1"))
+        if problems:
+            raise ConfigError(problems)
+        if isinstance(self.url, str):
+            check_url(self.url)
+
+    def __str__(self) -> str:
+        return shown_url(self.url) if isinstance(self.url, str) else type(self.url).__name__
