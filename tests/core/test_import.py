@@ -26,7 +26,7 @@ def test_public_names() -> None:
         "CallOptions", "Candidate", "ChatChunk", "ChatReply", "ChatRequest", "Choice", "ConfigError", "Dialect", "EmptyAnswer",
         "Explanation", "FinishReason", "Hedge", "HotspareError", "IDLE", "IncompleteAnswer", "Kind", "Lease",
         "LimitExceeded", "Limits", "Listener", "LongPrice", "Message", "MessageDict", "MissingExtra", "Outcome", "Policy", "PolicyFields", "Pool", "PoolClosed", "PoolHealth", "Price",
-        "Problem", "Recorder", "RecordingError", "Reducer", "RequestError", "RetryBudget", "RouteFields", "Routes", "Scope", "SecretStr", "Selector", "SkipReason", "State",
+        "Problem", "Recorder", "RecordingError", "Reducer", "RequestError", "RetryBudget", "RouteFields", "Routes", "Scope", "SecretStr", "Selector", "Shared", "SkipReason", "State",
         "StreamInterrupted", "StreamSummary", "Target", "TargetFields", "Timeouts", "ToolCall", "ToolCallDelta",
         "Usage", "__version__", "classify", "compact_prompt", "portable_history", "remaining_time", "trim_history",
     }  # fmt: skip

@@ -49,13 +49,12 @@ def connected(source: str | Redis, timeout: float) -> Redis:
     if plus:
         del options["health_check_interval"]
         return cast("Redis", RedisCluster.from_url(plain, **options))
-    return Redis.from_url(plain, **options)
+    return Redis.from_url(plain, **options)  # pyright: ignore[reportUnknownMemberType] - redis-py leaves it open
 
 
 def _sentinel(url: str, options: dict[str, Any]) -> Redis:
     """``redis://user:password@host:26379,host2:26379/name/0``: the master of that name, its database, as the sentinels say."""
-    from redis import Sentinel
-    from redis.connection import parse_url
+    from redis import Sentinel, connection
 
     parts = urlsplit(url)
     words, _, hosts = parts.netloc.rpartition("@")
@@ -63,7 +62,9 @@ def _sentinel(url: str, options: dict[str, Any]) -> Redis:
     nodes = [host.rpartition(":") if ":" in host else (host, "", "26379") for host in hosts.split(",")]
     first = f"{words}@{nodes[0][0]}" if words else nodes[0][0]
     query = urlencode(parse_qsl(parts.query))
-    given = cast("dict[str, Any]", parse_url(urlunsplit((parts.scheme, first, f"/{database or 0}", query, ""))))
+    given: dict[str, Any] = cast("Any", connection).parse_url(
+        urlunsplit((parts.scheme, first, f"/{database or 0}", query, ""))
+    )
     for field in ("host", "port", "connection_class"):
         given.pop(field, None)
     if parts.scheme == "rediss":

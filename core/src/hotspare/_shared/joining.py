@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import cast
 
 from hotspare._drivers.notifier import Notifier
 from hotspare._engine.fleet import Fleet
@@ -30,8 +31,9 @@ def join(given: object, scheduler: Scheduler, notify: Notifier, now: Callable[[]
 
 def store_of(settings: Shared) -> Store:
     """The store at this address."""
-    if isinstance(settings.url, MemoryStore):  # of tests and simulations
-        return settings.url
+    given = cast("object", settings.url)
+    if isinstance(given, MemoryStore):  # of tests and simulations
+        return given
     return RedisStore(settings.url, settings.prefix, settings.timeout)
 
 

@@ -158,8 +158,9 @@ class _Subscription:
 
     def _read(self) -> None:
         channel = self._store.key("news")
-        with self._store.client.pubsub(ignore_subscribe_messages=True) as news:
-            news.subscribe(channel)  # pyright: ignore[reportUnknownMemberType] - redis-py leaves it open
+        client: Any = self._store.client
+        with client.pubsub(ignore_subscribe_messages=True) as news:
+            news.subscribe(channel)
             self._listener(None)
             while not self._ended.is_set():
                 message = cast("Mapping[str, Any] | None", news.get_message(timeout=_LISTEN))
