@@ -96,24 +96,24 @@ def test_a_cost_above_the_burst_is_admitted_when_the_bucket_is_full(store: Store
     assert 24 < store.take(bucket, 25, 25, 0, 0).wait <= 25
 
 
-def test_everything_expires_and_says_nothing_secret(redis: RedisServer) -> None:
+def test_everything_expires_and_says_nothing_secret(shared_redis: RedisServer) -> None:
     """Every key has an end, and begins with the prefix and the schema."""
-    store = RedisStore(redis.url, prefix="expiry")
+    store = RedisStore(shared_redis.url, prefix="expiry")
     store.write([OPEN])
     store.lease("a", "one", 5.0)
     store.take(Bucket("x", 60.0, 60.0, 10.0), 5, 1, 0, 0)
     store.sync("me")
-    client = redis.client()
+    client = shared_redis.client()
     keys = sorted(client.scan_iter("expiry:*"))
     assert keys == ["expiry:v1:facts", "expiry:v1:limit:x", "expiry:v1:members"]
     assert all(0 < client.pttl(key) <= 10_000 for key in keys)
     store.close()
 
 
-def test_garbage_in_the_keys_is_passed_over(redis: RedisServer) -> None:
+def test_garbage_in_the_keys_is_passed_over(shared_redis: RedisServer) -> None:
     """Fields that something else wrote are no facts, and are dropped at the next write; a key of another type, and a newer schema,
     are errors that say so."""
-    store, client = RedisStore(redis.url, prefix="garbage"), redis.client()
+    store, client = RedisStore(shared_redis.url, prefix="garbage"), shared_redis.client()
     client.hset(
         "garbage:v1:facts",
         mapping={"health/b": "{", "health/c": '{"u": "x"}', "x": "1", "health/d": '{"k":"boo","u":1e15,"a":1}'},

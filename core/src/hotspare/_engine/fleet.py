@@ -223,7 +223,7 @@ class Fleet:
     def _hand(self, fact: Fact, now: float) -> None:
         at = now - fact.age
         for state in self._tracker.states:
-            if state.name != fact.subject or at <= self._words.get(state.name, -inf) + SLACK:
+            if state.name != fact.subject or at <= self._words.get(state.name, -inf):
                 continue
             self._words[state.name] = at
             word = (fact.cause or "by hand") if fact.kind == "disabled" else ""

@@ -27,6 +27,10 @@ class Part(NamedTuple):
     processes: int = 1
     place: float = 0.0
 
+    def behind_first(self) -> Part:
+        """Of a window whose first place is that of the process that found the target well."""
+        return self._replace(place=1 + self.place * (1 - 1 / self.processes))
+
 
 class AdmissionWindow:
     """The window of one target, from `since` on (seconds on the pool's clock). `at_most`: it begins with so many attempts, and

@@ -294,7 +294,7 @@ class CircuitBreaker:
     def recover(self, now: float, *, slow_start: bool = True, by_others: bool = False) -> None:
         """Let traffic back: gradually, or (a domain) at once. `by_others`: another process has found it well, at `now`."""
         self.state = State.RECOVERING if slow_start else State.CLOSED
-        part = self.part if by_others else self.part._replace(place=0.0)
+        part = self.part.behind_first() if by_others else self.part._replace(place=0.0)
         self.admission = AdmissionWindow(now, part=part) if slow_start else None
         if self.admission is not None:
             self.admission.record_success(now)

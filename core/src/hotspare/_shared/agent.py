@@ -94,8 +94,7 @@ class Agent:
                 self._stop_listening = self._store.listen(self._heard)
             if self._now() >= self._next_picture:
                 self._picture()
-            if self._lost_at is None:
-                self._send()
+            self._send()
         except StoreError as error:
             self._lost(str(error))
         self._notify()

@@ -24,7 +24,7 @@ def join(given: object, scheduler: Scheduler, notify: Notifier, now: Callable[[]
     settings = Shared(given) if isinstance(given, str) else given
     if not isinstance(settings, Shared):
         raise ConfigError(Problem.at("shared", given, "must be the URL of a Redis, 'redis://host:6379/0', or a Shared"))
-    agent = agent_for(settings, store_of(settings), scheduler, notify, now)
+    agent = agent_for(settings, store_of(settings), scheduler, notify, now, random.random())
     agent.start()
     return agent
 
@@ -38,13 +38,13 @@ def store_of(settings: Shared) -> Store:
 
 
 def agent_for(
-    settings: Shared, store: Store, scheduler: Scheduler, notify: Notifier, now: Callable[[], float]
+    settings: Shared, store: Store, scheduler: Scheduler, notify: Notifier, now: Callable[[], float], place: float
 ) -> Agent:
-    """The agent of a pool, without its thread."""
+    """The agent of a pool, without its thread. `place`: among the processes, from 0 to 1."""
 
     def member(tracker: HealthTracker) -> Fleet:
-        place, expected = random.random(), settings.expected_processes
-        return Fleet(tracker, subjects_of(), limit_name(lambda: tracker.states), place, expected)
+        names = limit_name(lambda: tracker.states)
+        return Fleet(tracker, subjects_of(), names, place, settings.expected_processes)
 
     scheduler.join(member)
     agent = Agent(store, scheduler, notify, now, settings.refresh)
