@@ -22,8 +22,8 @@ def test_public_names() -> None:
     import hotspare
 
     assert set(hotspare.__all__) == {
-        "AllTargetsFailed", "AnswerRejected", "AttemptRecord", "AttemptTimeout", "Backend", "BackendError", "BatchResult", "Breaker", "Budget", "BudgetExceeded", "Cache", "CacheEntry", "CacheStore", "Brownout", "CallError",
-        "CallOptions", "Candidate", "ChatChunk", "ChatReply", "ChatRequest", "Choice", "ConfigError", "Dialect", "EmptyAnswer",
+        "AllTargetsFailed", "AnswerRejected", "AttemptRecord", "AttemptTimeout", "Backend", "BackendError", "BatchResult", "Breaker", "Budget", "BudgetExceeded", "BudgetStatus", "Cache", "CacheEntry", "CacheStore", "Brownout", "CallError",
+        "CallOptions", "Candidate", "ChatChunk", "ChatReply", "ChatRequest", "Choice", "ConfigError", "Dialect", "EmbedInput", "EmbedOptions", "EmbedReply", "EmptyAnswer",
         "Explanation", "FinishReason", "Hedge", "HotspareError", "IDLE", "IncompleteAnswer", "Kind", "Lease",
         "LimitExceeded", "Limits", "Listener", "LongPrice", "Message", "MessageDict", "MissingExtra", "Outcome", "Policy", "PolicyFields", "Pool", "PoolClosed", "PoolHealth", "Price",
         "Problem", "Recorder", "RecordingError", "Reducer", "RequestError", "RetryBudget", "RouteFields", "Routes", "Scope", "SecretStr", "Selector", "Shared", "SkipReason", "State",

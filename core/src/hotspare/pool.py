@@ -58,8 +58,7 @@ class Pool(Embedding, ByHand):
     """Targets, a policy, and their shared health. Build one per process and share it between threads and event loops.
 
     Args:
-        targets: in the order of preference inside a tier (strategy `ordered`); ids like ``"openai/gpt-4.1"`` or `Target`s, one
-            or several.
+        targets: in the order of preference inside a tier (strategy `ordered`): ids like ``"openai/gpt-4.1"``, or `Target`s.
         policy: what a call may do; its fields may be given as keywords instead, e.g. ``Pool([...], deadline=30)``.
         routes: named orders of tiers, ``{"batch": [["a", "b"], ["c"]]}`` by target name; with a policy of its own
             ``{"batch": {"tiers": ["a", "b"], "deadline": 600}}``. Without a ``default`` route one is made of all targets by
@@ -110,8 +109,7 @@ class Pool(Embedding, ByHand):
         self._states = assembly.states_of(self.targets, self.policy, self._http)
         self._choose, policies = choose, route_policies(routes, self.policy)
         self._table = RouteTable(assembly.with_states(tiers, self._states), self._states, self.policy, policies)
-        self._smallest_window = assembly.smallest_window(self.targets)
-        self._uses_http = assembly.uses_http(self._states)
+        self._smallest_window, self._uses_http = assembly.traits_of(self._states)
         budgets, recorder = assembly.budgets_of(self.policy, self.targets, tiers, calendar), recorder_of(record)
         self._scheduler = assembly.scheduler_of(self._states, self.policy, rng, budgets, recorder, clock)
         self._notify = Notifier(self._scheduler, map(_checked, listeners))

@@ -57,16 +57,13 @@ def states_of(
     return tuple(found)
 
 
-def smallest_window(targets: Iterable[Target]) -> float:
-    """The tokens of the smallest context window that is known."""
-    return min((target.context_window or inf for target in targets), default=inf)
-
-
-def uses_http(states: Iterable[TargetState]) -> bool:
-    """Whether any of the targets is called over HTTP."""
+def traits_of(states: Iterable[TargetState]) -> tuple[float, bool]:
+    """The tokens of the smallest context window that is known, and whether any of the targets is called over HTTP."""
     from hotspare.providers.http_backend import HttpBackend
 
-    return any(isinstance(state.backend, HttpBackend) for state in states)
+    states = tuple(states)
+    windows = (state.target.context_window or inf for state in states)
+    return min(windows, default=inf), any(isinstance(state.backend, HttpBackend) for state in states)
 
 
 def with_states(tiers: Mapping[str, Sequence[Sequence[Target]]], states: Iterable[TargetState]) -> dict[str, Tiers]:

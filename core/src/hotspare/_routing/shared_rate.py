@@ -43,10 +43,13 @@ class _Block(NamedTuple):
 
 
 class SharedRate:
-    """The same face as `Rate`, and that of the thread that asks the store: `request`, `granted`, `failed`.
+    """The same face as `Rate`, and that of the thread that asks the store: `request`, `granted`, `failed`. How much of it all processes
+    have used is the store's to say: `capacity` is 0, unknown.
 
     `key`: what the limit counts for, for the store. `processes`: by how many the limit is divided where the store is away.
     """
+
+    capacity = 0.0
 
     def __init__(self, rate: Rate, key: str, burst: float) -> None:
         self.unit: Unit = rate.unit
