@@ -1,5 +1,6 @@
 """The metrics of rules, from events and the pool's health."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -143,6 +144,31 @@ def test_a_target_that_only_admits_a_probe_is_not_available() -> None:
     clock.advance(60.0)
     assert pool.health()["a"].available_in == 0 and values(Samples(), 0.0, pool=pool)["available_targets"] == 0
     assert pool.chat("q").text == "ok" and values(Samples(), 0.0, pool=pool)["available_targets"] == 1
+
+
+def test_a_domain_that_only_admits_a_probe_is_still_out() -> None:
+    """Both targets of a region fail; its rest is over: it is out until a probe has succeeded."""
+    clock = VirtualClock()
+    refused = fail(Outcome(Kind.TRANSPORT, "refused", before_connect=True))
+    names = ("a", "b")
+    pool = scripted_pool(
+        *(ScriptedTarget(name, [refused] * 6 + ["ok"] * 9, id=f"p/{name}") for name in names),
+        clock=clock,
+        when_all_down="fail",
+        max_rejection=0.0,
+    )
+    for _ in range(4):
+        with pytest.raises(CallError):
+            pool.chat("q")
+    assert values(Samples(), 0.0, pool=pool)["open_domains"] == 1
+    clock.advance(60.0)
+    (domain,) = [one for one in pool.health().domains if one.level == "region"]
+    assert domain.available_in == 0 and values(Samples(), 0.0, pool=pool)["open_domains"] == 1
+    while pool.health()["a"].state != "closed":
+        with suppress(CallError):
+            pool.chat("q")
+        clock.advance(30.0)
+    assert values(Samples(), 0.0, pool=pool)["open_domains"] == 0
 
 
 def test_the_default_rules_are_the_ones_that_guides_name() -> None:

@@ -4,9 +4,10 @@ from typing import Any
 
 import anyio
 import pytest
-from hotspare import Kind, Pool, Usage
+from hotspare import Budget, Kind, Limits, Pool, Price, Usage
 from hotspare.outcome import Outcome
 from hotspare.telemetry.opentelemetry import Instrumentation, instrument
+from hotspare.telemetry.prometheus import PrometheusMetrics
 from hotspare.testing import ScriptedTarget, VirtualClock, answer, break_after, fail, hang, scripted_pool
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -101,6 +102,24 @@ def test_metrics_by_the_conventions() -> None:
     assert [point.value for point in found["hotspare.calls.rescued"]] == [1]
     assert {point.attributes["hotspare.level"] for point in found["hotspare.breaker.state"]} >= {"target", "provider"}
     assert "gen_ai.client.operation.time_to_first_chunk" in found and "hotspare.failovers" in found
+
+
+def test_what_is_left_of_limits_and_budgets() -> None:
+    """A limit by target; of a budget that counts each tenant apart the least that is left, since tenants have no bound."""
+    target = ScriptedTarget("a", answer("hi", usage=Usage(1_000_000, 0)), price=Price(1.0, 1.0), limits=Limits(rpd=10))
+    pool = scripted_pool(target, budgets=[Budget(usd=5, per="day", labels={"tenant": "*"})], calendar=lambda: 0.0)
+    sent = Sent(pool)
+    for tenant in ("x", "y", "y"):
+        pool.chat("q", labels={"tenant": tenant})
+    found = sent.metrics()
+    assert [(one.attributes["hotspare.limit"], one.value) for one in found["hotspare.limit.left"]] == [
+        ("10 requests a day", 7.0)
+    ]
+    assert [(one.attributes["hotspare.budget"], one.value) for one in found["hotspare.budget.left"]] == [
+        ("day tenant=*", 3.0)
+    ]
+    gauges = PrometheusMetrics(pool).registry.get_sample_value
+    assert gauges("hotspare_budget_left_usd", {"budget": "day tenant=*"}) == 3.0
 
 
 def test_a_stream_that_breaks_and_is_continued() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
 from typing import NamedTuple
 
+from hotspare._health.breaker import State
 from hotspare.events import (
     BudgetReached,
     CallEnded,
@@ -26,6 +27,10 @@ MAX_SAMPLES = 100_000
 """Calls that are kept, at most: 28 a second for an hour, some 10 MB."""
 _DAY = 86_400.0
 _ATTENTION = {Kind.AUTH: "keys_rejected", Kind.QUOTA: "quotas_used_up", Kind.NOT_FOUND: "models_missing"}
+
+
+_OUT = (State.OPEN, State.HALF_OPEN)
+"""A domain that waits for the end of a probe is not back yet."""
 
 
 class _Call(NamedTuple):
@@ -85,7 +90,7 @@ class Samples:
             "budget_used": max((one.spent / one.limit for one in budgets), default=None),
             "budget_forecast": max(forecasts, default=None),
             "available_targets": float(sum(target.is_healthy for target in health.targets)),
-            "open_domains": float(sum(domain.available_in > 0 for domain in health.domains)),
+            "open_domains": float(sum(domain.state in _OUT for domain in health.domains)),
             "waiting_calls": float(health.waiting),
             "ledger_failing": float(self._is_ledger_failing),
         }
