@@ -8,6 +8,7 @@ from html import escape
 from hotspare import __version__
 from hotspare.drill.labels import comparison, highlights, phase_heads, phase_rows
 from hotspare.drill.metrics import Result, overall
+from hotspare.drill.scenarios import REGIONS
 from hotspare.drill.svg import NARROW, draw_timeline
 
 _STYLE = """
@@ -36,7 +37,8 @@ _METHOD = (
 def report_page(results: Sequence[Result]) -> str:
     """The whole page."""
     first = results[0]
-    targets = "four targets: two providers in two regions each"
+    regions = ": two providers in two regions each" if first.scenario.endpoints is REGIONS else ""
+    targets = f"{len(first.scenario.endpoints)} targets{regions}"
     values = highlights(first.scenario, overall(first))
     cards = "".join(f"<div><b>{escape(value)}</b><span>{escape(label)}</span></div>" for value, label in values)
     parts = [
