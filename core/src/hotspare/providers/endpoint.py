@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from hotspare._http.decoding import ACCEPTED
@@ -28,13 +29,14 @@ class _Sent(NamedTuple):
 class Endpoint:
     """One API of a target."""
 
-    def __init__(self, wire: Wire, target: Target, preset: Preset) -> None:
+    def __init__(self, wire: Wire, target: Target, preset: Preset, env: Mapping[str, str] | None = None) -> None:
         self.wire = wire
-        address, login = without_login(preset.base_url_of(target))
+        address, login = without_login(preset.base_url_of(target, env))
         self.url = SecretUrl(wire.url(address, target, stream=False))
         self.stream_url = SecretUrl(wire.url(address, target, stream=True))
         self._login = login
-        self._own = {name.lower(): value for name, value in target.headers.items()}
+        own = {name.lower(): value for name, value in target.headers.items()}
+        self._own = preset.headers_of(target, env) | own
         self._sent = self._headers(None)
 
     def headers(self, key: HiddenStr | None, *, stream: bool) -> Headers:
@@ -58,9 +60,9 @@ class Endpoints:
     requests with tools or for all.
     """
 
-    def __init__(self, target: Target, preset: Preset) -> None:
-        self._target, self._preset = target, preset
-        self.first = Endpoint(preset.wire(target), target, preset)
+    def __init__(self, target: Target, preset: Preset, env: Mapping[str, str] | None = None) -> None:
+        self._target, self._preset, self._env = target, preset, env
+        self.first = Endpoint(preset.wire(target), target, preset, env)
         self._other: Endpoint | None = None
         self._embeddings: Endpoint | None = None
         self._always = self._with_tools = False
@@ -96,5 +98,5 @@ class Endpoints:
 
     def _responses(self) -> Endpoint:
         if self._other is None:
-            self._other = Endpoint(self._preset.responses_wire(), self._target, self._preset)
+            self._other = Endpoint(self._preset.responses_wire(), self._target, self._preset, self._env)
         return self._other

@@ -47,7 +47,7 @@ class HttpBackend:
     def __init__(self, target: Target, preset: Preset, http: "Http", env: Mapping[str, str] | None = None) -> None:
         self._target = target
         self._http = http
-        self._endpoints = Endpoints(target, preset)
+        self._endpoints = Endpoints(target, preset, env)
         self.embeds = preset.has_embeddings
         self._keys = Keys(target, preset, env)
         http.expect(self._endpoints.first.url)

@@ -13,10 +13,21 @@ from hotspare.errors import ConfigError, Problem
 from hotspare.providers.base import Wire
 from hotspare.providers.entry_points import DISTRIBUTIONS
 from hotspare.providers.openai.flavors import FLAVORS
-from hotspare.secret import HiddenStr, Secret, is_key_function, key_mistake, reveal, secrets_in, secrets_of_url
+from hotspare.secret import (
+    BearerStr,
+    HiddenStr,
+    Secret,
+    is_key_function,
+    key_mistake,
+    reveal,
+    secrets_in,
+    secrets_of_url,
+)
 from hotspare.target import ReasoningReplay, Target
 
 _CLOUDS = frozenset({"bedrock", "vertex"})
+_BEARER = frozenset({"ANTHROPIC_AUTH_TOKEN", "AZURE_OPENAI_AD_TOKEN"})
+"""Variables whose key is sent as a bearer token."""
 _NEED_BACKEND = frozenset({"litellm", "langchain", "llama_index"})
 
 
@@ -26,7 +37,8 @@ class Preset:
 
     `base_url`: None means that each target has to set its own. `key_env`: environment variables that may hold the key, in
     the order in which they are read. `needs_key`: whether a call without a key is impossible. `url_env`: those that may hold
-    the base URL, as the provider's own SDK reads them.
+    the base URL, as the provider's own SDK reads them. `header_env`: the header that each of these is sent in, beside a key from
+    the environment.
     """
 
     name: str
@@ -34,6 +46,7 @@ class Preset:
     key_env: tuple[str, ...] = ()
     needs_key: bool = True
     url_env: tuple[str, ...] = ()
+    header_env: tuple[tuple[str, str], ...] = ()
 
     def wire(self, target: Target | None = None) -> Wire:
         """The wire format of the target's API, imported at first use. It holds no state, so there is one object for each.
@@ -103,12 +116,21 @@ class Preset:
         return url
 
     def _url_from(self, env: Mapping[str, str] | None) -> str:
-        """The base URL in the environment; Ollama's may be a host and a port alone."""
+        """The base URL in the environment; Ollama's may be a host and a port alone, Groq's has no path."""
         url = next((found for name in self.url_env if (found := _variable(name, env).strip())), "")
         if url and self.name == "ollama":
             url = url if "://" in url else f"http://{url}"
             url = url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/v1"
+        if url and self.name == "groq" and not urlsplit(url).path.strip("/"):
+            url = f"{url.rstrip('/')}/openai/v1"
         return url
+
+    def headers_of(self, target: Target, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Headers that the environment states, for a target whose key is the environment's too."""
+        if target.api_key is not None:
+            return {}
+        found = {header: _variable(name, env).strip() for name, header in self.header_env}
+        return {header: value for header, value in found.items() if value}
 
     def key_of(
         self, target: Target, env: Mapping[str, str] | None = None, *, asked: str | None = None
@@ -127,6 +149,7 @@ class Preset:
         for name in () if key or asked is not None else self.key_env:
             key, source = reveal(_variable(name, env)), f"the environment variable {name}"
             if key:
+                key = BearerStr(key) if name in _BEARER else key
                 break
         mistake = key_mistake(key)
         if mistake:
@@ -168,13 +191,29 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         preset.name: preset
         for preset in (
-            Preset("openai", "https://api.openai.com/v1", ("OPENAI_API_KEY",), url_env=("OPENAI_BASE_URL",)),
-            Preset("azure", None, ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"), url_env=("AZURE_OPENAI_ENDPOINT",)),
-            Preset("anthropic", "https://api.anthropic.com", ("ANTHROPIC_API_KEY",), url_env=("ANTHROPIC_BASE_URL",)),
+            Preset(
+                "openai",
+                "https://api.openai.com/v1",
+                ("OPENAI_API_KEY",),
+                url_env=("OPENAI_BASE_URL",),
+                header_env=(("OPENAI_ORG_ID", "openai-organization"), ("OPENAI_PROJECT_ID", "openai-project")),
+            ),
+            Preset(
+                "azure",
+                None,
+                ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY", "AZURE_OPENAI_AD_TOKEN"),
+                url_env=("AZURE_OPENAI_ENDPOINT",),
+            ),
+            Preset(
+                "anthropic",
+                "https://api.anthropic.com",
+                ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
+                url_env=("ANTHROPIC_BASE_URL",),
+            ),
             Preset(
                 "gemini",
                 "https://generativelanguage.googleapis.com/v1beta",
-                ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+                ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
                 url_env=("GOOGLE_GEMINI_BASE_URL",),
             ),
             Preset("bedrock", None, ("AWS_BEARER_TOKEN_BEDROCK",)),
@@ -182,7 +221,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             Preset("deepseek", "https://api.deepseek.com", ("DEEPSEEK_API_KEY",)),
             Preset("holysheep", "https://api.holysheep.ai/v1", ("HOLYSHEEP_API_KEY",)),
             Preset("openrouter", "https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",)),
-            Preset("groq", "https://api.groq.com/openai/v1", ("GROQ_API_KEY",)),
+            Preset("groq", "https://api.groq.com/openai/v1", ("GROQ_API_KEY",), url_env=("GROQ_BASE_URL",)),
             Preset("mistral", "https://api.mistral.ai/v1", ("MISTRAL_API_KEY",)),
             Preset("xai", "https://api.x.ai/v1", ("XAI_API_KEY",)),
             Preset("together", "https://api.together.xyz/v1", ("TOGETHER_API_KEY",), url_env=("TOGETHER_BASE_URL",)),

@@ -18,6 +18,7 @@ from hotspare.providers.base import StreamReader
 from hotspare.providers.content import parts_of
 from hotspare.providers.json_access import Json, as_map, must_map
 from hotspare.providers.urls import with_path
+from hotspare.secret import BearerStr
 from hotspare.target import RequestField, Target
 
 
@@ -61,11 +62,12 @@ class AnthropicWire:
         return with_path(base_url, f"{path}/messages" if path.endswith("/v1") else f"{path}/v1/messages")
 
     def headers(self, key: str | None) -> dict[str, str]:
-        """Authentication and version headers. An OAuth token is sent as a bearer token, a key as `x-api-key`."""
+        """Authentication and version headers. An OAuth token, and what ANTHROPIC_AUTH_TOKEN holds, is sent as a bearer token, a key
+        as `x-api-key`."""
         version = {"anthropic-version": "2023-06-01"}
         if not key:
             return version
-        if key.startswith("sk-ant-oat"):
+        if isinstance(key, BearerStr) or key.startswith("sk-ant-oat"):
             return {**version, "authorization": f"Bearer {key}"}
         return {**version, "x-api-key": key}
 

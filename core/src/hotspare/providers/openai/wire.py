@@ -13,6 +13,7 @@ from hotspare.providers.openai.request import effort_levels, write_body
 from hotspare.providers.openai.response import read_answer
 from hotspare.providers.openai.stream import OpenAIReader
 from hotspare.providers.urls import segment, with_path
+from hotspare.secret import BearerStr
 from hotspare.target import RequestField, Target
 
 _PATH = "/chat/completions"
@@ -95,7 +96,7 @@ def auth_headers(key: str | None, flavor: Flavor) -> dict[str, str]:
     """A bearer token; for Azure `api-key`, unless the key is an Entra token (a JWT)."""
     if not key:
         return {}
-    if flavor.name == "azure" and key.count(".") != 2:
+    if flavor.name == "azure" and key.count(".") != 2 and not isinstance(key, BearerStr):
         return {"api-key": key}
     return {"authorization": f"Bearer {key}"}
 
