@@ -1,6 +1,7 @@
 """A hard budget over threads, event loops and processes, counted at the embedded provider and priced independently."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,62 +9,26 @@ from pathlib import Path
 import pytest
 from hotspare.drill.provider import Provider
 
-CALLERS = 10
-"""Callers at one time, in threads and again under asyncio, in each process."""
-WORKER = """
-import asyncio, json, sys, threading
-from hotspare import Budget, BudgetExceeded, Pool, Price, Target
+from tests.support import budget_worker
 
-url, path, callers = sys.argv[1], sys.argv[2], int(sys.argv[3])
-target = Target("openai/gpt-4.1", base_url=url, api_key="test-1", price=Price(1e5, 1e5))
-pool = Pool(target, budgets=[Budget(usd=200, per="month")], spend_file=path, deadline=60)
-tokens = []
-print("ready", flush=True)
-sys.stdin.readline()
-
-def thread(number):
-    for turn in range(3):
-        try:
-            tokens.append(pool.chat(f"q{number} {turn}").usage.total_tokens)
-        except BudgetExceeded:
-            pass
-
-async def task(number):
-    for turn in range(3):
-        try:
-            tokens.append((await pool.achat(f"a{number} {turn}")).usage.total_tokens)
-        except BudgetExceeded:
-            pass
-
-async def tasks():
-    await asyncio.gather(*map(task, range(callers)))
-
-threads = [threading.Thread(target=thread, args=(number,)) for number in range(callers)]
-for one in threads:
-    one.start()
-asyncio.run(tasks())
-for one in threads:
-    one.join()
-print(json.dumps(tokens))
-"""
+CALLERS = int(os.environ.get("HOTSPARE_CALLERS", "40"))
+"""Callers at one time, over two processes: half of them threads, half tasks. HOTSPARE_CALLERS=200 is the full form."""
+TURNS = 3
 
 
-def test_two_processes_pass_a_budget_by_what_is_under_way_only(provider: Provider, tmp_path: Path) -> None:
-    """120 calls of forty callers: what the provider has answered costs at most the amount and forty calls more, and at least the
-    amount."""
-    words = [sys.executable, "-c", WORKER, provider.base_url("a"), str(tmp_path / "spent.db"), str(CALLERS)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    workers = [subprocess.Popen(words, text=True, **pipes) for _ in range(2)]  # type: ignore[call-overload]
-    for worker in workers:
-        assert worker.stdout.readline() == "ready\n"
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_a_budget_is_passed_by_what_is_under_way_only(provider: Provider, tmp_path: Path, method: str) -> None:
+    """What the provider has answered costs at least the amount, and at most the amount and a call of each caller; the callers
+    would have called for more. The same for processes of their own, and for those that were forked from a used pool."""
+    usd = 5.0 * CALLERS
+    words = [sys.executable, budget_worker.__file__, method, provider.base_url("a"), str(tmp_path / "spent.db")]
+    words += [str(usd), str(CALLERS), str(TURNS)]
     before = provider.stats("a").requests
-    for worker in workers:
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-    tokens = [count for worker in workers for count in json.loads(worker.communicate(timeout=60)[0])]
-    answered = provider.stats("a").requests - before
-    spent, dearest = sum(tokens) * 1e5 / 1e6, max(tokens) * 1e5 / 1e6
-    assert answered == len(tokens)
-    assert 200 <= spent <= 200 + 4 * CALLERS * dearest
-    assert answered < 120
-    assert spent == pytest.approx(sum(tokens) / 10)
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    tokens = json.loads(ran.stdout)
+    spent, dearest = sum(tokens) * budget_worker.PRICE / 1e6, max(tokens) * budget_worker.PRICE / 1e6
+    assert provider.stats("a").requests - before == len(tokens)
+    assert usd <= spent <= usd + CALLERS * dearest
+    assert len(tokens) < CALLERS * TURNS
+    assert "cannot be kept" not in ran.stderr

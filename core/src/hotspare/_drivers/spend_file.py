@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -11,15 +10,17 @@ from collections.abc import Callable, Iterable, Mapping
 from hotspare import events
 
 log = logging.getLogger("hotspare")
-WAIT = 1.0
-"""Seconds for which another process's write is waited for. A write takes well under a millisecond."""
+WAIT = 5.0
+"""Seconds for which other processes' writes are waited for. A write takes well under a millisecond, but SQLite's lock is not fair: 200
+callers in two processes kept one of them from it for more than a second, in which it did not learn what the other spent."""
 _ADD = (
     "INSERT INTO spent VALUES (?, ?, ?) ON CONFLICT (key, period) DO UPDATE SET usd = usd + excluded.usd RETURNING usd"
 )
 
 
 class SpendFile:
-    """Keeps what was spent, by budget and period. A file that cannot be written is logged once; budgets go on in memory."""
+    """Keeps what was spent, by budget and period. A file that cannot be written is logged once; budgets go on in memory, and what
+    could not be kept is added with the next call."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -30,7 +31,7 @@ class SpendFile:
         """In a child process: connections must not be taken along, and a thread that is gone may have held the lock."""
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._pid = os.getpid()
+        self._unkept: dict[tuple[str, str], float] = {}
 
     def load(self) -> list[tuple[str, str, float]]:
         """Key, period and USD of all that is kept."""
@@ -41,17 +42,23 @@ class SpendFile:
 
         def write(connection: sqlite3.Connection) -> list[tuple[str, str, float]]:
             with connection:
-                return [
+                counts = [
                     (key, period, connection.execute(_ADD, (key, period, usd)).fetchone()[0])
-                    for key, period, usd in entries
+                    for (key, period), usd in self._unkept.items()
                 ]
+            self._unkept = {}
+            return counts
 
-        return self._run(write) or []
+        return self._run(write, entries) or []
 
     def _run(
-        self, work: Callable[[sqlite3.Connection], list[tuple[str, str, float]]]
+        self,
+        work: Callable[[sqlite3.Connection], list[tuple[str, str, float]]],
+        entries: Iterable[tuple[str, str, float]] = (),
     ) -> list[tuple[str, str, float]] | None:
         with self._lock:
+            for key, period, usd in entries:
+                self._unkept[key, period] = self._unkept.get((key, period), 0.0) + usd
             try:
                 self._connection = self._connection or self._open()
                 return work(self._connection)
