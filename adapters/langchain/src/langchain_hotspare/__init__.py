@@ -1,5 +1,7 @@
 """hotspare for LangChain: `ChatHotspare`, a chat model that fails over between the targets of a pool."""
 
+from typing import TYPE_CHECKING, Any
+
 from hotspare import __version__
 
 from langchain_hotspare.chat_models import ChatHotspare
@@ -18,10 +20,14 @@ from langchain_hotspare.errors import (
 )
 from langchain_hotspare.targets import target_of
 
+if TYPE_CHECKING:
+    from langchain_hotspare.middleware import HotspareMiddleware
+
 __all__ = [
     "ChatHotspare",
     "ContextLengthExceeded",
     "HotspareEmbeddings",
+    "HotspareMiddleware",
     "RequestInvalid",
     "RequestRejected",
     "StreamBroken",
@@ -34,3 +40,12 @@ __all__ = [
     "__version__",
     "target_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The middleware needs `langchain`, of which the other classes need the core only.
+    if name == "HotspareMiddleware":
+        from langchain_hotspare.middleware import HotspareMiddleware
+
+        return HotspareMiddleware
+    raise AttributeError(f"module 'langchain_hotspare' has no attribute {name!r}")
