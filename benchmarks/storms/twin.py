@@ -16,6 +16,7 @@ from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Usage
 from hotspare.outcome import Outcome
 
 from benchmarks.storms.scenarios import Fault, Storm
+from benchmarks.storms.thresholds import Result
 
 WORDS = 10
 
@@ -103,23 +104,6 @@ class Upstream:
             self.at_once -= 1
 
 
-@dataclass
-class Result:
-    """What came of a storm. `latency` and `back` in seconds; `requests`: upstream calls a caller's call."""
-
-    calls: int
-    right: int
-    requests: float
-    p50: float
-    p99: float
-    back: float | None
-    """From the end of the primary's fault to its first request after it."""
-
-    @property
-    def share(self) -> float:
-        return self.right / self.calls
-
-
 def play(storm: Storm, seed: int) -> Result:
     """One storm with the default policy."""
     logging.getLogger("hotspare").setLevel(logging.CRITICAL)
@@ -137,9 +121,11 @@ async def _play(loop: asyncio.AbstractEventLoop, storm: Storm, seed: int) -> Res
     ]  # fmt: skip
     pool = Pool(targets, clock=loop.time, rng=random.Random(seed), deadline=storm.deadline, **storm.settings)
     ends: list[tuple[bool, float]] = []
+    wrong = 0
 
     async def call() -> None:
-        start, text = loop.time(), ""
+        nonlocal wrong
+        start, text, failed = loop.time(), "", False
         try:
             if storm.stream:
                 async for chunk in pool.astream("q"):
@@ -147,8 +133,10 @@ async def _play(loop: asyncio.AbstractEventLoop, storm: Storm, seed: int) -> Res
             else:
                 text = (await pool.achat("q")).text
         except HotspareError:
-            text = ""
-        ends.append((text == "".join(f"w{n} " for n in range(WORDS)), loop.time() - start))
+            failed = True
+        right = not failed and text == "".join(f"w{n} " for n in range(WORDS))
+        wrong += not (failed or right)
+        ends.append((right, loop.time() - start))
 
     async with asyncio.TaskGroup() as group:
         while loop.time() < storm.seconds:
@@ -159,6 +147,6 @@ async def _play(loop: asyncio.AbstractEventLoop, storm: Storm, seed: int) -> Res
     over = max((one.end for one in faults if one.end < storm.seconds), default=None)
     after = [at for at in primary.requests if over is not None and at >= over]
     return Result(
-        len(ends), sum(right for right, _ in ends), sum(len(up.requests) for up in ups.values()) / len(ends),
+        len(ends), sum(right for right, _ in ends), wrong, sum(len(up.requests) for up in ups.values()) / len(ends),
         times[len(times) // 2], times[int(0.99 * len(times))], after[0] - over if after and over is not None else None,
     )  # fmt: skip

@@ -23,8 +23,9 @@ from hotspare.drill.metrics import quantile
 from hotspare.drill.provider import Provider
 
 from benchmarks.storms.clients import CLIENTS, Client
-from benchmarks.storms.scenarios import STORMS, Fault, Storm
-from benchmarks.storms.twin import WORDS, Result
+from benchmarks.storms.scenarios import STORMS, Fault, Storm, shortened
+from benchmarks.storms.thresholds import Result
+from benchmarks.storms.twin import WORDS
 
 _GAP = 0.005  # seconds between two tokens of a stream
 _GRACE = 0.5  # seconds after the deadline for which an answer still counts
@@ -107,6 +108,7 @@ class Storming:
     client: Client
     start: float = 0.0
     late: float = 0.0
+    wrong: int = 0
     ends: list[tuple[bool, float]] = field(default_factory=list[tuple[bool, float]])
     back: float | None = None
 
@@ -124,11 +126,12 @@ class Storming:
         times = [seconds for right, seconds in self.ends if right]
         right, requests = sum(right for right, _ in self.ends), sum(self._requests().values()) - sum(before.values())
         return Result(
-            len(self.ends), right, requests / len(self.ends), quantile(times, 0.5) or 0.0, quantile(times, 0.99) or 0.0, self.back
+            len(self.ends), right, self.wrong, requests / len(self.ends), quantile(times, 0.5) or 0.0, quantile(times, 0.99) or 0.0, self.back
         )  # fmt: skip
 
     async def _call(self, number: int, due: float) -> None:
-        prompt, text, now = f"question {number} tokens={WORDS}", "", perf_counter() - self.start
+        prompt, text, failed = f"question {number} tokens={WORDS}", "", False
+        now = perf_counter() - self.start
         self.late = max(self.late, now - due)
         limit = self.storm.deadline + _GRACE
         try:
@@ -136,9 +139,10 @@ class Storming:
                 async for part in parts:
                     text += part
         except Exception:  # whatever it is, the call is lost; the table shows how many are
-            text = ""
+            failed = True
         seconds = perf_counter() - self.start - due
-        self.ends.append((text == answer(prompt) and seconds <= limit, seconds))
+        self.wrong += not failed and text != answer(prompt)
+        self.ends.append((not failed and text == answer(prompt) and seconds <= limit, seconds))
 
     async def _watch(self) -> None:
         """Note when the primary gets a request again after the end of its fault."""
@@ -165,7 +169,7 @@ async def storm_through(client: str, storm: Storm, seed: int) -> dict[str, Any]:
                 pass
         async with opening.open(storm, urls) as ask:
             storming = Storming(storm, provider, ask)
-            return asdict(await storming.play(seed)) | {"late": storming.late}
+            return asdict(replace(await storming.play(seed), late=storming.late))
 
 
 def main() -> None:
@@ -173,8 +177,8 @@ def main() -> None:
     client, name, seed, seconds = sys.argv[1:5]
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    storm = next(one for one in STORMS if one.name == name)
-    result = asyncio.run(storm_through(client, replace(storm, seconds=float(seconds)), int(seed)))
+    storm = shortened(next(one for one in STORMS if one.name == name), float(seconds))
+    result = asyncio.run(storm_through(client, storm, int(seed)))
     print("\n" + json.dumps(result))
 
 

@@ -22,7 +22,7 @@ def share_cut_short(median: float, sigma: float, *, unary: bool) -> float:
     call, cut = call_of(state, streaming=not unary, deadline=POLICY.deadline), 0
     for _ in range(CALLS):
         seconds = median * math.exp(rng.gauss(0, sigma))
-        bound = attempt_timeout(call, state, POLICY, 0.0, unary=unary, others=True, probe=False)
+        bound = attempt_timeout(call, state, POLICY, 0.0, unary=unary, others_in=0.0, probe=False)
         if seconds > bound:
             cut += 1
         else:

@@ -176,7 +176,7 @@ class Engine:
         others: bool = True,
     ) -> Attempt:
         """An attempt at one target, whatever the rules say."""
-        return attempts.start(call, self[name], self.shared, now, reason, others=others)
+        return attempts.start(call, self[name], self.shared, now, reason, others_in=0.0 if others else inf)
 
     def settle(self, call: Call, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """The end of an attempt."""

@@ -30,6 +30,9 @@ class Breaker:
         connections and DNS failures need no span: they cannot be a burst of load.
     failure_ratio: fraction of failures in the recent window that opens it. 0.5: a target that fails every second call
         costs more latency than it saves.
+    outlier_ratio: fraction of failures in the last `window_calls` outcomes that opens a target while another one of its tier
+        with the same model stands ready and has failed at most half as often. 0.3: of a target that fails one call in
+        twenty, that are fewer than one in a thousand windows.
     minimum_throughput: outcomes that the window must hold before the ratio counts. 10: a ratio of fewer outcomes is not
         reliable (Polly has the same setting).
     window_calls, window_seconds: the window is the last 20 outcomes or the last 10 s, whichever holds more.
@@ -41,7 +44,7 @@ class Breaker:
     fast_break_duration: used instead where a probe costs its caller little: the failures were fast, and another target
         stands ready. 1, jittered to 0.5-1: a recovery is noticed within a second.
     max_break_duration: upper bound of the doubled durations. 20: a recovery is noticed within so many seconds.
-    max_probe_share: doubled durations end where probes are this share of the pool's calls. 0.05: under load a recovery is
+    max_probe_share: doubled durations end where the probes of all targets are this share of the pool's calls. 0.05: under load a recovery is
         noticed at once, and a pool with little traffic does not spend every second call on a dead target.
     max_retry_after: longest Retry-After that is honoured. 3600.
     auth_break_duration: how long it stays open after a 401 or 403, or after a used-up quota whose reset is unknown. 300:
@@ -59,6 +62,7 @@ class Breaker:
     consecutive_failures: int = 5
     failure_span: float = 0.2
     failure_ratio: float = 0.5
+    outlier_ratio: float = 0.3
     minimum_throughput: int = 10
     window_calls: int = 20
     window_seconds: float = 10.0

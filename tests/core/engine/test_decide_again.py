@@ -75,3 +75,42 @@ def test_only_a_call_that_waited_goes_on_after_a_wait() -> None:
     call = engine.call()
     engine.fail(call, 0.0)
     assert shown(engine.attempt(call, 50.0)) == ("a", AttemptReason.RETRY)
+
+
+# --- silence ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("outcome", "target"), [(TIMEOUT, "c"), (SERVER, "b")])
+def test_a_call_that_has_waited_in_vain(outcome: Outcome, target: str) -> None:
+    """It goes to a target at which no other call waits too long; after a failure that was answered the order stays."""
+    engine = Engine("abc", retry_same_target="never")
+    engine.tracker.acquire(engine["b"], 1.0, stall_after=0.5, last_resort=False)
+    call = engine.call()
+    engine.fail(call, 1.6, outcome)
+    attempt = engine.attempt(call, 1.6)
+    assert attempt.state.name == target
+    assert dict(attempt.passed).get("b") == ("calls wait there for longer than usual" if target == "c" else None)
+
+
+@pytest.mark.parametrize("overtaken", [True, False])
+def test_calls_that_do_not_wait_too_long(overtaken: bool) -> None:
+    """A call that is within its bound, or was overtaken by an answer, says nothing against its target."""
+    engine = Engine("abc")
+    engine.tracker.acquire(engine["b"], 1.0 if overtaken else 1.2, stall_after=0.5, last_resort=False)
+    if overtaken:
+        engine["b"].breaker.record_success(1.1, 1.3)
+    call = engine.call()
+    engine.fail(call, 1.6, TIMEOUT)
+    assert engine.attempt(call, 1.6).state.name == "b"
+
+
+@pytest.mark.parametrize(("seconds", "bound"), [(40.0, 5.0), (60.0, 100.0)])
+def test_a_target_that_will_be_back(seconds: float, bound: float) -> None:
+    """The only target that is available is waited for by its record as long as another one comes back in the first half of the
+    call's time, and else to the end."""
+    engine = Engine("ab")
+    for _ in range(8):
+        engine["b"].first_token.add(0.1)
+    engine.open("a", seconds=seconds)
+    attempt = engine.attempt(engine.call(), 0.0)
+    assert (attempt.state.name, attempt.timeout) == ("b", bound)

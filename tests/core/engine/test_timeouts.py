@@ -1,5 +1,6 @@
 """How long an attempt may take, by the call, the target's record and the policy."""
 
+from math import inf
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def test_auto(record: int, failed: bool, extra: Any, prefers: bool, unary: bool)
 
 def bound(
     samples: float | None = None, *, times: int = 8, left: float = 1000.0, unary: bool = False, probe: bool = False,
-    effort: Any = None, reasoning: bool = False, others: bool = True, **timeouts: Any,
+    effort: Any = None, reasoning: bool = False, others_in: float = 0.0, **timeouts: Any,
 ) -> float:  # fmt: skip
     """The timeout of an attempt at 10 at a target whose attempts took `samples` seconds."""
     state = state_of(reasoning=reasoning)
@@ -70,7 +71,7 @@ def bound(
         fill(state.first_token if unary else state.completion, 99.0)
     call = call_of(state, deadline=10.0 + left, request=ChatRequest(messages=[], reasoning_effort=effort))
     policy = Policy(timeouts=Timeouts(**timeouts))
-    return attempt_timeout(call, state, policy, 10.0, unary=unary, others=others, probe=probe)
+    return attempt_timeout(call, state, policy, 10.0, unary=unary, others_in=others_in, probe=probe)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +93,8 @@ def bound(
         ({"probe": True, "first_token_min": 50.0}, 10.0),
         ({"left": 18.0}, 9.0),  # half of what is left
         ({"left": 20.0, "max_deadline_fraction": 0.25}, 5.0),
-        ({"others": False, "left": 18.0}, 18.0),
-        ({"others": False, "left": 18.0, "samples": 0.1}, 18.0),
+        ({"others_in": inf, "left": 18.0}, 18.0),
+        ({"others_in": inf, "left": 18.0, "samples": 0.1}, 18.0),
     ],
 )
 def test_to_the_first_token(case: dict[str, Any], seconds: float) -> None:
@@ -108,9 +109,8 @@ def test_the_95th_percentile() -> None:
         fill(samples, 4.0, 29)
         fill(samples, 9.0, 1)
     call = call_of(state)
-    fields = {"others": True, "probe": False}
-    assert attempt_timeout(call, state, POLICY, 0.0, unary=False, **fields) == 16.0
-    assert attempt_timeout(call, state, POLICY, 0.0, unary=True, **fields) == 16.0
+    assert attempt_timeout(call, state, POLICY, 0.0, unary=False, others_in=0.0, probe=False) == 16.0
+    assert attempt_timeout(call, state, POLICY, 0.0, unary=True, others_in=0.0, probe=False) == 16.0
     assert stall_timeout(state, POLICY) == 20.0
 
 
@@ -127,12 +127,42 @@ def test_the_95th_percentile() -> None:
         ({"samples": 40.0, "probe": True}, 15.0),
         ({"probe": True}, 15.0),
         ({"left": 18.0}, 9.0),
-        ({"others": False, "left": 18.0}, 18.0),
+        ({"others_in": inf, "left": 18.0}, 18.0),
     ],
 )
 def test_to_a_whole_answer(case: dict[str, Any], seconds: float) -> None:
     """The same for whole answers, by their own record, with a lower bound only."""
     assert bound(unary=True, **case) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("case", "seconds"),
+    [
+        ({"samples": 0.1}, 3.0),  # as if the other one were there now
+        ({"samples": 0.1, "others_in": 101.0}, 200.0),  # too late for a second attempt of as long
+        ({}, 200.0),  # without a record nothing says that an answer would not come
+    ],
+)
+def test_another_target_will_soon_be_available(case: dict[str, Any], seconds: float) -> None:
+    """A record bounds an attempt too while the breaks of the others end in the first half of the time that is left."""
+    fields: dict[str, Any] = {"unary": True, "others_in": 99.0, "left": 200.0, **case}
+    assert bound(**fields) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("unary", "seconds"), [(True, 5.0), (False, 8.0)])
+def test_the_record_of_an_equal_target(unary: bool, seconds: float) -> None:
+    """A target without a record is judged with twice the patience by the slowest one with the same model, unless the request
+    reasons."""
+    state, fast, slow, other = (
+        state_of(name, id=f"{name}/{model}") for name, model in zip("abcd", "mmmn", strict=True)
+    )
+    for equal, took in ((fast, 0.01), (slow, 0.1 if unary else 1.0), (other, 9.0)):
+        fill(equal.completion if unary else equal.first_token, took)
+    cases: tuple[tuple[Any, float], ...] = ((None, seconds), ("low", 60.0 if unary else 45.0))
+    for effort, expected in cases:
+        request = ChatRequest(messages=[], reasoning_effort=effort)
+        call = call_of(state, fast, slow, other, deadline=1000.0, request=request)
+        assert attempt_timeout(call, state, POLICY, 0.0, unary=unary, others_in=0.0, probe=False) == expected
 
 
 @pytest.mark.parametrize(("gap", "times", "seconds"), [(1.0, 7, 30.0), (0.1, 8, 5.0), (2.0, 8, 10.0), (9.0, 8, 30.0)])

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from hotspare import Breaker, Kind, Outcome, Timeouts
 from hotspare.events import StateChanged
-from hotspare.testing import Script, fail, hang
+from hotspare.testing import Script, ScriptedTarget, VirtualClock, fail, hang, scripted_pool
 
-from tests.support.calls import Ask, side_by_side
+from tests.support.calls import Ask, play, side_by_side
 from tests.support.settings import Effects, Two
 
 EFFECTS = Effects(Breaker)
@@ -49,6 +49,21 @@ def _(value: float) -> object:
 def _(value: float) -> object:
     """Every second attempt fails."""
     return pair([DOWN, "a"] * 20, failure_ratio=value, minimum_throughput=4, consecutive_failures=99).until_open()
+
+
+@EFFECTS.of("outlier_ratio", {0.3: 21, 0.4: None})
+def _(value: float) -> object:
+    """Every third attempt fails, and a target with the same model stands ready."""
+    clock = VirtualClock(0)
+    pool = scripted_pool(
+        ScriptedTarget("a", ["a", "a", DOWN] * 20, id="p/m"), ScriptedTarget("b", "b", id="q/m"), clock=clock,
+        breaker=Breaker(outlier_ratio=value),
+    )  # fmt: skip
+    for number in range(1, 40):
+        play("sync", pool, clock, [Ask(streaming=True)])
+        if pool.health()["a"].state == "open":
+            return number
+    return None
 
 
 @EFFECTS.of("minimum_throughput", {3: 3, 6: 6})

@@ -9,7 +9,9 @@ from hotspare.errors import Problem
 
 MAX_NUMBER = 30 * 86400
 """The largest value of a setting that is no count. Of seconds it is 30 days: what sockets and locks of every platform can wait for."""
-_FRACTIONS = frozenset({"failure_ratio", "slow_start_min_share", "max_deadline_fraction", "max_rejection", "share"})
+_FRACTIONS = frozenset(
+    {"failure_ratio", "outlier_ratio", "slow_start_min_share", "max_deadline_fraction", "max_rejection", "share"}
+)
 
 
 def out_of_range(path: str, group: Any) -> list[Problem]:

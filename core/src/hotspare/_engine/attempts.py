@@ -65,9 +65,9 @@ class SharedState:
 
 
 def start(
-    call: Call, state: TargetState, shared: SharedState, now: float, reason: AttemptReason, *, others: bool
+    call: Call, state: TargetState, shared: SharedState, now: float, reason: AttemptReason, *, others_in: float
 ) -> Attempt:
-    """Take a permit and set the bounds of a new attempt. `others`: another target can still be tried after it."""
+    """Take a permit and set the bounds of a new attempt. `others_in`: seconds until another target can be tried after it."""
     policy = call.policy
     unary = timeouts.wants_unary(call, state, policy)
     stall_after = None
@@ -80,8 +80,9 @@ def start(
         stall_after=stall_after,
         last_resort=reason in (AttemptReason.LAST_RESORT, AttemptReason.EARLY_PROBE),
     )
+    others = others_in <= 0
     timeout = timeouts.attempt_timeout(
-        call, state, policy, now, unary=unary, others=others, probe=permit.probe and others
+        call, state, policy, now, unary=unary, others_in=others_in, probe=permit.probe and others
     )
     race_after = None
     if others and policy.on_slow == "race":

@@ -157,13 +157,9 @@ class _Decision:
         """A new attempt. It is bounded more tightly while another target can still be tried after it. `extra`: it looks
         whether an outage is over, for all that wait, and uses none of the call's attempts."""
         self.call.max_attempts += extra
-        others = self.call.attempts_left > 1 and any(
-            other is not state
-            and other not in self.results
-            and limiting.available_at(self.call, other, self.shared, self.now) <= self.now
-            for other in self.candidates
-        )
-        attempt = attempts.start(self.call, state, self.shared, self.now, reason, others=others)
+        others = (other for other in self.candidates if other is not state and other not in self.results)
+        others_in = limiting.soonest(self.call, others, self.shared, self.now) if self.call.attempts_left > 1 else inf
+        attempt = attempts.start(self.call, state, self.shared, self.now, reason, others_in=others_in)
         attempt.extra = extra
         attempt.chosen_by = "session" if state is self.candidates.kept else self.call.policy.strategy_name
         attempt.passed = passed_over(self.call, self.candidates, self.results, state, self.shared, self.now)

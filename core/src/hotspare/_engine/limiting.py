@@ -5,6 +5,7 @@ The scheduler holds the lock. A target without limits costs one look at an attri
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,16 @@ def ready_at(call: Call, state: TargetState, now: float) -> float:
 def available_at(call: Call, state: TargetState, shared: SharedState, now: float) -> float:
     """When the target admits an attempt of this call, its health and its limits considered; `now` or earlier: at once."""
     return max(shared.tracker.available_at(state, now), ready_at(call, state, now))
+
+
+def soonest(call: Call, states: Iterable[TargetState], shared: SharedState, now: float) -> float:
+    """Seconds until the first of these targets admits an attempt of this call. `inf`: none ever does."""
+    found = inf
+    for state in states:
+        found = min(found, available_at(call, state, shared, now) - now)
+        if found <= 0:
+            return 0.0
+    return found
 
 
 def is_held(call: Call, state: TargetState, shared: SharedState, now: float) -> bool:

@@ -14,6 +14,7 @@ from hotspare._health.breaker import State
 from hotspare._health.pace import Pace
 from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._routing.strategies import Candidate, Demand, candidate, ordered
+from hotspare.outcome import Kind
 
 
 class Candidates:
@@ -57,17 +58,22 @@ def candidates_of(call: Call, shared: SharedState, now: float) -> Candidates:
 
 
 def _usable(call: Call, shared: SharedState, demand: Demand, kept: TargetState | None) -> Iterator[TargetState]:
-    """The targets that can be sent the request; last those that are known to refuse its features."""
-    refusing: list[TargetState] = []
+    """The targets that can be sent the request; last those that are known to refuse its features, and for a call that has waited
+    in vain for one target those at which others wait too long."""
+    late: list[TargetState] = []
+    has_waited = call.last is not None and call.last.outcome is not None and call.last.outcome.kind is Kind.TIMEOUT
     for state in call.supporting(in_order(call, demand, kept)):
         if state.breaker.in_flight:
             shared.tracker.open_if_stalled(state, demand.now)
         if state.refused and state.refuses(call.features, demand.now):
             demand.passed[state] = "it has refused such requests"
-            refusing.append(state)
+            late.append(state)
+        elif has_waited and state.breaker.is_waited_for(demand.now):
+            demand.passed[state] = "calls wait there for longer than usual"
+            late.append(state)
         else:
             yield state
-    yield from refusing
+    yield from late
 
 
 def in_order(call: Call, demand: Demand, kept: TargetState | None) -> Iterator[TargetState]:

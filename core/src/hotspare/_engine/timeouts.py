@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from hotspare._engine.call import Call
 from hotspare._health.percentiles import Percentiles
 from hotspare._health.target_state import TargetState
 from hotspare.policy import Policy
 
+_PATIENCE = 2.0
+"""Times the p95 of other targets by which one without a record is judged: the same model is not equally fast everywhere."""
+_MAX_EQUALS = 8
+"""Targets that are compared: an attempt does no work in proportion to a large pool."""
 _LEAST_FACTOR = 3.0
 """Times its own p95 that a target is given at least: a fixed bound below that cuts healthy calls to slow models."""
 
@@ -25,20 +31,24 @@ def wants_unary(call: Call, state: TargetState, policy: Policy) -> bool:
 
 
 def attempt_timeout(
-    call: Call, state: TargetState, policy: Policy, now: float, *, unary: bool, others: bool, probe: bool
+    call: Call, state: TargetState, policy: Policy, now: float, *, unary: bool, others_in: float, probe: bool
 ) -> float:
     """The bound of an attempt: to its first token, or (unary) to a whole answer.
 
-    While `others` can still be tried, it follows the target's own record and never exceeds a fraction of the time left;
-    the last target gets all of it. A `probe` gets the least bound, since another target could answer instead.
+    While others can still be tried, it follows the target's own record, or with twice the patience that of an equal target,
+    and never exceeds a fraction of the time left; the last target gets all of it. `others_in`: seconds until another one is
+    available; where it is not yet, only a record bounds the attempt. A `probe` gets the least bound, since another target
+    could answer instead.
     """
-    left = call.time_left(now)
-    if not others:
+    left, timeouts = call.time_left(now), policy.timeouts
+    if others_in > timeouts.max_deadline_fraction * left:
         return left
-    timeouts = policy.timeouts
-    samples = state.completion if unary else state.first_token
-    p95 = samples.quantile(0.95, min_samples=timeouts.min_samples)
+    p95 = _p95(state, policy, unary=unary)
     reasoning = _reasons(call, state)
+    if p95 is None and not reasoning:
+        p95 = _p95_of_equals(call, state, policy, unary=unary)
+    if p95 is None and others_in > 0:
+        return left
     if unary:
         bound = (
             timeouts.completion
@@ -61,14 +71,28 @@ def stalled_after(call: Call, state: TargetState, policy: Policy, usual: Percent
     """How long an attempt waits before that is evidence of a stall, together with others: by the target's own record, else
     with twice the patience by what is `usual` in the pool."""
     timeouts = policy.timeouts
-    samples = state.completion if unary else state.first_token
-    p95 = samples.quantile(0.95, min_samples=timeouts.min_samples)
-    patience = 1.0
+    p95 = _p95(state, policy, unary=unary)
     if p95 is None:
-        p95, patience = usual.quantile(0.95, min_samples=timeouts.min_samples), 2.0
+        p95 = usual.quantile(0.95, min_samples=timeouts.min_samples)
+        p95 = None if p95 is None else _PATIENCE * p95
     fixed = timeouts.completion if unary else timeouts.first_token
-    bound = fixed if p95 is None else patience * max(timeouts.stalled_factor * p95, timeouts.stalled_min)
+    bound = fixed if p95 is None else max(timeouts.stalled_factor * p95, timeouts.stalled_min)
     return max(bound, timeouts.first_token_reasoning) if _reasons(call, state) else bound
+
+
+def _p95(state: TargetState, policy: Policy, *, unary: bool) -> float | None:
+    samples = state.completion if unary else state.first_token
+    return samples.quantile(0.95, min_samples=policy.timeouts.min_samples)
+
+
+def _p95_of_equals(call: Call, state: TargetState, policy: Policy, *, unary: bool) -> float | None:
+    """What the slowest of the call's first targets with the same model implies for one without a record."""
+    records = (
+        _p95(other, policy, unary=unary) or 0.0
+        for other in islice(call.states(), _MAX_EQUALS)
+        if other.target.model == state.target.model
+    )
+    return _PATIENCE * max(records) or None
 
 
 def _reasons(call: Call, state: TargetState) -> bool:

@@ -13,6 +13,7 @@ import random
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from math import inf
 
 from hotspare._health.admission import AdmissionWindow, Part
@@ -157,6 +158,11 @@ class CircuitBreaker:
             return ""
         return f"{len(stalled)} calls without an answer for over {now - stalled[-1].started:.1f} s"
 
+    def is_waited_for(self, now: float) -> bool:
+        """Whether an attempt waits longer than its bound, and none that started later was answered."""
+        first = next((permit for permit in self.in_flight if permit.started > self.last_success_start), None)
+        return first is not None and now - first.started >= first.stall_after
+
     def free(self, now: float) -> float:
         """How many more attempts it admits now."""
         return inf if self.admission is None else self.admission.free(self.active, now)
@@ -165,6 +171,12 @@ class CircuitBreaker:
     def recent(self) -> tuple[int, int]:
         """Attempts and failures in the recent window."""
         return len(self._window), self._window_failures
+
+    def failures_of_last(self, count: int) -> int:
+        """How many of so many latest attempts failed; 0 as long as there were fewer."""
+        if len(self._window) < count:
+            return 0
+        return sum(failed for _, failed in islice(reversed(self._window), count))
 
     # --- permits -------------------------------------------------------------------------------------------------
 
@@ -259,9 +271,11 @@ class CircuitBreaker:
         fast: bool = False,
         most: float = inf,
         cause: str = "",
+        since: float = inf,
     ) -> None:
         """Open, or stay open longer; a break is never shortened. `at_least`: seconds. `fast`: a probe costs little.
-        `most`: bound of the doubled duration, besides `max_break_duration`. `cause`: as for the attribute.
+        `most`: bound of the doubled duration, besides `max_break_duration`. `cause`: as for the attribute. `since`: when the
+        probe that failed began: its time is part of the break, up to half of it, so that a recovery is noticed in time.
 
         The duration has equal jitter: half fixed, half random (AWS Architecture Blog, "Exponential Backoff And Jitter").
         """
@@ -272,8 +286,9 @@ class CircuitBreaker:
             self.trips = max(0, self.trips - forgiven) + 1
         base = min(config.fast_break_duration, config.break_duration) if fast else config.break_duration
         longest = min(base * 2 ** min(self.trips - 1, 30), config.max_break_duration, most)
-        duration = max(longest * (0.5 + rng.random() / 2), min(at_least, config.max_retry_after))
-        self._open(now + duration, now, cause)
+        duration = longest * (0.5 + rng.random() / 2)
+        taken = min(max(0.0, now - since), duration / 2)
+        self._open(now + max(duration - taken, min(at_least, config.max_retry_after)), now, cause)
 
     def open_as_others(self, until: float, trips: int, cause: str, at: float) -> None:
         """Another process has found, at `at`, why this one is open at least until then."""

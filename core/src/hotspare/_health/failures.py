@@ -11,7 +11,7 @@ from hotspare._health.target_state import Suspicion, TargetState
 from hotspare.outcome import Kind
 
 RECENT = 10.0
-"""Seconds: the horizon over which calls are counted, and suspicions of a request are kept."""
+"""Seconds for which a suspicion of a request is kept, and over which calls are counted."""
 
 
 class Failure(NamedTuple):

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from math import exp, inf
+from math import inf
 
 from hotspare import events
 from hotspare._health.breaker import CircuitBreaker, Permit, State
 from hotspare._health.domains import is_down
-from hotspare._health.failures import RECENT, Failure, cleared
+from hotspare._health.failures import Failure, cleared
+from hotspare._health.outliers import is_outlier
 from hotspare._health.pace import Pace
+from hotspare._health.probe_rate import ProbeRate, probe_soon
 from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._routing.limits import Group, attach
 from hotspare.outcome import HealthEffect, Kind, Outcome, Scope
@@ -22,8 +24,6 @@ from hotspare.target import Domain
 
 _STALL_CHECK = 0.05
 """Seconds between two looks at the attempts that wait at a target."""
-_GROWTH = 1.2
-"""A break grows at least so far beyond the first one."""
 
 
 class HealthTracker:
@@ -38,7 +38,7 @@ class HealthTracker:
         self._members: dict[Domain, list[TargetState]] = {}
         self._policy = policy
         self._rng = rng
-        self._calls, self._calls_at = 0.0, -inf
+        self._probes = ProbeRate()
         self.recovering: dict[TargetState, None] = {}
         self.limits: dict[tuple[object, ...], Group] = {}
         self.has_news = False
@@ -235,6 +235,9 @@ class HealthTracker:
         if permit.epoch != state.breaker.epoch:
             return
         before = self.current_states(state)
+        if state.breaker.state in (State.OPEN, State.HALF_OPEN) and not self._has_other(state, now):
+            others = [other.breaker for other in self.states if other is not state and other.rejection is None]
+            probe_soon((*others, *self.domains.values()), now, self._rng)
         state.breaker.record_success(permit.started, now)
         for domain, breaker in _shared(state):
             was_open = breaker.state in (State.OPEN, State.HALF_OPEN)
@@ -256,9 +259,7 @@ class HealthTracker:
 
     def record_call(self, now: float) -> None:
         """A call has started: how many there are bounds how often an open target is probed."""
-        keep = exp((self._calls_at - now) / RECENT) if now > self._calls_at > -inf else 1.0
-        self._calls = self._calls * keep + 1
-        self._calls_at = max(now, self._calls_at)
+        self._probes.record_call(now)
 
     def record_failure(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
         """A failure counts against the target, and without a connection against its region too."""
@@ -271,18 +272,16 @@ class HealthTracker:
             state.breaker.record_rejection(now)  # seen, but no reason to stay away longer than before
             return
         permit.failed_at = now
-        if state.breaker.record_failure(permit.started, now, needs_span=not outcome.before_connect):
+        opens = state.breaker.record_failure(permit.started, now, needs_span=not outcome.before_connect)
+        if opens or is_outlier(state, self.states, lambda other: self.available_at(other, now) <= now):
             was_fast = outcome.kind is not Kind.TIMEOUT and now - permit.started < self._policy.fast_failure
-            self._open(state, now, outcome, fast=was_fast and self._has_other(state, now))
+            since = permit.started if permit.probe else inf
+            self._open(state, now, outcome, fast=was_fast and self._has_other(state, now), since=since)
         region = state.domains[0]
-        if (
-            outcome.before_connect
-            and state.breakers[1].record_failure(permit.started, now)
-            and len(self._members.get(region, ())) > 1
-        ):
-            self._open_domain(
-                region, state.breakers[1], now, "cannot be connected to", fast=self._has_other(state, now)
-            )
+        failed = outcome.before_connect and state.breakers[1].record_failure(permit.started, now)
+        if failed and len(self._members.get(region, ())) > 1:
+            fast = self._has_other(state, now)
+            self._open_domain(region, state.breakers[1], now, "cannot be connected to", fast=fast)
         for domain, breaker in _shared(state):
             if breaker.state is State.HALF_OPEN and permit.probe and outcome.fault_scope != "target":
                 self._open_domain(domain, breaker, now, "its probe failed", fast=self._has_other(state, now))
@@ -333,23 +332,22 @@ class HealthTracker:
         self.has_news = True
         self.pending_events.append(events.NeedsAttention(state.name, outcome.kind, outcome.message))
 
-    def _longest_break(self, *, fast: bool) -> float:
-        """The bound of a doubled break: as short as the probes' share of the calls allows."""
-        config, calls = self._policy.breaker, self._calls / RECENT
-        shortest = _GROWTH * (config.fast_break_duration if fast else config.break_duration)
-        return max(shortest, 1 / (config.max_probe_share * calls)) if calls * config.max_probe_share > 0 else inf
-
     def _has_other(self, state: TargetState, now: float) -> bool:
         """Whether another target stands ready."""
         return any(other is not state and self.available_at(other, now) <= now for other in self.states)
 
-    def _open(self, state: TargetState, now: float, outcome: Outcome | None = None, *, fast: bool = False) -> None:
+    def _longest_break(self, *, fast: bool) -> float:
+        return self._probes.longest_break(self._policy.breaker, self.states, fast=fast)
+
+    def _open(
+        self, state: TargetState, now: float, outcome: Outcome | None = None, *, fast: bool = False, since: float = inf
+    ) -> None:
         breaker, before = state.breaker, self.current_states(state)
         if outcome is not None and (breaker.state is not State.CLOSED or not breaker.reason):
             breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
         breaker.open(
             now, self._rng, at_least=(outcome.retry_after or 0.0) if outcome else 0.0, fast=fast,
-            most=self._longest_break(fast=fast), cause=str(Kind.SERVER) if outcome and outcome.kind is Kind.SERVER else "",
+            most=self._longest_break(fast=fast), cause=str(Kind.SERVER) if outcome and outcome.kind is Kind.SERVER else "", since=since,
         )  # fmt: skip
         self.emit_transitions(state, before, now)
         for domain, shared in _shared(state):

@@ -94,7 +94,7 @@ def target_line(target: Target, domains: tuple[Domain, ...], *, prefill: bool, s
     """What decisions use of a target."""
     return {
         "name": target.name, "id": target.id, "domains": [list(domain) for domain in domains], "weight": target.weight,
-        "context_window": target.context_window, "price": target.price,
+        "tier": target.tier, "context_window": target.context_window, "price": target.price,
         "completion": target.completion, "reasoning": target.reasoning, "prefill": prefill, "streaming": streaming,
         "limits": sorted((asdict(one) for one in cast("Iterable[Limits]", target.limits)), key=str),
     }  # fmt: skip

@@ -320,7 +320,7 @@ def _states(header: Line, policy: Policy) -> list[TargetState]:
         for place, line in enumerate(header["targets"]):
             backend = RecordedBackend(prefill=line["prefill"], streaming=line["streaming"])
             target = Target(
-                line["id"], name=line["name"], weight=line["weight"], context_window=line["context_window"],
+                line["id"], name=line["name"], weight=line["weight"], tier=line.get("tier", 0), context_window=line["context_window"],
                 price=_price(line["price"]), completion=line["completion"],
                 reasoning=line["reasoning"], limits=[Limits(**one) for one in line["limits"]], backend=backend,
             )  # fmt: skip

@@ -312,7 +312,7 @@ class RecordingScheduler(Scheduler):
         with self._order, self._lock:
             available = self._shared.tracker.available_at(state, now) <= now
             reason = reason if available else AttemptReason.LAST_RESORT
-            attempt = attempts.start(call, state, self._shared, now, reason, others=True)
+            attempt = attempts.start(call, state, self._shared, now, reason, others_in=0.0)
             if not available:
                 attempt.permit.epoch = -1
 

@@ -1,0 +1,46 @@
+"""How often targets that are down are probed: the probes are a bounded share of a pool's calls. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import exp, inf
+from random import Random
+
+from hotspare._health.breaker import CircuitBreaker, State
+from hotspare._health.failures import RECENT
+from hotspare._health.target_state import TargetState
+from hotspare.policy import Breaker
+
+_GROWTH, _FAST_GROWTH = 1.2, 1.4
+"""A break grows at least so far beyond the first one: by default to 6 s after silence, and to 1.4 s after fast failures."""
+
+
+class ProbeRate:
+    """The rate of a pool's calls, and the longest break that it allows."""
+
+    __slots__ = ("_at", "_calls")
+
+    def __init__(self) -> None:
+        self._calls, self._at = 0.0, -inf
+
+    def record_call(self, now: float) -> None:
+        """A call has started."""
+        keep = exp((self._at - now) / RECENT) if now > self._at > -inf else 1.0
+        self._calls = self._calls * keep + 1
+        self._at = max(self._at, now)
+
+    def longest_break(self, config: Breaker, states: Iterable[TargetState], *, fast: bool) -> float:
+        """Seconds: as short as the share of the calls allows that the probes of all these targets may be. `inf`: without
+        calls."""
+        probed = sum(state.breaker.state in (State.OPEN, State.HALF_OPEN) for state in states)
+        shortest = _FAST_GROWTH * config.fast_break_duration if fast else _GROWTH * config.break_duration
+        probes = config.max_probe_share * self._calls / RECENT / max(1, probed)
+        return max(shortest, 1 / probes) if probes > 0 else inf
+
+
+def probe_soon(breakers: Iterable[CircuitBreaker], now: float, rng: Random) -> None:
+    """One target answers again after all were down: the others are probed within `fast_break_duration`. Their breaks were made
+    longer because a probe would have cost its caller the answer. A time that a provider has named stays."""
+    for breaker in breakers:
+        if breaker.state is State.OPEN and breaker.rejected_until <= now:
+            breaker.probe_from(now + breaker.config.fast_break_duration * (0.5 + rng.random() / 2))

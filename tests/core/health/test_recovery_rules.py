@@ -1,0 +1,88 @@
+"""When a target is left alone although it is not down, and how soon one that was down is tried again."""
+
+import pytest
+from hotspare._health.breaker import State
+from hotspare.outcome import Kind
+from hotspare.policy import Breaker
+
+from tests.support.drawn import FixedRandom
+from tests.support.engine import OK, SERVER, TIMEOUT, Engine
+from tests.support.health import end, permit
+
+EQUAL = {"a": {"id": "p/m"}, "b": {"id": "q/m"}}
+
+
+def failing(engine: Engine, outcomes: str, name: str = "a") -> State:
+    """The state of a target after these outcomes, 0.1 s apart: `x` is a failure."""
+    for number, one in enumerate(outcomes):
+        end(engine, SERVER if one == "x" else OK, name, now=number / 10)
+    return engine[name].breaker.state
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "targets", "state"),
+    [
+        ("..x" * 7, EQUAL, State.OPEN),
+        ("..x" * 6, EQUAL, State.CLOSED),  # fewer than twenty
+        ("...x" * 9, EQUAL, State.CLOSED),
+        ("." * 99 + "..x" * 6, EQUAL, State.OPEN),  # the latest twenty, however many there were before
+        ("..x" * 7, {"a": {"id": "p/m"}, "b": {"id": "q/n"}}, State.CLOSED),  # another model
+        ("..x" * 7, {"a": {"id": "p/m"}, "b": {"id": "q/m", "tier": 1}}, State.CLOSED),
+    ],
+)
+def test_a_target_that_fails_too_often(outcomes: str, targets: dict[str, dict[str, object]], state: State) -> None:
+    """Three failures in ten open it while an equal target stands ready, and do not where there is no equal one."""
+    assert failing(Engine("ab", targets=targets), outcomes) is state
+
+
+def test_an_equal_target_that_is_no_better() -> None:
+    """Where the equal target fails as often, or is not available, the calls stay."""
+    engine = Engine("ab", targets=EQUAL)
+    failing(engine, "..x" * 3, "b")
+    assert failing(engine, "..x" * 7) is State.CLOSED
+    engine = Engine("ab", targets=EQUAL)
+    engine.open("b", seconds=99.0)
+    assert failing(engine, "..x" * 7) is State.CLOSED
+
+
+@pytest.mark.parametrize(("took", "until"), [(1.0, 26.0), (3.0, 26.0), (9.0, 32.0)])
+def test_the_time_of_a_probe_is_part_of_the_break(took: float, until: float) -> None:
+    """After a probe that was silent the next one comes a break after its beginning, and half a break after its end."""
+    engine = Engine("ab", targets=EQUAL, breaker=Breaker(break_duration=4.0), rng=FixedRandom(0.5))
+    engine.open("a")
+    held = permit(engine, now=20.0)
+    assert held.probe
+    end(engine, TIMEOUT, now=20.0 + took, of=held)
+    assert engine["a"].breaker.open_until == pytest.approx(until)
+
+
+def test_the_end_of_an_outage_of_all() -> None:
+    """Once one target answers, the others are tried within a second, but for a key that was rejected or a quota; an ordinary
+    success shortens nothing."""
+    engine = Engine("abcd", rng=FixedRandom(1.0))
+    engine.open("a")
+    engine.open("b", "c", "d", seconds=300.0)
+    engine["c"].rejection = Kind.AUTH
+    engine["d"].breaker.rejected_until = 300.0
+    held = permit(engine, now=5.0)
+    end(engine, OK, now=6.0, of=held)
+    assert [engine[name].breaker.open_until for name in "bcd"] == [7.0, 300.0, 300.0]
+    engine = Engine("abc")
+    engine.open("b")
+    engine.open("c", seconds=300.0)
+    end(engine, OK, "b", now=6.0, of=permit(engine, "b", now=5.0))  # `a` was there all the time
+    assert engine["c"].breaker.open_until == 300.0
+
+
+@pytest.mark.parametrize(("open_targets", "seconds"), [("", 1.4), ("bc", 3.0)])
+def test_targets_share_the_probes(open_targets: str, seconds: float) -> None:
+    """With twenty calls a second and one probe in twenty calls, three targets that are down are probed once in three seconds
+    each, and one as soon as fast failures allow."""
+    engine = Engine("abcd", rng=FixedRandom(1.0))
+    for number in range(1000):
+        engine.tracker.record_call(number / 20)
+    engine.open(*open_targets, seconds=999.0)
+    engine.open("a")
+    engine["a"].breaker.trips = 9
+    end(engine, SERVER, now=50.0, of=permit(engine, now=50.0))
+    assert engine["a"].breaker.open_until - 50.0 == pytest.approx(seconds, rel=0.02)
