@@ -1,5 +1,6 @@
 """Spans and metrics of every face at a real OpenTelemetry collector, by OTLP over a socket."""
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -46,6 +47,14 @@ def received() -> Iterator[tuple[OtlpReceiver, str]]:
         else:
             with collector(program, url) as there:
                 yield receiver, there
+
+
+@pytest.fixture(autouse=True)
+def no_collection() -> Iterator[None]:
+    """A first call imports modules whose syntax trees are read: CPython 3.11 does not bear a garbage collection in between."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture
@@ -96,17 +105,17 @@ def test_one_trace_a_call_at_the_collector(face: str, pool: Pool, received: tupl
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(f"{url}/v1/metrics"), export_interval_millis=3_600_000)
     meters = MeterProvider([reader], shutdown_on_exit=False)
     instrumentation = instrument(pool, tracer_provider=tracers, meter_provider=meters)
-    with trace.get_tracer("app", tracer_provider=tracers).start_as_current_span(face):
+    with trace.get_tracer("app", tracer_provider=tracers).start_as_current_span(face) as own:
         assert FACES[face](pool) == answer(QUESTION)
     assert instrumentation.flush(30.0)
     assert tracers.force_flush() and meters.force_flush()
-    eventually(lambda: len(receiver.spans) == 4 and bool(receiver.metrics))
+    trace_id = own.get_span_context().trace_id.to_bytes(16, "big")
+    eventually(lambda: sum(span.trace_id == trace_id for span in receiver.spans) == 4 and bool(receiver.metrics))
     tracers.shutdown(), meters.shutdown()
 
-    spans = {span.name: span for span in receiver.spans}
+    spans = {span.name: span for span in receiver.spans if span.trace_id == trace_id}
     assert spans.keys() == {face, "hotspare default", "chat gpt-4.1", "chat gpt-4.1-mini"}
     call, failed, rescue = (spans[name] for name in ("hotspare default", "chat gpt-4.1", "chat gpt-4.1-mini"))
-    assert len({span.trace_id for span in receiver.spans}) == 1
     assert call.parent_span_id == spans[face].span_id
     assert failed.parent_span_id == rescue.parent_span_id == call.span_id
     assert (attributes(failed)["error.type"], attributes(failed)["http.response.status_code"]) == ("server", 503)
