@@ -4,7 +4,7 @@ import random
 import threading
 
 import pytest
-from hotspare import AllTargetsFailed, ConfigError, Kind, Lease, Outcome, Selector, Target
+from hotspare import AllTargetsFailed, ChatRequest, ConfigError, Kind, Lease, Limits, Outcome, Selector, Target, Usage
 from hotspare._health.breaker import State
 from hotspare.events import AttemptEnded, AttemptStarted, Event, FailedOver, StateChanged
 from hotspare.testing import VirtualClock
@@ -209,3 +209,43 @@ def test_a_call_that_picks_again_gets_another_target_after_any_outcome() -> None
     first = selector.pick()
     first.settle(Outcome(Kind.INVALID, "bad", 400))
     assert selector.pick(after=first).target.name == "b"
+
+
+def test_a_limited_target_is_not_picked_and_usage_is_given_back() -> None:
+    """Configured limits are those of a pool: what an answer did not use is given back, and the error says when to try again."""
+    clock = VirtualClock()
+    limited = Target("a/model", name="a", limits=Limits(rpm=60, burst=2, concurrency=1))
+    selector = Selector([limited, Target("b/model", name="b")], clock=clock)
+    first, second = selector.pick(), selector.pick()
+    assert (first.target.name, second.target.name) == ("a", "b")  # one at once
+    first.settle()
+    assert [selector.pick(among=["a"]).settle() for _ in range(1)] == [True]
+    with pytest.raises(AllTargetsFailed, match="limit") as caught:
+        selector.pick(among=["a"])
+    assert caught.value.retry_after == pytest.approx(1.0, abs=0.1)
+    clock.advance(1.1)
+    assert selector.pick().target.name == "a"
+    tokens = Selector([Target("c/model", name="c", limits=Limits(tpm=1000, burst=60))], clock=clock)
+    request = ChatRequest(messages=[{"role": "user", "content": "hi"}], max_tokens=900)
+    tokens.pick(request=request).settle(usage=Usage(10, 40))
+    assert tokens.pick(request=request).target.name == "c"  # of 900 reserved 50 were used
+    with pytest.raises(AllTargetsFailed, match="limit"):
+        tokens.pick(request=request)
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_limits_are_learnt_from_headers(ok: bool) -> None:
+    """`remaining: 0` in the headers of an answer, or of a failure, keeps the next call from the target until its reset."""
+    clock = VirtualClock()
+    selector = selector_of("a", "b", clock=clock)
+    headers = {
+        "X-RateLimit-Limit-Requests": "60",
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "20s",
+    }
+    outcome = Outcome(Kind.OK) if ok else Outcome(Kind.INVALID, "bad", 400)
+    selector.pick(streaming=True).settle(outcome, seconds=0.1, headers=headers)
+    assert selector.pick().target.name == "b"
+    assert selector.health()["a"].limits_left == {"60 requests, as the provider says": 0}
+    clock.advance(21)
+    assert selector.pick().target.name == "a"

@@ -12,12 +12,13 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Self, Unpack
 
 from hotspare import events
+from hotspare._classify.rate_limits import rate_limits
 from hotspare._classify.rules import classify
 from hotspare._config.routes import target_problems
 from hotspare._drivers import fork
@@ -32,7 +33,7 @@ from hotspare._health.domains import domains_of
 from hotspare._health.target_state import TargetState
 from hotspare._routing.candidates import Tier, Tiers
 from hotspare.errors import ConfigError, Problem
-from hotspare.messages import ChatChunk, ChatReply, ChatRequest
+from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Usage
 from hotspare.outcome import CANCELLED, OK, AttemptReason, Kind, Outcome
 from hotspare.policy import Policy, PolicyFields, policy_of
 from hotspare.providers.presets import known_secrets
@@ -228,9 +229,21 @@ class Selector:
         levels = sorted({state.target.tier for state in states})
         return tuple(Tier(state for state in states if state.target.tier == level) for level in levels)
 
-    def _settle(self, lease: Lease, outcome: Outcome, seconds: float | None) -> bool:
+    def _settle(
+        self,
+        lease: Lease,
+        outcome: Outcome,
+        seconds: float | None,
+        usage: Usage | None,
+        headers: Mapping[str, str] | None,
+    ) -> bool:
         if self._open.pop(lease, lease) is lease:  # popped already: settled by another thread, or before
             return False
+        if headers is not None and not outcome.limits:
+            named = {name.lower(): value for name, value in headers.items()}
+            outcome = replace(outcome, limits=rate_limits(named, time.time()))
+        if outcome.ok:
+            lease.attempt.result = ChatReply(usage=usage or Usage(), limits=outcome.limits)
         now, started = self._clock(), lease.attempt.permit.started
         ended = now if seconds is None else min(now, started + seconds)
         self._scheduler.settle(lease.call, lease.attempt, lease.attempt.state.redacted(outcome), ended)
@@ -270,12 +283,21 @@ class Lease:
         """Seconds that a pool would give this attempt: to the first token of a stream, or to a whole answer."""
         return self.attempt.timeout
 
-    def settle(self, outcome: Outcome = OK, *, seconds: float | None = None) -> bool:
+    def settle(
+        self,
+        outcome: Outcome = OK,
+        *,
+        seconds: float | None = None,
+        usage: Usage | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bool:
         """Report how it ended: of a stream at its first content, else at the end of the answer.
 
-        `seconds`: how long it took; give it if it is reported later than it happened. Returns whether this report counted.
+        `seconds`: how long it took; give it if it is reported later than it happened. `usage`: its tokens: what was reserved of the
+        target's limits and not used is given back. `headers`: of the response: the limits that they state are learnt
+        (`Policy.learn_limits`). Returns whether this report counted.
         """
-        return self._selector._settle(self, outcome, seconds)  # pyright: ignore[reportPrivateUsage] - one module, two halves
+        return self._selector._settle(self, outcome, seconds, usage, headers)  # pyright: ignore[reportPrivateUsage] - one module, two halves
 
     def record_break(self, outcome: Outcome) -> None:
         """Report that the stream, settled as OK before, broke afterwards."""

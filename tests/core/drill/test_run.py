@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+from hotspare import Brownout
 from hotspare._cli.drill import run
 from hotspare.drill import terminal
 from hotspare.drill.html import report_page
@@ -20,6 +21,7 @@ from hotspare.drill.metrics import AttemptSample, CallRecord, Result, by_phase, 
 from hotspare.drill.provider import Provider
 from hotspare.drill.run import run_client, run_scenario, targets_of
 from hotspare.drill.scenarios import (
+    BROWNOUT,
     ENDPOINTS,
     LIMITS,
     OUTAGE,
@@ -27,6 +29,7 @@ from hotspare.drill.scenarios import (
     SCENARIOS,
     SLOW,
     STREAMS,
+    TWO_REGIONS,
     WIRES,
     WIRES_DOWN,
     Phase,
@@ -165,6 +168,26 @@ def test_a_limit_is_used_and_not_exceeded() -> None:
         assert float(found["limit_used"] or 0) >= 0.8, (
             result.name
         )  # 0.95 in the drill's 15 s: some of the burst is left over
+
+
+def test_a_slow_target_is_left_without_an_error(regions: Provider) -> None:
+    """Over real sockets, with the brownout rule, calls of the slow phase go elsewhere although none fails. (How many, and how they come
+    back: tests/simulation/test_routing.py, in virtual time.)"""
+    phases = tuple(one for one in BROWNOUT.phases if one.name in ("normal", "still slow"))
+    pools = {"quick": replace(BROWNOUT.pools["brownout rule"], brownout=replace(Brownout(), window=0.3))}
+    result = play(replace(BROWNOUT, phases=phases, pools=pools), "quick", regions, seconds=1.3, rate=40)
+    assert result.succeeded
+    start, _ = result.span(1)
+    assert sum(one.started >= start and one.target != ENDPOINTS[0] for one in result.attempts) >= 8
+    assert BROWNOUT.pools["no rule"].brownout is None
+
+
+def test_domains_are_known_to_one_pool_only() -> None:
+    """The targets of one pool share two regions, those of the other share none. (What that saves: tests/simulation/test_regions.py.)"""
+    known, unknown = ({one.region for one in TWO_REGIONS.served(name).values()} for name in TWO_REGIONS.pools)
+    assert (len(known), len(unknown)) == (2, len(TWO_REGIONS.endpoints))
+    down = TWO_REGIONS.phases[1].faulted
+    assert {TWO_REGIONS.endpoints[name].region for name in down} == {"us-east"} and len(down) == 4
 
 
 def test_an_outage_crosses_all_four_wires() -> None:

@@ -10,6 +10,8 @@ from hotspare import Kind, Lease, Outcome
 
 OK = Outcome(Kind.OK)
 CANCELLED = Outcome(Kind.CANCELLED)
+UNUSED = Outcome(Kind.CANCELLED, before_connect=True)
+"""The deployment was not called: nothing of its limits is used."""
 
 _MAX_OPEN = 16_384
 """Leases kept for callbacks. LiteLLM reports no cancelled call: its lease is given back as the oldest one."""

@@ -21,10 +21,11 @@ from hotspare import (
     PolicyFields,
     PoolHealth,
     Selector,
+    Usage,
     classify,
 )
 
-from litellm_hotspare.leases import CANCELLED, OK, Leases
+from litellm_hotspare.leases import OK, UNUSED, Leases
 from litellm_hotspare.litellm_api import as_mapping, router_types
 from litellm_hotspare.patches import is_pool
 from litellm_hotspare.router import has_alternatives, is_installed, latency_handler, take_over
@@ -120,7 +121,7 @@ class HealthRouting:
         if trace:
             self._leases.add(lease, trace, model_group)
         else:
-            lease.settle(CANCELLED)  # asked for a choice only: no call that LiteLLM could report follows
+            lease.settle(UNUSED)  # asked for a choice only: no call that LiteLLM could report follows
         return by_id[lease.target.name]
 
     async def async_get_available_deployments(
@@ -142,10 +143,16 @@ class HealthRouting:
         if lease is None:
             return
         if kwargs.get("cache_hit"):
-            lease.settle(CANCELLED)  # answered from the cache: no deployment was called
+            lease.settle(UNUSED)  # answered from the cache
             return
         first = kwargs.get("completion_start_time") if kwargs.get("stream") else None
-        lease.settle(OK, seconds=_seconds_between(start_time, first or end_time))
+        answer = kwargs.get("complete_streaming_response") or response_obj
+        lease.settle(
+            OK,
+            seconds=_seconds_between(start_time, first or end_time),
+            usage=_usage(answer),
+            headers=_headers(response_obj),
+        )
 
     def log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """An error, or a broken stream: after its first content, that is a second outcome."""
@@ -217,6 +224,19 @@ def is_retry(call: Mapping[str, Any]) -> bool:
 
 def _request(messages: Any, call: Mapping[str, Any]) -> ChatRequest:
     return ChatRequest(messages=messages or (), tools=call.get("tools") or (), max_tokens=call.get("max_tokens"))
+
+
+def _usage(answer: Any) -> Usage | None:
+    usage = getattr(answer, "usage", None)
+    sent, written = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+    return Usage(sent, written) if isinstance(sent, int) and isinstance(written, int) else None
+
+
+def _headers(response: Any) -> Mapping[str, str]:
+    """The provider's headers, which LiteLLM keeps beside the answer. Those without the prefix are the Router's, of a whole group."""
+    hidden = as_mapping(getattr(response, "_hidden_params", None))
+    found = as_mapping(hidden.get("additional_headers"))
+    return {name: str(value) for name, value in found.items() if str(name).startswith("llm_provider-")}
 
 
 def _seconds_between(start: Any, end: Any) -> float | None:

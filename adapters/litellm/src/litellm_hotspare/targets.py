@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from hotspare import Price, Target
+from hotspare import Limits, Price, Target
 
 from litellm_hotspare.litellm_api import litellm
 
@@ -31,6 +31,7 @@ def target_of(deployment: Mapping[str, Any], name: str) -> Target:
         weight=_weight(params),
         context_window=window if isinstance(window, int) and window > 0 else None,
         price=_price(info),
+        limits=_limits(params),
     )
 
 
@@ -57,6 +58,14 @@ def _weight(params: Mapping[str, Any]) -> float:
         if isinstance(value, int | float) and value > 0:
             return float(value)
     return 1.0
+
+
+def _limits(params: Mapping[str, Any]) -> Collection[Limits]:
+    """What LiteLLM calls the limits of a deployment."""
+    found = {
+        name: params[name] for name in ("rpm", "tpm") if isinstance(params.get(name), int | float) and params[name] > 0
+    }
+    return {Limits(**found)} if found else ()
 
 
 def _price(info: Mapping[str, Any]) -> Price | None:

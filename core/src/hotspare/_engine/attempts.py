@@ -179,7 +179,8 @@ def _record_pace(
     if outcome.ok:
         for known in (attempt.state, shared):
             (known.completion if attempt.unary else known.first_token).add(seconds)
-        if isinstance(reply, ChatReply) and (reply.text or reply.usage.output_tokens):
+        is_whole = attempt.unary or call.tracks_ttft  # a selector's stream is timed to its first token
+        if is_whole and isinstance(reply, ChatReply) and (reply.text or reply.usage.output_tokens):
             tokens = min(reply.usage.output_tokens or len(reply.text) / 4, MAX_TOKENS)
             shared.output_tokens += (tokens - shared.output_tokens) / OUTPUT_SAMPLES
             seconds /= 1 + tokens / TOKENS

@@ -229,7 +229,7 @@ def run_scenario(
         with Provider(tuple(scenario.endpoints)) as provider:
             targets = targets_of(provider, served=scenario.endpoints)
             clients = [
-                (name, targets_of(provider, scenario.limits.get(name), scenario.endpoints), policy)
+                (name, targets_of(provider, scenario.limits.get(name), scenario.served(name)), policy)
                 for name, policy in scenario.pools.items()
             ]
             if baseline:

@@ -37,6 +37,13 @@ WIRES: Mapping[str, Served] = {
     "generate": Served("gemini/gemini-2.5-flash", "generate", "gemini"),
 }
 """One target over each wire format: Chat Completions, Responses, Messages, generateContent."""
+_MODELS = ("large", "medium", "small", "mini")
+MODELS: Mapping[str, Served] = {
+    f"{region[:2]}-{model}": Served(f"openai-compatible/{model}", region, "openai")
+    for region in ("us-east", "eu-west")
+    for model in _MODELS
+}
+"""Four models of one provider in two regions each."""
 
 Role = Literal["normal", "outage", "recovery", "total_outage", "surge", "fault"]
 
@@ -69,7 +76,7 @@ class Scenario:
     latency, token_gap: seconds until the first token of a healthy target, and between its tokens. tokens: per answer.
     columns: metrics shown per phase. highlights: metrics at the top of the report.
     endpoints: what is called, in this order. settings: of the provider, by endpoint, see `hotspare.drill.settings`. limits: of the
-        targets, by pool and endpoint.
+        targets, by pool and endpoint. without_domains: the pools in which it is not known what the targets share.
     """
 
     about: str
@@ -83,6 +90,13 @@ class Scenario:
     endpoints: Mapping[str, Served] = field(default_factory=lambda: REGIONS)
     settings: Mapping[str, SettingsOptions] = field(default_factory=dict[str, SettingsOptions])
     limits: Mapping[str, Mapping[str, Limits]] = field(default_factory=dict[str, Mapping[str, Limits]])
+    without_domains: frozenset[str] = frozenset()
+
+    def served(self, pool: str) -> Mapping[str, Served]:
+        """The endpoints as this pool knows them: without domains each is in a region of its own."""
+        if pool not in self.without_domains:
+            return self.endpoints
+        return {name: one._replace(region=name) for name, one in self.endpoints.items()}
 
     @property
     def deadline(self) -> float:
@@ -226,11 +240,43 @@ BLACKOUT = Scenario(
     highlights=("answered", "answered_in_total_outage", "aftermath_p95"),
 )  # fmt: skip
 
+_SLOW = (US[:1], "delay", {"seconds": 0.52})
+
+BROWNOUT = Scenario(
+    about="The first target becomes four times slower, without an error, and is well again: with the brownout rule and without it.",
+    phases=(
+        Phase("normal", 5, 20),
+        Phase("one becomes slow", 7, 20, "fault", (_SLOW,)),
+        Phase("still slow", 9, 20, "fault", (_SLOW,)),
+        Phase("well again", 5, 20),
+    ),
+    pools={"brownout rule": Policy(deadline=10), "no rule": Policy(deadline=10, brownout=None)},
+    latency=0.15,
+    columns=("calls", "planned_load", "achieved_load", "answered", "ttft_p50", "ttft_p95", "p50", "p95", "p99", "extra_attempts", "wrong"),
+    highlights=("answered", "ttft_p95"),
+)  # fmt: skip
+
+TWO_REGIONS = Scenario(
+    about="A region goes down with all its models: attempts that are wasted on it, with its targets' failure domain known and unknown.",
+    phases=(
+        Phase("normal", 3, 40),
+        Phase("us-east down", 22, 40, "outage", ((tuple(f"us-{model}" for model in _MODELS), "status", {"status": 503}),)),
+        Phase("recovery", 5, 40, "recovery"),
+    ),
+    endpoints=MODELS,
+    pools=dict.fromkeys(("domains known", "domains unknown"), Policy(deadline=10, strategy="weighted")),
+    without_domains=frozenset({"domains unknown"}),
+    columns=("calls", "planned_load", "achieved_load", "answered", "p50", "p95", "p99", "extra_attempts", "wasted_attempts", "wrong"),
+    highlights=("answered", "wasted_attempts", "attempts_per_call_in_outages"),
+)  # fmt: skip
+
 SCENARIOS = {
     "outage": OUTAGE,
     "streams": STREAMS,
     "slow": SLOW,
+    "brownout": BROWNOUT,
     "limits": LIMITS,
+    "regions": TWO_REGIONS,
     "wires": WIRES_DOWN,
     "blackout": BLACKOUT,
 }
