@@ -11,7 +11,7 @@ from hotspare._engine.commands import Wait
 from hotspare._engine.decide import GiveUp
 from hotspare._engine.reasons import choice
 from hotspare._routing.explain import Choice, SkipReason
-from hotspare.outcome import OK, AttemptReason, Kind, Outcome
+from hotspare.outcome import OK, AttemptReason, Kind, Outcome, Scope
 from hotspare.policy import Policy, RetryBudget
 
 from tests.support.engine import SERVER, TIMEOUT, Engine, FixedRandom, NoBackend, one_provider, state_of
@@ -243,6 +243,26 @@ def test_the_client_throttle_rejects(draw: float, failures: int, made: bool) -> 
     assert isinstance(step, Attempt) is made
     if isinstance(step, GiveUp):
         assert (step.reason, step.retry_after) == ("no target is available", 29.0)
+
+
+@pytest.mark.parametrize(("kind", "targets"), [(Kind.AUTH, "ac"), (Kind.QUOTA, "abc")])
+def test_no_last_resort_with_a_rejected_key(kind: Kind, targets: str) -> None:
+    """A key that was rejected is not tried again through another target of its account, until its break is over and one probe
+    notices that it is valid again; a quota is a guess, and a target with a key of its own is tried."""
+    accounts = {name: {"id": f"p/{name}", "account": account} for name, account in zip("abc", "xxy", strict=True)}
+    policy = Policy(when_all_down="fail", retry_same_target="never", max_rejection=0.0)
+    engine = Engine("abc", targets=accounts, policy=policy)
+    engine.open("c", seconds=1000.0)
+    call = engine.call()
+    tried = [engine.fail(call, 0.0, Outcome(kind, "no", scope=Scope.ACCOUNT)).state.name]
+    while isinstance(step := engine.step(call, 0.0), Attempt):
+        engine.settle(call, step, SERVER, 0.0)
+        tried.append(step.state.name)
+    assert "".join(sorted(tried)) == targets
+    probe = engine.attempt(engine.call(), 400.0)
+    assert (probe.state.name, probe.reason) == ("a", AttemptReason.PROBE)
+    engine.settle(engine.call(), probe, OK, 401.0)
+    assert not engine["b"].key_is_rejected
 
 
 def test_a_last_resort_after_context_length() -> None:

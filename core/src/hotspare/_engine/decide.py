@@ -346,7 +346,7 @@ def _last_resort(decision: _Decision) -> Attempt | GiveUp:
         for state in decision.candidates
         if state not in decision.results
         and window_allows(state, decision.outcomes)
-        and not (state.rejection is Kind.AUTH or state.breaker.disabled or limiting.ready_at(call, state, now) > now)
+        and not (state.key_is_rejected or state.breaker.disabled or limiting.ready_at(call, state, now) > now)
     ]
     if call.allow_last_resort and untried and shared.rng.random() >= shared.client_throttle.rejection_probability(now):
         state = min(untried, key=lambda one: shared.tracker.available_at(one, now))

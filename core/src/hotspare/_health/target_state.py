@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from hotspare._health.accounts import signer_of
-from hotspare._health.breaker import CircuitBreaker, Permit
+from hotspare._health.breaker import CircuitBreaker, Permit, State
 from hotspare._health.pace import Pace
 from hotspare._health.percentiles import Percentiles
 from hotspare._routing.limits import TargetLimits
@@ -118,6 +118,12 @@ class TargetState:
             self.last_failure = now
             status = f" {outcome.status}" if outcome.status else ""
             self.last_error = f"{outcome.kind}{status}: {outcome.message[:200]}"
+
+    @property
+    def key_is_rejected(self) -> bool:
+        """Whether its key was rejected, at this target or at another one with the same key at the same host."""
+        shared = any(one.state is State.OPEN and one.cause == Kind.AUTH for one in self.breakers[1:])
+        return shared or self.rejection is Kind.AUTH
 
     @property
     def in_flight(self) -> int:
