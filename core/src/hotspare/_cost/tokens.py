@@ -89,7 +89,7 @@ def _thinks(request: ChatRequest, model: str, provider: str) -> bool:
     """Whether Claude is asked to reason in a way that lengthens the prompt: with a budget, or through another provider."""
     effort = provider != "anthropic" and request.reasoning_effort not in (None, "none")
     bodies = request.extra.values()
-    budget = any((body.get("thinking") or {}).get("type") == "enabled" or body.get("reasoning") for body in bodies)
+    budget = any(_field(body.get("thinking"), "type") == "enabled" or body.get("reasoning") for body in bodies)
     return effort or budget or model.endswith(":thinking")
 
 
@@ -107,8 +107,12 @@ def _signed(message: Mapping[str, object]) -> int:
     """Characters of a message's thought signatures, which Gemini 3 counts."""
     calls = cast("Sequence[Mapping[str, Any]]", message.get("tool_calls") or ())
     blocks = cast("Sequence[Mapping[str, Any]]", message.get("thinking_blocks") or ())
-    google = [((call.get("extra_content") or {}).get("google") or {}).get("thought_signature") for call in calls]
+    google = [_field(_field(call.get("extra_content"), "google"), "thought_signature") for call in calls]
     return sum(len(text) for text in [*google, *(block.get("signature") for block in blocks)] if isinstance(text, str))
+
+
+def _field(value: object, name: str) -> object:
+    return cast("Mapping[str, object]", value).get(name) if isinstance(value, Mapping) else None
 
 
 def _json(value: object) -> str:
