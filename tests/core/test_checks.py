@@ -4,11 +4,12 @@ import gc
 import os
 import threading
 import weakref
+from contextlib import suppress
 from typing import Any
 
 import anyio.lowlevel
 import pytest
-from hotspare import Pool
+from hotspare import AllTargetsFailed, Pool
 from hotspare._health.breaker import State
 from hotspare.drill.provider import Provider
 from hotspare.events import CallEnded, CallStarted, Event, TargetChecked
@@ -151,3 +152,21 @@ def test_a_child_checks_for_itself(provider: Provider) -> None:
             finally:
                 os._exit(code)
         assert os.waitpid(child, 0)[1] == 0
+
+
+def test_no_check_leaves_the_allowed_regions() -> None:
+    """Residency holds for checks too: a provider that is down rests a target in another region, which is never called."""
+    clock = VirtualClock(0)
+    inside = [ScriptedTarget(name, fail(503), id="p/m", region=name, check=True) for name in ("eu-1", "eu-2")]
+    outside = ScriptedTarget("us", id="p/m", region="us", check=True)
+    pool = scripted_pool(
+        *inside, outside, clock=clock, regions={"eu-1", "eu-2"}, retry_same_target="never", when_all_down="fail"
+    )
+    for _ in range(12):
+        with suppress(AllTargetsFailed):
+            pool.chat("q")
+        clock.advance(0.3)
+    assert {one.domain: one.state for one in pool.health().domains}["p"] is not State.CLOSED
+    clock.sleep(60)
+    assert pool.health()["eu-1"].checks and not outside.calls
+    pool.close()

@@ -6,7 +6,7 @@ No I/O and no lock: the scheduler holds the lock for every method of this class.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from math import inf
 
 from hotspare import events
@@ -145,8 +145,8 @@ class HealthTracker:
     def to_check(self, now: float) -> dict[TargetState, float]:
         """The targets that rest and are to be checked in the background (`Target.check`), and when each admits an attempt: those whose
         breaker, or a domain's, is not closed again, and those that were not called since their rate limit."""
-        found = {state: self.available_at(state, now) for state in self.states if state.target.check and _rests(state)}
-        return {state: at for state, at in found.items() if at < inf}
+        rest = [state for state in self.states if state.target.check and _rests(state, self._policy.regions)]
+        return {state: at for state in rest if (at := self.available_at(state, now)) < inf}
 
     # --- permits and time ----------------------------------------------------------------------------------------
 
@@ -392,6 +392,8 @@ def _shared(state: TargetState) -> Iterator[tuple[Domain, CircuitBreaker]]:
     return zip(state.domains, state.breakers[1:], strict=True)
 
 
-def _rests(state: TargetState) -> bool:
+def _rests(state: TargetState, regions: Collection[str] | None) -> bool:
+    if regions is not None and state.target.region not in regions:
+        return False
     is_limited = state.breaker.rate_limited_until > state.breaker.last_used
     return is_limited or any(breaker.state in (State.OPEN, State.HALF_OPEN) for breaker in state.breakers)
