@@ -16,21 +16,21 @@ from typing import Any
 class Worker:
     """One process of the fleet, from outside."""
 
-    def __init__(self, connection: socket.socket, settings: dict[str, Any]) -> None:
+    def __init__(self, connection: socket.socket) -> None:
         self._connection, self._lines = connection, connection.makefile("rw")
-        self._write(settings)
         self.pid = 0
-
-    def _write(self, line: object) -> None:
-        self._lines.write(json.dumps(line) + "\n")
-        self._lines.flush()
 
     def do(self, what: str, **options: Any) -> dict[str, Any]:
         """Carry out a command; what it reports."""
-        self._write({"do": what, **options})
+        self._lines.write(json.dumps({"do": what, **options}) + "\n")
+        self._lines.flush()
         found = dict(json.loads(self._lines.readline()))
         self.pid = found["pid"]
         return found
+
+    def state(self, target: str = "t0") -> str:
+        """The state of a target's breaker in this process."""
+        return str(self.do("report")["states"][target])
 
     def kill(self) -> None:
         """End it at once (SIGKILL)."""
@@ -42,11 +42,23 @@ class Worker:
         self._connection.close()
 
 
-@contextmanager
-def workers(count: int, urls: list[str], shared: str | None, **settings: Any) -> Iterator[list[Worker]]:
-    """So many workers, over the endpoints at these URLs. `settings`: of the worker's pool; one that is a list has a value for each."""
-    given = {"urls": urls, "shared": shared, "skew": 0.0, "rpm": None, "prefix": "fleet", **settings}
+def build(workers: list[Worker], urls: list[str], shared: str | None, **settings: Any) -> None:
+    """Give each worker a new pool over these URLs. `settings`: of the pool; one that is a list has a value for each worker."""
+    given = {"urls": urls, "shared": shared, "skew": 0.0, "limits": None, "breaker": {}, **settings}
     lists = {name: value for name, value in settings.items() if isinstance(value, list)}
+    for place, worker in enumerate(workers):
+        worker.do("build", **given | {name: value[place] for name, value in lists.items()})
+
+
+def load(workers: list[Worker], rate: float) -> None:
+    """Have each of them make so many calls a second."""
+    for worker in workers:
+        worker.do("load", rate=rate)
+
+
+@contextmanager
+def workers(count: int) -> Iterator[list[Worker]]:
+    """So many processes, forked from one that has loaded everything."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         parent = subprocess.Popen(
@@ -54,12 +66,9 @@ def workers(count: int, urls: list[str], shared: str | None, **settings: Any) ->
         )
         found: list[Worker] = []
         try:
-            server.settimeout(60)
-            for place in range(count):
-                one = {**given, **{name: value[place] for name, value in lists.items()}}
-                found.append(Worker(server.accept()[0], one))
-            for worker in found:
-                worker.do("report")
+            server.settimeout(120)
+            for _ in range(count):
+                found.append(Worker(server.accept()[0]))
             yield found
         finally:
             for worker in found:

@@ -144,7 +144,10 @@ class TargetLimits:
     def is_fetching(self, need: Need, now: float, ticket: Ticket | None) -> bool:
         """Whether what holds a call back is only that the store has not answered yet."""
         gauge = self._binding(need, now, ticket)[1]
-        return isinstance(gauge, SharedRate) and gauge.is_fetching(self.costs_of(need)[gauge.unit], now)
+        if not isinstance(gauge, SharedRate):
+            return False
+        ahead = 0.0 if ticket is not None and self.is_first(ticket) else self._ahead.get(gauge.unit, 0.0)
+        return gauge.is_fetching(self.costs_of(need)[gauge.unit], now, ahead)
 
     def hold(self, need: Need, now: float) -> bool:
         """A call is held back. Returns whether the store is to be asked for more."""

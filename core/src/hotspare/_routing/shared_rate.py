@@ -73,9 +73,10 @@ class SharedRate:
     def _is_alone(self, now: float) -> bool:
         return self.away or now < self._mute_until or now >= self._asked_at + ANSWER > -inf
 
-    def is_fetching(self, cost: float, now: float) -> bool:
-        """Whether the store is about to say when this cost is admitted."""
-        return not self._is_alone(now) and now >= self._ask_at and self._have(now) < min(cost, self.burst)
+    def is_fetching(self, cost: float, now: float, ahead: float = 0.0) -> bool:
+        """Whether the store is about to say when this cost is admitted: what was taken is not enough, now or later."""
+        needed = ahead + min(cost, self.burst) - 1e-9
+        return not self._is_alone(now) and now >= self._ask_at and sum(block.units for block in self._blocks) < needed
 
     def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
         """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: at once."""
@@ -179,7 +180,7 @@ class SharedRate:
         if units > 0:
             self._blocks.append(_Block(units, now + wait, now))
         self._refill_at = now + ASK_EVERY
-        if units >= self._want:
+        if units >= self._want - 1e-3:  # the wire rounds
             self._ask_at = now
         else:  # it is used to the full
             self._ask_at = now + max(wait, ASK_EVERY)
