@@ -38,7 +38,8 @@ class CodeOnly:
 
 _HINTS = {"Target": TARGET_HINTS, "Policy": POOL_HINTS}
 _CODE_ONLY_TYPES = dict.fromkeys(
-    ("Backend", "wait_base", "stop_base", "StrategyFunction", "AcceptFunction", "CacheStore", "Reducer"), CodeOnly
+    ("Backend", "wait_base", "stop_base", "StrategyFunction", "AcceptFunction", "CacheStore", "Reducer", "Redis"),
+    CodeOnly,
 )
 
 

@@ -74,6 +74,7 @@ class Scheduler:
         self._shared.tracker.forget_attempts()
         if self._fleet is not None:
             self._fleet.lost()
+            self._shared.tracker.has_news = True  # so that the first call begins what the parent's thread did
 
     def add(self, states: Sequence[TargetState]) -> None:
         """Add targets."""
