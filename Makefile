@@ -6,7 +6,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config ge
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
-.PHONY: help kills storms storms-wire failover soak venv demo test coverage newest oldest natives real mutants lint types docs bench record installs clean
+.PHONY: help fleet kills storms storms-wire failover soak venv demo test coverage newest oldest natives real mutants lint types docs bench record installs clean
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -107,6 +107,8 @@ kills: .venv/dev  ## kill a process that writes its ledger a hundred times, and 
 	@HOTSPARE_KILLS=100 $(BIN)/python -m pytest -q -p no:xdist tests/core/ledger/test_ledger.py -k kill_9
 soak: .venv/dev  ## soak the pools in chaos for MINUTES=30, and see that nothing is left over
 	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
+fleet: .venv/dev  ## eight processes and one Redis: calls to a dead target, a shared limit, Redis commands at 10 to 1,000 calls a second; SECONDS=10
+	@$(BIN)/python -m benchmarks.fleet --seconds $(or $(SECONDS),10) 2>/dev/null
 failover: .venv/dev  ## play the sixteen failover scenarios twenty times with both faces; RUNS=20
 	@$(BIN)/python -m benchmarks.failover --runs $(or $(RUNS),20)
 bench: .venv/dev  ## run the benchmarks, and write docs/benchmarks.md: other clients, the HTTP seam, the core, deadlines, hedging, a failed primary in LangChain

@@ -16,13 +16,16 @@ from hotspare.testing.steps import StepLike
 
 
 class BreakableStore(MemoryStore):
-    """A store that is away while `error` is set."""
+    """A store that is away while `error` is set. `taken`: how often it was asked for a limit."""
 
     error = ""
+    taken = 0
 
     def __getattribute__(self, name: str) -> Any:
         if name in ("sync", "write", "lease", "release", "take") and self.error:
             raise StoreError(self.error)
+        if name == "take":
+            self.taken += 1
         return super().__getattribute__(name)
 
 

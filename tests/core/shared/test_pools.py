@@ -1,7 +1,7 @@
 """What the pools of a fleet know of each other: eight processes, one store in memory, one virtual time."""
 
 import pytest
-from hotspare import Kind, Outcome, SecretStr, State, events
+from hotspare import Kind, Limits, Outcome, SecretStr, State, events
 from hotspare.testing import fail
 
 from tests.support.shared_pools import SharedPools
@@ -46,7 +46,7 @@ def test_one_probe_and_then_one_window() -> None:
     assert 2 <= fleet.calls - 5 <= 8
     fleet.step, before = "ok", fleet.calls
     counts: list[int] = []
-    for _ in range(400):
+    for _ in range(340):
         seen = fleet.calls
         for member in fleet.members:
             member.call()
@@ -175,3 +175,40 @@ def test_without_the_store_each_process_decides_alone() -> None:
         news = [event for event in member.events if isinstance(event, events.StoreLost | events.StoreBack)]
         assert [type(event) for event in news] == [events.StoreLost, events.StoreBack]
         assert isinstance(news[0], events.StoreLost) and news[0].reason == "ReadOnlyError"
+
+
+@pytest.mark.parametrize("rpm", [600, 3000])
+def test_a_limit_of_all_is_used_and_not_passed(rpm: float) -> None:
+    """Four processes with more calls than the limit admits use at least 95 % of it, each a fair part; no window of any length holds over 2 %
+    more than a bucket of that rate and burst admits; and none asks the store more than ten times a second."""
+    fleet = SharedPools(4, fields={"limits": Limits(rpm=rpm, burst=1, per="account")})
+    began, times, asked = fleet.now, list[float](), fleet.store.taken
+    while fleet.now < began + 5:
+        for member in fleet.members:
+            for _ in range(1 if rpm < 1000 else 3):
+                before = fleet.calls
+                member.call()
+                times += [fleet.now] * (fleet.calls - before)
+        fleet.pass_time(0.05, 0.05)
+    rate = rpm / 60
+    assert len(times) >= 0.95 * rate * 6
+    level, last = 0.0, began
+    for now in times:
+        level, last = max(0.0, level - (now - last) * rate) + 1, now
+        assert level <= rate + 0.02 * rpm
+    assert min(member.first.calls for member in fleet.members) >= 0.1 * len(times)
+    assert fleet.store.taken - asked <= 4 * 5 * 10
+
+
+def test_the_store_is_not_asked_more_often_for_more_calls() -> None:
+    """Two seconds with 10 and with 200 calls a second, with a shared limit that holds none back: the same few requests."""
+    asked: list[int] = []
+    for pause in (0.1, 0.005):
+        fleet = SharedPools(1, fields={"limits": Limits(rpm=1e6)})
+        began, before = fleet.now, fleet.store.taken
+        while fleet.now < began + 2:
+            fleet.members[0].call()
+            fleet.pass_time(pause, pause)
+        asked.append(fleet.store.taken - before)
+        assert fleet.members[0].second.calls == 0
+    assert max(asked) <= 30, "of 400 calls; more while it begins"
