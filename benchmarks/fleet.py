@@ -18,26 +18,28 @@ COUNT = 8
 
 
 def outage(fleet: list[Worker], urls: list[str], provider: Provider, redis: RedisServer, seconds: float) -> None:
-    """The calls that reach a target which answers 503, by processes that share nothing and by those of a fleet."""
+    """The calls that reach a target which answers 503, by processes that share nothing and by those of a fleet. One begins, the others follow
+    after a second."""
     sent: dict[bool, int] = {}
     for shared in (False, True):
         provider.clear()
-        build(fleet, urls, redis.url if shared else None)
-        time.sleep(1)
-        load(fleet, 10)
+        build(fleet, urls, redis.url if shared else None, prefix="outage")
         time.sleep(1)
         provider.fault("a", "status", status=503)
         before = provider.stats("a").requests
+        load(fleet[:1], 10)
+        time.sleep(1)
+        load(fleet[1:], 10)
         time.sleep(seconds)
         sent[shared] = provider.stats("a").requests - before
         load(fleet, 0)
-    print(f"outage of {seconds:g} s, all {COUNT} processes calling: {sent[False]} calls apart, {sent[True]} as a fleet")
+    print(f"outage of {seconds:g} s, {COUNT} processes: {sent[False]} calls apart, {sent[True]} as a fleet")
     provider.clear()
 
 
 def limits(fleet: list[Worker], urls: list[str], provider: Provider, redis: RedisServer, seconds: float) -> None:
     """How much of a limit of 600 a minute is used, by eight times as many calls."""
-    build(fleet, urls, redis.url, limits={"rpm": 600, "burst": 1}, learn_limits=False)
+    build(fleet, urls, redis.url, limits={"rpm": 600, "burst": 1}, learn_limits=False, prefix="limits")
     time.sleep(1)
     before, began = provider.stats("a").requests, time.monotonic()
     load(fleet, 10)
@@ -58,7 +60,9 @@ def linearity(fleet: list[Worker], urls: list[str], redis: RedisServer, seconds:
     for limited in (False, True):
         found: list[str] = []
         for rate in (10, 100, 1000):
-            build(fleet[:1], urls, redis.url, limits={"rpm": 1e6} if limited else None, learn_limits=False)
+            build(
+                fleet[:1], urls, redis.url, limits={"rpm": 1e6} if limited else None, learn_limits=False, prefix="rates"
+            )
             build(fleet[1:], urls, None)
             time.sleep(1)
             load(fleet[:1], rate)
