@@ -93,18 +93,9 @@ types: .venv/dev  ## check the types: mypy --strict and pyright strict
 docs: .venv/dev  ## build the documentation
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 storms: .venv/dev  ## play the storms in virtual time; STORMS="…" picks those with one of these words
-	@$(BIN)/python -m benchmarks.storms $(STORMS)
-# Each peer in an environment of its own, with nothing but itself and hotspare's core, whose load plays the storms.
-PEER_litellm := litellm
-PEER_langchain := langchain langchain-openai
-.venv-peers/%/done: .venv/bin/uv constraints.txt
-	@$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
-	@$(UV) pip install --quiet --python $(@D)/bin/python -c constraints.txt -e core $(PEER_$*)
-	@touch $@
-storms-wire: .venv/dev .venv-peers/litellm/done .venv-peers/langchain/done  ## play the storms on the wire beside other clients; STORMS="flaps" SEEDS=1
-	@$(BIN)/python -m benchmarks.storms --wire --seeds $(or $(SEEDS),1) $(STORMS)
-kills: .venv/dev  ## kill a process that writes its ledger a hundred times, and look for what is missing or double
-	@HOTSPARE_KILLS=100 $(BIN)/python -m pytest -q -p no:xdist tests/core/ledger/test_ledger.py -k kill_9
+	@$(BIN)/python -m benchmarks.storms --seeds $(or $(SEEDS),3) $(STORMS)
+storms-wire: .venv/dev  ## play the storms on the wire beside other clients, each in an environment of its own; STORMS="flaps" SEEDS=1 SECONDS=40
+	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m benchmarks.storms --wire --seeds $(or $(SEEDS),1) --seconds $(or $(SECONDS),40) $(STORMS)
 soak: .venv/dev  ## soak the pools in chaos for MINUTES=30, and see that nothing is left over
 	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 fleet: .venv/dev  ## eight processes and one Redis: calls to a dead target, a shared limit, Redis commands at 10 to 1,000 calls a second; SECONDS=10

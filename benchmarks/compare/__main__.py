@@ -3,7 +3,7 @@
     python -m benchmarks.compare             # print the table
     python -m benchmarks.compare --write     # and write docs/benchmarks.md and docs/benchmarks.svg
 
-Each client runs in a process and an environment of its own (`.venv-bench/`), with what its installer gives today. The clients take
+Each client runs in a process and an environment of its own (`benchmarks/environments.py`), with what its installer gives today. The clients take
 turns in each round, so that a busy machine slows all of them; each cell is the median of the rounds. The server, in a process
 of its own, answers at once.
 """
@@ -15,22 +15,14 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.compare.report import Results, markdown, svg
+from benchmarks.environments import ROOT, python_of
 from benchmarks.seam import provider
 
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-ENVIRONMENTS: dict[str, Sequence[str]] = {
-    "http": ["httpx", "aiohttp", "openai", "-e", "core"],
-    "langchain": ["langchain", "langchain-openai", "-e", "core", "-e", "adapters/langchain"],
-    "llama_index": ["-e", "core", "-e", "adapters/llama_index"],
-    "litellm": ["litellm", "-e", "core", "-e", "adapters/litellm"],
-    "pydantic_ai": ["pydantic-ai-slim[openai]"],
-}
 CLIENTS = {
     "aiohttp_client": ("aiohttp", "http"),
     "httpx_client": ("httpx", "http"),
@@ -50,19 +42,6 @@ COLUMNS = {
     "whole answers, 100 at a time": ("whole", 100, 100),
     "streams of 50 tokens, 1 at a time": ("stream", 10, 1),
 }
-
-
-def python_of(environment: str) -> Path:
-    """The environment's interpreter; the environment is made where it is missing."""
-    path = ROOT / ".venv-bench" / environment
-    python = path / "bin" / "python"
-    if not (path / "made").exists():
-        uv = Path(sys.executable).with_name("uv")
-        subprocess.run([uv, "venv", "--quiet", "--clear", path], check=True, cwd=ROOT)
-        install = [uv, "pip", "install", "--quiet", "--python", python, *ENVIRONMENTS[environment]]
-        subprocess.run(install, check=True, cwd=ROOT)
-        (path / "made").touch()
-    return python
 
 
 class Client:

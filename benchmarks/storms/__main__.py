@@ -14,28 +14,25 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.environments import ROOT, python_of
 from benchmarks.storms.report import Report
 from benchmarks.storms.scenarios import SECONDS, STORMS, Storm, shortened
 from benchmarks.storms.thresholds import Result, thresholds
 from benchmarks.storms.twin import play
 
 T = TypeVar("T")
-ROOT = Path(__file__).parents[2]
 
 
 def main() -> None:
     """Play and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="words of the storms' names; default: all storms")
-    parser.add_argument(
-        "--wire", action="store_true", help="on the real wire, beside the peers whose environments are there"
-    )
+    parser.add_argument("--wire", action="store_true", help="on the real wire, beside other clients")
     parser.add_argument("--seeds", type=int, help="how many (default 3, on the wire 1)")
     parser.add_argument(
         "--seconds", type=float, default=SECONDS, help="length of a storm (default 40; 20 is short and fair)"
@@ -65,17 +62,14 @@ def _on_the_wire(storms: list[Storm], seeds: int) -> Report:
     """The clients take turns within each storm, so that a busy machine slows all of them."""
     from benchmarks.storms.clients import CLIENTS
 
-    there = [one for one in CLIENTS if one.environment is None or (ROOT / one.environment / "bin" / "python").exists()]
-    for missing in [one.name for one in CLIENTS if one not in there]:
-        print(f"left out: {missing}, which has no environment (make storms-wire makes it)", file=sys.stderr)
-    plays = [(storm, seed, one) for storm in storms for seed in range(1, seeds + 1) for one in there]
+    pythons = {one.name: python_of(one.environment) if one.environment else sys.executable for one in CLIENTS}
+    plays = [(storm, seed, one) for storm in storms for seed in range(1, seeds + 1) for one in CLIENTS]
     found: dict[tuple[str, str], list[Result]] = {}
     for storm, seed, one in _tracked(plays, len(plays)):
-        python = sys.executable if one.environment is None else str(ROOT / one.environment / "bin" / "python")
-        found.setdefault((storm.name, one.name), []).append(_play(python, one.name, storm, seed))
+        found.setdefault((storm.name, one.name), []).append(_play(str(pythons[one.name]), one.name, storm, seed))
     report = Report(clients=True)
     for storm in storms:
-        for one in there:
+        for one in CLIENTS:
             results = found[storm.name, one.name]
             latency = max(storm.latency, *(result.p50 for result in results))  # the record is that of this machine
             report.add(storm, one.name, results, thresholds(replace(storm, latency=latency)))

@@ -22,7 +22,7 @@ Client = Callable[[str], AsyncGenerator[str]]
 
 @dataclass(frozen=True)
 class Opening:
-    """How a client is opened, and where its environment is. None: the development environment."""
+    """How a client is opened, and the name of its environment. None: the development environment."""
 
     name: str
     open: Callable[[Storm, Mapping[str, str]], AbstractAsyncContextManager[Client]]
@@ -108,7 +108,7 @@ async def with_fallbacks(storm: Storm, urls: Mapping[str, str]) -> AsyncGenerato
 
 CLIENTS = (
     Opening("hotspare", hotspare),
-    Opening("LiteLLM Router, one group", _router(groups=False), ".venv-peers/litellm"),
-    Opening("LiteLLM Router, fallbacks", _router(groups=True), ".venv-peers/litellm"),
-    Opening("LangChain with_fallbacks", with_fallbacks, ".venv-peers/langchain"),
+    Opening("LiteLLM Router, one group", _router(groups=False), "litellm"),
+    Opening("LiteLLM Router, fallbacks", _router(groups=True), "litellm"),
+    Opening("LangChain with_fallbacks", with_fallbacks, "langchain"),
 )
