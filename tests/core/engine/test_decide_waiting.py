@@ -175,7 +175,9 @@ def test_an_early_probe() -> None:
     slow = engine.attempt(engine.call(), 6.0)
     assert shown(slow) == ("c", AttemptReason.EARLY_PROBE)
     other = engine.step(engine.call(), 6.1)
-    assert isinstance(other, Wait) and (other.seconds or 0.0) > 0.9, "while one is under way, the next is due a second later"
+    assert isinstance(other, Wait) and (other.seconds or 0.0) > 0.9, (
+        "while one is under way, the next is due a second later"
+    )
     engine.settle(call, slow, TIMEOUT, 8.0)
     assert shown(engine.attempt(engine.call(), 8.0)) == ("a", AttemptReason.EARLY_PROBE)
 
