@@ -17,7 +17,7 @@ def test_a_block_serves_many_calls() -> None:
     """The first call asks; from then on half a second's use is taken at once, before it is needed."""
     one = rate()
     assert one.ready_at(1, 0.0) == ANSWER and one.is_fetching(1, 0.0)
-    assert one.hold(1, 0.0)
+    assert one.hold(1, 0.0, 0.0)
     assert one.request(0.0) == Request(1.0, 1.0, 0.0)
     assert one.request(0.0) is None, "one request at a time"
     one.granted(1.0, 0.0, 0.01)
@@ -38,7 +38,7 @@ def test_a_block_serves_many_calls() -> None:
 def test_units_to_come_have_their_time() -> None:
     """What was taken ahead may be used at its time, one unit after the other; what is left goes back after `HOLD`."""
     one = rate()
-    one.hold(3, 0.0)
+    one.hold(3, 0.0, 0.0)
     one.request(0.0)
     one.granted(3.0, 2.0, 0.0)
     assert not one.is_fetching(3, 0.1)
@@ -53,15 +53,15 @@ def test_units_to_come_have_their_time() -> None:
 def test_a_full_limit_is_not_asked_for_all_the_time() -> None:
     """Where the store had less than was wanted, or nothing, it is asked again after a while."""
     one = rate()
-    one.hold(5, 0.0)
+    one.hold(5, 0.0, 0.0)
     one.request(0.0)
     one.granted(0.0, 3.0, 0.0)
     assert one.ready_at(1, 1.0) == 3.0 and not one.is_fetching(1, 1.0)
-    one.hold(5, 0.0)
+    one.hold(5, 1.0, 0.0)
     assert one.request(2.9) is None
     assert one.request(3.0) is not None
     one.granted(2.0, 0.0, 3.0)
-    one.hold(5, 0.0)
+    one.hold(5, 3.0, 0.0)
     assert one.request(3.0 + ASK_EVERY / 2) is None
     assert one.request(3.0 + ASK_EVERY) is not None
 
@@ -82,7 +82,7 @@ def test_what_was_used_beyond_what_was_taken_is_owed() -> None:
 def test_without_an_answer_the_process_has_its_share() -> None:
     """After 50 ms without an answer, and while the store is away, a quarter of the limit is this process's."""
     one = rate(processes=4)
-    one.hold(1, 0.0)
+    one.hold(1, 0.0, 0.0)
     one.request(0.0)
     assert one.ready_at(1, ANSWER - 0.001) > ANSWER - 0.001
     assert one.ready_at(1, ANSWER) <= ANSWER and not one.is_fetching(1, ANSWER)
@@ -98,7 +98,19 @@ def test_without_an_answer_the_process_has_its_share() -> None:
 def test_rounding_on_the_wire_is_no_full_limit() -> None:
     """A grant of what was asked for, but for the last digit, lets the next call ask at once."""
     one = rate()
-    one.hold(0.3333333333, 0.0)
+    one.hold(0.3333333333, 0.0, 0.0)
     one.request(0.0)
     one.granted(0.333333, 0.0, 0.0)
     assert one.is_fetching(1, 0.0)
+
+
+def test_a_thread_that_is_held_up_delays_no_call_for_longer() -> None:
+    """The 50 ms count from the call that had to wait, not from the request that its thread could not make yet."""
+    one = rate()
+    one.hold(1, 5.0, 0.0)
+    one.hold(1, 5.04, 0.0)
+    assert one.is_fetching(1, 5.04) and one.ready_at(1, 5.04) == 5.0 + ANSWER
+    assert one.ready_at(1, 5.0 + ANSWER) <= 5.0 + ANSWER
+    assert one.request(6.0) is not None
+    one.granted(1.0, 0.0, 6.0)
+    assert one.left(6.0) == 1.0

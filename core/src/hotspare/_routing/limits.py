@@ -157,7 +157,7 @@ class TargetLimits:
         for gauge in (one for group in self.groups for one in group.shared):
             ahead = self._ahead.get(gauge.unit, 0.0)
             if gauge.ready_at(costs[gauge.unit], now, ahead) > now:
-                asks = gauge.hold(costs[gauge.unit], ahead) or asks
+                asks = gauge.hold(costs[gauge.unit], now, ahead) or asks
         return asks
 
     @property

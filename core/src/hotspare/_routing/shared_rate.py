@@ -57,7 +57,8 @@ class SharedRate:
         self._interval = rate.period / rate.limit
         self._blocks: list[_Block] = []
         self._owed = 0.0
-        self._asked_at = self._ask_at = self._refill_at = self._mute_until = -inf
+        self._since = self._ask_at = self._refill_at = self._mute_until = -inf
+        self._is_asked = False
         self._needed = self._least = self._want = 0.0
         self._pace, self._pace_at = 0.0, -inf
         self.away = True
@@ -71,7 +72,7 @@ class SharedRate:
     # --- as of a gauge -------------------------------------------------------------------------------------------
 
     def _is_alone(self, now: float) -> bool:
-        return self.away or now < self._mute_until or now >= self._asked_at + ANSWER > -inf
+        return self.away or now < self._mute_until or now >= self._since + ANSWER > -inf
 
     def is_fetching(self, cost: float, now: float, ahead: float = 0.0) -> bool:
         """Whether the store is about to say when this cost is admitted: what was taken is not enough, now or later."""
@@ -89,13 +90,16 @@ class SharedRate:
             missing -= block.units
         if now < self._ask_at:
             return self._ask_at
-        return (now if self._asked_at == -inf else self._asked_at) + ANSWER
+        return (now if self._since == -inf else self._since) + ANSWER
 
-    def hold(self, cost: float, ahead: float) -> bool:
-        """A call is held back by this limit, behind others that need `ahead`. Returns whether the store is to be asked."""
+    def hold(self, cost: float, now: float, ahead: float) -> bool:
+        """A call is held back by this limit, behind others that need `ahead`. Returns whether the store is to be asked. From now on it
+        has `ANSWER` seconds, also if the thread that asks is held up."""
+        if self._since == -inf and self.is_fetching(cost, now, ahead):
+            self._since = now
         self._needed = max(self._needed, ahead + cost)
         self._least = min(self._least, cost) if self._least else cost
-        return not self.away and self._asked_at == -inf
+        return not self.away and not self._is_asked
 
     def take(self, cost: float, now: float) -> None:
         """Use it, admitted or not."""
@@ -140,7 +144,7 @@ class SharedRate:
     @property
     def is_low(self) -> bool:
         """Whether less is left than what is used until the next block is here."""
-        return not self.away and self._asked_at == -inf and sum(b.units for b in self._blocks) < self._pace * BLOCK / 2
+        return not self.away and not self._is_asked and sum(b.units for b in self._blocks) < self._pace * BLOCK / 2
 
     def __str__(self) -> str:
         return f"{self.limit:g} {self.unit} {'a minute' if self.period == 60 else f'in {self.period:g} s'}, of all processes"
@@ -150,7 +154,7 @@ class SharedRate:
     def request(self, now: float) -> Request | None:
         """What to ask the store for now; None: nothing."""
         self._give_back(now)
-        if self.away or self._asked_at > -inf or now < self._mute_until:
+        if self.away or self._is_asked or now < self._mute_until:
             return None
         kept, block = sum(block.units for block in self._blocks), min(self._pace_in(now) * BLOCK, self.burst)
         waits = self._needed > kept
@@ -161,7 +165,9 @@ class SharedRate:
             return None
         request = Request(want, min(self._least, want) if waits else min(1.0, want), self._owed)
         self._needed = self._least = self._owed = 0.0
-        self._asked_at, self._want = now, want
+        self._is_asked, self._want = True, want
+        if self._since == -inf:
+            self._since = now
         return request
 
     def _give_back(self, now: float) -> None:
@@ -176,7 +182,7 @@ class SharedRate:
 
     def granted(self, units: float, wait: float, now: float) -> None:
         """The store has answered: see `store.Grant`."""
-        self._asked_at = -inf
+        self._is_asked, self._since = False, -inf
         if units > 0:
             self._blocks.append(_Block(units, now + wait, now))
         self._refill_at = now + ASK_EVERY
@@ -187,7 +193,7 @@ class SharedRate:
 
     def failed(self, request: Request, now: float) -> None:
         """The store did not answer."""
-        self._asked_at = -inf
+        self._is_asked, self._since = False, -inf
         self._owed += request.used
         self._mute_until = now + _RETRY
 
@@ -196,4 +202,4 @@ class SharedRate:
         self.away = True
         self._blocks.clear()
         self._owed = 0.0
-        self._asked_at = self._ask_at = -inf
+        self._is_asked, self._since, self._ask_at = False, -inf, -inf
