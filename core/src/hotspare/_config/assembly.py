@@ -140,6 +140,9 @@ def keep_spent(
         return budgets.entries(event.route, event.labels, paid, accounts)
 
     listener = keeper(file, entries, scheduler.raise_spent)
+    notify.waits_for_ends = (
+        True  # else a caller's next call could be admitted before what its last one spent is counted
+    )
     notify.subscribe(listener, inline=True)
 
 
