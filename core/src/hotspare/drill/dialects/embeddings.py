@@ -8,7 +8,7 @@ from math import sqrt
 from typing import Any, Final
 
 from hotspare.drill.dialects import openai_errors as errors
-from hotspare.drill.dialects.base import UNKNOWN_MODEL_PREFIX, Headers
+from hotspare.drill.dialects.base import Headers
 from hotspare.drill.dialects.gemini import GeminiDialect
 from hotspare.drill.dialects.gemini_validation import invalid
 from hotspare.drill.dialects.openai import OpenAIDialect, api_key
@@ -38,18 +38,11 @@ class OpenAIEmbeddingsDialect(OpenAIDialect):
 
     def read(self, path: str, headers: Headers, body: Any) -> Request:
         api_key(path, headers)
-        fields = body if isinstance(body, dict) else {}
-        in_path = "/deployments/" in path
-        model = path.split("/deployments/")[1].split("/", maxsplit=1)[0] if in_path else fields.get("model")
-        if not isinstance(model, str) or not model:
-            raise errors.invalid("you must provide a model parameter")
-        if model.startswith(UNKNOWN_MODEL_PREFIX):
-            raise errors.unknown_model(model, azure_deployment=in_path)
-        texts = fields.get("input")
+        model, texts = self.model_of(path, body), body.get("input")
         texts = [texts] if isinstance(texts, str) else texts
         if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text for text in texts):
             raise errors.invalid("'$.input' is invalid. Please check the API reference.", "input")
-        return Request(model, [Turn("user", text) for text in texts], dimensions=fields.get("dimensions"))
+        return Request(model, [Turn("user", text) for text in texts], dimensions=body.get("dimensions"))
 
     def body(self, request: Request, answer: Answer) -> Json:
         rows = [

@@ -37,8 +37,8 @@ class OpenAIDialect(Dialect):
     )
     keepalive = b": keep-alive\n\n"
 
-    def read(self, path: str, headers: Headers, body: Any) -> Request:
-        azure = api_key(path, headers)
+    def model_of(self, path: str, body: Any) -> str:
+        """The model in the body or, for a deployment of Azure's, in the path. Raises `Rejection` where there is none."""
         if not isinstance(body, dict):
             raise errors.invalid("We could not parse the JSON body of your request.")
         in_path = "/deployments/" in path
@@ -47,6 +47,11 @@ class OpenAIDialect(Dialect):
             raise errors.invalid("you must provide a model parameter")
         if model.startswith(UNKNOWN_MODEL_PREFIX):
             raise errors.unknown_model(model, azure_deployment=in_path)
+        return model
+
+    def read(self, path: str, headers: Headers, body: Any) -> Request:
+        azure = api_key(path, headers)
+        model = self.model_of(path, body)
         validate(model, body)
         request = _request(model, body)
         if azure and request.turns and "refuse me" in request.turns[-1].text:
