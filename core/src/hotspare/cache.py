@@ -43,11 +43,14 @@ class Cache:
     ttl: seconds for which an answer is served. 3600.
     stale: seconds after that in which it is still served while no target answers, marked as `stale`. 0: never. A call for which
         there is such an answer does not wait for a recovery.
-    max_entries: most answers kept; the oldest go first. 10,000.
-    max_bytes: most memory or disk for them, roughly. 64 MiB.
+    max_entries: most answers kept; the oldest go first. 10,000. In Redis the server's `maxmemory` says how much is kept.
+    max_bytes: most memory or disk for them, roughly. 64 MiB. Not for Redis.
     path: an SQLite file, which several processes may share. None: the memory of this process. Prompts are not in it, only
         hashes of requests; answers are.
-    store: a store of your own, in place of either.
+    url: a Redis or Valkey server, which all processes share that name it: ``redis://host:6379/0``, or as `Pool(shared=…)` takes it
+        (extra `redis`). Prompts are not in it; answers are. A call waits for it 50 ms at most, and goes on without it.
+    prefix: what its keys begin with. ``hotspare``.
+    store: a store of your own, in place of these.
 
     Raises ConfigError.
     """
@@ -57,6 +60,8 @@ class Cache:
     max_entries: int = 10_000
     max_bytes: int = 64 * 2**20
     path: str | None = None
+    url: str | None = field(default=None, repr=False)
+    prefix: str = "hotspare"
     store: CacheStore | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +76,11 @@ class Cache:
         ]
         if self.stale < 0:
             problems.append(Problem.at("cache.stale", self.stale, "must not be negative"))
-        if self.path is not None and self.store is not None:
-            problems.append(Problem.at("cache.path", self.path, "is given beside `store`: keep one of them"))
+        if sum(place is not None for place in (self.path, self.url, self.store)) > 1:
+            problems.append(Problem("cache: `path`, `url` and `store` are different places: keep one of them"))
         if problems:
             raise ConfigError(problems)
+        if self.url is not None:
+            from hotspare._shared.connecting import check_url
+
+            check_url(self.url, "cache.url")

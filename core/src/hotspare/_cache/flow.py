@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Literal, cast
 
 from hotspare import events
 from hotspare._cache.flights import Flight, Flights
 from hotspare._cache.keys import key_of
+from hotspare._cache.remote import RemoteStore
 from hotspare._cache.stores import store_of
 from hotspare._engine.call import Call
 from hotspare._engine.commands import Event, Flow, Wait
 from hotspare._engine.folding import chunks_of, reply_of
 from hotspare._engine.waiters import Waiter
 from hotspare._routing.acceptance import objection
+from hotspare._shared.worker import SLOW
 from hotspare.cache import Cache, CacheEntry
 from hotspare.errors import AllTargetsFailed
 from hotspare.messages import ChatChunk, ChatReply, StreamSummary
@@ -38,7 +40,7 @@ class Caching:
     ) -> None:
         self.flights = Flights()
         self._config, self._calendar, self._clock, self._publish = config, calendar, clock, publish
-        self._store = store_of(config)
+        self._store = store_of(config, calendar)
 
     def flow(self, call: Call, inner: Flow, *, refresh: bool) -> Flow:
         """The call's answer from the cache, from an identical call that is under way, or from `inner`, the flow that asks."""
@@ -46,7 +48,7 @@ class Caching:
         if refresh:
             return (yield from self._ask(call, inner, key, None, None))
         while True:
-            entry = self._get(key)
+            entry = yield from self._get(call, key)
             age = self._calendar() - entry.stored if entry is not None else 0.0
             if entry is not None and not _is_accepted(call, entry.reply):
                 entry = None
@@ -94,9 +96,16 @@ class Caching:
         yield replace(end, summary=StreamSummary(reply.target, cost=0.0, targets=(reply.target,), cached=source))
         return None
 
-    def _get(self, key: str) -> CacheEntry | None:
+    def _get(self, call: Call, key: str) -> Generator[Wait, object, CacheEntry | None]:
         try:
-            return self._store.get(key)
+            if not isinstance(self._store, RemoteStore):
+                return self._store.get(key)
+            waiter = Waiter(call, call.deadline)
+            lookup = self._store.look_up(key, waiter.wake_up)
+            if lookup is None:
+                return None
+            yield Wait(SLOW, waiter)
+            return lookup.entry
         except Exception:
             log.exception("the cache cannot be read")
             return None

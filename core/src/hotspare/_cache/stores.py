@@ -1,17 +1,17 @@
-"""Where answers are kept: in memory, or in an SQLite file."""
+"""Where answers are kept: in memory, in an SQLite file, or in Redis (`remote`)."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 from collections import OrderedDict
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable
 
+from hotspare._cache.remote import RemoteStore
+from hotspare._cache.replies import read, written
 from hotspare._drivers import fork
 from hotspare.cache import Cache, CacheEntry, CacheStore
-from hotspare.messages import ChatReply, Usage
+from hotspare.messages import ChatReply
 
 WAIT = 1.0
 """Seconds for which another process's write to the file is waited for."""
@@ -19,14 +19,17 @@ PRUNED_EVERY = 100
 """Writes to the file after which what is too old or too much is deleted."""
 _OVERHEAD = 500
 """Bytes of an entry beside its text."""
-_KEPT = ("text", "reasoning", "finish_reason", "model", "id", "target", "cost")
 
 
-def store_of(config: Cache) -> CacheStore:
-    """The store of a pool's cache. Children of this process make new locks and open files anew."""
+def store_of(config: Cache, calendar: Callable[[], float]) -> CacheStore | RemoteStore:
+    """The store of a pool's cache. Children of this process make new locks, and open files and connections anew."""
     if config.store is not None:
         return config.store
-    store = MemoryStore(config) if config.path is None else SQLiteStore(config, config.path)
+    store: MemoryStore | SQLiteStore | RemoteStore
+    if config.url is not None:
+        store = RemoteStore(config.url, config.prefix, calendar)
+    else:
+        store = MemoryStore(config) if config.path is None else SQLiteStore(config, config.path)
     fork.watch(store)
     return store
 
@@ -80,11 +83,11 @@ class SQLiteStore:
         """The answer, however old. Raises sqlite3.Error."""
         with self._lock:
             found = self._open().execute("SELECT stored, body FROM answers WHERE key = ?", (key,)).fetchone()
-        return None if found is None else CacheEntry(_read(found[1]), found[0])
+        return None if found is None else CacheEntry(read(found[1]), found[0])
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
         """Keep an answer for so many seconds. Raises sqlite3.Error."""
-        row = (key, entry.stored, entry.stored + keep, _size(entry.reply), _written(entry.reply))
+        row = (key, entry.stored, entry.stored + keep, _size(entry.reply), written(entry.reply))
         with self._lock, self._open() as connection:
             connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", row)
             if self._writes % PRUNED_EVERY == 0:
@@ -119,14 +122,3 @@ class SQLiteStore:
 
 def _size(reply: ChatReply) -> int:
     return len(reply.text) + len(reply.reasoning) + _OVERHEAD
-
-
-def _written(reply: ChatReply) -> str:
-    values: dict[str, Any] = {name: getattr(reply, name) for name in _KEPT}
-    return json.dumps(values | {"usage": asdict(reply.usage)}, ensure_ascii=False)
-
-
-def _read(body: str) -> ChatReply:
-    values: dict[str, Any] = json.loads(body)
-    values["usage"] = Usage(**values["usage"])
-    return ChatReply(**values)

@@ -1,0 +1,74 @@
+"""Answers in Redis or Valkey, for all processes that use one. A call waits for it at most `worker.SLOW` seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hotspare._cache.replies import read, written
+from hotspare._shared.connecting import connected
+from hotspare._shared.redis_store import SCHEMA
+from hotspare._shared.worker import Worker
+from hotspare.cache import CacheEntry
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+class Lookup:
+    """What a call waits for. `entry`: the answer, if it has come and there is one."""
+
+    __slots__ = ("entry",)
+
+    def __init__(self) -> None:
+        self.entry: CacheEntry | None = None
+
+
+class RemoteStore:
+    """Keeps each answer in a key of its own, `<prefix>:<schema>:answer:<hash>`, which the server drops at its end.
+
+    The age of an answer comes from the time that the server has left for it: processes' clocks may differ. `calendar`: seconds since
+    1970, of this process.
+    """
+
+    def __init__(self, url: str, prefix: str, calendar: Callable[[], float]) -> None:
+        self._url, self._prefix, self._calendar = url, f"{prefix}:{SCHEMA}:answer:", calendar
+        self._worker = Worker("the cache in Redis")
+        self._connection: Redis | None = None
+
+    def after_fork(self) -> None:
+        """In a child process: the connection is the parent's."""
+        self._worker.after_fork()
+        self._connection = None
+
+    def look_up(self, key: str, wake: Callable[[], object]) -> Lookup | None:
+        """Ask for an answer, and call `wake` once it is known; None: the server is away, and nothing is to be waited for."""
+        found = Lookup()
+
+        def get() -> None:
+            with self._client().pipeline(transaction=False) as pipe:
+                pipe.get(self._prefix + key)
+                pipe.pttl(self._prefix + key)
+                body, left = pipe.execute()
+            found.entry = self._entry(body, left)
+
+        return found if self._worker.submit(get, wake) else None
+
+    def _entry(self, body: bytes | None, left: int) -> CacheEntry | None:
+        """None for what expires between the two commands, and for what something else wrote."""
+        try:
+            keep, _, text = (body or b"").partition(b"\n")
+            return CacheEntry(read(text.decode()), self._calendar() - (int(keep) - left) / 1000) if left > 0 else None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+    def put(self, key: str, entry: CacheEntry, keep: float) -> None:
+        """Keep an answer for so many seconds. It is written in the background, or not at all while the server is away."""
+        milliseconds = round(keep * 1000)
+        body = f"{milliseconds}\n{written(entry.reply)}"
+        self._worker.submit(lambda: self._client().set(self._prefix + key, body, px=milliseconds))
+
+    def _client(self) -> Redis:
+        if self._connection is None:  # in the worker's thread only
+            self._connection = connected(self._url)
+        return self._connection

@@ -1,0 +1,89 @@
+"""A thread that asks a store, so that no call ever waits longer for it than it wants to."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+log = logging.getLogger("hotspare")
+SLOW = 0.05
+"""Seconds that an answer may take: a call does not wait longer for it, and meanwhile no other one begins to wait."""
+AWAY = 1.0
+"""Seconds after an error for which the store is not asked; then one job finds out whether it is back."""
+IDLE = 5.0
+"""Seconds without a job after which the thread ends. The next job starts it again."""
+
+Job = Callable[[], object]
+
+
+class Worker:
+    """Does jobs one after the other, in a thread of its own. `what`: the words for the log, e.g. "the cache in Redis".
+
+    A job that raises means that the store is away: that is logged once, and once when it is back.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._lost = False
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a child process: the thread does not exist here, and the jobs are the parent's."""
+        self._changed = threading.Condition()
+        self._jobs: deque[tuple[Job, Job]] = deque()
+        self._thread: threading.Thread | None = None
+        self._since = 0.0  # when the job that runs was begun; 0: none
+        self._away_until = 0.0
+
+    def submit(self, job: Job, then: Job = lambda: None) -> bool:
+        """Have `job` done, and `then` called, whatever came of it. False: the store is away or slow, and nothing will be done."""
+        with self._changed:
+            now = time.monotonic()
+            if now < self._away_until or (self._since and now - self._since > SLOW):
+                return False
+            self._jobs.append((job, then))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="hotspare-store", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+            return True
+
+    def _run(self) -> None:
+        while (found := self._next()) is not None:
+            job, then = found
+            try:
+                job()
+            except Exception as error:  # whatever answers at that address
+                self._failed(error)
+            else:
+                self._answered()
+            then()
+
+    def _next(self) -> tuple[Job, Job] | None:
+        with self._changed:
+            self._since = 0.0
+            if not self._jobs:
+                self._changed.wait(IDLE)
+            if not self._jobs:
+                self._thread = None
+                return None
+            self._since = time.monotonic()
+            return self._jobs.popleft()
+
+    def _failed(self, error: Exception) -> None:
+        with self._changed:
+            self._away_until = time.monotonic() + AWAY
+            waiting, self._jobs = self._jobs, deque()
+        for _, then in waiting:
+            then()
+        if not self._lost:
+            self._lost = True
+            log.warning("%s does not answer: %s: %s; calls go on without it", self._what, type(error).__name__, error)
+
+    def _answered(self) -> None:
+        if self._lost:
+            self._lost = False
+            log.warning("%s answers again", self._what)
