@@ -110,10 +110,10 @@ class Pool(Embedding, ByHand):
         self._choose, policies = choose, route_policies(routes, self.policy)
         self._table = RouteTable(assembly.with_states(tiers, self._states), self._states, self.policy, policies)
         self._smallest_window, self._uses_http = assembly.traits_of(self._states)
-        budgets, recorder = assembly.budgets_of(self.policy, self.targets, tiers, calendar), recorder_of(record)
+        budgets, recorder = assembly.budgets_of(self.policy, self.targets, tiers, calendar, shared), recorder_of(record)
         self._scheduler = assembly.scheduler_of(self._states, self.policy, rng, budgets, recorder, clock)
         self._notify = Notifier(self._scheduler, map(_checked, listeners))
-        self._fleet = assembly.agent_of(shared, recorder, self._scheduler, self._notify, clock)
+        self._fleet = assembly.agent_of(shared, budgets, recorder, self._scheduler, self._notify, clock)
         assembly.keep_spent(self.policy.spend_file, budgets, self.targets, self._scheduler, self._notify)
         self._clock, self._caching = clock_of(clock), assembly.caching_of(self.policy, calendar, clock, self._notify)
         self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
@@ -329,8 +329,8 @@ class Pool(Embedding, ByHand):
         if next(call.supporting(call.states()), None) is None:
             unsupported = {state: call.unsupported(state) for state in call.states()}
             raise RequestError(unsendable(call.request, unsupported, self._states))
-        asking, mode = flow(call, self._scheduler, call.policy, self._now), options.get("cache")
-        is_private = call.pays_itself or options.get("targets") is not None
+        asking = assembly.budgeted(self._fleet, call, flow(call, self._scheduler, call.policy, self._now))
+        is_private, mode = call.pays_itself or options.get("targets") is not None, options.get("cache")
         if self._caching is None or mode == "off" or call.request.native is not None or is_private:
             return asking
         return self._caching.flow(call, asking, refresh=mode == "refresh")

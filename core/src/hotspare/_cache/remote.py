@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from hotspare._cache.replies import read, written
 from hotspare._shared.connecting import connected
@@ -13,6 +13,10 @@ from hotspare.cache import CacheEntry
 
 if TYPE_CHECKING:
     from redis import Redis
+
+
+TIMEOUT = 1.0
+"""Seconds after which the connection counts as lost. No call waits so long for it."""
 
 
 class Lookup:
@@ -46,13 +50,13 @@ class RemoteStore:
         found = Lookup()
 
         def get() -> None:
-            with self._client().pipeline(transaction=False) as pipe:
+            with cast("Any", self._client()).pipeline(transaction=False) as pipe:
                 pipe.get(self._prefix + key)
                 pipe.pttl(self._prefix + key)
                 body, left = pipe.execute()
             found.entry = self._entry(body, left)
 
-        return found if self._worker.submit(get, wake) else None
+        return found if self._worker.submit(get, lambda _: wake()) else None
 
     def _entry(self, body: bytes | None, left: int) -> CacheEntry | None:
         """None for what expires between the two commands, and for what something else wrote."""
@@ -70,5 +74,5 @@ class RemoteStore:
 
     def _client(self) -> Redis:
         if self._connection is None:  # in the worker's thread only
-            self._connection = connected(self._url)
+            self._connection = connected(self._url, TIMEOUT)
         return self._connection

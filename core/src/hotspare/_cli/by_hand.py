@@ -19,9 +19,23 @@ AppOption = Annotated[
     ),
 ]
 
+SharedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shared",
+        help="The store of a fleet, in place of one application: its URL, or a configuration that names it in `shared`, so that no"
+        " password stands in the list of processes.",
+    ),
+]
 
-def operate(command: str, app: Path | None, **values: Any) -> Any:
-    """Have the running application do this, and print what it says."""
-    answer = ask(command, status_file(app), **values)
+
+def operate(command: str, app: Path | None, shared: str | None = None, **values: Any) -> Any:
+    """Have the running application, or the whole fleet, do this, and print what it says."""
+    if shared is None:
+        answer = ask(command, status_file(app), **values)
+    else:
+        from hotspare._cli import fleet
+
+        answer = fleet.ask(fleet.open_fleet(shared), command, **values)
     print(printable(str(answer["done"])))
     return answer

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from hotspare._cli.by_hand import AppOption, TargetArgument, operate
+from hotspare._cli.by_hand import AppOption, SharedOption, TargetArgument, operate
 
-HELP = """Have a running application send no further call to a target, until `hotspare enable`.
+HELP = """Have a running application, or with --shared every process of a fleet, send no further call to a target, until `hotspare enable`.
 
 Calls under way go on. The application has called pool.serve_status().
 """
@@ -18,6 +18,7 @@ def run(
     target: TargetArgument,
     reason: Annotated[str, typer.Option(help="Shown by status, explain and errors.")] = "by hand",
     app: AppOption = None,
+    shared: SharedOption = None,
 ) -> None:
     """See `HELP`."""
-    operate("disable", app, target=target, reason=reason)
+    operate("disable", app, shared, target=target, reason=reason)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hotspare._cli.by_hand import AppOption, TargetArgument, operate
+from hotspare._cli.by_hand import AppOption, SharedOption, TargetArgument, operate
 
-HELP = """Take a target of a running application back into use.
+HELP = """Take a target of a running application, or with --shared of every process of a fleet, back into use.
 
 The application has called pool.serve_status().
 """
 
 
-def run(target: TargetArgument, app: AppOption = None) -> None:
+def run(target: TargetArgument, app: AppOption = None, shared: SharedOption = None) -> None:
     """See `HELP`."""
-    operate("enable", app, target=target)
+    operate("enable", app, shared, target=target)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hotspare._cli.by_hand import AppOption
+from hotspare._cli.by_hand import AppOption, SharedOption
 from hotspare._cli.options import ConfigArgument, JsonOption, ProbeDeadlineOption, config_file
 from hotspare._cli.output import printable
 from hotspare._cli.probe import print_probes, probe_targets
@@ -21,17 +21,22 @@ from hotspare._control.client import ask
 HELP = """Show a running application's targets, or send a short request to each target of a configuration.
 
 With --app, or where ./hotspare-status.json or $HOTSPARE_STATUS names an application that has called pool.serve_status(): what its
-pool knows of each target. With a configuration: which targets answer now.
+pool knows of each target. With --shared: what the processes of a fleet share. With a configuration: which targets answer now.
 """
 
 
 def run(
     config: ConfigArgument = None,
     app: AppOption = None,
+    shared: SharedOption = None,
     deadline: ProbeDeadlineOption = 20.0,
     as_json: JsonOption = False,
 ) -> None:
     """See `HELP`. Exit code 1 if a target does not answer, or would not be called now."""
+    if shared is not None:
+        from hotspare._cli.fleet import show
+
+        raise typer.Exit(show(shared, as_json=as_json))
     if app is not None or (config is None and status_file().exists()):
         raise typer.Exit(_show(ask("health", status_file(app)), as_json=as_json))
     found = load(config_file(config))

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
+from hotspare._cli.by_hand import SharedOption
 from hotspare._cli.options import LedgerOption, ledger_file
 from hotspare._control import status_file
 from hotspare._control.client import ask
@@ -26,7 +27,8 @@ from hotspare.monitor.top import View
 
 HELP = """Watch running applications: targets, states, traffic, latency, limits, spending, the latest events.
 
-Applications have called pool.serve_status(); traffic, spending and events come from their ledger. Keys: arrows or jk select a target,
+Applications have called pool.serve_status(); traffic, spending and events come from their ledger. With
+--shared: what the processes of a fleet share; d disables a target in all of them. Keys: arrows or jk select a target,
 d drains it, e enables it, q quits.
 """
 
@@ -38,6 +40,7 @@ def run(
             help="Status file of an application; may be repeated. Default: $HOTSPARE_STATUS, else ./hotspare-status.json."
         ),
     ] = None,
+    shared: SharedOption = None,
     ledger: LedgerOption = None,
     interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 1.0,
     once: Annotated[bool, typer.Option("--once", help="Print one look, and end.")] = False,
@@ -46,6 +49,10 @@ def run(
     files = app or [status_file()]
     names = [file.stem if len(files) > 1 else file.name for file in files]
     view = View({name: partial(_ask, file) for name, file in zip(names, files, strict=True)})
+    if shared is not None:
+        from hotspare._cli import fleet
+
+        view = View({"fleet": partial(fleet.ask, fleet.open_fleet(shared))})
     if once or not sys.stdout.isatty():
         view.refresh()
         Console().print(view.draw(_recent(ledger)))

@@ -26,6 +26,8 @@ from hotspare.target import Target
 if TYPE_CHECKING:
     from hotspare._cache.flow import Caching
     from hotspare._cost.budgets import Budgets
+    from hotspare._engine.call import Call
+    from hotspare._engine.commands import Flow
     from hotspare._http import Http
     from hotspare._shared.agent import Agent
     from hotspare.recorder import Recorder
@@ -109,15 +111,20 @@ def budgets_of(
     targets: Sequence[Target],
     routes: Mapping[str, Sequence[Sequence[Target]]],
     calendar: Callable[[], float],
+    shared: object,
 ) -> Budgets | None:
-    """The budgets of a pool; None if it has none. Raises ConfigError for one that cannot be kept."""
+    """The budgets of a pool; None if it has none. `shared`: as the pool was given it. Raises ConfigError for one that cannot be kept."""
     if not policy.budgets:
         return None
     from hotspare._config.budgets import check_budgets
     from hotspare._cost.budgets import Budgets
 
     check_budgets(policy.budgets, targets, routes)
-    return Budgets(policy.budgets, calendar)
+    if shared is None:
+        return Budgets(policy.budgets, calendar)
+    from hotspare._cost.shares import SharedBudgets
+
+    return SharedBudgets(policy.budgets, calendar, getattr(shared, "expected_processes", None) or 1)
 
 
 def keep_spent(
@@ -147,7 +154,12 @@ def keep_spent(
 
 
 def agent_of(
-    shared: object, recorder: Recorder | None, scheduler: Scheduler, notify: Notifier, clock: Callable[[], float]
+    shared: object,
+    budgets: Budgets | None,
+    recorder: Recorder | None,
+    scheduler: Scheduler,
+    notify: Notifier,
+    clock: Callable[[], float],
 ) -> Agent | None:
     """What stands between a pool and the store of its fleet, begun; None if it shares nothing. Raises ConfigError, MissingExtra."""
     if shared is None:
@@ -158,9 +170,16 @@ def agent_of(
         raise ConfigError(
             Problem("shared: cannot be given with record: a replay would lack what other processes have found")
         )
-    agent = join(shared, scheduler, notify, clock)
-    fork.watch(agent)
+    agent = join(shared, scheduler, budgets, notify, clock)
+    fork.watch(agent, *([] if agent.spending is None else [agent.spending]))
     return agent
+
+
+def budgeted(fleet: Agent | None, call: Call, inner: Flow) -> Flow:
+    """The call, where its budgets are shared once this process has a part of them to spend."""
+    if fleet is None or fleet.spending is None or call.pays_itself:
+        return inner
+    return fleet.spending.flow(call, inner)
 
 
 def caching_of(

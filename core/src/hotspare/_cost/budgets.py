@@ -37,7 +37,8 @@ class Reached(NamedTuple):
     @property
     def words(self) -> str:
         """What happened, in words."""
-        return f"{self.spent:.4f} of {self.budget.usd:g} USD a {self.budget.per} are spent ({self.key})"
+        rest = "" if self.spent >= self.budget.usd else ", and other processes have reserved the rest"
+        return f"{self.spent:.4f} of {self.budget.usd:g} USD a {self.budget.per} are spent{rest} ({self.key})"
 
 
 @dataclass(slots=True)
@@ -62,10 +63,13 @@ class Budgets:
         now, found = datetime.fromtimestamp(self._wall(), UTC), list[Reached]()
         for budget, key in self._accounts(route, labels):
             count = self._counts.get(key)
-            if count is None or count.period != period_of(budget, now) or count.usd < budget.usd:
-                continue
-            found.append(Reached(budget, key, count.usd, (_next_period(budget, now) - now).total_seconds()))
+            usd = 0.0 if count is None or count.period != period_of(budget, now) else count.usd
+            if self._is_used_up(budget, key, usd, now):
+                found.append(Reached(budget, key, usd, seconds_left(budget, now)))
         return found
+
+    def _is_used_up(self, budget: Budget, key: str, usd: float, now: datetime) -> bool:
+        return usd >= budget.usd
 
     def add(self, route: str, labels: Mapping[str, str], costs: Iterable[tuple[Target, float]]) -> list[Reached]:
         """Count what a call has cost, target by target. Returns what is to be reported, once a period: a budget of which a
@@ -78,10 +82,14 @@ class Budgets:
             usd = sum(cost for target, cost in paid if budget.account in (None, target.account))
             count = self._count(budget, key, now)
             if key not in counted:  # budgets of one kind, with different amounts, share a count
+                self._will_count(budget, key, usd, now)
                 count.usd += usd
                 counted.add(key)
             news += self._news(budget, key, count, now)
         return news
+
+    def _will_count(self, budget: Budget, key: str, usd: float, now: datetime) -> None:
+        """Called with each amount before it is counted."""
 
     def raise_to(self, key: str, period: str, usd: float) -> None:
         """Others have spent too, or this process did before it was started again: a count is at least so high."""
@@ -90,6 +98,12 @@ class Budgets:
             self._counts[key] = count = _Count(period)
         if period == count.period:
             count.usd = max(count.usd, usd)
+
+    def _set(self, key: str, period: str, usd: float) -> None:
+        """What all have spent in the period that is under way."""
+        self.raise_to(key, period, 0.0)
+        if self._counts[key].period == period:
+            self._counts[key].usd = usd
 
     def entries(
         self, route: str, labels: Mapping[str, str], costs: Mapping[str, float], accounts: Mapping[str, str | None]
@@ -154,7 +168,7 @@ class Budgets:
         count.reported |= passed
         if not passed:
             return []
-        return [Reached(budget, key, count.usd, (_next_period(budget, now) - now).total_seconds())]
+        return [Reached(budget, key, count.usd, seconds_left(budget, now))]
 
 
 def period_of(budget: Budget, now: datetime) -> str:
@@ -167,6 +181,11 @@ def _period_start(budget: Budget, now: datetime) -> datetime:
     if budget.per != "hour":
         start = start.replace(hour=0)
     return start.replace(day=1) if budget.per == "month" else start
+
+
+def seconds_left(budget: Budget, now: datetime) -> float:
+    """Seconds until the next period."""
+    return (_next_period(budget, now) - now).total_seconds()
 
 
 def _next_period(budget: Budget, now: datetime) -> datetime:

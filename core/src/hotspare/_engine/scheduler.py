@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
+from typing import TypeVar
 
 from hotspare import events
 from hotspare._cost.budgets import Budgets
@@ -34,6 +35,8 @@ from hotspare.messages import Usage
 from hotspare.outcome import CANCELLED, OK, HealthEffect, Outcome
 from hotspare.policy import Policy
 from hotspare.status import BudgetStatus, PoolHealth, snapshot
+
+T = TypeVar("T")
 
 
 class Scheduler:
@@ -232,6 +235,11 @@ class Scheduler:
                 pending += spending.count(call, self._budgets)
             if ended is not None:
                 pending.append(ended)
+
+    def locked(self, work: Callable[[], T]) -> T:
+        """Do work on the budgets, which neither waits nor does I/O."""
+        with self._lock:
+            return work()
 
     def raise_spent(self, key: str, period: str, usd: float) -> None:
         """The count of a budget is at least so high: other processes, or this one before it was started again, have spent."""

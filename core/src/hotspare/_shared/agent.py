@@ -19,6 +19,7 @@ from hotspare._engine.fleet import Fleet, Outbox
 from hotspare._engine.scheduler import Scheduler
 from hotspare._health.facts import Fact
 from hotspare._routing.shared_rate import HORIZON
+from hotspare._shared.spending import Spending
 from hotspare._shared.store import Bucket, Store, StoreError
 
 _TICK = 0.25
@@ -38,6 +39,8 @@ class Agent:
         self._jitter = random.Random()
         self._new_process()
         self._is_closed = False
+        self.spending: Spending | None = None
+        """Of a pool whose budgets are shared."""
 
     def _new_process(self) -> None:
         self.member = os.urandom(6).hex()
@@ -78,6 +81,8 @@ class Agent:
         self._wake.set()
         if self._stop_listening is not None:
             self._stop_listening()
+        if self.spending is not None:
+            self.spending.leave()
         try:
             if self._was_connected and self._lost_at is None:
                 self._store.leave(self.member)
@@ -98,6 +103,8 @@ class Agent:
         except StoreError as error:
             self._lost(str(error))
         self._notify()
+        if self.spending is not None:
+            self.spending.step()
         tick = _TICK if self._scheduler.shares_limits else inf
         return min(self._next_picture, self._now() + tick)
 

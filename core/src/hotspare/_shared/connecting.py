@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel")  # fmt: skip
 
 
-def check_url(url: str) -> None:
-    """Raise ConfigError for a URL that names no store, MissingExtra where redis-py is missing."""
+def check_url(url: str, field: str = "shared") -> None:
+    """Raise ConfigError for a URL that names no store, MissingExtra where redis-py is missing. `field`: in which it was given."""
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES or (not parts.netloc and parts.scheme != "unix"):
         hint = "must be like 'redis://host:6379/0': with rediss for TLS, redis+cluster for a cluster, redis+sentinel://host:26379/name for Sentinel"
-        raise ConfigError(Problem.at("shared", shown_url(url), hint))
+        raise ConfigError(Problem.at(field, shown_url(url), hint))
     try:
         import redis  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError:

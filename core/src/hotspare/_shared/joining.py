@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from typing import cast
 
+from hotspare._cost.budgets import Budgets
+from hotspare._cost.shares import SharedBudgets
 from hotspare._drivers.notifier import Notifier
 from hotspare._engine.fleet import Fleet
 from hotspare._engine.scheduler import Scheduler
@@ -13,18 +15,25 @@ from hotspare._health.tracker import HealthTracker
 from hotspare._shared.agent import Agent
 from hotspare._shared.memory import MemoryStore
 from hotspare._shared.redis_store import RedisStore
+from hotspare._shared.spending import Spending
 from hotspare._shared.store import Store
 from hotspare._shared.subjects import limit_name, subjects_of
 from hotspare.errors import ConfigError, Problem
 from hotspare.shared import Shared
 
 
-def join(given: object, scheduler: Scheduler, notify: Notifier, now: Callable[[], float]) -> Agent:
+def join(
+    given: object, scheduler: Scheduler, budgets: Budgets | None, notify: Notifier, now: Callable[[], float]
+) -> Agent:
     """The agent of a pool, with its thread begun. `given`: what `Pool(shared=…)` was given. Raises ConfigError, MissingExtra."""
     settings = Shared(given) if isinstance(given, str) else given
     if not isinstance(settings, Shared):
         raise ConfigError(Problem.at("shared", given, "must be the URL of a Redis, 'redis://host:6379/0', or a Shared"))
-    agent = agent_for(settings, store_of(settings), scheduler, notify, now, random.random())
+    store = store_of(settings)
+    agent = agent_for(settings, store, scheduler, notify, now, random.random())
+    if isinstance(budgets, SharedBudgets):
+        agent.spending = Spending(store, lambda: agent.member, budgets, scheduler.locked)
+        notify.subscribe(agent.spending.after_call, inline=True)
     agent.start()
     return agent
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import floor
 
+from hotspare._cost.shares import Claim, Portion
 from hotspare._health.facts import Fact, merged, supersedes
+from hotspare._shared.money import Count
 from hotspare._shared.store import MEMBER_SECONDS, Bucket, Grant, Lease, Listener, Picture
 
 _Place = tuple[str, str]
@@ -23,6 +25,7 @@ class MemoryStore:
         self._version = 0
         self._members: dict[str, float] = {}
         self._arrivals: dict[str, float] = {}
+        self._counts: dict[_Place, Count] = {}
         self._listeners: list[Listener] = []
         self._lock = threading.Lock()
 
@@ -96,6 +99,11 @@ class MemoryStore:
             arrival, grant = take_from(bucket, self._arrivals.get(bucket.name, now) - now, want, least, used, horizon)
             self._arrivals[bucket.name] = now + arrival
             return grant
+
+    def spend(self, member: str, claim: Claim) -> Portion:
+        """As in `Store`. The clocks of one process do not differ."""
+        with self._lock:
+            return self._counts.setdefault((claim.key, claim.period), Count()).take(member, claim, self._clock())
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """As in `Store`; it is called in the thread that writes."""

@@ -10,11 +10,13 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, cast
 
 from hotspare._config.scalars import is_list, is_table
+from hotspare._cost.shares import Claim, Portion
 from hotspare._health.facts import Fact, checked
-from hotspare._shared import scripts
+from hotspare._shared import money, scripts
 from hotspare._shared.connecting import connected
 from hotspare._shared.store import MEMBER_SECONDS, Bucket, Grant, Lease, Listener, Picture, StoreError
 
@@ -101,6 +103,13 @@ class RedisStore:
         )
         units, wait = _pair(answer)
         return Grant(_number(units), _number(wait))
+
+    # --- budgets -------------------------------------------------------------------------------------------------
+
+    def spend(self, member: str, claim: Claim) -> Portion:
+        """As in `Store`. The key is a digest; what people read, the values of labels included, is a field."""
+        digest = blake2b(f"{claim.key} {claim.period}".encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+        return money.portion(self.run(money.SPEND, f"budget:{digest}", *money.arguments(member, claim)), claim)
 
     # --- news ----------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from hotspare._cost.shares import Claim, Portion
 from hotspare._health.facts import Fact
 from hotspare.errors import HotspareError
 
@@ -85,6 +86,10 @@ class Store(Protocol):
     def take(self, bucket: Bucket, want: float, least: float, used: float, horizon: float) -> Grant:
         """Take up to `want` units that become free within `horizon` seconds, if there are `least` of them. `used`: so many were
         used without being taken before; below 0, as many are given back."""
+        ...
+
+    def spend(self, member: str, claim: Claim) -> Portion:
+        """Report what this process has spent, give its block back, and reserve another one. Raises ClockDiffers too (`money`)."""
         ...
 
     def listen(self, listener: Listener) -> Callable[[], None]:

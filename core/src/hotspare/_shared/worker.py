@@ -17,6 +17,8 @@ IDLE = 5.0
 """Seconds without a job after which the thread ends. The next job starts it again."""
 
 Job = Callable[[], object]
+Then = Callable[[bool], object]
+"""Called after a job, with whether it was done."""
 
 
 class Worker:
@@ -33,13 +35,13 @@ class Worker:
     def after_fork(self) -> None:
         """In a child process: the thread does not exist here, and the jobs are the parent's."""
         self._changed = threading.Condition()
-        self._jobs: deque[tuple[Job, Job]] = deque()
+        self._jobs: deque[tuple[Job, Then]] = deque()
         self._thread: threading.Thread | None = None
         self._since = 0.0  # when the job that runs was begun; 0: none
         self._away_until = 0.0
 
-    def submit(self, job: Job, then: Job = lambda: None) -> bool:
-        """Have `job` done, and `then` called, whatever came of it. False: the store is away or slow, and nothing will be done."""
+    def submit(self, job: Job, then: Then = lambda _: None) -> bool:
+        """Have `job` done, and `then` called. False: the store is away or slow, and nothing will be done or called."""
         with self._changed:
             now = time.monotonic()
             if now < self._away_until or (self._since and now - self._since > SLOW):
@@ -58,11 +60,12 @@ class Worker:
                 job()
             except Exception as error:  # whatever answers at that address
                 self._failed(error)
+                then(False)
             else:
                 self._answered()
-            then()
+                then(True)
 
-    def _next(self) -> tuple[Job, Job] | None:
+    def _next(self) -> tuple[Job, Then] | None:
         with self._changed:
             self._since = 0.0
             if not self._jobs:
@@ -78,7 +81,7 @@ class Worker:
             self._away_until = time.monotonic() + AWAY
             waiting, self._jobs = self._jobs, deque()
         for _, then in waiting:
-            then()
+            then(False)
         if not self._lost:
             self._lost = True
             log.warning("%s does not answer: %s: %s; calls go on without it", self._what, type(error).__name__, error)

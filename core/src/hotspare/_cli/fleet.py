@@ -1,0 +1,92 @@
+"""What `status`, `top`, `disable` and `enable` do with `--shared`: the store of a fleet in place of one application."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hotspare._cli.output import printable
+from hotspare._shared import overview
+from hotspare._shared.redis_store import RedisStore
+from hotspare.errors import ConfigError, Problem
+from hotspare.shared import Shared
+
+
+def open_fleet(given: str) -> RedisStore:
+    """The store at a URL, or of a configuration file. Raises ConfigError."""
+    settings: object = given
+    if "://" not in given:
+        from hotspare._config.loader import load
+
+        settings = load(Path(given)).shared
+        if settings is None:
+            raise ConfigError(Problem.at("--shared", given, "has no `shared`, which names the store"))
+    if isinstance(settings, str):
+        settings = Shared(settings)
+    assert isinstance(settings, Shared)
+    return RedisStore(settings.url, settings.prefix, settings.timeout)
+
+
+def ask(store: RedisStore, command: str, **values: Any) -> Any:
+    """The commands of `hotspare top`, of the whole fleet. Nothing is waited for: `drain` disables."""
+    target = str(values.get("target", ""))
+    if command == "health":
+        found = overview.overview(store)
+        spent = ", ".join(f"{one.name}: ${one.spent:.2f}" for one in found.budgets[:3])
+        head: dict[str, Any] = {
+            "in_flight": 0,
+            "waiting": 0,
+            "domains": [],
+            "head": f"{found.processes} processes; {spent or 'no budget'}",
+        }
+        return {"targets": overview.rows(found), **head}
+    if command == "enable":
+        overview.enable(store, target)
+        return {"done": f"{target} is enabled in the whole fleet"}
+    overview.disable(store, target, str(values.get("reason") or "by hand"))
+    return {"done": f"{target} is disabled in the whole fleet"}
+
+
+def show(given: str, *, as_json: bool) -> int:
+    """Print what the fleet shares. Returns 1 if something is out of use, else 0."""
+    found = overview.overview(open_fleet(given))
+    rows = overview.rows(found)
+    if as_json:
+        budgets = [asdict(one) for one in found.budgets]
+        print(json.dumps({"processes": found.processes, "targets": rows, "budgets": budgets}, ensure_ascii=False))
+    else:
+        _print(found, rows)
+    return 1 if any(row["available_in"] != 0 or row["rate_limited_for"] for row in rows) else 0
+
+
+def _print(found: overview.Overview, rows: list[dict[str, Any]]) -> None:
+    console = Console()
+    console.print(f"{found.processes} processes; targets that are not listed are in use")
+    if rows:
+        table = Table("target", "state", "for", "since", "probed by")
+        for row in rows:
+            table.add_row(*(Text(printable(cell)) for cell in _cells(row)))
+        console.print(table)
+    if found.budgets:
+        table = Table("budget", "spent", "reserved", "of")
+        for one in found.budgets:
+            limit = f"${one.limit:g}" if one.limit else "-"
+            table.add_row(Text(printable(one.name)), f"${one.spent:.4f}", f"${one.reserved:.4f}", limit)
+        console.print(table)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    state = f"disabled: {row['disabled']}" if row["disabled"] else str(row["state"])
+    if row["rate_limited_for"] and not row["disabled"]:
+        state = "rate-limited" if state == "closed" else f"{state}, rate-limited"
+    if row["reason"] and not row["disabled"]:
+        state += f": {row['reason']}"
+    seconds = max(row["available_in"] or 0.0, row["rate_limited_for"])
+    since = "-" if row["since"] is None else f"{row['since']:.0f} s"
+    return [row["target"], state, f"{seconds:.0f} s" if seconds else "-", since, row["probed_by"] or "-"]

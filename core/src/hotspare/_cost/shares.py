@@ -1,0 +1,230 @@
+"""Budgets that several processes share: each spends from a block of USD that it has reserved. The scheduler holds the lock.
+
+Nothing here waits or asks: `claims_before`, `claims_after` and `claims_now` say what a store is to be asked for, `granted` takes its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from hotspare._cost.budgets import MAX_COUNTS, Budgets, period_of, seconds_left
+from hotspare.budget import Budget
+
+HOLD = 2.0
+"""Seconds of this process's spending that a block is meant for. What a killed process had left of its block counts as spent."""
+REPORT = 1.0
+"""Seconds after which what was spent is reported, at the latest."""
+PROCESSES_A_SECOND = 1000.0
+"""Reports a second of one budget that a store is meant for: with more processes, each of them reports less often."""
+IDLE = 5.0
+"""Seconds without a call after which a block is given back."""
+DENIED = 1.0
+"""Seconds for which calls are refused without a further question where the other processes have reserved all that is left."""
+FIRST_BLOCK = 1e-4
+"""Fraction of the amount that is reserved while a call's cost is not known."""
+_DAY = 86400.0
+
+
+class Claim(NamedTuple):
+    """What a process asks of a store for one count.
+
+    key, period: what is counted. seconds: for which the store keeps it. now: this process's seconds since 1970.
+    mine: USD that this process has spent in the period. acked, known: of that, and of all processes', what the store had counted when it
+        answered last; what a store has lost since comes back from these.
+    limit: of the budget. want: USD to reserve, in place of what was reserved before. least: one call's cost.
+    """
+
+    key: str
+    period: str
+    seconds: float
+    now: float
+    mine: float
+    acked: float
+    known: float
+    limit: float
+    want: float
+    least: float
+
+
+class Portion(NamedTuple):
+    """What the store answers. spent: USD of all processes. block: what is reserved for this one. processes: that have spent lately."""
+
+    spent: float
+    block: float
+    processes: int
+
+
+@dataclass(slots=True)
+class _Share:
+    """What this process knows of one count. `moved`: when it spent last; `since`, `before`: when it was granted a block, and what it had
+    spent by then."""
+
+    budget: Budget
+    period: str
+    spent: float = 0.0
+    calls: int = 0
+    acked: float = 0.0
+    known: float = 0.0
+    block: float = 0.0
+    granted: float = 0.0
+    processes: int = 1
+    asked: bool = False
+    asked_at: float = -1e9
+    denied_until: float = -1e9
+    denied_of: float = 0.0
+    moved: float = 0.0
+    since: float = 0.0
+    before: float = 0.0
+
+    @property
+    def unreported(self) -> float:
+        return self.spent - self.acked
+
+    @property
+    def pause(self) -> float:
+        return max(REPORT, self.processes / PROCESSES_A_SECOND)
+
+
+class SharedBudgets(Budgets):
+    """`Budgets` of which this process spends a part. `processes`: that share them, as long as the store has not said how many do.
+
+    Without a block, and without the store, a process may spend an equal part of what was left when the store answered last.
+    """
+
+    def __init__(self, budgets: Collection[Budget], wall: Callable[[], float], processes: int = 1) -> None:
+        self.offset = 0.0  # seconds by which the store's clock is before this process's
+        super().__init__(budgets, lambda: wall() + self.offset)
+        self._shares: dict[str, _Share] = {}
+        self._ended: list[tuple[str, _Share]] = []
+        self._processes = processes
+        self._acting: dict[str, list[float]] = {}
+        for one in self._budgets:
+            if one.action != "warn":
+                self._acting.setdefault(one.name, []).append(one.usd)
+
+    # --- for the calls -------------------------------------------------------------------------------------------
+
+    def _is_used_up(self, budget: Budget, key: str, usd: float, now: datetime) -> bool:
+        if usd >= budget.usd:
+            return True
+        share = self._share(budget, key, now)
+        if budget.action == "warn" or share.block > 0:
+            return False
+        if self._wall() < share.denied_until:
+            return share.denied_of == budget.usd
+        return share.known + share.unreported * share.processes >= budget.usd
+
+    def _will_count(self, budget: Budget, key: str, usd: float, now: datetime) -> None:
+        share = self._share(budget, key, now)
+        share.spent += usd
+        share.block -= usd
+        share.calls += 1
+        share.moved = self._wall()
+
+    def _share(self, budget: Budget, key: str, now: datetime) -> _Share:
+        period, share = period_of(budget, now), self._shares.get(key)
+        if share is None or share.period != period:
+            if share is not None and share.unreported > 0:
+                self._ended.append((key, share))
+            if len(self._shares) >= MAX_COUNTS:
+                self._shares = {name: one for name, one in self._shares.items() if one.block > 0 or one.unreported > 0}
+            count = self._counts.get(key)  # of the file that keeps what was spent
+            known = count.usd if count is not None and count.period == period else 0.0
+            share = self._shares[key] = _Share(budget, period, known=known, processes=self._processes)
+        return share
+
+    # --- for the store -------------------------------------------------------------------------------------------
+
+    def claims_before(self, route: str, labels: Mapping[str, str]) -> tuple[list[str], list[Claim]]:
+        """What a call needs before it may start: the counts without a block, and of these the claims that are not under way."""
+        keys, claims, now = list[str](), list[Claim](), datetime.fromtimestamp(self._wall(), UTC)
+        for budget, key in self._accounts(route, labels):
+            if budget.action == "warn" or key in keys:
+                continue
+            share = self._share(budget, key, now)
+            if share.block > 0 or self._wall() < share.denied_until or self._limit(key, share) is None:
+                continue
+            keys.append(key)
+            if not share.asked:
+                claims.append(self._claim(key, share))
+        return keys, claims
+
+    def claims_after(self, route: str, labels: Mapping[str, str]) -> list[Claim]:
+        """What is to be asked in the background, after a call: for counts whose block goes to its end, or was not reported for long."""
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        shares = {key: self._share(budget, key, now) for budget, key in self._accounts(route, labels)}
+        return [self._claim(key, share) for key, share in shares.items() if self._is_due(key, share)]
+
+    def claims_now(self, *, leaving: bool = False) -> list[Claim]:
+        """What is to be asked whether there are calls or not: reports, and blocks to give back. `leaving`: all of them."""
+        ended, self._ended = self._ended, []
+        claims = [self._claim(key, share, want=False) for key, share in ended]
+        for key, share in self._shares.items():
+            idle = leaving or self._wall() - share.moved > IDLE
+            if share.asked and not leaving:
+                continue
+            if idle and (share.block > 0 or share.unreported > 0):
+                claims.append(self._claim(key, share, want=False))
+            elif self._is_due(key, share):
+                claims.append(self._claim(key, share))
+        return claims
+
+    def _is_due(self, key: str, share: _Share) -> bool:
+        if share.asked or share.unreported <= 0:
+            return False
+        age = self._wall() - share.asked_at
+        low = share.block < share.granted / 2 and self._limit(key, share) is not None
+        return age >= share.pause or (low and self._wall() >= share.denied_until)
+
+    def _limit(self, key: str, share: _Share) -> float | None:
+        """The amount that calls come to next; None: no budget has one that is not spent."""
+        spent = share.known + share.unreported
+        return min((usd for usd in self._acting.get(share.budget.name, ()) if usd > spent), default=None)
+
+    def _claim(self, key: str, share: _Share, *, want: bool = True) -> Claim:
+        now, limit = self._wall(), self._limit(key, share)
+        least = share.spent / share.calls if share.calls else (limit or 0.0) * FIRST_BLOCK
+        pace = (share.spent - share.before) / max(now - share.since, 0.5)
+        wanted = max(least, pace * HOLD * share.pause) if want and limit is not None else 0.0
+        share.asked, share.asked_at = True, now
+        seconds = seconds_left(share.budget, datetime.fromtimestamp(now, UTC)) + _DAY
+        return Claim(
+            key, share.period, seconds, now, share.spent, share.acked, share.known, limit or 0.0, wanted, least
+        )
+
+    def granted(self, claim: Claim, portion: Portion) -> None:
+        """The store's answer to a claim."""
+        share = self._shares.get(claim.key)
+        if share is None or share.period != claim.period:
+            return  # the last report of a period that is over
+        now = self._wall()
+        share.asked, share.acked, share.known = False, claim.mine, portion.spent
+        share.granted, share.processes = portion.block, max(1, portion.processes)
+        share.block = portion.block - share.unreported
+        share.since, share.before = now, claim.mine
+        if claim.want > 0 and portion.block <= 0:
+            share.denied_until, share.denied_of = now + DENIED, claim.limit
+        self._set(claim.key, claim.period, portion.spent + share.unreported)
+
+    def shifted(self, claim: Claim, seconds: float) -> Claim:
+        """The store's clock is so many seconds before what the claim says: the same claim, for the period that it is there."""
+        self.offset += seconds
+        share = self._shares.get(claim.key)
+        if share is None:
+            return claim._replace(now=self._wall())
+        share = self._share(share.budget, claim.key, datetime.fromtimestamp(self._wall(), UTC))
+        return self._claim(claim.key, share, want=claim.want > 0)
+
+    def after_fork(self) -> None:
+        """In a child process, which has spent nothing and reserved nothing."""
+        self._shares.clear()
+        self._ended.clear()
+
+    def failed(self, key: str) -> None:
+        """The store did not answer: what it would have counted is reported later."""
+        share = self._shares.get(key)
+        if share is not None:
+            share.asked = False

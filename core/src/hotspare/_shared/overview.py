@@ -1,0 +1,95 @@
+"""What the processes of a fleet share, seen and operated from any host that reaches the store."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, cast
+
+from hotspare._engine.fleet import HAND_SECONDS
+from hotspare._health.facts import Fact
+from hotspare._shared.redis_store import RedisStore
+from hotspare._shared.store import StoreError
+
+MOST_BUDGETS = 1000
+"""Counts of budgets that are looked at: there may be one for each tenant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One budget's count. spent: USD by all processes; reserved: by those that are spending now. limit: the next amount that acts."""
+
+    name: str
+    spent: float
+    reserved: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the store holds. `processes`: that are alive."""
+
+    processes: int
+    facts: tuple[Fact, ...]
+    budgets: tuple[Count, ...]
+
+
+def overview(store: RedisStore) -> Overview:
+    """Look at everything. This process is not counted. Raises StoreError."""
+    member = f"operator-{os.urandom(4).hex()}"
+    picture = store.sync(member)
+    store.leave(member)
+    facts = sorted(picture.facts or (), key=lambda fact: (fact.name, fact.slot))
+    return Overview(picture.members - 1, tuple(facts), tuple(sorted(_counts(store), key=lambda one: one.name)))
+
+
+def _counts(store: RedisStore) -> list[Count]:
+    found: list[Count] = []
+    try:
+        client: Any = store.client  # whose types redis-py leaves open
+        for key in client.scan_iter(match=store.key("budget:*"), count=1000):
+            values = cast("list[bytes | None]", client.hmget(key, ["name", "spent", "leased", "limit"]))
+            if values[0] is not None:
+                spent, reserved, limit = (float(value or 0) for value in values[1:])
+                found.append(Count(values[0].decode("utf-8", "replace"), spent, reserved, limit))
+            if len(found) >= MOST_BUDGETS:
+                break
+    except Exception as error:  # as in the store: whatever answers at that address
+        raise StoreError(f"{type(error).__name__}: {str(error)[:200]}") from None
+    return found
+
+
+def disable(store: RedisStore, target: str, reason: str) -> None:
+    """An operator's word for every process. Raises StoreError."""
+    store.write([Fact(target, "hand", "disabled", HAND_SECONDS, name=target, cause=reason)])
+
+
+def enable(store: RedisStore, target: str) -> None:
+    """Take it back, for every process. Raises StoreError."""
+    store.write([Fact(target, "hand", "enabled", HAND_SECONDS, name=target)])
+
+
+def rows(found: Overview) -> list[dict[str, Any]]:
+    """What holds of each target or account, in the shape of `PoolHealth.as_dict()["targets"]`. The others are in use."""
+    by_name: dict[str, dict[str, Any]] = {}
+    for fact in found.facts:
+        row = by_name.setdefault(fact.name, _row(fact.name))
+        if fact.kind in ("open", "recovering"):
+            row |= {"state": fact.kind, "since": fact.age, "reason": fact.cause if fact.kind == "open" else ""}
+        if fact.kind == "open":
+            row["available_in"] = max(row["available_in"] or 0.0, fact.remaining)
+            row["trips"] = int(fact.level)
+        elif fact.kind == "limited":
+            row["rate_limited_for"] = fact.remaining
+        elif fact.kind == "disabled":
+            row |= {"disabled": fact.cause or "by hand", "available_in": None}
+        elif fact.kind == "lease":
+            row["probed_by"] = fact.cause
+    return list(by_name.values())
+
+
+def _row(name: str) -> dict[str, Any]:
+    return {
+        "target": name, "state": "closed", "reason": "", "available_in": 0.0, "rate_limited_for": 0.0, "disabled": "", "probed_by": "",
+        "since": None, "trips": 0, "calls": 0, "failures": 0, "completion_p50": None, "completion_p95": None, "limits_left": {},
+    }  # fmt: skip

@@ -1,0 +1,110 @@
+"""Budgets that the processes of a fleet share: calls wait for a block of USD at most `worker.SLOW` seconds, and seldom."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Protocol
+
+from hotspare import events
+from hotspare._cost.shares import Claim, Portion, SharedBudgets
+from hotspare._engine.call import Call
+from hotspare._engine.commands import Flow, Wait
+from hotspare._engine.waiters import Waiter
+from hotspare._shared.money import ClockDiffers
+from hotspare._shared.worker import SLOW, Worker
+
+Locked = Callable[[Callable[[], Any]], Any]
+"""Does work under the scheduler's lock, and returns what it returns."""
+LEAVE = 0.5
+"""Seconds for which the end of a pool waits until its last report is written."""
+
+
+class SpendStore(Protocol):
+    """The part of a store that counts what was spent."""
+
+    def spend(self, member: str, claim: Claim) -> Portion:
+        """Report, give the block back, reserve another one. Raises StoreError, ClockDiffers."""
+        ...
+
+
+class Spending:
+    """Stands between a pool's budgets and the store. `member`: names this process."""
+
+    def __init__(self, store: SpendStore, member: Callable[[], str], budgets: SharedBudgets, locked: Locked) -> None:
+        self._store, self._member, self._budgets, self._locked = store, member, budgets, locked
+        self._worker = Worker("the store of shared budgets")
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a child process: the thread and the blocks are the parent's."""
+        self._worker.after_fork()
+        self._budgets.after_fork()
+        self._lock = threading.Lock()
+        self._waiting: dict[Waiter, set[str]] = {}
+
+    # --- for the calls -------------------------------------------------------------------------------------------
+
+    def flow(self, call: Call, inner: Flow) -> Flow:
+        """The call, once this process has a block for it, or the store does not answer in time."""
+        keys, claims = self._locked(lambda: self._budgets.claims_before(call.route, call.labels))
+        if keys:
+            waiter = Waiter(call, call.deadline)
+            with self._lock:
+                self._waiting[waiter] = set(keys)
+            if self._ask(claims):
+                yield Wait(SLOW, waiter)
+            with self._lock:
+                self._waiting.pop(waiter, None)
+        return (yield from inner)
+
+    def after_call(self, event: events.Event) -> None:
+        """A listener: reports and reserves in the background, as calls end."""
+        if isinstance(event, events.CallEnded) and event.paid:
+            self._ask(self._locked(lambda: self._budgets.claims_after(event.route, event.labels)))
+
+    # --- for the agent -------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Once a second or so: report what was spent, and give back what is not needed."""
+        self._ask(self._locked(self._budgets.claims_now))
+
+    def leave(self) -> None:
+        """Report everything, and give every block back."""
+        done = threading.Event()
+        self._ask(self._locked(lambda: self._budgets.claims_now(leaving=True)))
+        if self._worker.submit(lambda: None, lambda _: done.set()):
+            done.wait(LEAVE)
+
+    # --- the store -----------------------------------------------------------------------------------------------
+
+    def _ask(self, claims: Iterable[Claim]) -> bool:
+        """Whether the answers are under way."""
+        asked = True
+        for claim in claims:
+            if not self._worker.submit(partial(self._spend, claim), partial(self._settled, claim)):
+                self._settled(claim, False)
+                asked = False
+        return asked
+
+    def _spend(self, claim: Claim) -> None:
+        try:
+            portion = self._store.spend(self._member(), claim)
+        except ClockDiffers as clock:
+            claim = self._locked(partial(self._budgets.shifted, claim, clock.seconds))
+            portion = self._store.spend(self._member(), claim)
+        self._locked(lambda: self._budgets.granted(claim, portion))
+
+    def _settled(self, claim: Claim, done: bool) -> None:
+        """Wake the calls that have waited for this answer, or for that there is none."""
+        if not done:
+            self._locked(lambda: self._budgets.failed(claim.key))
+        with self._lock:
+            for keys in self._waiting.values():
+                keys.discard(claim.key)
+            ready = [waiter for waiter, keys in self._waiting.items() if not keys]
+            for waiter in ready:
+                del self._waiting[waiter]
+        for waiter in ready:
+            waiter.wake_up()
