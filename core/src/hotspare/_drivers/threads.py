@@ -101,8 +101,11 @@ class _Execution:
 
     def _run_here(self, attempt: Attempt) -> Event:
         handle = AbortHandle(self._clock)
-        with handle.bind():
+        token = CURRENT.set(handle)
+        try:
             outcome = run_attempt(attempt, handle)
+        finally:
+            CURRENT.reset(token)
         self._take(attempt, handle, outcome)
         return Finished(attempt, outcome)
 

@@ -100,7 +100,8 @@ class _Decision:
     def needs_retry_token(self, state: TargetState) -> bool:
         """Whether the call has used up its free attempts in one of the target's failure domains."""
         free = self.call.policy.retry_budget.free_attempts_per_domain
-        return any(self.call.attempts_in(domain) >= free for domain in state.domains)
+        made = len(self.call.attempts)
+        return made >= free and any(self.call.attempts_in(domain) >= free for domain in state.domains)
 
     def failure_of(self, state: TargetState) -> Failure | None:
         """The target's failure in this call. The pause before the next attempt doubles with each one after a wait."""

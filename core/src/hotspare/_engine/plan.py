@@ -32,7 +32,7 @@ class Candidates:
 
     def __iter__(self) -> Iterator[TargetState]:
         place = 0
-        while self.has(place + 1):
+        while place < len(self._drawn) or self.has(place + 1):
             yield self._drawn[place]
             place += 1
 

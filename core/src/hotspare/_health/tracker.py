@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from math import inf
 
 from hotspare import events
-from hotspare._health.breaker import CircuitBreaker, Permit, State
+from hotspare._health.breaker import BROKEN, CircuitBreaker, Permit, State
 from hotspare._health.domains import is_down
 from hotspare._health.failures import Failure, cleared
 from hotspare._health.outliers import is_outlier
@@ -194,8 +194,7 @@ class HealthTracker:
             if now < breaker.next_stall_check:  # with a thousand attempts under way, not all of them for each call
                 return
             breaker.next_stall_check = now + _STALL_CHECK
-            reason = breaker.stall_reason(now)
-            if reason:
+            if reason := breaker.stall_reason(now):
                 breaker.reason = reason
                 self._open(state, now)
 
@@ -235,12 +234,12 @@ class HealthTracker:
         if permit.epoch != state.breaker.epoch:
             return
         before = self.current_states(state)
-        if state.breaker.state in (State.OPEN, State.HALF_OPEN) and not self._has_other(state, now):
+        if state.breaker.state in BROKEN and not self._has_other(state, now):
             others = [other.breaker for other in self.states if other is not state and other.rejection is None]
             probe_soon((*others, *self.domains.values()), now, self._rng)
         state.breaker.record_success(permit.started, now)
         for domain, breaker in _shared(state):
-            was_open = breaker.state in (State.OPEN, State.HALF_OPEN)
+            was_open = breaker.state in BROKEN
             breaker.record_success(permit.started, now)
             if was_open:
                 # One probe serves the domain: its other targets may be probed now, one attempt each.
@@ -252,7 +251,7 @@ class HealthTracker:
 
     def record_first_content(self, state: TargetState, permit: Permit, now: float) -> None:
         """A stream has begun. Where that is the end of an outage it counts as a success, else only the stream's end does."""
-        if any(breaker.state in (State.OPEN, State.HALF_OPEN) for breaker in state.breakers):
+        if any(breaker.state in BROKEN for breaker in state.breakers):
             self._record_success(state, permit, now)
         elif permit.epoch == state.breaker.epoch:
             state.breaker.record_first_content(permit.started, now)
@@ -372,6 +371,8 @@ class HealthTracker:
 
     def emit_transitions(self, state: TargetState, before: list[State], now: float) -> None:
         """An event for each breaker of the target and its domains that is in another state than `before`."""
+        if before == self.current_states(state):
+            return
         for place, (breaker, was) in enumerate(zip(state.breakers, before, strict=True)):
             if breaker.state is not was:
                 domain = state.domains[place - 1] if place else None
@@ -396,4 +397,4 @@ def _rests(state: TargetState, regions: Collection[str] | None) -> bool:
     if regions is not None and state.target.region not in regions:
         return False
     is_limited = state.breaker.rate_limited_until > state.breaker.last_used
-    return is_limited or any(breaker.state in (State.OPEN, State.HALF_OPEN) for breaker in state.breakers)
+    return is_limited or any(breaker.state in BROKEN for breaker in state.breakers)

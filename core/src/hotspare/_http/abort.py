@@ -17,14 +17,15 @@ MIN_TIMEOUT = 0.001
 
 
 class AbortHandle:
-    """What bounds and ends the I/O of one attempt. `clock`: seconds, monotonic. `aborted` is set by `abort`."""
+    """What bounds and ends the I/O of one attempt. `clock`: seconds, monotonic."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._limit: float | None = None
         self._deadline: float | None = None
         self._socket: socket.socket | None = None
-        self.aborted = threading.Event()
+        self.is_aborted = False
+        self._aborted: threading.Event | None = None
         self._lock = threading.Lock()  # attach and abort race: a socket attached after an abort must not be waited for
 
     # --- time ----------------------------------------------------------------------------------------------------
@@ -71,7 +72,7 @@ class AbortHandle:
         """The socket that is about to be waited for. Raises ConnectionAbortedError after `abort`."""
         with self._lock:
             self._socket = found
-            if self.aborted.is_set():
+            if self.is_aborted:
                 raise ConnectionAbortedError("the attempt was cancelled")
 
     def detach(self) -> None:
@@ -79,10 +80,22 @@ class AbortHandle:
         with self._lock:
             self._socket = None
 
+    @property
+    def aborted(self) -> threading.Event:
+        """Set by `abort`. Made when it is first asked for: few attempts wait for it, and it costs as much as a request's checks."""
+        with self._lock:
+            if self._aborted is None:
+                self._aborted = threading.Event()
+                if self.is_aborted:
+                    self._aborted.set()
+            return self._aborted
+
     def abort(self) -> None:
         """End whatever is waited for, at once and for good. May be called from any thread."""
         with self._lock:
-            self.aborted.set()
+            self.is_aborted = True
+            if self._aborted is not None:
+                self._aborted.set()
             if self._socket is not None:
                 try:
                     # Not the TLS socket's own `shutdown`, which would take its state away under the reading thread.

@@ -119,7 +119,7 @@ class _Limit:
             raise AttemptTimeout(f"no connection to {self._origin} in time")
         if time.monotonic() >= self._end:
             raise ConnectError(f"no connection to {self._origin} within {CONNECT:.0f} s")
-        if self._handle.aborted.is_set():
+        if self._handle.is_aborted:
             raise ConnectionAbortedError("the attempt was cancelled")
 
 
