@@ -114,7 +114,7 @@ POOL_FIELDS = [
 ]  # fmt: skip
 CALL_FIELDS = [
     ("timeout", "'deadline'"), ("max_retries", "'max_attempts'"), ("max_completion_tokens", "'max_tokens'"), ("stream", "pool.stream(…)"),
-    ("system", "'role': 'system'"), ("prompt", "is the first argument"), ("api_key", "belongs to a target"), ("n", "extra={'openai'"), ("temprature", "did you mean 'temperature'?"),
+    ("system", "'role': 'system'"), ("prompt", "is the first argument"), ("api_key", "no target of this call takes a key"), ("n", "extra={'openai'"), ("temprature", "did you mean 'temperature'?"),
 ]  # fmt: skip
 TARGET_FIELDS = [
     ("timeout", "'deadline'"), ("max_retries", "'max_attempts'"), ("model", "'id'"), ("provider", "'id'"), ("api_base", "'base_url'"),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class ByHand:
     """The methods of a pool for operators. An operator's word stands above every breaker."""
 
-    targets: tuple[Target, ...]
+    targets: tuple[Target, ...] = ()  # a traceback with locals shows pools that are not complete yet
     policy: Policy
     _scheduler: Scheduler
     _http: Http

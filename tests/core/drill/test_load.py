@@ -49,7 +49,11 @@ def test_a_client_that_is_too_slow_cannot_look_fast(provider: Provider) -> None:
         assert call.late <= call.seconds
     assert not listening[-1], "the second phase began while the client was still busy with the first"
     (warning,) = run.result.shortfalls()
-    assert warning.startswith("first: offered 60 calls in 1.") and warning.endswith(" s instead of 0.3 s")
+    assert (
+        warning.startswith("first: offered 60 calls in ")
+        and float(warning.split()[5]) >= 60 * BUSY
+        and warning.endswith(" s instead of 0.3 s")
+    )
     planned, achieved = (by_phase(run.result)[0][name] for name in ("planned_load", "achieved_load"))
     assert planned == 200 and isinstance(achieved, float) and achieved < 1 / BUSY + 5
 

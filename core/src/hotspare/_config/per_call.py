@@ -153,12 +153,11 @@ def _keys(given: Any, selected: Selection) -> dict[str, HiddenStr]:
             raise RequestError(problems)
         return keys
     providers = sorted({target.provider for target in targets if target.backend is None})
-    if len(providers) != 1:
-        known = ", ".join(providers) or "none"
-        hint = "say for which provider it is: api_key={'openai': '…'}"
-        raise RequestError(
-            Problem(f"api_key: the targets of this call have several providers, or none ({known}): {hint}")
-        )
+    if not providers:
+        raise RequestError(Problem("api_key: no target of this call takes a key: their backends have their own"))
+    if len(providers) > 1:
+        known, hint = ", ".join(providers), "say for which provider it is: api_key={'openai': '…'}"
+        raise RequestError(Problem(f"api_key: the targets of this call have several providers ({known}): {hint}"))
     return {providers[0]: reveal(cast("Secret | str", given))}
 
 

@@ -30,10 +30,9 @@ from llama_index.llms.hotspare.response import ChunkConverter, completion_of, re
 from llama_index.llms.hotspare.structured import StructuredPrediction
 from llama_index.llms.hotspare.tools import chat_arguments, selections
 
-from hotspare import Policy, Pool, Target
-from hotspare.messages import RequestFields
+from hotspare import ChatRequest, Policy, Pool, Target
 
-_REQUEST_FIELDS = RequestFields.__annotations__.keys() - {"model", "temperature", "max_tokens"}
+_REQUEST_FIELDS = ChatRequest.__dataclass_fields__.keys() - {"messages", "model", "temperature", "max_tokens"}
 
 
 class Hotspare(StructuredPrediction):
