@@ -32,6 +32,8 @@ OUTPUT_SAMPLES = 20.0
 _ANSWERED = (Kind.OK, Kind.REJECTED, Kind.CONTENT_FILTER)
 """The target has answered, and is paid for it. Such an attempt counts, whatever it was made for: else a call whose streams always
 break, or whose answers are never taken, would go on for as long as an outage lasts."""
+_BEFORE_ITS_TIME = (AttemptReason.LAST_RESORT, AttemptReason.EARLY_PROBE)
+"""Attempts at targets that are not available."""
 FAST_PROBES = 5
 """Early probes in one interval, while they fail fast: they keep no caller for long, and a recovery is noticed sooner."""
 MAX_FAST_PROBES = 25
@@ -78,7 +80,7 @@ def start(
         state,
         now,
         stall_after=stall_after,
-        last_resort=reason in (AttemptReason.LAST_RESORT, AttemptReason.EARLY_PROBE),
+        last_resort=reason in _BEFORE_ITS_TIME,
     )
     others = others_in <= 0
     timeout = timeouts.attempt_timeout(
@@ -109,40 +111,41 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     permit, state, tracker = attempt.permit, attempt.state, shared.tracker
     if permit.settled:
         raise AssertionError("a permit is settled once")
-    permit.settled = True
+    permit.settled, ok = True, outcome.ok
+    has_begun = ok and isinstance(attempt.result, OpenStream)
     shared.in_flight -= 1
     seconds = now - permit.started
     attempt.record = AttemptRecord(
         attempt.number, state.name, outcome.kind, seconds, attempt.reason, outcome.status, outcome.code, outcome.message,
-        seconds if outcome.ok and not attempt.unary else None, outcome.retry_after, outcome.scope, attempt.chosen_by, attempt.passed,
+        seconds if ok and not attempt.unary else None, outcome.retry_after, outcome.scope, attempt.chosen_by, attempt.passed,
     )  # fmt: skip
     state.checks += call.is_check
     if shared.is_observed and not call.is_check:
         usage = attempt.result.usage if isinstance(attempt.result, ChatReply) else None
         tracker.pending_events.append(events.AttemptEnded(call.id, attempt.record, usage))
-    if outcome.ok and isinstance(attempt.result, OpenStream):
+    if has_begun:
         tracker.record_first_content(state, permit, now)
     else:
         tracker.record_outcome(state, permit, outcome, now)
     tracker.release(state, permit)
-    attempt.is_streaming = outcome.ok and isinstance(attempt.result, OpenStream)
-    state.breaker.streams += attempt.is_streaming
+    attempt.is_streaming = has_begun
+    state.breaker.streams += has_begun
     state.record_end(outcome, now)
     if not call.is_check:  # its answer is far shorter than those of callers
         _record_pace(call, attempt, outcome, seconds, shared, now)
     limiting.settle_answered(attempt, outcome, shared, now)
     attempt.lost = outcome.kind is Kind.CANCELLED or outcome is attempt.outcome  # overdue, and never answered
-    if outcome.ok:
+    if ok:
         if call.session is not None:
             shared.sessions.record(call.session, state, now)
         _learn_from_success(call, state, shared, now)
     if outcome.kind is not Kind.CANCELLED:
-        shared.client_throttle.record(now, accepted=outcome.ok)
+        shared.client_throttle.record(now, accepted=ok)
         _end(call, attempt, outcome, now)
-        if not outcome.ok:
+        if not ok:
             _learn_from_failure(call, attempt, outcome, shared, now)
     if shared.queue:
-        shared.queue.wake(limiting.free(state, now) if outcome.ok else 1)
+        shared.queue.wake(limiting.free(state, now) if ok else 1)
 
 
 def _end(call: Call, attempt: Attempt, outcome: Outcome, now: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import chain, takewhile
+from itertools import chain
 from math import inf
 from random import Random
 
@@ -37,8 +37,8 @@ class Candidates:
             place += 1
 
     def before(self, state: TargetState) -> list[TargetState]:
-        """Those that come before a target that was drawn."""
-        return list(takewhile(lambda one: one is not state, self._drawn))
+        """Those that come before a target; all that were drawn, if it was not."""
+        return self._drawn[: self._drawn.index(state)] if state in self._drawn else [*self._drawn]
 
     def has(self, count: int) -> bool:
         """Whether there are so many."""
@@ -108,7 +108,7 @@ def demand_of(call: Call, shared: SharedState, now: float, rng: Random) -> Deman
         return state.paces.get(AnswerKind(whole(state), call.reasons)) if state.paces else None
 
     tokens = min(call.request.max_tokens or inf, shared.output_tokens)
-    return Demand(call.policy, now, rng, pace, whole, tokens, call.avoided_domains)
+    return Demand(call.policy, now, rng, pace, whole, tokens, call.avoided_domains, {})
 
 
 def candidates_by_tier(call: Call, shared: SharedState, now: float) -> list[dict[Candidate, TargetState]]:

@@ -224,7 +224,7 @@ class Scheduler:
             with self._lock:
                 for attempt in call.attempts:
                     attempts.end_stream(attempt, CANCELLED, None, self._shared, now)
-        if call.cost is None and call.parts:
+        if call.usage is None and call.parts:
             call.cost = spending.call_cost(call)
         if error is None and not self._shared.is_observed and self._budgets is None:
             return

@@ -215,7 +215,7 @@ class HealthTracker:
     def record_outcome(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
         """What one outcome says about the target and its domains."""
         kind = outcome.kind
-        if kind is Kind.OK:
+        if outcome.ok:
             self._record_success(state, permit, now)
         elif outcome.health_effect is HealthEffect.FAILURE:
             self.record_failure(state, permit, outcome, now)

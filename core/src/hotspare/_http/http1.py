@@ -20,7 +20,9 @@ MAX_INFORMATIONAL = 100
 _STATUS_LINE = re.compile(rb"HTTP/(1\.[01]|2\.0) ([0-9]{3})(?: [^\0\r]*)?")
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _NAME = re.compile(_TOKEN)
+_FIELD = re.compile(rb"(%b):([^\0\r]*)" % _TOKEN)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;%b(?:=(?:%b|\"(?:[^\"\\\0\r]|\\.)*\"))?)*" % (_TOKEN, _TOKEN))
+_ENDS = re.compile(rb"[\0\r]")
 _SIZE = re.compile(rb"[0-9A-Fa-f]+")
 _LENGTH = re.compile(rb"[0-9]+")
 _MAX_LENGTH = 2**63 - 1
@@ -168,16 +170,15 @@ class ResponseReader:
         if not line:
             self._end_of_head()
             return True
-        if b"\r" in line or b"\0" in line or len(self._fields) >= MAX_FIELDS or len(line) > MAX_LINE:
+        found = _FIELD.fullmatch(line)
+        is_folded = found is None and line[:1] in (b" ", b"\t") and self._fields and not _ENDS.search(line)
+        if not (found or is_folded) or len(self._fields) >= MAX_FIELDS or len(line) > MAX_LINE:
             raise TransportError(f"broken HTTP: header line {line[:60]!r}")
-        if line[:1] in (b" ", b"\t") and self._fields:  # a folded line
+        if found:
+            self._fields.append((found[1], found[2].strip(b" \t")))
+        else:
             name, value = self._fields.pop()
             self._fields.append((name, value + b" " + line.strip(b" \t")))
-            return True
-        name, colon, value = line.partition(b":")
-        if not colon or not _NAME.fullmatch(name):
-            raise TransportError(f"broken HTTP: header line {line[:60]!r}")
-        self._fields.append((name, value.strip(b" \t")))
         return True
 
     # --- framing -------------------------------------------------------------------------------------------------

@@ -81,9 +81,9 @@ def merge_counts(known: Mapping[str, Any], update: Mapping[str, Any]) -> Json:
 
 def must_map(value: object, where: str) -> Json:
     """The value as a JSON object. Raises MalformedAnswer, which names `where`, if it is something else."""
-    if not isinstance(value, Mapping):
+    if not is_map(value):
         raise MalformedAnswer(f"{where} is not a JSON object", body=dump(value))
-    return as_map(cast("object", value))
+    return as_map(value)
 
 
 def must_list(value: object, where: str) -> list[Any]:
