@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast, get_args
 
 from hotspare._config.hints import CALL_HINTS, hint_for, unknown_field
@@ -62,7 +62,7 @@ def _validated(request: ChatRequest) -> ChatRequest:
 
 
 def _is_sequence(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+    return type(value) is list or (isinstance(value, Sequence) and not isinstance(value, (str, bytes)))
 
 
 def _unknown_field(name: str, value: object) -> Problem:
@@ -91,7 +91,7 @@ def _message_list_problems(messages: object) -> Iterator[Problem]:
         yield Problem.at("messages", messages, f"must hold at least one message, e.g. [{_EXAMPLE}]")
     else:
         for index, message in enumerate(cast("Sequence[object]", messages)):
-            if not isinstance(message, Mapping):
+            if not is_map(message):
                 yield Problem.at(f"messages[{index}]", message, f"must be a dict like {_EXAMPLE}")
                 continue
             known = cast("Message", message)

@@ -112,7 +112,9 @@ def effort_unsupported(effort: str | None, target: Target, flavor: Flavor) -> bo
 
 
 def _parts(request: ChatRequest) -> Iterator[Json]:
-    return (part for message in request.messages for part in parts_of(message.get("content")))
+    """The parts of its messages; not those that are a text alone, which every target takes."""
+    contents = (message.get("content") for message in request.messages)
+    return (part for content in contents if not isinstance(content, str) for part in parts_of(content))
 
 
 def _is_foreign(part: Json) -> bool:
