@@ -270,8 +270,30 @@ TWO_REGIONS = Scenario(
     highlights=("answered", "wasted_attempts", "attempts_per_call_in_outages"),
 )  # fmt: skip
 
+DISASTERS = Scenario(
+    about="The six disasters of the tutorial: a model fails, latency surges, 429, streams are cut, a region is unreachable, a daily quota is used up.",
+    phases=(
+        Phase("normal", 4, 20),
+        Phase("a model fails (503)", 4, 20, "outage", ((("us-openai",), "status", {"status": 503}),)),
+        Phase("recovery", 3, 20, "recovery"),
+        Phase("latency x 30", 4, 20, "outage", ((("us-openai",), "latency", {"seconds": 1.5}),)),
+        Phase("recovery", 3, 20, "recovery"),
+        Phase("rate limit (429)", 4, 20, "outage", ((("us-openai",), "rate_limited", {"retry_after": 3}),)),
+        Phase("cut streams", 4, 20, "outage", ((US, "cut", {"at": 10}),)),
+        Phase("recovery", 3, 20, "recovery"),
+        Phase("us-east unreachable", 4, 20, "outage", ((US, "refused", {}),)),
+        Phase("recovery", 3, 20, "recovery"),
+        Phase("daily quota used up", 4, 20, "outage", ((("us-openai",), "quota", {"limit": "day"}),)),
+        Phase("normal again", 3, 20),
+    ),
+    pools={"hotspare": Policy(deadline=10, timeouts=Timeouts(first_token_min=0.5, completion_min=0.5))},
+    columns=("calls", "answered", "p50", "p95", "p99", "ttft_p95", "extra_attempts", "resumed", "wrong"),
+    highlights=("answered", "answered_in_outages", "attempts_per_call_in_outages", "recovery_time"),
+)  # fmt: skip
+
 SCENARIOS = {
     "outage": OUTAGE,
+    "disasters": DISASTERS,
     "streams": STREAMS,
     "slow": SLOW,
     "brownout": BROWNOUT,
