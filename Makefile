@@ -6,7 +6,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config ge
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
-.PHONY: help fleet kills storms storms-wire failover soak venv demo test coverage newest oldest natives real mutants lint types docs bench record installs clean
+.PHONY: help fleet kills storms storms-wire failover soak venv demo test coverage newest oldest natives real mutants lint types docs bench record installs release-check clean
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -118,5 +118,7 @@ record: .venv/dev .record/aimock  ## record the cassettes again from local serve
 	@mkdir -p .record && cp $< .record/ && npm install --prefix .record --no-package-lock --no-fund --no-audit --silent && touch $@
 installs: .venv/dev  ## build the distributions, and run the documentation's examples with only what it says to install
 	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m tests.support.installs $(PAGES)
+release-check: .venv/dev  ## build and check the distributions, and write them with an SBOM into dist/, which must be empty
+	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m tests.support.release
 clean:  ## remove virtual environments, caches and built files
 	rm -rf .venv .venv-newest .venv-oldest .venv-natives .venv-google .venv-real .venv-mutants .venv-peers .mutants .record site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
