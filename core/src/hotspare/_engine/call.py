@@ -83,20 +83,20 @@ class Attempt:
 class Call:
     """What the user asked once, and the attempts made for it.
 
-       `deadline`: to the first content of a stream, or to a whole answer; `total_deadline`: to the end of a stream; both on
-       the pool's clock. `completion`: the caller's own choice of how a whole answer is obtained. `tracks_ttft`: the time of
-       its first token is reported as it happens. `allow_last_resort`: it may make one attempt when no target is available.
-       `policy`: its route's. `own_tiers`: how many of its tiers serve the model that it names: they come before all others (0: it
-       names a route). `excluded`: targets that it does not use although they can be sent the request, with the reason. `session`:
-           the conversation it belongs to. `accept`: judges its answer.
-    `saved_tokens`: of its prompt, by estimate, before it was sent. `is_check`: the pool itself makes it, to see whether a target works
-       again. `pays_itself`: it uses a key of its caller's own, so that no budget of the pool counts it.
+    `deadline`: to the first content of a stream, or to a whole answer; `total_deadline`: to the end of a stream; both on
+    the pool's clock. `completion`: the caller's own choice of how a whole answer is obtained. `tracks_ttft`: the time of
+    its first token is reported as it happens. `allow_last_resort`: it may make one attempt when no target is available.
+    `policy`: its route's. `own_tiers`: how many of its tiers serve the model that it names: they come before all others
+    (0: it names a route). `excluded`: targets that it does not use although they can be sent the request, with the reason.
+    `session`: the conversation it belongs to. `accept`: judges its answer. `saved_tokens`: removed from its prompt before
+    it was sent, by estimate. `is_check`: the pool itself makes it, to see whether a target works again. `pays_itself`: it
+    uses a key of its caller's own, so that no budget of the pool counts it.
 
-       `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
-       handed out before a break. `ticket`: its place among the calls that a target's limits hold back.
+    `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
+    handed out before a break. `ticket`: its place among the calls that a target's limits hold back.
 
-       `parts`: what was paid for so far, the answer last. `route`, `labels`, `context`: for those who watch. `usage`, `cost`, `duplicate_tokens`: of its answer, set once that is
-       complete.
+    `parts`: what was paid for so far, the answer last. `route`, `labels`, `context`: for listeners. `usage`, `cost`,
+    `duplicate_tokens`: of its answer, set once that is complete.
     """
 
     id: str
