@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hotspare._config.per_call import PerCall
     from hotspare._control.server import StatusServer
     from hotspare._http import Http
+    from hotspare.shared import Shared
 
 
 class ByHand:
@@ -41,6 +42,7 @@ class ByHand:
     _smallest_window: float
     _uses_http: bool
     _source: str | Path | None = None
+    _shared: Shared | None = None  # of the configuration that the pool was built from
     _notify: Notifier
     _clock: Clock
     _now: Callable[[], float]
@@ -124,7 +126,7 @@ class ByHand:
             )
         config = load(source, env)
         with config.reporting():
-            if problems := unchangeable(self.policy, config.policy):
+            if problems := unchangeable((self.policy, self._shared), (config.policy, config.shared)):
                 raise ConfigError(problems)
             targets = assembly.with_prices(config.targets, config.policy)
             tiers = tiers_of(targets, config.routes)

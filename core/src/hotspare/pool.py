@@ -113,7 +113,7 @@ class Pool(Embedding, ByHand):
         budgets, recorder = assembly.budgets_of(self.policy, self.targets, tiers, calendar, shared), recorder_of(record)
         self._scheduler = assembly.scheduler_of(self._states, self.policy, rng, budgets, recorder, clock)
         self._notify = Notifier(self._scheduler, map(_checked, listeners))
-        self._fleet = assembly.agent_of(shared, budgets, recorder, self._scheduler, self._notify, clock)
+        self._fleet = assembly.agent_of(self, shared, budgets, recorder, self._scheduler, self._notify, clock)
         assembly.keep_spent(self.policy.spend_file, budgets, self.targets, self._scheduler, self._notify)
         self._clock, self._caching = clock_of(clock), assembly.caching_of(self.policy, calendar, clock, self._notify)
         self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
@@ -145,7 +145,7 @@ class Pool(Embedding, ByHand):
             )
         if config.monitor is not None:
             config.monitor.start(pool)
-        pool._source = None if isinstance(source, Mapping) else source
+        pool._source, pool._shared = None if isinstance(source, Mapping) else source, config.shared
         return pool
 
     # --- calls ---------------------------------------------------------------------------------------------------

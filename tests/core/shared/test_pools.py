@@ -177,6 +177,21 @@ def test_without_the_store_each_process_decides_alone() -> None:
         assert isinstance(news[0], events.StoreLost) and news[0].reason == "ReadOnlyError"
 
 
+def test_a_store_that_gives_nonsense_is_a_store_that_is_away() -> None:
+    """Whatever its answer raises here, the thread goes on, says so once, and is back when the store is."""
+    fleet = SharedPools(2)
+    right = fleet.store.sync
+    fleet.store.sync = lambda *_: 1 / 0  # type: ignore[assignment, method-assign, return-value]
+    fleet.pass_time(5)
+    fleet.store.sync = right  # type: ignore[method-assign]
+    fleet.pass_time(3)
+    fleet.breaks(DOWN)
+    assert fleet.members[1].state() == "open"
+    news = [event for event in fleet.members[0].events if isinstance(event, events.StoreLost | events.StoreBack)]
+    assert [type(event) for event in news] == [events.StoreLost, events.StoreBack]
+    assert isinstance(news[0], events.StoreLost) and news[0].reason == "ZeroDivisionError: division by zero"
+
+
 @pytest.mark.parametrize("rpm", [600, 3000])
 def test_a_limit_of_all_is_used_and_not_passed(rpm: float) -> None:
     """Four processes with more calls than the limit admits use at least 95 % of it, each a fair part; no window of any length holds over 2 %

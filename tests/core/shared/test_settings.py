@@ -1,5 +1,6 @@
 """The fields of `Shared`, and what a pool is told that cannot share."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -117,3 +118,26 @@ def test_a_probe_fails_where_the_pool_is_alone() -> None:
     fleet.step = "ok"
     fleet.pass_time(1.1)
     assert [fleet.members[0].call() for _ in range(2)][-1] == "first"
+
+
+def test_a_pool_that_is_dropped_leaves_no_thread(shared_redis: RedisServer) -> None:
+    """Without `close`, as a test or a script may do it: its threads end when nothing holds the pool any more."""
+    pool = Pool(TARGET, shared=shared_redis.url)
+    pool.health()
+    assert pool._fleet is not None  # pyright: ignore[reportPrivateUsage]
+    thread = pool._fleet._thread  # pyright: ignore[reportPrivateUsage]
+    assert thread is not None and thread.is_alive()
+    del pool
+    gc.collect()
+    eventually(lambda: not thread.is_alive())
+
+
+def test_a_reload_cannot_move_a_pool_to_another_store(shared_redis: RedisServer) -> None:
+    """It is refused, without a word of the address, and nothing has changed; the same one may stand there again."""
+    config = {"targets": [{"id": "ollama/m"}], "shared": shared_redis.url}
+    with Pool.from_config(config) as pool:
+        pool.reload({**config, "deadline": 5})
+        for other in ({"shared": "redis://:geheim@elsewhere"}, {"shared": None}):
+            with pytest.raises(ConfigError, match=r"^shared: cannot change in a running pool"):
+                pool.reload({**config, **other, "deadline": 7})
+        assert pool.policy.deadline == 5

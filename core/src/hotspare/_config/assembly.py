@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -154,6 +155,7 @@ def keep_spent(
 
 
 def agent_of(
+    pool: object,
     shared: object,
     budgets: Budgets | None,
     recorder: Recorder | None,
@@ -172,6 +174,7 @@ def agent_of(
         )
     agent = join(shared, scheduler, budgets, notify, clock)
     fork.watch(agent, *([] if agent.spending is None else [agent.spending]))
+    weakref.finalize(pool, agent.abandon).atexit = False  # of a pool that is dropped without `close`
     return agent
 
 

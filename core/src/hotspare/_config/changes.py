@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from hotspare.errors import Problem
 from hotspare.policy import Policy
 from hotspare.target import Target
+
+if TYPE_CHECKING:
+    from hotspare.shared import Shared
 
 _AT_THE_START = ("budgets", "spend_file", "cache")
 """Fields of a policy that hold what a running pool counts or keeps: they change only with a new pool."""
@@ -59,11 +62,12 @@ def _changed_routes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iter
             yield f"route {name}: {_shown(before[name])} -> {_shown(tiers)}"
 
 
-def unchangeable(before: Policy, after: Policy) -> list[Problem]:
-    """The settings that differ and need a new pool."""
+def unchangeable(before: tuple[Policy, Shared | None], after: tuple[Policy, Shared | None]) -> list[Problem]:
+    """The settings that differ and need a new pool: of the policy, and where processes share what they find out."""
     hint = "cannot change in a running pool: restart the application"
-    changed = (name for name in _AT_THE_START if getattr(before, name) != getattr(after, name))
-    return [Problem.at(name, getattr(after, name), hint) for name in changed]
+    changed = (name for name in _AT_THE_START if getattr(before[0], name) != getattr(after[0], name))
+    problems = [Problem.at(name, getattr(after[0], name), hint) for name in changed]
+    return [*problems, *([Problem(f"shared: {hint}")] if before[1] != after[1] else [])]
 
 
 def _shown(value: object) -> str:

@@ -75,12 +75,16 @@ class Agent:
             wake.clear()
             wake.wait(max(0.0, self.step() - self._now()))
 
-    def close(self) -> None:
-        """Leave the fleet: this process counts no more, and its leases end by themselves."""
+    def abandon(self) -> None:
+        """The pool was dropped without being closed: end the threads, and wait for nothing."""
         self._is_closed = True
         self._wake.set()
         if self._stop_listening is not None:
             self._stop_listening()
+
+    def close(self) -> None:
+        """Leave the fleet: this process counts no more, and its leases end by themselves."""
+        self.abandon()
         if self.spending is not None:
             self.spending.leave()
         try:
@@ -102,6 +106,10 @@ class Agent:
             self._send()
         except StoreError as error:
             self._lost(str(error))
+        except (
+            Exception
+        ) as error:  # whatever answers at that address, and whatever it has written: the thread must go on
+            self._lost(f"{type(error).__name__}: {error}")
         self._notify()
         if self.spending is not None:
             self.spending.step()
@@ -125,7 +133,7 @@ class Agent:
         if lost_at is not None:
             try:
                 self._send()
-            except StoreError:
+            except Exception:
                 self._lost_at = lost_at  # it can be read, but not yet be written
                 raise
             self._notify.publish(events.StoreBack(now - lost_at))
