@@ -38,7 +38,7 @@ class Cache:
 
     Whole text answers are kept: not tool calls, refusals, or answers that were cut. Identical calls at one time make one
     request; the others wait for its answer, and one of them makes the next request if it fails. A call may say
-    ``cache="off"`` (neither read nor kept) or ``cache="refresh"`` (asked anew, and kept).
+    ``cache="off"`` (neither read nor kept) or ``cache="refresh"`` (a new request, and its answer is kept).
 
     ttl: seconds for which an answer is served. 3600.
     stale: seconds after that in which it is still served while no target answers, marked as `stale`. 0: never. A call for which
@@ -47,10 +47,11 @@ class Cache:
     max_bytes: most memory or disk for them, roughly. 64 MiB. Not for Redis.
     path: an SQLite file, which several processes may share. None: the memory of this process. Prompts are not in it, only
         hashes of requests; answers are.
-    url: a Redis or Valkey server, which all processes share that name it: ``redis://host:6379/0``, or as `Pool(shared=…)` takes it
-        (extra `redis`). Prompts are not in it; answers are. A call waits for it 50 ms at most, and goes on without it.
-    prefix: what its keys begin with. ``hotspare``.
-    store: a store of your own, in place of these.
+    url: a Redis or Valkey server: ``redis://host:6379/0``, or any URL that `Pool(shared=…)` takes (extra `redis`). All processes
+        with the same `url` and `prefix` share its answers. Prompts are not in it; answers are. A call waits for it 50 ms at
+        most, and goes on without it.
+    prefix: what the keys in Redis begin with. ``hotspare``.
+    store: a store of your own, in place of memory, SQLite and Redis.
 
     Raises ConfigError.
     """

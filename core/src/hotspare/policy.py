@@ -99,7 +99,8 @@ class Timeouts:
         target that answers in 50 ms is not waited for 15 s.
     completion: timeout for a whole answer, while the target has no record yet. 60.
     stalled_factor, stalled_min: waiting this many times the target's own p95, and at least so many seconds, is evidence of a
-        stall. A target without a record is judged with twice the patience by what is usual in the pool. 5 and 0.5: no call is ended by it, but new ones go elsewhere.
+        stall. For a target without a record, twice the pool's usual p95 takes the place of its own. 5 and 0.5: no call is
+        ended by it, but new ones go elsewhere.
     stall, stall_factor, stall_min: longest silence inside a stream once it has begun. 30 s until the target's own gaps
         are known; then `stall_factor` (5) times the p95 of the longest gaps of its streams, between `stall_min` (5) and
         `stall`.
@@ -220,10 +221,11 @@ class Policy:
     when_all_down: `wait` for the earliest recovery while the deadline lasts, or `fail` at once.
     max_waiters: calls that may wait in a pool; further ones fail at once, with a `retry_after`. 1000.
     early_probe_interval: while calls wait, one of them tries an open target this often, without using up its own attempts.
-        In the first five seconds of an outage, while these attempts fail within `fast_failure`, five times as often. 1: a recovery is noticed within a second, after fast
-        failures within 0.2 s, at the cost of one call a second for the whole pool, or of five that keep no caller for long.
-    check_jitter: a background check (`Target.check`) comes by up to so many seconds later than the end of the rest, at random. 1: the
-        processes that share a provider do not check it at the same moment.
+        In the first five seconds of an outage it is done five times as often, as long as these attempts fail within
+        `fast_failure`. 1: a recovery is noticed within a second (within 0.2 s in those first seconds), at the cost of one
+        request a second for the whole pool (or five, each of which fails fast).
+    check_jitter: a background check (`Target.check`) is made up to so many seconds after the target's break is over, at random. 1: the
+        processes that share a provider do not all check it at the same moment.
     accept: judges each complete answer: a function of the ChatReply that returns True, or False or why it is not taken; or built-in
         rules, any of `schema` (extra `schema`), `tool_arguments`, `refusal`. What is not taken is an outcome of its own, REJECTED,
         and the next target is called. A stream is judged before its first content if it came whole, else at its end, where

@@ -9,7 +9,7 @@ from hotspare._health.percentiles import Percentiles
 from hotspare._health.target_state import TargetState
 from hotspare.policy import Policy
 
-_PATIENCE = 2.0
+_NO_RECORD_FACTOR = 2.0
 """Times the p95 of other targets by which one without a record is judged: the same model is not equally fast everywhere."""
 _MAX_EQUALS = 8
 """Targets that are compared: an attempt does no work in proportion to a large pool."""
@@ -35,10 +35,10 @@ def attempt_timeout(
 ) -> float:
     """The bound of an attempt: to its first token, or (unary) to a whole answer.
 
-    While others can still be tried, it follows the target's own record, or with twice the patience that of an equal target,
-    and never exceeds a fraction of the time left; the last target gets all of it. `others_in`: seconds until another one is
-    available; where it is not yet, only a record bounds the attempt. A `probe` gets the least bound, since another target
-    could answer instead.
+    While others can still be tried, it follows the target's own record, or twice that of an equal target, and never
+    exceeds a fraction of the time left; the last target gets all of it. `others_in`: seconds until another one is available;
+    where it is not yet, only a record bounds the attempt. A `probe` gets the least bound, since another target could answer
+    instead.
     """
     left, timeouts = call.time_left(now), policy.timeouts
     if others_in > timeouts.max_deadline_fraction * left:
@@ -69,12 +69,12 @@ def attempt_timeout(
 
 def stalled_after(call: Call, state: TargetState, policy: Policy, usual: Percentiles, *, unary: bool) -> float:
     """How long an attempt waits before that is evidence of a stall, together with others: by the target's own record, else
-    with twice the patience by what is `usual` in the pool."""
+    by twice the p95 that is `usual` in the pool."""
     timeouts = policy.timeouts
     p95 = _p95(state, policy, unary=unary)
     if p95 is None:
         p95 = usual.quantile(0.95, min_samples=timeouts.min_samples)
-        p95 = None if p95 is None else _PATIENCE * p95
+        p95 = None if p95 is None else _NO_RECORD_FACTOR * p95
     fixed = timeouts.completion if unary else timeouts.first_token
     bound = fixed if p95 is None else max(timeouts.stalled_factor * p95, timeouts.stalled_min)
     return max(bound, timeouts.first_token_reasoning) if _reasons(call, state) else bound
@@ -92,7 +92,7 @@ def _p95_of_equals(call: Call, state: TargetState, policy: Policy, *, unary: boo
         for other in islice(call.states(), _MAX_EQUALS)
         if other.target.model == state.target.model
     )
-    return _PATIENCE * max(records) or None
+    return _NO_RECORD_FACTOR * max(records) or None
 
 
 def _reasons(call: Call, state: TargetState) -> bool:
