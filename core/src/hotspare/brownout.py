@@ -1,4 +1,4 @@
-"""When a target that limps is passed over: the settings of the brownout rule."""
+"""When a target that is slow or fails now and then is passed over: the settings of the brownout rule."""
 
 from __future__ import annotations
 

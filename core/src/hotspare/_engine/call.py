@@ -40,8 +40,9 @@ class Attempt:
     `race_after`: seconds after which the call goes on beside it (`on_slow = race`).
 
     `outcome`, `ended`, `seconds`: how it ended for this call; already set while it still runs if it is overdue.
-    `superseded`: the target may be tried again as if this attempt had not been. `extra`: it looks whether an outage is over,
-    and uses none of the call's attempts, as long as it brings no answer. `record`: set once it is settled.
+    `superseded`: the target may be tried again as if this attempt had not been made. `extra`: an early probe or an attempt after
+    a wait, which does not count against the call's `max_attempts` unless the target answers. `chosen_by`, `passed`: as in `AttemptRecord`.
+    `lost`: it was cancelled, or it was overdue and never answered. `record`: set once it is settled.
     `result`: the answer or the open stream, put there by the driver. `reserved`: what it has taken from its target's limits,
     until that is settled. `is_streaming`: its stream has begun and is not over.
     """
@@ -75,7 +76,7 @@ class Attempt:
         return self.state.target
 
     def end(self, outcome: Outcome, now: float) -> None:
-        """What it showed the call."""
+        """Note its outcome for this call."""
         self.outcome, self.ended, self.seconds = outcome, now, now - self.permit.started
 
 
