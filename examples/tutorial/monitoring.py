@@ -53,7 +53,7 @@ def watch(calls: int, ledger_file: Path) -> tuple[int, list[str], list[str]]:
         with Monitor(pool, channels=channels, ledger=ledger, interval=0.2).start():
             answered = surge(provider, pool, calls)
             deadline = time.monotonic() + 10
-            while not (posted and mailed) and time.monotonic() < deadline:
+            while not all("key_refused" in "".join(got) for got in (posted, mailed)) and time.monotonic() < deadline:
                 time.sleep(0.05)
         ledger.close()
     return answered, posted, mailed
