@@ -132,7 +132,10 @@ def test_the_drill_lists_its_scenarios() -> None:
     """The help text describes each scenario; a wrong name gets the nearest one, or all of them."""
     shown = " ".join(run("drill", "--help").stdout.split())
     assert all(f"{name}: {scenario.about}" in shown for name, scenario in SCENARIOS.items())
-    for name, hint in (("streems", "did you mean 'streams'?"), ("nothing", "use one of outage, disasters, streams, slow")):
+    for name, hint in (
+        ("streems", "did you mean 'streams'?"),
+        ("nothing", "use one of outage, disasters, streams, slow"),
+    ):
         done = run("drill", "--scenario", name)
         assert done.returncode == 2
         assert hint in done.stderr
