@@ -82,6 +82,6 @@ class Cache:
         if problems:
             raise ConfigError(problems)
         if self.url is not None:
-            from hotspare._shared.connecting import check_url
+            from hotspare._config.store_urls import check_url
 
             check_url(self.url, "cache.url")

@@ -34,7 +34,7 @@ class Shared:
     timeout: float = 1.0
 
     def __post_init__(self) -> None:
-        from hotspare._shared.connecting import check_url
+        from hotspare._config.store_urls import check_url
 
         problems: list[Problem] = []
         if not self.prefix or not isinstance(self.prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
