@@ -17,7 +17,7 @@ from tests.support.methods import run, target
 from tests.support.raw_server import RawRequest, raw_server, response
 
 GOOD = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "fine"}, "finish_reason": "stop"}]}
-BAD_KEY, GOOD_KEY = "sk-bad-0123456789abcdef", "sk-good-0123456789abcdef"
+BAD_KEY, GOOD_KEY = "bad-key-of-a-caller", "good-key-of-a-caller"
 
 
 def by_key(request: RawRequest) -> bytes:

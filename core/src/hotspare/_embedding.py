@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from hotspare._requests.options import take_options
 from hotspare._routing.constraints import RouteTable
@@ -19,13 +19,11 @@ class Embedding:
 
     _table: RouteTable
 
-    def chat(self, request: Prompt | None = None, **options: Unpack[CallOptions]) -> ChatReply:
-        """As `Pool.chat`."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # the pool has them
 
-    async def achat(self, request: Prompt | None = None, **options: Unpack[CallOptions]) -> ChatReply:
-        """As `Pool.achat`."""
-        raise NotImplementedError
+        def chat(self, request: Prompt | None = None, **options: Unpack[CallOptions]) -> ChatReply: ...
+
+        async def achat(self, request: Prompt | None = None, **options: Unpack[CallOptions]) -> ChatReply: ...
 
     def embed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> EmbedReply:
         """The vectors of these texts, with failover among targets that serve one and the same model.
