@@ -1,7 +1,7 @@
-"""Writes into the documentation what the code knows: the tables of settings, and the diagram of the circuit breaker.
+"""Writes into the documentation what the code knows: the tables of settings.
 
 `<!-- table: Policy -->` begins a table of all fields of a class, from its docstring; `<!-- table: Policy on_break hedge -->`
-one of the named fields. `<!-- transitions -->` begins the diagram of the breaker's states. `<!-- end -->` ends each.
+one of the named fields. `<!-- end -->` ends each.
 
     python docs/defaults.py      # a test in tests/docs fails if the tables are not up to date
 """
@@ -11,10 +11,8 @@ import re
 from collections.abc import Collection
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
 
-from hotspare._health.breaker import TRANSITIONS, State
 from hotspare.brownout import Brownout
 from hotspare.budget import Budget
 from hotspare.cache import Cache
@@ -28,7 +26,7 @@ CLASSES: dict[str, type] = {
     cls.__name__: cls
     for cls in (Target, Limits, Policy, Breaker, Timeouts, RetryBudget, Brownout, Hedge, Budget, Cache)
 }
-MARK = re.compile(r"(<!-- (?:table: (\w+)((?: \w+)*)|transitions) -->\n).*?(\n<!-- end -->)", re.S)
+MARK = re.compile(r"(<!-- table: (\w+)((?: \w+)*) -->\n).*?(\n<!-- end -->)", re.S)
 NAMES = r"[a-z][a-z0-9_]*(?:, [a-z][a-z0-9_]*)*"
 ONLY_THE_DEFAULT = re.compile(r"(?<=\.) (?:Default )?\d[\d.]*(?: and \d[\d.]*)?\.$")
 """A last sentence that only repeats the default, which has a column of its own."""
@@ -78,21 +76,12 @@ def _default(setting: Field[Any]) -> str:
     return "none" if value in (None, "") else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def diagram() -> str:
-    """The states of a breaker and its transitions, for mermaid. Narrow labels do not cover each other."""
-    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {TRANSITIONS[0][0].name}"]
-    for before, cause, after in TRANSITIONS:
-        lines.append(f"    {before.name} --> {after.name}: {'<br>'.join(wrap(cause, 20))}")
-    lines += [f"    {state.name}: {state}" for state in State]
-    return "\n".join([*lines, "```"])
-
-
 def updated(page: str) -> str:
-    """The page with every table and diagram as the code has it now."""
+    """The page with every table as the code has it now."""
 
     def fill(found: re.Match[str]) -> str:
         begin, name, only, end = found.groups()
-        return f"{begin}\n{table(CLASSES[name], only.split()) if name else diagram()}\n{end}"
+        return f"{begin}\n{table(CLASSES[name], only.split())}\n{end}"
 
     return MARK.sub(fill, page)
 
