@@ -17,10 +17,10 @@ class CacheEntry(NamedTuple):
 
 
 class CacheStore(Protocol):
-    """Keeps answers under keys, which are hashes of requests. Called by several threads at once, and by event loops, which it
-    blocks: a store on another host has to answer within a millisecond or so.
+    """Keeps answers under keys, which are hashes of requests. Each pool uses it in one thread of its own: a call waits for it, at
+    most a second, and no event loop does.
 
-    An error of the store fails no call: it is logged, and the call is made.
+    An error of the store fails no call: it is logged, the call is made, and for a second the store is left alone.
     """
 
     def get(self, key: str) -> CacheEntry | None:

@@ -114,11 +114,11 @@ class Pool(Embedding, ByHand):
         self._scheduler = assembly.scheduler_of(self._states, self.policy, rng, budgets, recorder, clock)
         self._notify = Notifier(self._scheduler, map(_checked, listeners))
         self._fleet = assembly.agent_of(self, shared, budgets, recorder, self._scheduler, self._notify, clock)
-        assembly.keep_spent(self.policy.spend_file, budgets, self.targets, self._scheduler, self._notify)
+        self._kept = assembly.keep_spent(self.policy.spend_file, budgets, self._scheduler)
         self._clock, self._caching = clock_of(clock), assembly.caching_of(self.policy, calendar, clock, self._notify)
         self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
         self._ids, self._closed, self._rng = itertools.count(1), False, rng or random.Random()
-        self._at_close = [one.close for one in (recorder, self._fleet) if one is not None]
+        self._at_close = [one.close for one in (recorder, self._fleet, self._kept, self._caching) if one is not None]
         fork.watch(self._scheduler, self._notify, self._http)
         self._start_checks()
 
@@ -329,7 +329,7 @@ class Pool(Embedding, ByHand):
         if next(call.supporting(call.states()), None) is None:
             unsupported = {state: call.unsupported(state) for state in call.states()}
             raise RequestError(unsendable(call.request, unsupported, self._states))
-        asking = assembly.budgeted(self._fleet, call, flow(call, self._scheduler, call.policy, self._now))
+        asking = assembly.budgeted(self._fleet, self._kept, call, flow(call, self._scheduler, call.policy, self._now))
         is_private, mode = call.pays_itself or options.get("targets") is not None, options.get("cache")
         if self._caching is None or mode == "off" or call.request.native is not None or is_private:
             return asking

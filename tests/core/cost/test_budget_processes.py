@@ -31,4 +31,4 @@ def test_a_budget_is_passed_by_what_is_under_way_only(provider: Provider, tmp_pa
     assert provider.stats("a").requests - before == len(tokens)
     assert usd <= spent <= usd + CALLERS * dearest
     assert len(tokens) < CALLERS * TURNS
-    assert "cannot be kept" not in ran.stderr
+    assert "in memory only" not in ran.stderr

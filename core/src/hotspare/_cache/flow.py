@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Literal, cast
@@ -10,19 +9,16 @@ from typing import Literal, cast
 from hotspare import events
 from hotspare._cache.flights import Flight, Flights
 from hotspare._cache.keys import key_of
-from hotspare._cache.remote import RemoteStore
-from hotspare._cache.stores import store_of
+from hotspare._cache.stores import MemoryStore, store_of
 from hotspare._engine.call import Call
 from hotspare._engine.commands import Event, Flow, Wait
 from hotspare._engine.folding import chunks_of, reply_of
 from hotspare._engine.waiters import Waiter
 from hotspare._routing.acceptance import objection
-from hotspare._shared.worker import SLOW
 from hotspare.cache import Cache, CacheEntry
 from hotspare.errors import AllTargetsFailed
 from hotspare.messages import ChatChunk, ChatReply, StreamSummary
 
-log = logging.getLogger("hotspare")
 LONGEST_WAIT = 0.5
 """Fraction of its time for which a call waits for an identical one, before it makes a request of its own."""
 Source = Literal["hit", "shared", "stale"]
@@ -41,6 +37,11 @@ class Caching:
         self.flights = Flights()
         self._config, self._calendar, self._clock, self._publish = config, calendar, clock, publish
         self._store = store_of(config, calendar)
+
+    def close(self) -> None:
+        """Write the answers that are to be kept."""
+        if not isinstance(self._store, MemoryStore):
+            self._store.close()
 
     def flow(self, call: Call, inner: Flow, *, refresh: bool) -> Flow:
         """The call's answer from the cache, from an identical call that is under way, or from `inner`, the flow that asks."""
@@ -97,25 +98,18 @@ class Caching:
         return None
 
     def _get(self, call: Call, key: str) -> Generator[Wait, object, CacheEntry | None]:
-        try:
-            if not isinstance(self._store, RemoteStore):
-                return self._store.get(key)
-            waiter = Waiter(call, call.deadline)
-            lookup = self._store.look_up(key, waiter.wake_up)
-            if lookup is None:
-                return None
-            yield Wait(SLOW, waiter)
-            return lookup.entry
-        except Exception:
-            log.exception("the cache cannot be read")
+        if isinstance(self._store, MemoryStore):
+            return self._store.get(key)
+        waiter = Waiter(call, call.deadline)
+        lookup = self._store.look_up(key, waiter.wake_up)
+        if lookup is None:
             return None
+        yield Wait(self._store.patience, waiter)
+        return lookup.entry
 
     def _put(self, key: str, reply: ChatReply) -> None:
         entry = CacheEntry(replace(reply, attempts=(), raw=None, native=None), self._calendar())
-        try:
-            self._store.put(key, entry, self._config.ttl + self._config.stale)
-        except Exception:
-            log.exception("the cache cannot be written")
+        self._store.put(key, entry, self._config.ttl + self._config.stale)
 
 
 def _watched(inner: Flow, chunks: list[ChatChunk]) -> Flow:

@@ -1,4 +1,4 @@
-"""Answers in Redis or Valkey, for all processes that use one. A call waits for it at most `worker.SLOW` seconds."""
+"""Answers in Redis or Valkey, for all processes that use one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 from hotspare._cache.replies import read, written
 from hotspare._shared.connecting import connected
 from hotspare._shared.redis_store import SCHEMA
-from hotspare._shared.worker import Worker
 from hotspare.cache import CacheEntry
 
 if TYPE_CHECKING:
@@ -17,15 +16,6 @@ if TYPE_CHECKING:
 
 TIMEOUT = 1.0
 """Seconds after which the connection counts as lost. No call waits so long for it."""
-
-
-class Lookup:
-    """What a call waits for. `entry`: the answer, if it has come and there is one."""
-
-    __slots__ = ("entry",)
-
-    def __init__(self) -> None:
-        self.entry: CacheEntry | None = None
 
 
 class RemoteStore:
@@ -37,26 +27,19 @@ class RemoteStore:
 
     def __init__(self, url: str, prefix: str, calendar: Callable[[], float]) -> None:
         self._url, self._prefix, self._calendar = url, f"{prefix}:{SCHEMA}:answer:", calendar
-        self._worker = Worker("the cache in Redis")
         self._connection: Redis | None = None
 
     def after_fork(self) -> None:
         """In a child process: the connection is the parent's."""
-        self._worker.after_fork()
         self._connection = None
 
-    def look_up(self, key: str, wake: Callable[[], object]) -> Lookup | None:
-        """Ask for an answer, and call `wake` once it is known; None: the server is away, and nothing is to be waited for."""
-        found = Lookup()
-
-        def get() -> None:
-            with cast("Any", self._client()).pipeline(transaction=False) as pipe:
-                pipe.get(self._prefix + key)
-                pipe.pttl(self._prefix + key)
-                body, left = pipe.execute()
-            found.entry = self._entry(body, left)
-
-        return found if self._worker.submit(get, lambda _: wake()) else None
+    def get(self, key: str) -> CacheEntry | None:
+        """The answer, however old. Raises what the client raises."""
+        with cast("Any", self._client()).pipeline(transaction=False) as pipe:
+            pipe.get(self._prefix + key)
+            pipe.pttl(self._prefix + key)
+            body, left = pipe.execute()
+        return self._entry(body, left)
 
     def _entry(self, body: bytes | None, left: int) -> CacheEntry | None:
         """None for what expires between the two commands, and for what something else wrote."""
@@ -67,12 +50,12 @@ class RemoteStore:
             return None
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
-        """Keep an answer for so many seconds. It is written in the background, or not at all while the server is away."""
+        """Keep an answer for so many seconds. Raises what the client raises."""
         milliseconds = round(keep * 1000)
         body = f"{milliseconds}\n{written(entry.reply)}"
-        self._worker.submit(lambda: self._client().set(self._prefix + key, body, px=milliseconds))
+        self._client().set(self._prefix + key, body, px=milliseconds)
 
     def _client(self) -> Redis:
-        if self._connection is None:  # in the worker's thread only
+        if self._connection is None:
             self._connection = connected(self._url, TIMEOUT)
         return self._connection

@@ -1,4 +1,4 @@
-"""Where answers are kept: in memory, in an SQLite file, or in Redis (`remote`)."""
+"""Where answers are kept: in memory, in an SQLite file, in Redis (`remote`), or in a store of the user's own."""
 
 from __future__ import annotations
 
@@ -7,31 +7,78 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from hotspare._cache.remote import RemoteStore
 from hotspare._cache.replies import read, written
 from hotspare._drivers import fork
+from hotspare._shared.worker import SLOW, Worker
 from hotspare.cache import Cache, CacheEntry, CacheStore
 from hotspare.messages import ChatReply
 
 WAIT = 1.0
-"""Seconds for which another process's write to the file is waited for."""
+"""Seconds that a call waits for a file, or for a store of the user's own: another process may be writing."""
 PRUNED_EVERY = 100
 """Writes to the file after which what is too old or too much is deleted."""
 _OVERHEAD = 500
 """Bytes of an entry beside its text."""
 
 
-def store_of(config: Cache, calendar: Callable[[], float]) -> CacheStore | RemoteStore:
+def store_of(config: Cache, calendar: Callable[[], float]) -> MemoryStore | OffLoop:
     """The store of a pool's cache. Children of this process make new locks, and open files and connections anew."""
-    if config.store is not None:
-        return config.store
-    store: MemoryStore | SQLiteStore | RemoteStore
+    store: MemoryStore | OffLoop
     if config.url is not None:
-        store = RemoteStore(config.url, config.prefix, calendar)
+        from hotspare._cache.remote import RemoteStore
+
+        store = OffLoop(RemoteStore(config.url, config.prefix, calendar), "the cache in Redis", SLOW)
+    elif config.path is not None:
+        store = OffLoop(SQLiteStore(config, config.path), f"the cache {config.path}", WAIT)
+    elif config.store is not None:
+        store = OffLoop(config.store, "the cache", WAIT)
     else:
-        store = MemoryStore(config) if config.path is None else SQLiteStore(config, config.path)
+        store = MemoryStore(config)
     fork.watch(store)
     return store
+
+
+class Lookup:
+    """What a call waits for. `entry`: the answer, if it has come and there is one."""
+
+    __slots__ = ("entry",)
+
+    def __init__(self) -> None:
+        self.entry: CacheEntry | None = None
+
+
+class OffLoop:
+    """A store that may wait, for a disk, a lock or a server: a thread of its own uses it, so that no event loop does.
+
+    An error fails no call: it is logged, and for a second the store counts as away. `patience`: seconds that a call waits for it.
+    """
+
+    def __init__(self, store: CacheStore, what: str, patience: float) -> None:
+        self._store, self.patience = store, patience
+        self._worker = Worker(what, slow=patience)
+
+    def after_fork(self) -> None:
+        """In a child process: the thread is the parent's, and so are the store's connections."""
+        self._worker.after_fork()
+        if isinstance(self._store, fork.HasLocks):
+            self._store.after_fork()
+
+    def close(self) -> None:
+        """Write what is under way."""
+        self._worker.finish(self.patience)
+
+    def look_up(self, key: str, wake: Callable[[], object]) -> Lookup | None:
+        """Ask for an answer, and call `wake` once it is known; None: the store is away, and nothing is to be waited for."""
+        found = Lookup()
+
+        def get() -> None:
+            found.entry = self._store.get(key)
+
+        return found if self._worker.submit(get, lambda _: wake()) else None
+
+    def put(self, key: str, entry: CacheEntry, keep: float) -> None:
+        """Keep an answer for so many seconds. It is written in the background, or not at all while the store is away."""
+        self._worker.submit(lambda: self._store.put(key, entry, keep))
 
 
 class MemoryStore:
@@ -67,28 +114,31 @@ class MemoryStore:
 
 
 class SQLiteStore:
-    """An SQLite file. The oldest answers go first."""
+    """An SQLite file, used by one thread. The oldest answers go first."""
 
     def __init__(self, config: Cache, path: str) -> None:
         self._config, self._path = config, path
+        self._connection: sqlite3.Connection | None = None
         self.after_fork()
 
     def after_fork(self) -> None:
-        """In a child process: connections must not be taken along, and a thread that is gone may have held the lock."""
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        """In a child process: connections must not be taken along."""
+        fork.leave(self._connection)
+        self._connection = None
         self._writes = 0
 
     def get(self, key: str) -> CacheEntry | None:
-        """The answer, however old. Raises sqlite3.Error."""
-        with self._lock:
-            found = self._open().execute("SELECT stored, body FROM answers WHERE key = ?", (key,)).fetchone()
-        return None if found is None else CacheEntry(read(found[1]), found[0])
+        """The answer, however old; None for what something else wrote. Raises sqlite3.Error."""
+        found = self._open().execute("SELECT stored, body FROM answers WHERE key = ?", (key,)).fetchone()
+        try:
+            return None if found is None else CacheEntry(read(found[1]), found[0])
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
         """Keep an answer for so many seconds. Raises sqlite3.Error."""
         row = (key, entry.stored, entry.stored + keep, _size(entry.reply), written(entry.reply))
-        with self._lock, self._open() as connection:
+        with self._open() as connection:
             connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", row)
             if self._writes % PRUNED_EVERY == 0:
                 self._prune(connection, entry.stored)

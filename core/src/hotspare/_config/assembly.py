@@ -16,10 +16,9 @@ from hotspare._drivers.notifier import Notifier
 from hotspare._engine.scheduler import Scheduler
 from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.domains import domains_of
-from hotspare._health.target_state import OWN_KEY, TargetState
+from hotspare._health.target_state import TargetState
 from hotspare._routing.candidates import Tier, Tiers
 from hotspare.errors import ConfigError, Problem
-from hotspare.events import CallEnded
 from hotspare.policy import Policy
 from hotspare.secret import Redactor
 from hotspare.target import Target
@@ -27,6 +26,7 @@ from hotspare.target import Target
 if TYPE_CHECKING:
     from hotspare._cache.flow import Caching
     from hotspare._cost.budgets import Budgets
+    from hotspare._drivers.spend_file import SpendFile
     from hotspare._engine.call import Call
     from hotspare._engine.commands import Flow
     from hotspare._http import Http
@@ -128,30 +128,13 @@ def budgets_of(
     return SharedBudgets(policy.budgets, calendar, getattr(shared, "expected_processes", None) or 1)
 
 
-def keep_spent(
-    path: str | None, budgets: Budgets | None, targets: Iterable[Target], scheduler: Scheduler, notify: Notifier
-) -> None:
-    """Take over what was spent from the file, and keep there what is."""
+def keep_spent(path: str | None, budgets: Budgets | None, scheduler: Scheduler) -> SpendFile | None:
+    """What keeps in the file what is spent, and has taken over what was."""
     if budgets is None or path is None:
-        return
-    from hotspare._drivers.spend_file import SpendFile, keeper
+        return None
+    from hotspare._drivers.spend_file import SpendFile
 
-    file, accounts = SpendFile(path), {target.name: target.account for target in targets}
-    fork.watch(file)
-    for entry in file.load():
-        scheduler.raise_spent(*entry)
-
-    def entries(event: CallEnded, costs: Mapping[str, float]) -> list[tuple[str, str, float]]:
-        paid = {
-            name: usd for name, usd in costs.items() if not name.endswith(OWN_KEY)
-        }  # those keys have budgets of their own
-        return budgets.entries(event.route, event.labels, paid, accounts)
-
-    listener = keeper(file, entries, scheduler.raise_spent)
-    notify.waits_for_ends = (
-        True  # else a caller's next call could be admitted before what its last one spent is counted
-    )
-    notify.subscribe(listener, inline=True)
+    return SpendFile(path, budgets, scheduler.locked)
 
 
 def agent_of(
@@ -178,11 +161,13 @@ def agent_of(
     return agent
 
 
-def budgeted(fleet: Agent | None, call: Call, inner: Flow) -> Flow:
-    """The call, where its budgets are shared once this process has a part of them to spend."""
-    if fleet is None or fleet.spending is None or call.pays_itself:
+def budgeted(fleet: Agent | None, kept: SpendFile | None, call: Call, inner: Flow) -> Flow:
+    """The call, where its budgets are shared once this process has a part of them to spend, and until its cost is kept."""
+    if call.pays_itself:
         return inner
-    return fleet.spending.flow(call, inner)
+    if kept is not None:
+        inner = kept.flow(call, inner)
+    return inner if fleet is None or fleet.spending is None else fleet.spending.flow(call, inner)
 
 
 def caching_of(

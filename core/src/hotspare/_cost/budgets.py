@@ -19,6 +19,10 @@ FORECAST_FROM = 0.1
 """Share of a period that must have passed before its spending is extrapolated: one call in its first minute would alarm."""
 
 
+Amounts = dict[tuple[str, str], float]
+"""USD by count and period."""
+
+
 class Account(NamedTuple):
     """One count: of a budget, and of the values of its labels where the budget counts each value apart."""
 
@@ -49,12 +53,17 @@ class _Count:
 
 
 class Budgets:
-    """The counts of all budgets of a pool. `wall`: seconds since 1970; periods are those of the calendar in UTC."""
+    """The counts of all budgets of a pool. `wall`: seconds since 1970; periods are those of the calendar in UTC.
+
+    `keeps`: something outside keeps what is spent; `unkept`: what it has not taken yet.
+    """
 
     def __init__(self, budgets: Collection[Budget], wall: Callable[[], float]) -> None:
         self._budgets = sorted(budgets, key=lambda one: one.name)
         self._wall = wall
         self._counts: dict[str, _Count] = {}
+        self.keeps = False
+        self.unkept: Amounts = {}
 
     def reached(self, route: str, labels: Mapping[str, str]) -> list[Reached]:
         """The budgets that are used up for a call of this route with these labels."""
@@ -85,6 +94,8 @@ class Budgets:
                 self._will_count(budget, key, usd, now)
                 count.usd += usd
                 counted.add(key)
+                if self.keeps and usd:
+                    self.unkept[key, count.period] = self.unkept.get((key, count.period), 0.0) + usd
             news += self._news(budget, key, count, now)
         return news
 
@@ -105,17 +116,10 @@ class Budgets:
         if self._counts[key].period == period:
             self._counts[key].usd = usd
 
-    def entries(
-        self, route: str, labels: Mapping[str, str], costs: Mapping[str, float], accounts: Mapping[str, str | None]
-    ) -> list[tuple[str, str, float]]:
-        """What a call adds to each count: key, period, USD. `costs`, `accounts`: by the names of targets."""
-        now = datetime.fromtimestamp(self._wall(), UTC)
-        found: dict[str, tuple[str, str, float]] = {}
-        for budget, key in self._accounts(route, labels):
-            usd = sum(cost for name, cost in costs.items() if budget.account in (None, accounts.get(name)))
-            if usd:
-                found[key] = key, period_of(budget, now), usd
-        return list(found.values())
+    def take_unkept(self) -> Amounts:
+        """What was spent since this was called last."""
+        taken, self.unkept = self.unkept, {}
+        return taken
 
     def spent(self) -> dict[str, float]:
         """USD of the periods that are under way, by the name of the budget, with the values of its labels."""

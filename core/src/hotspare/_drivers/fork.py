@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import sqlite3
 
 
+@runtime_checkable
 class HasLocks(Protocol):
     """Something with locks that a child process must not inherit."""
 
@@ -16,12 +20,20 @@ class HasLocks(Protocol):
 
 
 _watched: weakref.WeakSet[HasLocks] = weakref.WeakSet()
+_of_parents: list[sqlite3.Connection] = []
+"""Connections that a forked child must neither use nor close: that would give up the parent's locks."""
 
 
 def watch(*parts: HasLocks) -> None:
     """Make these parts of a pool usable in children of this process."""
     for part in parts:
         _watched.add(part)
+
+
+def leave(connection: sqlite3.Connection | None) -> None:
+    """In a child process: keep the parent's connection from being closed here."""
+    if connection is not None:
+        _of_parents.append(connection)
 
 
 def _in_child() -> None:

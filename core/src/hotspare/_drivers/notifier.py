@@ -21,8 +21,7 @@ class Notifier:
     """Called by the drivers whenever shared state may have changed.
 
     Every listener is handed the events in the order in which they happened: one thread at a time hands them out, those of other
-    threads' calls included, and no thread waits for another one's listeners, unless `waits_for_ends` is set. A listener that could block is called in a thread of
-    its own.
+    threads' calls included, and no thread waits for another one's listeners. A listener that could block is called in a thread of its own.
     """
 
     def __init__(self, scheduler: Scheduler, to_call: Iterable[events.Listener]) -> None:
@@ -31,8 +30,6 @@ class Notifier:
         self._scheduler = scheduler
         self.on_news: Callable[[], object] | None = None
         """Called when something has changed that other processes may have to know. It must not wait."""
-        self.waits_for_ends = False
-        """Whether a call returns only when listeners were handed its end: where they count for other processes what it has spent."""
         self._pending: deque[events.Event] = deque()
         self._new_locks()
         scheduler.is_observed = False
@@ -67,7 +64,6 @@ class Notifier:
     def _new_locks(self) -> None:
         self._taking = threading.Lock()
         self._handing_out = threading.Lock()
-        self._hands_out: int | None = None  # the thread that does: a listener of its may make calls
 
     def __call__(self) -> None:
         """Wake waiting calls, and hand out the events that are pending."""
@@ -80,7 +76,7 @@ class Notifier:
             self._pending += pending
         for waiter in to_wake:
             waiter.wake_up()
-        self._hand_out(wait=self.waits_for_ends and any(isinstance(event, events.CallEnded) for event in pending))
+        self._hand_out()
         if pending and not isinstance(pending[-1], _UNDER_WAY):  # once a call, not at each of its steps
             for queue in self._queues():
                 queue.catch_up()
@@ -97,20 +93,16 @@ class Notifier:
     def _queues(self) -> list[ListenerQueue]:
         return [one for one in self._listeners if isinstance(one, ListenerQueue)]
 
-    def _hand_out(self, *, wait: bool = False) -> None:
-        wait = wait and self._hands_out != threading.get_ident()
+    def _hand_out(self) -> None:
         # Tried again after each release: another thread may have queued events and found the lock taken.
-        while (wait or self._pending) and self._handing_out.acquire(blocking=wait):
-            wait = False
+        while self._pending and self._handing_out.acquire(blocking=False):
             try:
-                self._hands_out = threading.get_ident()
                 while self._pending:
                     event = self._pending.popleft()
                     log_event(event)
                     for listener in tuple(self._listeners):
                         listener(event)
             finally:
-                self._hands_out = None
                 self._handing_out.release()
 
 

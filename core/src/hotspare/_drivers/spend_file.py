@@ -2,103 +2,119 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator
+from typing import Any
 
-from hotspare import events
+from hotspare._cost.budgets import Amounts, Budgets
+from hotspare._drivers import fork
+from hotspare._engine.call import Call
+from hotspare._engine.commands import Flow, Wait
+from hotspare._engine.waiters import Waiter
+from hotspare._shared.worker import Worker
 
-log = logging.getLogger("hotspare")
 WAIT = 5.0
 """Seconds for which other processes' writes are waited for. A write takes well under a millisecond, but SQLite's lock is not fair: 200
 callers in two processes kept one of them from it for more than a second, in which it did not learn what the other spent."""
 _ADD = (
     "INSERT INTO spent VALUES (?, ?, ?) ON CONFLICT (key, period) DO UPDATE SET usd = usd + excluded.usd RETURNING usd"
 )
+Locked = Callable[[Callable[[], Any]], Any]
+"""Does work under the scheduler's lock, and returns what it returns."""
 
 
 class SpendFile:
-    """Keeps what was spent, by budget and period. A file that cannot be written is logged once; budgets go on in memory, and what
-    could not be kept is added with the next call."""
+    """Keeps what was spent, by budget and period, and takes over what other processes have spent.
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._failed = False
-        self.after_fork()
+    A thread of its own reads and writes, so that no event loop waits for the file's lock. One write takes all that was spent since the
+    last one. A file that cannot be written is logged once; budgets go on in memory, and what could not be kept is added with a later
+    call, or when the pool is closed.
+    """
+
+    def __init__(self, path: str, budgets: Budgets, locked: Locked) -> None:
+        self._path, self._budgets, self._locked = path, budgets, locked
+        budgets.keeps = True
+        self._worker = Worker(f"the spend file {path}", slow=WAIT, without="budgets count in memory only")
+        self._connection: sqlite3.Connection | None = None
+        self._left: Amounts = {}
+        fork.watch(self)
+        self._worker.submit(self._load)
+        self._worker.finish(WAIT)
 
     def after_fork(self) -> None:
-        """In a child process: connections must not be taken along, and a thread that is gone may have held the lock."""
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._unkept: dict[tuple[str, str], float] = {}
+        """In a child process: the thread, the connection, and what is not written yet are the parent's."""
+        self._worker.after_fork()
+        fork.leave(self._connection)
+        self._connection, self._left = None, {}
+        self._budgets.take_unkept()
 
-    def load(self) -> list[tuple[str, str, float]]:
-        """Key, period and USD of all that is kept."""
-        return self._run(lambda connection: connection.execute("SELECT key, period, usd FROM spent").fetchall()) or []
+    def flow(self, call: Call, inner: Flow) -> Flow:
+        """The call. It is over when its cost is in the file, and what other processes have spent is known; a caller who leaves a
+        stream does not wait for that. Else a caller's next call could be admitted before what its last one spent is counted."""
+        try:
+            reply = yield from inner
+        except GeneratorExit:
+            self._worker.submit(self._write)
+            raise
+        except Exception:
+            yield from self._keep(call)
+            raise
+        yield from self._keep(call)
+        return reply
 
-    def add(self, entries: Iterable[tuple[str, str, float]]) -> list[tuple[str, str, float]]:
-        """Add to counts (key, period, USD). Returns the new counts, what other processes have spent included."""
-
-        def write(connection: sqlite3.Connection) -> list[tuple[str, str, float]]:
-            with connection:
-                counts = [
-                    (key, period, connection.execute(_ADD, (key, period, usd)).fetchone()[0])
-                    for (key, period), usd in self._unkept.items()
-                ]
-            self._unkept = {}
-            return counts
-
-        return self._run(write, entries) or []
-
-    def _run(
-        self,
-        work: Callable[[sqlite3.Connection], list[tuple[str, str, float]]],
-        entries: Iterable[tuple[str, str, float]] = (),
-    ) -> list[tuple[str, str, float]] | None:
-        with self._lock:
-            for key, period, usd in entries:
-                self._unkept[key, period] = self._unkept.get((key, period), 0.0) + usd
-            try:
-                self._connection = self._connection or self._open()
-                return work(self._connection)
-            except sqlite3.Error as error:
-                if not self._failed:
-                    log.error(
-                        "what was spent cannot be kept in %s: %s; budgets count in memory only", self._path, error
-                    )
-                self._failed = True
-                return None
-
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=WAIT, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS spent (key TEXT, period TEXT, usd REAL, PRIMARY KEY (key, period))"
-        )
-        return connection
+    def _keep(self, call: Call) -> Generator[Wait, object, None]:
+        if self._budgets.unkept or self._left:
+            waiter = Waiter(call, call.deadline)
+            if self._worker.submit(self._write, lambda _: waiter.wake_up()):
+                yield Wait(WAIT, waiter)
 
     def close(self) -> None:
-        """Close the file; it is opened again if it is used."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        """Write what is left, and close the file; it is opened again if it is used."""
+        self._worker.submit(self._write, last=True)
+        self._worker.submit(self._close, last=True)
+        self._worker.finish(WAIT)
 
+    # --- in the worker's thread ----------------------------------------------------------------------------------
 
-Entries = Callable[[events.CallEnded, Mapping[str, float]], list[tuple[str, str, float]]]
+    def _load(self) -> None:
+        counts = self._opened().execute("SELECT key, period, usd FROM spent").fetchall()
+        self._locked(lambda: self._learn(counts))
 
+    def _write(self) -> None:
+        self._locked(self._take)
+        if not self._left:  # an earlier write took it
+            return
+        with self._opened() as connection:
+            counts = [
+                (key, period, connection.execute(_ADD, (key, period, usd)).fetchone()[0])
+                for (key, period), usd in self._left.items()
+            ]
+        self._left = {}
+        self._locked(lambda: self._learn(counts))
 
-def keeper(file: SpendFile, entries: Entries, raise_to: Callable[[str, str, float], object]) -> events.Listener:
-    """A listener that keeps what calls have cost, and takes over what other processes have spent."""
+    def _take(self) -> None:
+        left = dict(self._left)
+        for count, usd in self._budgets.unkept.items():
+            left[count] = left.get(count, 0.0) + usd
+        self._left = left  # first: `_keep` sees an amount here or there
+        self._budgets.take_unkept()
 
-    def keep(event: events.Event) -> None:
-        if isinstance(event, events.CallEnded) and event.paid:
-            costs: dict[str, float] = {}
-            for paid in event.paid:
-                costs[paid.target] = costs.get(paid.target, 0.0) + (paid.cost or 0.0)
-            for key, period, usd in file.add(entries(event, costs)):
-                raise_to(key, period, usd)
+    def _learn(self, counts: list[tuple[str, str, float]]) -> None:
+        for key, period, usd in counts:
+            self._budgets.raise_to(key, period, usd + self._budgets.unkept.get((key, period), 0.0))
 
-    return keep
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = sqlite3.connect(self._path, timeout=WAIT, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS spent (key TEXT, period TEXT, usd REAL, PRIMARY KEY (key, period))"
+            )
+            self._connection = connection
+        return self._connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

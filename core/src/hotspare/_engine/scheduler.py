@@ -241,12 +241,6 @@ class Scheduler:
         with self._lock:
             return work()
 
-    def raise_spent(self, key: str, period: str, usd: float) -> None:
-        """The count of a budget is at least so high: other processes, or this one before it was started again, have spent."""
-        with self._lock:
-            if self._budgets is not None:
-                self._budgets.raise_to(key, period, usd)
-
     def spent(self) -> dict[str, float]:
         """USD of the periods that are under way, by budget."""
         with self._lock:

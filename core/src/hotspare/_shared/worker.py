@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 
@@ -16,21 +18,27 @@ AWAY = 1.0
 IDLE = 5.0
 """Seconds without a job after which the thread ends. The next job starts it again."""
 
+EXIT = 1.0
+"""Seconds for which the end of the process waits for jobs that are under way."""
+
 Job = Callable[[], object]
 Then = Callable[[bool], object]
 """Called after a job, with whether it was done."""
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
 class Worker:
-    """Does jobs one after the other, in a thread of its own. `what`: the words for the log, e.g. "the cache in Redis".
+    """Does jobs one after the other, in a thread of its own.
 
-    A job that raises means that the store is away: that is logged once, and once when it is back.
+    `what`, `without`: the words for the log, e.g. "the cache in Redis", and what happens without it. `slow`: seconds that a job may take
+    before further ones are refused. A job that raises means that the store is away: that is logged once, and once when it is back.
     """
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, what: str, *, slow: float = SLOW, without: str = "calls go on without it") -> None:
+        self._what, self._slow, self._without = what, slow, without
         self._lost = False
         self.after_fork()
+        _workers.add(self)
 
     def after_fork(self) -> None:
         """In a child process: the thread does not exist here, and the jobs are the parent's."""
@@ -40,11 +48,13 @@ class Worker:
         self._since = 0.0  # when the job that runs was begun; 0: none
         self._away_until = 0.0
 
-    def submit(self, job: Job, then: Then = lambda _: None) -> bool:
-        """Have `job` done, and `then` called. False: the store is away or slow, and nothing will be done or called."""
+    def submit(self, job: Job, then: Then = lambda _: None, *, last: bool = False) -> bool:
+        """Have `job` done, and `then` called. False: the store is away or slow, and nothing will be done or called. `last`: try it
+        all the same, since nothing will come later."""
         with self._changed:
             now = time.monotonic()
-            if now < self._away_until or (self._since and now - self._since > SLOW):
+            is_away = now < self._away_until or (self._since and now - self._since > self._slow)
+            if is_away and not last:
                 return False
             self._jobs.append((job, then))
             if self._thread is None:
@@ -52,6 +62,13 @@ class Worker:
                 self._thread.start()
             self._changed.notify()
             return True
+
+    def finish(self, seconds: float) -> None:
+        """Wait at most so many seconds until all jobs so far are done."""
+        if self._thread is not None:
+            done = threading.Event()
+            self.submit(_nothing, lambda _: done.set(), last=True)
+            done.wait(seconds)
 
     def _run(self) -> None:
         while (found := self._next()) is not None:
@@ -62,7 +79,8 @@ class Worker:
                 self._failed(error)
                 then(False)
             else:
-                self._answered()
+                if job is not _nothing:
+                    self._answered()
                 then(True)
 
     def _next(self) -> tuple[Job, Then] | None:
@@ -84,9 +102,22 @@ class Worker:
             then(False)
         if not self._lost:
             self._lost = True
-            log.warning("%s does not answer: %s: %s; calls go on without it", self._what, type(error).__name__, error)
+            log.warning("%s does not answer: %s: %s; %s", self._what, type(error).__name__, error, self._without)
 
     def _answered(self) -> None:
         if self._lost:
             self._lost = False
             log.warning("%s answers again", self._what)
+
+
+def _nothing() -> None:
+    """A job that says nothing of the store."""
+
+
+def _finish() -> None:
+    until = time.monotonic() + EXIT
+    for worker in list(_workers):
+        worker.finish(max(0.0, until - time.monotonic()))
+
+
+atexit.register(_finish)

@@ -41,8 +41,6 @@ EXIT_SECONDS = 2.0
 DAY = 86_400.0
 
 _Record = tuple[str, int, float, Event]
-_of_parents: list[sqlite3.Connection] = []
-"""Connections that a forked child must neither use nor close: that would give up the parent's locks."""
 
 
 class Ledger:
@@ -128,9 +126,8 @@ class Ledger:
 
     def after_fork(self) -> None:
         """In a child process: the thread does not exist here, and the records and the connection are the parent's."""
-        if self._connection is not None:
-            _of_parents.append(self._connection)
-            self._connection = None
+        fork.leave(self._connection)
+        self._connection = None
         self._new_buffer()
 
     def _new_buffer(self) -> None:
