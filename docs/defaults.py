@@ -1,7 +1,7 @@
 """Writes into the documentation what the code knows: the tables of settings.
 
-`<!-- table: Policy -->` begins a table of all fields of a class, from its docstring; `<!-- table: Policy on_break hedge -->`
-one of the named fields. `<!-- end -->` ends each.
+`<!-- table: Policy -->` begins a table of all fields of a class (or of the parameters of its constructor), from its docstring;
+`<!-- table: Policy on_break hedge -->` one of the named fields. `<!-- end -->` ends each.
 
     python docs/defaults.py      # a test in tests/docs fails if the tables are not up to date
 """
@@ -9,23 +9,33 @@ one of the named fields. `<!-- end -->` ends each.
 import inspect
 import re
 from collections.abc import Collection
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from hotspare.brownout import Brownout
 from hotspare.budget import Budget
 from hotspare.cache import Cache
+from hotspare.ledger import Ledger
+from hotspare.monitor import Rule
 from hotspare.policy import Breaker, Hedge, Policy, RetryBudget, Timeouts
+from hotspare.pool import Pool
+from hotspare.recorder import Recorder
+from hotspare.shared import Shared
 from hotspare.target import Limits, Target
+from hotspare.testing import ScriptedTarget, VirtualClock
 
 PAGES = [
-    Path(__file__).with_name(name) for name in ("configuration.md", "routing.md", "streams.md", "how-a-call-flows.md")
+    page for page in sorted(Path(__file__).parent.glob("*.md")) if "<!-- table: " in page.read_text(encoding="utf-8")
 ]
 CLASSES: dict[str, type] = {
     cls.__name__: cls
     for cls in (Target, Limits, Policy, Breaker, Timeouts, RetryBudget, Brownout, Hedge, Budget, Cache)
 }
+OTHERS: dict[str, type] = {
+    cls.__name__: cls for cls in (Ledger, Pool, Recorder, Rule, ScriptedTarget, Shared, VirtualClock)
+}
+"""What has settings too, but is no part of a policy."""
 MARK = re.compile(r"(<!-- table: (\w+)((?: \w+)*) -->\n).*?(\n<!-- end -->)", re.S)
 NAMES = r"[a-z][a-z0-9_]*(?:, [a-z][a-z0-9_]*)*"
 ONLY_THE_DEFAULT = re.compile(r"(?<=\.) (?:Default )?\d[\d.]*(?: and \d[\d.]*)?\.$")
@@ -38,7 +48,7 @@ def table(cls: type, only: Collection[str]) -> str:
 
     Raises ValueError for a field that the docstring does not describe, and for a name in `only` that is no field.
     """
-    settings: dict[str, Field[Any]] = {setting.name: setting for setting in fields(cls)}
+    settings = _settings(cls)
     rows = ["| field | default | meaning, and the reason for the default |", "|---|---|---|"]
     described: set[str] = set()
     for names, words in ENTRY.findall(inspect.getdoc(cls) or ""):
@@ -51,8 +61,8 @@ def table(cls: type, only: Collection[str]) -> str:
         text = ONLY_THE_DEFAULT.sub("", " ".join(words.replace("``", "`").split())).replace("|", "\\|")
         defaults = ", ".join(_default(settings[name]) for name in found)
         rows.append(f"| {', '.join(f'`{name}`' for name in found)} | {defaults} | {text} |")
-    missing = [name for name in settings if name not in described and not is_dataclass(_value(settings[name]))]
-    if missing:
+    missing = [name for name, default in settings.items() if name not in described and not is_dataclass(default)]
+    if missing and not only:
         raise ValueError(f"{cls.__name__}: the docstring does not describe {', '.join(missing)}")
     unknown = sorted(set(only).difference(described))
     if unknown:
@@ -60,14 +70,19 @@ def table(cls: type, only: Collection[str]) -> str:
     return "\n".join(rows)
 
 
-def _value(setting: Field[Any]) -> Any:
-    return setting.default if setting.default_factory is MISSING else setting.default_factory()
+def _settings(cls: type) -> dict[str, Any]:
+    """The fields of a dataclass, or the parameters of another class, with their defaults."""
+    parameters = inspect.signature(cls).parameters
+    if is_dataclass(cls):
+        return {
+            one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in fields(cls)
+        }
+    return {name: one.default for name, one in parameters.items()}
 
 
-def _default(setting: Field[Any]) -> str:
-    """A field's default as the table shows it."""
-    value = _value(setting)
-    if value is MISSING:
+def _default(value: Any) -> str:
+    """A default as the table shows it."""
+    if value is MISSING or value is inspect.Parameter.empty:
         return "required"
     if isinstance(value, frozenset | dict):
         return "none"
@@ -81,7 +96,7 @@ def updated(page: str) -> str:
 
     def fill(found: re.Match[str]) -> str:
         begin, name, only, end = found.groups()
-        return f"{begin}\n{table(CLASSES[name], only.split())}\n{end}"
+        return f"{begin}\n{table((CLASSES | OTHERS)[name], only.split())}\n{end}"
 
     return MARK.sub(fill, page)
 

@@ -9,7 +9,7 @@ from hotspare.drill.scenarios import SCENARIOS
 from hotspare.messages import StreamSummary
 
 PAGE = (Path(__file__).parents[2] / "docs" / "streams.md").read_text(encoding="utf-8")
-SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.S | re.M))
+SECTIONS = dict(re.findall(r"^##+ ([^\n]+)\n(.*?)(?=^##|\Z)", PAGE, re.S | re.M))
 
 
 def test_each_field_of_the_stream_summary_is_described() -> None:
