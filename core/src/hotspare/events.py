@@ -348,14 +348,15 @@ class UsageSampled:
 
 @dataclass(frozen=True, slots=True)
 class StoreLost:
-    """What the processes of a fleet share cannot be read or written: this process decides alone. Emitted once until it is back."""
+    """What the processes of a fleet share cannot be read or written: this process decides alone. Emitted once until it is back; also where only
+    its news do not come (a refused channel): what others find is then known with the next refresh."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class StoreBack:
-    """What the processes of a fleet share can be read and written again, after so many seconds."""
+    """What the processes of a fleet share can be read and written again, and its news come, after so many seconds."""
 
     seconds: float
 

@@ -49,7 +49,8 @@ class Agent:
         self._stop_listening: Callable[[], None] | None = None
         self._version, self._next_picture = "", -inf
         self._lost_at: float | None = None
-        self._was_connected = False
+        self._no_news: StoreError | None = None
+        self._is_connected = False
 
     def after_fork(self) -> None:
         """In a child process: it is another member, and needs a thread of its own, which its first call starts."""
@@ -88,7 +89,7 @@ class Agent:
         if self.spending is not None:
             self.spending.leave()
         try:
-            if self._was_connected and self._lost_at is None:
+            if self._is_connected:
                 self._store.leave(self.member)
         except StoreError:
             pass  # it stops being counted after some seconds anyway
@@ -127,30 +128,33 @@ class Agent:
             return True
 
         self._scheduler.fleet_change(take)
-        self._version, self._was_connected = version, True
+        self._version, self._is_connected = version, True
         self._next_picture = now + self._refresh * self._jitter.uniform(0.75, 1.25)
-        lost_at, self._lost_at = self._lost_at, None
-        if lost_at is not None:
-            try:
-                self._send()
-            except Exception:
-                self._lost_at = lost_at  # it can be read, but not yet be written
-                raise
+        if self._no_news is not None:
+            self._report(f"its news do not come: {self._no_news}")
+        elif self._lost_at is not None:
+            self._send()  # it can be read, but perhaps not yet be written
+            lost_at, self._lost_at = self._lost_at, None
             self._notify.publish(events.StoreBack(now - lost_at))
 
     def _lost(self, reason: str) -> None:
-        now = self._now()
-        self._next_picture, self._version = now + _AGAIN * self._jitter.uniform(0.75, 1.25), ""
+        self._next_picture = self._now() + _AGAIN * self._jitter.uniform(0.75, 1.25)
+        self._version, self._is_connected = "", False
         self._scheduler.fleet_change(Fleet.lost)
+        self._report(reason)
+
+    def _report(self, reason: str) -> None:
         if self._lost_at is None:
-            self._lost_at = now
+            self._lost_at = self._now()
             self._notify.publish(events.StoreLost(reason))
 
-    def _heard(self, fact: Fact | None) -> None:
-        """Another process has written something, or this one has. None: something may have been missed."""
-        if fact is None:
-            self._next_picture = -inf
-            self._wake.set()
+    def _heard(self, fact: Fact | StoreError | None) -> None:
+        """Another process has written something, or this one has. None: something may have been missed. An error: nothing comes."""
+        if not isinstance(fact, Fact):
+            is_new, self._no_news = fact is None or self._no_news is None, fact
+            if is_new:
+                self._next_picture = -inf
+                self._wake.set()
             return
         now = self._now()
         if fact.slot == "probe" and fact.cause == self.member:

@@ -35,6 +35,13 @@ def connected(source: str | Redis, timeout: float) -> Redis:
     return Redis.from_url(plain, **options)  # pyright: ignore[reportUnknownMemberType] - redis-py leaves it open
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """What redis-py raises where a store is away, and where what answers at its address does not speak as a Redis does."""
+    from redis.exceptions import RedisError
+
+    return (RedisError, OSError, ValueError, TypeError, LookupError, AttributeError)
+
+
 def _sentinel(url: str, options: dict[str, Any]) -> Redis:
     """``redis://user:password@host:26379,host2:26379/name/0``: the master of that name, its database, as the sentinels say."""
     from redis import Sentinel, connection

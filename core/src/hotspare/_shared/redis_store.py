@@ -17,7 +17,7 @@ from hotspare._config.scalars import is_list, is_table
 from hotspare._cost.shares import Claim, Portion
 from hotspare._health.facts import Fact, checked
 from hotspare._shared import money, scripts
-from hotspare._shared.connecting import connected
+from hotspare._shared.connecting import connected, failures
 from hotspare._shared.store import MEMBER_SECONDS, Bucket, Grant, Lease, Listener, Picture, StoreError
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class RedisStore:
         self._connection: Redis | None = None
         self._scripts: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self.losses = 0
+        """How often a connection was lost."""
 
     def key(self, name: str) -> str:
         """The key of this name, in this store."""
@@ -60,6 +62,7 @@ class RedisStore:
                 known = self._scripts[script] = client.register_script(script)
             return _text(known(keys=[self.key(key)], args=arguments, client=client))
         except Exception as error:  # what answers at that address may not be a Redis
+            self.losses += _is_loss(error)
             raise _store_error(error) from None
 
     # --- facts ---------------------------------------------------------------------------------------------------
@@ -146,11 +149,14 @@ class RedisStore:
 
 
 class _Subscription:
-    """A thread that hands what is published to a listener, and connects again when the connection is lost."""
+    """A thread that hands what is published to a listener, and connects again when the connection is lost. The second failure in a row is
+    handed to the listener too: one connection may always be closed by the server."""
 
     def __init__(self, store: RedisStore, listener: Listener) -> None:
         self._store, self._listener = store, listener
         self._ended = threading.Event()
+        self._news: Any = None  # redis-py leaves its type open
+        self._losses = self._failures = 0
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="hotspare-news", daemon=True).start()
@@ -159,27 +165,49 @@ class _Subscription:
         self._ended.set()
 
     def _run(self) -> None:
+        expected = failures()
         while not self._ended.is_set():
             try:
-                self._read()
-            except Exception:  # the store is away: `sync` reports that, and the facts come with its next picture
-                self._ended.wait(_LISTEN)
-
-    def _read(self) -> None:
-        channel = self._store.key("news")
-        client: Any = self._store.client
-        with client.pubsub(ignore_subscribe_messages=True) as news:
-            news.subscribe(channel)
-            self._listener(None)
-            while not self._ended.is_set():
-                message = cast("Mapping[str, Any] | None", news.get_message(timeout=_LISTEN))
+                message = self._next()
+            except expected as error:
+                self._failed(error)
+            else:
                 if message is not None:
-                    self._hand_on(message.get("data"))
+                    self._hand_on(message)
+        self._disconnect()
 
-    def _hand_on(self, data: object) -> None:
+    def _next(self) -> Mapping[str, Any] | None:
+        """What comes within a second. Where another connection to the store was lost, this one may be dead without a sign: it is opened anew."""
+        if self._losses != self._store.losses:
+            self._disconnect()
+        if self._news is None:
+            self._losses = self._store.losses
+            client: Any = self._store.client
+            self._news = client.pubsub()
+            self._news.subscribe(self._store.key("news"))
+        return cast("Mapping[str, Any] | None", self._news.get_message(timeout=_LISTEN))
+
+    def _failed(self, error: Exception) -> None:
+        self._disconnect()
+        self._failures += 1
+        if self._failures > 1:
+            self._listener(_store_error(error))
+            self._ended.wait(_LISTEN)
+
+    def _disconnect(self) -> None:
+        news, self._news = self._news, None
+        if news is not None:
+            with suppress(*failures()):  # of a connection that is given up
+                news.close()
+
+    def _hand_on(self, message: Mapping[str, Any]) -> None:
+        if message.get("type") == "subscribe":
+            self._failures = 0
+            self._listener(None)
+            return
         fact = None
-        with suppress(ValueError):
-            fact = _published(json.loads(cast("str | bytes", data)))
+        with suppress(ValueError, TypeError):  # not JSON: something else has written it
+            fact = _published(json.loads(cast("str | bytes", message.get("data"))))
         if fact is not None:
             self._listener(fact)
 
@@ -236,6 +264,13 @@ def _number(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise StoreError("the store answered something that is no number") from None
+
+
+def _is_loss(error: Exception) -> bool:
+    """Whether a connection was lost, or gave no answer in time."""
+    from redis import exceptions
+
+    return isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError)
 
 
 def _store_error(error: Exception) -> StoreError:

@@ -60,8 +60,9 @@ class Grant(NamedTuple):
     wait: float
 
 
-Listener = Callable[[Fact | None], object]
-"""Called with each fact that another process has written; None: facts may have been missed."""
+Listener = Callable[[Fact | StoreError | None], object]
+"""Called with each fact that another process has written; None: from now on facts come, and some may have been missed; an error: for its
+reason none come, until None comes again."""
 
 
 class Store(Protocol):
