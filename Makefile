@@ -6,7 +6,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config ge
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
-.PHONY: help fleet kills storms storms-wire failover soak venv demo test coverage newest oldest natives real mutants lint types docs bench record installs release-check clean
+.PHONY: help fleet fleet-faults kills storms storms-wire failover soak venv demo test coverage newest oldest natives real mutants lint types docs bench record installs release-check clean
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -100,6 +100,9 @@ soak: .venv/dev  ## soak the pools in chaos for MINUTES=30, and see that nothing
 	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 fleet: .venv/dev  ## eight processes and one Redis: calls to a dead target, a shared limit, Redis commands at 10 to 1,000 calls a second; SECONDS=10
 	@$(BIN)/python -m benchmarks.fleet --seconds $(or $(SECONDS),10) 2>/dev/null
+
+fleet-faults: .venv/dev  ## a Redis and a Valkey killed, paused, flushed, made read-only, filled, restarted under load: what calls notice; SECONDS=10 each
+	@$(BIN)/python -m benchmarks.fleet_faults --seconds $(or $(SECONDS),10) 2>/dev/null
 failover: .venv/dev  ## play the sixteen failover scenarios twenty times with both faces; RUNS=20
 	@$(BIN)/python -m benchmarks.failover --runs $(or $(RUNS),20)
 bench: .venv/dev  ## run the benchmarks, and write docs/benchmarks.md: other clients, the HTTP seam, the core, deadlines, hedging, a failed primary in LangChain

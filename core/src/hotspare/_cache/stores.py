@@ -68,13 +68,15 @@ class OffLoop:
         self._worker.finish(self.patience)
 
     def look_up(self, key: str, wake: Callable[[], object]) -> Lookup | None:
-        """Ask for an answer, and call `wake` once it is known; None: the store is away, and nothing is to be waited for."""
+        """Ask for an answer, and call `wake` once it is known; None: the store is away, and nothing is to be waited for. After an error
+        the next call finds out whether it is back, without waiting for it."""
         found = Lookup()
 
         def get() -> None:
             found.entry = self._store.get(key)
 
-        return found if self._worker.submit(get, lambda _: wake()) else None
+        asked = self._worker.submit(get, lambda _: wake())
+        return found if asked and not self._worker.is_lost else None
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
         """Keep an answer for so many seconds. It is written in the background, or not at all while the store is away."""

@@ -98,13 +98,13 @@ return 1
 ALIVE = (
     _NOW
     + """
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
 redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return redis.call('ZCARD', KEYS[1])
 """
 )
-"""Members: this process is alive; how many are."""
+"""Members: this process is alive; how many are. It adds first: a server without memory refuses that, and only as a script's first write."""
 
 TAKE = """
 local t = redis.call('TIME')

@@ -53,7 +53,7 @@ class Spending:
             waiter = Waiter(call, call.deadline)
             with self._lock:
                 self._waiting[waiter] = set(keys)
-            if self._ask(claims):
+            if self._ask(claims) and not self._worker.is_lost:
                 yield Wait(SLOW, waiter)
             with self._lock:
                 self._waiting.pop(waiter, None)

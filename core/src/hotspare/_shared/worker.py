@@ -36,7 +36,8 @@ class Worker:
 
     def __init__(self, what: str, *, slow: float = SLOW, without: str = "calls go on without it") -> None:
         self._what, self._slow, self._without = what, slow, without
-        self._lost = False
+        self.is_lost = False
+        """Whether the last job has failed. The next one finds out whether the store is back, and no call should wait for that."""
         self.after_fork()
         _workers.add(self)
 
@@ -100,13 +101,13 @@ class Worker:
             waiting, self._jobs = self._jobs, deque()
         for _, then in waiting:
             then(False)
-        if not self._lost:
-            self._lost = True
+        if not self.is_lost:
+            self.is_lost = True
             log.warning("%s does not answer: %s: %s; %s", self._what, type(error).__name__, error, self._without)
 
     def _answered(self) -> None:
-        if self._lost:
-            self._lost = False
+        if self.is_lost:
+            self.is_lost = False
             log.warning("%s answers again", self._what)
 
 
