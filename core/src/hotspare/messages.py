@@ -274,7 +274,7 @@ class _WithAttempts:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ChatReply(_WithAttempts):
     """A whole answer.
 
@@ -358,7 +358,7 @@ class StreamSummary(_WithAttempts):
         return values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ChatChunk:
     """A piece of a streamed answer: what is new since the previous chunk.
 

@@ -107,13 +107,13 @@ class ResponseReader:
             self._end_of_connection()
             return b""
         self.started = True
+        parts: list[bytes] = []
         if not self._rest and self._state == self._chunk_size:
-            body = _one_chunk(data)
-            if body:
-                return body
+            data = data[_take_chunks(data, parts) :]
+            if not data:
+                return parts[0] if len(parts) == 1 else b"".join(parts)
         with_head = not self.has_head
         self._rest += data
-        parts: list[bytes] = []
         while not self.ended and self._state(parts):
             pass
         if self.ended and with_head and self._rest and not b"HTTP/".startswith(bytes(self._rest[:5])):
@@ -243,6 +243,10 @@ class ResponseReader:
         return self._take(parts)
 
     def _chunk_size(self, parts: list[bytes]) -> bool:
+        taken = _take_chunks(self._rest, parts)
+        if taken:
+            del self._rest[:taken]
+            return True
         line = self._line()
         if line is None:
             return False
@@ -284,13 +288,19 @@ class ResponseReader:
         return True
 
 
-def _one_chunk(data: bytes) -> bytes:
-    """The body of these bytes, if they are exactly one chunk without extensions, as those of a stream's events are; else b"".
+def _take_chunks(data: bytes | bytearray, parts: list[bytes]) -> int:
+    """Move the whole chunks at the beginning of these bytes to `parts`, as far as they have no extensions, as those of a stream's
+    events have none. Returns how many bytes they take.
 
     A shortcut with the same result as the states above, at a third of their time.
     """
-    end = data.find(b"\r\n", 0, 10)
-    size = data[:end] if end > 0 else b""
-    if not _SIZE.fullmatch(size) or len(data) != end + 4 + int(size, 16) or not data.endswith(b"\r\n"):
-        return b""
-    return data[end + 2 : -2]
+    start = 0
+    while True:
+        end = data.find(b"\r\n", start, start + 10)
+        if end < 0 or not _SIZE.fullmatch(data, start, end):
+            return start
+        stop = end + 2 + int(data[start:end], 16)
+        if stop == end + 2 or data[stop : stop + 2] != b"\r\n":
+            return start
+        parts.append(bytes(data[end + 2 : stop]))
+        start = stop + 2

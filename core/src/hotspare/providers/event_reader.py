@@ -3,11 +3,14 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+from hotspare._values import text_chunk
 from hotspare.errors import BackendError, MalformedAnswer
 from hotspare.messages import ChatChunk
 from hotspare.providers.json_access import Json, is_map, loads
 
 DONE = "[DONE]"
+_TRIES = 2
+"""Frames in a row that no event had, after which none is looked for: some servers number their events."""
 
 
 class EventReader(ABC):
@@ -28,6 +31,8 @@ class EventReader(ABC):
         """Whether an event came."""
         self.done = False
         """Whether the last event came."""
+        self._frame: _Frame | None = None
+        self._tries = 0
 
     @property
     def finished(self) -> bool:
@@ -36,6 +41,23 @@ class EventReader(ABC):
 
     def event(self, name: str, data: str) -> ChatChunk | None:
         """What is new in this event; None if it has no content. Raises InBandError and MalformedAnswer."""
+        frame = self._frame
+        known = frame is not None and frame.is_around(name, data)
+        if frame is not None and known:
+            text = frame.text_in(data)
+            if text:
+                self._tries = 0
+                return text_chunk(text)
+        chunk = self._event(name, data)
+        if chunk is None or len(chunk.__dict__) != 1:
+            self._frame = None
+        elif not known and self._tries < _TRIES:
+            self._frame = _frame_of(name, data, chunk.text)
+            self._tries += self._frame is not None
+        return chunk
+
+    def _event(self, name: str, data: str) -> ChatChunk | None:
+        """`event`, by parsing it."""
         try:
             body: Any = loads(data)
         except (ValueError, RecursionError):
@@ -70,6 +92,33 @@ class EventReader(ABC):
         may_hold_content = type(body) in (str, list) and len(body) > 0
         if may_hold_content and not self.finished and name not in self.without_content:
             raise MalformedAnswer("an event of the stream is not a JSON object", body=error_body(data))
+
+
+class _Frame:
+    """An event around its text. Events that differ in nothing else are what nearly all of a stream consists of: they are read as
+    the one before was, without parsing them."""
+
+    __slots__ = ("_after", "_before", "_name")
+
+    def __init__(self, name: str, before: str, after: str) -> None:
+        self._name, self._before, self._after = name, before, after
+
+    def is_around(self, name: str, data: str) -> bool:
+        """Whether this event has this frame."""
+        return data.startswith(self._before) and data.endswith(self._after) and name == self._name
+
+    def text_in(self, data: str) -> str:
+        """The text of an event with this frame; "" where only a parser can tell: it is escaped, or it is not one JSON string."""
+        text = data[len(self._before) : -len(self._after)]
+        return text if text.isprintable() and '"' not in text and "\\" not in text else ""
+
+
+def _frame_of(name: str, data: str, text: str) -> _Frame | None:
+    """The frame of an event that was read as nothing but this text; None where it is not sure where the text stands."""
+    if "\\" in data:
+        return None
+    before, quoted, after = data.partition(f'"{text}"')
+    return _Frame(name, before + '"', '"' + after) if after and quoted not in after else None
 
 
 def error_body(data: str) -> bytes:

@@ -6,9 +6,9 @@ No I/O: the parsers are fed bytes. Every error that they raise carries the respo
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from hotspare._engine.folding import chunks_of, reply_of
+from hotspare._values import changed
 from hotspare.errors import BackendError, BodyTooLarge, EmptyAnswer, MalformedAnswer, StatusError
 from hotspare.messages import IDLE, ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import RateLimit
@@ -39,11 +39,11 @@ def read_response(wire: Wire, request: ChatRequest, status: int, headers: Mappin
     try:
         start = body[:256].removeprefix(_BOM).lstrip()
         if start.startswith((b"data:", b"event:", b":")):
-            events = EventParser(wire, request)
+            events = EventParser(wire, request, headers)
             return reply_of([chunk for chunk in (*events.feed(body), *events.end()) if chunk is not IDLE])
         reply = joined_reply(wire.read(_json(body), request))
         limits = _limits(headers)
-        return replace(reply, limits=limits) if limits else reply
+        return changed(reply, limits=limits) if limits else reply
     except BackendError as error:
         error.headers = error.headers or headers
         raise
@@ -77,9 +77,10 @@ def _json(body: bytes) -> dict[str, object]:
 
 
 class EventParser:
-    """Bytes of an event stream -> chunks, by a wire's reader."""
+    """Bytes of an event stream -> chunks, by a wire's reader. `headers`: the response's, which its errors carry."""
 
-    def __init__(self, wire: Wire, request: ChatRequest) -> None:
+    def __init__(self, wire: Wire, request: ChatRequest, headers: Mapping[str, str]) -> None:
+        self._headers = headers
         self._decoder = SSEDecoder()
         self._reader = wire.reader(request)
         self._surrogates = SurrogateJoiner()
@@ -89,34 +90,39 @@ class EventParser:
     def feed(self, data: bytes) -> Iterator[ChatChunk]:
         """The chunks that these bytes complete; IDLE if there are none.
 
-        From the finish reason on each event gives a chunk with `finishing` and the usage so far: the answer is complete.
+        From the finish reason on each event but the last gives a chunk with `finishing` and the usage so far: the answer is complete.
         """
-        return self._take(self._decoder.feed(data))
+        return self._take(data)
 
-    def _take(self, events: list[tuple[str, str]]) -> Iterator[ChatChunk]:
+    def _take(self, received: bytes | None) -> Iterator[ChatChunk]:
+        """`received`: None at the end of the body. An error is raised after the content that came before it."""
         progress = False
         reader, surrogates = self._reader, self._surrogates
-        for name, data in events:
-            chunk = reader.event(name, data)
-            if chunk is not None and (surrogates.held or "\\u" in data):
-                chunk = surrogates.feed(chunk)
-            if chunk is not None and chunk.is_content:
-                progress = True
-                yield chunk
-            if reader.finished:
-                progress = True
-                last = self._finish()
-                yield replace(last, finish_reason=None, finishing=last.finish_reason)
-        self.done = reader.done
-        if not progress:
-            yield IDLE
+        try:
+            for name, data in self._decoder.flush() if received is None else self._decoder.feed(received):
+                chunk = reader.event(name, data)
+                if chunk is not None and (surrogates.held or "\\u" in data):
+                    chunk = surrogates.feed(chunk)
+                    chunk = chunk if chunk.is_content else None
+                if chunk is not None:
+                    progress = True
+                    yield chunk
+                if reader.finished and not reader.done:
+                    progress = True
+                    last = self._finish()
+                    yield changed(last, finish_reason=None, finishing=last.finish_reason)
+            self.done = reader.done
+            if received is None:
+                yield self._finish()
+            elif not progress:
+                yield IDLE
+        except BackendError as error:
+            error.headers = error.headers or self._headers
+            raise
 
     def end(self) -> Iterator[ChatChunk]:
         """The last chunk. Raises what the reader's `finish` raises."""
-        for chunk in self._take(self._decoder.flush()):
-            if chunk is not IDLE:
-                yield chunk
-        yield self._finish()
+        return self._take(None)
 
     def _finish(self) -> ChatChunk:
         last = self._reader.finish()
@@ -145,12 +151,9 @@ class ResponseParser:
 
     def feed(self, data: bytes) -> Iterator[ChatChunk]:
         """The chunks that these bytes complete. An error is raised after the content that came before it."""
-        try:
-            chunks = self._detect(data) if self._events is None else self._events.feed(data)
-            yield from self._with_limits(chunks) if self._limits else chunks
-        except BackendError as error:
-            error.headers = error.headers or self._headers
-            raise
+        if self._events is not None and not self._limits:
+            return self._events.feed(data)
+        return self._with_limits(self._detect(data) if self._events is None else self._events.feed(data))
 
     def _detect(self, data: bytes) -> Iterator[ChatChunk]:
         """Collect bytes until it is clear whether this is a stream: by the content, because relays mislabel both."""
@@ -166,29 +169,28 @@ class ResponseParser:
             start = received.removeprefix(_BOM).lstrip()
             self._buffering = start.startswith((b"{", b"[", b"<"))
             if start and not self._buffering and not _BOM.startswith(start):
-                self._events = EventParser(self._wire, self._request)
+                self._events = EventParser(self._wire, self._request, self._headers)
                 yield from self._events.feed(received)
                 return
         yield IDLE
 
     def end(self) -> Iterator[ChatChunk]:
         """At the end of the body: the last chunk, or all chunks of a body that was no stream."""
-        try:
-            chunks = self._whole_body() if self._events is None else self._events.end()
-            yield from self._with_limits(chunks) if self._limits else chunks
-        except BackendError as error:
-            error.headers = error.headers or self._headers
-            raise
+        return self._with_limits(self._whole_body() if self._events is None else self._events.end())
 
     def _whole_body(self) -> Iterator[ChatChunk]:
         body = b"".join(self._body)
         yield from chunks_of(read_response(self._wire, self._request, self._status, self._headers, body))
 
     def _with_limits(self, chunks: Iterator[ChatChunk]) -> Iterator[ChatChunk]:
-        """Put the limits into the first chunk that says something."""
-        for chunk in chunks:
-            if chunk is IDLE or not self._limits:
-                yield chunk
-            else:
-                limits, self._limits = self._limits, ()
-                yield replace(chunk, limits=limits)
+        """Put the limits into the first chunk that says something, and the headers into an error."""
+        try:
+            for chunk in chunks:
+                if chunk is IDLE or not self._limits:
+                    yield chunk
+                else:
+                    limits, self._limits = self._limits, ()
+                    yield changed(chunk, limits=limits)
+        except BackendError as error:
+            error.headers = error.headers or self._headers
+            raise

@@ -30,8 +30,11 @@ class SSEDecoder:
 
         Raises BodyTooLarge if one event is longer than the limit.
         """
-        if self._is_between_events and _is_one_event(chunk) and len(chunk) <= self._limit:
-            return [("message", chunk[6:-2].decode("utf-8", "replace"))]
+        if not (self._size or self._name or self._cr) and len(chunk) <= self._limit:
+            events = _plain_events(chunk)
+            if events:
+                self._started = True
+                return events
         if self._cr and chunk:
             self._cr = False
             chunk = chunk.removeprefix(b"\n")
@@ -49,10 +52,6 @@ class SSEDecoder:
             self._started = True
             lines[0] = lines[0].removeprefix(_BOM)
         return self._read(lines)
-
-    @property
-    def _is_between_events(self) -> bool:
-        return self._started and not (self._size or self._name or self._cr)
 
     def flush(self) -> list[tuple[str, str]]:
         """The event that the end of the stream completes.
@@ -96,11 +95,15 @@ class SSEDecoder:
             raise BodyTooLarge(f"one event of the stream is longer than {self._limit} bytes")
 
 
-def _is_one_event(chunk: bytes) -> bool:
-    """Whether these bytes are one whole event with one line of data, as nearly all are: a shortcut past the general reading."""
-    return (
-        chunk.startswith(b"data: ")
-        and chunk.find(b"\n") == len(chunk) - 2
-        and b"\r" not in chunk
-        and chunk[-1:] == b"\n"
-    )
+def _plain_events(chunk: bytes) -> list[tuple[str, str]]:
+    """The events of these bytes if they are whole ones with one line of data each, as nearly all are; else none.
+
+    A shortcut past the general reading, with the same result.
+    """
+    if not chunk.startswith(b"data: ") or not chunk.endswith(b"\n\n") or b"\r" in chunk:
+        return []
+    text = chunk[6:-2].decode("utf-8", "replace")
+    if "\n" not in text:
+        return [("message", text)]
+    lines = text.split("\n\ndata: ")
+    return [("message", line) for line in lines] if text.count("\n") == 2 * len(lines) - 2 else []
