@@ -84,7 +84,7 @@ class Load:
         self.failed = 0
         self._pools, self._pause = (shared.pool, alone.pool), 1 / rate
         self._ended = threading.Event()
-        self.phase("up")
+        self.phase("begins")
         self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
         for thread in self._threads:
             thread.start()
@@ -135,7 +135,7 @@ class Seen:
 
 
 def strike(
-    server: RedisServer, fault: Fault, *, down: float, threads: int, rate: float, up: float = 0.3, **settings: float
+    server: RedisServer, fault: Fault, *, down: float, threads: int, rate: float, up: float = 0.4, **settings: float
 ) -> Seen:
     """Two processes' pools under load, for `up` seconds before the fault; it lasts `down` seconds, in which one of them finds that its key is
     rejected. `settings`: of `Shared`."""
@@ -145,6 +145,8 @@ def strike(
     try:
         with server.client() as client:
             eventually(lambda: client.zcard("faults:v1:members") == 2)
+        time.sleep(up / 2)
+        load.phase("up")
         time.sleep(up)
         load.phase("down")
         fault.begin(server)

