@@ -104,14 +104,42 @@ class Upstream:
             self.at_once -= 1
 
 
+@dataclass
+class Played:
+    """A storm that is over. `ends`: of each call, when it began, when it ended, and whether its answer was right."""
+
+    storm: Storm
+    ups: dict[str, Upstream]
+    ends: list[tuple[float, float, bool]] = field(default_factory=list[tuple[float, float, bool]])
+    wrong: int = 0
+
+    @property
+    def result(self) -> Result:
+        """Its figures."""
+        times = sorted(end - start for start, end, right in self.ends if right) or [0.0]
+        faults = self.storm.faults.get("a", ())
+        over = max((one.end for one in faults if one.end < self.storm.seconds), default=None)
+        after = [at for at in self.ups["a"].requests if over is not None and at >= over]
+        requests = sum(len(up.requests) for up in self.ups.values()) / len(self.ends)
+        return Result(
+            len(self.ends), sum(right for _, _, right in self.ends), self.wrong, requests,
+            times[len(times) // 2], times[int(0.99 * len(times))], after[0] - over if after and over is not None else None,
+        )  # fmt: skip
+
+
 def play(storm: Storm, seed: int) -> Result:
+    """The figures of one storm with the default policy."""
+    return played(storm, seed).result
+
+
+def played(storm: Storm, seed: int) -> Played:
     """One storm with the default policy."""
     logging.getLogger("hotspare").setLevel(logging.CRITICAL)
-    found: Result = run_virtually(lambda loop: _play(loop, storm, seed))
+    found: Played = run_virtually(lambda loop: _play(loop, storm, seed))
     return found
 
 
-async def _play(loop: asyncio.AbstractEventLoop, storm: Storm, seed: int) -> Result:
+async def _play(loop: asyncio.AbstractEventLoop, storm: Storm, seed: int) -> Played:
     rng = random.Random(seed)
     ups = {
         name: Upstream(loop, storm, storm.faults.get(name, ()), random.Random(f"{seed}{name}")) for name in storm.ids
@@ -120,11 +148,9 @@ async def _play(loop: asyncio.AbstractEventLoop, storm: Storm, seed: int) -> Res
         Target(id, region=region, name=name, backend=ups[name]) for name, (id, region) in storm.ids.items()
     ]  # fmt: skip
     pool = Pool(targets, clock=loop.time, rng=random.Random(seed), deadline=storm.deadline, **storm.settings)
-    ends: list[tuple[bool, float]] = []
-    wrong = 0
+    found = Played(storm, ups)
 
     async def call() -> None:
-        nonlocal wrong
         start, text, failed = loop.time(), "", False
         try:
             if storm.stream:
@@ -135,18 +161,11 @@ async def _play(loop: asyncio.AbstractEventLoop, storm: Storm, seed: int) -> Res
         except HotspareError:
             failed = True
         right = not failed and text == "".join(f"w{n} " for n in range(WORDS))
-        wrong += not (failed or right)
-        ends.append((right, loop.time() - start))
+        found.wrong += not (failed or right)
+        found.ends.append((start, loop.time(), right))
 
     async with asyncio.TaskGroup() as group:
         while loop.time() < storm.seconds:
             await asyncio.sleep(rng.expovariate(storm.rate))
             group.create_task(call())
-    times = sorted(seconds for right, seconds in ends if right) or [0.0]
-    primary, faults = ups["a"], storm.faults.get("a", ())
-    over = max((one.end for one in faults if one.end < storm.seconds), default=None)
-    after = [at for at in primary.requests if over is not None and at >= over]
-    return Result(
-        len(ends), sum(right for right, _ in ends), wrong, sum(len(up.requests) for up in ups.values()) / len(ends),
-        times[len(times) // 2], times[int(0.99 * len(times))], after[0] - over if after and over is not None else None,
-    )  # fmt: skip
+    return found

@@ -109,11 +109,13 @@ def test_a_failed_probe_opens_again() -> None:
 def test_a_failure_during_a_slow_start_halves_the_window() -> None:
     """A burst halves it once; it opens again when there is room for none, or by the usual evidence."""
     found = breaker()
-    found.recover(10.0)  # the probe has made it 2
+    found.recover(10.0)
+    assert found.free(10.0) == 4, "the probe has succeeded"
     assert not found.record_failure(10.0, 10.1)
     assert not found.record_failure(10.0, 10.1), "it began before the window was halved"
-    assert found.free(10.2) == 2
-    assert found.record_failure(10.2, 10.3)
+    assert found.free(10.2) == 3
+    assert not found.record_failure(10.2, 10.3)
+    assert found.record_failure(10.3, 10.4)
     again = breaker(consecutive_failures=3)
     again.recover(10.0)
     for _ in range(30):

@@ -2,13 +2,19 @@
 
 import pytest
 from hotspare._health.breaker import State
-from hotspare.outcome import Kind
+from hotspare.outcome import Kind, Outcome
 from hotspare.policy import Breaker
+from hotspare.target import Domain
 
 from tests.support.drawn import FixedRandom
 from tests.support.engine import OK, SERVER, TIMEOUT, Engine
-from tests.support.health import end, permit
+from tests.support.health import end, opened, permit
 
+TWO_REGIONS = {
+    "a": {"id": "p/m", "region": "r1"},
+    "b": {"id": "p/m", "region": "r2"},
+    "c": {"id": "p/n", "region": "r2"},
+}
 EQUAL = {"a": {"id": "p/m"}, "b": {"id": "q/m"}}
 
 
@@ -72,6 +78,18 @@ def test_the_end_of_an_outage_of_all() -> None:
     engine.open("c", seconds=300.0)
     end(engine, OK, "b", now=6.0, of=permit(engine, "b", now=5.0))  # `a` was there all the time
     assert engine["c"].breaker.open_until == 300.0
+
+
+@pytest.mark.parametrize(("outcome", "took", "until"), [(SERVER, 0.9, 6.0), (SERVER, 1.0, 7.0), (TIMEOUT, 0.9, 7.0)])
+def test_what_fails_fast_is_tried_at_once_after_an_outage_of_all(outcome: Outcome, took: float, until: float) -> None:
+    """A probe of it costs its caller little; its region, which is down too, lets the probe through."""
+    engine = Engine("abc", targets=TWO_REGIONS, rng=FixedRandom(1.0))
+    end(engine, outcome, "b", now=took, of=permit(engine, "b", now=0.0))
+    engine.open("a")
+    engine.open("b", "c", seconds=300.0)
+    region = opened(engine, Domain("region", "p", "r2"), now=5.0)
+    end(engine, OK, now=6.0, of=permit(engine, now=5.0))
+    assert (engine["b"].breaker.open_until, engine["c"].breaker.open_until, region.open_until) == (until, 7.0, until)
 
 
 @pytest.mark.parametrize(("open_targets", "seconds"), [("", 1.4), ("bc", 3.0)])

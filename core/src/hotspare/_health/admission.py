@@ -1,8 +1,8 @@
 """How many attempts at once a target admits after a break or a rate limit: TCP's slow start (RFC 5681), for calls.
 
-The window starts at one attempt. It grows by one with each success, and doubles with each `GROWTH_SECONDS` without a failure,
-since whole answers may take many seconds. A failure halves it, once for all attempts that were under way; from then on it
-grows by one a round only. It binds only while the demand is larger.
+The window starts at one attempt after a rate limit, and at `AFTER_PROBE` after a probe that succeeded. It grows by one with each
+success, and doubles with each `GROWTH_SECONDS` without a failure, since whole answers may take many seconds. A failure halves it,
+once for all attempts that were under way; from then on it grows by one a round only. It binds only while the demand is larger.
 
 The processes of a fleet share one window: each one has a part of its places (`Part`).
 """
@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 GROWTH_SECONDS = 0.5
 """A target that is too weak says so within this time, by a 429 or a 503."""
+AFTER_PROBE = 4.0
+"""Attempts at once after the first success: the largest initial window of RFC 5681, so that those who waited are answered a round trip
+sooner."""
 _UNBOUND = 1000.0
 """A window of this size binds no more: `Policy.max_waiters` is as large."""
 _LOOK_AGAIN = 1.0
@@ -33,12 +36,14 @@ class Part(NamedTuple):
 
 
 class AdmissionWindow:
-    """The window of one target, from `since` on (seconds on the pool's clock). `at_most`: it begins with so many attempts, and
+    """The window of one target, from `since` on (seconds on the pool's clock), of `places` attempts at once. `at_most`: instead, of so many, and
     as if it had been halved: so many at once were too many before. `part`: of the fleet's window, this process's."""
 
-    def __init__(self, since: float, *, at_most: float | None = None, part: Part | None = None) -> None:
+    def __init__(
+        self, since: float, *, places: float = 1.0, at_most: float | None = None, part: Part | None = None
+    ) -> None:
         self._part = part or Part()
-        self._size = 1.0 if at_most is None else at_most
+        self._size = places if at_most is None else at_most
         self._at = since
         self._halved_at: float | None = None if at_most is None else since
 

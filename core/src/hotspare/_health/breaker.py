@@ -16,7 +16,7 @@ from enum import StrEnum
 from itertools import islice
 from math import inf
 
-from hotspare._health.admission import AdmissionWindow, Part
+from hotspare._health.admission import AFTER_PROBE, AdmissionWindow, Part
 from hotspare._health.probe_lease import ProbeLease
 from hotspare.policy import Breaker
 
@@ -316,9 +316,7 @@ class CircuitBreaker:
         """Let traffic back: gradually, or (a domain) at once. `by_others`: another process has found it well, at `now`."""
         self.state = State.RECOVERING if slow_start else State.CLOSED
         part = self.part.behind_first() if by_others else self.part._replace(place=0.0)
-        self.admission = AdmissionWindow(now, part=part) if slow_start else None
-        if self.admission is not None:
-            self.admission.record_success(now)
+        self.admission = AdmissionWindow(now, places=AFTER_PROBE, part=part) if slow_start else None
         if self.cause:
             self.recovered_at, self.cause = now, ""
         self.recovering_since, self.evidence_at, self.reason = now, now, ""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from math import exp, inf
 from random import Random
 
-from hotspare._health.breaker import CircuitBreaker, State
+from hotspare._health.breaker import State
 from hotspare._health.failures import RECENT
 from hotspare._health.target_state import TargetState
 from hotspare.policy import Breaker
@@ -38,9 +38,12 @@ class ProbeRate:
         return max(shortest, 1 / probes) if probes > 0 else inf
 
 
-def probe_soon(breakers: Iterable[CircuitBreaker], now: float, rng: Random) -> None:
-    """One target answers again after all were down: the others are probed within `fast_break_duration`. Their breaks were made
-    longer because a probe would have cost its caller the answer. A time that a provider has named stays."""
-    for breaker in breakers:
-        if breaker.state is State.OPEN and breaker.rejected_until <= now:
-            breaker.probe_from(now + breaker.config.fast_break_duration * (0.5 + rng.random() / 2))
+def probe_soon(states: Iterable[TargetState], now: float, rng: Random) -> None:
+    """One target answers again after all were down: the others are probed at once where their failures are fast, else within
+    `fast_break_duration`. Their breaks were made longer because a probe would have cost its caller the answer; what is down
+    together often comes back together. A time that a provider has named stays."""
+    for state in states:
+        wait = 0.0 if state.fails_fast else state.breaker.config.fast_break_duration * (0.5 + rng.random() / 2)
+        for breaker in state.breakers:
+            if breaker.state is State.OPEN and breaker.rejected_until <= now:
+                breaker.probe_from(now + wait)

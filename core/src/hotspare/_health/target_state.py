@@ -57,7 +57,7 @@ class TargetState:
     answer read from a stream is as good as a whole one.
     `redactor`: strikes the pool's keys out of what comes back. `limits`: None as long as none is configured or learnt.
     `breakers`: its own, and those of its domains. `last_success`, `last_failure`: when its latest attempts ended; `last_error`:
-    why the latest failure failed. `checks`: how many of its attempts were background checks.
+    why the latest failure failed. `fails_fast`: that took less than `Policy.fast_failure`. `checks`: how many of its attempts were background checks.
     """
 
     target: Target
@@ -81,6 +81,7 @@ class TargetState:
     last_success: float = -inf
     last_failure: float = -inf
     last_error: str = ""
+    fails_fast: bool = False
     checks: int = 0
     suspicions: list[Suspicion] = field(default_factory=list[Suspicion])
     signer: str = field(init=False)

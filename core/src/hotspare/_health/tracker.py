@@ -235,8 +235,8 @@ class HealthTracker:
             return
         before = self.current_states(state)
         if state.breaker.state in BROKEN and not self._has_other(state, now):
-            others = [other.breaker for other in self.states if other is not state and other.rejection is None]
-            probe_soon((*others, *self.domains.values()), now, self._rng)
+            others = (other for other in (*self.states, *self.guests) if other is not state and other.rejection is None)
+            probe_soon(others, now, self._rng)
         state.breaker.record_success(permit.started, now)
         for domain, breaker in _shared(state):
             was_open = breaker.state in BROKEN
@@ -262,6 +262,7 @@ class HealthTracker:
 
     def record_failure(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
         """A failure counts against the target, and without a connection against its region too."""
+        state.fails_fast = outcome.kind is not Kind.TIMEOUT and now - permit.started < self._policy.fast_failure
         if outcome.retry_after:
             state.breaker.stay_away(now, outcome.retry_after)
             self.has_news = True
@@ -273,9 +274,8 @@ class HealthTracker:
         permit.failed_at = now
         opens = state.breaker.record_failure(permit.started, now, needs_span=not outcome.before_connect)
         if opens or is_outlier(state, self.states, lambda other: self.available_at(other, now) <= now):
-            was_fast = outcome.kind is not Kind.TIMEOUT and now - permit.started < self._policy.fast_failure
             since = permit.started if permit.probe else inf
-            self._open(state, now, outcome, fast=was_fast and self._has_other(state, now), since=since)
+            self._open(state, now, outcome, fast=state.fails_fast and self._has_other(state, now), since=since)
         region = state.domains[0]
         failed = outcome.before_connect and state.breakers[1].record_failure(permit.started, now)
         if failed and len(self._members.get(region, ())) > 1:
