@@ -11,11 +11,22 @@ from typing import Any
 import pytest
 from hotspare import AllTargetsFailed, Kind, Outcome, SkipReason
 from hotspare._cost.tokens import prompt_tokens, text_tokens
+from hotspare._cost.unknowns import uncounted
 from hotspare.messages import ChatRequest
 from hotspare.testing import ScriptedTarget, answer, fail, scripted_pool
 
 tiktoken = pytest.importorskip("tiktoken")
 ROOT = Path(__file__).parents[3]
+RECURSIVE = {
+    "type": "function",
+    "function": {
+        "name": "f",
+        "parameters": {
+            "$defs": {"Node": {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}},
+            "properties": {"tree": {"$ref": "#/$defs/Node"}},
+        },
+    },
+}
 TOO_LONG = Outcome(Kind.CONTEXT_LENGTH, "too long", 400)
 
 
@@ -72,13 +83,46 @@ def test_texts(kind: str, vocabulary: Callable[[], Any], median: float, p95: flo
 
 
 def test_what_stands_beside_the_text_counts_too() -> None:
-    """Messages, tools and schemas add tokens, by the family of the model; an image counts as such, not by its size."""
+    """Messages, tools and schemas add tokens, by the family of the model."""
     plain = ChatRequest(messages=[{"role": "user", "content": "Hello"}])
     tool = {"type": "function", "function": {"name": "f", "description": "Finds " * 30, "parameters": {}}}
     tools = ChatRequest(messages=plain.messages, tools=[tool])
     assert prompt_tokens(plain, "gpt-4o") < prompt_tokens(tools, "gpt-4o") < prompt_tokens(tools, "claude-sonnet-4-5")
-    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
-    assert 500 < prompt_tokens(ChatRequest(messages=[{"role": "user", "content": [image]}])) < 2000
+
+
+def said(text: str, **media: Any) -> list[dict[str, Any]]:
+    """A user's message, with a part of this type beside its text."""
+    parts = [{"type": name, name: fields} for name, fields in media.items()]
+    return [{"role": "user", "content": [{"type": "text", "text": text}, *parts]}]
+
+
+@pytest.mark.parametrize(
+    ("request_", "model", "words"),
+    [
+        (ChatRequest(messages=said("q", image_url={"url": "https://h/a.png"})), "gpt-4o", "media"),
+        (ChatRequest(messages=said("q", file={"file_id": "f"})), "gpt-4o", "media"),
+        (ChatRequest(messages=said("q"), extra={"responses": {"tools": [{"type": "web_search"}]}}), "gpt-5", "tools"),
+        (ChatRequest(messages=said("q"), extra={"responses": {"previous_response_id": "r"}}), "gpt-5", "keeps"),
+        (ChatRequest(messages=said("q"), extra={"responses": {"input": [{"encrypted_content": "x"}]}}), "gpt-5", "encrypted"),
+        (ChatRequest(messages=[{"role": "assistant", "content": "a", "thinking_blocks": [{"signature": "x"}]}]), "gemini-3-pro", "encrypted"),
+        (ChatRequest(messages=said("q"), tools=[RECURSIVE]), "gemini-2.5-flash", "recursive"),
+        (ChatRequest(messages=said("q"), tools=[RECURSIVE], extra={"openai": {"n": 1}}), "gpt-4o", ""),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_counted_is_said(request_: ChatRequest, model: str, words: str) -> None:
+    """Then the estimate is the least that the prompt may have: nothing is guessed for the rest."""
+    found = uncounted(request_, model)
+    assert words in found
+    assert bool(found) == bool(words)
+    assert prompt_tokens(request_, model) < 100
+
+
+def test_a_prompt_that_cannot_be_counted_is_too_long_by_what_can() -> None:
+    """The reason says that it is a lower bound."""
+    small = ScriptedTarget("small", answer("s"), context_window=1000)
+    pool = scripted_pool(small, ScriptedTarget("large", answer("l"), context_window=100_000))
+    choices = pool.explain(said("one two three four " * 500, image_url={"url": "https://h/a.png"})).choices
+    assert "a prompt of at least 1,9" in next(one.reason for one in choices if one.target == "small")
 
 
 def test_a_prompt_goes_to_a_window_that_holds_it() -> None:

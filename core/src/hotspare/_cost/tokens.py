@@ -2,7 +2,8 @@
 
 Words are counted by class, with weights that were fitted to OpenAI's vocabulary `o200k_base` on English prose, source code and
 Korean; what models add around messages, tools and schemas stands in `families`, images in `images`. `tests/core/cost/test_tokens.py`
-and `tests/conformance/test_tokens.py` measure them. tiktoken is not used: it downloads its vocabulary at its first use.
+and `tests/conformance/test_tokens.py` measure them. No tokenizer is used: tiktoken downloads its vocabulary at its first use, and with exact
+counts of texts the estimates of recorded prompts are no better, since what is left of their errors is what providers add.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 from hotspare._cost.families import Family, family
 from hotspare._cost.images import image_tokens
@@ -18,7 +19,9 @@ from hotspare.messages import ChatRequest
 
 _ITEM_TEXTS = ("content", "text", "arguments", "output")
 _MEDIA = 800
-"""Tokens of an image or a file, whose size says nothing. Recorded images have 85 to 1,600."""
+"""Tokens of an image or a file, where only its order of magnitude is needed. Recorded images have 85 to 1,600."""
+ANTHROPICS = frozenset({"anthropic", "bedrock", "vertex"})
+"""Where Claude is called in its own API, which has schemas; others call a tool."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _LONG_PARTS = re.compile(r"[A-Z]?[a-z]{1,7}|[A-Z]{1,4}")
 _NUMBERS = re.compile(r"[0-9]{1,3}")
@@ -31,24 +34,34 @@ _OTHERS = re.compile(r"[^\x00-\x7f\uac00-\ud7a3\u3040-\u30ff\u3400-\u9fff]")
 
 
 def prompt_tokens(request: ChatRequest, model: str = "", provider: str = "") -> int:
-    """An estimate of the prompt's tokens, tools and schema included. `model`, `provider`: decide what is counted beside texts."""
+    """An estimate of the prompt's tokens, tools and schema included. `model`, `provider`: decide what is counted beside texts.
+
+    It is the least that the prompt may have where something in it cannot be counted (`unknowns.uncounted`).
+    """
     added = family(model, provider)
     total = added.base + added.message * (len(request.messages) - 1)
     for message in request.messages:
         total += added.text * _content_tokens(message.get("content"), model)
         for call in cast("Sequence[Mapping[str, object]]", message.get("tool_calls") or ()):
             total += added.call + added.calls * text_tokens(_json(call.get("function")))
-        total += added.signature * _signed(message) if added.signature else 0
     total += sum(_own_text([fields.get("instructions"), fields.get("input")]) for fields in request.extra.values())
     if request.tools and not (provider == "groq" and request.tool_choice == "none"):  # Groq leaves them out
-        total += added.tool_prompt + added.tool * len(request.tools)
+        total += _tool_prompt(added, request.tool_choice) + added.tool * len(request.tools)
         total += added.tools * sum(text_tokens(_json(tool.get("function", tool))) for tool in request.tools)
     schema = request.response_format
     if schema and schema.get("type") == "json_schema":
-        total += added.schema_prompt + added.schema * text_tokens(_json(schema))
+        if added.forced and provider not in ANTHROPICS:  # a tool that must be called takes the schema's place
+            total += added.forced + added.tool + added.tools * text_tokens(_json(schema))
+        else:
+            total += added.schema_prompt + added.schema * text_tokens(_json(schema))
     if added.thinking and _thinks(request, model, provider):
         total += added.thinking
     return round(total)
+
+
+def _tool_prompt(added: Family, choice: object) -> float:
+    """The prompt that a family adds for tools; Claude's differs where one must be called."""
+    return added.forced if added.forced and choice not in (None, "auto", "none") else added.tool_prompt
 
 
 def text_tokens(text: str) -> float:
@@ -103,14 +116,6 @@ def _own_text(items: object) -> float:
     return sum(map(_own_text, cast("Sequence[object]", items))) if isinstance(items, Sequence) else 0.0
 
 
-def _signed(message: Mapping[str, object]) -> int:
-    """Characters of a message's thought signatures, which Gemini 3 counts."""
-    calls = cast("Sequence[Mapping[str, Any]]", message.get("tool_calls") or ())
-    blocks = cast("Sequence[Mapping[str, Any]]", message.get("thinking_blocks") or ())
-    google = [_field(_field(call.get("extra_content"), "google"), "thought_signature") for call in calls]
-    return sum(len(text) for text in [*google, *(block.get("signature") for block in blocks)] if isinstance(text, str))
-
-
 def _field(value: object, name: str) -> object:
     return cast("Mapping[str, object]", value).get(name) if isinstance(value, Mapping) else None
 
@@ -138,5 +143,5 @@ def _part_tokens(part: object, model: str) -> float:
     if isinstance(part, Mapping):
         fields = cast("Mapping[str, object]", part)
         text = fields.get("text")
-        return text_tokens(text) if isinstance(text, str) else image_tokens(fields, model) or _MEDIA
+        return text_tokens(text) if isinstance(text, str) else image_tokens(fields, model) or 0
     return text_tokens(part) if isinstance(part, str) else 0.0

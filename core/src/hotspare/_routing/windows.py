@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from hotspare._cost.tokens import prompt_tokens
+from hotspare._cost.unknowns import uncounted
 from hotspare._health.target_state import TargetState
 from hotspare._routing.explain import Exclusion, SkipReason
 from hotspare.messages import ChatRequest
@@ -25,6 +26,7 @@ def too_small(request: ChatRequest, states: Collection[TargetState]) -> dict[Tar
         tokens = prompt_tokens(request, state.target.model, state.target.provider)
         if tokens / CERTAIN + answer > window:
             more = f" and an answer of up to {answer:,}" if answer else ""
-            reason = f"a prompt of about {tokens:,} tokens{more} is longer than its context window of {window:,}"
+            size = "at least" if uncounted(request, state.target.model, state.target.provider) else "about"
+            reason = f"a prompt of {size} {tokens:,} tokens{more} is longer than its context window of {window:,}"
             found[state] = Exclusion(SkipReason.TOO_LONG, reason)
     return found if len(found) < len(states) else {}

@@ -1,0 +1,75 @@
+"""What of a prompt only its provider can count: then an estimate is the least that the prompt may have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from hotspare._cost.images import image_tokens
+from hotspare.messages import ChatRequest
+
+_AT_THE_PROVIDER = {
+    "tools": "tools that run at the provider", "mcp_servers": "tools that run at the provider", "container": "tools that run at the provider",
+    "plugins": "tools that run at the provider", "models": "another model, which the provider chooses",
+    "transforms": "texts that the provider shortens", "cachedContent": "a prompt that the provider keeps",
+    "previous_response_id": "a prompt that the provider keeps", "conversation": "a prompt that the provider keeps",
+    "prompt": "a prompt that the provider keeps",
+}  # fmt: skip
+"""Fields of a request in its dialect (`ChatRequest.extra`), and what the provider adds for them."""
+_INSIDE = {"encrypted_content": "encrypted reasoning", "task_budget": "a budget that the provider states in the prompt"}
+"""The same for fields at any depth."""
+MEDIA = "media of unknown size"
+
+
+def uncounted(request: ChatRequest, model: str = "", provider: str = "") -> str:
+    """What is in the prompt that cannot be counted, in words; "" if all can."""
+    for message in request.messages:
+        content = message.get("content")
+        if not isinstance(content, str) and any(_is_unknown(part, model) for part in content or ()):
+            return MEDIA
+    for body in request.extra.values():
+        if found := _of_the_provider(body):
+            return found
+    if "gemini" not in model.lower():
+        return ""
+    if "gemini-3" in model.lower() and provider != "vertex" and any(map(_is_signed, request.messages)):
+        return "encrypted reasoning"
+    return "a recursive schema" if any(_is_recursive(tool) for tool in request.tools) else ""
+
+
+def _is_unknown(part: object, model: str) -> bool:
+    if not isinstance(part, Mapping):
+        return False
+    fields = cast("Mapping[str, object]", part)
+    return not isinstance(fields.get("text"), str) and image_tokens(fields, model) is None
+
+
+def _of_the_provider(body: Mapping[str, Any]) -> str:
+    named = next((words for name, words in _AT_THE_PROVIDER.items() if body.get(name)), "")
+    return named or _inside(body)
+
+
+def _inside(value: object) -> str:
+    if isinstance(value, Mapping):
+        fields = cast("Mapping[str, object]", value)
+        if fields.get("type") == "image":
+            return MEDIA
+        named = next((words for name, words in _INSIDE.items() if fields.get(name)), "")
+        return named or next((found for one in fields.values() if (found := _inside(one))), "")
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return next((found for one in cast("Sequence[object]", value) if (found := _inside(one))), "")
+    return ""
+
+
+def _is_signed(message: Mapping[str, Any]) -> bool:
+    """Whether a message has a thought signature. Gemini 3 counts the thoughts behind it."""
+    calls = cast("Sequence[Mapping[str, Any]]", message.get("tool_calls") or ())
+    google = [(call.get("extra_content") or {}).get("google") or {} for call in calls]
+    blocks = cast("Sequence[Mapping[str, Any]]", message.get("thinking_blocks") or ())
+    return any(one.get("thought_signature") for one in google) or any(one.get("signature") for one in blocks)
+
+
+def _is_recursive(tool: Mapping[str, Any]) -> bool:
+    """Whether a tool's schema refers to one that refers to itself: Gemini repeats it to a depth of its own."""
+    definitions = (tool.get("function") or tool).get("parameters", {}).get("$defs", {})
+    return any(f"'#/$defs/{name}'" in str(schema) for name, schema in definitions.items())
