@@ -1,4 +1,4 @@
-"""Three of llama.cpp's own servers with one small model, and a relay before one of them that breaks its streams."""
+"""llama.cpp's own server with a small model, and a relay that plays a part of its answer and breaks off."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import httpx
 
@@ -56,23 +56,33 @@ class Engine:
         self.process.wait()
 
     def stream(self, messages: list[Any], **options: Any) -> list[bytes]:
-        """The events of a stream, as they come."""
+        """The events of a stream, read to its end."""
         body = {"messages": messages, "temperature": 0, "stream": True, **options}
         raw = httpx.post(f"{self.url}/chat/completions", json=body, timeout=600).raise_for_status().content
         return [event + b"\n\n" for event in raw.split(b"\n\n") if event.strip()]
 
 
 class Relay:
-    """Answers every request with recorded events, and breaks off behind the first `at` of them."""
+    """Answers every request with the same recorded events, and then breaks off."""
 
-    def __init__(self, events: list[bytes]) -> None:
-        self.at, self.kind = 0, "reset"
-        self._events = events
+    def __init__(self, events: list[bytes], kind: Break) -> None:
+        self._events, self._kind = events, kind
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._held: list[socket.socket] = []
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
+        self.port = int(self._socket.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}/v1"
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+        for connection in self._held:
+            connection.close()
 
     def _serve(self) -> None:
         while True:
@@ -91,19 +101,11 @@ class Relay:
         while len(body) < length:
             body += connection.recv(65536)
         connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
-        connection.sendall(b"".join(self._events[: self.at]))
-        if self.kind == "stall":
+        connection.sendall(b"".join(self._events))
+        if self._kind == "stall":
             self._held.append(connection)
             return
-        if self.kind == "reset":
+        if self._kind == "reset":
             time.sleep(0.05)  # what was sent arrives before the reset
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
-
-    def close(self) -> None:
-        """End the thread and close every connection."""
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._thread.join()
-        for connection in self._held:
-            connection.close()

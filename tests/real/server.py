@@ -7,7 +7,8 @@ import xllamacpp as xlc  # type: ignore[import-not-found]
 
 path, port = sys.argv[1], int(sys.argv[2])
 parameters = xlc.CommonParams()
-parameters.model.path, parameters.n_ctx, parameters.n_parallel = path, 4096, 2
+# One slot: two requests at once would be computed together, and a text may then differ in a word.
+parameters.model.path, parameters.n_ctx, parameters.n_parallel = path, 2048, 1
 parameters.hostnames, parameters.port = ["127.0.0.1"], port
 parameters.fit_params = parameters.warmup = False  # with these it can hang while it loads on a busy machine
 parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1

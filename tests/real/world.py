@@ -1,0 +1,120 @@
+"""What the tests with a real engine share: two servers that stay, the unbroken answer, and what the engine gives for a prefix."""
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import anyio
+from hotspare import ChatChunk, Pool, Target, Timeouts
+
+from tests.real.engines import Engine
+
+CHUNKS = int(os.environ.get("HOTSPARE_REAL_CHUNKS", "60"))
+TOKENS = int(os.environ.get("HOTSPARE_REAL_TOKENS", "12"))
+STALL = float(os.environ.get("HOTSPARE_REAL_STALL", "3"))
+"""Seconds of silence that end a stream: more than an engine needs for a token on a loaded machine."""
+AT_ONCE = 4
+"""Places played at the same time; an engine computes one answer at a time, and further requests wait for it."""
+ASK = [{"role": "user", "content": "Write about the sea, the wind and an old ship."}]
+WHOLE = {"max_tokens": 64}
+REST = {"max_tokens": TOKENS}
+"""What a continuation may have: as much as shows the seam, since a token costs a core 50 ms."""
+PENALTY = {"repeat_penalty": 1.4, "repeat_last_n": 256, "cache_prompt": False}
+"""Without the penalty this base model repeats itself without end, and a repetition that is meant cannot be told from one that a seam
+makes. With a cached prompt two equal requests may differ in the last bit, and so in a word."""
+T = TypeVar("T")
+
+
+class World:
+    """Two engines that stay, those that are killed, and the unbroken answer."""
+
+    def __init__(self) -> None:
+        self.engines, self.victims = [Engine(), Engine()], list[Engine]()
+        for engine in self.engines:
+            engine.wait()
+        self.events = self.engines[0].stream(ASK, **WHOLE, **PENALTY)
+        self.texts = [_text(event) for event in self.events]
+        self.whole = "".join(self.texts)
+        self._direct: dict[str, str] = {}
+        self._turns = itertools.count()
+
+    @property
+    def places(self) -> list[int]:
+        """How many events come before each break: behind each piece of text, or behind CHUNKS of them."""
+        found = [number for number, text in enumerate(self.texts[:-2], 1) if text]
+        return found[:: max(1, len(found) // CHUNKS)][:CHUNKS]
+
+    def direct(self, prefix: str) -> str:
+        """The prefix, and what the engine gives when it is asked directly to continue it; asked once."""
+        if prefix not in self._direct:
+            asked = prefix.rstrip()
+            messages = [*ASK, {"role": "assistant", "content": asked}]
+            events = self._in_turn()[0].stream(messages, **REST, **PENALTY)
+            rest = "".join(map(_text, events))  # a stream does not repeat what it continues; a whole answer does
+            while rest and prefix.startswith(asked + rest[0]):  # white space that was not sent and comes again
+                asked, rest = asked + rest[0], rest[1:]
+            self._direct[prefix] = prefix + rest
+        return self._direct[prefix]
+
+    def differs(self, text: str) -> bool:
+        """Whether a text is not that of the unbroken answer, because its prefix tokenises otherwise."""
+        return not (self.whole.startswith(text) or text.startswith(self.whole))
+
+    def pool(self, first: str, *, prefill: bool = True) -> Pool:
+        """The target that breaks, and the two engines that stay, in turn."""
+        second, third = self._in_turn()
+        targets = [
+            Target("openai-compatible/gemma", name=name, region=name, base_url=url, prefill=prefill, extra=extra)
+            for name, url, extra in (
+                ("first", first, PENALTY | WHOLE),
+                ("second", second.url, PENALTY),
+                ("third", third.url, PENALTY),
+            )
+        ]
+        slow = Timeouts(first_token=300, first_token_min=300, first_token_max=300, stall=STALL, stall_min=STALL)
+        return Pool(targets, timeouts=slow, deadline=600, retry_same_target="never")
+
+    def _in_turn(self) -> list[Engine]:
+        return self.engines[:: 1 if next(self._turns) % 2 else -1]
+
+    def close(self) -> None:
+        """End every process."""
+        for engine in [*self.engines, *self.victims]:
+            engine.kill()
+
+
+def _text(event: bytes) -> str:
+    data = event.removeprefix(b"data: ").strip()
+    choices = [] if data == b"[DONE]" else json.loads(data)["choices"]
+    return "".join(choice["delta"].get("content") or "" for choice in choices)
+
+
+def read(pool: Pool, face: str, each: Callable[[ChatChunk], Any]) -> None:
+    """Give each chunk of one stream to a function, and close the pool."""
+
+    async def read_async() -> None:
+        async with pool:
+            async for chunk in pool.astream(ASK, temperature=0, **REST):
+                each(chunk)
+
+    if face == "asyncio":
+        anyio.run(read_async)
+        return
+    with pool:
+        for chunk in pool.stream(ASK, temperature=0, **REST):
+            each(chunk)
+
+
+def at_every_place(world: World, title: str, play: Callable[[int], T], *, at_once: int = AT_ONCE) -> Iterator[T]:
+    """What `play` gives for each place, several of them played at once, with a progress bar."""
+    places = world.places
+    with ThreadPoolExecutor(at_once) as threads:
+        for number, result in enumerate(threads.map(play, places), 1):
+            bar = "#" * (30 * number // len(places))
+            print(f"\r{title:20} [{bar:30}] {number}/{len(places)}", end="", file=sys.__stderr__, flush=True)
+            yield result
+    print(file=sys.__stderr__)
