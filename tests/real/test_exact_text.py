@@ -2,7 +2,7 @@
 
 Run by `make real`, which installs llama.cpp's server and a model of 240 MB. HOTSPARE_REAL_CHUNKS: behind how many chunks of the answer it is
 broken (default 60), by each kind of break, sync and async. HOTSPARE_REAL_TOKENS: how long each continuation is (default 12).
-HOTSPARE_REAL_STALL: seconds of silence that count as a stall (default 3).
+HOTSPARE_REAL_STALL: seconds of silence that are a stall (default 5).
 """
 
 import gc
@@ -16,7 +16,7 @@ import pytest
 from hotspare import ChatChunk, StreamInterrupted
 
 from tests.real.engines import HOME, Break, Engine, Relay
-from tests.real.world import World, at_every_place, read
+from tests.real.world import STALL, World, at_every_place, read
 from tests.support.tables import Record, note
 
 pytestmark = [pytest.mark.skipif(not HOME, reason="make real"), pytest.mark.timeout(7200)]
@@ -48,7 +48,8 @@ def test_a_broken_stream_is_continued_exactly(kind: Break, face: str, world: Wor
     def broken(place: int) -> tuple[str, str]:
         parts: list[str] = []
         with Relay(world.events[:place], kind) as relay:
-            read(world.pool(relay.url), face, lambda chunk: parts.append(chunk.text))
+            pool = world.pool(relay.url, stall=STALL if kind == "stall" else 300)
+            read(pool, face, lambda chunk: parts.append(chunk.text))
         return "".join(parts), world.direct("".join(world.texts[:place]))
 
     found = list(at_every_place(world, f"{kind}, {face}", broken))
@@ -74,7 +75,10 @@ def test_a_killed_server_is_continued_exactly(face: str, world: World, record_pr
             if sum(bool(one.text) for one in chunks) == place:
                 victim.kill()
 
-        read(world.pool(victim.url), face, take)
+        try:
+            read(world.pool(victim.url), face, take)
+        finally:
+            victim.kill()
         victim.start()
         victim.wait()
         ready.put(victim)
