@@ -61,6 +61,14 @@ class Engine:
         raw = httpx.post(f"{self.url}/chat/completions", json=body, timeout=600).raise_for_status().content
         return [event + b"\n\n" for event in raw.split(b"\n\n") if event.strip()]
 
+    def pieces(self, text: str) -> list[Any]:
+        """The tokens of a text, each as the text that it stands for."""
+        url, body = (
+            f"http://127.0.0.1:{self.port}/tokenize",
+            {"content": text, "add_special": False, "with_pieces": True},
+        )
+        return [token["piece"] for token in httpx.post(url, json=body, timeout=600).raise_for_status().json()["tokens"]]
+
 
 class Relay:
     """Answers every request with the same recorded events, and then breaks off."""

@@ -127,6 +127,7 @@ def test_nothing_is_left(world: World) -> None:
 
 
 def _report(world: World, texts: list[str], row: tuple[int, str], face: str, record: Record) -> None:
-    differ = sum(map(world.differs, texts))
-    cell = f"{len(texts)} of {len(world.places)} places exact; {differ} differ from the unbroken text"
+    differ = [place for place, text in zip(world.places, texts, strict=True) if world.differs(text)]
+    otherwise = sum(map(world.tokenises_otherwise, differ))
+    cell = f"{len(texts)} places exact; {len(differ)} differ from the unbroken text, {otherwise} of them tokenise otherwise"
     note(record, TITLE, row, (FACES.index(face), face), cell)

@@ -15,14 +15,13 @@ from tests.real.engines import Engine
 
 CHUNKS = int(os.environ.get("HOTSPARE_REAL_CHUNKS", "60"))
 TOKENS = int(os.environ.get("HOTSPARE_REAL_TOKENS", "12"))
+"""How long a continuation may be: as much as shows the seam, since a token costs a core 50 ms."""
 STALL = float(os.environ.get("HOTSPARE_REAL_STALL", "5"))
 """Seconds of silence that are a stall, where a stall is played: more than an engine needs for a token on a loaded machine."""
 AT_ONCE = 4
 """Places played at the same time; an engine computes one answer at a time, and further requests wait for it."""
 ASK = [{"role": "user", "content": "Write about the sea, the wind and an old ship."}]
 WHOLE = {"max_tokens": 64}
-REST = {"max_tokens": TOKENS}
-"""What a continuation may have: as much as shows the seam, since a token costs a core 50 ms."""
 PENALTY = {"repeat_penalty": 1.4, "repeat_last_n": 256, "cache_prompt": False}
 """Without the penalty this base model repeats itself without end, and a repetition that is meant cannot be told from one that a seam
 makes. With a cached prompt two equal requests may differ in the last bit, and so in a word."""
@@ -53,7 +52,7 @@ class World:
         if prefix not in self._direct:
             asked = prefix.rstrip()
             messages = [*ASK, {"role": "assistant", "content": asked}]
-            events = self._in_turn()[0].stream(messages, **REST, **PENALTY)
+            events = self._in_turn()[0].stream(messages, max_tokens=TOKENS, **PENALTY)
             rest = "".join(map(_text, events))  # a stream does not repeat what it continues; a whole answer does
             while rest and prefix.startswith(asked + rest[0]):  # white space that was not sent and comes again
                 asked, rest = asked + rest[0], rest[1:]
@@ -61,8 +60,17 @@ class World:
         return self._direct[prefix]
 
     def differs(self, text: str) -> bool:
-        """Whether a text is not that of the unbroken answer, because its prefix tokenises otherwise."""
+        """Whether a text is not that of the unbroken answer. Its prefix may tokenise otherwise than it was generated; else the engine,
+        which computes a prompt's tokens together, has rounded them otherwise than one by one."""
         return not (self.whole.startswith(text) or text.startswith(self.whole))
+
+    def tokenises_otherwise(self, place: int) -> bool:
+        """Whether the prefix that is sent has other tokens than those that were generated."""
+        parts = self.texts[:place]
+        prefix = "".join(parts).rstrip()
+        while len("".join(parts[:-1])) >= len(prefix):
+            parts = parts[:-1]  # white space alone, which is not sent
+        return self.engines[0].pieces(prefix) != [part for part in parts if part]
 
     def pool(self, first: str, *, prefill: bool = True, stall: float = 300) -> Pool:
         """The target that breaks, and the two engines that stay, in turn. Slowness is no fault here, unless a stall is played."""
@@ -98,14 +106,14 @@ def read(pool: Pool, face: str, each: Callable[[ChatChunk], Any]) -> None:
 
     async def read_async() -> None:
         async with pool:
-            async for chunk in pool.astream(ASK, temperature=0, **REST):
+            async for chunk in pool.astream(ASK, temperature=0, max_tokens=TOKENS):
                 each(chunk)
 
     if face == "asyncio":
         anyio.run(read_async)
         return
     with pool:
-        for chunk in pool.stream(ASK, temperature=0, **REST):
+        for chunk in pool.stream(ASK, temperature=0, max_tokens=TOKENS):
             each(chunk)
 
 
