@@ -56,7 +56,7 @@ def test_a_quick_listener_has_seen_a_call_when_it_returns(monkeypatch: pytest.Mo
     pool = Pool([ScriptedTarget("a").target], listeners=[lambda event: events.append(event), slow])
     assert pool.chat("q").text == pool.chat("q").text == "ok"
     assert ended(events) == ["call-1", "call-2"]
-    assert [queue._is_slow for queue in pool._notify._queues()] == [False, True]
+    assert [queue._is_slow for queue in pool._notify._queues] == [False, True]
     slow.release.set()
 
 
@@ -146,7 +146,7 @@ def test_a_child_process_hands_out_events() -> None:
     """Also if another thread was handing out events when the process was forked."""
     events: list[Event] = []
     pool = Pool([ScriptedTarget("a").target], listeners=[events.append, lambda event: None])
-    with pool._notify._handing_out, pool._notify._taking:
+    with pool._notify._handing_out, pool._notify._changing:
         child = os.fork()
         if not child:
             signal.alarm(60)  # a deadlock ends the child

@@ -8,7 +8,8 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterable
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
+from typing import Any
 
 from hotspare import events
 from hotspare.telemetry.logging import log, log_event
@@ -58,54 +59,63 @@ class ListenerQueue:
 
     def after_fork(self) -> None:
         """In a child process: the thread does not exist here, and the events are the parent's."""
-        self._lock = threading.Lock()
-        self._queue: SimpleQueue[events.Event | threading.Event] = SimpleQueue()
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._hurry = threading.Event()  # events are waited for: do not collect
+        self._events: deque[Any] = deque()
+        self._put = self._handled = 0  # events, since the beginning
+        self._has_events, self._hurry = threading.Event(), threading.Event()  # hurry: do not collect, they are waited for
+        self._caught_up = threading.Condition()
 
     def __call__(self, event: events.Event) -> None:
         """Queue an event. Called by one thread at a time."""
-        if self._queue.qsize() >= MAX_QUEUED:
+        if len(self._events) >= MAX_QUEUED:
             self._dropped += 1
             return
         if self._dropped:
             dropped, self._dropped = events.EventsDropped(self._dropped), 0
             log_event(dropped)
-            self._queue.put(dropped)
-        self._put(event)
+            self._add(dropped)
+        self._add(event)
 
-    def _put(self, item: events.Event | threading.Event) -> None:
-        with self._lock:  # between an item that comes and a thread that ends
-            self._queue.put(item)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="hotspare-listener", daemon=True)
-                self._thread.start()
+    def _add(self, event: events.Event) -> None:
+        self._events.append(self._entry(event))
+        self._put += 1
+        if not self._has_events.is_set():
+            self._has_events.set()
+        if self._thread is None:  # looked at after the event was added: a thread that ends looks the other way round
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="hotspare-listener", daemon=True)
+                    self._thread.start()
+
+    def _entry(self, event: events.Event) -> Any:
+        """What is queued for an event."""
+        return event
 
     def _run(self) -> None:
         while True:
-            try:
-                item = self._queue.get(timeout=IDLE_SECONDS)
-            except Empty:
-                with self._lock:
-                    if self._queue.empty():
-                        self._thread = None
-                        return
+            if self._has_events.wait(IDLE_SECONDS):
+                self._hurry.wait(COLLECT_SECONDS)
+                self._hurry.clear()
+                self._has_events.clear()  # before the queue is emptied: what comes meanwhile sets it again
+                while self._events:
+                    self._handle_some()
                 continue
-            self._hurry.wait(COLLECT_SECONDS)
-            self._hurry.clear()
-            self._handle(item)
+            with self._starting:
+                thread, self._thread = self._thread, None
+                if not self._events:
+                    return
+                self._thread = thread
 
-    def _handle(self, item: events.Event | threading.Event) -> None:
-        """This one, and all that have come after it."""
-        while True:
-            if isinstance(item, threading.Event):
-                item.set()
-            else:
-                call(self._listener, item)
-            try:
-                item = self._queue.get_nowait()
-            except Empty:
-                return
+    def _handle_some(self) -> None:
+        """Hand over the next events, and count them."""
+        call(self._listener, self._events.popleft())
+        self._has_handled(1)
+
+    def _has_handled(self, events: int) -> None:
+        with self._caught_up:
+            self._handled += events
+            self._caught_up.notify_all()
 
     def catch_up(self) -> None:
         """Let the listener see what is queued, unless it was found slow."""
@@ -114,14 +124,13 @@ class ListenerQueue:
 
     def flush(self, seconds: float) -> bool:
         """Wait until the listener was called with everything so far. Returns whether it was; at once in its own thread."""
-        if self._queue.empty() and self._thread is None:
-            return True
+        wanted = self._put
         if threading.current_thread() is self._thread:
-            return False
-        done = threading.Event()
-        self._put(done)
-        self._hurry.set()
-        return done.wait(seconds)
+            return self._handled >= wanted
+        with self._caught_up:
+            if self._handled < wanted:
+                self._hurry.set()
+            return self._caught_up.wait_for(lambda: self._handled >= wanted, seconds)
 
 
 def flush(queues: Iterable[ListenerQueue], seconds: float) -> bool:

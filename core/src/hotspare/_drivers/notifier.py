@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
 from hotspare import events
 from hotspare._drivers import listeners
+from hotspare._drivers.collector import Background, Collector
 from hotspare._drivers.listeners import ListenerQueue, is_quick
 from hotspare._engine.scheduler import Scheduler
+from hotspare._engine.waiters import Waiter
 from hotspare.telemetry.logging import configure_from_env, log_event
 
 _UNDER_WAY = (events.CallStarted, events.AttemptStarted, events.AttemptEnded)
@@ -26,11 +27,13 @@ class Notifier:
 
     def __init__(self, scheduler: Scheduler, to_call: Iterable[events.Listener]) -> None:
         configure_from_env()
-        self._listeners: list[events.Listener] = []
+        self._listeners: tuple[events.Listener, ...] = ()
+        self._queues: tuple[ListenerQueue, ...] = ()
         self._scheduler = scheduler
         self.on_news: Callable[[], object] | None = None
         """Called when something has changed that other processes may have to know. It must not wait."""
         self._pending: deque[events.Event] = deque()
+        self._collector: Collector | None = None
         self._new_locks()
         scheduler.is_observed = False
         for listener in to_call:
@@ -39,31 +42,46 @@ class Notifier:
     def subscribe(self, listener: events.Listener, *, inline: bool = False) -> Callable[[], None]:
         """Add a listener; returns what takes it away again. Calling that more than once is harmless, also where the same
         listener was added twice. `inline`: it is quick, and called in the thread of the call itself."""
-        entry: events.Listener
-        if isinstance(listener, ListenerQueue):
-            entry = listener
-        else:
+        if isinstance(listener, Background):
+            return self._subscribe_background(listener)
+        entry = listener
+        if not isinstance(listener, ListenerQueue):
             entry = _Inline(listener) if inline or is_quick(listener) else ListenerQueue(listener)
+        self._change(add=entry)
+        return lambda: self._change(remove=entry)
+
+    def _subscribe_background(self, listener: Background) -> Callable[[], None]:
+        with self._changing:
+            collector = self._collector = self._collector or Collector()
+            is_first, collector.handlers = not collector.handlers, (*collector.handlers, listener.handler)
+        listener.collector = collector
+        if is_first:
+            self._change(add=collector)
 
         def unsubscribe() -> None:
-            with suppress(ValueError):
-                self._listeners.remove(entry)
-            self._scheduler.is_observed = bool(self._listeners)
+            with self._changing:
+                collector.handlers = tuple(one for one in collector.handlers if one != listener.handler)
+            if not collector.handlers:
+                self._change(remove=collector)
 
-        self._listeners.append(entry)
-        self._scheduler.is_observed = True
         return unsubscribe
+
+    def _change(self, *, add: events.Listener | None = None, remove: events.Listener | None = None) -> None:
+        with self._changing:
+            kept = [one for one in self._listeners if one is not remove]
+            self._listeners = tuple(kept if add is None else [*kept, add])
+            self._queues = tuple(one for one in self._listeners if isinstance(one, ListenerQueue))
+            self._scheduler.is_observed = bool(self._listeners)
 
     def after_fork(self) -> None:
         """In a child process: a thread that does not exist here may have held one of the locks. Its events are the parent's."""
         self._new_locks()
         self._pending.clear()
-        for one in self._queues():
+        for one in self._queues:
             one.after_fork()
 
     def _new_locks(self) -> None:
-        self._taking = threading.Lock()
-        self._handing_out = threading.Lock()
+        self._changing, self._handing_out = threading.Lock(), threading.Lock()
 
     def __call__(self) -> None:
         """Wake waiting calls, and hand out the events that are pending."""
@@ -71,14 +89,9 @@ class Notifier:
             self.on_news()
         if not self._scheduler.has_pending:
             return
-        with self._taking:  # taken and queued in one step, so that two threads cannot swap their events
-            pending, to_wake = self._scheduler.take_pending()
-            self._pending += pending
-        for waiter in to_wake:
-            waiter.wake_up()
-        self._hand_out()
-        if pending and not isinstance(pending[-1], _UNDER_WAY):  # once a call, not at each of its steps
-            for queue in self._queues():
+        latest = self._hand_out()
+        if self._queues and not isinstance(latest, _UNDER_WAY):  # once a call, not at each of its steps
+            for queue in self._queues:
                 queue.catch_up()
 
     def publish(self, event: events.Event) -> None:
@@ -88,22 +101,33 @@ class Notifier:
 
     def flush(self, seconds: float) -> bool:
         """Wait until the listeners were called with everything so far. Returns whether they were."""
-        return listeners.flush(self._queues(), seconds)
+        return listeners.flush(self._queues, seconds)
 
-    def _queues(self) -> list[ListenerQueue]:
-        return [one for one in self._listeners if isinstance(one, ListenerQueue)]
-
-    def _hand_out(self) -> None:
-        # Tried again after each release: another thread may have queued events and found the lock taken.
-        while self._pending and self._handing_out.acquire(blocking=False):
+    def _hand_out(self) -> events.Event | None:
+        """Returns the latest event that this thread has handed out (None: another thread does it)."""
+        scheduler, pending, latest = self._scheduler, self._pending, None
+        # Tried again after each release: another thread may have found the lock taken.
+        while pending or scheduler.has_pending:
+            if not self._handing_out.acquire(blocking=False):
+                _wake(scheduler.take_to_wake())
+                break
             try:
-                while self._pending:
-                    event = self._pending.popleft()
-                    log_event(event)
-                    for listener in tuple(self._listeners):
-                        listener(event)
+                taken, to_wake = scheduler.take_pending()
+                _wake(to_wake)
+                pending += taken
+                while pending:
+                    latest = pending.popleft()
+                    log_event(latest)
+                    for listener in self._listeners:
+                        listener(latest)
             finally:
                 self._handing_out.release()
+        return latest
+
+
+def _wake(waiters: Iterable[Waiter]) -> None:
+    for waiter in waiters:
+        waiter.wake_up()
 
 
 class _Inline:

@@ -264,6 +264,12 @@ class Scheduler:
             to_wake, queue.to_wake = queue.to_wake, []
         return pending, to_wake
 
+    def take_to_wake(self) -> list[Waiter]:
+        """Only the waiters to wake."""
+        with self._lock:
+            to_wake, self._shared.queue.to_wake = self._shared.queue.to_wake, []
+        return to_wake
+
     # --- an operator's word -------------------------------------------------------------------------------------
 
     def disable(self, name: str, reason: str) -> None:

@@ -320,3 +320,8 @@ class RecordingScheduler(Scheduler):
         """As in `Scheduler`: not between the beginning and the end of a line, whose events it would take."""
         with self._order:
             return super().take_pending()
+
+    def take_to_wake(self) -> list[Waiter]:
+        """As `take_pending`."""
+        with self._order:
+            return super().take_to_wake()

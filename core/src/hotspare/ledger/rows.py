@@ -15,12 +15,14 @@ INSERTS = {
 }
 """By table. Rows are unique, so that a batch whose commit failed without a verdict can be written again."""
 
-_SKIPPED = (events.CallStarted, events.AttemptStarted, events.CallQueued, events.LedgerFailed, events.LedgerRecovered)
+_SKIPPED = frozenset(
+    {events.CallStarted, events.AttemptStarted, events.CallQueued, events.LedgerFailed, events.LedgerRecovered}
+)
 
 
 def is_kept(event: Event) -> bool:
     """Whether the ledger has a row for this event."""
-    return not isinstance(event, _SKIPPED)
+    return type(event) not in _SKIPPED
 
 
 def row_of(run: str, number: int, at: float, event: Event) -> tuple[str, tuple[Any, ...]]:
@@ -43,8 +45,12 @@ def _call(run: str, at: float, event: CallEnded) -> tuple[Any, ...]:
     usage = event.usage
     return (
         run, event.call, at - event.seconds, event.seconds, str(event.result), event.target, event.model, event.route,
-        event.streaming, json.dumps(dict(event.labels), ensure_ascii=False, sort_keys=True), event.ttft,
+        event.streaming, _labels(event), event.ttft,
         usage and usage.input_tokens, usage and usage.output_tokens, usage and usage.cached_tokens, event.cost,
         event.wasted_tokens, event.waited, event.rescued, len(event.attempts), event.error,
         event.wasted, event.saved, event.saved_tokens,
     )  # fmt: skip
+
+
+def _labels(event: CallEnded) -> str:
+    return json.dumps(dict(event.labels), ensure_ascii=False, sort_keys=True) if event.labels else "{}"

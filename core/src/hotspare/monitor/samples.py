@@ -29,6 +29,7 @@ _DAY = 86_400.0
 _ATTENTION = {Kind.AUTH: "keys_rejected", Kind.QUOTA: "quotas_used_up", Kind.NOT_FOUND: "models_missing"}
 
 
+_KEPT = frozenset({CallEnded, NeedsAttention, RateLimited, BudgetReached, LedgerFailed, LedgerRecovered})
 _OUT = (State.OPEN, State.HALF_OPEN)
 """A domain that waits for the end of a probe is not back yet."""
 
@@ -53,6 +54,8 @@ class Samples:
 
     def add(self, event: Event, now: float) -> None:
         """Keep what the rules need of an event."""
+        if type(event) not in _KEPT:
+            return
         with self._lock:
             if isinstance(event, CallEnded):
                 self._calls.append(_Call(now, event.seconds, event.ttft, event.result, event.rescued))

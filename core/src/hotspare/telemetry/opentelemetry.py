@@ -6,16 +6,16 @@ the call. No prompt and no answer is in them. Spans are made in a thread of thei
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from hotspare import events
-from hotspare._drivers.listeners import ListenerQueue
+from hotspare._drivers.collector import Background
 from hotspare.errors import MissingExtra
+from hotspare.messages import Usage
 from hotspare.outcome import Kind
-from hotspare.telemetry.otel_metrics import Instruments
+from hotspare.telemetry.otel_metrics import Instruments, Names
 
 try:
     from opentelemetry import context as otel_context
@@ -28,34 +28,41 @@ if TYPE_CHECKING:
     from hotspare.pool import Pool
 
 MAX_OPEN = 10_000
-"""Calls whose spans are open, at most; the oldest is forgotten: its end was lost."""
-PROVIDERS = {
-    "azure": "azure.ai.openai", "gemini": "gcp.gemini", "mistral": "mistral_ai", "xai": "x_ai", "openai": "openai",
-    "anthropic": "anthropic", "deepseek": "deepseek", "groq": "groq",
-}  # fmt: skip
-"""hotspare's providers as values of `gen_ai.provider.name`; others keep their own name."""
+"""Calls under way whose spans are to be made, at most; the oldest is forgotten: its end was lost."""
+
+Attributes = dict[str, Any]
 
 
-_Stamped = tuple[int, events.Event] | events.EventsDropped
-"""An event with the nanoseconds since 1970 at which it happened, or that some were lost."""
+@dataclass(slots=True)
+class _Attempt:
+    """`started`, `ended`: nanoseconds since 1970; None: with the call. `failed`: its kind and message; None: it is no error."""
+
+    name: str
+    attributes: Attributes
+    started: int
+    ended: int | None = None
+    failed: tuple[str, str] | None = None
 
 
 @dataclass(slots=True)
 class _Call:
-    span: Span
-    context: otel_context.Context
-    attempts: dict[int, Span] = field(default_factory=dict[int, Span])
+    event: events.CallStarted
+    started: int
+    attempts: dict[int, _Attempt] = field(default_factory=dict[int, _Attempt])
+    failovers: list[tuple[int, Attributes]] = field(default_factory=list[tuple[int, Attributes]])
 
 
 class Instrumentation:
-    """What makes spans and metrics of a pool's events. `close` ends it, after what has happened so far."""
+    """What makes spans and metrics of a pool's events. `close` ends it, after what has happened so far.
+
+    The spans of a call are made at its end, all attributes at once: to set them one by one on open spans takes the SDK twice as long.
+    """
 
     def __init__(self, pool: Pool, tracer: trace.Tracer, meter: metrics.Meter) -> None:
         self._tracer = tracer
-        self._targets = {target.name: target for target in pool.targets}
+        self._names = Names(pool)
         self._calls: dict[str, _Call] = {}
         self._instruments = Instruments(meter, pool, self._names)
-        self._queue: Any = ListenerQueue(cast("Any", self._handle))  # its items are stamped events
         self._handlers: dict[type[Any], Callable[[Any, int], None]] = {
             events.CallStarted: self._call_started,
             events.AttemptStarted: self._attempt_started,
@@ -64,112 +71,107 @@ class Instrumentation:
             events.StreamBroke: self._stream_broke,
             events.CallEnded: self._call_ended,
         }
-        self._unsubscribe = pool.subscribe(lambda event: self._queue((time.time_ns(), event)), inline=True)
+        self._background = Background(self._handle)
+        self._unsubscribe = pool.subscribe(self._background)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until what has happened so far was recorded. Returns whether it was."""
-        return bool(self._queue.flush(timeout))
+        return self._background.flush(timeout)
 
     def close(self, timeout: float = 5.0) -> None:
         """Listen no longer."""
-        self._unsubscribe()
         self.flush(timeout)
+        self._unsubscribe()
 
-    def _handle(self, stamped: _Stamped) -> None:
-        at, event = stamped if isinstance(stamped, tuple) else (time.time_ns(), stamped)
+    def _handle(self, at: int, event: events.Event) -> None:
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event, at)
         self._instruments.record(event)
 
-    def _names(self, target: str) -> dict[str, str]:
-        known = self._targets.get(target)
-        provider = known.provider if known else target
-        return {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": PROVIDERS.get(provider, provider),
-            "gen_ai.request.model": known.model if known else target,
-        }
-
     def _call_started(self, event: events.CallStarted, at: int) -> None:
-        parent = event.context.run(otel_context.get_current) if event.context is not None else None
-        attributes: dict[str, Any] = {"hotspare.call.id": event.call, "hotspare.route": event.route}
-        attributes |= {f"hotspare.label.{name}": value for name, value in event.labels.items()}
-        span = self._tracer.start_span(
-            f"hotspare {event.route}", context=parent, kind=SpanKind.INTERNAL, attributes=attributes, start_time=at
-        )
         while len(self._calls) >= MAX_OPEN:
-            self._calls.pop(next(iter(self._calls))).span.end()
-        self._calls[event.call] = _Call(span, trace.set_span_in_context(span, parent))
+            del self._calls[next(iter(self._calls))]
+        self._calls[event.call] = _Call(event, at)
 
     def _attempt_started(self, event: events.AttemptStarted, at: int) -> None:
-        call = self._calls.get(event.call)
-        if call is None:
-            return
-        names = self._names(event.target)
-        call.attempts[event.number] = self._tracer.start_span(
-            f"chat {names['gen_ai.request.model']}", context=call.context, kind=SpanKind.CLIENT, start_time=at,
-            attributes={
-                **names, "hotspare.target": event.target, "hotspare.attempt.number": event.number,
+        if (call := self._calls.get(event.call)) is not None:
+            attributes = {
+                **self._names[event.target], "hotspare.target": event.target, "hotspare.attempt.number": event.number,
                 "hotspare.attempt.reason": str(event.reason), "hotspare.attempt.continues": event.continues,
-            },
-        )  # fmt: skip
+            }  # fmt: skip
+            call.attempts[event.number] = _Attempt(f"chat {attributes['gen_ai.request.model']}", attributes, at)
 
     def _attempt_ended(self, event: events.AttemptEnded, at: int) -> None:
         """A stream's span goes on to the end of the stream: its attempt ended with its first content."""
         call, one = self._calls.get(event.call), event.attempt
         span = call.attempts.get(one.number) if call is not None else None
-        if call is None or span is None:
+        if span is None:
             return
         if one.ttft is not None:
-            span.set_attribute("gen_ai.response.time_to_first_chunk", one.ttft)
+            span.attributes["gen_ai.response.time_to_first_chunk"] = one.ttft
         if one.status is not None:
-            span.set_attribute("http.response.status_code", one.status)
+            span.attributes["http.response.status_code"] = one.status
         if event.usage is not None and event.usage.known:
-            span.set_attribute("gen_ai.usage.input_tokens", event.usage.input_tokens)
-            span.set_attribute("gen_ai.usage.output_tokens", event.usage.output_tokens)
-        if one.kind is Kind.OK and event.usage is None:
-            return
+            _add_usage(span.attributes, event.usage)
         if one.kind is not Kind.OK:
-            _fail(span, str(one.kind), one.message)
-        call.attempts.pop(one.number).end(at)
+            span.failed = str(one.kind), one.message
+        if one.kind is not Kind.OK or event.usage is not None:
+            span.ended = at
 
     def _failed_over(self, event: events.FailedOver, at: int) -> None:
         if (call := self._calls.get(event.call)) is not None:
             values = {"hotspare.source": event.source, "hotspare.target": event.target, "error.type": str(event.kind)}
-            call.span.add_event("hotspare.failover", values, timestamp=at)
+            call.failovers.append((at, values))
 
     def _stream_broke(self, event: events.StreamBroke, at: int) -> None:
-        if (call := self._calls.get(event.call)) is not None and call.attempts:
-            span = call.attempts.pop(max(call.attempts))
-            _fail(span, str(event.kind), event.message)
-            span.end(at)
+        call = self._calls.get(event.call)
+        if call is not None and (running := [one for one in call.attempts.values() if one.ended is None]):
+            running[-1].ended, running[-1].failed = at, (str(event.kind), event.message)
 
     def _call_ended(self, event: events.CallEnded, at: int) -> None:
         call = self._calls.pop(event.call, None)
         if call is None:
             return
-        if event.usage is not None:
-            for span in (call.span, *call.attempts.values()):
-                span.set_attribute("gen_ai.usage.input_tokens", event.usage.input_tokens)
-                span.set_attribute("gen_ai.usage.output_tokens", event.usage.output_tokens)
-        for span in call.attempts.values():
-            span.end(at)
-        call.span.set_attribute("hotspare.result", str(event.result))
-        call.span.set_attribute("hotspare.rescued", event.rescued)
-        call.span.set_attribute("hotspare.attempts", len(event.attempts))
+        started = call.event
+        parent = started.context.run(otel_context.get_current) if started.context is not None else None
+        attributes: Attributes = {
+            "hotspare.call.id": event.call, "hotspare.route": event.route, "hotspare.result": str(event.result),
+            "hotspare.rescued": event.rescued, "hotspare.attempts": len(event.attempts),
+        }  # fmt: skip
+        attributes |= {f"hotspare.label.{name}": value for name, value in event.labels.items()}
         if event.target is not None:
-            call.span.set_attribute("hotspare.target", event.target)
+            attributes["hotspare.target"] = event.target
         if event.cost is not None:
-            call.span.set_attribute("hotspare.cost_usd", event.cost)
-        if event.error:
-            _fail(call.span, str(event.result), event.error)
-        call.span.end(at)
+            attributes["hotspare.cost_usd"] = event.cost
+        if event.usage is not None:
+            for one in (attributes, *(one.attributes for one in call.attempts.values() if one.ended is None)):
+                _add_usage(one, event.usage)
+        failed = (str(event.result), event.error) if event.error else None
+        span = self._span(f"hotspare {event.route}", SpanKind.INTERNAL, parent, call.started, attributes, failed)
+        below = trace.set_span_in_context(span, parent)
+        for one in call.attempts.values():
+            attempt = self._span(one.name, SpanKind.CLIENT, below, one.started, one.attributes, one.failed)
+            attempt.end(at if one.ended is None else one.ended)
+        for when, values in call.failovers:
+            span.add_event("hotspare.failover", values, timestamp=when)
+        span.end(at)
+
+    def _span(
+        self, name: str, kind: SpanKind, parent: otel_context.Context | None, started: int, attributes: Attributes,
+        failed: tuple[str, str] | None,
+    ) -> Span:  # fmt: skip
+        if failed is not None:
+            attributes["error.type"] = failed[0]
+        span = self._tracer.start_span(name, context=parent, kind=kind, attributes=attributes, start_time=started)
+        if failed is not None:
+            span.set_status(Status(StatusCode.ERROR, failed[1][:200]))
+        return span
 
 
-def _fail(span: Span, kind: str, message: str) -> None:
-    span.set_attribute("error.type", kind)
-    span.set_status(Status(StatusCode.ERROR, message[:200]))
+def _add_usage(attributes: Attributes, usage: Usage) -> None:
+    attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
+    attributes["gen_ai.usage.output_tokens"] = usage.output_tokens
 
 
 def instrument(
