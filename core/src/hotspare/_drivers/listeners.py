@@ -63,7 +63,10 @@ class ListenerQueue:
         self._thread: threading.Thread | None = None
         self._events: deque[Any] = deque()
         self._put = self._handled = 0  # events, since the beginning
-        self._has_events, self._hurry = threading.Event(), threading.Event()  # hurry: do not collect, they are waited for
+        self._has_events, self._hurry = (
+            threading.Event(),
+            threading.Event(),
+        )  # hurry: do not collect, they are waited for
         self._caught_up = threading.Condition()
 
     def __call__(self, event: events.Event) -> None:

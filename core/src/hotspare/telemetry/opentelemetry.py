@@ -133,21 +133,12 @@ class Instrumentation:
         call = self._calls.pop(event.call, None)
         if call is None:
             return
-        started = call.event
-        parent = started.context.run(otel_context.get_current) if started.context is not None else None
-        attributes: Attributes = {
-            "hotspare.call.id": event.call, "hotspare.route": event.route, "hotspare.result": str(event.result),
-            "hotspare.rescued": event.rescued, "hotspare.attempts": len(event.attempts),
-        }  # fmt: skip
-        attributes |= {f"hotspare.label.{name}": value for name, value in event.labels.items()}
-        if event.target is not None:
-            attributes["hotspare.target"] = event.target
-        if event.cost is not None:
-            attributes["hotspare.cost_usd"] = event.cost
+        attributes = _of_call(event)
         if event.usage is not None:
-            for one in (attributes, *(one.attributes for one in call.attempts.values() if one.ended is None)):
-                _add_usage(one, event.usage)
-        failed = (str(event.result), event.error) if event.error else None
+            for running in (attributes, *(one.attributes for one in call.attempts.values() if one.ended is None)):
+                _add_usage(running, event.usage)
+        context, failed = call.event.context, (str(event.result), event.error) if event.error else None
+        parent = context.run(otel_context.get_current) if context is not None else None
         span = self._span(f"hotspare {event.route}", SpanKind.INTERNAL, parent, call.started, attributes, failed)
         below = trace.set_span_in_context(span, parent)
         for one in call.attempts.values():
@@ -167,6 +158,19 @@ class Instrumentation:
         if failed is not None:
             span.set_status(Status(StatusCode.ERROR, failed[1][:200]))
         return span
+
+
+def _of_call(event: events.CallEnded) -> Attributes:
+    attributes: Attributes = {
+        "hotspare.call.id": event.call, "hotspare.route": event.route, "hotspare.result": str(event.result),
+        "hotspare.rescued": event.rescued, "hotspare.attempts": len(event.attempts),
+        **{f"hotspare.label.{name}": value for name, value in event.labels.items()},
+    }  # fmt: skip
+    if event.target is not None:
+        attributes["hotspare.target"] = event.target
+    if event.cost is not None:
+        attributes["hotspare.cost_usd"] = event.cost
+    return attributes
 
 
 def _add_usage(attributes: Attributes, usage: Usage) -> None:

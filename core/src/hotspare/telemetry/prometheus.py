@@ -61,7 +61,9 @@ class PrometheusMetrics:
 
         def counter(name: str, text: str, *labels: str) -> Callable[..., Counter]:
             made = Counter(f"hotspare_{name}", text, labels, registry=registry)
-            return cache(made.labels) if labels else lambda: made  # looked up once for each combination: three times as fast
+            return (
+                cache(made.labels) if labels else lambda: made
+            )  # looked up once for each combination: three times as fast
 
         def seconds(name: str, text: str, label: str) -> Callable[..., Histogram]:
             return cache(
