@@ -30,7 +30,7 @@ from pytest_examples import CodeExample, EvalExample, find_examples
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
-    ROOT / "README.md",
+    *sorted(ROOT.glob("README*.md")),
     *sorted(ROOT.glob("core/*.md")),
     *sorted(ROOT.glob("adapters/*/*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),

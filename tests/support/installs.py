@@ -24,10 +24,14 @@ ROOT = Path(__file__).parents[2]
 PROJECTS = ("core", "adapters/langchain", "adapters/llama_index", "adapters/litellm")
 PAGES = (
     "README.md",
+    "README.ko.md",
     *(f"{project}/README.md" for project in PROJECTS),
     "docs/langchain.md",
     "docs/llama-index.md",
     "docs/litellm.md",
+    "docs/ko/langchain.md",
+    "docs/ko/llama-index.md",
+    "docs/ko/litellm.md",
 )
 UV = (sys.executable, "-m", "uv")
 _BLOCK = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```", re.S | re.M)
