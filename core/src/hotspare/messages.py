@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
 
+from hotspare._values import sparse
 from hotspare.outcome import AttemptRecord, RateLimit
 
 if TYPE_CHECKING:
@@ -274,6 +275,7 @@ class _WithAttempts:
         }
 
 
+@sparse
 @dataclass(frozen=True, kw_only=True)
 class ChatReply(_WithAttempts):
     """A whole answer.
@@ -358,6 +360,7 @@ class StreamSummary(_WithAttempts):
         return values
 
 
+@sparse
 @dataclass(frozen=True, kw_only=True)
 class ChatChunk:
     """A piece of a streamed answer: what is new since the previous chunk.

@@ -21,6 +21,8 @@ _STATUS_LINE = re.compile(rb"HTTP/(1\.[01]|2\.0) ([0-9]{3})(?: [^\0\r]*)?")
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _NAME = re.compile(_TOKEN)
 _FIELD = re.compile(rb"(%b):([^\0\r]*)" % _TOKEN)
+_HEAD = re.compile(rb"HTTP/1\.([01]) ([2-5][0-9][0-9])(?: [^\0\r\n]*)?\r\n((?:%b:[^\0\r\n]*\r\n)+)\r\n" % _TOKEN)
+_LINES = re.compile(rb"([^:]+):[ \t]*([^\r]*)\r\n")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;%b(?:=(?:%b|\"(?:[^\"\\\0\r]|\\.)*\"))?)*" % (_TOKEN, _TOKEN))
 _ENDS = re.compile(rb"[\0\r]")
 _SIZE = re.compile(rb"[0-9A-Fa-f]+")
@@ -94,7 +96,7 @@ class ResponseReader:
         self._informational = 0
         self._keep_alive = True
         self._left = 0
-        self._state: Callable[[list[bytes]], bool] = self._status_line
+        self._state: Callable[[list[bytes]], bool] = self._whole_head
 
     @property
     def reusable(self) -> bool:
@@ -140,6 +142,21 @@ class ResponseReader:
         line = bytes(self._rest[:end])
         del self._rest[: end + 1]
         return line
+
+    def _whole_head(self, parts: list[bytes]) -> bool:
+        """A head that came at once and has nothing unusual in it, as nearly all do: a shortcut past its lines, with the same result."""
+        self._state = self._status_line
+        end = self._rest.find(b"\r\n\r\n")
+        found = _HEAD.match(self._rest) if 0 < end <= MAX_LINE else None
+        if found is None or found.end() != end + 4:
+            return True
+        fields: Fields = _LINES.findall(found[3])
+        if len(fields) <= MAX_FIELDS:
+            self.status, self._keep_alive = int(found[2]), found[1] == b"1"
+            self._fields = [(name, value.rstrip(b" \t")) for name, value in fields]
+            del self._rest[: end + 4]
+            self._end_of_head()
+        return True
 
     def _status_line(self, parts: list[bytes]) -> bool:
         if (

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from hotspare._values import text_chunk
 from hotspare.errors import BackendError, MalformedAnswer
 from hotspare.messages import ChatChunk
 from hotspare.providers.json_access import Json, is_map, loads
@@ -47,7 +46,7 @@ class EventReader(ABC):
             text = frame.text_in(data)
             if text:
                 self._tries = 0
-                return text_chunk(text)
+                return ChatChunk(text=text)
         chunk = self._event(name, data)
         if chunk is None or len(chunk.__dict__) != 1:
             self._frame = None

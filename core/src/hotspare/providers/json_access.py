@@ -51,6 +51,8 @@ MAX_COUNT = 10**12
 
 def as_count(value: object) -> int:
     """A count of tokens: an integer, or a number written in another way ("12", 12.0); 0 for anything else."""
+    if type(value) is int:
+        return value if 0 < value <= MAX_COUNT else 0
     if value is None:
         return 0
     if isinstance(value, str) and len(value) <= 32:
@@ -65,7 +67,10 @@ def as_count(value: object) -> int:
 
 def is_usage(usage: Mapping[str, Any]) -> bool:
     """Whether these can be the tokens of an answer. With one count that cannot be, none of them is believed."""
-    return not any(isinstance(value, int | float) and value > MAX_COUNT for value in usage.values())
+    for value in usage.values():  # noqa: SIM110 - a generator takes three times as long
+        if isinstance(value, int | float) and value > MAX_COUNT:
+            return False
+    return True
 
 
 def merge_counts(known: Mapping[str, Any], update: Mapping[str, Any]) -> Json:

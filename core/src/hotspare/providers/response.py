@@ -6,6 +6,7 @@ No I/O: the parsers are fed bytes. Every error that they raise carries the respo
 import json
 import time
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 from hotspare._engine.folding import chunks_of, reply_of
 from hotspare._values import changed
@@ -13,7 +14,7 @@ from hotspare.errors import BackendError, BodyTooLarge, EmptyAnswer, MalformedAn
 from hotspare.messages import IDLE, ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import RateLimit
 from hotspare.providers.base import Wire
-from hotspare.providers.json_access import as_list, as_map, is_map
+from hotspare.providers.json_access import as_list, as_map, is_map, loads
 from hotspare.providers.sse import SSEDecoder
 from hotspare.providers.surrogates import SurrogateJoiner, joined_reply
 
@@ -37,8 +38,7 @@ def read_response(wire: Wire, request: ChatRequest, status: int, headers: Mappin
     """
     raise_for_status(status, headers, body)
     try:
-        start = body[:256].removeprefix(_BOM).lstrip()
-        if start.startswith((b"data:", b"event:", b":")):
+        if body[:1] != b"{" and body[:256].removeprefix(_BOM).lstrip().startswith((b"data:", b"event:", b":")):
             events = EventParser(wire, request, headers)
             return reply_of([chunk for chunk in (*events.feed(body), *events.end()) if chunk is not IDLE])
         reply = joined_reply(wire.read(_json(body), request))
@@ -51,11 +51,16 @@ def read_response(wire: Wire, request: ChatRequest, status: int, headers: Mappin
 
 def _limits(headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
     """What the headers state of the provider's limits; most state nothing."""
-    if not any("ratelimit" in name for name in headers):
+    if "ratelimit" not in " ".join(headers):
         return ()
     from hotspare._classify.rate_limits import rate_limits
 
     return rate_limits(headers, time.time())
+
+
+def _is_utf8(text: bytes) -> bool:
+    """Whether this JSON object is in UTF-8, as RFC 8259 wants it, without a look at the whole of it."""
+    return text[:1] == b"{" and text[1:2] != b"\0"
 
 
 def _json(body: bytes) -> dict[str, object]:
@@ -65,9 +70,11 @@ def _json(body: bytes) -> dict[str, object]:
     ):  # DeepSeek keeps a queued connection alive with empty lines, and sometimes nothing follows
         raise EmptyAnswer("the response has no body")
     try:
-        value: object = json.loads(text)
+        value: object = loads(text.decode("utf-8", "surrogatepass")) if _is_utf8(text) else json.loads(text)
     except (ValueError, RecursionError):
         raise MalformedAnswer("the response is not JSON", body=body) from None
+    if is_map(value):
+        return cast("dict[str, object]", value)
     items = as_list(value)
     if len(items) == 1:  # Gemini sends an error as a list of one where the request did not ask for SSE
         value = items[0]

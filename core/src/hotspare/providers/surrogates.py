@@ -55,7 +55,7 @@ class SurrogateJoiner:
 def joined_reply(reply: ChatReply) -> ChatReply:
     """A whole answer without halves. Raises MalformedAnswer as the stream would."""
     texts = (reply.text, reply.reasoning, reply.refusal or "", *(call.arguments for call in reply.tool_calls))
-    if not any(map(_HALF.search, texts)):
+    if all(map(str.isascii, texts)) or not any(map(_HALF.search, texts)):
         return reply
     joiner = SurrogateJoiner()
     joined = joiner.feed(ChatChunk(text=reply.text, reasoning=reply.reasoning, refusal=reply.refusal or ""))

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from hotspare._values import text_chunk
 from hotspare.errors import EmptyAnswer, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatChunk, ChatRequest, ToolCallDelta
 from hotspare.providers.anthropic.response import MEDIA_BLOCKS, finish_of, in_band_error, signed_block, usage_of
@@ -103,7 +102,7 @@ class AnthropicReader(EventReader):
         if not text:
             return None
         self._content = True
-        return text_chunk(text)
+        return ChatChunk(text=text)
 
     def _block_delta(self, index: object, delta: Json) -> ChatChunk | None:
         kind, block = delta.get("type"), self._blocks.get(index)

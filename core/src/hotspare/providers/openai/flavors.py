@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, get_args
 
 from hotspare.messages import ReasoningEffort
@@ -150,6 +151,7 @@ FLAVORS = {
 """By the name of the preset."""
 
 
+@lru_cache(maxsize=1024)
 def is_reasoning_model(model: str) -> bool:
     """Whether OpenAI's model of this name reasons: the o series and GPT-5 on, but not their `-chat` models."""
     return _REASONING_MODEL.search(model) is not None and _CHAT_MODEL.search(model) is None

@@ -13,12 +13,15 @@ from hotspare.providers.content import (
     tool_calls,
 )
 from hotspare.providers.history import portable_history
-from hotspare.providers.json_access import Json, as_map, as_maps, as_text, deep_merge, drop_empty, without
+from hotspare.providers.json_access import Json, as_map, as_maps, as_text, deep_merge, without
 from hotspare.providers.openai.flavors import MISTRAL, Flavor, is_reasoning_model, nearest_effort, openai_effort_levels
 from hotspare.target import Target
 
 _MESSAGE_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "audio"})
 """Message fields that every provider accepts. Some reject others (Mistral: 422 "Extra inputs are not permitted")."""
+_PLAIN_ROLES = ("system", "user", "assistant")
+_PLAIN_FIELDS = ("response_format", "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "user")
+"""Fields of a request that are sent as they are."""
 
 
 def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: bool, prefill: bool = False) -> Json:
@@ -26,26 +29,11 @@ def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: 
 
     `prefill`: whether an assistant message at the end is to be continued.
     """
-    fields = drop_empty(
-        tools=[_tool(tool, flavor) for tool in request.tools],
-        tool_choice=_tool_choice(request, flavor),
-        parallel_tool_calls=request.parallel_tool_calls if request.tools else None,
-        response_format=request.response_format,
-        temperature=request.temperature,
-        top_p=request.top_p,
-        top_k=request.top_k,
-        stop=list(request.stop),
-        frequency_penalty=request.frequency_penalty,
-        presence_penalty=request.presence_penalty,
-        user=request.user,
-        stream=True if stream else None,
-        stream_options={"include_usage": True} if stream and flavor.stream_usage_option else None,
-        **{
-            "max_completion_tokens" if uses_max_completion_tokens(target, flavor) else "max_tokens": request.max_tokens,
-            flavor.seed_field: request.seed,
-            **effort_fields(request.reasoning_effort, target, flavor),
-        },
-    )
+    fields = _fields(request, target, flavor)
+    if stream:
+        fields["stream"] = True
+        if flavor.stream_usage_option:
+            fields["stream_options"] = {"include_usage": True}
     messages = write_messages(request, target, flavor)
     if prefill and messages and messages[-1].get("role") == "assistant":
         if flavor.prefill == "prefix":
@@ -53,7 +41,28 @@ def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: 
         elif flavor.prefill == "continue_final_message":
             fields |= {"continue_final_message": True, "add_generation_prompt": False}
     body = {"model": target.model, "messages": messages, **fields}
-    return deep_merge(body, target.extra, request.extra.get("openai", {}))
+    extra = request.extra.get("openai")
+    return deep_merge(body, target.extra, extra or {}) if target.extra or extra else body
+
+
+def _fields(request: ChatRequest, target: Target, flavor: Flavor) -> Json:
+    """What the request sets beside its messages; most requests set little of it."""
+    fields: Json = {}
+    if request.tools:
+        fields["tools"] = [_tool(tool, flavor) for tool in request.tools]
+        choice = request.tool_choice
+        fields["tool_choice"] = flavor.required_choice if choice == "required" else choice
+        fields["parallel_tool_calls"] = request.parallel_tool_calls
+    for name in _PLAIN_FIELDS:
+        fields[name] = getattr(request, name)
+    if request.stop:
+        fields["stop"] = list(request.stop)
+    if request.max_tokens is not None:
+        name = "max_completion_tokens" if uses_max_completion_tokens(target, flavor) else "max_tokens"
+        fields[name] = request.max_tokens
+    fields[flavor.seed_field] = request.seed
+    fields = {name: value for name, value in fields.items() if value is not None}
+    return fields | effort_fields(request.reasoning_effort, target, flavor) if request.reasoning_effort else fields
 
 
 def uses_max_completion_tokens(target: Target, flavor: Flavor) -> bool:
@@ -88,14 +97,10 @@ def _tool(tool: Mapping[str, Any], flavor: Flavor) -> Json:
     return {**without(tool, foreign), "function": function}
 
 
-def _tool_choice(request: ChatRequest, flavor: Flavor) -> Any:
-    if not request.tools:
-        return None
-    return flavor.required_choice if request.tool_choice == "required" else request.tool_choice
-
-
 def write_messages(request: ChatRequest, target: Target, flavor: Flavor) -> list[Json]:
-    """The history in this provider's shape."""
+    """The history in this provider's shape. A history of plain texts has it already."""
+    if all(map(_is_plain, request.messages)):
+        return [dict(message) for message in request.messages]
     history = portable_history(
         request.messages,
         "openai",
@@ -105,6 +110,11 @@ def write_messages(request: ChatRequest, target: Target, flavor: Flavor) -> list
         target=target,
     )
     return [_message(message, flavor) for message in history]
+
+
+def _is_plain(message: Mapping[str, Any]) -> bool:
+    """Whether the message has a role that every provider knows, and a text, and nothing else."""
+    return len(message) == 2 and message.get("role") in _PLAIN_ROLES and type(message.get("content")) is str
 
 
 def _signers(target: Target, flavor: Flavor) -> Sequence[str]:

@@ -30,10 +30,9 @@ _MEDIA = ("image", "audio", "video", "file")
 
 def raise_in_band_error(body: Mapping[str, Any]) -> None:
     """Raise InBandError if this JSON is an error, in any of the shapes that providers and relays use."""
-    error = body.get("error")
-    if not error:
-        nested = [choice.get("error") for choice in as_maps(body.get("choices")) if choice.get("error")]
-        error = nested[0] if nested else None
+    error, choices = body.get("error"), body.get("choices")
+    if not error and choices:
+        error = next((found for choice in as_list(choices) if is_map(choice) and (found := choice.get("error"))), None)
     if error:
         message = error if isinstance(error, str) else as_text(as_map(error).get("message"))
         raise InBandError(message or "an error inside a 200", body=dump({"error": error}))
@@ -63,12 +62,16 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
     return Usage(
         input_tokens=prompt,
         output_tokens=max(completion, as_count(usage.get("total_tokens")) - prompt),
-        cached_tokens=max(map(as_count, cached)),
-        cache_write_tokens=max(map(as_count, written)),
-        reasoning_tokens=max(
-            as_count(completion_details.get("reasoning_tokens")), as_count(usage.get("reasoning_tokens"))
-        ),
+        cached_tokens=_most(cached),
+        cache_write_tokens=_most(written),
+        reasoning_tokens=_most((completion_details.get("reasoning_tokens"), usage.get("reasoning_tokens"))),
     )
+
+
+def _most(counts: tuple[object, ...]) -> int:
+    """The largest of these counts, most of which are not there."""
+    known = [as_count(count) for count in counts if count]
+    return max(known) if known else 0
 
 
 class Content(NamedTuple):
@@ -97,9 +100,10 @@ def content_of(message: Json) -> Content:
         text, inline, refusal, media = _parts(content)
     if "images" in message:
         media += as_maps(message["images"])
-    audio = as_map(message.get("audio"))
-    if audio.get("data") or audio.get("transcript"):
-        media.append({"type": "audio", "audio": audio})
+    if message.get("audio"):
+        audio = as_map(message["audio"])
+        if audio.get("data") or audio.get("transcript"):
+            media.append({"type": "audio", "audio": audio})
     refusal = as_text(message.get("refusal")) or refusal
     return Content(text, reasoning_text(message) or inline, refusal, tuple(media))
 
@@ -130,10 +134,14 @@ def _parts(content: object) -> tuple[str, str, str, list[Json]]:
 def reasoning_text(message: Mapping[str, Any]) -> str:
     """The reasoning text of a message or delta, in any provider's field."""
     for field in ("reasoning_content", "reasoning"):  # DeepSeek, xAI, Z.ai; OpenRouter, Groq, vLLM, Ollama
-        if as_text(message.get(field)):
+        if field in message and as_text(message[field]):
             return as_text(message[field])
     details = as_maps(message.get("reasoning_details"))
-    return "".join(as_text(detail.get("text")) or as_text(detail.get("summary")) for detail in details)
+    return (
+        ""
+        if not details
+        else "".join(as_text(detail.get("text")) or as_text(detail.get("summary")) for detail in details)
+    )
 
 
 def choice_reason(choice: Json) -> str:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from hotspare._values import text_chunk
 from hotspare.errors import EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatChunk, ChatRequest, ToolCallDelta
 from hotspare.providers.event_reader import EventReader
@@ -38,7 +37,7 @@ class OpenAIReader(EventReader):
         text = self._text_only(body) if self.seen and not self.reason else ""
         if text:
             self._content = True
-            return text_chunk(text)
+            return ChatChunk(text=text)
         if not self.reason:
             if name == "error" and "error" not in body:
                 raise InBandError(as_text(body.get("message")) or "an error event")

@@ -41,17 +41,19 @@ class OpenAIWire:
         What a provider rejects or ignores is in its `Flavor`; what OpenAI's reasoning models reject is added here.
         """
         flavor = self.flavor
-        choice = request.tool_choice if request.tools else None
-        found: dict[RequestField, bool] = {
-            **{name: _is_set(request, name) for name in flavor.unsupported},
-            "response_format": not flavor.json_schema and as_map(request.response_format).get("type") == "json_schema",
-            "tool_choice": (not flavor.allowed_tools and as_map(choice).get("type") == "allowed_tools")
-            or (not flavor.forced_tool_choice and choice not in (None, "auto")),
-            "messages": (flavor.content_parts is not None and not part_types(request.messages) <= flavor.content_parts)
-            or any(map(_is_foreign, _parts(request))),
-            "reasoning_effort": flavor.effort_field != "thinking"
-            and effort_unsupported(request.reasoning_effort, target, flavor),
-        }
+        found: dict[RequestField, bool] = {name: _is_set(request, name) for name in flavor.unsupported}
+        if request.response_format and not flavor.json_schema:
+            found["response_format"] = as_map(request.response_format).get("type") == "json_schema"
+        if request.tools and request.tool_choice not in (None, "auto"):
+            named = as_map(request.tool_choice).get("type") == "allowed_tools"
+            found["tool_choice"] = not flavor.forced_tool_choice or (named and not flavor.allowed_tools)
+        if any(type(message.get("content")) is not str for message in request.messages):
+            types = flavor.content_parts
+            found["messages"] = (types is not None and not part_types(request.messages) <= types) or any(
+                map(_is_foreign, _parts(request))
+            )
+        if request.reasoning_effort is not None and flavor.effort_field != "thinking":
+            found["reasoning_effort"] = effort_unsupported(request.reasoning_effort, target, flavor)
         if flavor.openai_models and is_reasoning_model(target.model):
             found |= _reasoning_model_rejects(request, target)
         return tuple(name for name, unsupported in found.items() if unsupported)

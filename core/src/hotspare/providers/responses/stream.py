@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hotspare._values import text_chunk
 from hotspare.errors import EmptyAnswer, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatChunk, ChatRequest, ToolCallDelta
 from hotspare.providers.event_reader import EventReader
@@ -89,7 +88,7 @@ class ResponsesReader(EventReader):
         """The way of nearly all events: one more piece of the item that the last one was of."""
         if type(delta) is not str:
             raise MalformedAnswer("a delta without text")
-        return text_chunk(delta)
+        return ChatChunk(text=delta)
 
     def _piece(self, field: str, body: Json) -> ChatChunk:
         item, delta = self._item(body), body.get("delta")
@@ -99,7 +98,7 @@ class ResponsesReader(EventReader):
         self._content = self._content or (bool(delta) and field != "reasoning")
         if field == "text" and delta:
             self._last = body.get("output_index")
-            return text_chunk(delta)
+            return ChatChunk(text=delta)
         return ChatChunk(refusal=delta) if field == "refusal" else ChatChunk(reasoning=delta)
 
     def _item(self, body: Json) -> _Item:
