@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from hotspare._http.abort import CURRENT, AbortHandle
 from hotspare._http.decoding import ACCEPTED, Decoder
@@ -76,6 +76,7 @@ class Http:
         self._proxies = Proxies(proxy)
         self._tls_context: ssl.SSLContext | None = None
         self._origins: dict[Origin, None] = {}
+        self._expects_tls = False
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -86,6 +87,7 @@ class Http:
         self._resolver = Resolver()
         self._sync: dict[bool, Transport] = {}
         self._async: WeakKeyDictionary[Any, dict[bool, AsyncTransport]] = WeakKeyDictionary()
+        self._latest: tuple[ref[Any], bool, AsyncTransport] | None = None
 
     def _tls(self) -> ssl.SSLContext:
         """The TLS context, made when it is first needed: to load the CAs takes tens of milliseconds."""
@@ -96,7 +98,9 @@ class Http:
 
     def expect(self, url: Secret | str) -> None:
         """There will be requests to this address: `prepare` gets ready for it."""
-        self._origins[split_url(reveal(url))[0]] = None
+        origin = split_url(reveal(url))[0]
+        self._origins[origin] = None
+        self._expects_tls |= origin.secure
 
     def prepare(self) -> None:
         """Load the libraries for sync callers, and the CAs if TLS is expected, so that neither counts as an attempt's time."""
@@ -110,7 +114,7 @@ class Http:
         self._prepare_tls()
 
     def _prepare_tls(self) -> None:
-        if self._tls_context is None and self._given is None and any(origin.secure for origin in self._origins):
+        if self._expects_tls and self._tls_context is None and self._given is None:
             self._tls()
 
     def warm_up(self, timeout: float) -> None:
@@ -223,11 +227,14 @@ class Http:
         self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes
     ) -> Response:
         """`send`, for asyncio and trio; the caller's cancel scope bounds it."""
-        async with await self.aopen(method, url, headers, body) as stream:
+        stream = await self.aopen(method, url, headers, body)
+        try:
             parts: list[bytes] = []
             while (part := await stream.read()) is not None:
                 parts.append(part)
             return Response(stream.status, stream.headers, b"".join(parts))
+        finally:
+            await stream.aclose()
 
     async def aopen(
         self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes
@@ -239,15 +246,19 @@ class Http:
         loop = running_loop()
         if self._pid != os.getpid():
             self.after_fork()
-        tool = is_httpx_replaced()
+        tool, latest = is_httpx_replaced(), self._latest
+        if latest is not None and latest[0]() is loop and latest[1] is tool:
+            return latest[2]
         transports = self._async.get(loop)
-        if transports is not None and tool in transports:
-            return transports[tool]
-        self._close_dead_loops()
-        with LOADING:
-            self._load()
-            made = self._new_async_transport(loop, tool)
-        return self._async.setdefault(loop, {}).setdefault(tool, made)
+        if transports is None or tool not in transports:
+            self._close_dead_loops()
+            with LOADING:
+                self._load()
+                made = self._new_async_transport(loop, tool)
+            transports = self._async.setdefault(loop, {})
+            transports.setdefault(tool, made)
+        self._latest = ref(loop), tool, transports[tool]
+        return transports[tool]
 
     def _new_async_transport(self, loop: Any, tool: bool) -> AsyncTransport:
         if self._transport != "auto" or tool:
@@ -271,6 +282,7 @@ class Http:
         with self._lock:
             ended = [loop for loop in list(self._async) if hasattr(loop, "is_closed") and loop.is_closed()]
             transports = [transport for loop in ended for transport in self._async.pop(loop).values()]
+            self._latest = None if ended else self._latest
         for transport in transports:
             closing = transport.aclose()
             with suppress(StopIteration, RuntimeError):
