@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -115,6 +116,10 @@ def test_nothing_is_made_where_there_are_no_listeners() -> None:
     class Counting(list[Event]):
         def append(self, event: Event) -> None:
             made.append(event)
+
+        def __iadd__(self, found: Iterable[Event]) -> "Counting":
+            made.extend(found)
+            return self
 
     pool._scheduler._shared.tracker.pending_events = Counting(pending)
     pool.chat("q")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from hotspare import events
 from hotspare._drivers.listeners import ListenerQueue
+from hotspare._engine.call import Call
+from hotspare._engine.call_report import account
 from hotspare.telemetry.logging import log
 
 Handler = Callable[[int, events.Event], object]
 """Called with the nanoseconds since 1970 at which the event happened, and the event."""
 
-BATCH = 50
-"""Events that are handled without a pause, some 1 ms. Then other threads have their turn: else a call that comes back from the network
+BATCH = 20
+"""Calls or events that are handled without a pause, some 1 ms. Then other threads have their turn: else a call that comes back from the network
 waits for the interpreter's switch interval of 5 ms while many are handled."""
 
 
@@ -34,22 +37,39 @@ class Background:
 
 
 class Collector(ListenerQueue):
-    """The queue and the thread of a pool's `Background` listeners."""
+    """The queue and the thread of a pool's `Background` listeners. It holds events, and calls whose events are made here."""
 
     def __init__(self) -> None:
         super().__init__(lambda event: None, is_slow=True)
         self.handlers: tuple[Handler, ...] = ()
 
-    def _entry(self, event: events.Event) -> tuple[int, events.Event]:
-        return time.time_ns(), event
+    def add_answered(self, call: Call, ended: float) -> None:
+        """A call of `SharedState.answered`."""
+        self._enqueue((call, ended))
+
+    def _entry(self, item: Any) -> tuple[int, Any]:
+        return time.time_ns(), item
 
     def _handle_some(self) -> None:
-        batch = [self._events.popleft() for _ in range(min(len(self._events), BATCH))]
-        for handler in self.handlers:
-            for at, event in batch:
-                try:
-                    handler(at, event)
-                except Exception:
-                    log.exception("%s could not be counted", type(event).__name__)
+        batch = [self._items.popleft() for _ in range(min(len(self._items), BATCH))]
+        for at, item in batch:
+            if isinstance(item, tuple):
+                self._handle_answered(item[0], item[1], at)
+            else:
+                self._handle(at, item)
         self._has_handled(len(batch))
         time.sleep(0)
+
+    def _handle_answered(self, call: Call, ended: float, at: int) -> None:
+        made, attempt = account(call, ended), call.attempts[0]
+        began = attempt.permit.started
+        times = (call.started, began, began + (attempt.record.seconds if attempt.record else 0.0), ended)
+        for when, event in zip(times, made, strict=False):
+            self._handle(at - int((ended - when) * 1e9), event)
+
+    def _handle(self, at: int, event: events.Event) -> None:
+        for handler in self.handlers:
+            try:
+                handler(at, event)
+            except Exception:
+                log.exception("%s could not be counted", type(event).__name__)

@@ -61,8 +61,8 @@ class ListenerQueue:
         """In a child process: the thread does not exist here, and the events are the parent's."""
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._events: deque[Any] = deque()
-        self._put = self._handled = 0  # events, since the beginning
+        self._items: deque[Any] = deque()
+        self._put = self._handled = 0  # items, since the beginning
         self._has_events, self._hurry = (
             threading.Event(),
             threading.Event(),
@@ -71,29 +71,32 @@ class ListenerQueue:
 
     def __call__(self, event: events.Event) -> None:
         """Queue an event. Called by one thread at a time."""
-        if len(self._events) >= MAX_QUEUED:
+        self._enqueue(event)
+
+    def _enqueue(self, item: Any) -> None:
+        if len(self._items) >= MAX_QUEUED:
             self._dropped += 1
             return
         if self._dropped:
             dropped, self._dropped = events.EventsDropped(self._dropped), 0
             log_event(dropped)
             self._add(dropped)
-        self._add(event)
+        self._add(item)
 
-    def _add(self, event: events.Event) -> None:
-        self._events.append(self._entry(event))
+    def _add(self, item: Any) -> None:
+        self._items.append(self._entry(item))
         self._put += 1
         if not self._has_events.is_set():
             self._has_events.set()
-        if self._thread is None:  # looked at after the event was added: a thread that ends looks the other way round
+        if self._thread is None:  # looked at after the item was added: a thread that ends looks the other way round
             with self._starting:
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name="hotspare-listener", daemon=True)
                     self._thread.start()
 
-    def _entry(self, event: events.Event) -> Any:
-        """What is queued for an event."""
-        return event
+    def _entry(self, item: Any) -> Any:
+        """What stands in the queue."""
+        return item
 
     def _run(self) -> None:
         while True:
@@ -101,23 +104,23 @@ class ListenerQueue:
                 self._hurry.wait(COLLECT_SECONDS)
                 self._hurry.clear()
                 self._has_events.clear()  # before the queue is emptied: what comes meanwhile sets it again
-                while self._events:
+                while self._items:
                     self._handle_some()
                 continue
             with self._starting:
                 thread, self._thread = self._thread, None
-                if not self._events:
+                if not self._items:
                     return
                 self._thread = thread
 
     def _handle_some(self) -> None:
         """Hand over the next events, and count them."""
-        call(self._listener, self._events.popleft())
+        call(self._listener, self._items.popleft())
         self._has_handled(1)
 
-    def _has_handled(self, events: int) -> None:
+    def _has_handled(self, items: int) -> None:
         with self._caught_up:
-            self._handled += events
+            self._handled += items
             self._caught_up.notify_all()
 
     def catch_up(self) -> None:

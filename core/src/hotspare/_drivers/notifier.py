@@ -10,6 +10,8 @@ from hotspare import events
 from hotspare._drivers import listeners
 from hotspare._drivers.collector import Background, Collector
 from hotspare._drivers.listeners import ListenerQueue, is_quick
+from hotspare._engine.call import Call
+from hotspare._engine.call_report import account
 from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.waiters import Waiter
 from hotspare.telemetry.logging import configure_from_env, log_event
@@ -35,7 +37,7 @@ class Notifier:
         self._pending: deque[events.Event] = deque()
         self._collector: Collector | None = None
         self._new_locks()
-        scheduler.is_observed = False
+        scheduler.observe(False)
         for listener in to_call:
             self.subscribe(listener)
 
@@ -71,7 +73,7 @@ class Notifier:
             kept = [one for one in self._listeners if one is not remove]
             self._listeners = tuple(kept if add is None else [*kept, add])
             self._queues = tuple(one for one in self._listeners if isinstance(one, ListenerQueue))
-            self._scheduler.is_observed = bool(self._listeners)
+            self._scheduler.observe(bool(self._listeners), late=self._listeners == (self._collector,))
 
     def after_fork(self) -> None:
         """In a child process: a thread that does not exist here may have held one of the locks. Its events are the parent's."""
@@ -106,6 +108,7 @@ class Notifier:
     def _hand_out(self) -> events.Event | None:
         """Returns the latest event that this thread has handed out (None: another thread does it)."""
         scheduler, pending, latest = self._scheduler, self._pending, None
+        answered = scheduler.answered
         # Tried again after each release: another thread may have found the lock taken.
         while pending or scheduler.has_pending:
             if not self._handing_out.acquire(blocking=False):
@@ -115,6 +118,8 @@ class Notifier:
                 taken, to_wake = scheduler.take_pending()
                 _wake(to_wake)
                 pending += taken
+                while answered:
+                    self._report(*answered.popleft())
                 while pending:
                     latest = pending.popleft()
                     log_event(latest)
@@ -123,6 +128,13 @@ class Notifier:
             finally:
                 self._handing_out.release()
         return latest
+
+    def _report(self, call: Call, now: float) -> None:
+        """Of a call that is reported late: have its events made."""
+        if self._collector is not None and self._listeners == (self._collector,):
+            self._collector.add_answered(call, now)
+        else:  # another listener has come meanwhile
+            self._pending += account(call, now)
 
 
 def _wake(waiters: Iterable[Waiter]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 from math import inf
 from random import Random
 
 from hotspare import events
-from hotspare._engine import continuation, limiting, timeouts
+from hotspare._engine import call_report, continuation, limiting, timeouts
 from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.trace import Trace
@@ -45,7 +46,7 @@ class SharedState:
     """Everything that the calls of one pool share. Changed under the scheduler's lock only.
 
     `output_tokens`: the usual length of an answer. `is_observed`: there are listeners; without them nothing is made of what
-    only they are sent. `trace`: filled by each decision of a pool that is recorded; None: it is not.
+    only they are sent. `reports_late`, `answered`: see `call_report`. `trace`: filled by each decision of a pool that is recorded; None: it is not.
     """
 
     policy: Policy
@@ -57,6 +58,8 @@ class SharedState:
     queue: WaitQueue
     in_flight: int = 0
     is_observed: bool = True
+    reports_late: bool = False
+    answered: deque[tuple[Call, float]] = field(default_factory=deque[tuple[Call, float]])
     next_early_probe: float = -inf
     fast_probes: int = MAX_FAST_PROBES
     first_token: Percentiles = field(default_factory=Percentiles)
@@ -70,6 +73,8 @@ def start(
     call: Call, state: TargetState, shared: SharedState, now: float, reason: AttemptReason, *, others_in: float
 ) -> Attempt:
     """Take a permit and set the bounds of a new attempt. `others_in`: seconds until another target can be tried after it."""
+    if call.is_reported_late and call.attempts:
+        call_report.catch_up(call, shared)
     policy = call.policy
     unary = timeouts.wants_unary(call, state, policy)
     stall_after = None
@@ -121,8 +126,7 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     )  # fmt: skip
     state.checks += call.is_check
     if shared.is_observed and not call.is_check:
-        usage = attempt.result.usage if isinstance(attempt.result, ChatReply) else None
-        tracker.pending_events.append(events.AttemptEnded(call.id, attempt.record, usage))
+        call_report.attempt_ended(call, attempt, shared)
     if has_begun:
         tracker.record_first_content(state, permit, now)
     else:

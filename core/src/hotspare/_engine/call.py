@@ -90,7 +90,8 @@ class Call:
     `policy`: its route's. `own_tiers`: how many of its tiers serve the model that it names: they come before all others
     (0: it names a route). `excluded`: targets that it does not use although they can be sent the request, with the reason.
     `session`: the conversation it belongs to. `accept`: judges its answer. `saved_tokens`: removed from its prompt before
-    it was sent, by estimate. `is_check`: the pool itself makes it, to see whether a target works again. `pays_itself`: it
+    it was sent, by estimate. `is_check`: the pool itself makes it, to see whether a target works again.
+    `is_reported_late`: no event of it was made so far (`call_report`). `pays_itself`: it
     uses a key of its caller's own, so that no budget of the pool counts it.
 
     `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
@@ -126,6 +127,7 @@ class Call:
     emitted: str | None = None
     hedged: bool = False
     is_check: bool = False
+    is_reported_late: bool = False
     pays_itself: bool = False
     route: str = "default"
     labels: Mapping[str, str] = field(default_factory=dict[str, str])

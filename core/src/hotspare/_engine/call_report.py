@@ -1,23 +1,105 @@
-"""What is reported of a call at its beginning and its end. The scheduler holds the lock."""
+"""What is reported of a call: the events of its beginning, its attempts and its end. The scheduler holds the lock.
+
+Where all listeners are hotspare's own metrics, spans, ledger and alerts (`SharedState.reports_late`), nothing is reported of a call that is
+answered by its first attempt until it has ended; then it stands in `SharedState.answered`, and their thread makes its events
+(`account`). To make them in the thread of the call would take a tenth of its time. With the first thing that goes wrong a call is reported as
+it happens.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from hotspare import events
 from hotspare._engine import spending
-from hotspare._engine.call import Call
+from hotspare._engine.call import Attempt, Call
 from hotspare._engine.continuation import estimate_usage
 from hotspare.errors import CallError, StreamInterrupted
 from hotspare.events import CallResult
+from hotspare.messages import ChatReply
 from hotspare.outcome import AttemptRecord, Kind
 
+if TYPE_CHECKING:
+    from hotspare._engine.attempts import SharedState
 
-def call_started(call: Call) -> events.CallStarted:
-    """The event of a call's beginning."""
+
+def started(call: Call, shared: SharedState) -> None:
+    """Report a call's beginning: at once, or with its end."""
+    if shared.reports_late:
+        call.is_reported_late = True
+    else:
+        shared.tracker.pending_events.append(_call_started(call))
+
+
+def attempt_started(call: Call, attempt: Attempt, shared: SharedState) -> None:
+    """Report the beginning of an attempt."""
+    if not call.is_reported_late:
+        shared.tracker.pending_events.append(_attempt_started(call, attempt))
+
+
+def attempt_ended(call: Call, attempt: Attempt, shared: SharedState) -> None:
+    """Report the end of an attempt. A failure is reported at once."""
+    if call.is_reported_late:
+        if attempt.record is not None and attempt.record.kind is not Kind.OK:
+            catch_up(call, shared)
+    else:
+        shared.tracker.pending_events += _attempt_ended(call, attempt)
+
+
+def queued(call: Call, shared: SharedState, now: float) -> None:
+    """Report that a call waits."""
+    catch_up(call, shared)
+    shared.tracker.pending_events.append(events.CallQueued(call.id, call.time_left(now)))
+
+
+def ended(call: Call, error: BaseException | None, shared: SharedState, now: float) -> Sequence[events.Event]:
+    """What is to be reported at a call's end. `error`: what it raises for its caller. Without the lock."""
+    if call.is_check:
+        return _checked(call)
+    if call.is_reported_late and error is None and len(call.attempts) == 1:
+        shared.answered.append((call, now))
+        return ()
+    begun = _begun(call) if call.is_reported_late else ()
+    return (*begun, _call_ended(call, error, now))
+
+
+def catch_up(call: Call, shared: SharedState) -> None:
+    """Report what was left out until now, and the rest as it happens: the call is not simply answered."""
+    if call.is_reported_late:
+        call.is_reported_late = False
+        shared.tracker.pending_events += _begun(call)
+
+
+def account(call: Call, now: float) -> Sequence[events.Event]:
+    """All events of a call in `SharedState.answered`, which ended at this time."""
+    return (*_begun(call), _call_ended(call, None, now))
+
+
+def _begun(call: Call) -> list[events.Event]:
+    found: list[events.Event] = [_call_started(call)]
+    for attempt in call.attempts:
+        found += (_attempt_started(call, attempt), *_attempt_ended(call, attempt))
+    return found
+
+
+def _attempt_started(call: Call, attempt: Attempt) -> events.AttemptStarted:
+    return events.AttemptStarted(call.id, attempt.number, attempt.state.name, attempt.reason, attempt.is_continuation)
+
+
+def _attempt_ended(call: Call, attempt: Attempt) -> tuple[events.AttemptEnded, ...]:
+    """None if it has not ended."""
+    if attempt.record is None:
+        return ()
+    usage = attempt.result.usage if isinstance(attempt.result, ChatReply) else None
+    return (events.AttemptEnded(call.id, attempt.record, usage),)
+
+
+def _call_started(call: Call) -> events.CallStarted:
     return events.CallStarted(call.id, call.request.model or "", call.route, call.streaming, call.labels, call.context)
 
 
-def call_ended(call: Call, error: BaseException | None, now: float) -> events.CallEnded:
-    """The event of a call's end. `error`: what it raises for its caller."""
+def _call_ended(call: Call, error: BaseException | None, now: float) -> events.CallEnded:
     records, result = call.records, result_of(call, error)
     paid = spending.bill(call)
     wasted = [one.cost for one in paid if one.wasted]
@@ -47,12 +129,12 @@ def call_ended(call: Call, error: BaseException | None, now: float) -> events.Ca
     )
 
 
-def checked(call: Call) -> events.TargetChecked | None:
-    """The event of a background check's end; None if no attempt was made: another call was first."""
+def _checked(call: Call) -> tuple[events.TargetChecked, ...]:
+    """The event of a background check's end; none if no attempt was made: another call was first."""
     if not call.records:
-        return None
+        return ()
     record = call.records[-1]
-    return events.TargetChecked(record.target, record.kind, record.seconds, call.cost, record.message)
+    return (events.TargetChecked(record.target, record.kind, record.seconds, call.cost, record.message),)
 
 
 def result_of(call: Call, error: BaseException | None) -> CallResult:

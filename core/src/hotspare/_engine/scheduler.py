@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -64,9 +65,14 @@ class Scheduler:
         """Whether there are listeners."""
         return self._shared.is_observed
 
-    @is_observed.setter
-    def is_observed(self, value: bool) -> None:
-        self._shared.is_observed = value
+    def observe(self, listeners: bool, *, late: bool = False) -> None:
+        """Whether there are listeners. `late`: only such as take the events of a call that is answered at once after its end."""
+        self._shared.is_observed, self._shared.reports_late = listeners, late
+
+    @property
+    def answered(self) -> deque[tuple[Call, float]]:
+        """Calls whose events are still to be made (`call_report.account`), and when they ended. Taken without the lock."""
+        return self._shared.answered
 
     def after_fork(self) -> None:
         """In a child process: a thread that does not exist here may have held the lock, others were waiting, and the attempts
@@ -120,7 +126,7 @@ class Scheduler:
         with self._lock:
             is_check = call is not None and call.is_check
             if call is not None and self._shared.is_observed and not is_check:
-                self._shared.tracker.pending_events.append(call_report.call_started(call))
+                call_report.started(call, self._shared)
             if not is_check:
                 self._shared.tracker.record_call(now)
                 self._shared.retry_tokens.deposit(now)
@@ -139,17 +145,11 @@ class Scheduler:
             was_queued = call.was_queued
             step = decide.next_step(call, self._shared, now)
             if self._shared.is_observed and not call.is_check:
-                self._report_step(call, step, now, was_queued=was_queued)
+                if isinstance(step, Attempt):
+                    call_report.attempt_started(call, step, self._shared)
+                elif call.was_queued and not was_queued:
+                    call_report.queued(call, self._shared, now)
             return step
-
-    def _report_step(self, call: Call, step: Step, now: float, *, was_queued: bool) -> None:
-        pending = self._shared.tracker.pending_events
-        if isinstance(step, Attempt):
-            pending.append(
-                events.AttemptStarted(call.id, step.number, step.state.name, step.reason, step.is_continuation)
-            )
-        elif call.was_queued and not was_queued:
-            pending.append(events.CallQueued(call.id, call.time_left(now)))
 
     def leave_queue(self, waiter: Waiter, *, for_good: bool = False) -> None:
         """The call no longer waits. `for_good`: it is over, and loses its place among those that limits hold back."""
@@ -212,6 +212,8 @@ class Scheduler:
             elif attempt.record is not None:
                 attempt.record = replace(attempt.record, kind=outcome.kind, message=outcome.message)
             tracker = self._shared.tracker
+            if call.is_reported_late:
+                call_report.catch_up(call, self._shared)
             if outcome.health_effect is HealthEffect.FAILURE:
                 tracker.record_failure(attempt.state, attempt.permit, outcome, now)
             tracker.pending_events.append(
@@ -228,13 +230,14 @@ class Scheduler:
             call.cost = spending.call_cost(call)
         if error is None and not self._shared.is_observed and self._budgets is None:
             return
-        ended = call_report.checked(call) if call.is_check else call_report.call_ended(call, error, now)
+        ended = call_report.ended(call, error, self._shared, now)
+        if not ended and self._budgets is None:
+            return
         with self._lock:
             pending = self._shared.tracker.pending_events
             if self._budgets is not None and not call.pays_itself:
                 pending += spending.count(call, self._budgets)
-            if ended is not None:
-                pending.append(ended)
+            pending += ended
 
     def locked(self, work: Callable[[], T]) -> T:
         """Do work on the budgets, which neither waits nor does I/O."""
@@ -254,7 +257,7 @@ class Scheduler:
     @property
     def has_pending(self) -> bool:
         """Whether there is something to take. Seen without the lock: what comes later has its own caller."""
-        return bool(self._shared.tracker.pending_events or self._shared.queue.to_wake)
+        return bool(self._shared.tracker.pending_events or self._shared.queue.to_wake or self._shared.answered)
 
     def take_pending(self) -> tuple[list[events.Event], list[Waiter]]:
         """The events to emit and the waiters to wake, now that the lock is free."""

@@ -122,7 +122,7 @@ class Player:
             _ListSink(self.written),
             lambda _: self._sampled_here,
         )
-        self.scheduler.is_observed = False
+        self.scheduler.observe(False)
         self.calls: dict[str, Call] = {}
         self._routes: dict[int, Tiers] = {}
         self._waiters: dict[str, Waiter] = {}

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from hotspare._drivers import fork
+from hotspare._drivers.collector import Background
 from hotspare.errors import ConfigError, Problem
 from hotspare.events import Event, LedgerFailed, LedgerRecovered
 from hotspare.ledger.pruning import prune
@@ -75,6 +76,7 @@ class Ledger:
         self.written = self.dropped = 0
         self._clock = clock
         self._publish: list[Callable[[Event], object]] = []
+        self._backgrounds: list[Background] = []
         self._numbers = count(1)
         self._closed = False
         self._connection: sqlite3.Connection | None = None
@@ -86,27 +88,33 @@ class Ledger:
         """Record what happens in this pool, too. Returns the ledger."""
         name = uuid.uuid4().hex[:8]  # a process may have several pools, and a machine the same process id again
 
-        def listener(event: Event) -> None:
-            self.record(event, name)
-
-        pool.subscribe(listener, inline=True)
+        if self._clock is time.time:
+            background = Background(lambda at, event: self.record(event, name, at / 1e9))
+            pool.subscribe(background)
+            self._backgrounds.append(background)
+        else:  # a clock of one's own must be read when things happen
+            pool.subscribe(lambda event: self.record(event, name), inline=True)
         pool.on_close(self.flush)
         self._publish.append(pool.publish)
         return self
 
-    def record(self, event: Event, pool: str = "") -> None:
-        """Put an event into the buffer. It never waits. `pool`: distinguishes the ids of calls."""
+    def record(self, event: Event, pool: str = "", at: float | None = None) -> None:
+        """Put an event into the buffer. It never waits. `pool`: distinguishes the ids of calls. `at`: seconds since 1970 (None: now)."""
         if self._closed or not is_kept(event):
             return
         if len(self._buffer) >= MAX_BUFFERED:
             self.dropped += 1
             return
-        self._buffer.append((pool, next(self._numbers), self._clock(), event))
+        self._buffer.append((pool, next(self._numbers), self._clock() if at is None else at, event))
         if self._thread is None:
             self._start()
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until everything recorded so far is committed. Returns whether it is."""
+        """Wait until everything that has happened so far is committed. Returns whether it is."""
+        until = time.monotonic() + timeout
+        for background in self._backgrounds:
+            background.flush(timeout)
+        timeout = max(0.0, until - time.monotonic())
         with self._written:  # under it the writer moves records from the buffer to those that are committed
             wanted = self._committed + len(self._buffer)
             self._wake.set()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from hotspare._drivers.collector import Background
 from hotspare.errors import ConfigError, Problem
 from hotspare.events import AlertFired, AlertResolved, Event
 from hotspare.ledger import Ledger
@@ -25,6 +26,8 @@ from hotspare.telemetry.logging import log
 if TYPE_CHECKING:
     from hotspare.pool import Pool
 
+FLUSH_SECONDS = 0.5
+"""Seconds for which an evaluation waits for the events of calls that have ended."""
 SILENCE_INTERVAL = 5.0
 """Seconds between two looks at the ledger's silences."""
 
@@ -72,7 +75,8 @@ class Monitor:
         self._next_look = 0.0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._unsubscribe = pool.subscribe(self._add, inline=True)
+        self._background = Background(self._add)
+        self._unsubscribe = pool.subscribe(self._background)
 
     @property
     def firing(self) -> frozenset[str]:
@@ -87,6 +91,7 @@ class Monitor:
 
     def evaluate(self) -> list[AlertFired | AlertResolved]:
         """Evaluate the rules now; what changed is sent, published as events, and returned."""
+        self._background.flush(FLUSH_SECONDS)
         now = self._clock()
         if self._ledger is not None and now >= self._next_look:
             self._next_look = now + SILENCE_INTERVAL
@@ -124,7 +129,7 @@ class Monitor:
     ) -> None:
         self.close()
 
-    def _add(self, event: Event) -> None:
+    def _add(self, at: int, event: Event) -> None:
         self._samples.add(event, self._clock())
 
     def _run(self) -> None:

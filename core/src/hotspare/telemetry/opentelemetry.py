@@ -47,7 +47,6 @@ class _Attempt:
 @dataclass(slots=True)
 class _Call:
     event: events.CallStarted
-    started: int
     attempts: dict[int, _Attempt] = field(default_factory=dict[int, _Attempt])
     failovers: list[tuple[int, Attributes]] = field(default_factory=list[tuple[int, Attributes]])
 
@@ -92,7 +91,7 @@ class Instrumentation:
     def _call_started(self, event: events.CallStarted, at: int) -> None:
         while len(self._calls) >= MAX_OPEN:
             del self._calls[next(iter(self._calls))]
-        self._calls[event.call] = _Call(event, at)
+        self._calls[event.call] = _Call(event)
 
     def _attempt_started(self, event: events.AttemptStarted, at: int) -> None:
         if (call := self._calls.get(event.call)) is not None:
@@ -114,6 +113,7 @@ class Instrumentation:
             span.attributes["http.response.status_code"] = one.status
         if event.usage is not None and event.usage.known:
             _add_usage(span.attributes, event.usage)
+        span.started = at - int(one.seconds * 1e9)  # its beginning may have been reported late
         if one.kind is not Kind.OK:
             span.failed = str(one.kind), one.message
         if one.kind is not Kind.OK or event.usage is not None:
@@ -139,7 +139,8 @@ class Instrumentation:
                 _add_usage(running, event.usage)
         context, failed = call.event.context, (str(event.result), event.error) if event.error else None
         parent = context.run(otel_context.get_current) if context is not None else None
-        span = self._span(f"hotspare {event.route}", SpanKind.INTERNAL, parent, call.started, attributes, failed)
+        began = at - int(event.seconds * 1e9)
+        span = self._span(f"hotspare {event.route}", SpanKind.INTERNAL, parent, began, attributes, failed)
         below = trace.set_span_in_context(span, parent)
         for one in call.attempts.values():
             attempt = self._span(one.name, SpanKind.CLIENT, below, one.started, one.attributes, one.failed)
