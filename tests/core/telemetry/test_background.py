@@ -45,8 +45,8 @@ def test_the_events_are_the_same(face: str, streaming: bool, case: str) -> None:
     def by_call(events: list[Event]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for event in events:
-            if hasattr(event, "call"):
-                found.setdefault(event.call, []).append(repr(event))
+            if call := getattr(event, "call", ""):
+                found.setdefault(call, []).append(repr(event))
         return found
 
     assert by_call(events_of(face, streaming, case, late=True)) == by_call(events_of(face, streaming, case, late=False))
@@ -85,7 +85,8 @@ def test_a_handler_that_raises_harms_no_other(caplog: pytest.LogCaptureFixture) 
         raise ValueError("broken")
 
     first, second = Background(broken), Background(lambda at, event: seen.append(event))
-    pool.subscribe(first), pool.subscribe(second)
+    pool.subscribe(first)
+    pool.subscribe(second)
     pool.chat("q")
     with caplog.at_level(logging.ERROR):
         assert second.flush(SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from hotspare import events
 from hotspare._drivers.listeners import ListenerQueue
@@ -18,6 +18,11 @@ Handler = Callable[[int, events.Event], object]
 BATCH = 20
 """Calls or events that are handled without a pause, some 1 ms. Then other threads have their turn: else a call that comes back from the network
 waits for the interpreter's switch interval of 5 ms while many are handled."""
+
+
+class _Answered(NamedTuple):
+    call: Call
+    ended: float
 
 
 class Background:
@@ -45,7 +50,7 @@ class Collector(ListenerQueue):
 
     def add_answered(self, call: Call, ended: float) -> None:
         """A call of `SharedState.answered`."""
-        self._enqueue((call, ended))
+        self._enqueue(_Answered(call, ended))
 
     def _entry(self, item: Any) -> tuple[int, Any]:
         return time.time_ns(), item
@@ -53,14 +58,15 @@ class Collector(ListenerQueue):
     def _handle_some(self) -> None:
         batch = [self._items.popleft() for _ in range(min(len(self._items), BATCH))]
         for at, item in batch:
-            if isinstance(item, tuple):
-                self._handle_answered(item[0], item[1], at)
+            if isinstance(item, _Answered):
+                self._handle_answered(item, at)
             else:
                 self._handle(at, item)
         self._has_handled(len(batch))
         time.sleep(0)
 
-    def _handle_answered(self, call: Call, ended: float, at: int) -> None:
+    def _handle_answered(self, answered: _Answered, at: int) -> None:
+        call, ended = answered
         made, attempt = account(call, ended), call.attempts[0]
         began = attempt.permit.started
         times = (call.started, began, began + (attempt.record.seconds if attempt.record else 0.0), ended)

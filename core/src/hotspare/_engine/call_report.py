@@ -22,6 +22,7 @@ from hotspare.outcome import AttemptRecord, Kind
 
 if TYPE_CHECKING:
     from hotspare._engine.attempts import SharedState
+    from hotspare._engine.decide import Step
 
 
 def started(call: Call, shared: SharedState) -> None:
@@ -32,10 +33,14 @@ def started(call: Call, shared: SharedState) -> None:
         shared.tracker.pending_events.append(_call_started(call))
 
 
-def attempt_started(call: Call, attempt: Attempt, shared: SharedState) -> None:
-    """Report the beginning of an attempt."""
-    if not call.is_reported_late:
-        shared.tracker.pending_events.append(_attempt_started(call, attempt))
+def stepped(call: Call, step: Step, shared: SharedState, now: float, *, was_queued: bool) -> None:
+    """Report the beginning of an attempt, and that a call waits, which it may have done before."""
+    if isinstance(step, Attempt):
+        if not call.is_reported_late:
+            shared.tracker.pending_events.append(_attempt_started(call, step))
+    elif call.was_queued and not was_queued:
+        catch_up(call, shared)
+        shared.tracker.pending_events.append(events.CallQueued(call.id, call.time_left(now)))
 
 
 def attempt_ended(call: Call, attempt: Attempt, shared: SharedState) -> None:
@@ -45,12 +50,6 @@ def attempt_ended(call: Call, attempt: Attempt, shared: SharedState) -> None:
             catch_up(call, shared)
     else:
         shared.tracker.pending_events += _attempt_ended(call, attempt)
-
-
-def queued(call: Call, shared: SharedState, now: float) -> None:
-    """Report that a call waits."""
-    catch_up(call, shared)
-    shared.tracker.pending_events.append(events.CallQueued(call.id, call.time_left(now)))
 
 
 def ended(call: Call, error: BaseException | None, shared: SharedState, now: float) -> Sequence[events.Event]:

@@ -145,10 +145,7 @@ class Scheduler:
             was_queued = call.was_queued
             step = decide.next_step(call, self._shared, now)
             if self._shared.is_observed and not call.is_check:
-                if isinstance(step, Attempt):
-                    call_report.attempt_started(call, step, self._shared)
-                elif call.was_queued and not was_queued:
-                    call_report.queued(call, self._shared, now)
+                call_report.stepped(call, step, self._shared, now, was_queued=was_queued)
             return step
 
     def leave_queue(self, waiter: Waiter, *, for_good: bool = False) -> None:
