@@ -6,7 +6,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config ge
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
-.PHONY: help fleet fleet-faults kills storms storms-wire failover soak venv demo test coverage newest oldest natives real mutants lint types docs bench record installs release-check clean
+.PHONY: help fleet fleet-faults kills storms storms-wire failover soak venv demo test coverage newest oldest natives real mutants lint types docs bench cost record installs release-check clean
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -114,6 +114,10 @@ bench: .venv/dev  ## run the benchmarks, and write docs/benchmarks.md: other cli
 	@$(BIN)/python benchmarks/transport.py
 	@$(BIN)/python benchmarks/hedging.py
 	@$(BIN)/python benchmarks/langchain_dead_primary.py
+cost: .venv/dev  ## a hard budget and 200 callers, 10,000 cached answers, a batch of 2,000 lines that is stopped in an outage
+	@HOTSPARE_CALLERS=200 $(BIN)/python -m pytest -q -n0 tests/core/cost/test_budget_processes.py
+	@$(BIN)/python benchmarks/cache.py
+	@$(BIN)/python benchmarks/batch.py
 record: .venv/dev .record/aimock  ## record the cassettes again from local servers; PROVIDER=openai records from the provider itself, with its key
 	@$(BIN)/python -m tests.support.record $(PROVIDER)
 .record/aimock: tests/support/servers/package.json

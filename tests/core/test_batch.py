@@ -156,17 +156,41 @@ def test_a_batch_that_is_killed_goes_on_where_it_ended(files: tuple[Path, Path, 
     assert all(one["text"] and one["cost"] and one["usage"]["output_tokens"] for one in found)
 
 
-def test_an_interrupted_batch_writes_what_is_under_way(files: tuple[Path, Path, Path]) -> None:
-    """SIGTERM begins no further request; the exit code says that lines are left."""
+def test_an_interrupted_batch_pays_for_nothing_twice(provider: Provider, files: tuple[Path, Path, Path]) -> None:
+    """No further request is begun, what is under way is written, and the exit code says that lines are left. Started again, the
+    command has paid for as many answers as there are lines."""
     source, output, config = files
-    process = start(str(source), str(output), "--config", str(config), "--concurrency", "1")
+    words = (str(source), str(output), "--config", str(config), "--concurrency", "4")
+    before = provider.stats("a").outcomes.get("ok", 0)
+    provider.fault("a", "latency", seconds=0.05)
+    process = start(*words)
     deadline = time.monotonic() + 60
     while not lines(output) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate()
-    assert process.returncode in (130, 0)
+    assert process.returncode == 130, errors
+    assert "letting what is under way end" in errors
     assert f"{len(lines(output))} of 60 answered" in errors
+    provider.clear("a")
+    assert "60 of 60 answered" in start(*words).communicate()[1]
+    assert provider.stats("a").outcomes["ok"] - before == 60
+
+
+def test_a_second_signal_ends_a_batch_at_once(provider: Provider, files: tuple[Path, Path, Path]) -> None:
+    """It does not wait for what is under way."""
+    source, output, config = files
+    before = provider.stats("a").requests
+    provider.fault("a", "latency", seconds=60)
+    process = start(str(source), str(output), "--config", str(config))
+    deadline = time.monotonic() + 60
+    while provider.stats("a").requests == before and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    assert process.stderr is not None
+    process.send_signal(signal.SIGINT)
+    assert "a second signal" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == -signal.SIGINT
 
 
 def test_failures(files: tuple[Path, Path, Path]) -> None:

@@ -10,6 +10,7 @@ from hotspare._engine.call import Call
 from hotspare.messages import ChatRequest
 
 _LEFT_OUT = frozenset({"model", "native"})
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=dict)
 _NAMES = tuple(one.name for one in fields(ChatRequest) if one.name not in _LEFT_OUT)
 
 
@@ -18,5 +19,5 @@ def key_of(call: Call) -> str:
     request = call.request
     values = {name: value for name in _NAMES if (value := getattr(request, name)) not in (None, (), {})}
     targets = sorted(f"{state.name} {state.target.id}" for state in call.supporting(call.states()))
-    text = json.dumps([call.route, targets, values], sort_keys=True, separators=(",", ":"), default=dict)
+    text = _ENCODER.encode([call.route, targets, values])
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

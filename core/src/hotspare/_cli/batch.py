@@ -24,7 +24,8 @@ A line is a request, {"custom_id": "1", "messages": […], "temperature": 0}, {"
 batch format, {"custom_id": "1", "body": {"messages": […]}}. Without custom_id it is line-1, line-2 and so on.
 
 Answers are written as they come, each in one write. Started again with the same files, the command leaves out what is answered already:
-nothing is paid twice but what was under way when it was killed. Ctrl-C lets what is under way end. Failures are written to
+nothing is paid twice but what was under way when it was killed. Ctrl-C and SIGTERM let what is under way end, so that nothing is; a second one
+ends the command at once. Failures are written to
 <output>.errors, and are asked again at the next start. Attempts are kept in the ledger (`hotspare ledger`).
 """
 
@@ -82,7 +83,7 @@ def _bar(progress: bool, total: int) -> Any:
 
 
 class _Stopping:
-    """The requests, until a signal says that no more are to be begun."""
+    """The requests, until a signal says that no more are to be begun. The next signal ends the command as ever."""
 
     def __init__(self, requests: Any) -> None:
         self._requests, self.stopped = list(requests), False
@@ -91,6 +92,12 @@ class _Stopping:
 
     def _stop(self, *_: object) -> None:
         self.stopped = True
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # by the system: an exception would wait for the threads
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.write(
+            sys.stderr.fileno(),
+            b"letting what is under way end; a second signal ends it now, and what is lost is paid again\n",
+        )
 
     def __len__(self) -> int:
         return len(self._requests)
