@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,9 @@ def test_a_period_has_its_amount(per: Any, seconds: float) -> None:
     assert target.calls == 2
     assert error.budget == per
     assert error.retry_after == pytest.approx(seconds - 100)
-    assert "2.0000 of 2 USD" in str(error)
+    reset = datetime.fromtimestamp(clock() + error.retry_after, UTC)
+    assert f"the budget {per!r} is spent: 2 of 2 USD; it resets at {reset:%Y-%m-%d %H:%M} UTC, in " in str(error)
+    assert "raise its `usd`" in str(error)
     clock.advance(error.retry_after)
     assert pool.chat("q").text == "ok"
     assert pool.spent() == {per: pytest.approx(1.0)}

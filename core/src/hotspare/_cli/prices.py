@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from rich.console import Console
 from rich.table import Table
@@ -39,17 +39,23 @@ def run(config: ConfigArgument = None, as_json: JsonOption = False) -> None:
     rows = [_row(target, now) for target in load(config_file(config)).targets]
     try:
         found = dataset.edition(now)
-        edition = f"genai-prices {found.version}, newest dated price {found.newest}"
+        edition = f"genai-prices {found.version}, newest dated price {found.newest}{_age(found.newest, now)}"
     except MissingExtra as missing:
         edition = str(missing)
     if as_json:
         print(json.dumps({"dataset": edition, "targets": [_as_dict(row) for row in rows]}))
         return
-    table = Table("target", "input / output", "cached / written", "window", "source", box=None)
+    table = Table(title="USD per million tokens", title_justify="left", title_style="", box=None)
+    for name in ("target", "input / output", "cached / written", "window", "source"):
+        table.add_column(name, overflow="fold", no_wrap="/" in name)
     for row in rows:
         table.add_row(row.target, *_cells(row), row.source)
     Console().print(table)
     Console().print(edition, markup=False, highlight=False)
+
+
+def _age(newest: date | None, now: datetime) -> str:
+    return "" if newest is None else f", {(now.date() - newest).days} days old"
 
 
 def _row(target: Target, now: datetime) -> Row:

@@ -31,18 +31,28 @@ class Account(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """A budget that is used up (`fraction` 1 and more), or nearly. `resets_in`: seconds until its next period begins."""
+    """A budget that is used up, or nearly. `resets_at`, `resets_in`: when its next period begins, in UTC and in seconds from now."""
 
     budget: Budget
     key: str
     spent: float
+    resets_at: datetime
     resets_in: float
 
     @property
     def words(self) -> str:
-        """What happened, in words."""
+        """What happened, in words, and when that ends."""
         rest = "" if self.spent >= self.budget.usd else ", and other processes have reserved the rest"
-        return f"{self.spent:.4f} of {self.budget.usd:g} USD a {self.budget.per} are spent{rest} ({self.key})"
+        minutes = int(self.resets_in // 60) + 1
+        time = (
+            f"{minutes // 1440} d {minutes // 60 % 24} h"
+            if minutes >= 1440
+            else f"{minutes // 60} h {minutes % 60} min"
+        )
+        return (
+            f"the budget {self.key!r} is spent: {self.spent:.4g} of {self.budget.usd:g} USD{rest}; "
+            f"it resets at {self.resets_at:%Y-%m-%d %H:%M} UTC, in {time}"
+        )
 
 
 @dataclass(slots=True)
@@ -74,7 +84,7 @@ class Budgets:
             count = self._counts.get(key)
             usd = 0.0 if count is None or count.period != period_of(budget, now) else count.usd
             if self._is_used_up(budget, key, usd, now):
-                found.append(Reached(budget, key, usd, seconds_left(budget, now)))
+                found.append(Reached(budget, key, usd, _next_period(budget, now), seconds_left(budget, now)))
         return found
 
     def _is_used_up(self, budget: Budget, key: str, usd: float, now: datetime) -> bool:
@@ -172,7 +182,7 @@ class Budgets:
         count.reported |= passed
         if not passed:
             return []
-        return [Reached(budget, key, count.usd, seconds_left(budget, now))]
+        return [Reached(budget, key, count.usd, _next_period(budget, now), seconds_left(budget, now))]
 
 
 def period_of(budget: Budget, now: datetime) -> str:

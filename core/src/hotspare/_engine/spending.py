@@ -59,13 +59,16 @@ def allow(call: Call, budgets: Budgets) -> None:
     for one in reached:
         for state in call.states():
             if _is_barred(state, one):
-                excluded[state] = Exclusion(
-                    SkipReason.OVER_BUDGET, f"{one.words}, until its reset in {one.resets_in:.0f} s"
-                )
+                excluded[state] = Exclusion(SkipReason.OVER_BUDGET, one.words)
     call.excluded = excluded
     if not any(True for _ in call.supporting(call.states())):
         first = max(reached, key=lambda one: one.resets_in)
-        raise BudgetExceeded(f"no target may be used: {first.words}", budget=first.key, retry_after=first.resets_in)
+        hint = "raise its `usd`, or let it go on with cheap targets (action = 'cheaper')"
+        if first.budget.action == "cheaper":
+            hint = f"raise its `usd`, or its `max_price` of {first.budget.max_price:g}, which no target of the call is below"
+        raise BudgetExceeded(
+            f"no target may be used: {first.words}; {hint}", budget=first.key, retry_after=first.resets_in
+        )
 
 
 def _is_barred(state: TargetState, reached: Reached) -> bool:
