@@ -8,6 +8,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 if TYPE_CHECKING:
     from redis import Redis
 
+HEALTH_CHECK = 5
+"""Seconds without a command after which a connection is tried with a PING before the next one, and that of the news in any case: a host that
+vanished closes none."""
+
 
 def connected(source: str | Redis, timeout: float) -> Redis:
     """A client, whose connections are opened when they are used. One that was handed in is used as it is. `timeout`: seconds for an
@@ -21,7 +25,7 @@ def connected(source: str | Redis, timeout: float) -> Redis:
     options: dict[str, Any] = {
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
-        "health_check_interval": 5,
+        "health_check_interval": HEALTH_CHECK,
         "retry": Retry(NoBackoff(), 1),  # a connection that the server has closed meanwhile is opened anew once
     }
     scheme, plus, kind = urlsplit(source).scheme.partition("+")
