@@ -34,14 +34,16 @@ def newest() -> Path:
 
 
 class RedisServer:
-    """A server process. It keeps nothing on disk: what is started again is empty."""
+    """A server process. It keeps nothing on disk: what is started again is empty. `below`: for its port."""
 
-    def __init__(self, executable: Path | None = None, *options: str) -> None:
+    def __init__(self, executable: Path | None = None, *options: str, below: int = 65536) -> None:
         self._executable, self._options = executable or oldest(), options
         self._folder = tempfile.mkdtemp(prefix="hotspare-redis-")
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = below
+        while self.port >= below:
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                self.port = free.getsockname()[1]
         self.start()
 
     @property

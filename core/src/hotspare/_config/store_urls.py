@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from hotspare.errors import ConfigError, MissingExtra, Problem
 from hotspare.secret import shown_url
@@ -16,7 +16,28 @@ def check_url(url: str, field: str = "shared") -> None:
     if parts.scheme not in SCHEMES or (not parts.netloc and parts.scheme != "unix"):
         hint = "must be like 'redis://host:6379/0': with rediss for TLS, redis+cluster for a cluster, redis+sentinel://host:26379/name for Sentinel"
         raise ConfigError(Problem.at(field, shown_url(url), hint))
+    wrong = _wrong_place(parts)
+    if wrong:
+        raise ConfigError(Problem.at(field, shown_url(url), wrong))
     try:
         import redis  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError:
         raise MissingExtra("sharing through Redis", "redis") from None
+
+
+def _wrong_place(parts: SplitResult) -> str:
+    """What such an address lacks, or has too much of; "" if nothing."""
+    kind, place = parts.scheme.partition("+")[2], parts.path.strip("/")
+    if kind == "sentinel":
+        name, _, database = place.partition("/")
+        if not name or (database and not database.isdigit()):
+            return "must name the master, and may name a database: redis+sentinel://host:26379,host2:26379/name/0"
+        return ""
+    if "," in parts.netloc:
+        return "must name one host: a cluster names its other nodes itself, and of several addresses only Sentinel's are taken"
+    if kind == "cluster" and place not in ("", "0"):
+        return "must not name a database: a cluster has one"
+    try:
+        return "" if parts.port != 0 else "must have a port above 0"
+    except ValueError:
+        return "must have a port from 1 to 65535, as a number"

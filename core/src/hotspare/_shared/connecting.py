@@ -41,9 +41,9 @@ def connected(source: str | Redis, timeout: float) -> Redis:
 
 def failures() -> tuple[type[Exception], ...]:
     """What redis-py raises where a store is away, and where what answers at its address does not speak as a Redis does."""
-    from redis.exceptions import RedisError
+    from redis.exceptions import RedisClusterException, RedisError
 
-    return (RedisError, OSError, ValueError, TypeError, LookupError, AttributeError)
+    return (RedisError, RedisClusterException, OSError, ValueError, TypeError, LookupError, AttributeError)
 
 
 def _sentinel(url: str, options: dict[str, Any]) -> Redis:
@@ -64,5 +64,7 @@ def _sentinel(url: str, options: dict[str, Any]) -> Redis:
     if parts.scheme == "rediss":
         given["ssl"] = True
     sentinels = [(host, int(port)) for host, _, port in nodes]
-    found = Sentinel(sentinels, sentinel_kwargs={name: options[name] for name in ("socket_timeout", "socket_connect_timeout")}, **options, **given)  # fmt: skip
+    # without `retry`, a sentinel that is gone would be tried for ten seconds before the next one
+    theirs = {field: options[field] for field in ("socket_timeout", "socket_connect_timeout", "retry")}
+    found = Sentinel(sentinels, sentinel_kwargs=theirs, **options, **given)
     return found.master_for(name)  # type: ignore[no-any-return]

@@ -28,6 +28,13 @@ SCHEMA = "v1"
 _LISTEN = 1.0
 """Seconds between two looks whether a listener is still wanted, and between two tries to connect it."""
 
+_WAYS_OUT = {
+    "movederror": "this is a node of a cluster: its address is redis+cluster://host:port",
+    "unknown command": "this server runs no scripts. Of a Sentinel the address is redis+sentinel://host:26379/name",
+    "cluster mode is not enabled": "this is no cluster: its address is redis://host:port",
+}
+"""Part of an error, and what to do about it."""
+
 
 class RedisStore:
     """See `Store`. `source`: a URL, or a client of redis-py. `prefix`: of all keys and of the channel. `timeout`: seconds."""
@@ -270,7 +277,13 @@ def _is_loss(error: Exception) -> bool:
     """Whether a connection was lost, or gave no answer in time."""
     from redis import exceptions
 
-    return isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError)
+    lost = (
+        exceptions.ConnectionError,
+        exceptions.TimeoutError,
+        exceptions.ClusterError,
+        exceptions.RedisClusterException,
+    )
+    return isinstance(error, lost)
 
 
 def _store_error(error: Exception) -> StoreError:
@@ -280,4 +293,7 @@ def _store_error(error: Exception) -> StoreError:
     text = str(error)
     if text.startswith("SCHEMA"):
         return StoreError("a newer version of hotspare uses these keys: give this one another prefix, or upgrade it")
+    for sign, way_out in _WAYS_OUT.items():
+        if sign in f"{type(error).__name__}: {text}".lower():
+            return StoreError(f"{way_out} ({type(error).__name__}: {text[:100]})")
     return StoreError(f"{type(error).__name__}: {text[:200]}")
