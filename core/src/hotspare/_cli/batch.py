@@ -94,10 +94,9 @@ class _Stopping:
         self.stopped = True
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # by the system: an exception would wait for the threads
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.write(
-            sys.stderr.fileno(),
-            b"letting what is under way end; a second signal ends it now, and what is lost is paid again\n",
-        )
+        begin = "\n" if sys.stderr.isatty() else ""  # below the progress bar
+        words = "letting what is under way end; a second signal ends it now, and what is lost is paid again"
+        os.write(sys.stderr.fileno(), f"{begin}{words}\n".encode())
 
     def __len__(self) -> int:
         return len(self._requests)

@@ -15,6 +15,7 @@ from typing import cast
 
 from hotspare._cost.families import Family, family
 from hotspare._cost.images import image_tokens
+from hotspare._cost.unknowns import field_of
 from hotspare.messages import ChatRequest
 
 _ITEM_TEXTS = ("content", "text", "arguments", "output")
@@ -102,7 +103,7 @@ def _thinks(request: ChatRequest, model: str, provider: str) -> bool:
     """Whether Claude is asked to reason in a way that lengthens the prompt: with a budget, or through another provider."""
     effort = provider != "anthropic" and request.reasoning_effort not in (None, "none")
     bodies = request.extra.values()
-    budget = any(_field(body.get("thinking"), "type") == "enabled" or body.get("reasoning") for body in bodies)
+    budget = any(field_of(body.get("thinking"), "type") == "enabled" or body.get("reasoning") for body in bodies)
     return effort or budget or model.endswith(":thinking")
 
 
@@ -114,10 +115,6 @@ def _own_text(items: object) -> float:
         item = cast("Mapping[str, object]", items)
         return sum(_own_text(item.get(name)) for name in _ITEM_TEXTS) + text_tokens(_json(item.get("tools", "")))
     return sum(map(_own_text, cast("Sequence[object]", items))) if isinstance(items, Sequence) else 0.0
-
-
-def _field(value: object, name: str) -> object:
-    return cast("Mapping[str, object]", value).get(name) if isinstance(value, Mapping) else None
 
 
 def _json(value: object) -> str:

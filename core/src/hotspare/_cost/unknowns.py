@@ -65,16 +65,19 @@ def _is_signed(message: Mapping[str, Any]) -> bool:
     """Whether a message has a thought signature. Gemini 3 counts the thoughts behind it."""
     blocks = cast("Sequence[Mapping[str, object]]", message.get("thinking_blocks") or ())
     calls = cast("Sequence[Mapping[str, object]]", message.get("tool_calls") or ())
-    google = [_field(_field(call, "extra_content"), "google") for call in calls]
-    return any(_field(one, "thought_signature") for one in google) or any(_field(one, "signature") for one in blocks)
+    google = [field_of(field_of(call, "extra_content"), "google") for call in calls]
+    return any(field_of(one, "thought_signature") for one in google) or any(
+        field_of(one, "signature") for one in blocks
+    )
 
 
-def _field(value: object, name: str) -> object:
+def field_of(value: object, name: str) -> object:
+    """A field of what may be a mapping."""
     return cast("Mapping[str, object]", value).get(name) if isinstance(value, Mapping) else None
 
 
 def _is_recursive(tool: Mapping[str, Any]) -> bool:
     """Whether a tool's schema refers to one that refers to itself: Gemini repeats it to a depth of its own."""
-    definitions = _field(_field(_field(tool, "function") or tool, "parameters"), "$defs")
+    definitions = field_of(field_of(field_of(tool, "function") or tool, "parameters"), "$defs")
     found = cast("Mapping[str, object]", definitions).items() if isinstance(definitions, Mapping) else ()
     return any(f"'#/$defs/{name}'" in str(schema) for name, schema in found)
