@@ -32,7 +32,8 @@ class Breaker:
         costs more latency than it saves.
     outlier_ratio: fraction of failures in the last `window_calls` outcomes that opens a target while another one of its tier
         with the same model stands ready and has failed at most half as often. 0.3: of a target that fails one call in
-        twenty, that are fewer than one in a thousand windows.
+        twenty, that are fewer than one in a thousand windows. In a slow start the fraction is of the outcomes since the probe, and
+        two failures suffice: it was down a moment ago.
     minimum_throughput: outcomes that the window must hold before the ratio counts. 10: a ratio of fewer outcomes is not
         reliable (Polly has the same setting).
     window_calls, window_seconds: the window is the last 20 outcomes or the last 10 s, whichever holds more.
@@ -202,8 +203,8 @@ class Policy:
         messages, to the first of the user, are the same.
     retry_same_target: when a call retries a target that failed; it does so once. `always`: before any other target is
         tried; `never`: only after all other targets; `auto`: before any other target if the failure was fast, of kind
-        SERVER or a reset, the target mostly answers, and no other target of its tier with the same model is available;
-        otherwise after all others.
+        SERVER or a reset, the target mostly answers, no other target of its tier with the same model is available, and no
+        other target at all if the call before failed there too; otherwise after all others.
     fast_failure: a failure within this many seconds is fast. 1: a retry after a slow failure would double a long wait.
     doubt_invalid_after: INVALID outcomes in a row after which a target is doubted, and another one is tried. 3: two bad
         requests in a row are common during development.

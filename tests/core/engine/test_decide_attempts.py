@@ -13,7 +13,7 @@ from hotspare.policy import Policy, RetryBudget
 from tenacity import RetryCallState
 from tenacity.wait import wait_base
 
-from tests.support.engine import SERVER, TIMEOUT, Engine, FixedRandom, one_provider, state_of
+from tests.support.engine import OK, SERVER, TIMEOUT, Engine, FixedRandom, one_provider, state_of
 
 INVALID = Outcome(Kind.INVALID, "bad field")
 LIMITED = Outcome(Kind.RATE_LIMITED, "slow down")
@@ -80,14 +80,21 @@ def test_the_policy_says_how_long_the_pause_is() -> None:
         ({"deadline": 1.16}, True),
         ({"retry_same_target": "never"}, False),
         ({"outcome": TIMEOUT}, False),
+        ({"failed_before": 1}, False),
+        ({"failed_before": 1, "retry_same_target": "always"}, True),
+        ({"failed_before": 1, "names": "a"}, True),  # nothing else is there
     ],
 )
 def test_no_retry_at_once(case: dict[str, Any], paused: bool) -> None:
-    """Not twice, not beside a running attempt, not where the breaker is not closed, not without a token or time."""
+    """Not twice, not beside a running attempt, not where the breaker is not closed, not without a token or time, and not where the call
+    before failed too, while another target may be tried."""
     case = dict(case)
     budget = RetryBudget(tokens_per_minute=case.pop("tokens", 10.0))
     policy = Policy(retry_same_target=case.pop("retry_same_target", "auto"), retry_budget=budget)
-    engine = Engine("abc", policy=policy)
+    engine = Engine(case.pop("names", "abc"), policy=policy)
+    for outcome in [*[OK] * 9, SERVER] * case.pop("failed_before", 0):
+        before = engine.call()
+        engine.settle(before, engine.start(before), outcome, 0.0)
     call = engine.call(deadline=case.pop("deadline", 100.0))
     running, outcome, state = case.pop("running", False), case.pop("outcome", SERVER), case.pop("state", State.CLOSED)
     attempt = engine.attempt(call, 0.0)

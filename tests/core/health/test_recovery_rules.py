@@ -41,6 +41,26 @@ def test_a_target_that_fails_too_often(outcomes: str, targets: dict[str, dict[st
     assert failing(Engine("ab", targets=targets), outcomes) is state
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "state"),
+    [("x", State.RECOVERING), ("xx", State.OPEN), ("....x.x", State.RECOVERING), ("...x.x", State.OPEN)],
+)
+def test_a_target_that_fails_again_as_it_recovers(outcomes: str, state: State) -> None:
+    """It was down a moment ago: two failures that are three in ten of all since then send it away again, while an equal one stands ready."""
+    assert recovering(outcomes, EQUAL) is state
+    assert recovering(outcomes, {"a": {"id": "p/m"}, "b": {"id": "q/n"}}) is State.RECOVERING
+
+
+def recovering(outcomes: str, targets: dict[str, dict[str, object]]) -> State:
+    engine = Engine("ab", targets=targets, breaker=Breaker(consecutive_failures=99, minimum_throughput=99))
+    end(engine, OK, "b", now=0.0)
+    engine.open("a")
+    end(engine, OK, now=9.0, of=permit(engine, now=9.0))
+    for number, one in enumerate(outcomes):
+        end(engine, SERVER if one == "x" else OK, now=9.5 + number / 10)
+    return engine["a"].breaker.state
+
+
 def test_an_equal_target_that_is_no_better() -> None:
     """Where the equal target fails as often, or is not available, the calls stay."""
     engine = Engine("ab", targets=EQUAL)
@@ -92,7 +112,7 @@ def test_what_fails_fast_is_tried_at_once_after_an_outage_of_all(outcome: Outcom
     assert (engine["b"].breaker.open_until, engine["c"].breaker.open_until, region.open_until) == (until, 7.0, until)
 
 
-@pytest.mark.parametrize(("open_targets", "seconds"), [("", 1.4), ("bc", 3.0)])
+@pytest.mark.parametrize(("open_targets", "seconds"), [("", 1.45), ("bc", 3.0)])
 def test_targets_share_the_probes(open_targets: str, seconds: float) -> None:
     """With twenty calls a second and one probe in twenty calls, three targets that are down are probed once in three seconds
     each, and one as soon as fast failures allow."""

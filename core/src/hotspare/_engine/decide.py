@@ -118,13 +118,11 @@ class _Decision:
     def has_equal(self, state: TargetState) -> bool:
         """Whether another target of its tier with the same model may be tried now."""
         tier = next(tier for tier in self.call.tiers if state in tier)
-        return any(
-            other in tier
-            and other not in self.results
-            and other.target.model == state.target.model
-            and self.is_admissible(other)
-            for other in self.candidates
-        )
+        return self.has_other(lambda other: other in tier and other.target.model == state.target.model)
+
+    def has_other(self, fits: Callable[[TargetState], bool] = bool) -> bool:
+        """Whether a target that was not tried, and fits, may be tried now."""
+        return any(other not in self.results and fits(other) and self.is_admissible(other) for other in self.candidates)
 
     def earliest(self) -> tuple[TargetState | None, float]:
         """The target that this call may try first, and when; one that rejects the key or the model only if there is no other."""
@@ -245,7 +243,9 @@ def _retry_same_target(decision: _Decision) -> Wait | None:
         seconds = max(last.outcome.retry_after, last.state.breaker.rate_limited_until - now)
         if seconds > policy.max_retry_after_wait:
             return None
-    elif policy.retry_same_target != "always" and decision.has_equal(last.state):
+    elif policy.retry_same_target != "always" and (
+        decision.has_equal(last.state) or (last.state.breaker.failures_in_a_row > 1 and decision.has_other())
+    ):
         return None
     elif last.state.breaker.state_at(now) is State.CLOSED and retries_at_once(
         last.outcome, last.seconds, last.state, policy

@@ -67,7 +67,7 @@ class Permit:
 
 
 class CircuitBreaker:
-    """A circuit breaker. `config` is the policy's; all times are in seconds on the pool's clock.
+    """A circuit breaker. `config` is the policy's; all times are in seconds on the pool's clock. `failures_in_a_row`: since its last success.
 
     For a fleet: `cause`: the kind of the outcome that opened it, if that is evidence for other processes too, else "". `evidence_at`: when it
     last opened or recovered. `recovered_at`: when it last recovered from what the fleet knew of. `lease`: of its probe (None: this process
@@ -103,7 +103,7 @@ class CircuitBreaker:
         self._probe_lease_until = -inf
         self._window: deque[tuple[float, bool]] = deque()
         self._window_failures = 0
-        self._consecutive_failures = 0
+        self.failures_in_a_row = 0
         self._first_failure_start = inf
         self._last_failure = -inf
 
@@ -148,7 +148,7 @@ class CircuitBreaker:
     @property
     def is_suspect(self) -> bool:
         """Whether it has failed since its last success, or is not closed."""
-        return self._consecutive_failures > 0 or self.state is not State.CLOSED
+        return self.failures_in_a_row > 0 or self.state is not State.CLOSED
 
     def stall_reason(self, now: float) -> str:
         """Why this breaker should open for a stall: several attempts, begun one after the other, wait longer than their
@@ -244,7 +244,7 @@ class CircuitBreaker:
         """An attempt that began at `started` failed. Returns whether the breaker should open. `needs_span`: failures of a
         moment are one observation."""
         self._record(now, failed=True)
-        self._consecutive_failures += 1
+        self.failures_in_a_row += 1
         self._first_failure_start = min(self._first_failure_start, started)
         self._last_failure = max(self._last_failure, now)
         if self.state in BROKEN:
@@ -257,10 +257,8 @@ class CircuitBreaker:
             return True
         config = self.config
         span = self._last_failure - self._first_failure_start
-        if self._consecutive_failures >= config.consecutive_failures and (
-            span >= config.failure_span or not needs_span
-        ):
-            self.reason = f"{self._consecutive_failures} consecutive failures"
+        if self.failures_in_a_row >= config.consecutive_failures and (span >= config.failure_span or not needs_span):
+            self.reason = f"{self.failures_in_a_row} consecutive failures"
             return True
         size, failures = self.recent
         if size >= config.minimum_throughput and failures >= config.failure_ratio * size:
@@ -370,7 +368,7 @@ class CircuitBreaker:
             if self._window[place] == (failed_at, True):
                 del self._window[place]
                 self._window_failures -= 1
-                self._consecutive_failures = max(0, self._consecutive_failures - 1)
+                self.failures_in_a_row = max(0, self.failures_in_a_row - 1)
                 return
 
     def record_rejection(self, now: float) -> None:
@@ -393,4 +391,4 @@ class CircuitBreaker:
             self._window_failures -= window.popleft()[1]
 
     def _clear_consecutive_failures(self) -> None:
-        self._consecutive_failures, self._first_failure_start, self._last_failure = 0, inf, -inf
+        self.failures_in_a_row, self._first_failure_start, self._last_failure = 0, inf, -inf

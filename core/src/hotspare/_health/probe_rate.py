@@ -11,8 +11,9 @@ from hotspare._health.failures import RECENT
 from hotspare._health.target_state import TargetState
 from hotspare.policy import Breaker
 
-_GROWTH, _FAST_GROWTH = 1.2, 1.4
-"""A break grows at least so far beyond the first one: by default to 6 s after silence, and to 1.4 s after fast failures."""
+_GROWTH, _FAST_GROWTH = 1.2, 1.45
+"""A break grows at least so far beyond the first one: by default to 6 s after silence, and to 1.45 s after fast failures, so that
+a recovery is noticed within 1.5 s."""
 
 
 class ProbeRate:
