@@ -1,5 +1,7 @@
 """When a target is left alone although it is not down, and how soon one that was down is tried again."""
 
+from collections.abc import Mapping
+
 import pytest
 from hotspare._health.breaker import State
 from hotspare.outcome import Kind, Outcome
@@ -51,7 +53,7 @@ def test_a_target_that_fails_again_as_it_recovers(outcomes: str, state: State) -
     assert recovering(outcomes, {"a": {"id": "p/m"}, "b": {"id": "q/n"}}) is State.RECOVERING
 
 
-def recovering(outcomes: str, targets: dict[str, dict[str, object]]) -> State:
+def recovering(outcomes: str, targets: Mapping[str, Mapping[str, object]]) -> State:
     engine = Engine("ab", targets=targets, breaker=Breaker(consecutive_failures=99, minimum_throughput=99))
     end(engine, OK, "b", now=0.0)
     engine.open("a")
