@@ -21,6 +21,8 @@ HORIZON = 0.5
 """Seconds ahead for which units are taken: calls that wait know their turn, and processes do not race for each unit."""
 ASK_EVERY = 0.1
 """Seconds between two requests at least, where no call waits for one, or the store had less than was asked for."""
+FULL_PACE = 1000
+"""Processes that may ask so often. Of a larger fleet each asks less often, so that one store can serve it: all of them ask as often as these."""
 _RETRY = 1.0
 """Seconds after a request without an answer in which this process does not ask again."""
 
@@ -40,6 +42,11 @@ class _Block(NamedTuple):
     units: float
     first: float
     since: float
+
+
+def slower(processes: int) -> float:
+    """By which factor each process of so many asks the store less often."""
+    return max(1.0, processes / FULL_PACE)
 
 
 class SharedRate:
@@ -66,6 +73,7 @@ class SharedRate:
 
     def share(self, processes: int) -> None:
         """Of how many processes this one is."""
+        self._slower = slower(processes)
         limit = self.limit / max(1, processes)
         self._alone = Rate(self.unit, limit, self.period, max(1.0, self.burst / max(1, processes)))
 
@@ -144,7 +152,11 @@ class SharedRate:
     @property
     def is_low(self) -> bool:
         """Whether less is left than what is used until the next block is here."""
-        return not self.away and not self._is_asked and sum(b.units for b in self._blocks) < self._pace * BLOCK / 2
+        return (
+            not self.away
+            and not self._is_asked
+            and sum(b.units for b in self._blocks) < self._pace * BLOCK * self._slower / 2
+        )
 
     def __str__(self) -> str:
         return f"{self.limit:g} {self.unit} {'a minute' if self.period == 60 else f'in {self.period:g} s'}, of all processes"
@@ -156,7 +168,10 @@ class SharedRate:
         self._give_back(now)
         if self.away or self._is_asked or now < self._mute_until:
             return None
-        kept, block = sum(block.units for block in self._blocks), min(self._pace_in(now) * BLOCK, self.burst)
+        kept, block = (
+            sum(block.units for block in self._blocks),
+            min(self._pace_in(now) * BLOCK * self._slower, self.burst),
+        )
         waits = self._needed > kept
         if now < (self._ask_at if waits else max(self._ask_at, self._refill_at)):
             return None
@@ -173,8 +188,9 @@ class SharedRate:
     def _give_back(self, now: float) -> None:
         """What was free for `HOLD` seconds and not used goes back."""
         kept: list[_Block] = []
+        then = now - HOLD * self._slower
         for block in self._blocks:
-            over = self._free(block, now - HOLD) if now - HOLD >= block.since else 0.0
+            over = self._free(block, then) if then >= block.since else 0.0
             self._owed -= over
             if block.units - over > 1e-9:
                 kept.append(block._replace(units=block.units - over, first=block.first + over * self._interval))
@@ -185,11 +201,12 @@ class SharedRate:
         self._is_asked, self._since = False, -inf
         if units > 0:
             self._blocks.append(_Block(units, now + wait, now))
-        self._refill_at = now + ASK_EVERY
+        pause = ASK_EVERY * self._slower
+        self._refill_at = now + pause
         if units >= self._want - 1e-3:  # the wire rounds
             self._ask_at = now
         else:  # it is used to the full
-            self._ask_at = now + max(wait, ASK_EVERY)
+            self._ask_at = now + max(wait, pause)
 
     def failed(self, request: Request, now: float) -> None:
         """The store did not answer."""

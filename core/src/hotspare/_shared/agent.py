@@ -18,12 +18,12 @@ from hotspare._drivers.notifier import Notifier
 from hotspare._engine.fleet import Fleet, Outbox
 from hotspare._engine.scheduler import Scheduler
 from hotspare._health.facts import Fact
-from hotspare._routing.shared_rate import HORIZON
+from hotspare._routing.shared_rate import HORIZON, slower
 from hotspare._shared.spending import Spending
 from hotspare._shared.store import Bucket, Store, StoreError
 
 _TICK = 0.25
-"""Seconds between two rounds while limits are shared: what was not used is given back."""
+"""Seconds between two rounds while limits are shared: what was not used is given back. Longer in a very large fleet."""
 _AGAIN = 1.0
 """Seconds between two tries while the store is away, jittered by a quarter."""
 
@@ -51,6 +51,7 @@ class Agent:
         self._lost_at: float | None = None
         self._no_news: StoreError | None = None
         self._is_connected = False
+        self._slower = 1.0
 
     def after_fork(self) -> None:
         """In a child process: it is another member, and needs a thread of its own, which its first call starts."""
@@ -114,7 +115,7 @@ class Agent:
         self._notify()
         if self.spending is not None:
             self.spending.step()
-        tick = _TICK if self._scheduler.shares_limits else inf
+        tick = _TICK * self._slower if self._scheduler.shares_limits else inf
         return min(self._next_picture, self._now() + tick)
 
     def _picture(self) -> None:
@@ -128,7 +129,7 @@ class Agent:
             return True
 
         self._scheduler.fleet_change(take)
-        self._version, self._is_connected = version, True
+        self._version, self._is_connected, self._slower = version, True, slower(members)
         self._next_picture = now + self._refresh * self._jitter.uniform(0.75, 1.25)
         if self._no_news is not None:
             self._report(f"its news do not come: {self._no_news}")
