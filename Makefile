@@ -98,8 +98,9 @@ storms-wire: .venv/dev  ## play the storms on the wire beside other clients, eac
 	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m benchmarks.storms --wire --seeds $(or $(SEEDS),1) --seconds $(or $(SECONDS),40) $(STORMS)
 soak: .venv/dev  ## soak the pools in chaos for MINUTES=30, and see that nothing is left over
 	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
-fleet: .venv/dev  ## eight processes and one Redis: calls to a dead target, a shared limit, Redis commands at 10 to 1,000 calls a second; SECONDS=10
+fleet: .venv/dev  ## eight processes and one Redis: calls to a dead target, a shared limit, Redis commands at 10 to 1,000 calls a second; two workers of a LiteLLM proxy; SECONDS=10
 	@$(BIN)/python -m benchmarks.fleet --seconds $(or $(SECONDS),10) 2>/dev/null
+	@HOTSPARE_FLEET=1 $(BIN)/python -m pytest -q -n0 tests/adapters/litellm/test_proxy_fleet.py
 
 fleet-faults: .venv/dev  ## a Redis and a Valkey killed, paused, flushed, made read-only, filled, restarted under load: what calls notice; SECONDS=10 each
 	@$(BIN)/python -m benchmarks.fleet_faults --seconds $(or $(SECONDS),10) 2>/dev/null

@@ -43,15 +43,15 @@ def ask(base_url: str, key: str) -> None:
 
 
 @contextlib.contextmanager
-def proxy(key: str, config: Path = HERE / "config.yaml", **environment: str) -> Generator[str]:
-    """Start a LiteLLM proxy, yield its address, and stop it at the end of the block."""
+def proxy(key: str, config: Path = HERE / "config.yaml", *options: str, **environment: str) -> Generator[str]:
+    """Start a LiteLLM proxy, yield its address, and stop it at the end of the block. `options`: of its command line."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).with_name("litellm")), "--config", str(config)]
     settings = {"LITELLM_MASTER_KEY": key, "HOTSPARE_CONFIG": str(HERE / "hotspare.toml"), **environment}
     running = subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        [*command, "--host", "127.0.0.1", "--port", str(port), *options],
         env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **settings},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
