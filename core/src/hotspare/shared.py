@@ -17,7 +17,8 @@ class Shared:
     """Where the processes of a fleet keep what they share: rests, rate limits, probe leases, an operator's word.
 
     url: of a Redis or Valkey, as redis-py takes it (`redis://`, `rediss://`, `unix://`), ``redis+cluster://…`` of a cluster, or
-        ``redis+sentinel://host:26379,host2:26379/name/0``; or a client of redis-py. Extra `redis`.
+        ``redis+sentinel://host:26379,host2:26379/name/0``; or a client of redis-py. Extra `redis`. For the processes of one host a file
+        does as well, without a server or an extra: ``sqlite:///run/app/hotspare.db``.
     prefix: of all keys and of the channel. ``hotspare``. Processes with another prefix share nothing with these.
     expected_processes: by how many the limits are divided while the store is away. None: as many as it last counted, or 1.
     refresh: seconds between two looks at the whole picture, jittered by a quarter. 2: news come at once, by pub/sub; what was missed comes
@@ -34,7 +35,7 @@ class Shared:
     timeout: float = 1.0
 
     def __post_init__(self) -> None:
-        from hotspare._config.store_urls import check_url
+        from hotspare._config.store_urls import check_shared
 
         problems: list[Problem] = []
         if not self.prefix or not isinstance(self.prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
@@ -49,7 +50,7 @@ class Shared:
         if problems:
             raise ConfigError(problems)
         if isinstance(self.url, str):
-            check_url(self.url)
+            check_shared(self.url)
 
     def __str__(self) -> str:
         return shown_url(self.url) if isinstance(self.url, str) else type(self.url).__name__

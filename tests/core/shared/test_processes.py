@@ -6,6 +6,7 @@ The clocks of two processes are ten minutes off, in every test.
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +71,25 @@ def test_one_process_finds_an_outage_for_all(
     assert sent(provider) == before + 1, "the probe is answered after 0.5 s"
     eventually(lambda: all(worker.state() == "recovering" for worker in processes))
     assert sent(provider) - before <= 8, "160 calls a second are there for it"
+
+
+def test_a_file_does_as_well_on_one_host(processes: list[Worker], provider: Provider, tmp_path: Path) -> None:
+    """Eight processes that begin at once with a file that is not there yet. One finds that the first target is down; the others, which
+    never called it, know within 2 s, and all together send it one probe a second at most."""
+    urls = [provider.base_url("a"), provider.base_url("b")]
+    build(processes, urls, f"sqlite://{tmp_path}/fleet.db", skew=SKEWS)
+    provider.fault("a", "status", status=503)
+    first, *others = processes
+    first.do("load", rate=20)
+    eventually(lambda: first.state() == "open")
+    began = time.monotonic()
+    eventually(lambda: all(worker.state() == "open" for worker in others))
+    assert time.monotonic() - began < 2
+    before, began = sent(provider), time.monotonic()
+    load(others, 20)
+    eventually(lambda: provider.stats("b").requests > 100)
+    assert sent(provider) - before <= 1 + time.monotonic() - began
+    load(processes, 0)
 
 
 def test_a_limit_is_one_for_all(processes: list[Worker], provider: Provider, shared_redis: RedisServer) -> None:

@@ -13,15 +13,16 @@ from rich.text import Text
 
 from hotspare._cli.output import printable
 from hotspare._shared import overview
-from hotspare._shared.redis_store import RedisStore
+from hotspare._shared.joining import outer_store_of
+from hotspare._shared.overview import FleetStore
 from hotspare.errors import ConfigError, Problem
 from hotspare.shared import Shared
 
 
-def open_fleet(given: str) -> RedisStore:
+def open_fleet(given: str) -> FleetStore:
     """The store at a URL, or of a configuration file. Raises ConfigError."""
     settings: object = given
-    if "://" not in given:
+    if "://" not in given and not given.startswith("sqlite:"):
         from hotspare._config.loader import load
 
         settings = load(Path(given)).shared
@@ -30,10 +31,10 @@ def open_fleet(given: str) -> RedisStore:
     if isinstance(settings, str):
         settings = Shared(settings)
     assert isinstance(settings, Shared)
-    return RedisStore(settings.url, settings.prefix, settings.timeout)
+    return outer_store_of(settings)
 
 
-def ask(store: RedisStore, command: str, **values: Any) -> Any:
+def ask(store: FleetStore, command: str, **values: Any) -> Any:
     """The commands of `hotspare top`, of the whole fleet. Nothing is waited for: `drain` disables."""
     target = str(values.get("target", ""))
     if command == "health":
@@ -43,7 +44,7 @@ def ask(store: RedisStore, command: str, **values: Any) -> Any:
             "in_flight": 0,
             "waiting": 0,
             "domains": [],
-            "head": f"{found.processes} processes; {spent or 'no budget'}",
+            "head": f"{_processes(found)}; {spent or 'no budget'}",
         }
         return {"targets": overview.rows(found), **head}
     if command == "enable":
@@ -67,7 +68,7 @@ def show(given: str, *, as_json: bool) -> int:
 
 def _print(found: overview.Overview, rows: list[dict[str, Any]]) -> None:
     console = Console()
-    console.print(f"{found.processes} processes; targets that are not listed are in use")
+    console.print(f"{_processes(found)}; targets that are not listed are in use")
     if rows:
         table = Table("target", "state", "for", "since", "probed by")
         for row in rows:
@@ -90,3 +91,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     seconds = max(row["available_in"] or 0.0, row["rate_limited_for"])
     since = "-" if row["since"] is None else f"{row['since']:.0f} s"
     return [row["target"], state, f"{seconds:.0f} s" if seconds else "-", since, row["probed_by"] or "-"]
+
+
+def _processes(found: overview.Overview) -> str:
+    return "1 process" if found.processes == 1 else f"{found.processes} processes"

@@ -1,8 +1,9 @@
-"""URLs of a Redis or Valkey, checked before anything is sent."""
+"""URLs of a Redis or Valkey, or of a file, checked before anything is sent."""
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlsplit
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from hotspare.errors import ConfigError, MissingExtra, Problem
 from hotspare.secret import shown_url
@@ -10,11 +11,30 @@ from hotspare.secret import shown_url
 SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel")  # fmt: skip
 
 
-def check_url(url: str, field: str = "shared") -> None:
-    """Raise ConfigError for a URL that names no store, MissingExtra where redis-py is missing. `field`: in which it was given."""
+def file_of(url: str) -> str | None:
+    """The path in ``sqlite:///run/app/hotspare.db`` or ``sqlite:hotspare.db``; None for another URL."""
+    parts = urlsplit(url)
+    return unquote(parts.path) if parts.scheme == "sqlite" and not parts.netloc else None
+
+
+def check_shared(url: str) -> None:
+    """Raise ConfigError for a URL that names neither a Redis nor a file, or a file in a folder that does not exist."""
+    path = file_of(url)
+    if path is None:
+        check_url(url, file=True)
+    elif not path or Path(path).is_dir():
+        raise ConfigError(Problem.at("shared", url, "must name a file, as 'sqlite:///run/app/hotspare.db' does"))
+    elif not Path(path).absolute().parent.is_dir():
+        raise ConfigError(Problem.at("shared", url, f"the folder {Path(path).parent} does not exist: make it first"))
+
+
+def check_url(url: str, field: str = "shared", *, file: bool = False) -> None:
+    """Raise ConfigError for a URL that names no Redis, MissingExtra where redis-py is missing. `field`: in which it was given. `file`:
+    whether it may also name a file."""
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES or (not parts.netloc and parts.scheme != "unix"):
         hint = "must be like 'redis://host:6379/0': with rediss for TLS, redis+cluster for a cluster, redis+sentinel://host:26379/name for Sentinel"
+        hint += "; or 'sqlite:///run/app/hotspare.db' for the processes of one host" if file else ""
         raise ConfigError(Problem.at(field, shown_url(url), hint))
     wrong = _wrong_place(parts)
     if wrong:

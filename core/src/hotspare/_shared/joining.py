@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import cast
 
+from hotspare._config.store_urls import file_of
 from hotspare._cost.budgets import Budgets
 from hotspare._cost.shares import SharedBudgets
 from hotspare._drivers.notifier import Notifier
@@ -13,7 +14,9 @@ from hotspare._engine.fleet import Fleet
 from hotspare._engine.scheduler import Scheduler
 from hotspare._health.tracker import HealthTracker
 from hotspare._shared.agent import Agent
+from hotspare._shared.file_store import FileStore
 from hotspare._shared.memory import MemoryStore
+from hotspare._shared.overview import FleetStore
 from hotspare._shared.redis_store import RedisStore
 from hotspare._shared.spending import Spending
 from hotspare._shared.store import Store
@@ -28,7 +31,13 @@ def join(
     """The agent of a pool, with its thread begun. `given`: what `Pool(shared=…)` was given. Raises ConfigError, MissingExtra."""
     settings = Shared(given) if isinstance(given, str) else given
     if not isinstance(settings, Shared):
-        raise ConfigError(Problem.at("shared", given, "must be the URL of a Redis, 'redis://host:6379/0', or a Shared"))
+        raise ConfigError(
+            Problem.at(
+                "shared",
+                given,
+                "must be the URL of a Redis, 'redis://host:6379/0', a file for the processes of one host, 'sqlite:///run/app/hotspare.db', or a Shared",
+            )
+        )
     store = store_of(settings)
     agent = agent_for(settings, store, scheduler, notify, now, random.random())
     if isinstance(budgets, SharedBudgets):
@@ -43,6 +52,14 @@ def store_of(settings: Shared) -> Store:
     given = cast("object", settings.url)
     if isinstance(given, MemoryStore):  # of tests and simulations
         return given
+    return outer_store_of(settings)
+
+
+def outer_store_of(settings: Shared) -> FleetStore:
+    """The store at this address, which other processes and operators reach too."""
+    path = file_of(settings.url) if isinstance(settings.url, str) else None
+    if path is not None:
+        return FileStore(path, settings.prefix, settings.timeout)
     return RedisStore(settings.url, settings.prefix, settings.timeout)
 
 

@@ -40,14 +40,14 @@ class MemoryStore:
             return Picture(version, len(members), facts)
 
     def _holding(self, now: float) -> list[Fact]:
-        found = [_aged(fact, now - at) for at, fact in self._facts.values()]
+        found = [aged(fact, now - at) for at, fact in self._facts.values()]
         return [fact for fact in found if fact.remaining > 0]
 
     def _current(self, place: _Place, now: float) -> Fact | None:
         at, fact = self._facts.get(place, (now, None))
         if fact is None or fact.remaining <= now - at:
             return None
-        return _aged(fact, now - at)
+        return aged(fact, now - at)
 
     def write(self, facts: Sequence[Fact]) -> None:
         """As in `Store`."""
@@ -123,7 +123,8 @@ class MemoryStore:
         self._lock = threading.Lock()
 
 
-def _aged(fact: Fact, seconds: float) -> Fact:
+def aged(fact: Fact, seconds: float) -> Fact:
+    """The fact, so many seconds later."""
     return replace(fact, remaining=fact.remaining - seconds, age=fact.age + seconds)
 
 

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from hotspare._engine.fleet import HAND_SECONDS
 from hotspare._health.facts import Fact
+from hotspare._shared.file_store import FileStore
 from hotspare._shared.redis_store import RedisStore
-from hotspare._shared.store import StoreError
+from hotspare._shared.store import Counted
 
+FleetStore = RedisStore | FileStore
+"""A store that is reached from outside of the processes that use it."""
 MOST_BUDGETS = 1000
 """Counts of budgets that are looked at: there may be one for each tenant."""
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """One budget's count. spent: USD by all processes; reserved: by those that are spending now. limit: the next amount that acts."""
-
-    name: str
-    spent: float
-    reserved: float
-    limit: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,40 +24,26 @@ class Overview:
 
     processes: int
     facts: tuple[Fact, ...]
-    budgets: tuple[Count, ...]
+    budgets: tuple[Counted, ...]
 
 
-def overview(store: RedisStore) -> Overview:
+def overview(store: FleetStore) -> Overview:
     """Look at everything. This process is not counted. Raises StoreError."""
     member = f"operator-{os.urandom(4).hex()}"
     picture = store.sync(member)
     store.leave(member)
     facts = sorted(picture.facts or (), key=lambda fact: (fact.name, fact.slot))
-    return Overview(picture.members - 1, tuple(facts), tuple(sorted(_counts(store), key=lambda one: one.name)))
+    return Overview(
+        picture.members - 1, tuple(facts), tuple(sorted(store.counts(MOST_BUDGETS), key=lambda one: one.name))
+    )
 
 
-def _counts(store: RedisStore) -> list[Count]:
-    found: list[Count] = []
-    try:
-        client: Any = store.client  # whose types redis-py leaves open
-        for key in client.scan_iter(match=store.key("budget:*"), count=1000):
-            values = cast("list[bytes | None]", client.hmget(key, ["name", "spent", "leased", "limit"]))
-            if values[0] is not None:
-                spent, reserved, limit = (float(value or 0) for value in values[1:])
-                found.append(Count(values[0].decode("utf-8", "replace"), spent, reserved, limit))
-            if len(found) >= MOST_BUDGETS:
-                break
-    except Exception as error:  # as in the store: whatever answers at that address
-        raise StoreError(f"{type(error).__name__}: {str(error)[:200]}") from None
-    return found
-
-
-def disable(store: RedisStore, target: str, reason: str) -> None:
+def disable(store: FleetStore, target: str, reason: str) -> None:
     """An operator's word for every process. Raises StoreError."""
     store.write([Fact(target, "hand", "disabled", HAND_SECONDS, name=target, cause=reason)])
 
 
-def enable(store: RedisStore, target: str) -> None:
+def enable(store: FleetStore, target: str) -> None:
     """Take it back, for every process. Raises StoreError."""
     store.write([Fact(target, "hand", "enabled", HAND_SECONDS, name=target)])
 

@@ -18,7 +18,7 @@ from hotspare._cost.shares import Claim, Portion
 from hotspare._health.facts import Fact, checked
 from hotspare._shared import money, scripts
 from hotspare._shared.connecting import connected, failures
-from hotspare._shared.store import MEMBER_SECONDS, Bucket, Grant, Lease, Listener, Picture, StoreError
+from hotspare._shared.store import MEMBER_SECONDS, Bucket, Counted, Grant, Lease, Listener, Picture, StoreError
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -120,6 +120,22 @@ class RedisStore:
         """As in `Store`. The key is a digest; what people read, the values of labels included, is a field."""
         digest = blake2b(f"{claim.key} {claim.period}".encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
         return money.portion(self.run(money.SPEND, f"budget:{digest}", *money.arguments(member, claim)), claim)
+
+    def counts(self, most: int) -> list[Counted]:
+        """The counts of budgets that are kept, at most so many. Raises StoreError."""
+        found: list[Counted] = []
+        try:
+            client: Any = self.client  # whose types redis-py leaves open
+            for key in client.scan_iter(match=self.key("budget:*"), count=1000):
+                values = cast("list[bytes | None]", client.hmget(key, ["name", "spent", "leased", "limit"]))
+                if values[0] is not None:
+                    spent, reserved, limit = (float(value or 0) for value in values[1:])
+                    found.append(Counted(values[0].decode("utf-8", "replace"), spent, reserved, limit))
+                if len(found) >= most:
+                    break
+        except Exception as error:  # whatever answers at that address
+            raise _store_error(error) from None
+        return found
 
     # --- news ----------------------------------------------------------------------------------------------------
 

@@ -60,6 +60,16 @@ class Grant(NamedTuple):
     wait: float
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One budget's count. spent: USD by all processes; reserved: by those that are spending now. limit: the next amount that acts."""
+
+    name: str
+    spent: float
+    reserved: float
+    limit: float
+
+
 Listener = Callable[[Fact | StoreError | None], object]
 """Called with each fact that another process has written; None: from now on facts come, and some may have been missed; an error: for its
 reason none come, until None comes again."""
