@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -17,7 +18,7 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
-from pydantic import AliasChoices, Field, GetPydanticSchema, model_validator
+from pydantic import AliasChoices, Field, GetPydanticSchema, PrivateAttr, model_validator
 from pydantic_core.core_schema import any_schema
 from typing_extensions import override
 
@@ -83,6 +84,8 @@ class ChatHotspare(BaseChatModel):
     """Further fields of hotspare's ChatRequest (`extra`, `user`…), or arguments of LangChain models."""
     streaming: bool = False
     """Whether `invoke` streams underneath."""
+    _latest: tuple[Sequence[Target], Target] | None = PrivateAttr(default=None)
+    """The pool's targets, which a reload replaces, and the one of them that answered last."""
 
     # --- building ------------------------------------------------------------------------------------------------
 
@@ -136,7 +139,8 @@ class ChatHotspare(BaseChatModel):
             except CallError as error:
                 await adispatch_failovers(run_manager, error.attempts)
                 raise
-        await adispatch_failovers(run_manager, reply.attempts)
+        if len(reply.attempts) > 1:
+            await adispatch_failovers(run_manager, reply.attempts)
         return response_of(reply, self._target(reply.target))
 
     @override
@@ -237,20 +241,18 @@ class ChatHotspare(BaseChatModel):
     @override
     def _identifying_params(self) -> Mapping[str, Any]:
         """Everything that changes an answer, for LangChain's cache key. Holds no API key."""
-        targets = [
-            {"target": target.name, "id": target.id, **({"model": dict(params)} if params else {})}
-            for target in self.pool.targets
-            for params in [_model_params(target)]
-        ]
-        return {"targets": targets, **self._settings()}
+        return {"targets": list(map(_target_params, self.pool.targets)), **self._settings()}
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        """For traces: the target that would be called now. The one that answered is in the answer's metadata."""
+        """For traces, until the answer names its target: the one that answered last, before any answer the one called first."""
         settings = {**self._settings(), **kwargs}
-        rows = self.pool.explain(model=self.model).choices
-        row = next((row for row in rows if row.admissible), rows[0])
-        target = self._target(row.target)
+        latest = self._latest
+        if latest is not None and latest[0] is self.pool.targets:
+            target = latest[1]
+        else:
+            rows = self.pool.explain(model=self.model).choices
+            target = self._target(next((row for row in rows if row.admissible), rows[0]).target)
         params = LangSmithParams(
             ls_provider=target.provider, ls_model_name=kwargs.get("model") or target.model, ls_model_type="chat"
         )
@@ -286,8 +288,20 @@ class ChatHotspare(BaseChatModel):
         return request_of(self.pool, messages, stop, settings)
 
     def _target(self, name: str) -> Target:
-        return next(target for target in self.pool.targets if target.name == name)
+        """The target of this name. What is asked for is the one that has answered, which mostly is the one that did so last."""
+        latest, targets = self._latest, self.pool.targets
+        if latest is None or latest[1].name != name or latest[0] is not targets:
+            latest = self._latest = targets, next(target for target in targets if target.name == name)
+        return latest[1]
 
 
-def _model_params(target: Target) -> Mapping[str, Any]:
-    return target.backend.model._identifying_params if isinstance(target.backend, LangChainBackend) else {}
+def _target_params(target: Target) -> dict[str, Any]:
+    found = {"target": target.name, "id": target.id}
+    if isinstance(target.backend, LangChainBackend) and (params := target.backend.model._identifying_params):
+        return {**found, "model": dict(params)}
+    return found
+
+
+for _method in (ChatHotspare._generate, ChatHotspare._agenerate):
+    # LangChain looks at their parameters in each call, which takes 50 µs where the signature has to be made from the code.
+    cast("Any", _method).__signature__ = signature(_method)

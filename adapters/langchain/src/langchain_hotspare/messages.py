@@ -19,6 +19,7 @@ from langchain_core.messages import (
     BaseMessage,
     ChatMessage,
     HumanMessage,
+    SystemMessage,
     ToolMessage,
     convert_to_openai_messages,
 )
@@ -36,6 +37,7 @@ _NOT_CONTENT = frozenset(
 )  # fmt: skip
 """Content blocks that `tool_calls` repeats, or that only the provider that wrote them understands."""
 
+_PLAIN_ROLES: Mapping[type[BaseMessage], str] = {HumanMessage: "user", AIMessage: "assistant", SystemMessage: "system"}
 _REASONING = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning_content"})
 
 
@@ -45,12 +47,22 @@ def openai_messages(messages: Sequence[BaseMessage], *, keep_unknown: bool = Fal
     Raises RequestError, with its place, for a content block or a role without a counterpart. With `keep_unknown` such
     content becomes a part of the type `native`, which only LangChain's own models are sent.
     """
+    if all(map(_is_plain, messages)):
+        return [{"role": _PLAIN_ROLES[type(message)], "content": message.content} for message in messages]
     history = with_tool_calls(messages)
     return [
         found
         for place, message in enumerate(history)
         for found in _message(message, f"messages[{place}]", keep_unknown)
     ]
+
+
+def _is_plain(message: BaseMessage) -> bool:
+    """Whether the message is a text and nothing else."""
+    if type(message) not in _PLAIN_ROLES or message.additional_kwargs or message.name or not message.content:
+        return False
+    calls = isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls)
+    return isinstance(message.content, str) and not calls
 
 
 def _message(message: BaseMessage, place: str, keep_unknown: bool) -> list[Json]:

@@ -30,16 +30,14 @@ cannot break the import."""
 
 def response_of(reply: ChatReply, target: Target) -> ChatResult:
     """A whole answer. `target`: the one that answered."""
+    info = _gateway_metadata(reply, target)
     if isinstance(reply.native, ChatGeneration):
         message = reply.native.message.model_copy(update={"id": None})
-        info = dict(reply.native.generation_info or {})
+        info = {**(reply.native.generation_info or {}), **info}
+        known = message.response_metadata
+        message.response_metadata = known | _response_metadata(reply, reply, target, known)
     else:
-        message, info = _message(reply), {}
-    message.response_metadata = {
-        **message.response_metadata,
-        **_response_metadata(reply, reply, target, message.response_metadata),
-    }
-    info |= _gateway_metadata(reply, target)
+        message = _message(reply, _response_metadata(reply, reply, target, {}))
     return ChatResult(generations=[ChatGeneration(message=message, generation_info=info)])
 
 
@@ -82,6 +80,10 @@ class ChunkConverter:
         content: Any = chunk.text
         if self._text_block is not None:
             content = [{**self._text_block, "text": chunk.text}] if chunk.text else []
+        if not (is_last or chunk.tool_calls or chunk.reasoning or chunk.thinking or chunk.refusal):
+            return ChatGenerationChunk(
+                message=AIMessageChunk(content=content)
+            )  # text alone, as nearly all of a stream is
         message = AIMessageChunk(
             content=content,
             tool_call_chunks=[_tool_call_chunk(delta) for delta in chunk.tool_calls],
@@ -113,7 +115,9 @@ def usage_metadata(usage: Usage | None) -> UsageMetadata | None:
     return found
 
 
-def _message(reply: ChatReply) -> AIMessage:
+def _message(reply: ChatReply, metadata: dict[str, Any]) -> AIMessage:
+    if not (reply.tool_calls or reply.reasoning or reply.thinking or reply.refusal):
+        return AIMessage(content=reply.text, usage_metadata=usage_metadata(reply.usage), response_metadata=metadata)
     calls: list[Any] = []
     invalid: list[Any] = []
     for call in reply.tool_calls:
@@ -129,6 +133,7 @@ def _message(reply: ChatReply) -> AIMessage:
         invalid_tool_calls=invalid,
         additional_kwargs=_additional_kwargs(reply, signatures),
         usage_metadata=usage_metadata(reply.usage),
+        response_metadata=metadata,
     )
 
 

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -30,8 +30,9 @@ from llama_index.llms.hotspare.response import ChunkConverter, completion_of, re
 from llama_index.llms.hotspare.structured import StructuredPrediction
 from llama_index.llms.hotspare.tools import chat_arguments, selections
 
-from hotspare import ChatRequest, Policy, Pool, Target
+from hotspare import ChatChunk, ChatRequest, Policy, Pool, Target
 
+_Response = TypeVar("_Response", ChatResponse, CompletionResponse)
 _REQUEST_FIELDS = ChatRequest.__dataclass_fields__.keys() - {"messages", "model", "temperature", "max_tokens"}
 
 
@@ -127,12 +128,16 @@ class Hotspare(StructuredPrediction):
 
         Raises RequestError before anything is sent, AllTargetsFailed if no target answered.
         """
-        return self._chat(messages, kwargs)
+        request = self._request(messages, kwargs)
+        reply = self._pool.chat(request.messages, **request.options)
+        return response_of(reply, single_tool_call=request.single_tool_call)
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """`chat`, for asyncio."""
-        return await self._achat(messages, kwargs)
+        request = self._request(messages, kwargs)
+        reply = await self._pool.achat(request.messages, **request.options)
+        return response_of(reply, single_tool_call=request.single_tool_call)
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
@@ -140,48 +145,40 @@ class Hotspare(StructuredPrediction):
 
         Raises, while it is read, StreamInterrupted with the text so far if it breaks and cannot be continued.
         """
-        return self._stream_chat(messages, kwargs)
+        request = self._request(messages, kwargs)
+        return self._stream(request, ChunkConverter(single_tool_call=request.single_tool_call).convert)
 
     @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """`stream_chat`, for asyncio."""
-        return self._astream_chat(messages, kwargs)
+        request = self._request(messages, kwargs)
+        return self._astream(request, ChunkConverter(single_tool_call=request.single_tool_call).convert)
 
     # --- completion: the prompt is one user message --------------------------------------------------------------
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """A whole answer to one prompt. Options as in `chat`."""
-        return completion_of(self._chat(self._prompt(prompt, formatted), kwargs))
+        request = self._request(self._prompt(prompt, formatted), kwargs)
+        return completion_of(self._pool.chat(request.messages, **request.options))
 
     @llm_completion_callback()
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """`complete`, for asyncio."""
-        return completion_of(await self._achat(self._prompt(prompt, formatted), kwargs))
+        request = self._request(self._prompt(prompt, formatted), kwargs)
+        return completion_of(await self._pool.achat(request.messages, **request.options))
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """The answer to one prompt, chunk by chunk. Options as in `chat`."""
-        responses = self._stream_chat(self._prompt(prompt, formatted), kwargs)
-
-        def completions() -> CompletionResponseGen:
-            with closing(responses):
-                for response in responses:
-                    yield completion_of(response)
-
-        return completions()
+        return self._stream(self._request(self._prompt(prompt, formatted), kwargs), ChunkConverter().convert_completion)
 
     @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """`stream_complete`, for asyncio."""
-        responses = self._astream_chat(self._prompt(prompt, formatted), kwargs)
-
-        async def completions() -> CompletionResponseAsyncGen:
-            async with aclosing(responses):
-                async for response in responses:
-                    yield completion_of(response)
-
-        return completions()
+        return self._astream(
+            self._request(self._prompt(prompt, formatted), kwargs), ChunkConverter().convert_completion
+        )
 
     # --- tools ---------------------------------------------------------------------------------------------------
 
@@ -212,39 +209,25 @@ class Hotspare(StructuredPrediction):
         """The tool calls of a response, whole or still streaming. Raises ValueError if one is required and there is none."""
         return selections(response, error_on_no_tool_call=error_on_no_tool_call)
 
-    # --- private: without decorators, so that LlamaIndex's events fire once per call ------------------------------
+    # --- private -------------------------------------------------------------------------------------------------
 
-    def _chat(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> ChatResponse:
-        request = self._request(messages, kwargs)
-        reply = self._pool.chat(request.messages, **request.options)
-        return response_of(reply, single_tool_call=request.single_tool_call)
-
-    async def _achat(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> ChatResponse:
-        request = self._request(messages, kwargs)
-        reply = await self._pool.achat(request.messages, **request.options)
-        return response_of(reply, single_tool_call=request.single_tool_call)
-
-    def _stream_chat(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> ChatResponseGen:
-        request = self._request(messages, kwargs)
+    def _stream(self, request: Request, convert: Callable[[ChatChunk], _Response]) -> Generator[_Response]:
         chunks = self._pool.stream(request.messages, **request.options)
-        converter = ChunkConverter(single_tool_call=request.single_tool_call)
 
-        def responses() -> ChatResponseGen:
+        def responses() -> Generator[_Response]:
             with closing(chunks):
                 for chunk in chunks:
-                    yield converter.convert(chunk)
+                    yield convert(chunk)
 
         return responses()
 
-    def _astream_chat(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> ChatResponseAsyncGen:
-        request = self._request(messages, kwargs)
+    def _astream(self, request: Request, convert: Callable[[ChatChunk], _Response]) -> AsyncGenerator[_Response]:
         chunks = self._pool.astream(request.messages, **request.options)
-        converter = ChunkConverter(single_tool_call=request.single_tool_call)
 
-        async def responses() -> ChatResponseAsyncGen:
+        async def responses() -> AsyncGenerator[_Response]:
             async with aclosing(chunks):
                 async for chunk in chunks:
-                    yield converter.convert(chunk)
+                    yield convert(chunk)
 
         return responses()
 

@@ -30,24 +30,26 @@ Json = dict[str, Any]
 def response_of(reply: ChatReply, *, single_tool_call: bool = False) -> ChatResponse:
     """A whole answer. `single_tool_call` keeps only the first of several tool calls."""
     calls = reply.tool_calls[:1] if single_tool_call else reply.tool_calls
+    message = message_of(_text_of(reply), calls, reply.reasoning, reply.thinking, reply.signed_by)
+    return ChatResponse(message=message, **_facts(reply))
+
+
+def completion_of(reply: ChatReply) -> CompletionResponse:
+    """A whole answer to one prompt: its text."""
+    return CompletionResponse(text=_text_of(reply), **_facts(reply))
+
+
+def _text_of(reply: ChatReply) -> str:
+    return reply.text or reply.refusal or ""
+
+
+def _facts(reply: ChatReply) -> Json:
     metadata = reply.as_metadata()
-    return ChatResponse(
-        message=message_of(reply.text or reply.refusal or "", calls, reply.reasoning, reply.thinking, reply.signed_by),
-        raw={**_raw(reply.usage, reply.finish_reason, reply.model, reply.id, reply.raw), METADATA_KEY: metadata},
-        logprobs=getattr(reply.native, "logprobs", None),
-        additional_kwargs={**token_counts(reply.usage), METADATA_KEY: metadata},
-    )
-
-
-def completion_of(response: ChatResponse) -> CompletionResponse:
-    """A chat response as a completion response."""
-    return CompletionResponse(
-        text=response.message.content or "",
-        delta=response.delta,
-        raw=response.raw,
-        logprobs=response.logprobs,
-        additional_kwargs=response.additional_kwargs,  # pyright: ignore[reportUnknownMemberType]
-    )
+    return {
+        "raw": {**_raw(reply.usage, reply.finish_reason, reply.model, reply.id, reply.raw), METADATA_KEY: metadata},
+        "logprobs": getattr(reply.native, "logprobs", None),
+        "additional_kwargs": {**token_counts(reply.usage), METADATA_KEY: metadata},
+    }
 
 
 def message_of(
@@ -116,22 +118,31 @@ class ChunkConverter:
 
     def convert(self, chunk: ChatChunk) -> ChatResponse:
         """The response after this chunk. The last one has usage and metadata."""
+        facts = self._take(chunk)
+        self._thinking += chunk.thinking
+        self._add(chunk.tool_calls)
+        signed_by = "" if chunk.summary is None else chunk.summary.signed_by
+        message = message_of(self._text, tuple(self._calls.values()), self._reasoning, self._thinking, signed_by)
+        return ChatResponse(message=message, **facts)
+
+    def convert_completion(self, chunk: ChatChunk) -> CompletionResponse:
+        """The completion after this chunk: the text so far, without a message, whose blocks a completion does not have."""
+        facts = self._take(chunk)
+        return CompletionResponse(text=self._text, **facts)
+
+    def _take(self, chunk: ChatChunk) -> Json:
         delta = chunk.text + chunk.refusal
         self._text += delta
         self._reasoning += chunk.reasoning
-        self._thinking += chunk.thinking
-        self._add(chunk.tool_calls)
         kwargs: Json = {"thinking_delta": chunk.reasoning} if chunk.reasoning else {}
-        raw: Json | None = None
-        signed_by = "" if chunk.summary is None else chunk.summary.signed_by
-        if chunk.finish_reason is not None:
-            usage = chunk.usage or Usage()
-            kwargs |= token_counts(usage)
-            raw = _raw(usage, chunk.finish_reason, chunk.model, chunk.id)
-            if chunk.summary is not None:
-                kwargs[METADATA_KEY] = raw[METADATA_KEY] = chunk.summary.as_metadata()
-        message = message_of(self._text, tuple(self._calls.values()), self._reasoning, self._thinking, signed_by)
-        return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=kwargs)
+        if chunk.finish_reason is None:
+            return {"delta": delta, "additional_kwargs": kwargs}
+        usage = chunk.usage or Usage()
+        raw = _raw(usage, chunk.finish_reason, chunk.model, chunk.id)
+        kwargs |= token_counts(usage)
+        if chunk.summary is not None:
+            kwargs[METADATA_KEY] = raw[METADATA_KEY] = chunk.summary.as_metadata()
+        return {"delta": delta, "raw": raw, "additional_kwargs": kwargs}
 
     def _add(self, deltas: Iterable[ToolCallDelta]) -> None:
         for delta in deltas:
