@@ -4,7 +4,7 @@ import math
 import random
 
 import pytest
-from hotspare._engine.timeouts import attempt_timeout
+from hotspare._engine.timeouts import attempt_timeout, p95_of
 from hotspare.policy import Policy
 
 from tests.support.engine import call_of, state_of
@@ -22,7 +22,8 @@ def share_cut_short(median: float, sigma: float, *, unary: bool) -> float:
     call, cut = call_of(state, streaming=not unary, deadline=POLICY.deadline), 0
     for _ in range(CALLS):
         seconds = median * math.exp(rng.gauss(0, sigma))
-        bound = attempt_timeout(call, state, POLICY, 0.0, unary=unary, others_in=0.0, probe=False)
+        p95 = p95_of(state, POLICY, unary=unary)
+        bound = attempt_timeout(call, state, POLICY, 0.0, p95=p95, unary=unary, others_in=0.0, probe=False)
         if seconds > bound:
             cut += 1
         else:

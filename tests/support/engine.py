@@ -104,7 +104,9 @@ def call_of(*states: TargetState, tiers: Sequence[Sequence[TargetState]] | None 
         "started": 0.0, "deadline": 100.0, "max_attempts": 6, "policy": Policy(),
     }  # fmt: skip
     unsupported = fields.pop("unsupported", {})
-    return Call(**(values | fields), _unsupported=unsupported)
+    call = Call(**(values | fields))
+    call._unsupported |= unsupported
+    return call
 
 
 class Engine:

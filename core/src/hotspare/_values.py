@@ -26,6 +26,14 @@ def sparse(cls: type[_Value]) -> type[_Value]:
     return cls
 
 
+def made(cls: type[_Value], /, **fields: Any) -> _Value:
+    """`cls(**fields)`, of a frozen dataclass without slots. Neither the names nor their completeness are checked; what has no plain default
+    must be among them."""
+    value = object.__new__(cls)
+    value.__dict__.update(fields)
+    return value
+
+
 def changed(value: _Value, **fields: Any) -> _Value:
     """A copy with other values in some fields, as `dataclasses.replace` makes it, of such a dataclass. The names are not checked."""
     copy = object.__new__(type(value))

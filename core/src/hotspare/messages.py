@@ -81,7 +81,7 @@ Message = MessageDict | Mapping[str, Any]
 """The type of a message: any mapping, so that plain dicts of every type are accepted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ChatRequest:
     """One request, in the shape of OpenAI's Chat Completions.
 
@@ -191,11 +191,8 @@ class ToolCall:
 
     def as_dict(self) -> dict[str, Any]:
         """The call in OpenAI's shape, as an item of an assistant message's `tool_calls`."""
-        call: dict[str, Any] = {
-            "id": self.id,
-            "type": "function",
-            "function": {"name": self.name, "arguments": self.arguments},
-        }
+        function = {"name": self.name, "arguments": self.arguments}
+        call: dict[str, Any] = {"id": self.id, "type": "function", "function": function}
         if self.signature:
             call["extra_content"] = {"google": {"thought_signature": self.signature}}
         return call

@@ -129,7 +129,7 @@ OK = Outcome(Kind.OK)
 CANCELLED = Outcome(Kind.CANCELLED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AttemptRecord:
     """One attempt, as replies, errors, events and the ledger show it.
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
@@ -37,7 +38,7 @@ from hotspare._routing.constraints import RouteTable, Selection
 from hotspare._routing.explain import Explanation
 from hotspare._routing.strategies import by_function
 from hotspare._routing.windows import too_small
-from hotspare.errors import ConfigError, PoolClosed, Problem, RequestError
+from hotspare.errors import PoolClosed, Problem, RequestError
 from hotspare.messages import CallOptions, ChatChunk, ChatReply, ChatRequest, Prompt
 from hotspare.policy import Policy, PolicyFields, policy_of
 from hotspare.recorder import Recorder, recorder_of
@@ -112,7 +113,7 @@ class Pool(Embedding, ByHand):
         self._smallest_window, self._uses_http = assembly.traits_of(self._states)
         budgets, recorder = assembly.budgets_of(self.policy, self.targets, tiers, calendar, shared), recorder_of(record)
         self._scheduler = assembly.scheduler_of(self._states, self.policy, rng, budgets, recorder, clock)
-        self._notify = Notifier(self._scheduler, map(_checked, listeners))
+        self._notify = Notifier(self._scheduler, listeners)
         self._fleet = assembly.agent_of(self, shared, budgets, recorder, self._scheduler, self._notify, clock)
         self._kept = assembly.keep_spent(self.policy.spend_file, budgets, self._scheduler)
         self._clock, self._caching = clock_of(clock), assembly.caching_of(self.policy, calendar, clock, self._notify)
@@ -269,7 +270,7 @@ class Pool(Embedding, ByHand):
         dropped, and it is sent `EventsDropped`. `append` of a list or a deque, and `put` of a SimpleQueue, are called in the
         thread of the call itself. `inline`: any other listener is, too: it must return within microseconds.
         """
-        return self._notify.subscribe(_checked(listener), inline=inline)
+        return self._notify.subscribe(listener, inline=inline)
 
     def publish(self, event: events.Event) -> None:
         """Hand an event of one's own to the log and to every listener, as the ledger does when it cannot be written."""
@@ -326,20 +327,22 @@ class Pool(Embedding, ByHand):
 
     def _flow(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Flow:
         call = self._call(request, options, streaming=streaming)
-        if next(call.supporting(call.states()), None) is None:
+        if not any(map(call.may_use, call.states())):
             unsupported = {state: call.unsupported(state) for state in call.states()}
             raise RequestError(unsendable(call.request, unsupported, self._states))
-        asking = assembly.budgeted(self._fleet, self._kept, call, flow(call, self._scheduler, call.policy, self._now))
-        is_private, mode = call.pays_itself or options.get("targets") is not None, options.get("cache")
-        if self._caching is None or mode == "off" or call.request.native is not None or is_private:
+        asking = flow(call, self._scheduler, call.policy, self._now)
+        if self._fleet is not None or self._kept is not None:
+            asking = assembly.budgeted(self._fleet, self._kept, call, asking)
+        if self._caching is None or call.request.native is not None:
             return asking
-        return self._caching.flow(call, asking, refresh=mode == "refresh")
+        is_private, mode = call.pays_itself or options.get("targets") is not None, options.get("cache")
+        return asking if mode == "off" or is_private else self._caching.flow(call, asking, refresh=mode == "refresh")
 
     def _call(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Call:
         if self._closed:
             raise PoolClosed("this pool was closed: build a new one")
-        fields = fields_of(options)
-        given = take_options(fields)
+        fields = fields_of(options) if options else {}
+        given = take_options(fields) if options else fields
         checked = request_of(request, **fields)
         model = checked.model
         if model is None and self._choose is not None and "targets" not in given:
@@ -369,7 +372,7 @@ class Pool(Embedding, ByHand):
             pays_itself="api_key" in given,
             context=copy_context() if self._scheduler.is_observed else None,
         )
-        if most_tokens(checked) > self._smallest_window or "targets" in given:
+        if (self._smallest_window < inf and most_tokens(checked) > self._smallest_window) or "targets" in given:
             call.excluded = {**call.excluded, **too_small(checked, tuple(call.supporting(call.states())))}
         if callable(policy.strategy):
             call.tiers = by_function(policy.strategy, self._scheduler.candidates(call, now))
@@ -392,9 +395,3 @@ class Pool(Embedding, ByHand):
         if targets is not None:
             return self._per_call.on_targets(targets, model, given)
         return self._per_call.on_key(table.selection(model, given), key)
-
-
-def _checked(listener: events.Listener) -> events.Listener:
-    if not callable(listener):
-        raise ConfigError(Problem.at("listener", listener, "must be callable: it is called with every event"))
-    return listener

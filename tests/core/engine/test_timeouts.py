@@ -4,7 +4,14 @@ from math import inf
 from typing import Any
 
 import pytest
-from hotspare._engine.timeouts import attempt_timeout, min_throughput, min_useful_time, stall_timeout, wants_unary
+from hotspare._engine.timeouts import (
+    attempt_timeout,
+    min_throughput,
+    min_useful_time,
+    p95_of,
+    stall_timeout,
+    wants_unary,
+)
 from hotspare._health.percentiles import Percentiles
 from hotspare.messages import ChatRequest
 from hotspare.policy import Policy, Timeouts
@@ -71,7 +78,8 @@ def bound(
         fill(state.first_token if unary else state.completion, 99.0)
     call = call_of(state, deadline=10.0 + left, request=ChatRequest(messages=[], reasoning_effort=effort))
     policy = Policy(timeouts=Timeouts(**timeouts))
-    return attempt_timeout(call, state, policy, 10.0, unary=unary, others_in=others_in, probe=probe)
+    p95 = p95_of(state, policy, unary=unary)
+    return attempt_timeout(call, state, policy, 10.0, p95=p95, unary=unary, others_in=others_in, probe=probe)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +117,9 @@ def test_the_95th_percentile() -> None:
         fill(samples, 4.0, 29)
         fill(samples, 9.0, 1)
     call = call_of(state)
-    assert attempt_timeout(call, state, POLICY, 0.0, unary=False, others_in=0.0, probe=False) == 16.0
-    assert attempt_timeout(call, state, POLICY, 0.0, unary=True, others_in=0.0, probe=False) == 16.0
+    for unary in (False, True):
+        p95 = p95_of(state, POLICY, unary=unary)
+        assert attempt_timeout(call, state, POLICY, 0.0, p95=p95, unary=unary, others_in=0.0, probe=False) == 16.0
     assert stall_timeout(state, POLICY) == 20.0
 
 
@@ -162,7 +171,8 @@ def test_the_record_of_an_equal_target(unary: bool, seconds: float) -> None:
     for effort, expected in cases:
         request = ChatRequest(messages=[], reasoning_effort=effort)
         call = call_of(state, fast, slow, other, deadline=1000.0, request=request)
-        assert attempt_timeout(call, state, POLICY, 0.0, unary=unary, others_in=0.0, probe=False) == expected
+        bound = attempt_timeout(call, state, POLICY, 0.0, p95=None, unary=unary, others_in=0.0, probe=False)
+        assert bound == expected
 
 
 @pytest.mark.parametrize(("gap", "times", "seconds"), [(1.0, 7, 30.0), (0.1, 8, 5.0), (2.0, 8, 10.0), (9.0, 8, 30.0)])

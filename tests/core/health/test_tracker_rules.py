@@ -105,18 +105,18 @@ def test_may_retry(kind: Kind, now: float, success: float, state: State, expecte
 def test_unavailable_reason() -> None:
     """The domain that is open, the rate limit, or the target's own breaker, each with its reason if there is one."""
     engine = pool()
-    assert engine.tracker.unavailable_reason(engine["a"], 0.0) == "circuit breaker open (failing)"
+    assert engine["a"].unavailable_reason(0.0) == "circuit breaker open (failing)"
     engine["a"].breaker.reason = "500s"
-    assert engine.tracker.unavailable_reason(engine["a"], 0.0) == "circuit breaker open (500s)"
+    assert engine["a"].unavailable_reason(0.0) == "circuit breaker open (500s)"
     engine["a"].breaker.rate_limited_until, engine["a"].breaker.rate_limits = 5.0, 1
-    assert engine.tracker.unavailable_reason(engine["a"], 4.9) == "rate limited"
-    assert engine.tracker.unavailable_reason(engine["a"], 5.0) == "circuit breaker open (500s)"
+    assert engine["a"].unavailable_reason(4.9) == "rate limited"
+    assert engine["a"].unavailable_reason(5.0) == "circuit breaker open (500s)"
     breaker = opened(engine, ACCOUNT, reason="")
-    assert engine.tracker.unavailable_reason(engine["a"], 0.0) == "account p/x is open (failing)"
+    assert engine["a"].unavailable_reason(0.0) == "account p/x is open (failing)"
     breaker.reason = "key"
     engine["a"].breaker.rate_limited_until = -inf
-    assert engine.tracker.unavailable_reason(engine["a"], 0.0) == "account p/x is open (key)"
-    assert engine.tracker.unavailable_reason(engine["a"], breaker.open_until) == "circuit breaker open (500s)"
+    assert engine["a"].unavailable_reason(0.0) == "account p/x is open (key)"
+    assert engine["a"].unavailable_reason(breaker.open_until) == "circuit breaker open (500s)"
 
 
 # --- permits and time ---------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hotspare._health.breaker import Permit
-from hotspare._health.pace import Pace
 from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._routing.candidates import Tier
 from hotspare._routing.explain import Choice, Explanation, SkipReason
@@ -23,7 +22,7 @@ from tests.support.engine import FixedRandom, state_of
 A, B, C, D = (
     state_of(name, id="p/m", region=region) for name, region in zip("abcd", ("r1", "r2", "r1", "r2"), strict=True)
 )
-KIND = AnswerKind(whole=True, reasoning=False)
+KIND: AnswerKind = (True, False)  # whole answers, without reasoning
 
 
 settings = cache(Policy)
@@ -36,8 +35,7 @@ def order(tiers: Any, now: float = 0.0, rng: Any = None, avoided: Any = frozense
         settings(**policy),
         now,
         rng or FixedRandom(),
-        lambda state: state.paces.get(KIND),
-        lambda state: KIND.whole,
+        lambda state: KIND,
         avoided=avoided,
     )
     return "".join(state.name for state in ordered(tuple(map(Tier, tiers)), demand))
@@ -97,8 +95,7 @@ def timed(name: str, seconds: float | None, at: float = 0.0, **fields: Any) -> T
     """A target that has answered once, in so many seconds."""
     state = state_of(name, **fields)
     if seconds is not None:
-        state.paces[KIND] = Pace(Brownout())
-        state.paces[KIND].record(seconds, at)
+        state.record_pace(KIND, seconds, at, Brownout())
     return state
 
 
@@ -133,9 +130,7 @@ def test_latency() -> None:
 def test_latency_compares_two_of_many() -> None:
     """With a thousand targets the best of two is drawn first, and neither a slow nor a fast half is left out for ever."""
     tier = Tier(timed(f"t{n}", 1.0 if n % 2 else 9.0) for n in range(1000))
-    demand = Demand(
-        Policy(strategy="latency"), 0.0, random.Random(1), lambda state: state.paces.get(KIND), lambda state: True
-    )
+    demand = Demand(Policy(strategy="latency"), 0.0, random.Random(1), lambda state: KIND)
     firsts = [int(next(ordered((tier,), demand)).name[1:]) for _ in range(2000)]
     assert sum(n % 2 for n in firsts) / 2000 == pytest.approx(0.75, abs=0.04)
     assert len(set(firsts)) > 700
@@ -152,7 +147,7 @@ def slow(name: str = "a", **fields: Any) -> TargetState:
     """A target whose answers take 9 s, usually 1 s."""
     state = timed(name, 1.0, **fields)
     for n in range(40):
-        state.paces[KIND].record(1.0 if n < 20 else 9.0, float(n))
+        state.record_pace(KIND, 1.0 if n < 20 else 9.0, float(n), Brownout())
     assert state.paces[KIND].slow
     state.breaker.last_used = 40.0
     return state
@@ -190,7 +185,7 @@ def test_a_target_that_is_back_gets_its_traffic_slowly() -> None:
     """Where an equal target is there; a backup with another model gives the traffic back at once."""
     back = slow(id="p/m")
     for n in range(5):
-        back.paces[KIND].record(1.0, 50.0 + n)
+        back.record_pace(KIND, 1.0, 50.0 + n, Brownout())
     assert back.paces[KIND].back_since == 54.0
     equal = timed("b", 2.0, id="q/m")
     for at, draw, expected in [

@@ -11,7 +11,7 @@ from hotspare.messages import ChatChunk, ChatReply
 from hotspare.outcome import OK, Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ended:
     """The end of a flow: what it returned or raised."""
 

@@ -43,8 +43,9 @@ async def complete(flow: Flow, notify: Notify, clock: Clock) -> ChatReply:
                 command = advance(flow, await execution.read(command))
             else:
                 command = await execution.next(command)
-        await execution.close()
-        return cast("ChatReply", command.result())
+        reply = command.result()
+        assert reply is not None, "a call that does not stream returns its answer"
+        return reply
     finally:
         await execution.finish()
 
@@ -62,7 +63,6 @@ async def stream(flow: Flow, notify: Notify, clock: Clock) -> AsyncGenerator[Cha
                 command = advance(flow, await execution.read(command))
             else:
                 command = await execution.next(command)
-        await execution.close()
         command.result()
     finally:
         await execution.finish()
@@ -86,7 +86,8 @@ class _Execution:
 
     async def next(self, command: Start | Wait) -> Command | Ended:
         """Do what the command says. Returns the flow's next one."""
-        await self.close()
+        if self._open is not None:
+            await self.close()
         self._notify()
         if isinstance(command, Start):
             if command.alone:
@@ -109,7 +110,8 @@ class _Execution:
 
     async def _run_here(self, attempt: Attempt) -> Event:
         outcome = await run_attempt(attempt, self._waits.within)
-        await self._take(attempt, outcome)
+        if isinstance(attempt.result, OpenStream):
+            self._open = attempt
         return Finished(attempt, outcome)
 
     async def _run_side_by_side(self, attempt: Attempt, command: Command | Ended) -> Command | Ended:
@@ -124,15 +126,12 @@ class _Execution:
                     event = await group.next(command)
                     if isinstance(event, Finished):
                         group.remove(event.attempt)
-                        await self._take(event.attempt, event.outcome)
+                        if event.outcome.ok:
+                            await self.close()  # of a stream that the flow has turned down
+                            self._open = event.attempt
                     command = advance(self._flow, event)
                 self._notify()
         return command
-
-    async def _take(self, attempt: Attempt, outcome: Outcome) -> None:
-        if outcome.ok:
-            await self.close()  # of a stream that the flow has turned down
-            self._open = attempt
 
     async def read(self, command: Read) -> Event:
         """Read the next chunk."""
@@ -157,7 +156,8 @@ class _Execution:
     async def finish(self) -> None:
         """The end of the flow, however it came: nothing stays open, and nothing unsettled."""
         self._waits.close()
-        await self.close()
+        if self._open is not None:
+            await self.close()
         self._flow.close()
         self._notify()
 

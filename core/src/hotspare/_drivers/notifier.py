@@ -14,6 +14,7 @@ from hotspare._engine.call import Call
 from hotspare._engine.call_report import account
 from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.waiters import Waiter
+from hotspare.errors import ConfigError, Problem
 from hotspare.telemetry.logging import configure_from_env, log_event
 
 _UNDER_WAY = (events.CallStarted, events.AttemptStarted, events.AttemptEnded)
@@ -43,7 +44,10 @@ class Notifier:
 
     def subscribe(self, listener: events.Listener, *, inline: bool = False) -> Callable[[], None]:
         """Add a listener; returns what takes it away again. Calling that more than once is harmless, also where the same
-        listener was added twice. `inline`: it is quick, and called in the thread of the call itself."""
+        listener was added twice. `inline`: it is quick, and called in the thread of the call itself. Raises ConfigError for what
+        cannot be called."""
+        if not callable(listener):
+            raise ConfigError(Problem.at("listener", listener, "must be callable: it is called with every event"))
         if isinstance(listener, Background):
             return self._subscribe_background(listener)
         entry = listener

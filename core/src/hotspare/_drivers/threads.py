@@ -31,15 +31,20 @@ _Chunks = Generator[ChatChunk]
 
 def complete(flow: Flow, notify: Notify, clock: Clock) -> ChatReply:
     """Run the flow of a call that does not stream. `notify` is called whenever shared state may have changed."""
-    chunks = stream(flow, notify, clock)
+    execution = _Execution(flow, notify, clock)
     try:
-        next(chunks)
-    except StopIteration as end:
-        return cast("ChatReply", end.value)
-    raise AssertionError("a call that does not stream yields no chunk")
+        command = advance(flow, None)
+        while not isinstance(command, Ended):
+            assert not isinstance(command, ChatChunk), "a call that does not stream yields no chunk"
+            command = execution.next(command)
+        reply = command.result()
+        assert reply is not None, "a call that does not stream returns its answer"
+        return reply
+    finally:
+        execution.finish()
 
 
-def stream(flow: Flow, notify: Notify, clock: Clock) -> Generator[ChatChunk, None, ChatReply | None]:
+def stream(flow: Flow, notify: Notify, clock: Clock) -> Generator[ChatChunk]:
     """Run a flow, and hand out its chunks. Closing the generator closes the connection."""
     execution = _Execution(flow, notify, clock)
     try:
@@ -50,16 +55,15 @@ def stream(flow: Flow, notify: Notify, clock: Clock) -> Generator[ChatChunk, Non
                 command = advance(flow, None)
             else:
                 command = execution.next(command)
-        execution.close()  # before the error is raised: its traceback must not keep a connection open
-        return command.result()
+        command.result()
     finally:
-        execution.close()
-        flow.close()
-        notify()
+        execution.finish()
 
 
 class _Execution:
-    """One flow on its way: the attempt that was started last, and the stream that is open."""
+    """One flow on its way: the attempt that was started last, and the stream that is open, with what bounds it."""
+
+    __slots__ = ("_clock", "_flow", "_handle", "_notify", "_open", "_read", "_started")
 
     def __init__(self, flow: Flow, notify: Notify, clock: Clock) -> None:
         self._flow = flow
@@ -67,8 +71,8 @@ class _Execution:
         self._clock = clock
         self._started: Attempt | None = None
         self._open: Attempt | None = None
+        self._handle: AbortHandle | None = None
         self._read: Read | None = None
-        self._handles: dict[Attempt, AbortHandle] = {}
 
     def next(self, command: Start | Wait | Read) -> Command | Ended:
         """Do what the command says. Returns the flow's next one."""
@@ -106,7 +110,8 @@ class _Execution:
             outcome = run_attempt(attempt, handle)
         finally:
             CURRENT.reset(token)
-        self._take(attempt, handle, outcome)
+        if isinstance(attempt.result, OpenStream):
+            self._open, self._handle = attempt, handle
         return Finished(attempt, outcome)
 
     def _run_side_by_side(self, attempt: Attempt, command: Command | Ended) -> Command | Ended:
@@ -120,21 +125,17 @@ class _Execution:
                 else:
                     event = group.next(command)
                     if isinstance(event, Finished):
-                        self._take(event.attempt, group.remove(event.attempt), event.outcome)
+                        handle = group.remove(event.attempt)
+                        if event.outcome.ok:
+                            self.close()  # of a stream that the flow has turned down
+                            self._open, self._handle = event.attempt, handle
                     command = advance(self._flow, event)
                 self._notify()
             return command
 
-    def _take(self, attempt: Attempt, handle: AbortHandle, outcome: Outcome) -> None:
-        if outcome.ok:
-            self.close()  # of a stream that the flow has turned down
-            self._open = attempt
-            self._handles[attempt] = handle
-
     def _read_chunk(self, command: Read) -> Event:
-        attempt = command.attempt
-        assert isinstance(attempt.result, OpenStream)
-        handle = self._handles[attempt]
+        attempt, handle = command.attempt, self._handle
+        assert isinstance(attempt.result, OpenStream) and handle is not None
         handle.limit(command.within)
         token = CURRENT.set(handle)
         try:
@@ -149,6 +150,12 @@ class _Execution:
         attempt, self._open = self._open, None
         if attempt is not None:
             _close(attempt)
+
+    def finish(self) -> None:
+        """The end of the flow, however it came: nothing stays open, and nothing unsettled."""
+        self.close()
+        self._flow.close()
+        self._notify()
 
 
 class _AttemptGroup:

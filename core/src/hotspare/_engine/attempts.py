@@ -16,10 +16,11 @@ from hotspare._engine.waiters import WaitQueue
 from hotspare._health.failures import suspect
 from hotspare._health.pace import TOKENS
 from hotspare._health.percentiles import Percentiles
-from hotspare._health.target_state import AnswerKind, TargetState
+from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.affinity import Sessions
 from hotspare._routing.capabilities import named_features, required_fields, unsupported_fields, without_fields
+from hotspare._values import made
 from hotspare.messages import ChatReply, ChatRequest, Usage
 from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
 from hotspare.policy import Policy
@@ -33,6 +34,7 @@ OUTPUT_SAMPLES = 20.0
 _ANSWERED = (Kind.OK, Kind.REJECTED, Kind.CONTENT_FILTER)
 """The target has answered, and is paid for it. Such an attempt counts, whatever it was made for: else a call whose streams always
 break, or whose answers are never taken, would go on for as long as an outage lasts."""
+_CANCELLED = Kind.CANCELLED
 _BEFORE_ITS_TIME = (AttemptReason.LAST_RESORT, AttemptReason.EARLY_PROBE)
 """Attempts at targets that are not available."""
 FAST_PROBES = 5
@@ -77,35 +79,33 @@ def start(
         call_report.catch_up(call, shared)
     policy = call.policy
     unary = timeouts.wants_unary(call, state, policy)
-    stall_after = None
+    p95, stall_after = timeouts.p95_of(state, policy, unary=unary), None
     if call.tracks_ttft:
         usual = shared.completion if unary else shared.first_token
-        stall_after = timeouts.stalled_after(call, state, policy, usual, unary=unary)
-    permit = shared.tracker.acquire(
-        state,
-        now,
-        stall_after=stall_after,
-        last_resort=reason in _BEFORE_ITS_TIME,
-    )
+        stall_after = timeouts.stalled_after(call, state, policy, usual, p95=p95, unary=unary)
+    permit = shared.tracker.acquire(state, now, stall_after=stall_after, last_resort=reason in _BEFORE_ITS_TIME)
     others = others_in <= 0
     timeout = timeouts.attempt_timeout(
-        call, state, policy, now, unary=unary, others_in=others_in, probe=permit.probe and others
+        call, state, policy, now, p95=p95, unary=unary, others_in=others_in, probe=permit.probe and others
     )
     race_after = None
     if others and policy.on_slow == "race":
         race_after, timeout = timeout, call.time_left(now)
-    if call.last is not None and call.last.outcome is not None and call.last.state is not state:
-        shared.tracker.pending_events.append(
-            events.FailedOver(call.id, call.last.state.name, state.name, call.last.outcome.kind)
-        )
+    last = call.last
+    if last is not None and last.outcome is not None and last.state is not state:
+        shared.tracker.pending_events.append(events.FailedOver(call.id, last.state.name, state.name, last.outcome.kind))
     if permit.probe and reason in (AttemptReason.FIRST, AttemptReason.FAILOVER):
         reason = AttemptReason.PROBE
-    request = continuation.request_for(call, state, policy)
+    request = call.request if call.emitted is None else continuation.request_for(call, state, policy)
+    is_continuation = request is not call.request
+    if state.changes_requests or request.parallel_tool_calls is not None:
+        request = _sendable(request, state)
+    stall = policy.timeouts.stall if unary else timeouts.stall_timeout(state, policy)
     attempt = Attempt(
-        len(call.attempts) + 1, state, permit, _sendable(request, state), reason, timeout,
-        timeouts.stall_timeout(state, policy), unary, is_continuation=request is not call.request, race_after=race_after,
-    )  # fmt: skip
-    limiting.take(call, attempt, shared, now)
+        len(call.attempts) + 1, state, permit, request, reason, timeout, stall, unary, is_continuation, race_after
+    )
+    if state.limits is not None:
+        limiting.take(call, attempt, state.limits, shared, now)
     call.attempts.append(attempt)
     shared.in_flight += 1
     return attempt
@@ -120,44 +120,41 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     has_begun = ok and isinstance(attempt.result, OpenStream)
     shared.in_flight -= 1
     seconds = now - permit.started
-    attempt.record = AttemptRecord(
-        attempt.number, state.name, outcome.kind, seconds, attempt.reason, outcome.status, outcome.code, outcome.message,
-        seconds if ok and not attempt.unary else None, outcome.retry_after, outcome.scope, attempt.chosen_by, attempt.passed,
+    attempt.record = made(
+        AttemptRecord, number=attempt.number, target=state.name, kind=outcome.kind, seconds=seconds, reason=attempt.reason,
+        status=outcome.status, code=outcome.code, message=outcome.message, ttft=seconds if ok and not attempt.unary else None,
+        retry_after=outcome.retry_after, scope=outcome.scope, chosen_by=attempt.chosen_by, passed=attempt.passed,
     )  # fmt: skip
-    state.checks += call.is_check
-    if shared.is_observed and not call.is_check:
+    if call.is_check:
+        state.checks += 1
+    elif shared.is_observed:
         call_report.attempt_ended(call, attempt, shared)
     if has_begun:
+        attempt.is_streaming = True
+        state.breaker.streams += 1
         tracker.record_first_content(state, permit, now)
     else:
         tracker.record_outcome(state, permit, outcome, now)
     tracker.release(state, permit)
-    attempt.is_streaming = has_begun
-    state.breaker.streams += has_begun
     state.record_end(outcome, now)
     if not call.is_check:  # its answer is far shorter than those of callers
         _record_pace(call, attempt, outcome, seconds, shared, now)
     limiting.settle_answered(attempt, outcome, shared, now)
-    attempt.lost = outcome.kind is Kind.CANCELLED or outcome is attempt.outcome  # overdue, and never answered
     if ok:
-        if call.session is not None:
-            shared.sessions.record(call.session, state, now)
         _learn_from_success(call, state, shared, now)
-    if outcome.kind is not Kind.CANCELLED:
+    if outcome.kind is _CANCELLED:
+        attempt.lost = True
+    else:
+        attempt.lost = outcome is attempt.outcome  # overdue, and never answered
         shared.client_throttle.record(now, accepted=ok)
-        _end(call, attempt, outcome, now)
+        attempt.end(outcome, now)
+        call.last = attempt
+        if attempt.extra and outcome.kind in _ANSWERED:  # one that was extra counts once it was answered
+            attempt.extra, call.max_attempts = False, call.max_attempts - 1
         if not ok:
             _learn_from_failure(call, attempt, outcome, shared, now)
-    if shared.queue:
+    if shared.queue.waiting:
         shared.queue.wake(limiting.free(state, now) if ok else 1)
-
-
-def _end(call: Call, attempt: Attempt, outcome: Outcome, now: float) -> None:
-    """The attempt is the call's latest. One that was extra counts once it was answered."""
-    attempt.end(outcome, now)
-    call.last = attempt
-    if attempt.extra and outcome.kind in _ANSWERED:
-        attempt.extra, call.max_attempts = False, call.max_attempts - 1
 
 
 def end_stream(attempt: Attempt, outcome: Outcome, usage: Usage | None, shared: SharedState, now: float) -> None:
@@ -182,21 +179,24 @@ def _record_pace(
     call: Call, attempt: Attempt, outcome: Outcome, seconds: float, shared: SharedState, now: float
 ) -> None:
     """How fast the target was: of a failure that took its time, that it was no faster than that."""
-    reply = attempt.result
+    reply, state, kind = attempt.result, attempt.state, (attempt.unary, call.reasons)
     if outcome.ok:
-        for known in (attempt.state, shared):
-            (known.completion if attempt.unary else known.first_token).add(seconds)
+        if attempt.unary:
+            state.completion.add(seconds)
+            shared.completion.add(seconds)
+        else:
+            state.first_token.add(seconds)
+            shared.first_token.add(seconds)
         is_whole = attempt.unary or call.tracks_ttft  # a selector's stream is timed to its first token
         if is_whole and isinstance(reply, ChatReply) and (reply.text or reply.usage.output_tokens):
             tokens = min(reply.usage.output_tokens or len(reply.text) / 4, MAX_TOKENS)
             shared.output_tokens += (tokens - shared.output_tokens) / OUTPUT_SAMPLES
             seconds /= 1 + tokens / TOKENS
-        shared.tracker.record_pace(attempt.state, AnswerKind(attempt.unary, call.reasons), seconds, now)
+        shared.tracker.record_pace(state, kind, seconds, now)
     elif outcome.kind in (Kind.TIMEOUT, Kind.CANCELLED):
-        kind = AnswerKind(attempt.unary, call.reasons)
         if attempt.unary:
             seconds /= 1 + shared.output_tokens / TOKENS
-        shared.tracker.record_pace_at_least(attempt.state, kind, seconds, now)
+        state.record_pace_at_least(kind, seconds, now)
 
 
 def _learn_from_failure(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:
@@ -227,8 +227,11 @@ def alike_failures(call: Call) -> list[Attempt]:
 
 
 def _learn_from_success(call: Call, state: TargetState, shared: SharedState, now: float) -> None:
-    """A target that called the same request invalid cannot serve one of its features; a plain request shows an outage."""
+    """Where its conversation goes. A target that called the same request invalid cannot serve one of its features; a plain
+    request shows an outage."""
     shared.fast_probes = MAX_FAST_PROBES
+    if call.session is not None:
+        shared.sessions.record(call.session, state, now)
     if state.invalid_streaks or state.refused or state.accepted:
         state.record_accepted(call.features, now)
     if len(call.attempts) == 1:

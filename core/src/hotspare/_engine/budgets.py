@@ -17,9 +17,10 @@ class RetryTokens:
         self.exhausted = False
 
     def deposit(self, now: float) -> None:
-        """A call has started."""
-        self._refill(now)
-        self._tokens = min(self._config.max_tokens, self._tokens + self._config.tokens_per_call)
+        """A call has started. A bucket that is full stays so, whatever the time: that is what it nearly always is."""
+        if self._tokens < self._config.max_tokens:
+            self._refill(now)
+            self._tokens = min(self._config.max_tokens, self._tokens + self._config.tokens_per_call)
 
     def withdraw(self, now: float) -> bool:
         """Take one token. Returns False, and marks the budget as exhausted, if there is none."""
@@ -51,7 +52,8 @@ class HedgeTokens:
 
     def deposit(self) -> None:
         """A call has started."""
-        self._tokens = min(self._max, self._tokens + self._per_call)
+        if self._tokens < self._max:
+            self._tokens = min(self._max, self._tokens + self._per_call)
 
     def withdraw(self) -> bool:
         """Take one token, if there is one. A sum of fractions may miss 1 by a rounding error."""

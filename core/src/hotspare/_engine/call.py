@@ -94,7 +94,7 @@ class Call:
     `is_reported_late`: no event of it was made so far (`call_report`). `pays_itself`: it
     uses a key of its caller's own, so that no budget of the pool counts it.
 
-    `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
+    `reasons`: its request asks for reasoning. `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
     handed out before a break. `ticket`: its place among the calls that a target's limits hold back.
 
     `parts`: what was paid for so far, the answer last. `route`, `labels`, `context`: for listeners. `usage`, `cost`,
@@ -138,14 +138,16 @@ class Call:
     duplicate_tokens: int = 0
     ticket: Ticket | None = None
     time_budget: float = field(init=False)
+    reasons: bool = field(init=False)
     _features: frozenset[str] | None = None
-    _unsupported: dict[TargetState, tuple[str, ...]] = field(default_factory=dict[TargetState, tuple[str, ...]])
+    _unsupported: dict[TargetState, tuple[str, ...]] = field(init=False)
     _need: Need | None = None
 
     def __post_init__(self) -> None:
         # Here: a generic alias as a factory, which checkers want, takes ten times as long.
-        self.attempts, self.parts = [], []
+        self.attempts, self.parts, self._unsupported = [], [], {}
         self.time_budget = self.deadline - self.started
+        self.reasons = self.request.reasoning_effort not in (None, "none", "minimal")
         if self.streaming and self.total_deadline is not None:
             self.deadline = min(self.deadline, self.total_deadline)
 
@@ -155,11 +157,6 @@ class Call:
         if self._features is None:
             self._features = features_of(self.request, streaming=self.streaming)
         return self._features
-
-    @property
-    def reasons(self) -> bool:
-        """Whether its request asks for reasoning."""
-        return self.request.reasoning_effort not in (None, "none", "minimal")
 
     @property
     def need(self) -> Need:
@@ -181,7 +178,7 @@ class Call:
     @property
     def records(self) -> tuple[AttemptRecord, ...]:
         """The attempts that have ended, for users."""
-        return tuple(attempt.record for attempt in self.attempts if attempt.record is not None)
+        return tuple([attempt.record for attempt in self.attempts if attempt.record is not None])
 
     @property
     def results(self) -> dict[TargetState, Attempt]:
@@ -232,8 +229,12 @@ class Call:
         found = self._unsupported.get(state)
         if found is None:
             fields = unsupported_fields(self.request, state.target, state.backend)
-            found = self._unsupported[state] = required_fields(fields, state.target)
+            found = self._unsupported[state] = required_fields(fields, state.target) if fields else ()
         return found
+
+    def may_use(self, state: TargetState) -> bool:
+        """Whether this target can be sent the request, and nothing excludes it."""
+        return not self.unsupported(state) and state not in self.excluded
 
     @property
     def unsendable(self) -> dict[TargetState, tuple[str, ...]]:
@@ -242,4 +243,4 @@ class Call:
 
     def supporting(self, states: Iterable[TargetState]) -> Iterator[TargetState]:
         """Those of these targets that can be sent the request."""
-        return (state for state in states if not self.unsupported(state) and state not in self.excluded)
+        return (state for state in states if self.may_use(state))

@@ -26,7 +26,7 @@ from hotspare.messages import ChatChunk, ChatReply
 from hotspare.outcome import Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Start:
     """Start this attempt. `alone`: nothing is decided before it has ended, and no other one runs."""
 
@@ -34,7 +34,7 @@ class Start:
     alone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wait:
     """Wait `seconds` (None: without limit), until the waiter is woken, or until a running attempt has ended."""
 
@@ -50,7 +50,7 @@ class Read:
     within: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finished:
     """The attempt has ended, or the first content of its stream has come."""
 
@@ -58,7 +58,7 @@ class Finished:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Broke:
     """The stream has raised."""
 

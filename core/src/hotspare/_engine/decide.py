@@ -35,6 +35,7 @@ from hotspare._health.target_state import TargetState
 from hotspare._routing.candidates import RETRYABLE, TRANSIENT, retries_at_once, window_allows
 from hotspare.outcome import AttemptReason, Kind, Outcome, Scope
 
+_CLOSED = State.CLOSED
 ACCEPTED_LATELY = 5.0
 """Seconds after a well-formed request was accepted in which the like of it, called invalid, is the callers' own fault."""
 LAST_ATTEMPT_DELAY = 1.0
@@ -68,31 +69,27 @@ class _Decision:
 
     def is_admissible(self, state: TargetState, *, alone: bool = False) -> bool:
         """Whether the target may be tried now, with enough time left. `alone`: whatever its region and provider look like."""
-        obstacle = self._obstacle(state, alone=alone)
+        obstacle = self._obstacle(state, alone)
         if self.shared.trace is not None and not alone:
             self.shared.trace.note(self.call, state, obstacle, self.shared.tracker, self.now)
         return obstacle is None
 
-    def _obstacle(self, state: TargetState, *, alone: bool) -> Obstacle | None:
+    def _obstacle(self, state: TargetState, alone: bool) -> Obstacle | None:
         """What keeps the target from being tried now.
 
         A last attempt is no probe while other calls may make one: it leaves a target whose break has just ended to them.
         """
-        call, now = self.call, self.now
-        if not window_allows(state, self.outcomes):
+        call, now, tracker = self.call, self.now, self.shared.tracker
+        if self.outcomes and not window_allows(state, self.outcomes):
             return Obstacle.CONTEXT_WINDOW
-        if call.last and call.time_left(now) < min_useful_time(call, state, self.call.policy):
+        if call.last and call.time_left(now) < min_useful_time(call, state, call.policy):
             return Obstacle.TOO_LITTLE_TIME
-        leaves_to_others = (
-            call.attempts_left <= 1 and state.breaker.state_at(now) is not State.CLOSED and self.candidates.has(2)
-        )
-        at = (
-            self.shared.tracker.available_alone_at(state, now)
-            if alone
-            else self.shared.tracker.available_at(state, now)
-        )
-        if at > (now - LAST_ATTEMPT_DELAY if leaves_to_others else now):
-            fleet.want_probe(state, self.shared.tracker, now)
+        at, latest = tracker.available_alone_at(state, now) if alone else tracker.available_at(state, now), now
+        if state.breaker.state is not _CLOSED and call.attempts_left <= 1:
+            leaves_to_others = state.breaker.state_at(now) is not _CLOSED and self.candidates.has(2)
+            latest = now - LAST_ATTEMPT_DELAY if leaves_to_others else now
+        if at > latest:
+            fleet.want_probe(state, tracker, now)
             return Obstacle.LEFT_TO_OTHERS if at <= now else Obstacle.UNAVAILABLE
         is_held = state.limits is not None and limiting.is_held(call, state, self.shared, now)
         return Obstacle.LIMITED if is_held else None
@@ -145,7 +142,7 @@ class _Decision:
             for state in self.candidates
             if state.breaker.state is State.OPEN
             and state.rejection is None
-            and max(tracker.named_until(state), limiting.ready_at(self.call, state, self.now)) <= self.now
+            and max(state.named_until, limiting.ready_at(self.call, state, self.now)) <= self.now
             and window_allows(state, self.outcomes)
             and not self.call.is_running_at(state)
             and fleet.may_probe_early(state, tracker, self.now)
@@ -155,13 +152,16 @@ class _Decision:
     def start(self, state: TargetState, reason: AttemptReason, *, extra: bool = False) -> Attempt:
         """A new attempt. It is bounded more tightly while another target can still be tried after it. `extra`: it looks
         whether an outage is over, for all that wait, and uses none of the call's attempts."""
-        self.call.max_attempts += extra
-        others = (other for other in self.candidates if other is not state and other not in self.results)
-        others_in = limiting.soonest(self.call, others, self.shared, self.now) if self.call.attempts_left > 1 else inf
-        attempt = attempts.start(self.call, state, self.shared, self.now, reason, others_in=others_in)
+        call, now = self.call, self.now
+        call.max_attempts += extra
+        others_in = inf
+        if call.attempts_left > 1:
+            others_in = limiting.others_in(call, state, self.candidates, self.results, self.shared, now)
+        attempt = attempts.start(call, state, self.shared, now, reason, others_in=others_in)
         attempt.extra = extra
-        attempt.chosen_by = "session" if state is self.candidates.kept else self.call.policy.strategy_name
-        attempt.passed = passed_over(self.call, self.candidates, self.results, state, self.shared, self.now)
+        attempt.chosen_by = "session" if state is self.candidates.kept else call.policy.strategy_name
+        if not self.candidates.begins_with(state):
+            attempt.passed = passed_over(call, self.candidates, self.results, state, self.shared, now)
         return attempt
 
 
@@ -178,7 +178,7 @@ def next_step(call: Call, shared: SharedState, now: float) -> Step:
 
 
 def _first_answer(call: Call, shared: SharedState, now: float) -> Step:
-    reason = _stop_reason(call, shared, now)
+    reason = _stop_reason(call, now)
     if shared.trace is not None:
         shared.trace.begin(1)
     if reason:
@@ -194,13 +194,17 @@ def _first_answer(call: Call, shared: SharedState, now: float) -> Step:
 
 
 def _decision(call: Call, shared: SharedState, now: float) -> _Decision:
-    shared.tracker.advance(now)
-    results = call.results if call.attempts else {}
-    outcomes = {state: result.outcome for state, result in results.items() if result.outcome is not None}
+    if shared.tracker.recovering:
+        shared.tracker.advance(now)
+    results: dict[TargetState, Attempt] = {}
+    outcomes: dict[TargetState, Outcome] = {}
+    if call.attempts:
+        results = call.results
+        outcomes = {state: result.outcome for state, result in results.items() if result.outcome is not None}
     return _Decision(call, shared, now, candidates_of(call, shared, now), results, outcomes)
 
 
-def _stop_reason(call: Call, shared: SharedState, now: float) -> str:
+def _stop_reason(call: Call, now: float) -> str:
     """Rule 1: why the call ends here, or ""."""
     if call.last is not None and not _may_continue(call, call.last):
         return "no other target is tried after this outcome"
@@ -323,7 +327,7 @@ def _enqueue(decision: _Decision) -> Attempt | Wait | GiveUp | None:
     ):
         return give_up(call, shared, "the request is too long for the targets that are available", now)
     latest = call.deadline - min_useful_time(call, state, call.policy)
-    if max(shared.tracker.named_until(state), limiting.ready_at(call, state, now)) > latest or now >= latest:
+    if max(state.named_until, limiting.ready_at(call, state, now)) > latest or now >= latest:
         return None
     probed = decision.early_probe_target()
     if probed is not None and now >= shared.next_early_probe:

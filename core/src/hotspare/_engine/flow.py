@@ -7,7 +7,6 @@ loops run the same flow, so that both faces share every decision.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import replace
 
 from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.commands import Command, Event, Finished, Flow, Read, Start
@@ -18,6 +17,7 @@ from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.spending import call_cost
 from hotspare._engine.streaming import StreamMonitor
 from hotspare._engine.waiters import Waiter
+from hotspare._values import changed
 from hotspare.errors import AllTargetsFailed, LimitExceeded
 from hotspare.messages import ChatChunk, ChatReply
 from hotspare.outcome import CANCELLED
@@ -62,9 +62,8 @@ def _answer(
             if isinstance(step, GiveUp):
                 raise all_targets_failed(call, step)
             if isinstance(step, Attempt):
-                event = yield Start(
-                    step, call.policy.hedge is None and step.race_after is None and len(call.running) == 1
-                )
+                is_only = len(call.attempts) == 1 or len(call.running) == 1
+                event = yield Start(step, is_only and step.race_after is None and call.policy.hedge is None)
             else:
                 waiter, idle_from = step.waiter, None if call.running else clock()
                 event = yield step
@@ -79,8 +78,9 @@ def _answer(
                 if outcome.ok:
                     return event.attempt
     finally:
-        for attempt in call.running:  # it lost against another attempt, or the caller left
-            scheduler.settle(call, attempt, attempt.outcome or CANCELLED, clock())
+        for attempt in call.attempts:
+            if attempt.record is None:  # it lost against another attempt, or the caller left
+                scheduler.settle(call, attempt, attempt.outcome or CANCELLED, clock())
         if waiter is not None:
             scheduler.leave_queue(waiter, for_good=True)
 
@@ -128,7 +128,7 @@ def _with_attempts(call: Call, attempt: Attempt, reply: ChatReply) -> ChatReply:
     call.parts.append((attempt, reply.usage))
     call.usage, call.cost = reply.usage, call_cost(call)
     state = attempt.state
-    return replace(reply, target=state.name, attempts=call.records, cost=call.cost, signed_by=state.signer)
+    return changed(reply, target=state.name, attempts=call.records, cost=call.cost, signed_by=state.signer)
 
 
 def all_targets_failed(call: Call, step: GiveUp) -> AllTargetsFailed:

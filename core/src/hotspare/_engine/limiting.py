@@ -5,7 +5,7 @@ The scheduler holds the lock. A target without limits costs one look at an attri
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -33,17 +33,26 @@ def ready_at(call: Call, state: TargetState, now: float) -> float:
 
 def available_at(call: Call, state: TargetState, shared: SharedState, now: float) -> float:
     """When the target admits an attempt of this call, its health and its limits considered; `now` or earlier: at once."""
-    return max(shared.tracker.available_at(state, now), ready_at(call, state, now))
+    at = shared.tracker.available_at(state, now)
+    return at if state.limits is None else max(at, ready_at(call, state, now))
 
 
-def soonest(call: Call, states: Iterable[TargetState], shared: SharedState, now: float) -> float:
-    """Seconds until the first of these targets admits an attempt of this call. `inf`: none ever does."""
-    found = inf
-    for state in states:
-        found = min(found, available_at(call, state, shared, now) - now)
-        if found <= 0:
-            return 0.0
-    return found
+def others_in(
+    call: Call,
+    state: TargetState,
+    candidates: Iterable[TargetState],
+    tried: Container[TargetState],
+    shared: SharedState,
+    now: float,
+) -> float:
+    """Seconds until the first of the targets that the call can try after this one admits an attempt. `inf`: none ever does."""
+    soonest = inf
+    for other in candidates:
+        if other is not state and other not in tried:
+            soonest = min(soonest, available_at(call, other, shared, now) - now)
+            if soonest <= 0:
+                return 0.0
+    return soonest
 
 
 def is_held(call: Call, state: TargetState, shared: SharedState, now: float) -> bool:
@@ -82,11 +91,8 @@ def reason(call: Call, state: TargetState, now: float) -> str:
     return state.limits.reason(call.need, now)
 
 
-def take(call: Call, attempt: Attempt, shared: SharedState, now: float) -> None:
-    """An attempt starts."""
-    limits = attempt.state.limits
-    if limits is None:
-        return
+def take(call: Call, attempt: Attempt, limits: TargetLimits, shared: SharedState, now: float) -> None:
+    """An attempt starts at a target that has limits."""
     attempt.reserved = limits.take(call.need, now)
     if limits.is_low:
         shared.tracker.has_news = True

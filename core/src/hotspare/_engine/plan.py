@@ -11,10 +11,12 @@ from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Call
 from hotspare._engine.timeouts import wants_unary
 from hotspare._health.breaker import State
-from hotspare._health.pace import Pace
 from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._routing.strategies import Candidate, Demand, candidate, ordered
 from hotspare.outcome import Kind
+from hotspare.target import Domain
+
+_NONE: frozenset[Domain] = frozenset()
 
 
 class Candidates:
@@ -22,6 +24,8 @@ class Candidates:
 
     `kept`: the target of the call's conversation. `passed`: those that come later than their place, and why.
     """
+
+    __slots__ = ("_drawn", "_source", "kept", "passed")
 
     def __init__(
         self, source: Iterator[TargetState], kept: TargetState | None, passed: Mapping[TargetState, str]
@@ -31,14 +35,23 @@ class Candidates:
         self._drawn: list[TargetState] = []
 
     def __iter__(self) -> Iterator[TargetState]:
-        place = 0
-        while place < len(self._drawn) or self.has(place + 1):
-            yield self._drawn[place]
+        drawn, place = self._drawn, 0
+        while True:
+            if place == len(drawn):
+                state = next(self._source, None)
+                if state is None:
+                    return
+                drawn.append(state)
+            yield drawn[place]
             place += 1
 
     def before(self, state: TargetState) -> list[TargetState]:
         """Those that come before a target; all that were drawn, if it was not."""
         return self._drawn[: self._drawn.index(state)] if state in self._drawn else [*self._drawn]
+
+    def begins_with(self, state: TargetState) -> bool:
+        """Whether this target is the first, and none comes later than its place."""
+        return not self.passed and bool(self._drawn) and self._drawn[0] is state
 
     def has(self, count: int) -> bool:
         """Whether there are so many."""
@@ -62,7 +75,9 @@ def _usable(call: Call, shared: SharedState, demand: Demand, kept: TargetState |
     in vain for one target those at which others wait too long."""
     late: list[TargetState] = []
     has_waited = call.last is not None and call.last.outcome is not None and call.last.outcome.kind is Kind.TIMEOUT
-    for state in call.supporting(in_order(call, demand, kept)):
+    for state in in_order(call, demand, kept):
+        if call.unsupported(state) or state in call.excluded:
+            continue
         if state.breaker.in_flight:
             shared.tracker.open_if_stalled(state, demand.now)
         if state.refused and state.refuses(call.features, demand.now):
@@ -79,9 +94,9 @@ def _usable(call: Call, shared: SharedState, demand: Demand, kept: TargetState |
 def in_order(call: Call, demand: Demand, kept: TargetState | None) -> Iterator[TargetState]:
     """The targets by tier and strategy: that of the call's conversation first, and all of the model that the call names before those
     of another one."""
-    own = call.own_tiers
-    groups = (call.tiers[:own], call.tiers[own:]) if own else (call.tiers,)
-    states = chain.from_iterable(ordered(group, demand) for group in groups)
+    own, states = call.own_tiers, ordered(call.tiers[call.own_tiers :], demand)
+    if own:
+        states = chain(ordered(call.tiers[:own], demand), states)
     return states if kept is None else chain((kept,), (state for state in states if state is not kept))
 
 
@@ -101,14 +116,13 @@ def kept_target(call: Call, shared: SharedState, demand: Demand) -> TargetState 
 def demand_of(call: Call, shared: SharedState, now: float, rng: Random) -> Demand:
     """What the order of the targets depends on."""
 
-    def whole(state: TargetState) -> bool:
-        return wants_unary(call, state, call.policy)
+    def kind(state: TargetState) -> AnswerKind:
+        return wants_unary(call, state, call.policy), call.reasons
 
-    def pace(state: TargetState) -> Pace | None:
-        return state.paces.get(AnswerKind(whole(state), call.reasons)) if state.paces else None
-
-    tokens = min(call.request.max_tokens or inf, shared.output_tokens)
-    return Demand(call.policy, now, rng, pace, whole, tokens, call.avoided_domains, {})
+    tokens, avoided = min(call.request.max_tokens or inf, shared.output_tokens), _NONE
+    if call.last is not None:
+        avoided = call.avoided_domains
+    return Demand(call.policy, now, rng, kind, tokens, avoided, {})
 
 
 def candidates_by_tier(call: Call, shared: SharedState, now: float) -> list[dict[Candidate, TargetState]]:

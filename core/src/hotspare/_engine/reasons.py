@@ -52,6 +52,6 @@ def choice(call: Call, state: TargetState, shared: SharedState, tier: int, now: 
     if at <= now:
         return Choice(state.name, tier, now_state)
     held = shared.tracker.available_at(state, now) <= now
-    why = limiting.reason(call, state, now) if held else shared.tracker.unavailable_reason(state, now)
+    why = limiting.reason(call, state, now) if held else state.unavailable_reason(now)
     reason = f"{why}, retry after {at - now:.1f} s"
     return Choice(state.name, tier, now_state, SkipReason.UNAVAILABLE, reason, (), None if at == inf else at - now)

@@ -8,7 +8,8 @@ from hotspare._routing.acceptance import objection
 from hotspare.errors import InBandError
 from hotspare.messages import ChatChunk, ChatReply
 from hotspare.outcome import Kind, Outcome
-from hotspare.policy import Policy
+
+_CONTENT_FILTER = Kind.CONTENT_FILTER
 
 
 def refusal_in(answer: ChatReply | ChatChunk) -> InBandError | None:
@@ -21,21 +22,14 @@ def refusal_in(answer: ChatReply | ChatChunk) -> InBandError | None:
 
 def judged(call: Call, attempt: Attempt, outcome: Outcome) -> Outcome:
     """The outcome of an attempt; of an answer that is not taken, why. A stream is judged at its end (`StreamMonitor`)."""
-    outcome = outcome_with_refusals(attempt, outcome, call.policy)
-    reply = attempt.result
-    if not outcome.ok or call.accept is None or not isinstance(reply, ChatReply) or call.emitted is not None:
+    result, accept, failover_on = attempt.result, call.accept, call.policy.failover_on
+    if result is None or (accept is None and not failover_on) or not outcome.ok:
         return outcome
-    why = objection(reply, call.request, call.accept)
+    if _CONTENT_FILTER in failover_on:
+        # Of a stream only its first content is looked at: what comes later is handed out already.
+        error = refusal_in(result.first if isinstance(result, OpenStream) else result)
+        outcome = outcome if error is None else attempt.state.classify(error)
+    if accept is None or not isinstance(result, ChatReply) or call.emitted is not None or not outcome.ok:
+        return outcome
+    why = objection(result, call.request, accept)
     return Outcome(Kind.REJECTED, why) if why else outcome
-
-
-def outcome_with_refusals(attempt: Attempt, outcome: Outcome, policy: Policy) -> Outcome:
-    """The outcome of an attempt; of one that was answered with a refusal, CONTENT_FILTER if the policy fails over on it.
-
-    Of a stream only its first content is looked at: what comes later is handed out already.
-    """
-    if not outcome.ok or Kind.CONTENT_FILTER not in policy.failover_on or attempt.result is None:
-        return outcome
-    answer = attempt.result.first if isinstance(attempt.result, OpenStream) else attempt.result
-    error = refusal_in(answer)
-    return outcome if error is None else attempt.state.classify(error)

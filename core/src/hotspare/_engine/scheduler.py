@@ -123,14 +123,14 @@ class Scheduler:
 
         Raises BudgetExceeded if what it may spend is used up.
         """
+        shared = self._shared
         with self._lock:
-            is_check = call is not None and call.is_check
-            if call is not None and self._shared.is_observed and not is_check:
-                call_report.started(call, self._shared)
-            if not is_check:
-                self._shared.tracker.record_call(now)
-                self._shared.retry_tokens.deposit(now)
-                self._shared.hedge_tokens.deposit()
+            if call is None or not call.is_check:
+                if call is not None and shared.is_observed:
+                    call_report.started(call, shared)
+                shared.tracker.record_call(now)
+                shared.retry_tokens.deposit(now)
+                shared.hedge_tokens.deposit()
             if call is not None and self._budgets is not None and not call.pays_itself:
                 spending.allow(call, self._budgets)
 
@@ -141,8 +141,8 @@ class Scheduler:
 
     def next_step(self, call: Call, now: float) -> Step:
         """Start an attempt, wait, or give up."""
+        was_queued = call.was_queued
         with self._lock:
-            was_queued = call.was_queued
             step = decide.next_step(call, self._shared, now)
             if self._shared.is_observed and not call.is_check:
                 call_report.stepped(call, step, self._shared, now, was_queued=was_queued)
@@ -219,9 +219,9 @@ class Scheduler:
 
     def record_call_end(self, call: Call, now: float, error: BaseException | None = None) -> None:
         """A call is over. `error`: what it raises for its caller."""
-        if any(attempt.is_streaming for attempt in call.attempts):  # its caller left it
-            with self._lock:
-                for attempt in call.attempts:
+        for attempt in call.attempts:
+            if attempt.is_streaming:  # its caller left it
+                with self._lock:
                     attempts.end_stream(attempt, CANCELLED, None, self._shared, now)
         if call.usage is None and call.parts:
             call.cost = spending.call_cost(call)

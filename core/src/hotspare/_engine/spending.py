@@ -33,11 +33,10 @@ def bill(call: Call) -> tuple[events.Paid, ...]:
 
 def call_cost(call: Call) -> float | None:
     """USD of all that was paid for; None where a price or a usage is not known."""
-    parts = [(attempt.target, usage) for attempt, usage in call.parts]
-    lost = [attempt.target for attempt in call.attempts if attempt.lost]
-    if lost:
-        prompt = estimate_usage(call, 0)
-        parts += [(target, prompt) for target in lost]
+    parts = [(attempt.state.target, usage) for attempt, usage in call.parts]
+    for attempt in call.attempts:
+        if attempt.lost:
+            parts.append((attempt.target, estimate_usage(call, 0)))
     return cost_of(parts)
 
 

@@ -31,20 +31,27 @@ def wants_unary(call: Call, state: TargetState, policy: Policy) -> bool:
 
 
 def attempt_timeout(
-    call: Call, state: TargetState, policy: Policy, now: float, *, unary: bool, others_in: float, probe: bool
+    call: Call,
+    state: TargetState,
+    policy: Policy,
+    now: float,
+    *,
+    p95: float | None,
+    unary: bool,
+    others_in: float,
+    probe: bool,
 ) -> float:
-    """The bound of an attempt: to its first token, or (unary) to a whole answer.
+    """The bound of an attempt: to its first token, or (unary) to a whole answer. `p95`: by the target's record.
 
     While others can still be tried, it follows the target's own record, or twice that of an equal target, and never
     exceeds a fraction of the time left; the last target gets all of it. `others_in`: seconds until another one is available;
     where it is not yet, only a record bounds the attempt. A `probe` gets the least bound, since another target could answer
     instead.
     """
-    left, timeouts = call.time_left(now), policy.timeouts
+    left, timeouts = call.deadline - now, policy.timeouts
     if others_in > timeouts.max_deadline_fraction * left:
         return left
-    p95 = _p95(state, policy, unary=unary)
-    reasoning = _reasons(call, state)
+    reasoning = call.reasons or state.target.reasoning
     if p95 is None and not reasoning:
         p95 = _p95_of_equals(call, state, policy, unary=unary)
     if p95 is None and others_in > 0:
@@ -67,20 +74,23 @@ def attempt_timeout(
     return min(bound, timeouts.max_deadline_fraction * left)
 
 
-def stalled_after(call: Call, state: TargetState, policy: Policy, usual: Percentiles, *, unary: bool) -> float:
-    """How long an attempt waits before that is evidence of a stall, together with others: by the target's own record, else
+def stalled_after(
+    call: Call, state: TargetState, policy: Policy, usual: Percentiles, *, p95: float | None, unary: bool
+) -> float:
+    """How long an attempt waits before that is evidence of a stall, together with others: by the target's own record (`p95`), else
     by twice the p95 that is `usual` in the pool."""
     timeouts = policy.timeouts
-    p95 = _p95(state, policy, unary=unary)
     if p95 is None:
         p95 = usual.quantile(0.95, min_samples=timeouts.min_samples)
         p95 = None if p95 is None else _NO_RECORD_FACTOR * p95
     fixed = timeouts.completion if unary else timeouts.first_token
     bound = fixed if p95 is None else max(timeouts.stalled_factor * p95, timeouts.stalled_min)
-    return max(bound, timeouts.first_token_reasoning) if _reasons(call, state) else bound
+    reasons = call.reasons or state.target.reasoning
+    return max(bound, timeouts.first_token_reasoning) if reasons else bound
 
 
-def _p95(state: TargetState, policy: Policy, *, unary: bool) -> float | None:
+def p95_of(state: TargetState, policy: Policy, *, unary: bool) -> float | None:
+    """The p95 of a target's record: of its whole answers (unary), or of first tokens. None while the record is too short."""
     samples = state.completion if unary else state.first_token
     return samples.quantile(0.95, min_samples=policy.timeouts.min_samples)
 
@@ -88,15 +98,11 @@ def _p95(state: TargetState, policy: Policy, *, unary: bool) -> float | None:
 def _p95_of_equals(call: Call, state: TargetState, policy: Policy, *, unary: bool) -> float | None:
     """What the slowest of the call's first targets with the same model implies for one without a record."""
     records = (
-        _p95(other, policy, unary=unary) or 0.0
+        p95_of(other, policy, unary=unary) or 0.0
         for other in islice(call.states(), _MAX_EQUALS)
         if other.target.model == state.target.model
     )
     return _NO_RECORD_FACTOR * max(records) or None
-
-
-def _reasons(call: Call, state: TargetState) -> bool:
-    return state.target.reasoning or call.reasons
 
 
 def stall_timeout(state: TargetState, policy: Policy) -> float:

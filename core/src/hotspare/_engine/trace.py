@@ -56,7 +56,7 @@ class Trace:
         words = str(obstacle or "")
         if obstacle is Obstacle.UNAVAILABLE:
             at = tracker.available_at(state, now)
-            words = f"{tracker.unavailable_reason(state, now)}, retry after {at - now:.1f} s"
+            words = f"{state.unavailable_reason(now)}, retry after {at - now:.1f} s"
         elif obstacle is Obstacle.LIMITED:
             words = limiting.reason(call, state, now)
         self.looked_at[state.name] = "disabled" if state.breaker.disabled else words

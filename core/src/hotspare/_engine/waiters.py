@@ -29,7 +29,7 @@ class Waiter:
 
 
 class WaitQueue:
-    """Calls that wait, and in `to_wake` those that are to be woken once the lock is released.
+    """Calls that wait (`waiting`), and in `to_wake` those that are to be woken once the lock is released.
 
     One of them, the leader, wakes by itself at the next time when a target may become available. The others are woken as
     attempts end: after a success as many as the target admits, the oldest calls first. When the leader leaves, another call
@@ -39,45 +39,45 @@ class WaitQueue:
     def __init__(self) -> None:
         self.to_wake: list[Waiter] = []
         self.leader: Waiter | None = None
-        self._waiting: dict[Waiter, None] = {}
+        self.waiting: dict[Waiter, None] = {}
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     def enter(self, call: Call, latest: float) -> Waiter:
         """Join the queue; without a leader, as its leader."""
         waiter = Waiter(call, latest)
-        self._waiting[waiter] = None
+        self.waiting[waiter] = None
         self.leader = self.leader or waiter
         return waiter
 
     def leave(self, waiter: Waiter) -> None:
         """Leave the queue. Without a leader, the oldest of the others is woken to become it."""
-        self._waiting.pop(waiter, None)
+        self.waiting.pop(waiter, None)
         if self.leader is waiter:
             self.leader = None
-        if self.leader is None and self._waiting:
+        if self.leader is None and self.waiting:
             self.wake(1)
 
     def wake(self, count: float) -> None:
         """Wake so many calls, the oldest first: they look again."""
-        if count >= len(self._waiting):
-            chosen = list(self._waiting)
+        if count >= len(self.waiting):
+            chosen = list(self.waiting)
         else:
-            chosen = nsmallest(int(count), self._waiting, key=lambda one: one.call.started)
+            chosen = nsmallest(int(count), self.waiting, key=lambda one: one.call.started)
         for waiter in chosen:
-            del self._waiting[waiter]
+            del self.waiting[waiter]
             if self.leader is waiter:
                 self.leader = None
         self.to_wake += chosen  # each of them calls `leave`, which sees to a new leader
 
     def wake_one(self, waiter: Waiter) -> None:
         """Wake this call, if it still waits."""
-        if waiter in self._waiting:
+        if waiter in self.waiting:
             self.to_wake.append(waiter)
             self.leave(waiter)
 
     def clear(self) -> None:
         """Forget all of them."""
-        self._waiting.clear()
+        self.waiting.clear()
         self.leader = None

@@ -33,7 +33,7 @@ class State(StrEnum):
 BROKEN = (State.OPEN, State.HALF_OPEN)
 """States in which callers are kept away. A constant: Python 3.11 takes 0.1 µs to look a member up in its class, and each call looks at
 several breakers several times."""
-_RECOVERING = State.RECOVERING
+_CLOSED, _RECOVERING = State.CLOSED, State.RECOVERING
 
 
 TRANSITIONS: tuple[tuple[State, str, State], ...] = (
@@ -69,13 +69,15 @@ class Permit:
 class CircuitBreaker:
     """A circuit breaker. `config` is the policy's; all times are in seconds on the pool's clock. `failures_in_a_row`: since its last success.
 
+    `counts`: attempts are counted. That of an account or a provider opens by the evidence of its targets, never by a count.
+
     For a fleet: `cause`: the kind of the outcome that opened it, if that is evidence for other processes too, else "". `evidence_at`: when it
     last opened or recovered. `recovered_at`: when it last recovered from what the fleet knew of. `lease`: of its probe (None: this process
     decides alone). `part`: this process's places in its admission window.
     """
 
-    def __init__(self, config: Breaker) -> None:
-        self.config = config
+    def __init__(self, config: Breaker, *, counts: bool = True) -> None:
+        self.config, self.counts = config, counts
         self.state = State.CLOSED
         self.epoch = 0
         self.trips = 0
@@ -190,7 +192,7 @@ class CircuitBreaker:
         """Admit an attempt. The first one after a break becomes the probe and takes the lease."""
         self.last_used = now
         self.active += 1
-        if self.state in BROKEN and not permit.last_resort:
+        if self.state is not _CLOSED and self.state in BROKEN and not permit.last_resort:
             self.state = State.HALF_OPEN
             if self.lease is not None:
                 self.lease.in_use = True
@@ -199,14 +201,16 @@ class CircuitBreaker:
 
     def release(self, permit: Permit) -> None:
         """Take a permit back. A probe that ends without a verdict frees the lease for the next one."""
-        self.in_flight.pop(permit, None)
-        self.active = max(0, self.active - 1)  # after a fork, the parent's are not counted
+        if self.in_flight:
+            self.in_flight.pop(permit, None)
+        if self.active:  # after a fork, the parent's are not counted
+            self.active -= 1
         if self._probe is permit:
             self._release_probe()
 
     def reset(self) -> None:
         """Start again: closed, without a record. Attempts under way are counted on, but their results are stale."""
-        fresh = CircuitBreaker(self.config)
+        fresh = CircuitBreaker(self.config, counts=self.counts)
         fresh.disabled, fresh.active, fresh.in_flight = self.disabled, self.active, self.in_flight
         fresh.streams, fresh.lease, fresh.part = self.streams, self.lease, self.part
         fresh.epoch = self.epoch + 1
@@ -228,9 +232,11 @@ class CircuitBreaker:
 
     def record_success(self, started: float, now: float) -> None:
         """An attempt that began at `started` succeeded."""
-        self.last_success_start = max(self.last_success_start, started)
+        if started > self.last_success_start:
+            self.last_success_start = started
         self.rate_limits = 0
-        self._record(now, failed=False)
+        if self.counts:
+            self._record(now, failed=False)
         if self.admission is not None:
             self.admission.record_success(now)
             if self.admission.is_unbound(now):
@@ -267,16 +273,9 @@ class CircuitBreaker:
         return False
 
     def open(
-        self,
-        now: float,
-        rng: random.Random,
-        *,
-        at_least: float = 0.0,
-        fast: bool = False,
-        most: float = inf,
-        cause: str = "",
+        self, now: float, rng: random.Random, *, at_least: float = 0.0, fast: bool = False, most: float = inf, cause: str = "",
         since: float = inf,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Open, or stay open longer; a break is never shortened. `at_least`: seconds. `fast`: a probe costs little.
         `most`: bound of the doubled duration, besides `max_break_duration`. `cause`: as for the attribute. `since`: when the
         probe that failed began: its time is part of the break, up to half of it, so that a recovery is noticed in time.

@@ -69,11 +69,11 @@ class Pace:
 
     def record(self, seconds: float, now: float) -> bool:
         """An answer took so long. Returns whether the target has become slow, or is slow no longer."""
-        estimate = self.estimate(now)
-        keep = exp(min(0.0, self._at - now) / TAU)
-        slower = estimate is None or seconds > estimate
-        self._peak = seconds if slower else self._peak * keep + seconds * (1 - keep)
-        self._at = max(self._at, now)
+        keep = exp((self._at - now) / TAU) if now > self._at else 1.0
+        estimate = self._peak * keep
+        self._peak = seconds if seconds > estimate else estimate + seconds * (1 - keep)
+        if now > self._at:
+            self._at = now
         config = self._config
         if config is None or not self._keep_recent(seconds, now, config):
             return False

@@ -32,6 +32,8 @@ class Percentiles:
 
     def quantile(self, q: float, *, min_samples: int = 1) -> float | None:
         """The nearest-rank quantile; None with fewer than `min_samples` samples."""
-        if len(self._sorted) < max(1, min_samples):
+        ordered = self._sorted
+        size = len(ordered)
+        if size < min_samples or not size:
             return None
-        return self._sorted[min(int(q * len(self._sorted)), len(self._sorted) - 1)]
+        return ordered[min(int(q * size), size - 1)]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hotspare._health.accounts import signer_of
-from hotspare._health.breaker import CircuitBreaker, Permit, State
+from hotspare._health.breaker import BROKEN, CircuitBreaker, Permit, State
 from hotspare._health.pace import Pace
 from hotspare._health.percentiles import Percentiles
 from hotspare._routing.limits import TargetLimits
+from hotspare.brownout import Brownout
 from hotspare.errors import AnswerRejected
 from hotspare.outcome import Kind, Outcome
 from hotspare.secret import Redactor
@@ -20,12 +22,8 @@ if TYPE_CHECKING:
     from hotspare.backend import Backend
 
 
-class AnswerKind(NamedTuple):
-    """What kind of answer is timed: only like is compared with like. `whole`: not streamed. `reasoning`: the request asks for
-    reasoning."""
-
-    whole: bool
-    reasoning: bool
+AnswerKind = tuple[bool, bool]
+"""What kind of answer is timed: whole (not streamed) or not, and whether the request asks for reasoning. Only like is compared with like."""
 
 
 OWN_KEY = " (own key)"
@@ -46,7 +44,7 @@ class TargetState:
     """A target in a pool, and what its attempts have shown.
 
     `position`: its place in the pool. `first_token`, `completion`: seconds to a stream's first token and to a whole answer.
-    `paces`: how fast it answers, by kind of answer (whole or streamed, with reasoning or without).
+    `paces`: how fast it answers, by kind of answer. `has_slowed`: whether it has ever been far slower than usual.
     `gaps`: the longest silence of each of its streams, seconds. `throughput`: bytes a second of its streams.
     `invalid_streaks`: INVALID outcomes in a row, by the features of the request. `accepted`: when it last answered a request
     with these features, once some were called invalid. `refused`: sets of features that it could
@@ -54,7 +52,7 @@ class TargetState:
     model: that does not pass by itself while a call waits. `not_founds`: NOT_FOUND outcomes since its last success.
     `suspicions`: failures that may be the fault of a request.
     `signer`: what signs the reasoning in its answers. `prefill`, `streaming`: False once it has refused to continue an assistant message, or to stream. `prefers_streaming`: an
-    answer read from a stream is as good as a whole one.
+    answer read from a stream is as good as a whole one. `changes_requests`: it has a system message of its own, or may drop fields.
     `redactor`: strikes the pool's keys out of what comes back. `limits`: None as long as none is configured or learnt.
     `breakers`: its own, and those of its domains. `last_success`, `last_failure`: when its latest attempts ended; `last_error`:
     why the latest failure failed. `fails_fast`: that took less than `Policy.fast_failure`. `checks`: how many of its attempts were background checks.
@@ -68,6 +66,7 @@ class TargetState:
     first_token: Percentiles = field(default_factory=Percentiles)
     completion: Percentiles = field(default_factory=Percentiles)
     paces: dict[AnswerKind, Pace] = field(default_factory=dict[AnswerKind, Pace])
+    has_slowed: bool = False
     gaps: Percentiles = field(default_factory=Percentiles)
     throughput: Percentiles = field(default_factory=Percentiles)
     invalid_streaks: dict[frozenset[str], int] = field(default_factory=dict[frozenset[str], int])
@@ -88,6 +87,7 @@ class TargetState:
     prefill: bool = field(init=False)
     streaming: bool = field(init=False)
     prefers_streaming: bool = field(init=False)
+    changes_requests: bool = field(init=False)
 
     def __post_init__(self) -> None:
         # A backend that does not derive from the protocol need not repeat its defaults.
@@ -96,6 +96,7 @@ class TargetState:
         self.prefill = known if self.target.prefill is None else self.target.prefill
         self.streaming = getattr(self.backend, "streaming", True)
         self.prefers_streaming = getattr(self.backend, "prefers_streaming", False)
+        self.changes_requests = bool(self.target.system or self.target.drop or self.target.droppable)
 
     def classify(self, error: Exception) -> Outcome:
         """What an error of the backend means. The pool's keys are struck out of the error, its causes and the outcome."""
@@ -120,6 +121,48 @@ class TargetState:
             status = f" {outcome.status}" if outcome.status else ""
             self.last_error = f"{outcome.kind}{status}: {outcome.message[:200]}"
 
+    def domain_breakers(self) -> Iterator[tuple[Domain, CircuitBreaker]]:
+        """Its domains, with their breakers."""
+        return zip(self.domains, self.breakers[1:], strict=True)
+
+    @property
+    def named_until(self) -> float:
+        """The moment before which the provider itself has said that it will not answer: a rate limit, a quota, its
+        maintenance. A break of a circuit breaker is a guess."""
+        return max([max(breaker.rate_limited_until, breaker.rejected_until) for breaker in self.breakers])
+
+    def unavailable_reason(self, now: float) -> str:
+        """Why it admits no attempt."""
+        for domain, breaker in self.domain_breakers():
+            if breaker.available_at(now) > now:
+                return f"{domain.level} {domain} is open ({breaker.reason or 'failing'})"
+        if self.breaker.rate_limited_until > now:
+            return "rate limited" if self.breaker.rate_limits else "the provider named a time (Retry-After)"
+        return f"circuit breaker open ({self.breaker.reason or 'failing'})"
+
+    def record_pace(self, kind: AnswerKind, seconds: float, now: float, config: Brownout | None) -> Pace | None:
+        """An answer took so long. Returns the record of such answers if the target has become slow, or is slow no longer."""
+        pace = self.paces.get(kind)
+        if pace is None:
+            pace = self.paces[kind] = Pace(config)
+        if not pace.record(seconds, now):
+            return None
+        self.has_slowed = True
+        return pace
+
+    def record_pace_at_least(self, kind: AnswerKind, seconds: float, now: float) -> None:
+        """An attempt ended after so long without an answer."""
+        if kind in self.paces:
+            self.paces[kind].record_at_least(seconds, now)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether its breaker, or that of a domain, is open or half-open."""
+        for breaker in self.breakers:  # noqa: SIM110 - each attempt asks, and a loop takes half the time
+            if breaker.state in BROKEN:
+                return True
+        return False
+
     @property
     def key_is_rejected(self) -> bool:
         """Whether its key was rejected, at this target or at another one with the same key at the same host."""
@@ -139,7 +182,7 @@ class TargetState:
             samples.clear()
         for known in (self.invalid_streaks, self.refused, self.accepted, self.paces):
             known.clear()
-        self.rejection, self.not_founds, self.last_error = None, 0, ""
+        self.rejection, self.not_founds, self.last_error, self.has_slowed = None, 0, "", False
         self.last_success = self.last_failure = -inf
         self.suspicions.clear()
         if self.limits is not None:

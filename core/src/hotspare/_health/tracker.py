@@ -6,7 +6,7 @@ No I/O and no lock: the scheduler holds the lock for every method of this class.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from math import inf
 
 from hotspare import events
@@ -14,7 +14,6 @@ from hotspare._health.breaker import BROKEN, CircuitBreaker, Permit, State
 from hotspare._health.domains import is_down
 from hotspare._health.failures import Failure, cleared
 from hotspare._health.outliers import is_outlier
-from hotspare._health.pace import Pace
 from hotspare._health.probe_rate import ProbeRate, probe_soon
 from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._routing.limits import Group, attach
@@ -24,6 +23,7 @@ from hotspare.target import Domain
 
 _STALL_CHECK = 0.05
 """Seconds between two looks at the attempts that wait at a target."""
+_CLOSED = State.CLOSED
 
 
 class HealthTracker:
@@ -74,7 +74,8 @@ class HealthTracker:
     def _join_domains(self, states: Sequence[TargetState]) -> None:
         for state in states:
             for domain in state.domains:
-                self.domains.setdefault(domain, CircuitBreaker(self._policy.breaker))
+                if domain not in self.domains:
+                    self.domains[domain] = CircuitBreaker(self._policy.breaker, counts=domain.level == "region")
                 self._members.setdefault(domain, []).append(state)
             state.breakers = (state.breaker, *(self.domains[domain] for domain in state.domains))
 
@@ -99,7 +100,15 @@ class HealthTracker:
 
     def available_at(self, state: TargetState, now: float) -> float:
         """When the target admits the next attempt, its domains considered; `now` or earlier: at once. `inf`: never."""
-        return max([breaker.available_at(now) for breaker in state.breakers])
+        at = -inf
+        for breaker in state.breakers:
+            if breaker.state is _CLOSED and breaker.admission is None and not breaker.disabled:
+                found = breaker.rate_limited_until  # as `available_at` says of such a breaker, at a fifth of its cost
+            else:
+                found = breaker.available_at(now)
+            if found > at:
+                at = found
+        return at
 
     def available_alone_at(self, state: TargetState, now: float) -> float:
         """When the target admits an attempt if the breakers of its region and provider do not count: their evidence came from
@@ -118,11 +127,6 @@ class HealthTracker:
             return min(at, now + self._policy.breaker.fast_break_duration)
         return at
 
-    def named_until(self, state: TargetState) -> float:
-        """The moment before which the provider itself has said that it will not answer: a rate limit, a quota, its
-        maintenance. A break of a circuit breaker is a guess."""
-        return max([max(breaker.rate_limited_until, breaker.rejected_until) for breaker in state.breakers])
-
     def may_retry(self, state: TargetState, failure: Failure, now: float) -> bool:
         """Whether something has changed since the target failed a call: another call succeeded there, its breaker has
         moved, its rate limit is over, or the pause has passed."""
@@ -132,15 +136,6 @@ class HealthTracker:
             or failure.kind is Kind.RATE_LIMITED
             or now >= failure.at + failure.pause
         )
-
-    def unavailable_reason(self, state: TargetState, now: float) -> str:
-        """Why the target admits no attempt."""
-        for domain, breaker in _shared(state):
-            if breaker.available_at(now) > now:
-                return f"{domain.level} {domain} is open ({breaker.reason or 'failing'})"
-        if state.breaker.rate_limited_until > now:
-            return "rate limited" if state.breaker.rate_limits else "the provider named a time (Retry-After)"
-        return f"circuit breaker open ({state.breaker.reason or 'failing'})"
 
     def to_check(self, now: float) -> dict[TargetState, float]:
         """The targets that rest and are to be checked in the background (`Target.check`), and when each admits an attempt: those whose
@@ -153,11 +148,12 @@ class HealthTracker:
     def acquire(self, state: TargetState, now: float, *, stall_after: float | None, last_resort: bool) -> Permit:
         """Admit an attempt at a target and its domains. `stall_after`: waiting longer than so many seconds is evidence of a
         stall (None: it is not)."""
-        permit = Permit(now, state.breaker.epoch, last_resort=last_resort, stall_after=stall_after or inf)
-        before = self.current_states(state)
+        permit = Permit(now, state.breaker.epoch, False, last_resort, stall_after or inf)
+        before = self.current_states(state) if state.is_broken else None
         for breaker in state.breakers:
             breaker.acquire(permit, now)
-        self.emit_transitions(state, before, now)
+        if before is not None:
+            self.emit_transitions(state, before, now)
         if stall_after is not None:
             state.breaker.in_flight[permit] = None
         return permit
@@ -230,15 +226,29 @@ class HealthTracker:
 
     def _record_success(self, state: TargetState, permit: Permit, now: float) -> None:
         state.rejection, state.not_founds = None, 0
-        self.pending_events += [one for suspicion in state.suspicions if (one := cleared(suspicion, permit.started))]
+        if state.suspicions:
+            found = [cleared(suspicion, permit.started) for suspicion in state.suspicions]
+            self.pending_events += [one for one in found if one is not None]
         if permit.epoch != state.breaker.epoch:
             return
+        if state.is_broken:
+            self._recover(state, permit, now)
+            return
+        started = permit.started
+        for breaker in state.breakers:
+            if breaker.counts or breaker.admission is not None:
+                breaker.record_success(started, now)
+            elif started > breaker.last_success_start:
+                breaker.last_success_start = started
+
+    def _recover(self, state: TargetState, permit: Permit, now: float) -> None:
+        """A target has answered that was thought to be down, or a domain of it."""
         before = self.current_states(state)
         if state.breaker.state in BROKEN and not self._has_other(state, now):
             others = (other for other in (*self.states, *self.guests) if other is not state and other.rejection is None)
             probe_soon(others, now, self._rng)
         state.breaker.record_success(permit.started, now)
-        for domain, breaker in _shared(state):
+        for domain, breaker in state.domain_breakers():
             was_open = breaker.state in BROKEN
             breaker.record_success(permit.started, now)
             if was_open:
@@ -251,7 +261,7 @@ class HealthTracker:
 
     def record_first_content(self, state: TargetState, permit: Permit, now: float) -> None:
         """A stream has begun. Where that is the end of an outage it counts as a success, else only the stream's end does."""
-        if any(breaker.state in BROKEN for breaker in state.breakers):
+        if state.is_broken:
             self._record_success(state, permit, now)
         elif permit.epoch == state.breaker.epoch:
             state.breaker.record_first_content(permit.started, now)
@@ -281,24 +291,17 @@ class HealthTracker:
         if failed and len(self._members.get(region, ())) > 1:
             fast = self._has_other(state, now)
             self._open_domain(region, state.breakers[1], now, "cannot be connected to", fast=fast)
-        for domain, breaker in _shared(state):
+        for domain, breaker in state.domain_breakers():
             if breaker.state is State.HALF_OPEN and permit.probe and outcome.fault_scope != "target":
                 self._open_domain(domain, breaker, now, "its probe failed", fast=self._has_other(state, now))
 
     def record_pace(self, state: TargetState, kind: AnswerKind, seconds: float, now: float) -> None:
         """How long an answer took. A target that becomes far slower than usual, or is so no longer, is an event."""
-        pace = state.paces.get(kind)
-        if pace is None:
-            pace = state.paces[kind] = Pace(self._policy.brownout)
-        if pace.record(seconds, now):
+        pace = state.record_pace(kind, seconds, now, self._policy.brownout)
+        if pace is not None:
             self.pending_events.append(
-                events.SpeedChanged(state.name, pace.slow, pace.slow_seconds, pace.usual or 0.0, whole=kind.whole)
+                events.SpeedChanged(state.name, pace.slow, pace.slow_seconds, pace.usual or 0.0, whole=kind[0])
             )
-
-    def record_pace_at_least(self, state: TargetState, kind: AnswerKind, seconds: float, now: float) -> None:
-        """An attempt ended after so long without an answer."""
-        if kind in state.paces:
-            state.paces[kind].record_at_least(seconds, now)
 
     def record_contradicted_invalid(self, state: TargetState, outcome: Outcome, started: float, now: float) -> None:
         """A target called a request invalid that another one accepted: that is a failure of the target."""
@@ -320,7 +323,7 @@ class HealthTracker:
         state.breaker.rejected_until = now + at_least
         state.breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
         cause, accounts = str(outcome.kind), [
-            (domain, breaker) for domain, breaker in _shared(state)
+            (domain, breaker) for domain, breaker in state.domain_breakers()
             if (outcome.fault_scope, domain.level) == ("account", "account") and len(self._members.get(domain, ())) > 1
         ]  # fmt: skip
         state.breaker.open(now, self._rng, at_least=at_least, cause="" if accounts else cause)
@@ -349,7 +352,7 @@ class HealthTracker:
             most=self._longest_break(fast=fast), cause=str(Kind.SERVER) if outcome and outcome.kind is Kind.SERVER else "", since=since,
         )  # fmt: skip
         self.emit_transitions(state, before, now)
-        for domain, shared in _shared(state):
+        for domain, shared in state.domain_breakers():
             if shared.state in (State.CLOSED, State.RECOVERING) and is_down(
                 domain, self._members.get(domain, ()), now, self._policy.breaker.window_max
             ):
@@ -388,13 +391,7 @@ class HealthTracker:
         self.pending_events.append(events.StateChanged(name, before, breaker.state, breaker.reason, open_for, level))
 
 
-def _shared(state: TargetState) -> Iterator[tuple[Domain, CircuitBreaker]]:
-    """The domains of a target, with their breakers."""
-    return zip(state.domains, state.breakers[1:], strict=True)
-
-
 def _rests(state: TargetState, regions: Collection[str] | None) -> bool:
     if regions is not None and state.target.region not in regions:
         return False
-    is_limited = state.breaker.rate_limited_until > state.breaker.last_used
-    return is_limited or any(breaker.state in BROKEN for breaker in state.breakers)
+    return state.is_broken or state.breaker.rate_limited_until > state.breaker.last_used

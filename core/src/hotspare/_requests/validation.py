@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 
 from hotspare._config.hints import CALL_HINTS, hint_for, unknown_field
 from hotspare._requests.schemas import response_format_problems, tool_problems
+from hotspare._values import made
 from hotspare.errors import Problem, RequestError
 from hotspare.messages import ChatRequest, Dialect, Message, Prompt, ReasoningEffort, Role
 from hotspare.providers.history import has_thinking_parts, with_thinking_blocks
@@ -22,6 +23,8 @@ _INTEGERS = (("max_tokens", 1), ("top_k", 1), ("seed", None))
 """Fields that are integers, with their minimum."""
 _MAX_INTEGER = 2**63 - 1
 _EXAMPLE = {"role": "user", "content": "…"}
+_PLAIN = ("user", "system", "assistant", "developer")
+"""Roles of which a message needs nothing but its content."""
 
 
 def request_of(request: Prompt | None, **fields: Any) -> ChatRequest:
@@ -30,32 +33,41 @@ def request_of(request: Prompt | None, **fields: Any) -> ChatRequest:
 
     Raises RequestError for an unknown field, for a request of another type, and for what `validate` finds.
     """
+    if fields:
+        request = _take_messages(request, fields)
+    if isinstance(request, ChatRequest):
+        return _validated(dataclasses.replace(request, **fields) if fields else request)
+    if isinstance(request, str):
+        request = [{"role": "user", "content": request}]
+        if not fields:
+            return made(ChatRequest, messages=request, extra={})  # nothing can be wrong with it
+    if request is None or not _is_sequence(request):
+        hint = f"must be a string, a list like [{_EXAMPLE}] or a ChatRequest"
+        raise RequestError(Problem.at("request", request, hint))
+    return _validated(ChatRequest(messages=request, **fields), has_settings=bool(fields))
+
+
+def _take_messages(request: Prompt | None, fields: dict[str, Any]) -> Prompt | None:
+    """What `fields` say of the messages, or else `request`. Of the others, those that mean the default are taken away."""
     unknown = [_unknown_field(name, value) for name, value in fields.items() if name not in _FIELDS]
     if unknown:
         raise RequestError(unknown)
-    if fields.get("messages") is not None:
+    messages = fields.pop("messages", None)
+    if messages is not None:
         if request is not None:
             hint = "is given beside the first argument, which is the messages too: keep one of them"
-            raise RequestError(Problem.at("messages", fields["messages"], hint))
-        request = fields.pop("messages")
+            raise RequestError(Problem.at("messages", messages, hint))
+        request = messages
     if isinstance(fields.get("stop"), str):
         fields["stop"] = (fields["stop"],)
     for name in ("tools", "stop", "extra"):
         if name in fields and fields[name] is None:
             del fields[name]
-    if isinstance(request, ChatRequest):
-        return _validated(dataclasses.replace(request, **fields) if fields else request)
-    if isinstance(request, str):
-        request = [{"role": "user", "content": request}]
-    if not _is_sequence(request):
-        hint = f"must be a string, a list like [{_EXAMPLE}] or a ChatRequest"
-        raise RequestError(Problem.at("request", request, hint))
-    fields["messages"] = request
-    return _validated(ChatRequest(**fields))
+    return request
 
 
-def _validated(request: ChatRequest) -> ChatRequest:
-    validate(request)
+def _validated(request: ChatRequest, *, has_settings: bool = True) -> ChatRequest:
+    validate(request, has_settings=has_settings)
     if not any(map(has_thinking_parts, request.messages)):
         return request
     return dataclasses.replace(request, messages=[with_thinking_blocks(message) for message in request.messages])
@@ -69,9 +81,11 @@ def _unknown_field(name: str, value: object) -> Problem:
     return unknown_field(name, value, "ChatRequest", hint_for(name, CALL_HINTS, _FIELDS))
 
 
-def validate(request: ChatRequest) -> None:
-    """Check a request. Raises RequestError, which lists every mistake with the path of its field."""
-    found = [*_message_list_problems(request.messages), *_setting_problems(request)]
+def validate(request: ChatRequest, *, has_settings: bool = True) -> None:
+    """Check a request; without `has_settings` its messages only. Raises RequestError, which lists every mistake with the path of its field."""
+    found = _message_list_problems(request.messages)
+    if has_settings:
+        found += _setting_problems(request)
     if request.tools or request.tool_choice is not None:
         found += tool_problems(request.tools, request.tool_choice, provider_tools=bool(request.extra))
         found += _json_problems(request.tools, "tools")
@@ -84,20 +98,25 @@ def validate(request: ChatRequest) -> None:
         raise RequestError(found)
 
 
-def _message_list_problems(messages: object) -> Iterator[Problem]:
+def _message_list_problems(messages: object) -> list[Problem]:
     if not _is_sequence(messages):
-        yield Problem.at("messages", messages, f"must be a list of messages like {_EXAMPLE}")
-    elif not messages:
-        yield Problem.at("messages", messages, f"must hold at least one message, e.g. [{_EXAMPLE}]")
-    else:
-        for index, message in enumerate(cast("Sequence[object]", messages)):
-            if not is_map(message):
-                yield Problem.at(f"messages[{index}]", message, f"must be a dict like {_EXAMPLE}")
-                continue
-            known = cast("Message", message)
-            if known.get("role") in ("user", "system") and type(known.get("content")) is str and len(known) == 2:
-                continue  # a shortcut for nearly all messages: nothing else can be wrong with them
-            yield from _message_problems(known, f"messages[{index}]")
+        return [Problem.at("messages", messages, f"must be a list of messages like {_EXAMPLE}")]
+    if not messages:
+        return [Problem.at("messages", messages, f"must hold at least one message, e.g. [{_EXAMPLE}]")]
+    found: list[Problem] = []
+    for index, message in enumerate(cast("Sequence[Any]", messages)):
+        if (
+            type(message) is dict
+            and len(message) == 2
+            and type(message.get("content")) is str
+            and message.get("role") in _PLAIN
+        ):
+            continue  # a shortcut for nearly all messages: nothing else can be wrong with them
+        if is_map(message):
+            found += _message_problems(cast("Message", message), f"messages[{index}]")
+        else:
+            found.append(Problem.at(f"messages[{index}]", message, f"must be a dict like {_EXAMPLE}"))
+    return found
 
 
 def _message_problems(message: Message, path: str) -> Iterator[Problem]:

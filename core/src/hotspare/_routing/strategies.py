@@ -14,12 +14,13 @@ from math import inf
 
 from hotspare._health.breaker import State
 from hotspare._health.pace import TOKENS, Pace
-from hotspare._health.target_state import TargetState
+from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._routing.candidates import Tier, Tiers, blended_price
 from hotspare.errors import Problem, RequestError
 from hotspare.policy import Policy
 from hotspare.target import Domain, Target
 
+_RECOVERING = State.RECOVERING
 _BYTES_PER_TOKEN = 4.0
 _UNKNOWN = 0.05
 """Seconds that a target without a record is thought to take: little, so that it gets one, and enough that it does not get all
@@ -48,23 +49,26 @@ StrategyFunction = Callable[[Sequence[Candidate]], Sequence[Candidate]]
 """A strategy of your own: the candidates of a tier, in the order in which they are to be tried."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Demand:
     """What is to be routed: one call at one moment.
 
-    `pace`: a target's record of such answers (None: it has none). `whole`: whether a whole answer is requested of a target.
-    `tokens`: the usual length of answers. `avoided`: domains at fault for a failure of the call.
+    `kind`: of the answer that is requested of a target. `tokens`: the usual length of answers. `avoided`: domains at fault for a
+    failure of the call.
     `passed`: filled with the targets that come later than their place, and why.
     """
 
     policy: Policy
     now: float
     rng: random.Random
-    pace: Callable[[TargetState], Pace | None]
-    whole: Callable[[TargetState], bool]
+    kind: Callable[[TargetState], AnswerKind]
     tokens: float = 0.0
     avoided: Set[Domain] = frozenset()
     passed: dict[TargetState, str] = field(default_factory=dict[TargetState, str])
+
+    def pace(self, state: TargetState) -> Pace | None:
+        """A target's record of such answers; None if it has none."""
+        return state.paces.get(self.kind(state)) if state.paces else None
 
 
 def ordered(tiers: Tiers, demand: Demand) -> Iterator[TargetState]:
@@ -76,7 +80,9 @@ def ordered(tiers: Tiers, demand: Demand) -> Iterator[TargetState]:
     for tier in tiers:
         behind: list[TargetState] = []
         for state in _by_strategy(tier, demand):
-            share = _share(state, tier, tiers, demand)
+            share = 1.0
+            if state.has_slowed or state.breaker.state is _RECOVERING:
+                share = _share(state, tier, tiers, demand)
             if share < 1 and demand.rng.random() >= share:
                 demand.passed[state] = _why_passed(state, demand)
                 last.append(state)
@@ -121,7 +127,7 @@ def candidate(state: TargetState, demand: Demand) -> Candidate:
 def expected_seconds(state: TargetState, demand: Demand) -> float:
     """Seconds until the target would have answered: its estimate, or the age of its oldest attempt if that is more, times the
     attempts that wait there, and the time to write the answer."""
-    pace, breaker, whole = demand.pace(state), state.breaker, demand.whole(state)
+    pace, breaker, (whole, _) = demand.pace(state), state.breaker, demand.kind(state)
     seconds = None if pace is None else pace.estimate(demand.now)
     scale = 1 + demand.tokens / TOKENS if whole else 1.0
     first = _UNKNOWN if seconds is None else seconds * scale
