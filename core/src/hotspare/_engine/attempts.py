@@ -34,7 +34,7 @@ OUTPUT_SAMPLES = 20.0
 _ANSWERED = (Kind.OK, Kind.REJECTED, Kind.CONTENT_FILTER)
 """The target has answered, and is paid for it. Such an attempt counts, whatever it was made for: else a call whose streams always
 break, or whose answers are never taken, would go on for as long as an outage lasts."""
-_CANCELLED = Kind.CANCELLED
+_OK, _CANCELLED = Kind.OK, Kind.CANCELLED
 _BEFORE_ITS_TIME = (AttemptReason.LAST_RESORT, AttemptReason.EARLY_PROBE)
 """Attempts at targets that are not available."""
 FAST_PROBES = 5
@@ -116,7 +116,7 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     permit, state, tracker = attempt.permit, attempt.state, shared.tracker
     if permit.settled:
         raise AssertionError("a permit is settled once")
-    permit.settled, ok = True, outcome.ok
+    permit.settled, ok = True, outcome.kind is _OK
     has_begun = ok and isinstance(attempt.result, OpenStream)
     shared.in_flight -= 1
     seconds = now - permit.started
@@ -142,19 +142,25 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     limiting.settle_answered(attempt, outcome, shared, now)
     if ok:
         _learn_from_success(call, state, shared, now)
-    if outcome.kind is _CANCELLED:
-        attempt.lost = True
-    else:
-        attempt.lost = outcome is attempt.outcome  # overdue, and never answered
-        shared.client_throttle.record(now, accepted=ok)
-        attempt.end(outcome, now)
-        call.last = attempt
-        if attempt.extra and outcome.kind in _ANSWERED:  # one that was extra counts once it was answered
-            attempt.extra, call.max_attempts = False, call.max_attempts - 1
-        if not ok:
-            _learn_from_failure(call, attempt, outcome, shared, now)
+    _end(call, attempt, outcome, shared, now)
     if shared.queue.waiting:
         shared.queue.wake(limiting.free(state, now) if ok else 1)
+
+
+def _end(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:
+    """The attempt is the call's latest, unless it was cancelled. One that was extra counts once it was answered."""
+    if outcome.kind is _CANCELLED:
+        attempt.lost = True
+        return
+    ok = outcome.kind is _OK
+    attempt.lost = outcome is attempt.outcome  # overdue, and never answered
+    shared.client_throttle.record(now, accepted=ok)
+    attempt.end(outcome, now)
+    call.last = attempt
+    if attempt.extra and outcome.kind in _ANSWERED:
+        attempt.extra, call.max_attempts = False, call.max_attempts - 1
+    if not ok:
+        _learn_from_failure(call, attempt, outcome, shared, now)
 
 
 def end_stream(attempt: Attempt, outcome: Outcome, usage: Usage | None, shared: SharedState, now: float) -> None:
@@ -180,7 +186,7 @@ def _record_pace(
 ) -> None:
     """How fast the target was: of a failure that took its time, that it was no faster than that."""
     reply, state, kind = attempt.result, attempt.state, (attempt.unary, call.reasons)
-    if outcome.ok:
+    if outcome.kind is _OK:
         if attempt.unary:
             state.completion.add(seconds)
             shared.completion.add(seconds)

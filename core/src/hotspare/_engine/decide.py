@@ -156,7 +156,7 @@ class _Decision:
         call.max_attempts += extra
         others_in = inf
         if call.attempts_left > 1:
-            others_in = limiting.others_in(call, state, self.candidates, self.results, self.shared, now)
+            others_in = limiting.others_in(call, state, self.results, self.shared, now)
         attempt = attempts.start(call, state, self.shared, now, reason, others_in=others_in)
         attempt.extra = extra
         attempt.chosen_by = "session" if state is self.candidates.kept else call.policy.strategy_name
@@ -208,14 +208,16 @@ def _stop_reason(call: Call, now: float) -> str:
     """Rule 1: why the call ends here, or ""."""
     if call.last is not None and not _may_continue(call, call.last):
         return "no other target is tried after this outcome"
-    if call.attempts_left <= 0:
+    if len(call.attempts) >= call.max_attempts:
         return f"all {call.max_attempts} attempts are used"
     if (call.attempts or call.was_queued) and call.time_left(now) <= 0:
         return "the deadline is over"
     most = call.policy.max_alike_failures
     if most is not None and len(attempts.alike_failures(call)) >= most:
         return f"{most} targets failed alike on this request"
-    return "the policy's stop condition holds" if backoff.stopped(call, call.policy, now) else ""
+    if call.policy.stop is not None and backoff.stopped(call, call.policy, now):
+        return "the policy's stop condition holds"
+    return ""
 
 
 def _may_continue(call: Call, last: Attempt) -> bool:

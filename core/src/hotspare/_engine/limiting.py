@@ -5,7 +5,7 @@ The scheduler holds the lock. A target without limits costs one look at an attri
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -37,21 +37,17 @@ def available_at(call: Call, state: TargetState, shared: SharedState, now: float
     return at if state.limits is None else max(at, ready_at(call, state, now))
 
 
-def others_in(
-    call: Call,
-    state: TargetState,
-    candidates: Iterable[TargetState],
-    tried: Container[TargetState],
-    shared: SharedState,
-    now: float,
-) -> float:
+def others_in(call: Call, state: TargetState, tried: Container[TargetState], shared: SharedState, now: float) -> float:
     """Seconds until the first of the targets that the call can try after this one admits an attempt. `inf`: none ever does."""
     soonest = inf
-    for other in candidates:
-        if other is not state and other not in tried:
-            soonest = min(soonest, available_at(call, other, shared, now) - now)
-            if soonest <= 0:
+    for other in call.states():
+        if other is not state and other not in tried and call.may_use(other):
+            if other.breaker.in_flight:
+                shared.tracker.open_if_stalled(other, now)
+            at = available_at(call, other, shared, now)
+            if at <= now:
                 return 0.0
+            soonest = min(soonest, at - now)
     return soonest
 
 

@@ -31,16 +31,9 @@ def wants_unary(call: Call, state: TargetState, policy: Policy) -> bool:
 
 
 def attempt_timeout(
-    call: Call,
-    state: TargetState,
-    policy: Policy,
-    now: float,
-    *,
-    p95: float | None,
-    unary: bool,
-    others_in: float,
+    call: Call, state: TargetState, policy: Policy, now: float, *, p95: float | None, unary: bool, others_in: float,
     probe: bool,
-) -> float:
+) -> float:  # fmt: skip
     """The bound of an attempt: to its first token, or (unary) to a whole answer. `p95`: by the target's record.
 
     While others can still be tried, it follows the target's own record, or twice that of an equal target, and never

@@ -92,12 +92,11 @@ class Pace:
     def _keep_recent(self, seconds: float, now: float, config: Brownout) -> bool:
         """Keep the sample, unless there are many: at most 64, spread over the window."""
         recent = self._recent
-        while recent and (
-            recent[0][0] < now - config.window_max
-            or (len(recent) > config.samples and recent[0][0] < now - config.window)
-        ):
+        is_enough = len(recent) > config.samples
+        while recent and (recent[0][0] < now - config.window_max or (is_enough and recent[0][0] < now - config.window)):
             recent.popleft()
-        if len(recent) > config.samples and now - recent[-1][0] < config.window / _MOST:
+            is_enough = len(recent) > config.samples
+        if is_enough and now - recent[-1][0] < config.window / _MOST:
             return False
         recent.append((now, seconds))
         return True

@@ -26,6 +26,7 @@ AnswerKind = tuple[bool, bool]
 """What kind of answer is timed: whole (not streamed) or not, and whether the request asks for reasoning. Only like is compared with like."""
 
 
+_OK = Kind.OK
 OWN_KEY = " (own key)"
 """Added to the name of a target that is called on a caller's own key: one name for all keys, since names are labels of metrics."""
 
@@ -83,6 +84,7 @@ class TargetState:
     fails_fast: bool = False
     checks: int = 0
     suspicions: list[Suspicion] = field(default_factory=list[Suspicion])
+    name: str = field(init=False)
     signer: str = field(init=False)
     prefill: bool = field(init=False)
     streaming: bool = field(init=False)
@@ -91,7 +93,7 @@ class TargetState:
 
     def __post_init__(self) -> None:
         # A backend that does not derive from the protocol need not repeat its defaults.
-        self.signer = signer_of(self.target)
+        self.name, self.signer = self.target.name, signer_of(self.target)
         known = getattr(self.backend, "prefill", False)
         self.prefill = known if self.target.prefill is None else self.target.prefill
         self.streaming = getattr(self.backend, "streaming", True)
@@ -114,7 +116,7 @@ class TargetState:
 
     def record_end(self, outcome: Outcome, now: float) -> None:
         """An attempt has ended, or a stream broke: when and why, for operators."""
-        if outcome.ok:
+        if outcome.kind is _OK:
             self.last_success = now
         elif outcome.kind is not Kind.CANCELLED:
             self.last_failure = now
@@ -198,8 +200,3 @@ class TargetState:
         for known in (self.invalid_streaks, self.refused):
             for one in [one for one in known if one <= features]:
                 del known[one]
-
-    @property
-    def name(self) -> str:
-        """The target's name."""
-        return self.target.name

@@ -23,7 +23,7 @@ from hotspare.target import Domain
 
 _STALL_CHECK = 0.05
 """Seconds between two looks at the attempts that wait at a target."""
-_CLOSED = State.CLOSED
+_OK, _CLOSED = Kind.OK, State.CLOSED
 
 
 class HealthTracker:
@@ -211,7 +211,7 @@ class HealthTracker:
     def record_outcome(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
         """What one outcome says about the target and its domains."""
         kind = outcome.kind
-        if outcome.ok:
+        if kind is _OK:
             self._record_success(state, permit, now)
         elif outcome.health_effect is HealthEffect.FAILURE:
             self.record_failure(state, permit, outcome, now)
