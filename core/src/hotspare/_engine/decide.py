@@ -44,8 +44,8 @@ LAST_ATTEMPT_DELAY = 1.0
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """No attempt is left to be made. `skipped`: why each target was not tried. `retry_after`: seconds (None: unknown).
-    `is_limited`: what is left to wait for is a limit."""
+    """No attempt is left to be made. `skipped`: why each target was not tried. `retry_after`: seconds (None: unknown). `is_limited`: a
+    limit is waited for."""
 
     reason: str
     skipped: dict[str, str] = field(default_factory=dict[str, str])
@@ -75,10 +75,8 @@ class _Decision:
         return obstacle is None
 
     def _obstacle(self, state: TargetState, alone: bool) -> Obstacle | None:
-        """What keeps the target from being tried now.
-
-        A last attempt is no probe while other calls may make one: it leaves a target whose break has just ended to them.
-        """
+        """What keeps the target from being tried now. A last attempt is no probe while other calls may make one: it leaves a target whose
+        break has just ended to them."""
         call, now, tracker = self.call, self.now, self.shared.tracker
         if self.outcomes and not window_allows(state, self.outcomes):
             return Obstacle.CONTEXT_WINDOW
@@ -215,9 +213,8 @@ def _stop_reason(call: Call, now: float) -> str:
     most = call.policy.max_alike_failures
     if most is not None and len(attempts.alike_failures(call)) >= most:
         return f"{most} targets failed alike on this request"
-    if call.policy.stop is not None and backoff.stopped(call, call.policy, now):
-        return "the policy's stop condition holds"
-    return ""
+    stops = call.policy.stop is not None and backoff.stopped(call, call.policy, now)
+    return "the policy's stop condition holds" if stops else ""
 
 
 def _may_continue(call: Call, last: Attempt) -> bool:
