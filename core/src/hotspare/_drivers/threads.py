@@ -81,7 +81,8 @@ class _Execution:
                 self._read = command
                 self._notify()
             return advance(self._flow, self._read_chunk(command))
-        self.close()
+        if self._open is not None:
+            self.close()
         self._notify()
         if isinstance(command, Start):
             if command.alone:
@@ -153,7 +154,8 @@ class _Execution:
 
     def finish(self) -> None:
         """The end of the flow, however it came: nothing stays open, and nothing unsettled."""
-        self.close()
+        if self._open is not None:
+            self.close()
         self._flow.close()
         self._notify()
 

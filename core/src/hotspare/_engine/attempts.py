@@ -64,8 +64,8 @@ class SharedState:
     answered: deque[tuple[Call, float]] = field(default_factory=deque[tuple[Call, float]])
     next_early_probe: float = -inf
     fast_probes: int = MAX_FAST_PROBES
-    first_token: Percentiles = field(default_factory=Percentiles)
-    completion: Percentiles = field(default_factory=Percentiles)
+    first_token: Percentiles = field(default_factory=lambda: Percentiles(is_seldom_read=True))
+    completion: Percentiles = field(default_factory=lambda: Percentiles(is_seldom_read=True))
     output_tokens: float = 0.0
     sessions: Sessions = field(default_factory=Sessions)
     trace: Trace | None = None
@@ -198,7 +198,10 @@ def _record_pace(
             tokens = min(reply.usage.output_tokens or len(reply.text) / 4, MAX_TOKENS)
             shared.output_tokens += (tokens - shared.output_tokens) / OUTPUT_SAMPLES
             seconds /= 1 + tokens / TOKENS
-        shared.tracker.record_pace(state, kind, seconds, now)
+        pace = state.record_pace(kind, seconds, now, shared.policy.brownout)
+        if pace is not None:
+            changed = events.SpeedChanged(state.name, pace.slow, pace.slow_seconds, pace.usual or 0.0, whole=kind[0])
+            shared.tracker.pending_events.append(changed)
     elif outcome.kind in (Kind.TIMEOUT, Kind.CANCELLED):
         if attempt.unary:
             seconds /= 1 + shared.output_tokens / TOKENS

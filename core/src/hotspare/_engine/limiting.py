@@ -109,14 +109,14 @@ def settle(attempt: Attempt, outcome: Outcome, usage: Usage | None, shared: Shar
 
 def settle_answered(attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:
     """An attempt has its outcome: learn the limits that the answer states, and settle, unless its stream goes on."""
-    result, state, found = attempt.result, attempt.state, outcome.limits
-    if outcome.ok and result is not None:
+    result, state, found, ok = attempt.result, attempt.state, outcome.limits, outcome.ok
+    if ok and result is not None:
         found = result.first.limits if isinstance(result, OpenStream) else result.limits
     if found and shared.policy.learn_limits:
         state.limits = state.limits or TargetLimits()
         for limit in state.limits.observe(found, attempt.reserved, outcome, now):
             shared.tracker.pending_events.append(events.LimitLearnt(state.name, limit))
-    if attempt.reserved is not None and not (outcome.ok and isinstance(result, OpenStream)):
+    if attempt.reserved is not None and not (ok and isinstance(result, OpenStream)):
         settle(attempt, outcome, result.usage if isinstance(result, ChatReply) else None, shared, now)
 
 

@@ -201,10 +201,8 @@ class CircuitBreaker:
 
     def release(self, permit: Permit) -> None:
         """Take a permit back. A probe that ends without a verdict frees the lease for the next one."""
-        if self.in_flight:
-            self.in_flight.pop(permit, None)
-        if self.active:  # after a fork, the parent's are not counted
-            self.active -= 1
+        self.in_flight.pop(permit, None)
+        self.active = max(0, self.active - 1)  # after a fork, the parent's are not counted
         if self._probe is permit:
             self._release_probe()
 
@@ -236,7 +234,7 @@ class CircuitBreaker:
             self.last_success_start = started
         self.rate_limits = 0
         if self.counts:
-            self._record(now, failed=False)
+            self._record(now, False)
         if self.admission is not None:
             self.admission.record_success(now)
             if self.admission.is_unbound(now):
@@ -249,7 +247,7 @@ class CircuitBreaker:
     def record_failure(self, started: float, now: float, *, needs_span: bool = True) -> bool:
         """An attempt that began at `started` failed. Returns whether the breaker should open. `needs_span`: failures of a
         moment are one observation."""
-        self._record(now, failed=True)
+        self._record(now, True)
         self.failures_in_a_row += 1
         self._first_failure_start = min(self._first_failure_start, started)
         self._last_failure = max(self._last_failure, now)
@@ -372,14 +370,14 @@ class CircuitBreaker:
 
     def record_rejection(self, now: float) -> None:
         """An answer about the key, the account or the model: seen as a failed attempt until the breaker recovers."""
-        self._record(now, failed=True)
+        self._record(now, True)
 
     def _release_probe(self) -> None:
         self._probe, self._probe_lease_until = None, -inf
         if self.lease is not None:
             self.lease.in_use = False
 
-    def _record(self, now: float, *, failed: bool) -> None:
+    def _record(self, now: float, failed: bool) -> None:
         window, config = self._window, self.config
         window.append((now, failed))
         self._window_failures += failed

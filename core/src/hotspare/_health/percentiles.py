@@ -8,11 +8,12 @@ from collections import deque
 
 class Percentiles:
     """Percentiles over the last `size` samples: seconds, or bytes a second. 64: recent enough to follow a change of an hour,
-    enough for a p95. Not thread-safe: samples are added under the scheduler's lock only."""
+    enough for a p95. `is_seldom_read`: sorted when it is read, not with each sample. Not thread-safe: samples are added under the
+    scheduler's lock only."""
 
-    def __init__(self, size: int = 64) -> None:
-        self._size = size
-        self._recent: deque[float] = deque()
+    def __init__(self, size: int = 64, *, is_seldom_read: bool = False) -> None:
+        self._size, self._is_seldom_read = size, is_seldom_read
+        self._recent: deque[float] = deque(maxlen=size)
         self._sorted: list[float] = []
 
     def __len__(self) -> int:
@@ -20,10 +21,12 @@ class Percentiles:
 
     def add(self, sample: float) -> None:
         """Add a sample; the oldest one beyond `size` is dropped."""
-        if len(self._recent) == self._size:
-            del self._sorted[bisect_left(self._sorted, self._recent.popleft())]
-        self._recent.append(sample)
-        insort(self._sorted, sample)
+        recent = self._recent
+        if not self._is_seldom_read:
+            if len(recent) == self._size:
+                del self._sorted[bisect_left(self._sorted, recent[0])]
+            insort(self._sorted, sample)
+        recent.append(sample)
 
     def clear(self) -> None:
         """Forget all samples."""
@@ -32,7 +35,7 @@ class Percentiles:
 
     def quantile(self, q: float, *, min_samples: int = 1) -> float | None:
         """The nearest-rank quantile; None with fewer than `min_samples` samples."""
-        ordered = self._sorted
+        ordered = sorted(self._recent) if self._is_seldom_read else self._sorted
         size = len(ordered)
         if size < min_samples or not size:
             return None

@@ -15,7 +15,7 @@ from hotspare._health.domains import is_down
 from hotspare._health.failures import Failure, cleared
 from hotspare._health.outliers import is_outlier
 from hotspare._health.probe_rate import ProbeRate, probe_soon
-from hotspare._health.target_state import AnswerKind, TargetState
+from hotspare._health.target_state import TargetState
 from hotspare._routing.limits import Group, attach
 from hotspare.outcome import HealthEffect, Kind, Outcome, Scope
 from hotspare.policy import Policy
@@ -149,20 +149,30 @@ class HealthTracker:
         """Admit an attempt at a target and its domains. `stall_after`: waiting longer than so many seconds is evidence of a
         stall (None: it is not)."""
         permit = Permit(now, state.breaker.epoch, False, last_resort, stall_after or inf)
-        before = self.current_states(state) if state.is_broken else None
-        for breaker in state.breakers:
-            breaker.acquire(permit, now)
-        if before is not None:
+        if state.is_broken:
+            before = self.current_states(state)
+            for breaker in state.breakers:
+                breaker.acquire(permit, now)
             self.emit_transitions(state, before, now)
+        else:
+            for breaker in state.breakers:  # what `acquire` does where there is nothing to probe
+                breaker.last_used = now
+                breaker.active += 1
         if stall_after is not None:
             state.breaker.in_flight[permit] = None
         return permit
 
     def release(self, state: TargetState, permit: Permit) -> None:
         """Take a permit back."""
-        self.has_news = self.has_news or permit.probe
-        for breaker in state.breakers:
-            breaker.release(permit)
+        if permit.probe:
+            self.has_news = True
+            for breaker in state.breakers:
+                breaker.release(permit)
+            return
+        state.breaker.in_flight.pop(permit, None)
+        for breaker in state.breakers:  # what `release` does where there was nothing to probe
+            if breaker.active:
+                breaker.active -= 1
 
     def forget_attempts(self) -> None:
         """In a child process: no attempt is under way, and no probe is out."""
@@ -294,14 +304,6 @@ class HealthTracker:
         for domain, breaker in state.domain_breakers():
             if breaker.state is State.HALF_OPEN and permit.probe and outcome.fault_scope != "target":
                 self._open_domain(domain, breaker, now, "its probe failed", fast=self._has_other(state, now))
-
-    def record_pace(self, state: TargetState, kind: AnswerKind, seconds: float, now: float) -> None:
-        """How long an answer took. A target that becomes far slower than usual, or is so no longer, is an event."""
-        pace = state.record_pace(kind, seconds, now, self._policy.brownout)
-        if pace is not None:
-            self.pending_events.append(
-                events.SpeedChanged(state.name, pace.slow, pace.slow_seconds, pace.usual or 0.0, whole=kind[0])
-            )
 
     def record_contradicted_invalid(self, state: TargetState, outcome: Outcome, started: float, now: float) -> None:
         """A target called a request invalid that another one accepted: that is a failure of the target."""

@@ -105,17 +105,18 @@ def _message_list_problems(messages: object) -> list[Problem]:
         return [Problem.at("messages", messages, f"must hold at least one message, e.g. [{_EXAMPLE}]")]
     found: list[Problem] = []
     for index, message in enumerate(cast("Sequence[Any]", messages)):
+        known: dict[str, Any] = message
         if (
             type(message) is dict
-            and len(message) == 2
-            and type(message.get("content")) is str
-            and message.get("role") in _PLAIN
+            and len(known) == 2
+            and type(known.get("content")) is str
+            and known.get("role") in _PLAIN
         ):
             continue  # a shortcut for nearly all messages: nothing else can be wrong with them
-        if is_map(message):
-            found += _message_problems(cast("Message", message), f"messages[{index}]")
+        if is_map(known):
+            found += _message_problems(known, f"messages[{index}]")
         else:
-            found.append(Problem.at(f"messages[{index}]", message, f"must be a dict like {_EXAMPLE}"))
+            found.append(Problem.at(f"messages[{index}]", known, f"must be a dict like {_EXAMPLE}"))
     return found
 
 

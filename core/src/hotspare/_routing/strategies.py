@@ -79,7 +79,7 @@ def ordered(tiers: Tiers, demand: Demand) -> Iterator[TargetState]:
     last: list[TargetState] = []
     for tier in tiers:
         behind: list[TargetState] = []
-        for state in _by_strategy(tier, demand):
+        for state in tier if demand.policy.strategy == "ordered" else _by_strategy(tier, demand):
             share = 1.0
             if state.has_slowed or state.breaker.state is _RECOVERING:
                 share = _share(state, tier, tiers, demand)
