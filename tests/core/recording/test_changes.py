@@ -102,14 +102,14 @@ def test_any_change_can_be_played_through_a_chaos_run(shaken: Path, settings: di
     """Each decision of the run is looked at, whatever the policy: no line fails to fit what another policy has decided."""
     found = changed(shaken, **settings)
     assert found.elsewhere
-    assert found.calls == 100
+    assert found.calls == 200
 
 
 @pytest.fixture(scope="module")
 def shaken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A chaos run of a hundred calls."""
+    """A chaos run: long enough that calls wait for a recovery in it."""
     path = tmp_path_factory.mktemp("chaos") / "calls.jsonl"
-    chaos(100, record=path).close()
+    chaos(200, record=path).close()
     return path
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -138,13 +138,19 @@ class _Execution:
         if command is not self._read:  # once a stream: others may go on while it is read
             self._read = command
             self._notify()
-        assert isinstance(command.attempt.result, OpenStream)
-        chunks = cast("_Chunks", command.attempt.result.chunks)
+        opened = command.attempt.result
+        assert isinstance(opened, OpenStream)
+        chunks: Any = (
+            opened.chunks
+        )  # `_Chunks`: neither `cast` nor `anext` with a default, which cost as much as the rest
         with self._waits.within(command.within):
             try:
-                return await anext(chunks, None)
+                chunk: ChatChunk = await chunks.__anext__()
+            except StopAsyncIteration:
+                return None
             except Exception as error:
                 return Broke(error)
+            return chunk
         return LATE
 
     async def close(self) -> None:

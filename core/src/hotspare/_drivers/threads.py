@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from hotspare._drivers.clock import Clock
 from hotspare._drivers.common import (
@@ -137,10 +137,11 @@ class _Execution:
     def _read_chunk(self, command: Read) -> Event:
         attempt, handle = command.attempt, self._handle
         assert isinstance(attempt.result, OpenStream) and handle is not None
+        chunks: Any = attempt.result.chunks  # `_Chunks`: a `cast` for each chunk costs as much as the rest
         handle.limit(command.within)
         token = CURRENT.set(handle)
         try:
-            return next(cast("_Chunks", attempt.result.chunks), None)
+            return next(chunks, None)
         except Exception as error:
             return LATE if handle.expired else Broke(error)
         finally:

@@ -81,7 +81,8 @@ class StreamMonitor:
         self.done = chunk.finish_reason is not None
         if chunk.finishing is not None:
             chunk = self._finishing(chunk)
-        if chunk.is_content:
+        has_content = chunk.is_content
+        if has_content:
             self._record_progress(chunk)
         elif not self.done:
             self._update_time_left(self._clock())
@@ -93,11 +94,12 @@ class StreamMonitor:
         if self._splicer is not None:
             text = self._splicer.feed(chunk.text) + (self._splicer.finish() if self.done else "")
             chunk = replace(chunk, text=text, reasoning="", thinking=(), native=None)
+            has_content = chunk.is_content
         if self.done:
             self._record_stream()
             self.usage = chunk.usage
             chunk = replace(chunk, summary=self._summary(chunk.usage or Usage()))
-        elif not chunk.is_content:
+        elif not has_content:
             return None
         self._emitted.add(chunk)
         if self._keeps_chunks:
@@ -155,14 +157,15 @@ class StreamMonitor:
 
     def _record_progress(self, chunk: ChatChunk) -> None:
         now = self._clock()
-        if self._pieces:
-            self._longest_gap = max(self._longest_gap, now - self._last_progress)
+        if self._pieces and now - self._last_progress > self._longest_gap:
+            self._longest_gap = now - self._last_progress
         self._last_progress = now
         if self._last is not None:
             self._finish_by = now + self._policy.timeouts.after_finish
         self._update_time_left(now)
         self._pieces += 1
-        self._window_bytes += len((chunk.text or chunk.reasoning).encode("utf-8", "surrogatepass"))
+        text = chunk.text or chunk.reasoning
+        self._window_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         if chunk.tool_calls:
             self._window_bytes += sum(len(delta.arguments) for delta in chunk.tool_calls)
         if now - self._window_start >= self._policy.timeouts.throughput_window > 0:
