@@ -6,13 +6,13 @@ import pickle
 from typing import Any
 
 import pytest
-from hotspare._values import changed, made, text_chunk
+from hotspare._values import changed, made
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest
 from hotspare.outcome import AttemptRecord, Kind
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 PAIRS: list[tuple[Any, Any]] = [
-    (text_chunk("word "), ChatChunk(text="word ")),
+    (changed(ChatChunk(text="word ", id="1"), id="2"), ChatChunk(text="word ", id="2")),
     (made(ChatRequest, messages=MESSAGES, extra={}), ChatRequest(messages=MESSAGES)),
     (made(AttemptRecord, number=1, target="a", kind=Kind.OK, seconds=0.5), AttemptRecord(1, "a", Kind.OK, 0.5)),
     (changed(ChatReply(text="a", model="m"), target="t"), ChatReply(text="a", model="m", target="t")),
