@@ -277,9 +277,10 @@ def test_a_store_that_is_down_fails_no_call(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_processes_share_a_file(tmp_path: Path) -> None:
-    """Another pool, as in another process, finds the answer; the file holds no prompt."""
+    """Another pool, as in another process, finds the answer; the file holds no prompt. The end of a pool waits for what it writes."""
     path = tmp_path / "cache.db"
-    scripted_pool("a", cache=Cache(path=str(path))).chat("a very secret prompt")
+    with scripted_pool("a", cache=Cache(path=str(path))) as pool:
+        pool.chat("a very secret prompt")
     other = scripted_pool(ScriptedTarget("a", fail(DOWN)), cache=Cache(path=str(path)))
     assert other.chat("a very secret prompt").cached == "hit"
     assert all(b"secret" not in file.read_bytes() for file in tmp_path.iterdir())
