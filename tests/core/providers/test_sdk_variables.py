@@ -9,12 +9,23 @@ import anthropic
 import openai
 import pytest
 from google import genai
-from hotspare import CallError, Pool, Target
+from hotspare import CallError, ConfigError, Pool, Target
+from hotspare.providers.presets import known_secrets, preset_of
+from openai.providers import bedrock
 
 from tests.support.header_server import header_server
 
 ASK: Any = [{"role": "user", "content": "hi"}]
-COMPARED = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "openai-organization", "openai-project")
+COMPARED = (
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "openai-organization",
+    "openai-project",
+    "x-team",
+)
+LINES = "X-Team: a\nno header\n"
 
 
 def by_openai() -> None:
@@ -38,11 +49,35 @@ def by_gemini() -> None:
     client.close()
 
 
+def by_bedrock_claude() -> None:
+    with anthropic.AnthropicBedrockMantle(max_retries=0) as client:
+        client.messages.create(model="anthropic.claude-sonnet-4-5", max_tokens=9, messages=ASK)
+
+
+def by_bedrock_openai() -> None:
+    with openai.OpenAI(provider=bedrock(), max_retries=0) as client:
+        client.chat.completions.create(model="openai.gpt-oss-120b", messages=ASK)
+
+
 KEY, OTHER = "test-1", "test-2"
 ROWS: list[tuple[str, str, Callable[[], None], dict[str, str]]] = [
     ("openai/gpt-4.1", "/v1", by_openai, {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "here"}),
     ("openai/gpt-4.1", "/v1", by_openai,
      {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "here", "OPENAI_ORG_ID": "org-1", "OPENAI_PROJECT_ID": "proj_1"}),
+    ("openai/gpt-4.1", "/v1", by_openai,
+     {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "here", "OPENAI_CUSTOM_HEADERS": LINES}),
+    ("azure/gpt-4.1", "", by_azure,
+     {"AZURE_OPENAI_API_KEY": KEY, "AZURE_OPENAI_ENDPOINT": "here", "OPENAI_CUSTOM_HEADERS": LINES}),
+    ("anthropic/claude-sonnet-4-5", "", by_anthropic,
+     {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": "here", "ANTHROPIC_CUSTOM_HEADERS": LINES}),
+    ("bedrock/anthropic.claude-sonnet-4-5", "", by_bedrock_claude,
+     {"AWS_BEARER_TOKEN_BEDROCK": KEY, "ANTHROPIC_BEDROCK_MANTLE_BASE_URL": "here", "AWS_REGION": "us-east-1",
+      "ANTHROPIC_CUSTOM_HEADERS": LINES}),
+    ("bedrock/anthropic.claude-sonnet-4-5", "", by_bedrock_claude,
+     {"ANTHROPIC_AWS_API_KEY": KEY, "ANTHROPIC_BEDROCK_MANTLE_BASE_URL": "here", "AWS_REGION": "us-east-1"}),
+    ("bedrock/openai.gpt-oss-120b", "/openai/v1", by_bedrock_openai,
+     {"AWS_BEARER_TOKEN_BEDROCK": KEY, "AWS_BEDROCK_BASE_URL": "here", "AWS_REGION": "us-east-1",
+      "OPENAI_CUSTOM_HEADERS": LINES, "ANTHROPIC_CUSTOM_HEADERS": LINES}),
     ("azure/gpt-4.1", "", by_azure, {"AZURE_OPENAI_API_KEY": KEY, "AZURE_OPENAI_ENDPOINT": "here"}),
     ("azure/gpt-4.1", "", by_azure, {"AZURE_OPENAI_AD_TOKEN": KEY, "AZURE_OPENAI_ENDPOINT": "here"}),
     ("anthropic/claude-sonnet-4-5", "", by_anthropic, {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": "here"}),
@@ -65,7 +100,9 @@ def environment(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> I
     """Only these of the providers' variables."""
     with monkeypatch.context() as patch:
         for name in [
-            name for name in os.environ if name.startswith(("OPENAI", "AZURE", "ANTHROPIC", "GEMINI", "GOOGLE"))
+            name
+            for name in os.environ
+            if name.startswith(("OPENAI", "AZURE", "ANTHROPIC", "GEMINI", "GOOGLE", "AWS", "GROQ"))
         ]:
             patch.delenv(name)
         for name, value in variables.items():
@@ -95,8 +132,34 @@ def test_hotspare_sends_what_the_sdk_sends(
 
 def test_a_key_of_its_own_goes_without_the_organisation_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two accounts in one pool: the variables belong to the key beside them."""
-    with header_server() as server, environment({"OPENAI_ORG_ID": "org-1"}, monkeypatch):
+    variables = {"OPENAI_ORG_ID": "org-1", "OPENAI_CUSTOM_HEADERS": LINES}
+    with header_server() as server, environment(variables, monkeypatch):
         target = Target("openai/gpt-4.1", base_url=server.url, api_key=KEY)
         with Pool(target, max_attempts=1, when_all_down="fail") as pool, pytest.raises(CallError):
             pool.chat("hi")
-        assert "openai-organization" not in server.seen[0][1]
+        assert not {"openai-organization", "x-team"} & set(server.seen[0][1])
+
+
+@pytest.mark.parametrize(
+    ("id", "variable", "given", "used"),
+    [
+        ("groq/m", "GROQ_BASE_URL", "https://proxy.test/groq", "https://proxy.test/groq/openai/v1"),
+        ("groq/m", "GROQ_BASE_URL", "https://proxy.test/openai/v1/", "https://proxy.test/openai/v1"),
+        ("fireworks/m", "FIREWORKS_BASE_URL", "https://proxy.test/inference", "https://proxy.test/inference/v1"),
+        ("together/m", "TOGETHER_BASE_URL", "https://proxy.test/v1", "https://proxy.test/v1"),
+        ("ollama/m", "OLLAMA_HOST", "box:11434", "http://box:11434/v1"),
+    ],
+)
+def test_addresses_end_where_the_sdk_expects_it(id: str, variable: str, given: str, used: str) -> None:
+    """groq 1.7 adds `/openai/v1/…` and fireworks-ai 1.2 `/v1/…` to whatever the variable holds."""
+    target = Target(id, api_key=KEY)
+    assert preset_of(target).base_url_of(target, {variable: given}) == used
+
+
+def test_headers_that_cannot_be_sent_are_named_without_their_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the pool is built. A header that looks like a secret is struck out of what comes back."""
+    variables = {"GROQ_API_KEY": KEY, "GROQ_CUSTOM_HEADERS": "X Team: hidden-value"}
+    with environment(variables, monkeypatch), pytest.raises(ConfigError, match="GROQ_CUSTOM_HEADERS") as caught:
+        Pool("groq/m")
+    assert "hidden-value" not in str(caught.value)
+    assert "gateway-token" in known_secrets([], {"TOGETHER_CUSTOM_HEADERS": "X-Gateway-Token: gateway-token"})

@@ -93,7 +93,7 @@ class Endpoints:
 
     def _for_embeddings(self) -> Endpoint:
         if self._embeddings is None:
-            self._embeddings = Endpoint(self._preset.embeddings_wire(), self._target, self._preset)
+            self._embeddings = Endpoint(self._preset.embeddings_wire(), self._target, self._preset, self._env)
         return self._embeddings
 
     def _responses(self) -> Endpoint:

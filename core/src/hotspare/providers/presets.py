@@ -1,6 +1,5 @@
 """Providers by name: base URL, the environment variables that may hold the key, and the wire format."""
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +11,7 @@ from hotspare._config.hints import provider_hint
 from hotspare.errors import ConfigError, Problem
 from hotspare.providers.base import Wire
 from hotspare.providers.entry_points import DISTRIBUTIONS
+from hotspare.providers.environment import address, check_headers, headers_in, variable
 from hotspare.providers.openai.flavors import FLAVORS
 from hotspare.secret import (
     BearerStr,
@@ -37,8 +37,8 @@ class Preset:
 
     `base_url`: None means that each target has to set its own. `key_env`: environment variables that may hold the key, in
     the order in which they are read. `needs_key`: whether a call without a key is impossible. `url_env`: those that may hold
-    the base URL, as the provider's own SDK reads them. `header_env`: the header that each of these is sent in, beside a key from
-    the environment.
+    the base URL, as the provider's own SDK reads them. `header_env`: the header that each of these is sent in, and
+    `headers_env`: the one that holds whole headers; both beside a key from the environment.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Preset:
     needs_key: bool = True
     url_env: tuple[str, ...] = ()
     header_env: tuple[tuple[str, str], ...] = ()
+    headers_env: str = ""
 
     def wire(self, target: Target | None = None) -> Wire:
         """The wire format of the target's API, imported at first use. It holds no state, so there is one object for each.
@@ -104,7 +105,7 @@ class Preset:
 
     def base_url_of(self, target: Target, env: Mapping[str, str] | None = None) -> str:
         """The target's base URL, else that of the environment, else the preset's. Raises ConfigError if there is none."""
-        url = target.base_url or self._url_from(env) or self.base_url
+        url = target.base_url or address(self.name, self.url_env, env) or self.base_url
         if url is None and self.name in _CLOUDS:
             from hotspare.providers.cloud import cloud_url
 
@@ -115,22 +116,25 @@ class Preset:
             raise ConfigError(Problem.at(f"target {target.name!r}: base_url", None, hint))
         return url
 
-    def _url_from(self, env: Mapping[str, str] | None) -> str:
-        """The base URL in the environment; Ollama's may be a host and a port alone, Groq's has no path."""
-        url = next((found for name in self.url_env if (found := _variable(name, env).strip())), "")
-        if url and self.name == "ollama":
-            url = url if "://" in url else f"http://{url}"
-            url = url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/v1"
-        if url and self.name == "groq" and not urlsplit(url).path.strip("/"):
-            url = f"{url.rstrip('/')}/openai/v1"
-        return url
-
     def headers_of(self, target: Target, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Headers that the environment states, for a target whose key is the environment's too."""
-        if target.api_key is not None:
+        """Headers that the environment states, for a target whose key is the environment's too.
+
+        Raises ConfigError for a variable that holds no headers.
+        """
+        if target.api_key is not None or not self._has_headers_for(target):
             return {}
-        found = {header: _variable(name, env).strip() for name, header in self.header_env}
-        return {header: value for header, value in found.items() if value}
+        named = {header: variable(name, env).strip() for name, header in self.header_env}
+        free = headers_in(self.headers_env, env)
+        check_headers(self.headers_env, free)
+        return {header: value for header, value in named.items() if value} | free
+
+    def _has_headers_for(self, target: Target) -> bool:
+        """Whether the SDK that speaks to this target reads the variable: in a cloud, Anthropic's own does."""
+        if self.name not in _CLOUDS:
+            return True
+        from hotspare.providers.cloud import is_claude
+
+        return is_claude(target.model)
 
     def key_of(
         self, target: Target, env: Mapping[str, str] | None = None, *, asked: str | None = None
@@ -147,7 +151,7 @@ class Preset:
         else:
             key, source = reveal(cast("Secret | str | None", target.api_key)), "api_key"
         for name in () if key or asked is not None else self.key_env:
-            key, source = reveal(_variable(name, env)), f"the environment variable {name}"
+            key, source = reveal(variable(name, env)), f"the environment variable {name}"
             if key:
                 key = BearerStr(key) if name in _BEARER else key
                 break
@@ -158,14 +162,9 @@ class Preset:
             return key
         if not self.needs_key:
             return None
-        variable = " or ".join(self.key_env)
+        names = " or ".join(self.key_env)
         hint = 'or give another variable: api_key=os.environ["…"] in code, api_key = "${…}" in a file'
-        raise ConfigError(Problem(f"target {target.name!r}: no key: set the environment variable {variable}, {hint}"))
-
-
-def _variable(name: str, env: Mapping[str, str] | None) -> str:
-    # No local holds the environment: a traceback with locals would show all of it.
-    return os.environ.get(name, "") if env is None else env.get(name, "")
+        raise ConfigError(Problem(f"target {target.name!r}: no key: set the environment variable {names}, {hint}"))
 
 
 def _not_settable(target: Target, name: str, reason: str) -> ConfigError:
@@ -197,18 +196,21 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 ("OPENAI_API_KEY",),
                 url_env=("OPENAI_BASE_URL",),
                 header_env=(("OPENAI_ORG_ID", "openai-organization"), ("OPENAI_PROJECT_ID", "openai-project")),
+                headers_env="OPENAI_CUSTOM_HEADERS",
             ),
             Preset(
                 "azure",
                 None,
                 ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY", "AZURE_OPENAI_AD_TOKEN"),
                 url_env=("AZURE_OPENAI_ENDPOINT",),
+                headers_env="OPENAI_CUSTOM_HEADERS",
             ),
             Preset(
                 "anthropic",
                 "https://api.anthropic.com",
                 ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
                 url_env=("ANTHROPIC_BASE_URL",),
+                headers_env="ANTHROPIC_CUSTOM_HEADERS",
             ),
             Preset(
                 "gemini",
@@ -216,16 +218,39 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
                 url_env=("GOOGLE_GEMINI_BASE_URL",),
             ),
-            Preset("bedrock", None, ("AWS_BEARER_TOKEN_BEDROCK",)),
+            Preset(
+                "bedrock",
+                None,
+                ("AWS_BEARER_TOKEN_BEDROCK", "ANTHROPIC_AWS_API_KEY"),
+                headers_env="ANTHROPIC_CUSTOM_HEADERS",
+            ),
             Preset("vertex", None, ("GOOGLE_API_KEY",)),
             Preset("deepseek", "https://api.deepseek.com", ("DEEPSEEK_API_KEY",)),
             Preset("holysheep", "https://api.holysheep.ai/v1", ("HOLYSHEEP_API_KEY",)),
             Preset("openrouter", "https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",)),
-            Preset("groq", "https://api.groq.com/openai/v1", ("GROQ_API_KEY",), url_env=("GROQ_BASE_URL",)),
+            Preset(
+                "groq",
+                "https://api.groq.com/openai/v1",
+                ("GROQ_API_KEY",),
+                url_env=("GROQ_BASE_URL",),
+                headers_env="GROQ_CUSTOM_HEADERS",
+            ),
             Preset("mistral", "https://api.mistral.ai/v1", ("MISTRAL_API_KEY",)),
             Preset("xai", "https://api.x.ai/v1", ("XAI_API_KEY",)),
-            Preset("together", "https://api.together.xyz/v1", ("TOGETHER_API_KEY",), url_env=("TOGETHER_BASE_URL",)),
-            Preset("fireworks", "https://api.fireworks.ai/inference/v1", ("FIREWORKS_API_KEY",)),
+            Preset(
+                "together",
+                "https://api.together.xyz/v1",
+                ("TOGETHER_API_KEY",),
+                url_env=("TOGETHER_BASE_URL",),
+                headers_env="TOGETHER_CUSTOM_HEADERS",
+            ),
+            Preset(
+                "fireworks",
+                "https://api.fireworks.ai/inference/v1",
+                ("FIREWORKS_API_KEY",),
+                url_env=("FIREWORKS_BASE_URL",),
+                headers_env="FIREWORKS_CUSTOM_HEADERS",
+            ),
             Preset(
                 "ollama", "http://localhost:11434/v1", ("OLLAMA_API_KEY",), needs_key=False, url_env=("OLLAMA_HOST",)
             ),
@@ -260,7 +285,9 @@ def preset_of(target: Target) -> Preset:
 def known_secrets(targets: Iterable[Target], env: Mapping[str, str] | None = None) -> set[str]:
     """What must not be shown of these targets: their keys, those in the providers' key variables, and what headers, `extra`
     and base URLs hold of the kind. The name of a provider ("ollama") is a usual placeholder, and no secret."""
-    found: set[str] = {reveal(_variable(name, env)) for preset in PRESETS.values() for name in preset.key_env}
+    found: set[str] = {reveal(variable(name, env)) for preset in PRESETS.values() for name in preset.key_env}
+    for name in {preset.headers_env for preset in PRESETS.values()}:
+        found.update(secrets_in(headers_in(name, env)))
     for target in targets:
         if not is_key_function(target.api_key):
             found.add(reveal(cast("Secret | str | None", target.api_key)))
