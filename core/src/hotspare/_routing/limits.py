@@ -12,7 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from hotspare._routing.gauges import Daily, Learnt, Rate, Slots, Unit
-from hotspare._routing.shared_rate import SharedRate
+from hotspare._routing.shared_rate import SharedDaily, SharedRate
 from hotspare.errors import ConfigError, Problem
 from hotspare.messages import Usage
 from hotspare.outcome import Kind, Outcome, RateLimit
@@ -75,12 +75,16 @@ class Group:
         self.waiting: dict[TargetLimits, None] = {}
 
     def share(self, name: Callable[[str], str]) -> None:
-        """Its rates are limits of a whole fleet. `name`: what a limit is called there."""
-        self.gauges = [
-            SharedRate(one, name(f"{one.unit}/{one.limit:g}/{one.period:g}"), max(1.0, one.limit * self.config.burst / 60))
-            if isinstance(one, Rate) else one
-            for one in self.gauges
-        ]  # fmt: skip
+        """Its rates and daily limits are those of a whole fleet. `name`: what a limit is called there."""
+        self.gauges = [self._shared(one, name) for one in self.gauges]
+
+    def _shared(self, one: Rate | Daily | SharedRate, name: Callable[[str], str]) -> Rate | Daily | SharedRate:
+        if isinstance(one, Daily):
+            return SharedDaily(one, name(f"{one.unit}/{one.limit:g}/day"))
+        if isinstance(one, Rate):
+            burst = max(1.0, one.limit * self.config.burst / 60)
+            return SharedRate(one, name(f"{one.unit}/{one.limit:g}/{one.period:g}"), burst)
+        return one
 
     @property
     def shared(self) -> list[SharedRate]:
@@ -239,7 +243,7 @@ class TargetLimits:
         for group in self.groups:
             group.waiting.clear()
             for gauge in group.shared:
-                gauge.lost()
+                gauge.after_fork()
             if group.slots is not None:
                 group.slots.active = 0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import exp, inf
 from typing import NamedTuple
 
-from hotspare._routing.gauges import Rate, Unit
+from hotspare._routing.gauges import DAY, Daily, Rate, Unit
 
 ANSWER = 0.05
 """Seconds for which a call waits for the store, at most."""
@@ -23,6 +23,10 @@ ASK_EVERY = 0.1
 """Seconds between two requests at least, where no call waits for one, or the store had less than was asked for."""
 FULL_PACE = 1000
 """Processes that may ask so often. Of a larger fleet each asks less often, so that one store can serve it: all of them ask as often as these."""
+LOOK_AGAIN = 10.0
+"""Seconds after which a process asks again at the latest, of a limit that is used to the full: others may have given something back."""
+DAY_BLOCK = 5.0
+"""Seconds of its use that a process takes of a daily limit at once, and for which it keeps what it does not use."""
 _RETRY = 1.0
 """Seconds after a request without an answer in which this process does not ask again."""
 
@@ -57,6 +61,9 @@ class SharedRate:
     """
 
     capacity = 0.0
+    is_daily = False
+    _block, _hold = BLOCK, HOLD
+    _alone: Rate | Daily
 
     def __init__(self, rate: Rate, key: str, burst: float) -> None:
         self.unit: Unit = rate.unit
@@ -64,7 +71,7 @@ class SharedRate:
         self._interval = rate.period / rate.limit
         self._blocks: list[_Block] = []
         self._owed = 0.0
-        self._since = self._ask_at = self._refill_at = self._mute_until = -inf
+        self._since = self._ask_at = self._free_at = self._refill_at = self._mute_until = -inf
         self._is_asked = False
         self._needed = self._least = self._want = 0.0
         self._pace, self._pace_at = 0.0, -inf
@@ -97,7 +104,7 @@ class SharedRate:
                 return block.first + max(0.0, missing - 1) * self._interval
             missing -= block.units
         if now < self._ask_at:
-            return self._ask_at
+            return max(self._ask_at, self._free_at)
         return (now if self._since == -inf else self._since) + ANSWER
 
     def hold(self, cost: float, now: float, ahead: float) -> bool:
@@ -155,7 +162,7 @@ class SharedRate:
         return (
             not self.away
             and not self._is_asked
-            and sum(b.units for b in self._blocks) < self._pace * BLOCK * self._slower / 2
+            and sum(b.units for b in self._blocks) < self._pace * self._block * self._slower / 2
         )
 
     def __str__(self) -> str:
@@ -170,7 +177,7 @@ class SharedRate:
             return None
         kept, block = (
             sum(block.units for block in self._blocks),
-            min(self._pace_in(now) * BLOCK * self._slower, self.burst),
+            min(self._pace_in(now) * self._block * self._slower, self.burst),
         )
         waits = self._needed > kept
         if now < (self._ask_at if waits else max(self._ask_at, self._refill_at)):
@@ -186,9 +193,9 @@ class SharedRate:
         return request
 
     def _give_back(self, now: float) -> None:
-        """What was free for `HOLD` seconds and not used goes back."""
+        """What was free for `HOLD` seconds (`DAY_BLOCK`) and not used goes back."""
         kept: list[_Block] = []
-        then = now - HOLD * self._slower
+        then = now - self._hold * self._slower
         for block in self._blocks:
             over = self._free(block, then) if then >= block.since else 0.0
             self._owed -= over
@@ -204,9 +211,10 @@ class SharedRate:
         pause = ASK_EVERY * self._slower
         self._refill_at = now + pause
         if units >= self._want - 1e-3:  # the wire rounds
-            self._ask_at = now
+            self._ask_at = self._free_at = now
         else:  # it is used to the full
-            self._ask_at = now + max(wait, pause)
+            self._free_at = now + max(wait, pause)
+            self._ask_at = min(self._free_at, now + LOOK_AGAIN * self._slower)
 
     def failed(self, request: Request, now: float) -> None:
         """The store did not answer."""
@@ -220,3 +228,57 @@ class SharedRate:
         self._blocks.clear()
         self._owed = 0.0
         self._is_asked, self._since, self._ask_at = False, -inf, -inf
+
+    def after_fork(self) -> None:
+        """In a child process: what is owed is the parent's."""
+        self.lost()
+        self._owed = 0.0
+
+
+class SharedDaily(SharedRate):
+    """A limit of any 24 hours, of all processes. What this process has used counts here too: while the store is away it may use its share of
+    the limit less that, and what it used meanwhile is reported later."""
+
+    is_daily = True
+    _block = _hold = DAY_BLOCK
+
+    def __init__(self, daily: Daily, key: str) -> None:
+        self._own = daily
+        super().__init__(Rate(daily.unit, daily.limit, DAY, daily.limit), key, daily.limit)
+        self._interval = 0.0
+
+    def share(self, processes: int) -> None:
+        """Of how many processes this one is."""
+        self._slower = slower(processes)
+        self._own.limit = self._own.capacity = self.limit / max(1, processes)
+        self._alone = self._own
+
+    def take(self, cost: float, now: float) -> None:
+        """Use it, admitted or not."""
+        is_alone = self._is_alone(now)
+        super().take(cost, now)
+        if is_alone:
+            self._owed += cost
+        else:
+            self._own.take(cost, now)
+
+    def correct(self, difference: float, now: float) -> None:
+        """An attempt used so much more than was taken for it; less, where it is negative."""
+        is_alone = self._is_alone(now)
+        super().correct(difference, now)
+        if is_alone:
+            self._owed += difference
+        else:
+            self._own.take(difference, now)
+
+    def _free(self, block: _Block, now: float) -> float:
+        return block.units if now >= block.first else 0.0
+
+    def lost(self) -> None:
+        """The store is away: what was used is reported when it is back, and what was taken and not used is given back then."""
+        owed = self._owed - sum(block.units for block in self._blocks)
+        super().lost()
+        self._owed = owed
+
+    def __str__(self) -> str:
+        return f"{self.limit:g} {self.unit} a day, of all processes"

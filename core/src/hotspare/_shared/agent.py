@@ -194,7 +194,7 @@ class Agent:
     def _ask_limits(self, outbox: Outbox) -> None:
         while outbox.requests:
             rate, request = outbox.requests[0]
-            bucket = Bucket(rate.key, rate.limit, rate.period, rate.burst)
+            bucket = Bucket(rate.key, rate.limit, rate.period, rate.burst, rate.is_daily)
             grant = self._store.take(bucket, request.want, request.least, request.used, HORIZON)
             del outbox.requests[0]
             self._scheduler.fleet_granted(rate, request, grant, self._now())

@@ -25,6 +25,7 @@ class MemoryStore:
         self._version = 0
         self._members: dict[str, float] = {}
         self._arrivals: dict[str, float] = {}
+        self._days: dict[str, dict[int, float]] = {}
         self._counts: dict[_Place, Count] = {}
         self._listeners: list[Listener] = []
         self._lock = threading.Lock()
@@ -96,6 +97,8 @@ class MemoryStore:
         """As in `Store`."""
         with self._lock:
             now = self._clock()
+            if bucket.is_daily:
+                return take_daily(bucket.limit, self._days.setdefault(bucket.name, {}), now, want, least, used)
             arrival, grant = take_from(bucket, self._arrivals.get(bucket.name, now) - now, want, least, used, horizon)
             self._arrivals[bucket.name] = now + arrival
             return grant
@@ -143,3 +146,23 @@ def take_from(
     free = floor((horizon - arrival) / interval + burst + 1e-9)
     units = max(least, min(want, float(free)))
     return arrival + units * interval, Grant(units, arrival + (1 - burst) * interval)
+
+
+def take_daily(limit: float, hours: dict[int, float], now: float, want: float, least: float, used: float) -> Grant:
+    """`Store.take` of a daily limit, on what was used in each hour, which it changes. An hour is forgotten 24 hours after its end."""
+    this = floor(now / 3600)
+    for hour in [hour for hour in hours if hour + 25 <= now / 3600]:
+        del hours[hour]
+    total, units, wait = sum(hours.values()), 0.0, 0.0
+    excess = total + used + min(least, limit) - limit
+    if want > 0 and excess <= 1e-6:
+        units = max(least, min(want, float(floor(limit - total - used + 1e-6))))
+    elif want > 0:
+        wait = 86400.0
+        for hour, count in sorted(hours.items()):
+            excess -= count
+            if excess <= 1e-6:
+                wait = (hour + 25) * 3600 - now
+                break
+    hours[this] = hours.get(this, 0.0) + used + units
+    return Grant(units, wait)

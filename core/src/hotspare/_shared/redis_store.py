@@ -1,6 +1,7 @@
 """A store in Redis or Valkey, by redis-py (extra `redis`).
 
-Keys begin with `<prefix>:<schema>:` and all expire: `facts` (a hash), `members` (a sorted set), `limit:<digest>` (a number). The channel `news`
+Keys begin with `<prefix>:<schema>:` and all expire: `facts` (a hash), `members` (a sorted set), `limit:<digest>` (a number),
+`day:<digest>`, `budget:<digest>` (hashes). The channel `news`
 carries facts as they are written. Nothing holds a prompt, an answer or a key.
 """
 
@@ -108,9 +109,11 @@ class RedisStore:
 
     def take(self, bucket: Bucket, want: float, least: float, used: float, horizon: float) -> Grant:
         """As in `Store`."""
-        answer = self.run(
-            scripts.TAKE, f"limit:{bucket.name}", bucket.interval, bucket.burst, want, least, used, horizon
-        )
+        if bucket.is_daily:
+            answer = self.run(scripts.TAKE_DAILY, f"day:{bucket.name}", bucket.limit, want, least, used)
+        else:
+            name, first = f"limit:{bucket.name}", (bucket.interval, bucket.burst)
+            answer = self.run(scripts.TAKE, name, *first, want, least, used, horizon)
         units, wait = _pair(answer)
         return Grant(_number(units), _number(wait))
 

@@ -130,3 +130,37 @@ redis.call('SET', KEYS[1], string.format('%.6f', now + arrival), 'PX', math.ceil
 return {string.format('%.6f', units), string.format('%.6f', wait)}
 """
 """A bucket: the generic cell rate algorithm, as `memory.take_from` has it."""
+
+TAKE_DAILY = """
+local t = redis.call('TIME')
+local now, key, sum, hours = t[1] + t[2] / 1000000, KEYS[1], 0, {}
+local limit, want, least, used = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local all, this = redis.call('HGETALL', key), math.floor(now / 3600)
+for i = 1, #all, 2 do
+  local hour, count = tonumber(all[i]), tonumber(all[i + 1])
+  if hour and count and hour + 25 > now / 3600 then
+    hours[#hours + 1], sum = {hour, count}, sum + count
+  else
+    redis.call('HDEL', key, all[i])
+  end
+end
+local units, wait = 0, 0
+if want > 0 then
+  local excess = sum + used + math.min(least, limit) - limit
+  if excess <= 1e-6 then
+    units = math.max(least, math.min(want, math.floor(limit - sum - used + 1e-6)))
+  else
+    wait = 86400
+    table.sort(hours, function(a, b) return a[1] < b[1] end)
+    for _, one in ipairs(hours) do
+      excess = excess - one[2]
+      if excess <= 1e-6 then wait = (one[1] + 25) * 3600 - now break end
+    end
+  end
+end
+local count = (tonumber(redis.call('HGET', key, this)) or 0) + used + units
+redis.call('HSET', key, this, string.format('%.6f', count))
+redis.call('EXPIRE', key, 90000)
+return {string.format('%.6f', units), string.format('%.6f', wait)}
+"""
+"""A daily limit: what was used in each hour, as `memory.take_daily` has it. An hour is forgotten 24 hours after its end."""

@@ -39,12 +39,13 @@ class Lease(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """A limit of the whole fleet, as the generic cell rate algorithm keeps it: `limit` units in `period` seconds, at most `burst` of
-    them at once. `name`: a digest of what it counts for."""
+    them at once. `name`: a digest of what it counts for. `is_daily`: at most `limit` units in any 24 hours, counted by the hour, instead."""
 
     name: str
     limit: float
     period: float
     burst: float
+    is_daily: bool = False
 
     @property
     def interval(self) -> float:
