@@ -1,10 +1,12 @@
-"""Daily limits of a whole fleet: in both stores, and for four processes on one virtual time."""
+"""Daily limits of a whole fleet: in all stores, and for four processes on one virtual time."""
 
+import json
 import time
 
 from hotspare import Limits
 from hotspare._routing.gauges import Daily
 from hotspare._routing.shared_rate import LOOK_AGAIN, SharedDaily
+from hotspare._shared.file_store import FileStore
 from hotspare._shared.memory import MemoryStore
 from hotspare._shared.redis_store import RedisStore
 from hotspare._shared.store import Bucket, Store
@@ -19,6 +21,13 @@ def put(store: Store, hours_ago: int, units: float) -> None:
     """So much was used so many hours ago."""
     if isinstance(store, MemoryStore):
         store._days.setdefault("day", {})[int(time.monotonic() // HOUR) - hours_ago] = units
+        return
+    if isinstance(store, FileStore):
+        store.take(BUCKET, 0, 0, 0, 0)
+        with store._changing() as (file, _):
+            (kept,) = file.execute("SELECT hours FROM days").fetchone()
+            hours = json.loads(kept) | {str(int(time.time() // HOUR) - hours_ago): units}
+            file.execute("UPDATE days SET hours = ?", (json.dumps(hours),))
         return
     assert isinstance(store, RedisStore)
     store.client.hset(store.key("day:day"), str(int(time.time() // HOUR) - hours_ago), str(units))

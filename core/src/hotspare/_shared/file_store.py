@@ -19,7 +19,7 @@ from typing import cast
 from hotspare._config.scalars import is_table
 from hotspare._cost.shares import Claim, Portion
 from hotspare._health.facts import Fact, checked, merged, supersedes
-from hotspare._shared.memory import aged, take_from
+from hotspare._shared.memory import aged, take_daily, take_from
 from hotspare._shared.money import Count
 from hotspare._shared.store import MEMBER_SECONDS, Bucket, Counted, Grant, Lease, Listener, Picture, StoreError
 
@@ -31,6 +31,7 @@ _TABLES = tuple(
 CREATE TABLE IF NOT EXISTS facts (space TEXT, subject TEXT, slot TEXT, at REAL, ends REAL, number INTEGER, fact TEXT, PRIMARY KEY (space, subject, slot));
 CREATE TABLE IF NOT EXISTS members (space TEXT, name TEXT, at REAL, PRIMARY KEY (space, name));
 CREATE TABLE IF NOT EXISTS buckets (space TEXT, name TEXT, arrival REAL, PRIMARY KEY (space, name));
+CREATE TABLE IF NOT EXISTS days (space TEXT, name TEXT, hours TEXT, PRIMARY KEY (space, name));
 CREATE TABLE IF NOT EXISTS counts (space TEXT, name TEXT, ends REAL, most REAL, count TEXT, PRIMARY KEY (space, name));
 CREATE TABLE IF NOT EXISTS news (number INTEGER);
 """.strip().split("\n")
@@ -181,6 +182,8 @@ class FileStore:
         """As in `Store`."""
         with self._changing() as (file, now):
             place = (self._space, bucket.name)
+            if bucket.is_daily:
+                return _take_daily(file, place, bucket.limit, want, least, used)
             row = file.execute("SELECT arrival FROM buckets WHERE space = ? AND name = ?", place).fetchone()
             arrival = row[0] - now if row else 0.0
             if arrival > bucket.period:  # from before a restart of the host
@@ -271,3 +274,14 @@ def _fact(text: object) -> Fact | None:
     except (ValueError, TypeError):
         return None
     return checked(values) if is_table(values) else None
+
+
+def _take_daily(
+    file: sqlite3.Connection, place: tuple[str, str], limit: float, want: float, least: float, used: float
+) -> Grant:
+    """By the hours of the calendar, which a restart of the host does not move."""
+    row = file.execute("SELECT hours FROM days WHERE space = ? AND name = ?", place).fetchone()
+    hours = {int(hour): float(count) for hour, count in json.loads(row[0]).items()} if row else dict[int, float]()
+    grant = take_daily(limit, hours, time.time(), want, least, used)
+    file.execute("INSERT OR REPLACE INTO days VALUES (?, ?, ?)", (*place, json.dumps(hours)))
+    return grant
