@@ -24,6 +24,8 @@ HELP = """Query the ledger: every attempt and call that a process recorded.
 Queries: failures (the latest), calls (the latest), target, hour, kind, reason (attempts by it), export (CSV to stdout).
 Times are UTC. Example: hotspare ledger failures --since 1h
 """
+PIPED_WIDTH = 200
+"""Columns of output that goes to a file or a pipe."""
 _QUERIES = ("failures", "calls", *queries.GROUPS)
 
 
@@ -53,12 +55,15 @@ def run(
     if as_json:
         print(json.dumps([dict(row) for row in rows], ensure_ascii=False))
         return
-    shown = Table(box=None, header_style="bold")
+    shown = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1))
     for name in queries.columns(rows):
-        shown.add_column(name)
+        shown.add_column(name, overflow="fold")  # never cut
     for row in rows:
         shown.add_row(*(Text("" if value is None else printable(str(value))) for value in row))
-    Console().print(shown if rows else "nothing recorded")
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPED_WIDTH)
+    console.print(shown if rows else "nothing recorded")
 
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:

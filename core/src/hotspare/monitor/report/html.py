@@ -23,7 +23,7 @@ dl{display:grid;grid-template-columns:minmax(8rem,auto) 1fr;gap:.3rem 1rem;margi
 .chart{display:flex;align-items:flex-end;gap:1px;height:140px;border-bottom:1px solid var(--line)}.chart.low{height:80px}
 .chart i{flex:1;display:flex;flex-direction:column-reverse;height:100%;min-width:0}.chart u{display:block;width:100%}
 .ok{background:var(--ok)}.saved{background:var(--saved)}.lost{background:var(--lost)}.axis{display:flex;justify-content:space-between;gap:1rem}
-.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .35em 0 .9em}.lane{margin:.45rem 0}.lane b{display:block;font-weight:400;overflow-wrap:anywhere}
+.key{display:flex;flex-wrap:wrap;gap:0 .9rem}.key span{white-space:nowrap}.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.35em}.lane{margin:.45rem 0}.lane b{display:block;font-weight:400;overflow-wrap:anywhere}
 .lane div{position:relative;height:12px;background:var(--saved);border-radius:3px;overflow:hidden}.lane div u{position:absolute;top:0;bottom:0;min-width:2px}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}th{font-weight:600;color:var(--dim);font-size:.85rem}
 td,th{padding:.35rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}td:first-child,th:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere;min-width:8rem}
@@ -78,7 +78,7 @@ def _timeline(report: Report, language: Language) -> str:
     most = max(one.answered + one.rescued + one.lost for one in report.timeline) or 1
     slowest = max((one.p95 or 0.0 for one in report.timeline), default=0.0) or 1.0
     key = "".join(
-        f"<i class={style}></i>{words[name]}"
+        f"<span><i class={style}></i>{words[name]}</span>"
         for style, name in (("ok", "at_once"), ("saved", "rescued"), ("lost", "lost"))
     )
     axis = f"<div class=axis><span>{moment(report.start)[11:]}</span><span>{moment(report.end)[11:]}</span></div>"
