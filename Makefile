@@ -6,7 +6,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config ge
 	[ -n "$$UV_DEFAULT_INDEX" ] && export UV_DEFAULT_INDEX || unset UV_DEFAULT_INDEX;
 UV = $(INDEX) UV_LINK_MODE=copy $(BIN)/uv
 
-.PHONY: help fleet fleet-faults kills storms storms-wire failover soak venv demo test coverage newest oldest natives real mutants lint types docs bench cost record installs release-check clean
+.PHONY: help fleet fleet-faults kills storms herd storms-wire failover soak venv demo test coverage newest oldest natives real mutants lint types docs bench cost record installs release-check clean
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -94,6 +94,8 @@ docs: .venv/dev  ## build the documentation
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 storms: .venv/dev  ## play the storms in virtual time; STORMS="…" picks those with one of these words
 	@$(BIN)/python -m benchmarks.storms --seeds $(or $(SEEDS),3) $(STORMS)
+herd: .venv/dev  ## count what is lost when all targets are back with little room; HERD=--wire plays it on the wire
+	@$(BIN)/python -m benchmarks.storms.herd $(HERD)
 storms-wire: .venv/dev  ## play the storms on the wire beside other clients, each in an environment of its own; STORMS="flaps" SEEDS=1 SECONDS=40
 	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m benchmarks.storms --wire --seeds $(or $(SEEDS),1) --seconds $(or $(SECONDS),40) $(STORMS)
 soak: .venv/dev  ## soak the pools in chaos for MINUTES=30, and see that nothing is left over

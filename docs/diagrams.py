@@ -11,7 +11,7 @@ from html import escape
 from textwrap import wrap
 from typing import Any
 
-from hotspare._engine.trace import RULES
+from hotspare._engine.reasons import RULES
 from hotspare._health.breaker import TRANSITIONS, State
 
 WIDTH, LINE, BOX = 360, 15, 34

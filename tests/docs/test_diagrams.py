@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 from hotspare._engine.decide import _RULES
-from hotspare._engine.trace import RULES
+from hotspare._engine.reasons import RULES
 from hotspare._health.breaker import TRANSITIONS, State
 
 ROOT = Path(__file__).parents[2]

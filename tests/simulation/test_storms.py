@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.storms.herd import herd
 from benchmarks.storms.report import Report
 from benchmarks.storms.scenarios import STORMS, Fault, Storm
 from benchmarks.storms.thresholds import Result, thresholds
@@ -64,6 +65,13 @@ def test_the_script_of_a_storm(storm: Storm) -> None:
         for at in (number / 8 + 1 / 16 for number in range(int(8 * storm.seconds))):
             state = faulty[max(change for change in faulty if change <= at)]
             assert state == any(fault.active(at) for fault in storm.faults.get(name, ())), (name, at)
+
+
+def test_a_herd() -> None:
+    """Two targets come back with room for five calls each where hundreds wait: none is lost, and few are refused."""
+    found = play(herd(5), seed=1)
+    assert found.right == found.calls > 700
+    assert found.requests < 1.3
 
 
 def test_a_storm_on_the_wire() -> None:

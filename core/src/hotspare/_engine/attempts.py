@@ -11,7 +11,7 @@ from hotspare import events
 from hotspare._engine import call_report, continuation, limiting, timeouts
 from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
-from hotspare._engine.trace import Trace
+from hotspare._engine.reasons import Trace
 from hotspare._engine.waiters import WaitQueue
 from hotspare._health.failures import suspect
 from hotspare._health.pace import TOKENS

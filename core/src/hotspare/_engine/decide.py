@@ -26,9 +26,8 @@ from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
 from hotspare._engine.plan import Candidates, candidates_of
-from hotspare._engine.reasons import choice, passed_over
+from hotspare._engine.reasons import Obstacle, choice, passed_over
 from hotspare._engine.timeouts import min_useful_time
-from hotspare._engine.trace import Obstacle
 from hotspare._health.breaker import State
 from hotspare._health.failures import Failure
 from hotspare._health.target_state import TargetState

@@ -1,19 +1,81 @@
-"""Why a target is not used now, for trails, errors and `Pool.explain`. The scheduler holds the lock."""
+"""Why a decision is as it is: its rule, and what speaks against each target. The scheduler holds the lock; no rule reads any of it.
+
+`Trace` is what a recording keeps of a decision while it is made; `choice` and `passed_over` are its words for trails, errors and
+`Pool.explain`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Container
+from dataclasses import dataclass, field
+from enum import StrEnum
 from math import inf
+from typing import TYPE_CHECKING
 
 from hotspare._engine import limiting
-from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Call
-from hotspare._engine.plan import Candidates
 from hotspare._health.target_state import TargetState
+from hotspare._health.tracker import HealthTracker
 from hotspare._routing.explain import Choice, SkipReason
+
+if TYPE_CHECKING:
+    from hotspare._engine.attempts import SharedState
+    from hotspare._engine.plan import Candidates
+
+RULES = {
+    0: "watch the running attempts",
+    1: "give up",
+    2: "retry the same target after a pause",
+    3: "fail over",
+    4: "retry an earlier target",
+    5: "give up: only the retry budget stands in the way",
+    6: "early probe",
+    7: "wait in the queue",
+    8: "last resort",
+}
+"""The rules of `decide`, by number."""
+
+
+class Obstacle(StrEnum):
+    """What keeps a target from being tried now."""
+
+    CONTEXT_WINDOW = "its context window is too small, or not known to be larger"
+    TOO_LITTLE_TIME = "too little time is left for it"
+    UNAVAILABLE = "unavailable"
+    LIMITED = "a limit holds the call back"
+    LEFT_TO_OTHERS = "its break has just ended: a last attempt leaves it to calls that can still fail over"
+
 
 MAX_PASSED = 8
 """Unavailable targets that a trail names: a large pool may have hundreds."""
+
+
+@dataclass(slots=True)
+class Trace:
+    """The latest decision. `rule`: its number in `RULES`. `looked_at`: the targets that the rules looked at, in their order, and
+    what spoke against each ("": nothing)."""
+
+    rule: int = 0
+    looked_at: dict[str, str] = field(default_factory=dict[str, str])
+
+    def begin(self, rule: int) -> None:
+        """A decision begins. `rule`: the one that decides, unless another one is set later."""
+        self.rule = rule
+        self.looked_at.clear()
+
+    def note(
+        self, call: Call, state: TargetState, obstacle: Obstacle | None, tracker: HealthTracker, now: float
+    ) -> None:
+        """A rule looked at a target. What it found first is kept."""
+        if state.name in self.looked_at:
+            return
+        words = str(obstacle or "")
+        if obstacle is Obstacle.UNAVAILABLE:
+            at = tracker.available_at(state, now)
+            words = f"{_why(call, state, tracker, now)}, retry after {at - now:.1f} s"
+        elif obstacle is Obstacle.LIMITED:
+            words = _why(call, state, tracker, now)
+        self.looked_at[state.name] = "disabled" if state.breaker.disabled else words
 
 
 def passed_over(
@@ -51,7 +113,12 @@ def choice(call: Call, state: TargetState, shared: SharedState, tier: int, now: 
         return Choice(state.name, tier, now_state, SkipReason.DISABLED, f"disabled: {state.breaker.disabled}", (), None)
     if at <= now:
         return Choice(state.name, tier, now_state)
-    held = shared.tracker.available_at(state, now) <= now
-    why = limiting.reason(call, state, now) if held else state.unavailable_reason(now)
-    reason = f"{why}, retry after {at - now:.1f} s"
+    reason = f"{_why(call, state, shared.tracker, now)}, retry after {at - now:.1f} s"
     return Choice(state.name, tier, now_state, SkipReason.UNAVAILABLE, reason, (), None if at == inf else at - now)
+
+
+def _why(call: Call, state: TargetState, tracker: HealthTracker, now: float) -> str:
+    """What keeps the target from admitting the call's next attempt: its health, or else a limit."""
+    if tracker.available_at(state, now) > now:
+        return state.unavailable_reason(now)
+    return limiting.reason(call, state, now)

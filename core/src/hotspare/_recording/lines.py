@@ -16,7 +16,7 @@ from hotspare import events
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
 from hotspare._engine.decide import Step
-from hotspare._engine.trace import Trace
+from hotspare._engine.reasons import Trace
 from hotspare._routing.capabilities import named_features
 from hotspare.messages import Usage
 from hotspare.outcome import Kind, Outcome, RateLimit, Scope

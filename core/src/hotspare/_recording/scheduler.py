@@ -19,8 +19,8 @@ from hotspare._cost.budgets import Budgets
 from hotspare._engine import attempts, call_report
 from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.decide import Step
+from hotspare._engine.reasons import Trace
 from hotspare._engine.scheduler import Scheduler
-from hotspare._engine.trace import Trace
 from hotspare._engine.waiters import Waiter
 from hotspare._health.target_state import TargetState
 from hotspare._recording import lines

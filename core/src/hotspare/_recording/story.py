@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hotspare._engine.trace import RULES
+from hotspare._engine.reasons import RULES
 from hotspare._recording.file import RecordingFile
 from hotspare._recording.lines import Line, text_of
 from hotspare._recording.player import Player

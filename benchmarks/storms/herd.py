@@ -1,0 +1,64 @@
+"""A herd: two targets are down for 8 s, 400 calls wait, then both are back with little room. How many calls are lost?
+
+python -m benchmarks.storms.herd                          # five rooms, five seeds, in virtual time: half a minute
+python -m benchmarks.storms.herd --wire                   # on the wire, one after the other: ten minutes
+python -m benchmarks.storms.herd --rooms 5 --seeds 1 --wire
+
+50 calls a second for 15 s, with a deadline of 30 s. From the eighth second on each target answers so many calls at once (`room`), in
+0.2 s, and all others with a 503. Exits with 1 if 2 % of the calls of one play are lost.
+"""
+
+import argparse
+import asyncio
+import logging
+
+from hotspare.drill.labels import percent
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.storms.scenarios import Fault, Storm
+from benchmarks.storms.thresholds import Result
+from benchmarks.storms.twin import play
+from benchmarks.storms.wire import storm_through
+
+ROOMS = (5, 10, 20, 40, 80)
+MOST_LOST = 0.02
+_TARGETS = {"a": ("p/m", "r1"), "b": ("q/m", "r2")}
+
+
+def herd(room: int) -> Storm:
+    """The storm: what the two targets bear at once after they were down."""
+    faults = (Fault("status", start=0.0, end=8.0, status=503), Fault("crowd", start=8.0, end=99.0, room=room))
+    return Storm(
+        f"room for {room}", dict.fromkeys(_TARGETS, faults), rate=50.0, seconds=15.0, deadline=30.0, latency=0.2, ids=_TARGETS
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Play and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rooms", type=int, nargs="+", default=ROOMS, help="calls at once that each target bears")
+    parser.add_argument("--seeds", type=int, default=5, help="how many (default 5)")
+    parser.add_argument("--wire", action="store_true", help="on the real wire")
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    table = Table("room", "calls", "lost", "lost, worst seed", "calls a call", "p99 s", box=SIMPLE_HEAD)
+    worst = 0.0
+    for room in options.rooms:
+        found = [_play(herd(room), seed, wire=options.wire) for seed in range(1, options.seeds + 1)]
+        lost = [1 - one.share for one in found]
+        worst = max(worst, *lost)
+        row = (sum(one.calls for one in found), percent(sum(lost) / len(lost)), percent(max(lost)))
+        figures = (f"{max(one.requests for one in found):.3f}", f"{max(one.p99 for one in found):.2f}")
+        table.add_row(str(room), *map(str, row), *figures)
+    Console().print(table)
+    raise SystemExit(worst >= MOST_LOST)
+
+
+def _play(storm: Storm, seed: int, *, wire: bool) -> Result:
+    return Result(**asyncio.run(storm_through("hotspare", storm, seed))) if wire else play(storm, seed)
+
+
+if __name__ == "__main__":
+    main()
