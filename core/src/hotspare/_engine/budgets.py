@@ -87,8 +87,8 @@ class ClientThrottle:
         return min(self._max_rejection, max(0.0, probability))
 
     def _decay(self, now: float) -> None:
-        if now > self._at > -inf:
-            keep = exp((self._at - now) / self._seconds)
+        if now > self._at:
+            keep = exp((self._at - now) / self._seconds)  # 0 at first
             self._requests *= keep
             self._accepts *= keep
-        self._at = max(self._at, now)
+            self._at = now

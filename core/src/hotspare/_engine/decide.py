@@ -152,7 +152,7 @@ class _Decision:
         call, now = self.call, self.now
         call.max_attempts += extra
         others_in = inf
-        if call.attempts_left > 1:
+        if len(call.attempts) < call.max_attempts - 1:
             others_in = limiting.others_in(call, state, self.results, self.shared, now)
         attempt = attempts.start(call, state, self.shared, now, reason, others_in=others_in)
         attempt.extra = extra

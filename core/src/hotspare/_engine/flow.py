@@ -20,8 +20,10 @@ from hotspare._engine.waiters import Waiter
 from hotspare._values import changed
 from hotspare.errors import AllTargetsFailed, LimitExceeded
 from hotspare.messages import ChatChunk, ChatReply
-from hotspare.outcome import CANCELLED
+from hotspare.outcome import CANCELLED, Kind
 from hotspare.policy import Policy
+
+_OK = Kind.OK
 
 
 def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], float]) -> Flow:
@@ -75,7 +77,7 @@ def _answer(
             if isinstance(event, Finished):
                 outcome = judged(call, event.attempt, event.outcome)
                 scheduler.settle(call, event.attempt, outcome, clock())
-                if outcome.ok:
+                if outcome.kind is _OK:
                     return event.attempt
     finally:
         for attempt in call.attempts:

@@ -17,11 +17,12 @@ from hotspare._health.target_state import TargetState
 from hotspare._routing.limits import RELEASED_AFTER, TargetLimits
 from hotspare._routing.shared_rate import ANSWER
 from hotspare.messages import ChatReply, Usage
-from hotspare.outcome import Outcome
+from hotspare.outcome import Kind, Outcome
 
 if TYPE_CHECKING:
     from hotspare._engine.attempts import SharedState
 
+_OK = Kind.OK
 MIN_WAIT = 0.001
 """Seconds of the shortest wait in the queue: a time that has just come must not make a call spin."""
 
@@ -109,7 +110,7 @@ def settle(attempt: Attempt, outcome: Outcome, usage: Usage | None, shared: Shar
 
 def settle_answered(attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:
     """An attempt has its outcome: learn the limits that the answer states, and settle, unless its stream goes on."""
-    result, state, found, ok = attempt.result, attempt.state, outcome.limits, outcome.ok
+    result, state, found, ok = attempt.result, attempt.state, outcome.limits, outcome.kind is _OK
     if ok and result is not None:
         found = result.first.limits if isinstance(result, OpenStream) else result.limits
     if found and shared.policy.learn_limits:

@@ -9,7 +9,7 @@ from hotspare.errors import InBandError
 from hotspare.messages import ChatChunk, ChatReply
 from hotspare.outcome import Kind, Outcome
 
-_CONTENT_FILTER = Kind.CONTENT_FILTER
+_OK, _CONTENT_FILTER = Kind.OK, Kind.CONTENT_FILTER
 
 
 def refusal_in(answer: ChatReply | ChatChunk) -> InBandError | None:
@@ -23,7 +23,7 @@ def refusal_in(answer: ChatReply | ChatChunk) -> InBandError | None:
 def judged(call: Call, attempt: Attempt, outcome: Outcome) -> Outcome:
     """The outcome of an attempt; of an answer that is not taken, why. A stream is judged at its end (`StreamMonitor`)."""
     result, accept, failover_on = attempt.result, call.accept, call.policy.failover_on
-    if result is None or (accept is None and not failover_on) or not outcome.ok:
+    if result is None or (accept is None and not failover_on) or outcome.kind is not _OK:
         return outcome
     if _CONTENT_FILTER in failover_on:
         # Of a stream only its first content is looked at: what comes later is handed out already.

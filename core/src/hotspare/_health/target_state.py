@@ -26,7 +26,7 @@ AnswerKind = tuple[bool, bool]
 """What kind of answer is timed: whole (not streamed) or not, and whether the request asks for reasoning. Only like is compared with like."""
 
 
-_OK = Kind.OK
+_OK, _CLOSED = Kind.OK, State.CLOSED
 OWN_KEY = " (own key)"
 """Added to the name of a target that is called on a caller's own key: one name for all keys, since names are labels of metrics."""
 
@@ -161,7 +161,7 @@ class TargetState:
     def is_broken(self) -> bool:
         """Whether its breaker, or that of a domain, is open or half-open."""
         for breaker in self.breakers:  # noqa: SIM110 - each attempt asks, and a loop takes half the time
-            if breaker.state in BROKEN:
+            if breaker.state is not _CLOSED and breaker.state in BROKEN:
                 return True
         return False
 
