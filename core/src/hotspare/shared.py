@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hotspare.errors import ConfigError, Problem
@@ -35,8 +36,6 @@ class Shared:
     timeout: float = 1.0
 
     def __post_init__(self) -> None:
-        from hotspare._config.store_urls import check_shared
-
         problems: list[Problem] = []
         if not self.prefix or not isinstance(self.prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
             problems.append(Problem.at("shared.prefix", self.prefix, "must be a word that all keys begin with"))
@@ -50,7 +49,20 @@ class Shared:
         if problems:
             raise ConfigError(problems)
         if isinstance(self.url, str):
-            check_shared(self.url)
+            _check(self.url)
 
     def __str__(self) -> str:
         return shown_url(self.url) if isinstance(self.url, str) else type(self.url).__name__
+
+
+def _check(url: str) -> None:
+    """Raise ConfigError for a URL that names neither a Redis nor a file, or a file in a folder that does not exist."""
+    from hotspare._config.store_urls import check_url, file_of
+
+    path = file_of(url)
+    if path is None:
+        check_url(url, file=True)
+    elif not path or Path(path).is_dir():
+        raise ConfigError(Problem.at("shared", url, "must name a file, as 'sqlite:///run/app/hotspare.db' does"))
+    elif not Path(path).absolute().parent.is_dir():
+        raise ConfigError(Problem.at("shared", url, f"the folder {Path(path).parent} does not exist: make it first"))

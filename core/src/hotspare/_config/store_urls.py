@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from hotspare.errors import ConfigError, MissingExtra, Problem
@@ -15,17 +14,6 @@ def file_of(url: str) -> str | None:
     """The path in ``sqlite:///run/app/hotspare.db`` or ``sqlite:hotspare.db``; None for another URL."""
     parts = urlsplit(url)
     return unquote(parts.path) if parts.scheme == "sqlite" and not parts.netloc else None
-
-
-def check_shared(url: str) -> None:
-    """Raise ConfigError for a URL that names neither a Redis nor a file, or a file in a folder that does not exist."""
-    path = file_of(url)
-    if path is None:
-        check_url(url, file=True)
-    elif not path or Path(path).is_dir():
-        raise ConfigError(Problem.at("shared", url, "must name a file, as 'sqlite:///run/app/hotspare.db' does"))
-    elif not Path(path).absolute().parent.is_dir():
-        raise ConfigError(Problem.at("shared", url, f"the folder {Path(path).parent} does not exist: make it first"))
 
 
 def check_url(url: str, field: str = "shared", *, file: bool = False) -> None:
