@@ -115,7 +115,7 @@ def test_spaces_are_apart(path: Path) -> None:
     [
         ("sqlite:", "must name a file"),
         ("sqlite:///", "must name a file"),
-        ("sqlite:///nowhere/at/all/x.db", "the folder /nowhere/at/all does not exist"),
+        ("sqlite:///nowhere/at/all/x.db", "is in the folder /nowhere/at/all, which does not exist"),
         ("sqlite://host/x.db", "or 'sqlite:///run/app/hotspare.db'"),
     ],
 )

@@ -47,8 +47,13 @@ def load_command(name: str) -> Any:
     """The command, from its module."""
     module = import_module(f"hotspare._cli.{name}")
     single = typer.Typer(add_completion=False)
-    single.command(name, help=module.HELP)(module.run)
+    single.command(name, help=_reflowed(module.HELP))(module.run)
     return typer.main.get_command(single)
+
+
+def _reflowed(text: str) -> str:
+    """Without the source's line ends, which would be kept: a paragraph takes the width of the terminal."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def _print_version(value: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,15 @@ from hotspare._cli.output import printable
 from hotspare._shared import overview
 from hotspare._shared.joining import outer_store_of
 from hotspare._shared.overview import FleetStore
-from hotspare.errors import ConfigError, Problem
+from hotspare._shared.store import StoreError
+from hotspare.errors import ConfigError, HotspareError, Problem
 from hotspare.shared import Shared
 
 
 def open_fleet(given: str) -> FleetStore:
     """The store at a URL, or of a configuration file. Raises ConfigError."""
     settings: object = given
-    if "://" not in given and not given.startswith("sqlite:"):
+    if ":" not in given[:20] or Path(given).exists():
         from hotspare._config.loader import load
 
         settings = load(Path(given)).shared
@@ -37,6 +40,11 @@ def open_fleet(given: str) -> FleetStore:
 def ask(store: FleetStore, command: str, **values: Any) -> Any:
     """The commands of `hotspare top`, of the whole fleet. Nothing is waited for: `drain` disables."""
     target = str(values.get("target", ""))
+    with _reached():
+        return _asked(store, command, target, values)
+
+
+def _asked(store: FleetStore, command: str, target: str, values: dict[str, Any]) -> Any:
     if command == "health":
         found = overview.overview(store)
         spent = ", ".join(f"{one.name}: ${one.spent:.2f}" for one in found.budgets[:3])
@@ -54,9 +62,21 @@ def ask(store: FleetStore, command: str, **values: Any) -> Any:
     return {"done": f"{target} is disabled in the whole fleet"}
 
 
+@contextmanager
+def _reached() -> Generator[None]:
+    """Say of a store that cannot be used that it is the store, and what to look at."""
+    try:
+        yield
+    except StoreError as error:
+        raise HotspareError(
+            f"the store cannot be used: {error}. Does it run, and may this user read and write it?"
+        ) from None
+
+
 def show(given: str, *, as_json: bool) -> int:
     """Print what the fleet shares. Returns 1 if something is out of use, else 0."""
-    found = overview.overview(open_fleet(given))
+    with _reached():
+        found = overview.overview(open_fleet(given))
     rows = overview.rows(found)
     if as_json:
         budgets = [asdict(one) for one in found.budgets]

@@ -39,7 +39,7 @@ def run(
         raise typer.Exit(show(shared, as_json=as_json))
     if app is not None or (config is None and status_file().exists()):
         raise typer.Exit(_show(ask("health", status_file(app)), as_json=as_json))
-    found = load(config_file(config))
+    found = load(config_file(config, "--app, of an application that has called pool.serve_status()"))
     raise typer.Exit(print_probes(found.targets, probe_targets(found, deadline), as_json=as_json))
 
 

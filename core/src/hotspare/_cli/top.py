@@ -55,7 +55,7 @@ def run(
         view = View({"fleet": partial(fleet.ask, fleet.open_fleet(shared))})
     if once or not sys.stdout.isatty():
         view.refresh()
-        Console().print(view.draw(_recent(ledger)))
+        Console().print(view.draw(_recent(ledger), keys=False))
         return
     with _keys(), Live(screen=True, auto_refresh=False) as live:
         while not view.is_over:

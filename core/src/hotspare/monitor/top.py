@@ -74,8 +74,8 @@ class View:
             except Exception as error:
                 self.said = str(error)
 
-    def draw(self, recent: Recent | None) -> Group:
-        """The screen. `recent`: what the ledger says (None: there is none)."""
+    def draw(self, recent: Recent | None, *, keys: bool = True) -> Group:
+        """The screen. `recent`: what the ledger says (None: there is none). `keys`: whether keys are read, and so listed."""
         table = Table(box=None, header_style="bold", expand=True)
         for name in ("", "application", "target", "state", "a minute", "failed", "p50 / p95", "limits left"):
             table.add_column(name)
@@ -84,8 +84,9 @@ class View:
                 *(Text("›" if place == self.selected else ""), Text(_clean(name)), *_cells(row, recent)),
                 style="reverse" if place == self.selected else "",
             )
+        below = [Text(_clean(self.said), style="yellow"), Text(_KEYS, style="dim")] if keys else []
         heads = [Text(_clean(f"{name}: {head}"), style="dim") for name, head in self.heads.items()]
-        return Group(*heads, table, *_recent(recent), Text(_clean(self.said), style="yellow"), Text(_KEYS, style="dim"))
+        return Group(*heads, table, *_recent(recent), *below)
 
 
 def _cells(row: Mapping[str, Any], recent: Recent | None) -> Sequence[Text]:
@@ -113,7 +114,7 @@ def _recent(recent: Recent | None) -> list[Text]:
         return [Text("no ledger: traffic is that of each breaker's recent window", style="dim")]
     lines = [
         Text(
-            f"\nlast minute: {recent.calls} calls, {recent.rescued} rescued, {recent.lost} lost; last hour: ${recent.spent:.2f}"
+            f"\nlast minute: {recent.calls} call{'' if recent.calls == 1 else 's'}, {recent.rescued} rescued, {recent.lost} lost; last hour: ${recent.spent:.2f}"
         )
     ]
     lines += [
