@@ -83,7 +83,9 @@ class World:
                 ("third", third.url, PENALTY),
             )
         ]
-        slow = Timeouts(first_token=300, first_token_min=300, first_token_max=300, stall=stall, stall_min=stall)
+        slow = Timeouts(
+            first_token=300, first_token_min=300, first_token_max=300, stall=stall, stall_min=stall, min_throughput=0, min_throughput_ratio=0,
+        )  # fmt: skip
         return Pool(targets, timeouts=slow, deadline=600, retry_same_target="never")
 
     def _in_turn(self) -> list[Engine]:

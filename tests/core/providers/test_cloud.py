@@ -29,7 +29,10 @@ def sent(target: Target, *, stream: bool = False) -> tuple[str, dict[str, str], 
     [
         ("anthropic.claude-sonnet-4-5", None, "https://bedrock-mantle.eu-west-1.api.aws/anthropic/v1/messages"),
         ("eu.anthropic.claude-sonnet-4-5", None, "https://bedrock-mantle.eu-west-1.api.aws/anthropic/v1/messages"),
-        ("openai.gpt-oss-120b", None, "https://bedrock-mantle.eu-west-1.api.aws/openai/v1/chat/completions"),
+        ("openai.gpt-oss-120b", None, "https://bedrock-mantle.eu-west-1.api.aws/v1/chat/completions"),
+        ("qwen.qwen3-32b", "responses", "https://bedrock-mantle.eu-west-1.api.aws/v1/responses"),
+        ("google.gemma-4-31b", None, "https://bedrock-mantle.eu-west-1.api.aws/openai/v1/chat/completions"),
+        ("xai.grok-4.3", None, "https://bedrock-mantle.eu-west-1.api.aws/openai/v1/chat/completions"),
         ("openai.gpt-5.6", "responses", "https://bedrock-mantle.eu-west-1.api.aws/openai/v1/responses"),
     ],
 )
@@ -82,6 +85,23 @@ def test_gemini_on_vertex() -> None:
     assert not on_vertex(Target("gemini/gemini-2.5-pro"))
 
 
+def test_express_mode_of_vertex() -> None:
+    """An API key has no project in its address, as google-genai sends it; a token and a stated project have."""
+    express = "https://aiplatform.googleapis.com/v1/publishers/google"
+    preset, env = PRESETS["vertex"], {"GOOGLE_CLOUD_PROJECT": "p"}
+    own = Target("vertex/gemini-2.5-pro", api_key="AIza-key")
+    assert preset.base_url_of(own, env) == express
+    assert sent(own)[0] == f"{express}/models/gemini-2.5-pro:generateContent"
+    assert preset.base_url_of(Target("vertex/gemini-2.5-pro"), {"GOOGLE_API_KEY": "AQ.key"}) == express
+    for other in (
+        Target("vertex/gemini-2.5-pro", api_key="AIza-key", account="p"),
+        Target("vertex/gemini-2.5-pro", api_key=lambda: "ya29.token"),
+    ):
+        assert preset.base_url_of(other, {**env, "GOOGLE_API_KEY": "AQ.key"}).endswith(
+            "/v1/projects/p/locations/global"
+        )
+
+
 @pytest.mark.parametrize(
     ("id", "env", "url"),
     [
@@ -115,8 +135,8 @@ def test_gemini_on_vertex() -> None:
             "https://relay.example/v1/projects/p/locations/global",
         ),
         ("openai/m", {"OPENAI_BASE_URL": " "}, "https://api.openai.com/v1"),
-        ("bedrock/m", {"AWS_REGION": "us-west-2"}, "https://bedrock-mantle.us-west-2.api.aws/openai/v1"),
-        ("bedrock/m", {"AWS_DEFAULT_REGION": "us-west-2"}, "https://bedrock-mantle.us-west-2.api.aws/openai/v1"),
+        ("bedrock/m", {"AWS_REGION": "us-west-2"}, "https://bedrock-mantle.us-west-2.api.aws/v1"),
+        ("bedrock/m", {"AWS_DEFAULT_REGION": "us-west-2"}, "https://bedrock-mantle.us-west-2.api.aws/v1"),
         (
             "vertex/m",
             {"GOOGLE_CLOUD_PROJECT": "p", "GOOGLE_CLOUD_LOCATION": "us"},

@@ -7,7 +7,7 @@ google-genai 3.4 (`_api_client.py`).
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from hotspare.errors import ConfigError, Problem
@@ -17,10 +17,14 @@ from hotspare.providers.base import Wire
 from hotspare.providers.gemini.wire import GeminiWire
 from hotspare.providers.json_access import without
 from hotspare.providers.urls import segment, with_path
+from hotspare.secret import Secret, is_key_function, reveal
 from hotspare.target import Target
 
 _ONLY_CONVERSE = ("amazon.", "ai21.", "cohere.")
 """Models that Bedrock serves by its own Converse API alone."""
+_OPENAI_PATH = ("openai.gpt-5", "google.gemma-4", "xai.")
+"""Models that Bedrock serves under `/openai/v1`, by AWS's model cards; all others are under `/v1`, and a request to the wrong one of the
+two is refused: "model `…` isn't supported on this route"."""
 _MULTI_REGION = {
     "global": "aiplatform.googleapis.com",
     "us": "aiplatform.us.rep.googleapis.com",
@@ -60,7 +64,18 @@ class VertexGeminiWire(GeminiWire):
 
     def headers(self, key: str | None) -> dict[str, str]:
         """Authentication."""
-        return super().headers(key) if key and key.startswith(("AIza", "AQ.")) else _bearer(key)
+        return {"x-goog-api-key": key} if key and _is_api_key(key) else _bearer(key)
+
+
+def _is_api_key(key: str) -> bool:
+    """Whether it is a key of Vertex AI's express mode, whose addresses have no project and no region."""
+    return key.startswith(("AIza", "AQ."))
+
+
+def _plain_key(target: Target) -> str:
+    """The target's own key; "-" for a function, whose key is not known yet and is a token."""
+    key = target.api_key
+    return "-" if is_key_function(key) else reveal(cast("Secret | str | None", key))
 
 
 def _bearer(key: str | None) -> dict[str, str]:
@@ -100,11 +115,15 @@ def cloud_url(target: Target, provider: str, env: Mapping[str, str] | None = Non
         region = target.region or variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION")
         if not region:
             raise _missing(target, "region", "us-east-1", "AWS_REGION")
-        return f"https://bedrock-mantle.{region}.api.aws/" + ("anthropic" if claude else "openai/v1")
+        path = "anthropic" if claude else "openai/v1" if target.model.startswith(_OPENAI_PATH) else "v1"
+        return f"https://bedrock-mantle.{region}.api.aws/{path}"
     regions, projects = ["GOOGLE_CLOUD_LOCATION"], ["GOOGLE_CLOUD_PROJECT"]
     if claude:  # Anthropic's own client has names of its own
         regions, projects = ["CLOUD_ML_REGION", *regions], ["ANTHROPIC_VERTEX_PROJECT_ID", *projects]
     region = target.region or _first(variables, regions) or "global"
+    if not (claude or target.account) and _is_api_key(_plain_key(target) or variables.get("GOOGLE_API_KEY", "")):
+        express = variables.get("GOOGLE_VERTEX_BASE_URL") or "https://aiplatform.googleapis.com"
+        return f"{express.rstrip('/').removesuffix('/v1')}/v1/publishers/google"
     project = target.account or _first(variables, projects)
     if not project:
         raise _missing(target, "account", "my-project", "GOOGLE_CLOUD_PROJECT")
