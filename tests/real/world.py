@@ -84,8 +84,8 @@ class World:
             )
         ]
         slow = Timeouts(
-            first_token=300, first_token_min=300, first_token_max=300, stall=stall, stall_min=stall, min_throughput=0, min_throughput_ratio=0,
-        )  # fmt: skip
+            first_token=300, first_token_min=300, first_token_max=300, stall=stall, stall_min=stall, throughput_window=0
+        )
         return Pool(targets, timeouts=slow, deadline=600, retry_same_target="never")
 
     def _in_turn(self) -> list[Engine]:
