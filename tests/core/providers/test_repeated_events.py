@@ -9,7 +9,8 @@ from hotspare.errors import BackendError
 from hotspare.messages import ChatRequest
 from hotspare.providers import event_reader
 from hotspare.providers.anthropic.stream import AnthropicReader
-from hotspare.providers.event_reader import EventReader
+from hotspare.providers.base import StreamReader
+from hotspare.providers.json_access import loads
 from hotspare.providers.openai.flavors import FLAVORS
 from hotspare.providers.openai.stream import OpenAIReader
 from hypothesis import example, given
@@ -35,7 +36,7 @@ OPENAI = st.lists(
 ANTHROPIC = st.lists((WORDS | BROKEN).map(lambda word: ("content_block_delta", DELTA % word)), max_size=12)
 
 
-def _read(reader: EventReader, events: list[tuple[str, str]]) -> list[object]:
+def _read(reader: StreamReader, events: list[tuple[str, str]]) -> list[object]:
     found: list[object] = []
     try:
         found += [reader.event(*event) for event in events]
@@ -45,7 +46,7 @@ def _read(reader: EventReader, events: list[tuple[str, str]]) -> list[object]:
     return found
 
 
-def _same(new: Callable[[], EventReader], events: list[tuple[str, str]]) -> None:
+def _same(new: Callable[[], StreamReader], events: list[tuple[str, str]]) -> None:
     with mock.patch.object(event_reader, "_TRIES", 0):
         parsed = _read(new(), events)
     assert _read(new(), events) == parsed
@@ -67,7 +68,7 @@ def test_messages_read_the_same_as_parsed_ones(events: list[tuple[str, str]]) ->
 def test_a_stream_is_parsed_until_its_events_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 50 events that differ in a word only, three are parsed: the first, the one whose frame is learnt, and one with a line
     break. Where each event has a number of its own, all are, and nothing is looked for any more."""
-    parsed = mock.Mock(side_effect=event_reader.loads)
+    parsed = mock.Mock(side_effect=loads)
     monkeypatch.setattr(event_reader, "loads", parsed)
     numbered = OpenAIReader(FLAVORS["openai"], REQUEST)
     words = [json.dumps("line\n" if number == 30 else f"word {number}") for number in range(50)]
