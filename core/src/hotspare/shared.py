@@ -65,4 +65,6 @@ def _check(url: str) -> None:
     elif not path or Path(path).is_dir():
         raise ConfigError(Problem.at("shared", url, "must name a file, as 'sqlite:///run/app/hotspare.db' does"))
     elif not Path(path).absolute().parent.is_dir():
-        raise ConfigError(Problem.at("shared", url, f"is in the folder {Path(path).parent}, which does not exist: make it first"))
+        raise ConfigError(
+            Problem.at("shared", url, f"is in the folder {Path(path).parent}, which does not exist: make it first")
+        )

@@ -1,7 +1,4 @@
-"""The addresses of a store: a cluster, a master behind Sentinel, TLS, a user and a password; and those that are refused. Real servers.
-
-A failover by Sentinel takes some seconds: `make fleet-faults`.
-"""
+"""The addresses of a store: a cluster, a master behind Sentinel, TLS, a user and a password; and those that are refused. Real servers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +12,7 @@ from hotspare._shared.redis_store import RedisStore
 from hotspare.testing import ScriptedTarget, answer
 
 from tests.support.eventually import eventually
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, redis_server
 from tests.support.redis_topologies import behind_tls, cluster, sentinel
 
 
@@ -103,6 +100,32 @@ def test_a_master_behind_a_sentinel(two: Callable[[str], Two], own_redis: RedisS
             assert client.zcard("hotspare:v1:members") == 2
         assert "redis+sentinel://" in two(f"redis://127.0.0.1:{found.port}").lost()
         assert "No master found for 'other'" in two(f"redis+sentinel://127.0.0.1:{found.port}/other").lost()
+
+
+def test_a_failover_by_sentinel(two: Callable[[str], Two], own_redis: RedisServer, tmp_path: Path) -> None:
+    """The master dies and the sentinel promotes its replica: no call fails, and what one pool finds then reaches the other through the new
+    master."""
+    with redis_server(None, "--replicaof", "127.0.0.1", str(own_redis.port)) as replica:
+        with replica.client() as client:
+            eventually(lambda: client.info("replication")["master_link_status"] == "up")
+        with sentinel(
+            own_redis, tmp_path, "sentinel down-after-milliseconds main 300", "sentinel failover-timeout main 1000"
+        ) as found:
+            with found.client() as client:
+                eventually(lambda: len(client.execute_command("SENTINEL", "REPLICAS", "main")) == 1)
+            pair = two(f"redis+sentinel://127.0.0.1:{found.port}/main/0")
+            first, second = pair.pools
+            pair.use()
+            own_redis.kill()
+            pair.lost()
+            assert first.chat("another").text == "ok"
+            eventually(
+                lambda: [type(event) for event in pair.news] == [events.StoreLost, events.StoreBack], lambda: pair.news
+            )
+            first.disable("a", "after the failover")
+            eventually(lambda: second.health()["a"].disabled == "after the failover")
+            with replica.client() as client:
+                assert client.role()[0] == "master"
 
 
 def test_tls_and_a_user(two: Callable[[str], Two], own_redis: RedisServer, tmp_path: Path) -> None:
