@@ -13,13 +13,13 @@ from hotspare.errors import ConfigError, Problem
 class Budget:
     """How much may be spent in a period of the calendar (UTC), and what happens then. Every target needs a known price.
 
-    A call is counted when it is over, with all of its attempts: the amount is passed by what was under way at most.
+    A call is counted when it ends, with all of its attempts: the amount is exceeded at most by calls in flight.
 
     usd: the amount.
     per: `hour`, `day` or `month`.
     action: what happens once it is spent. `refuse`: calls raise BudgetExceeded, with the seconds until the next period;
-        `cheaper`: only targets of at most `max_price` are used; `warn`: nothing but the event `BudgetReached`.
-    max_price: for `cheaper`: USD per million tokens, three of the prompt to one of the answer.
+        `cheaper`: only targets of at most `max_price` are used; `warn`: only the event `BudgetReached` is emitted.
+    max_price: for `cheaper`: USD per million tokens, three input to one output.
     route: calls of this route only. None: of all.
     account: attempts at targets of this account only (`Target.account`); the others may still be used.
     labels: calls with these labels only, e.g. ``{"tenant": "a"}``; ``{"tenant": "*"}`` is a budget for each tenant.

@@ -20,7 +20,7 @@ class CacheStore(Protocol):
     """Keeps answers under keys, which are hashes of requests. Each pool uses it in one thread of its own: a call waits for it, at
     most a second, and no event loop does.
 
-    An error of the store fails no call: it is logged, the call is made, and for a second the store is left alone.
+    An error of the store fails no call: it is logged, the call is made, and the store is not used for a second.
     """
 
     def get(self, key: str) -> CacheEntry | None:
@@ -36,20 +36,20 @@ class CacheStore(Protocol):
 class Cache:
     """Answers that are kept for identical requests: route, messages, tools and every parameter are the same.
 
-    Whole text answers are kept: not tool calls, refusals, or answers that were cut. Identical calls at one time make one
-    request; the others wait for its answer, and one of them makes the next request if it fails. A call may say
+    Whole text answers are kept: not tool calls, refusals, or answers that were cut. Concurrent identical calls make one
+    request; the others wait for its answer, and one of them makes the next request if it fails. A call may pass
     ``cache="off"`` (neither read nor kept) or ``cache="refresh"`` (a new request, and its answer is kept).
 
     ttl: seconds for which an answer is served. 3600.
-    stale: seconds after that in which it is still served while no target answers, marked as `stale`. 0: never. A call for which
-        there is such an answer does not wait for a recovery.
-    max_entries: most answers kept; the oldest go first. 10,000. In Redis the server's `maxmemory` says how much is kept.
+    stale: seconds after that in which it is still served while no target answers, marked as `stale`. 0: never. A call with
+        such an answer does not wait for a recovery.
+    max_entries: most answers kept; the oldest go first. 10,000. In Redis the server's `maxmemory` is the limit.
     max_bytes: most memory or disk for them, roughly. 64 MiB. Not for Redis.
     path: an SQLite file, which several processes may share. None: the memory of this process. Prompts are not in it, only
         hashes of requests; answers are.
     url: a Redis or Valkey server: ``redis://host:6379/0``, or any URL that `Pool(shared=…)` takes (extra `redis`). All processes
-        with the same `url` and `prefix` share its answers. Prompts are not in it; answers are. A call waits for it 50 ms at
-        most, and goes on without it.
+        with the same `url` and `prefix` share its answers. Prompts are not in it; answers are. A call waits for it at most
+        50 ms, then continues without it.
     prefix: what the keys in Redis begin with. ``hotspare``.
     store: a store of your own, in place of memory, SQLite and Redis.
 
@@ -78,7 +78,7 @@ class Cache:
         if self.stale < 0:
             problems.append(Problem.at("cache.stale", self.stale, "must not be negative"))
         if sum(place is not None for place in (self.path, self.url, self.store)) > 1:
-            problems.append(Problem("cache: `path`, `url` and `store` are different places: keep one of them"))
+            problems.append(Problem("cache: `path`, `url` and `store` exclude each other: keep one of them"))
         if problems:
             raise ConfigError(problems)
         if self.url is not None:

@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 class Breaker:
     """When a target's circuit breaker opens, and for how long.
 
-    consecutive_failures: failures in a row that open it. 5, as the outlier detection of Envoy and gRPC counts them.
+    consecutive_failures: failures in a row that open it. 5, as in the outlier detection of Envoy and gRPC.
     failure_span: seconds that those failures must span, so that a burst of concurrent calls is one observation. 0.2. Refused
         connections and DNS failures need no span: they cannot be a burst of load.
     failure_ratio: fraction of failures in the recent window that opens it. 0.5: a target that fails every second call
         costs more latency than it saves.
     outlier_ratio: fraction of failures in the last `window_calls` outcomes that opens a target while another one of its tier
-        with the same model stands ready and has failed at most half as often. 0.3: of a target that fails one call in
-        twenty, that are fewer than one in a thousand windows. In a slow start the fraction is of the outcomes since the probe, and
-        two failures suffice: it was down a moment ago.
+        with the same model is available and has failed at most half as often. 0.3: a target that fails one call in twenty
+        reaches it in less than one window in a thousand. In a slow start the outcomes since the probe count, and two failures
+        are enough, because the target has just been down.
     minimum_throughput: outcomes that the window must hold before the ratio counts. 10: a ratio of fewer outcomes is not
         reliable (Polly has the same setting).
     window_calls, window_seconds: the window is the last 20 outcomes or the last 10 s, whichever holds more.
     window_max: outcomes older than this are forgotten. 120.
-    stalled_calls: calls waiting too long (`Timeouts.stalled_factor`), with no later call answered meanwhile, that open it
+    stalled_calls: calls that have waited too long (`Timeouts.stalled_factor`), while no later call was answered, that open it
         before any of them has failed. 3: one slow answer proves nothing.
     break_duration: how long it stays open the first time; doubles with each trip. 5, jittered to 2.5-5 so that many
         processes do not probe at the same moment.
     fast_break_duration: used instead where a probe costs its caller little: the failures were fast, and another target
-        stands ready. 1, jittered to 0.5-1: a recovery is noticed within a second.
-    max_break_duration: upper bound of the doubled durations. 20: a recovery is noticed within so many seconds.
-    max_probe_share: doubled durations end where the probes of all targets are this share of the pool's calls. 0.05: under load a recovery is
-        noticed at once, and a pool with little traffic does not spend every second call on a dead target.
+        is available. 1, jittered to 0.5-1: a recovery is noticed within a second.
+    max_break_duration: upper bound of the doubled durations. 20: a recovery is noticed within this time.
+    max_probe_share: durations are doubled only until the probes of all targets are at most this share of the pool's calls. 0.05: under load a
+        recovery is noticed at once, and a pool with little traffic does not spend every second call on a dead target.
     max_retry_after: longest Retry-After that is honoured. 3600.
     auth_break_duration: how long it stays open after a 401 or 403, or after a used-up quota whose reset is unknown. 300:
         a human has to act.
     not_found_break_duration, max_not_found_break_duration: how long it stays open after NOT_FOUND. 60, doubling to 3600: a
-        deployment that is rolled out answers 404 for a minute; a model that is gone costs one attempt an hour.
+        deployment that is being rolled out answers 404 for a minute; a model that no longer exists costs one attempt an hour.
     rate_limit_backoff, max_rate_limit_backoff: how long a target is avoided after a 429 without Retry-After. 1, doubling
         to 30.
-    backoff_reset: seconds in the closed state after which one doubling of `break_duration` is taken back. 60.
+    backoff_reset: seconds in the closed state after which one doubling of `break_duration` is undone. 60.
     probe_lease: seconds after which a probe that never reported back is given up. 60.
     slow_start: seconds over which the traffic of a recovered target grows back to its full share. 30.
     slow_start_min_share: share of its traffic at the beginning of a slow start. 0.1: enough to see whether it has recovered.
@@ -89,28 +89,28 @@ class Breaker:
 class Timeouts:
     """How long one attempt may take while other targets are left; the last one gets the rest of the deadline.
 
-    factor: an attempt's timeout is this many times the target's own p95. 4: of latencies with heavy tails (log-normal, sigma 0.7)
-        less than 0.1 % are cut short; with 3 it would be 0.12 %.
-    first_token_min, first_token_max: bounds of the timeout to the first token of a stream. 5 and 30; but a target is always
-        given three times its own p95.
+    factor: an attempt's timeout is this many times the target's own p95. 4: with heavy-tailed latencies (log-normal, sigma 0.7)
+        it cuts off less than 0.1 % of the attempts; 3 would cut off 0.12 %.
+    first_token_min, first_token_max: bounds of the timeout to the first token of a stream. 5 and 30; but a target always
+        gets three times its own p95.
     first_token: timeout to the first token, while the target has no record yet. 10.
     first_token_reasoning: used instead of `first_token` if the model or the request reasons before it answers. 45.
     completion_min: lower bound of the timeout for a whole answer. 15.
     min_factor, min_margin: that lower bound is never more than this many times the p95 and so many seconds. 20 and 1: a
-        target that answers in 50 ms is not waited for 15 s.
+        call does not wait 15 s for a target that usually answers in 50 ms.
     completion: timeout for a whole answer, while the target has no record yet. 60.
     stalled_factor, stalled_min: waiting this many times the target's own p95, and at least so many seconds, is evidence of a
-        stall. For a target without a record, twice the pool's usual p95 takes the place of its own. 5 and 0.5: no call is
-        ended by it, but new ones go elsewhere.
+        stall. For a target without a record, twice the pool's usual p95 is used instead. 5 and 0.5: this ends no call,
+        but new ones go elsewhere.
     stall, stall_factor, stall_min: longest silence inside a stream once it has begun. 30 s until the target's own gaps
         are known; then `stall_factor` (5) times the p95 of the longest gaps of its streams, between `stall_min` (5) and
         `stall`.
     after_finish: how long a stream is read after its finish reason, for usage and a regular end. 2: the answer is complete
         by then, and neither silence nor an error that follows is a break.
     min_throughput, throughput_window: a plain-text stream that delivers fewer bytes a second than this over so many
-        seconds is left for another target, if one is free. 8 and 15: a token a second is below reading speed. A window
+        seconds is moved to another target, if one is available. 8 and 15: a token a second is below reading speed. A window
         of 0 switches this off.
-    min_throughput_ratio: a stream below this fraction of the target's own median rate is left in the same way. 0.1: ten
+    min_throughput_ratio: a stream below this fraction of the target's own median rate is moved in the same way. 0.1: ten
         times slower than usual is a fault.
     max_deadline_fraction: an attempt never gets more than this fraction of the remaining deadline. 0.5, so that another
         target can still be tried.
@@ -186,21 +186,21 @@ class Policy:
 
     deadline: seconds to the first content of a stream, or to a whole answer. 120: the longest wait of common gateways.
     total_deadline: seconds to the end of a stream. None: no limit, as long as the stream makes progress.
-    max_attempts: attempts of one call in all. 6. Those that look whether an outage of all targets is over do not count.
+    max_attempts: attempts of one call in all. 6. Attempts that test whether an outage of all targets is over do not count.
     strategy: which target of a tier is tried first. `ordered`: as written; `weighted`: at random, by weight; `latency`: of two
-        drawn at random the one that should answer first; `cost`: the one with the lowest price (three input tokens to one
+        drawn at random, the one expected to answer first; `cost`: the one with the lowest price (three input tokens to one
         output token; unknown prices last). Or a function, which is called with the `Candidate`s of a tier and returns them
-        in the order in which they are to be tried; those that it leaves out are not tried.
-    regions: the regions of targets that may be used, whatever fails: no failover, hedge, probe or last resort leaves them. A target
-        without a region is in none. None: all.
+        in the order to try; targets that it leaves out are not tried.
+    regions: the only regions whose targets may be used, also by failover, hedges, probes and the last resort. A target
+        without a region is in none of them. None: all.
     prefer_regions: regions whose targets come first, inside each tier.
-    max_price: USD per million tokens (three of input to one of output) above which a target is not used, nor is one whose price is
-        not known. None: no limit.
-    substitute: whether a call that names a model may be answered by another one, once none of those that serve it has answered.
+    max_price: USD per million tokens (three of input to one of output) above which a target is not used; neither is one without a known
+        price. None: no limit.
+    substitute: whether a call for one model may be answered by another model after all targets with the requested one have failed.
     sticky_seconds: seconds after its last answer for which a conversation (`session` of a call) goes to the same target first, while
-        that is well. 300: so long providers keep a prompt cache.
-    affinity: which calls are one conversation: `session`: those with the same `session`; `prompt`: without one, those whose first
-        messages, to the first of the user, are the same.
+        it is healthy. 300: that long providers keep a prompt cache.
+    affinity: which calls are one conversation: `session`: those with the same `session`; `prompt`: without a
+        `session`, those with the same messages up to the user's first one.
     retry_same_target: when a call retries a target that failed; it does so once. `always`: before any other target is
         tried; `never`: only after all other targets; `auto`: before any other target if the failure was fast, of kind
         SERVER or a reset, the target mostly answers, no other target of its tier with the same model is available, and no
@@ -209,13 +209,13 @@ class Policy:
     doubt_invalid_after: INVALID outcomes in a row after which a target is doubted, and another one is tried. 3: two bad
         requests in a row are common during development.
     max_alike_failures: a call ends once so many targets have answered it with the same server error: the request may be at
-        fault. None: it goes on. Either way such failures count against no target that answers others meanwhile.
+        fault. None: it goes on. Either way, such failures do not count against a target that answers other calls meanwhile.
     refusal_memory: seconds for which it is remembered that a target cannot serve a feature of a request (tools with
         reasoning, images, a parameter); such requests go to the other targets first. 3600: servers are upgraded.
     max_retry_after_wait: longest Retry-After of a 429 that a call waits out on the same target, where no other target of its
         tier with the same model is available. 2: another model is a worse answer than a pause.
-    learn_limits: whether limits that providers' answers state are kept (`Limits` that are configured always are). True: a 429
-        is seen coming.
+    learn_limits: whether limits stated in providers' responses are applied (configured `Limits` always are). True: most 429s
+        are avoided.
     wait: the pause before a retry, any of tenacity's `wait_*`. None: 50-250 ms at random.
     stop: when to stop trying, any of tenacity's `stop_*`, checked before each attempt after the first. None: no further
         bound.
@@ -226,11 +226,11 @@ class Policy:
         `fast_failure`. 1: a recovery is noticed within a second (within 0.2 s in those first seconds), at the cost of one
         request a second for the whole pool (or five, each of which fails fast).
     check_jitter: a background check (`Target.check`) is made up to so many seconds after the target's break is over, at random. 1: the
-        processes that share a provider do not all check it at the same moment.
-    accept: judges each complete answer: a function of the ChatReply that returns True, or False or why it is not taken; or built-in
-        rules, any of `schema` (extra `schema`), `tool_arguments`, `refusal`. What is not taken is an outcome of its own, REJECTED,
-        and the next target is called. A stream is judged before its first content if it came whole, else at its end, where
-        it can only fail. None: every answer is taken.
+        processes that share a provider do not all check it at the same time.
+    accept: judges each complete answer: a function of the ChatReply that returns True, or False, or the reason for the rejection; or built-in
+        rules, any of `schema` (extra `schema`), `tool_arguments`, `refusal`. A rejected answer has the outcome REJECTED,
+        and the next target is called. A stream is judged before its first content if it came in one piece, else at its end,
+        where it can only fail. None: every answer is accepted.
     failover_on: kinds that fail over although the request itself is at fault (CONTENT_FILTER, INVALID). By default none.
     completion: how `chat` gets its answer. `wait`: it waits for the whole answer; `stream`: it reads the answer from a
         stream, so that a dead or stalled target is noticed within the timeouts of streams (10 s for the first token of a
@@ -241,7 +241,7 @@ class Policy:
         of a call take precedence.
     on_slow: what happens when an attempt's timeout is over while other targets are left. `abandon`: it is cancelled;
         `race`: it continues beside the next one, and the first answer wins. Sync callers race in threads.
-    brownout: a `Brownout`: when a target that has become slow is passed over. None: never.
+    brownout: a `Brownout`: when a target that has become slow is avoided. None: never.
     hedge: a `Hedge`, to start a second attempt before the first has failed. None: never.
     on_break: what happens when a stream breaks after its first content. `resume`: the next target continues plain text,
         without a repeated or lost word; `restart`: it answers from the beginning, and what was already handed out is
@@ -250,10 +250,10 @@ class Policy:
     max_rejection: highest probability with which a call is rejected when no target is available. 0.8 (SRE book,
         "Handling Overload", client-side throttling; capped so that a recovery is always noticed).
     prices: whether prices and context windows that targets do not state are looked up in the data set of genai-prices (extra
-        `prices`), once, when the pool is built. Default False: loading it takes half a second, and a price that is looked up
-        may not be the one of your contract.
+        `prices`), once, when the pool is built. Default False: loading it takes half a second, and a price from the data set
+        may differ from your contract's.
     budgets: how much may be spent (`Budget`). Default: no bound.
-    spend_file: an SQLite file that keeps what was spent, so that budgets survive a restart and hold for all processes that use
+    spend_file: an SQLite file that keeps what was spent, so that budgets survive a restart and apply to all processes that use
         the file. None: they count in memory.
     cache: a `Cache`, to keep answers for identical requests. None: nothing is kept.
     max_prompt_tokens: the oldest turns of a longer history are left out (`trim_history`). None: it is sent as it is.
@@ -326,7 +326,7 @@ class Policy:
 
 
 class PolicyFields(TypedDict, total=False):
-    """The fields of Policy as keywords, so that type checkers know those of `Pool(...)` and `Selector(...)`."""
+    """The fields of Policy as keywords, so that type checkers see those of `Pool(...)` and `Selector(...)`."""
 
     deadline: float
     total_deadline: float | None

@@ -22,20 +22,20 @@ LEAST_BYTES = 4096
 
 
 class Recorder:
-    """Records the decisions of one pool, to be played again by `hotspare replay` and told by `hotspare explain`.
+    """Records the decisions of one pool, for `hotspare replay` and `hotspare explain`.
 
-    The file holds times, outcomes and decisions, and neither a key nor the text of a prompt, an answer or an error message.
-    What cannot be written ends the recording, never a call. A child process does not record into its parent's file.
+    The file contains times, outcomes and decisions, but no keys and no text of prompts, answers or error messages.
+    A write error ends the recording, never a call. A child process does not record into its parent's file.
 
     Args:
-        path: of the file. ``{pid}`` in it stands for the number of the process. A file that is there already is kept as
-            ``<path>.1``, in place of an older one.
-        sample: the share of calls whose decisions are written, 0 to 1. The inputs of all calls are written in any case, since
-            each may change the health that the next one meets. Default 1.
+        path: of the file. ``{pid}`` in it is replaced by the process id. An existing file is renamed to
+            ``<path>.1``, replacing an older one.
+        sample: the share of calls whose decisions are written, 0 to 1. The inputs of all calls are written in any case, because
+            each can change the health of targets for the next one. Default 1.
         max_bytes: the recording ends when the file has reached this size. Default 64 MiB, some 100,000 calls.
 
     Raises:
-        ConfigError: naming the field, its value and the way out.
+        ConfigError: naming the field, its value and what to write instead.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, sample: float = 1.0, max_bytes: int = 64 * 1024 * 1024) -> None:
@@ -63,13 +63,15 @@ class Recorder:
     ) -> Scheduler:
         """The scheduler of the pool that is recorded, and the file with its first line. For `Pool`.
 
-        Raises ConfigError if the file cannot be written, or if this recorder has a pool already.
+        Raises ConfigError if the file cannot be written, or if this recorder already has a pool.
         """
         from hotspare._recording.file import FileSink
         from hotspare._recording.scheduler import RecordingScheduler
 
         if self._sink is not None:
-            raise ConfigError(Problem.at("record", str(self.path), "records another pool: give each one a Recorder"))
+            raise ConfigError(
+                Problem.at("record", str(self.path), "already records another pool: give each pool its own Recorder")
+            )
         self._sink = FileSink(self.path, self.max_bytes)
         chosen = random.Random()
         return RecordingScheduler.beginning(

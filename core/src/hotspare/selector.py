@@ -1,4 +1,4 @@
-"""A pool's choice and memory, for callers who make the calls themselves: pick a target, report later how the call ended.
+"""A pool's health and routing for callers who make the calls themselves: pick a target, report later how the call ended.
 
 ::
 
@@ -45,8 +45,8 @@ from hotspare.target import Target
 class _CallerMakesTheCall:
     """The backend of a selector's targets: it can be sent everything, and makes no call.
 
-    A selector never starts an attempt, so that nothing reaches the four methods that would make one. They stand here because a
-    target's state has a whole backend, whose `classify` is used.
+    A selector never starts an attempt, so the four methods that would make one are never called. They are here because a
+    target's state needs a complete backend; only its `classify` is used.
     """
 
     prefill = False
@@ -78,8 +78,8 @@ class Selector:
     """Picks among targets by the health, the failure domains and the strategy of a pool, and makes no call.
 
     It never waits: its policy has ``retry_same_target="never"``, ``max_retry_after_wait=0``, ``when_all_down="fail"``, and
-    neither races nor hedges. It keeps no time: a timeout is the caller's to report, as `Outcome(Kind.TIMEOUT)` or by
-    raising it inside the lease. Whether a call goes on after a failure is also up to the caller: to pick again is to try
+    neither races nor hedges. It measures no time: the caller reports timeouts, as `Outcome(Kind.TIMEOUT)` or by
+    raising inside the lease. The caller also decides whether a call goes on after a failure: to try again, pick
     again.
 
     Args:
@@ -159,14 +159,13 @@ class Selector:
             among: names of the targets that may be picked. None: all.
             request: what will be sent, as far as it is known.
             streaming: whether the answer will be streamed.
-            after: the lease that the same call had before, and that failed: another target comes first, if possible one
-                that shares no failure domain at fault with it, and `max_attempts` counts on. One that is still open is
-                given back.
-            last_resort: whether one attempt may be made, now and then, when no target is available, so that a recovery is
-                always noticed. False where the caller can turn elsewhere.
+            after: the failed lease of the same call: another target comes first, if possible one outside of the failure
+                domain at fault, and `max_attempts` continues to count. A lease that is still open is settled as cancelled.
+            last_resort: whether an occasional attempt may be made when no target is available, so that a recovery is
+                always noticed. False if the caller has another way to get an answer.
 
         Raises:
-            AllTargetsFailed: no target is available. `.skipped` says why, `.retry_after` when to try again.
+            AllTargetsFailed: no target is available. `.skipped` has the reasons, `.retry_after` when to try again.
         """
         tiers = self._tiers(among)
         if after is None:
@@ -259,7 +258,7 @@ class Selector:
 class Lease:
     """The right to call one target once. Settled exactly once; the first report counts.
 
-    As a context manager it settles itself: OK, or what the exception is classified as; given back as cancelled when the
+    As a context manager it settles itself: OK, or the classified exception; cancelled when the
     caller was cancelled. A probe that is never settled frees its place after `Breaker.probe_lease` seconds.
     """
 
@@ -291,10 +290,10 @@ class Lease:
         usage: Usage | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> bool:
-        """Report how it ended: of a stream at its first content, else at the end of the answer.
+        """Report how it ended: for a stream at its first content, otherwise at the end of the answer.
 
-        `seconds`: how long it took; give it if it is reported later than it happened. `usage`: its tokens: what was reserved of the
-        target's limits and not used is given back. `headers`: of the response: the limits that they state are learnt
+        `seconds`: how long it took; needed if it is reported later than it ended. `usage`: its tokens: reserved tokens of the
+        target's limits that were not used are returned. `headers`: of the response: limits in them are learnt
         (`Policy.learn_limits`). Returns whether this report counted.
         """
         return self._selector._settle(self, outcome, seconds, usage, headers)  # pyright: ignore[reportPrivateUsage] - one module, two halves

@@ -1,4 +1,4 @@
-"""What processes share, and where: `Pool(shared="redis://…")`, or with more said, `Pool(shared=Shared("redis://…", prefix="search"))`."""
+"""What processes share, and where: `Pool(shared="redis://…")`, or with more settings, `Pool(shared=Shared("redis://…", prefix="search"))`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Where the processes of a fleet keep what they share: rests, rate limits, probe leases, an operator's word.
+    """Where the processes of a fleet keep what they share: open breakers, rate limits, probe leases, operators' commands.
 
-    url: of a Redis or Valkey, as redis-py takes it (`redis://`, `rediss://`, `unix://`), ``redis+cluster://…`` of a cluster, or
+    url: of a Redis or Valkey, in redis-py's form (`redis://`, `rediss://`, `unix://`), ``redis+cluster://…`` for a cluster, or
         ``redis+sentinel://host:26379,host2:26379/name/0``; or a client of redis-py. Extra `redis`. For the processes of one host a file
-        does as well, without a server or an extra: ``sqlite:///run/app/hotspare.db``.
-    prefix: of all keys and of the channel. ``hotspare``. Processes with another prefix share nothing with these.
-    expected_processes: by how many the limits are divided while the store is away. None: as many as it last counted, or 1.
-    refresh: seconds between two looks at the whole picture, jittered by a quarter. 2: news come at once, by pub/sub; what was missed comes
-        with the next picture, and a store that is back is noticed within 3 s.
-    timeout: seconds for which the store's answer is waited for. 1. No call waits for it; one that needs a shared limit, for 50 ms.
+        is enough, without a server or an extra: ``sqlite:///run/app/hotspare.db``.
+    prefix: of all keys and of the pub/sub channel. ``hotspare``. Processes with different prefixes share nothing.
+    expected_processes: number of processes that limits are divided by while the store is unavailable. None: the last count, or 1.
+    refresh: seconds between two reads of the whole state, jittered by a quarter. 2: news arrive at once, by pub/sub; missed ones arrive
+        with the next read, and a store that is back is noticed within 3 s.
+    timeout: longest wait for an answer of the store, in seconds. 1. Calls do not wait that long: one that needs a shared limit waits 50 ms.
 
-    Raises ConfigError for a field that cannot be, MissingExtra without redis-py.
+    Raises ConfigError for an invalid field, MissingExtra without redis-py.
     """
 
     url: str | Redis = field(repr=False)
@@ -38,7 +38,7 @@ class Shared:
     def __post_init__(self) -> None:
         problems: list[Problem] = []
         if not self.prefix or not isinstance(self.prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
-            problems.append(Problem.at("shared.prefix", self.prefix, "must be a word that all keys begin with"))
+            problems.append(Problem.at("shared.prefix", self.prefix, "must be a word: all keys begin with it"))
         for name in ("refresh", "timeout"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0.01 <= value <= 60:

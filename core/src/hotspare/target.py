@@ -29,7 +29,7 @@ RequestField = Literal[
 
 
 class LongPrice(NamedTuple):
-    """What a request costs whose prompt has more than `above` tokens: all of its tokens, not only those above. USD per million
+    """The price of a request whose prompt has more than `above` tokens, for all of its tokens, not only those above. USD per million
     tokens; None: the price of short prompts."""
 
     above: int
@@ -62,16 +62,16 @@ class Price(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much a provider admits. A call that would exceed a limit goes to another target, or waits its turn if that fits
-    its deadline, or fails at once with the time to wait.
+    """How much a provider admits. A call that would exceed a limit goes to another target, or waits in the queue if its
+    deadline allows, or fails at once with the time to wait.
 
     rpm: requests a minute. None: no limit, here and below.
-    tpm: tokens a minute, prompts and answers together. The prompt's estimate and `max_tokens` are reserved; what an answer
-        did not use is given back.
+    tpm: tokens a minute, prompts and answers together. The prompt's estimate and `max_tokens` are reserved; tokens that the answer
+        did not use are returned.
     rpd, tpd: requests and tokens in any 24 hours.
-    concurrency: attempts under way at once, streams to their end.
+    concurrency: attempts in flight at once, streams until their end.
     burst: seconds of the limits a minute that may be used at once. 50: less than a whole minute, so that requests that
-        overtake each other on their way exceed nothing. Servers that count by the second (Azure) need 1 to 10.
+        arrive out of order do not exceed the limit. Servers that count by the second (Azure) need 1 to 10.
     per: what the limits count for: the `target` itself, all targets of its `model` on the same account, or all on the
         `account`.
 
@@ -110,7 +110,7 @@ class Domain(NamedTuple):
 
 
 class TargetFields(TypedDict, total=False):
-    """The fields of `Target` that a caller may set where something else gives `id`, `name` and `backend`."""
+    """The fields of `Target` without `id`, `name` and `backend`, for callers for whom an adapter sets those."""
 
     region: str | None
     account: str | None
@@ -139,7 +139,7 @@ class TargetFields(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """One model at one provider, in one region, on one account: the smallest thing that can be called.
+    """One model at one provider, in one region, on one account: the smallest unit that can be called.
 
     Args:
         id: ``provider/model``, e.g. ``openai/gpt-4.1``. The provider is a preset (`hotspare.providers.presets`).
@@ -149,14 +149,14 @@ class Target:
         base_url: the provider's address. Default: the preset's own.
         api_key: a `SecretStr` (hotspare's or pydantic's), a plain string, or a function that gives either, async or not. It is
             read, or called, at each attempt: keys rotate. Default: the preset's environment variable.
-        api: which of the APIs of OpenAI's kind is called: Chat Completions or Responses. Default: Chat Completions; at OpenAI
-            Responses where the model is served by no other (`*-pro`, `*-codex*`) or takes tools by no other (GPT-5.4 and
+        api: which of OpenAI's APIs is called: Chat Completions or Responses. Default: Chat Completions; at OpenAI
+            Responses, where only that serves the model (`*-pro`, `*-codex*`) or its tools (GPT-5.4 and
             later). A refusal that names Responses is learnt.
         prefill: whether it continues an assistant message at the end of a request, so that a broken answer is continued exactly and not
-            by an instruction. Default: what is known of the provider and the model; a refusal is learnt.
-        replay_reasoning: the field of earlier answers in which a server of OpenAI's Chat Completions is sent the reasoning that led to them:
-            `reasoning`, `reasoning_content`, or `reasoning_details` (what this model sent there itself); `off`: none. Default: what is
-            known of the provider; `openai-compatible` servers are sent none, because some reject the field.
+            by an instruction. Default: depends on the provider and the model; a refusal is learnt.
+        replay_reasoning: the message field that carries the reasoning of earlier answers to a Chat Completions server:
+            `reasoning`, `reasoning_content`, or `reasoning_details` (only what this model itself sent there); `off`: no field.
+            Default: depends on the provider; `off` for `openai-compatible` servers, because some reject the field.
         name: its name in reports and errors, unique in a pool. Default: ``id@region``.
         tier: lower tiers are tried first; targets of one tier are of equal standing. Default 0.
         weight: relative share of the traffic under the strategy `weighted`. Must be above 0. Default 1.
@@ -173,13 +173,13 @@ class Target:
         extra: body fields sent with every request to this target, merged over the fields that hotspare writes.
         headers: HTTP headers sent with every request to this target.
         price: USD per million tokens. None: unknown, unless `Pool(prices=True)` finds it.
-        completion: how `chat` gets this target's answers, as `Policy.completion`. Default: the policy's.
+        completion: how `chat` gets this target's answers: see `Policy.completion`. Default: the policy's.
         reasoning: whether the model reasons before its first token. If so, `Timeouts.first_token_reasoning` applies to it
             until it has a record.
-        limits: how much the provider admits: `Limits`, or several, e.g. of the model and of the account. Limits that the
-            provider's answers state are learnt, configured or not.
-        check: whether it is checked in the background while it rests: once its break or its rate limit is over, a short request
-            ("Say ok.", 16 tokens, billed as any other) is the probe that a caller's call would else have to be. Default False.
+        limits: how much the provider admits: `Limits`, or several, e.g. of the model and of the account. Limits stated in
+            the provider's responses are learnt in any case.
+        check: whether it is probed in the background: once its break or its rate limit is over, the pool sends a short request
+            ("Say ok.", 16 tokens, billed as any other), so that no caller's call has to be the probe. Default False.
         backend: an object that makes the calls itself (a framework's own model). Then `id` is only a label.
 
     Raises:
@@ -266,8 +266,8 @@ class Target:
         return found
 
     def current_key(self) -> str | None:
-        """Its key, hidden in tracebacks; of a function, what it gives now. None where no key was given. For backends that take a
-        key as an argument. Raises ConfigError for an async function, which sync calls could not wait for."""
+        """The key, hidden in tracebacks; a key function is called. None if no key was given. For backends that take a
+        key as an argument. Raises ConfigError for an async function, which sync calls could not await."""
         source = self.api_key
         if source is None:
             return None
@@ -323,8 +323,8 @@ def _url_mistake(url: str) -> str:
 
 
 def _checked_keywords(build: Callable[..., None]) -> Callable[..., None]:
-    """`Target.__init__`, with unknown keywords as a ConfigError that says what was meant, and with the key and the headers
-    hidden from tracebacks with locals before anything can be raised."""
+    """`Target.__init__`, which raises ConfigError for unknown keywords with the likely correct name, and hides the key and the
+    headers from tracebacks with locals before anything can be raised."""
     names = [one.name for one in fields(Target)]
 
     @wraps(build)
