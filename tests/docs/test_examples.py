@@ -77,7 +77,12 @@ def run(example: CodeExample, names: dict[str, object], eval_example: EvalExampl
     """Run a block with these names and return its names. A block that raises fails the test, with its page and line."""
     run_block = eval_example.run_print_check if "#> " in example.source else eval_example.run
     try:
-        return run_block(example, module_globals=names)
+        try:
+            return run_block(example, module_globals=names)
+        except (
+            SystemError
+        ):  # Python 3.11 cannot parse in two threads at once ("AST constructor recursion depth mismatch")
+            return run_block(example, module_globals=names)
     except Exception as error:
         frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
         line = next((line for name, line in reversed(frames) if name == str(example.path)), example.start_line)

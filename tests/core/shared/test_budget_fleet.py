@@ -88,4 +88,4 @@ def test_eight_processes_pass_a_budget_by_what_is_under_way_only(provider: Provi
     assert 300 - PROCESSES * dearest <= spent <= 300 + PROCESSES * CALLERS * dearest
     count = _count(shared_redis)
     assert float(count["spent"]) == pytest.approx(spent, abs=0.01)
-    assert float(count["leased"]) == 0
+    assert float(count["leased"]) == pytest.approx(0, abs=1e-6)  # the store rounds to a billionth

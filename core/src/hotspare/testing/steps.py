@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, TypeGuard, cast
@@ -74,8 +75,13 @@ def actions(step: Step) -> Iterator[Action]:
     if pause:
         yield pause
     if step.error is not None:
-        raise step.error.with_traceback(None)  # it may be raised again and again: without the frames of the last time
+        raise _another(step.error)
     yield inf if step.last is None else step.last
+
+
+def _another(error: Exception) -> Exception:
+    """What is raised. A script's own errors are copied: one that was raised holds the frames that it came through, and with them the pool."""
+    return copy(error) if isinstance(error, ScriptedError) else error.with_traceback(None)
 
 
 def answer(
