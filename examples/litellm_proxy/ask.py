@@ -14,11 +14,13 @@ import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator
 from pathlib import Path
+from typing import TextIO
 
 from openai import OpenAI
 
@@ -50,27 +52,30 @@ def proxy(key: str, config: Path = HERE / "config.yaml", *options: str, **enviro
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).with_name("litellm")), "--config", str(config)]
     settings = {"LITELLM_MASTER_KEY": key, "HOTSPARE_CONFIG": str(HERE / "hotspare.toml"), **environment}
-    running = subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--port", str(port), *options],
-        env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **settings},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/health/liveliness", running)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        running.terminate()
-        running.wait()
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        running = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port), *options],
+            env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **settings},
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}/health/liveliness", running, output)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            running.terminate()
+            running.wait()
 
 
-def wait_for(url: str, running: "subprocess.Popen[bytes]") -> None:
-    """Return when the proxy answers. Raises RuntimeError if its process ends first."""
+def wait_for(url: str, running: "subprocess.Popen[bytes]", output: TextIO) -> None:
+    """Return when the proxy answers. Raises RuntimeError with the last line of its output if its process ends first."""
     while running.poll() is None:
         with contextlib.suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(url, timeout=5):
             return
         time.sleep(0.2)
-    raise RuntimeError(f"the proxy ended with exit code {running.returncode}")
+    output.seek(0)
+    last = (output.read().strip().splitlines() or ["it printed nothing"])[-1]
+    raise RuntimeError(f"the proxy ended with exit code {running.returncode}: {last}")
 
 
 def rehearse() -> None:

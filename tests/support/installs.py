@@ -26,6 +26,8 @@ PAGES = (
     "README.md",
     "README.ko.md",
     *(f"{project}/README.md" for project in PROJECTS),
+    "docs/index.md",
+    "docs/ko/index.md",
     "docs/langchain.md",
     "docs/llama-index.md",
     "docs/litellm.md",
