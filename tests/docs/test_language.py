@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from mkdocs.commands.build import build
-from mkdocs.config import load_config
+from mkdocs.config import load_config  # pyright: ignore[reportUnknownVariableType]: its file is an untyped IO
 
 ROOT = Path(__file__).parents[2]
 
