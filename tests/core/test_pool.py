@@ -141,6 +141,16 @@ def test_a_model_that_does_not_exist_is_disabled() -> None:
     assert "no such model" in str(pool.explain())
 
 
+def test_an_explanation_takes_no_number_of_a_call() -> None:
+    """Calls are numbered as they are made: an adapter asks `explain` for what a route can do before its first call."""
+    events: list[Event] = []
+    pool = scripted_pool("a")
+    pool.subscribe(events.append)
+    pool.explain()
+    pool.chat("hello")
+    assert [event.call for event in events if isinstance(event, CallEnded)] == ["call-1"]
+
+
 def test_a_target_that_calls_good_requests_invalid_is_failing() -> None:
     """What it rejects is answered by another target: that counts as its failure."""
     clock = VirtualClock()

@@ -326,7 +326,7 @@ class Pool(Embedding, ByHand):
     # --- inside --------------------------------------------------------------------------------------------------
 
     def _flow(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Flow:
-        call = self._call(request, options, streaming=streaming)
+        call = self._call(request, options, f"call-{next(self._ids)}", streaming=streaming)
         if not any(map(call.may_use, call.states())):
             unsupported = {state: call.unsupported(state) for state in call.states()}
             raise RequestError(unsendable(call.request, unsupported, self._states))
@@ -338,7 +338,7 @@ class Pool(Embedding, ByHand):
         is_private, mode = call.pays_itself or options.get("targets") is not None, options.get("cache")
         return asking if mode == "off" or is_private else self._caching.flow(call, asking, refresh=mode == "refresh")
 
-    def _call(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Call:
+    def _call(self, request: Prompt | None, options: CallOptions, name: str = "", *, streaming: bool) -> Call:
         if self._closed:
             raise PoolClosed("this pool was closed: build a new one")
         fields = fields_of(options) if options else {}
@@ -352,7 +352,7 @@ class Pool(Embedding, ByHand):
         checked, saved_tokens = reduced(checked, policy)
         now, deadline = self._now(), given.get("deadline")
         call = Call(
-            f"call-{next(self._ids)}",
+            name,
             checked,
             selected.tiers,
             streaming,
