@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import BaseMessage
-from langchain_core.runnables import Runnable
-from llama_index.core.llms import ChatMessage
-from llama_index.core.llms.llm import LLM
+if TYPE_CHECKING:  # the adapters' suites run without the other frameworks too
+    from langchain_core.messages import BaseMessage
+    from langchain_core.runnables import Runnable
+    from llama_index.core.llms import ChatMessage
+    from llama_index.core.llms.llm import LLM
 
 METHODS = ("whole", "awhole", "stream", "astream")
 
