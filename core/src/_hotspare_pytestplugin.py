@@ -56,7 +56,7 @@ def scripted_pool(virtual_clock: VirtualClock) -> Generator[ScriptedPool]:
 
 @pytest.fixture(scope="session")
 def embedded_provider_session() -> Generator[Provider]:
-    """One embedded provider (`hotspare.drill.provider.Provider`) for the whole session, in a process of its own. Faults and
+    """One embedded provider (`hotspare.drill.provider.Provider`) for the whole session, in a separate process. Faults and
     counters stay as tests leave them."""
     from hotspare.drill.provider import Provider
 

@@ -104,7 +104,7 @@ def test_a_wrong_secret_is_not_shown(fields: dict[str, Any]) -> None:
         ("q", {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "objekt"}}}]},
          r"tools\[0\].function.parameters.type: 'objekt' must be 'object'"),
         ("q", {"temprature": 1}, "temprature: 1 is not a field of ChatRequest; did you mean 'temperature'"),
-        ("q", {"model": "zz"}, "model: 'zz' is no route, target, model or alias"),
+        ("q", {"model": "zz"}, "model: 'zz' is not a route, target, model or alias"),
         ("q", {"deadline": "3"}, "deadline: '3' must be a number above 0"),
         ("q", {"deadline": math.nan}, "deadline: nan must be a number above 0"),
         ("q", {"max_attempts": 1.5}, "max_attempts: 1.5 must be an integer above 0"),

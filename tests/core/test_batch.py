@@ -170,7 +170,7 @@ def test_an_interrupted_batch_pays_for_nothing_twice(provider: Provider, files: 
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate()
     assert process.returncode == 130, errors
-    assert "letting what is under way end" in errors
+    assert "finishing requests in flight" in errors
     assert f"{len(lines(output))} of 60 answered" in errors
     provider.clear("a")
     assert "60 of 60 answered" in start(*words).communicate()[1]

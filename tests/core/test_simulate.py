@@ -179,7 +179,7 @@ def test_the_command(ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert run_command("simulate", "--config", str(third), "--ledger", str(ledger), "--most", "20", "--json") == 0
     assert (
         json.loads(capsys.readouterr().out)["notes"][1]
-        == "never called in the ledger, taken to answer as the others do: third"
+        == "never called in the ledger, assumed to answer like the others: third"
     )
     file = config_of(tmp_path, LOAD, "load.toml")
     assert run_command("simulate", "--config", str(new), "--load", str(file), "--against", str(old), "--json") == 0

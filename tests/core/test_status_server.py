@@ -85,7 +85,7 @@ def test_no_application_is_there(tmp_path: Path) -> None:
     pool.close()
     ended.write_text(content)
     for file in (missing, other):
-        with pytest.raises(ConfigError, match="is no status file"):
+        with pytest.raises(ConfigError, match="is not a status file"):
             ask("health", file)
     with pytest.raises(ConfigError, match="does not answer"):
         ask("health", ended)

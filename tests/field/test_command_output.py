@@ -148,7 +148,7 @@ def test_exit_codes(tmp_path: Path) -> None:
         assert run("check", path).returncode == 0
     assert run("chat", "hi", "--config", path).returncode == 1
     for words, hint in (
-        (("chat", "hi", "--config", path, "--model", "zz"), "is no route, target, model or alias"),
+        (("chat", "hi", "--config", path, "--model", "zz"), "is not a route, target, model or alias"),
         (("chat", "hi", "--config", path, "--deadline", "nan"), "deadline: nan"),
         (("chat", "hi", "--config", path, "--deadline", "1e12"), "deadline: 1000000000000.0"),
         (("chat", "hi", "--config", path, "--target", "ollama/x"), "cannot be combined with --config"),

@@ -114,7 +114,7 @@ POOL_FIELDS = [
 ]  # fmt: skip
 CALL_FIELDS = [
     ("timeout", "'deadline'"), ("max_retries", "'max_attempts'"), ("max_completion_tokens", "'max_tokens'"), ("stream", "pool.stream(…)"),
-    ("system", "'role': 'system'"), ("prompt", "is the first argument"), ("api_key", "no target of this call takes a key"), ("n", "extra={'openai'"), ("temprature", "did you mean 'temperature'?"),
+    ("system", "'role': 'system'"), ("prompt", "is the first argument"), ("api_key", "no target of this call accepts a key"), ("n", "extra={'openai'"), ("temprature", "did you mean 'temperature'?"),
 ]  # fmt: skip
 TARGET_FIELDS = [
     ("timeout", "'deadline'"), ("max_retries", "'max_attempts'"), ("model", "'id'"), ("provider", "'id'"), ("api_base", "'base_url'"),
@@ -283,14 +283,14 @@ def test_a_part_that_no_target_can_be_sent() -> None:
     deepseek = Target("deepseek/deepseek-chat", api_key="k", name="ds")
     text = unsendable(Pool(deepseek), AUDIO)
     assert (
-        "messages[1].content[1]: a part of type 'input_audio' cannot be sent to ds; providers that take it: openai, azure, gemini"
+        "messages[1].content[1]: a part of type 'input_audio' is not supported by ds; supported by these providers: openai, azure, gemini"
         in text
     )
     assert "content[0]" not in text
     gemini = Target("gemini/gemini-2.5-flash", api_key="k", name="gem")
     pool = Pool(deepseek, gemini, routes={"cheap": ["ds"]})
-    assert "gem could take it: model='gem'" in unsendable(pool, AUDIO, model="cheap")
-    assert "a part of type 'hologram' cannot be sent" in unsendable(
+    assert "supported by gem: model='gem'" in unsendable(pool, AUDIO, model="cheap")
+    assert "a part of type 'hologram' is not supported" in unsendable(
         Pool(Target("anthropic/m", api_key="k")), {"type": "hologram"}
     )
 
@@ -298,8 +298,9 @@ def test_a_part_that_no_target_can_be_sent() -> None:
 def test_a_part_that_the_model_is_said_not_to_have() -> None:
     """The setting is named, for any backend."""
     blind = ScriptedTarget("blind", missing={"vision"})
-    assert "messages[1].content[1]: a part of type 'image_url' cannot be sent to blind (missing: vision)" in unsendable(
-        scripted_pool(blind), IMAGE
+    assert (
+        "messages[1].content[1]: a part of type 'image_url' is not supported by blind (missing: vision)"
+        in unsendable(scripted_pool(blind), IMAGE)
     )
     many = unsendable(scripted_pool(blind), *[IMAGE] * 9)
     assert many.count("a part of type 'image_url'") == 5

@@ -44,7 +44,7 @@ class BatchResult:
 class MapOptions(CallOptions, total=False):
     """What `Pool.map` takes beside the options of a call.
 
-    concurrency: calls under way at one time. 8: what the limits of new accounts allow.
+    concurrency: calls in flight at once. 8: what the limits of new accounts allow.
     ordered: results in the order of the requests (the default); False: as they come.
     progress: a bar, or a function (`Progress`). Default: neither.
     """

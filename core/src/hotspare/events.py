@@ -27,7 +27,7 @@ class CallResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
-    """A call has begun. `model`: what the caller named ("": nothing). `route`: the route, target or model whose tiers are used.
+    """A call has begun. `model`: as given by the caller ("": none). `route`: the route, target or model whose tiers are used.
     `labels`: the caller's own. `context`: the caller's context variables, for tracing."""
 
     call: str
@@ -52,7 +52,7 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """An attempt has ended: of a stream at its first content. `usage`: its tokens, where it was a whole answer."""
+    """An attempt has ended; that of a stream at its first content. `usage`: its tokens, for a whole answer."""
 
     call: str
     attempt: AttemptRecord
@@ -71,8 +71,8 @@ class FailedOver:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """What one attempt of a call has cost. `cost`: USD (None: not known). `wasted`: it is not the end of the answer: its stream
-    broke or was left, or it lost against another attempt; its usage is estimated then."""
+    """What one attempt of a call has cost. `cost`: USD (None: not known). `wasted`: it did not complete the answer: its stream
+    broke or was abandoned, or it lost against another attempt; its usage is then estimated."""
 
     attempt: int
     target: str
@@ -88,8 +88,8 @@ class CallEnded:
     lost hedges included (None: not known). `wasted_tokens`: estimated tokens paid for without being part of the answer.
     `waited`: seconds in which no attempt ran. `rescued`: it was answered although its first attempt or its stream failed.
     `error`: why it was not answered, in one line. `paid`: the cost of each attempt that was paid for. `wasted`: USD of those that
-    are not the end of the answer. `saved`: USD by which the first target of the route would have been dearer. None: not known. `saved_tokens`: of the prompt,
-    left out before it was sent, by estimate."""
+    did not complete the answer. `saved`: USD that the first target of the route would have cost more (None: not known). `saved_tokens`: estimated
+    tokens removed from the prompt before it was sent."""
 
     call: str
     target: str | None
@@ -115,7 +115,7 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True)
 class CallQueued:
-    """A call waits for a recovery: no target is available. `until`: seconds for which it may wait."""
+    """A call waits for a recovery: no target is available. `until`: longest wait in seconds."""
 
     call: str
     until: float
@@ -136,7 +136,7 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """A target answered 429. `seconds`: for how long it is avoided. `retry_after`: the seconds it named (None: none)."""
+    """A target answered 429. `seconds`: for how long it is avoided. `retry_after`: the provider's own seconds (None: none)."""
 
     target: str
     seconds: float
@@ -145,7 +145,7 @@ class RateLimited:
 
 @dataclass(frozen=True, slots=True)
 class SpeedChanged:
-    """A target has become far slower than usual (`slow`), and is passed over while a faster one is there (`Brownout`), or is
+    """A target has become far slower than usual (`slow`), and is avoided while a faster one is available (`Brownout`), or is
     back at its usual speed. `seconds`: its median now, `usual`: its usual one; to the first token of a stream, or (`whole`)
     for each 25 tokens of a whole answer."""
 
@@ -158,7 +158,7 @@ class SpeedChanged:
 
 @dataclass(frozen=True, slots=True)
 class TargetChecked:
-    """A background check of a target that rested has ended (`Target.check`). It is no call: no other event reports it. `cost`: USD
+    """A background check of a target has ended (`Target.check`). It is not a call: no other event reports it. `cost`: USD
     (None: not known). `message`: why it failed."""
 
     target: str
@@ -198,9 +198,9 @@ class BudgetReached:
 
 @dataclass(frozen=True, slots=True)
 class CacheServed:
-    """A call was answered from the cache (`hit`), with the answer of an identical call (`shared`), or with an answer that is too
-    old while no target answered (`stale`). No attempt was made for it. `target`: where the answer once came from. `saved`: USD
-    that it has cost then (None: not known)."""
+    """A call was answered from the cache (`hit`), with the answer of an identical call (`shared`), or with an expired
+    answer while no target answered (`stale`). No attempt was made. `target`: the origin of the answer. `saved`: its original
+    cost in USD (None: not known)."""
 
     source: str
     route: str
@@ -211,8 +211,8 @@ class CacheServed:
 
 @dataclass(frozen=True, slots=True)
 class RequestAtFault:
-    """These targets failed alike on one call's request, and one of them answered others meanwhile: the failures were the
-    request's, and no longer count against the targets."""
+    """These targets failed in the same way on one call's request, while one of them answered other calls: the request was the
+    cause, and the failures no longer count against the targets."""
 
     call: str
     targets: tuple[str, ...]
@@ -245,21 +245,21 @@ class TargetEnabled:
 
 @dataclass(frozen=True, slots=True)
 class ConfigReloaded:
-    """A running pool goes on with another configuration. `changes`: what is different, a line each."""
+    """A running pool switched to another configuration. `changes`: the differences, one line each."""
 
     changes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TargetReset:
-    """An operator had a target's record forgotten: its breaker is closed, learnt limits are gone."""
+    """An operator reset a target's record: its breaker is closed, learnt limits are forgotten."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
 class LimitReached:
-    """A limit of a target holds calls back: they go elsewhere or wait their turn. `reason` names the limit; `seconds`: until it
+    """A limit of a target delays calls: they go elsewhere or wait in the queue. `reason` names the limit; `seconds`: until it
     admits another call."""
 
     target: str
@@ -269,14 +269,14 @@ class LimitReached:
 
 @dataclass(frozen=True, slots=True)
 class LimitReleased:
-    """The limits of a target have held no call back for some seconds."""
+    """The limits of a target have delayed no call for some seconds."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
 class LimitLearnt:
-    """A provider's answer stated a limit that is new, or of another size than before."""
+    """A provider's response stated a limit that is new or has changed."""
 
     target: str
     limit: str
@@ -284,14 +284,14 @@ class LimitLearnt:
 
 @dataclass(frozen=True, slots=True)
 class EventsDropped:
-    """A listener was too slow: so many events before this one were not handed to it."""
+    """A listener was too slow: `count` events before this one were dropped."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerFailed:
-    """The ledger cannot be written: attempts and calls are kept in memory, and dropped beyond its bound. Emitted once until it
+    """The ledger cannot be written: attempts and calls are kept in memory, and dropped beyond its limit. Emitted once until it
     can be written again."""
 
     path: str
@@ -300,7 +300,7 @@ class LedgerFailed:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRecovered:
-    """The ledger is written again. `dropped`: records that were lost meanwhile."""
+    """The ledger can be written again. `dropped`: records that were lost meanwhile."""
 
     path: str
     dropped: int
@@ -308,7 +308,7 @@ class LedgerRecovered:
 
 @dataclass(frozen=True, slots=True)
 class AlertFired:
-    """An alert's condition has held for long enough. `value`: of its metric. `delivery`: `sent` to the channels, `grouped` into an
+    """An alert's condition has held for its `hold` time. `value`: of its metric. `delivery`: `sent` to the channels, `grouped` into an
     incident that was reported already, or `silenced`."""
 
     rule: str
@@ -330,7 +330,7 @@ class AlertResolved:
 
 @dataclass(frozen=True, slots=True)
 class AlertUndelivered:
-    """A channel did not take a notice after several tries. `reason`: the error, without keys."""
+    """A channel did not accept a notice after several tries. `reason`: the error, without keys."""
 
     channel: str
     reason: str
@@ -348,15 +348,15 @@ class UsageSampled:
 
 @dataclass(frozen=True, slots=True)
 class StoreLost:
-    """What the processes of a fleet share cannot be read or written: this process decides alone. Emitted once until it is back; also where only
-    its news do not come (a refused channel): what others find is then known with the next refresh."""
+    """The store of a fleet cannot be read or written: this process uses only its own observations. Emitted once until the store is back; also if only
+    pub/sub fails (a refused channel): news from other processes then arrive with the next refresh."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class StoreBack:
-    """What the processes of a fleet share can be read and written again, and its news come, after so many seconds."""
+    """The store of a fleet can be read and written again, pub/sub included, after `seconds`."""
 
     seconds: float
 

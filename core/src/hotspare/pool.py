@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 import anyio
 
 from hotspare import events
-from hotspare._by_hand import ByHand
 from hotspare._config import assembly
 from hotspare._config.routes import route_policies, targets_of, tiers_of
 from hotspare._cost.reduction import reduced
@@ -30,6 +29,7 @@ from hotspare._engine.call import Call
 from hotspare._engine.commands import Flow
 from hotspare._engine.flow import flow
 from hotspare._engine.scheduler import Scheduler
+from hotspare._operations import Operations
 from hotspare._requests.options import fields_of, take_options
 from hotspare._requests.unsendable import unsendable
 from hotspare._requests.validation import request_of
@@ -55,27 +55,27 @@ if TYPE_CHECKING:
     from hotspare.batch import BatchRequest, BatchResult, MapOptions
 
 
-class Pool(Embedding, ByHand):
+class Pool(Embedding, Operations):
     """Targets, a policy, and their shared health. Build one per process and share it between threads and event loops.
 
     Args:
-        targets: in the order of preference inside a tier (strategy `ordered`): ids like ``"openai/gpt-4.1"``, or `Target`s.
+        targets: in order of preference inside a tier (strategy `ordered`): ids like ``"openai/gpt-4.1"``, or `Target`s.
         policy: what a call may do; its fields may be given as keywords instead, e.g. ``Pool([...], deadline=30)``.
-        routes: named orders of tiers, ``{"batch": [["a", "b"], ["c"]]}`` by target name; with a policy of its own
+        routes: named lists of tiers, ``{"batch": [["a", "b"], ["c"]]}`` by target name; with its own policy
             ``{"batch": {"tiers": ["a", "b"], "deadline": 600}}``. Without a ``default`` route one is made of all targets by
             their `tier`.
-        choose: called with the request of each call that names no model; returns the route or model to be used, or None for
-            the default route. What it raises, the call raises.
+        choose: called with the request of each call that names no model; returns the route or model to use, or None for
+            the default route. Its exceptions are raised by the call.
         transport: ``auto``, ``httpx`` (which vcrpy replays; a connection serves one request), or an httpx transport.
         verify: TLS verification: True, False, a CA bundle's path, or an `ssl.SSLContext`.
         cert: a client certificate: a PEM file with its key; or certificate, key, and the key's password.
-        proxy: a proxy's URL (http, https; socks4, socks5 and socks5h with the extra `socks`); None: as HTTP_PROXY, HTTPS_PROXY,
-            ALL_PROXY and NO_PROXY say; False: none.
+        proxy: a proxy's URL (http, https; socks4, socks5 and socks5h with the extra `socks`); None: from HTTP_PROXY, HTTPS_PROXY,
+            ALL_PROXY and NO_PROXY; False: no proxy.
         listeners: called with every event; see `hotspare.events`.
         clock: monotonic seconds; in tests a virtual one from `hotspare.testing`.
-        calendar: seconds since 1970, by which budgets know the hour, the day and the month; in tests a virtual one.
+        calendar: seconds since 1970, for the hours, days and months of budgets; in tests a virtual one.
         rng: the source of jitter and of weighted choices; for tests.
-        shared: where processes share what they find out, ``"redis://…"`` or `Shared`; see docs/fleet.md. None: nowhere.
+        shared: the store through which processes share health and limits, ``"redis://…"`` or `Shared`; see docs/fleet.md. None: nothing is shared.
         record: a file to which every decision is written, or a `Recorder`; see docs/recordings.md. None: no recording.
 
     Raises:
@@ -160,8 +160,8 @@ class Pool(Embedding, ByHand):
                 in Policy), `labels` (words for events and reports, e.g. ``{"team": "search"}``), `cache` (as in `Cache`), and any field of ChatRequest, e.g. ``temperature=0``.
 
         Raises:
-            RequestError: no target can be sent the request as written; nothing was sent.
-            AllTargetsFailed: no target answered; every attempt is inside.
+            RequestError: no target supports the request as written; nothing was sent.
+            AllTargetsFailed: no target answered; `.attempts` lists every attempt.
         """
         if self._uses_http and not self._closed:
             self._http.prepare()
@@ -180,7 +180,7 @@ class Pool(Embedding, ByHand):
 
         Raises (while it is read):
             AllTargetsFailed: no target began to answer.
-            StreamInterrupted: the stream broke after its first content; `.text` is what came.
+            StreamInterrupted: the stream broke after its first content; `.text` is the text so far.
         """
         if self._uses_http and not self._closed:
             self._http.prepare()
@@ -201,11 +201,11 @@ class Pool(Embedding, ByHand):
         """`chat` for each of these requests, several at a time, in threads. Failures are values (`BatchResult.error`).
 
         Args:
-            requests: what `chat` takes, or mappings of its keywords; taken as they are needed.
-            options: `concurrency`, `ordered` and `progress` (`hotspare.batch.MapOptions`); the others, as in `chat`, are for
-                every request that does not say otherwise, e.g. ``model="batch"``, a route.
+            requests: as for `chat`, or mappings of its keywords; read lazily.
+            options: `concurrency`, `ordered` and `progress` (`hotspare.batch.MapOptions`); the others, as in `chat`, are
+                defaults for every request, e.g. ``model="batch"``, a route.
 
-        Closing the generator begins no further call, and waits for those under way.
+        Closing the generator starts no further call, and waits for those in flight.
         """
         from hotspare.batch import map_requests
 
@@ -216,7 +216,7 @@ class Pool(Embedding, ByHand):
     ) -> AbstractAsyncContextManager[AsyncGenerator[BatchResult]]:
         """`map`, for asyncio and trio: ``async with pool.amap(…) as results: async for result in results: …``.
 
-        Leaving the block cancels the calls that are under way.
+        Leaving the block cancels the calls in flight.
         """
         from hotspare.batch import amap_requests
 
@@ -225,7 +225,7 @@ class Pool(Embedding, ByHand):
     # --- ahead of the first call ---------------------------------------------------------------------------------
 
     def warmup(self, timeout: float = 5.0) -> None:
-        """Do ahead what the first call would do: load libraries and CAs, and open a connection to each provider.
+        """Prepare the first call: load libraries and CAs, and open a connection to each provider.
 
         Connections that cannot be opened within `timeout` seconds are left to the first call; no failure is counted.
         """
@@ -254,7 +254,7 @@ class Pool(Embedding, ByHand):
         }
 
     def spent(self) -> Mapping[str, float]:
-        """USD spent in the hour, the day and the month that are under way, by budget."""
+        """USD spent in the current hour, day and month, by budget."""
         return self._scheduler.spent()
 
     def budgets(self) -> Sequence[BudgetStatus]:
@@ -264,21 +264,21 @@ class Pool(Embedding, ByHand):
     # --- events -------------------------------------------------------------------------------------------------------------
 
     def subscribe(self, listener: events.Listener, *, inline: bool = False) -> Callable[[], None]:
-        """Have `listener` called with every event, in order; returns a function that ends that (once or more often called).
+        """Call `listener` with every event, in order. Returns a function that ends the subscription; it may be called again.
 
-        It is called in a thread of its own, so that it never delays a call; once 10,000 events wait for it further ones are
-        dropped, and it is sent `EventsDropped`. `append` of a list or a deque, and `put` of a SimpleQueue, are called in the
-        thread of the call itself. `inline`: any other listener is, too: it must return within microseconds.
+        It is called in a separate thread, so that it never delays a call; when 10,000 events wait for it, further ones are
+        dropped, and it receives `EventsDropped`. `append` of a list or a deque, and `put` of a SimpleQueue, are called in the
+        call's own thread. `inline`: so is this listener, which must then return within microseconds.
         """
         return self._notify.subscribe(listener, inline=inline)
 
     def publish(self, event: events.Event) -> None:
-        """Hand an event of one's own to the log and to every listener, as the ledger does when it cannot be written."""
+        """Send a custom event to the log and to every listener, as the ledger does when it cannot be written."""
         self._notify.publish(event)
 
     def flush(self, timeout: float = 1.0) -> bool:
-        """Wait at most `timeout` seconds until the listeners were called with everything that has happened so far. Returns
-        whether they were. The end of the process does that too, for at most a second."""
+        """Wait at most `timeout` seconds until the listeners have received all events so far. Returns
+        whether they have. The process does the same when it exits, for at most a second."""
         return self._notify.flush(timeout)
 
     # --- the end -------------------------------------------------------------------------------------------------
@@ -385,7 +385,7 @@ class Pool(Embedding, ByHand):
             return table.selection(model, given)
         if type(self._scheduler) is not Scheduler:
             raise RequestError(
-                Problem("targets, api_key: a pool that is recorded takes none per call, which no replay would know")
+                Problem("targets, api_key: cannot be given per call in a recorded pool: a replay would not have them")
             )
         if self._per_call is None:
             from hotspare._config.per_call import PerCall

@@ -22,7 +22,7 @@ class TargetHealth:
     `traffic_share`: below 1 during a slow start. `ttft_*`, `completion_*`: percentiles of its successful attempts, seconds
     to the first token and to a whole answer (None: none yet). `since`: seconds in this state (None: always).
     `last_success`, `last_failure`: seconds since the latest attempt ended that way (None: none has); `last_error`: why the latest
-    failure failed. `in_flight`: attempts under way, streams to their end. `limits_left`: what is left of each limit; `limits_used`: the
+    failure failed. `in_flight`: attempts in flight, streams to their end. `limits_left`: what is left of each limit; `limits_used`: the
     share of each that is used, of what it admits at once or in a day.
     `checks`: how many background checks were made (`Target.check`).
     """
@@ -69,7 +69,7 @@ class DomainHealth:
 
 @dataclass(frozen=True, slots=True)
 class PoolHealth:
-    """The health of a pool. `in_flight`: attempts under way. `waiting`: calls that wait for a recovery. `retry_tokens`: what
+    """The health of a pool. `in_flight`: attempts in flight. `waiting`: calls that wait for a recovery. `retry_tokens`: what
     is left of the retry budget."""
 
     targets: tuple[TargetHealth, ...]

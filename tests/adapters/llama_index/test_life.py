@@ -70,7 +70,7 @@ def test_exactly_one_source_is_required(given: dict[str, list[object]]) -> None:
 
 def test_mistakes_are_named_when_it_is_built(pool: Pool) -> None:
     """An unknown route, a policy beside a pool, no targets, and values that are not LLMs."""
-    with pytest.raises(RequestError, match="'nowhere' is no route"):
+    with pytest.raises(RequestError, match="'nowhere' is not a route"):
         Hotspare(pool=pool, model="nowhere")
     with pytest.raises(ConfigError, match="policy: cannot be combined with pool"):
         Hotspare(pool=pool, policy=Policy())

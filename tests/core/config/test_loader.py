@@ -311,8 +311,8 @@ def test_a_misplaced_secret_is_not_shown(field: str) -> None:
         ("c.json", '{"deadline": 1, "deadline": 2}', "duplicate key 'deadline'"),
         ("c.yaml", "deadline: [1\n", "line 2, column 1: invalid YAML"),
         ("c.yaml", "deadline: 1\ndeadline: 2\n", "line 2, column 1: invalid YAML: duplicate key 'deadline'"),
-        ("c.yaml", "- a\n", "must hold a table"),
-        ("c.json", "[]", "must hold a table"),
+        ("c.yaml", "- a\n", "must contain a table"),
+        ("c.json", "[]", "must contain a table"),
         ("c.ini", "", "must end in one of .toml, .yaml, .yml, .json"),
     ],
 )

@@ -199,11 +199,11 @@ def test_what_a_busy_file_did_not_take_is_added_later(tmp_path: Path, monkeypatc
 
 def test_mistakes_are_named() -> None:
     """A budget that cannot be kept is an error: without prices, for an unknown route or account, with wrong numbers."""
-    with pytest.raises(ConfigError, match="its price is not known"):
+    with pytest.raises(ConfigError, match="has no known price"):
         scripted_pool(ScriptedTarget("a"), budgets=[Budget(usd=1, per="day")])
     with pytest.raises(ConfigError, match=r"budget.account: 'x' is the account of no target"):
         scripted_pool(dear(), budgets=[Budget(usd=1, per="day", account="x")])
-    with pytest.raises(ConfigError, match=r"budget.route: 'x' is no route"):
+    with pytest.raises(ConfigError, match=r"budget.route: 'x' is not a route"):
         scripted_pool(dear(), budgets=[Budget(usd=1, per="day", route="x")])
     for wrong in ({"usd": 0, "per": "day"}, {"usd": 1, "per": "week"}, {"usd": 1, "per": "day", "action": "cheaper"}):
         with pytest.raises(ConfigError, match="budget"):

@@ -309,7 +309,7 @@ def test_choices() -> None:
     call = engine.call(unsupported={engine["a"]: ("seed", "user")})
     choices = [choice(call, state, engine.shared, 2, 5.0) for state in engine.states.values()]
     assert choices == [
-        Choice("a", 2, "closed", SkipReason.UNSUPPORTED, "cannot be sent seed, user", ("seed", "user"), None),
+        Choice("a", 2, "closed", SkipReason.UNSUPPORTED, "does not support seed, user", ("seed", "user"), None),
         Choice("b", 2, "closed", SkipReason.DISABLED, "disabled: no such model", (), None),
         Choice("c", 2, "recovering"),
         Choice(

@@ -248,7 +248,7 @@ def test_explain() -> None:
         Choice("b", 0, "closed"),
         Choice("d", 1, "recovering"),
         Choice("a", 0, "closed", SkipReason.UNAVAILABLE, "rate limited, retry after 3.0 s", (), 3.0),
-        Choice("c", 1, "closed", SkipReason.UNSUPPORTED, "cannot be sent seed", ("seed",), None),
+        Choice("c", 1, "closed", SkipReason.UNSUPPORTED, "does not support seed", ("seed",), None),
     )
     assert scheduler.take_pending() == ([], [])
     assert d.breaker.state == "recovering"

@@ -124,12 +124,12 @@ def test_the_story_of_a_call(recording: Path) -> None:
         "   +0.500 s  attempt 1 at a ends: server 503",
         "            circuit breaker of a: closed -> open (5 consecutive failures)",
         "   +0.500 s  rule 3 (fail over): takes b (attempt 2, failover), at most 10.0 s to the first content, then 30.0 s of silence",
-        "            passed over a: failed this call: server",
+        "            skipped a: failed this call: server",
         "   +0.500 s  attempt 2 at b has its first content",
         "   +0.500 s  the stream of attempt 2 is complete",
         "   +0.500 s  the call is over: answered by b, 2 attempts",
     ]
-    assert "            b cannot be sent tools" in story(recording, "call-7")
+    assert "            b does not support tools" in story(recording, "call-7")
 
 
 def test_the_story_of_a_call_that_waits(tmp_path: Path) -> None:
@@ -141,13 +141,13 @@ def test_the_story_of_a_call_that_waits(tmp_path: Path) -> None:
     pool.close()
     told = "\n".join([*story(path, "1"), *story(path, "2")])
     assert "rule 7 (wait in the queue): waits at most" in told
-    assert "passed over a: rate limited, retry after 5.0 s" in told
+    assert "skipped a: rate limited, retry after 5.0 s" in told
     assert "woken by call-" in told
 
 
 def test_a_call_that_is_not_there(recording: Path) -> None:
     """The error says how many there are, and where ids stand."""
-    with pytest.raises(RecordingError, match="holds 8 calls, and none with the id 'call-99'"):
+    with pytest.raises(RecordingError, match="contains 8 calls, but none with the id 'call-99'"):
         story(recording, "99")
 
 

@@ -44,7 +44,7 @@ def test_an_unknown_model() -> None:
     with pytest.raises(RequestError) as caught:
         tiers_for("huge", ROUTES, [A, B, C])
     assert str(caught.value) == (
-        "model: 'huge' is no route, target, model or alias of this pool; known: "
+        "model: 'huge' is not a route, target, model or alias of this pool; known: "
         "a, b, batch, best, c, default, large, small"
     )
 

@@ -71,7 +71,7 @@ def test_a_call_cannot_widen_what_its_policy_allows() -> None:
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ({"only": {"uss"}}, "only: 'uss' is no target, model, alias or provider of this pool; did you mean 'us'?"),
+        ({"only": {"uss"}}, "only: 'uss' is not a target, model, alias or provider of this pool; did you mean 'us'?"),
         ({"avoid": {"zzz"}}, "any, azure"),
         ({"regions": "eu"}, "must be a collection of words"),
         ({"require": {"visio"}}, "require: 'visio' is not a capability; they are tools, vision"),
@@ -195,7 +195,7 @@ def test_choose() -> None:
     assert routed.chat("short").target == "any"
     assert routed.chat("long " * 40).target == "us"
     assert routed.chat("short", model="batch").target == "kr"
-    with pytest.raises(RequestError, match="model: 'nowhere' is no route"):
+    with pytest.raises(RequestError, match="model: 'nowhere' is not a route"):
         pool(choose=lambda request: "nowhere").chat("q")
 
 

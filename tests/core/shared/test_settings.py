@@ -45,7 +45,7 @@ def test_a_password_is_not_shown() -> None:
 
 def test_a_recording_and_a_fleet_exclude_each_other(tmp_path: Path) -> None:
     """A replay would lack what others have found."""
-    with pytest.raises(ConfigError, match="shared: cannot be given with record"):
+    with pytest.raises(ConfigError, match="shared: cannot be combined with record"):
         Pool(TARGET, shared="redis://127.0.0.1:1", record=str(tmp_path / "calls.jsonl"))
 
 

@@ -30,8 +30,8 @@ def test_a_script_can_be_used_up(face: str) -> None:
     assert [send(scripted, face).text for _ in range(2)] == ["one", "two"]
     outcome = scripted.classify(send(scripted, face))
     assert outcome.kind is Kind.INVALID
-    assert outcome.message == "the script of a has 2 steps, and this is one call more"
-    with pytest.raises(AssertionError, match="a: 3 calls came, and its script has 2 steps"):
+    assert outcome.message == "the script of a has 2 steps, and this is one more call"
+    with pytest.raises(AssertionError, match="a: 3 calls were made, but its script has 2 steps"):
         scripted.assert_used_up()
 
 
@@ -39,7 +39,7 @@ def test_a_used_up_script_ends_the_call() -> None:
     """Although another target could answer: the test is to fail."""
     pool = scripted_pool(ScriptedTarget("a", ["one"], repeat=False), "b")
     assert pool.chat("q").text == "one"
-    with pytest.raises(AllTargetsFailed, match="the script of a has 1 steps, and this is one call more"):
+    with pytest.raises(AllTargetsFailed, match="the script of a has 1 steps, and this is one more call"):
         pool.chat("q")
 
 

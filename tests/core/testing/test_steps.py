@@ -236,7 +236,7 @@ def test_a_whole_reply_is_given_as_it_is(face: str) -> None:
         (3, r"step: 3 must be a text, pieces, an Outcome"),
         (TimeoutError, r"step: <class 'TimeoutError'> must be a text"),
         ([1], r"step: \[1\] must be a text"),
-        (Outcome(Kind.OK), r"step: Outcome\(kind=<Kind.OK.* is no failure"),
+        (Outcome(Kind.OK), r"step: Outcome\(kind=<Kind.OK.* is not a failure"),
     ],
 )
 def test_what_is_no_step_is_named(step: Any, problem: str) -> None:

@@ -19,7 +19,7 @@ class Flight:
 
 
 class Flights:
-    """The requests that are under way, by key."""
+    """The requests in flight, by key."""
 
     def __init__(self) -> None:
         self._flights: dict[str, Flight] = {}

@@ -44,7 +44,7 @@ class Caching:
             self._store.close()
 
     def flow(self, call: Call, inner: Flow, *, refresh: bool) -> Flow:
-        """The call's answer from the cache, from an identical call that is under way, or from `inner`, the flow that asks."""
+        """The call's answer from the cache, from an identical call in flight, or from `inner`, the flow that asks."""
         key = key_of(call)
         if refresh:
             return (yield from self._ask(call, inner, key, None, None))

@@ -22,7 +22,7 @@ _OVERHEAD = 500
 
 
 def store_of(config: Cache, calendar: Callable[[], float]) -> MemoryStore | OffLoop:
-    """The store of a pool's cache. Children of this process make new locks, and open files and connections anew."""
+    """The store of a pool's cache. Children of this process create new locks, and reopen files and connections."""
     store: MemoryStore | OffLoop
     if config.url is not None:
         from hotspare._cache.remote import RemoteStore
@@ -48,7 +48,7 @@ class Lookup:
 
 
 class OffLoop:
-    """A store that may wait, for a disk, a lock or a server: a thread of its own uses it, so that no event loop does.
+    """A store that may wait, for a disk, a lock or a server: a separate thread uses it, so that no event loop does.
 
     An error fails no call: it is logged, and for a second the store counts as away. `patience`: seconds that a call waits for it.
     """
@@ -64,11 +64,11 @@ class OffLoop:
             self._store.after_fork()
 
     def close(self) -> None:
-        """Write what is under way."""
+        """Write what is in flight."""
         self._worker.finish(self.patience)
 
     def look_up(self, key: str, wake: Callable[[], object]) -> Lookup | None:
-        """Ask for an answer, and call `wake` once it is known; None: the store is away, and nothing is to be waited for. After an error
+        """Ask for an answer, and call `wake` once it is known; None: the store is unavailable, and nothing is to be waited for. After an error
         the next call finds out whether it is back, without waiting for it."""
         found = Lookup()
 
@@ -79,7 +79,7 @@ class OffLoop:
         return found if asked and not self._worker.is_lost else None
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
-        """Keep an answer for so many seconds. It is written in the background, or not at all while the store is away."""
+        """Keep an answer for so many seconds. It is written in the background, or not at all while the store is unavailable."""
         self._worker.submit(lambda: self._store.put(key, entry, keep))
 
 

@@ -32,7 +32,7 @@ from hotspare.monitor.channels import Notice
 HELP = """Test the channels of a configuration, list what fired, silence rules.
 
 test: send a notice to every channel of the configuration. list: the latest alerts and the silences in force.
-silence RULE --for 2h --reason "maintenance": hold back a rule's notices (`*`: all). unsilence RULE: end that.
+silence RULE --for 2h --reason "maintenance": suppress a rule's notices (`*`: all). unsilence RULE: end that.
 """
 _ACTIONS = ("list", "test", "silence", "unsilence")
 
@@ -44,7 +44,7 @@ def run(
     ledger: LedgerOption = None,
     since: SinceOption = "",
     duration: Annotated[str, typer.Option("--for", help="How long a silence lasts: 30m, 2h, 1d.")] = "1h",
-    reason: Annotated[str, typer.Option(help="Why, for those who see the silence.")] = "",
+    reason: Annotated[str, typer.Option(help="Shown with the silence.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """See `HELP`."""

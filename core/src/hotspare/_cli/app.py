@@ -12,23 +12,23 @@ from hotspare import __version__
 
 COMMANDS = {
     "drill": "Rehearse an outage with real HTTP calls to an embedded provider: no API key, no network.",
-    "batch": "Answer every line of a JSONL file; started again, it goes on where it ended.",
+    "batch": "Answer every line of a JSONL file; started again, it continues where it ended.",
     "chat": "Send a prompt to a pool and print the answer.",
     "check": "Validate a configuration, print the order of targets, and send a short request to each of them.",
-    "prices": "Show the prices that are known of a configuration's targets, and where they come from.",
+    "prices": "Show the prices of a configuration's targets, and their source.",
     "alerts": "Test alert channels, list what fired, silence rules.",
     "top": "Watch running applications: targets, traffic, latency, limits, events; keys to drain and enable.",
     "report": "Report a period: success, latency, uptime, rescued calls, outages, cost; text, JSON or HTML.",
-    "ledger": "Query what was recorded: the latest failures and calls, attempts by target or hour, CSV.",
+    "ledger": "Query the ledger: the latest failures and calls, attempts by target or hour, CSV.",
     "status": "Show a running application's targets, or send a short request to each target of a configuration.",
-    "disable": "Have a running application send no further call to a target.",
+    "disable": "Stop sending calls to a target of a running application.",
     "enable": "Take a target of a running application back into use.",
-    "drain": "Disable a target of a running application, and wait until no attempt is under way there.",
-    "reload": "Have a running application go on with another configuration, and print what changes.",
-    "reset": "Have a running application forget what a target's attempts have shown.",
+    "drain": "Disable a target of a running application, and wait until no attempt is in flight there.",
+    "reload": "Switch a running application to another configuration, and print what changes.",
+    "reset": "Reset the recorded health of a target of a running application.",
     "simulate": "Replay traffic in virtual time against another configuration: targets, cost, latency, refusals.",
-    "replay": "Make every decision of a recording anew, and compare; or see what another policy would decide.",
-    "explain": "Say what a recording holds of one call: each decision, its rule, and why targets were passed over.",
+    "replay": "Repeat every decision of a recording, and compare; or see what another policy would decide.",
+    "explain": "Explain one call of a recording: each decision, its rule, and why targets were skipped.",
 }
 """Every subcommand and its line in the help text. Module `hotspare._cli.<name>` has the function `run` and the text `HELP`."""
 

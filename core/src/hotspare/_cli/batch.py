@@ -23,19 +23,19 @@ HELP = """Answer every line of a JSONL file, and write the answers to another on
 A line is a request, {"custom_id": "1", "messages": […], "temperature": 0}, {"custom_id": "1", "prompt": "…"}, or a line of OpenAI's
 batch format, {"custom_id": "1", "body": {"messages": […]}}. Without custom_id it is line-1, line-2 and so on.
 
-Answers are written as they come, each in one write. Started again with the same files, the command leaves out what is answered already:
-nothing is paid twice but what was under way when it was killed. Ctrl-C and SIGTERM let what is under way end, so that nothing is; a second one
-ends the command at once. Failures are written to
-<output>.errors, and are asked again at the next start. Attempts are kept in the ledger (`hotspare ledger`).
+Each answer is written when it arrives, in one write. Started again with the same files, the command sends only the unanswered lines:
+only requests in flight when it was killed are paid for twice. After Ctrl-C or SIGTERM, requests in flight are finished first; a second
+signal ends the command at once. Failures are written to
+<output>.errors, and are sent again at the next start. Attempts are recorded in the ledger (`hotspare ledger`).
 """
 
 
 def run(
     source: Annotated[Path, typer.Argument(help="JSONL file of requests.")],
-    output: Annotated[Path, typer.Argument(help="JSONL file of answers; lines are added to it.")],
+    output: Annotated[Path, typer.Argument(help="JSONL file of answers; lines are appended.")],
     config: ConfigOption = None,
     model: Annotated[str | None, typer.Option(help="A route, an alias or the name of a target.")] = None,
-    concurrency: Annotated[int, typer.Option(help="Requests at one time.", min=1)] = 8,
+    concurrency: Annotated[int, typer.Option(help="Concurrent requests.", min=1)] = 8,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
 ) -> None:
     """See `HELP`. Exit code 1 if a line was not answered."""
@@ -83,7 +83,7 @@ def _bar(progress: bool, total: int) -> Any:
 
 
 class _Stopping:
-    """The requests, until a signal says that no more are to be begun. The next signal ends the command as ever."""
+    """The requests, until a signal: then no more are started. The next signal ends the command."""
 
     def __init__(self, requests: Any) -> None:
         self._requests, self.stopped = list(requests), False
@@ -95,7 +95,7 @@ class _Stopping:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # by the system: an exception would wait for the threads
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         begin = "\n" if sys.stderr.isatty() else ""  # below the progress bar
-        words = "letting what is under way end; a second signal ends it now, and what is lost is paid again"
+        words = "finishing requests in flight; a second signal ends the command now, and unfinished requests will be paid for again"
         os.write(sys.stderr.fileno(), f"{begin}{words}\n".encode())
 
     def __len__(self) -> int:
@@ -109,7 +109,7 @@ class _Stopping:
 
 
 class _Appender:
-    """Adds lines to a file, each in one write, so that a process that is killed leaves no half of one."""
+    """Adds lines to a file, each in one write, so that a killed process leaves no partial line."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -126,7 +126,7 @@ class _Appender:
 
 
 def read_requests(path: Path) -> dict[str, dict[str, Any]]:
-    """The requests by id. Raises ConfigError for a line that is none."""
+    """The requests by id. Raises ConfigError for a line that is not a request."""
     found: dict[str, dict[str, Any]] = {}
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -163,7 +163,7 @@ def _request(place: str, line: str, key: str) -> tuple[str, dict[str, Any]]:
 
 
 def _answered(path: Path) -> set[str]:
-    """The ids that are answered. Half a line at the end, as a full disk leaves one, is removed."""
+    """The answered ids. A partial line at the end (after a full disk) is removed."""
     if not path.exists():
         return set()
     text = path.read_bytes()

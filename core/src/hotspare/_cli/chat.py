@@ -14,7 +14,7 @@ from hotspare._cli.options import ConfigOption, JsonOption, config_file
 from hotspare._cli.output import WaitingNotice, printable
 from hotspare.ledger import Ledger, default_path
 
-HELP = """Send a prompt to a pool and print the answer. The attempts are printed to stderr, and kept in the ledger (`hotspare ledger`).
+HELP = """Send a prompt to a pool and print the answer. The attempts are printed to stderr, and recorded in the ledger (`hotspare ledger`).
 
 Example: hotspare chat "What is a hot spare?" --target openai/gpt-4.1 --target anthropic/claude-sonnet-4-20250514
 """

@@ -14,7 +14,7 @@ from hotspare._config.loader import load
 
 HELP = """Validate a configuration, print the order of targets, and send a short request to each of them.
 
-Every mistake is reported with its place in the file. With --no-probe no request is sent.
+Every mistake is reported with its location in the file. With --no-probe no request is sent.
 """
 
 

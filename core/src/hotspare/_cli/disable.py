@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from hotspare._cli.by_hand import AppOption, SharedOption, TargetArgument, operate
+from hotspare._cli.operations import AppOption, SharedOption, TargetArgument, operate
 
-HELP = """Have a running application, or with --shared every process of a fleet, send no further call to a target, until `hotspare enable`.
+HELP = """Stop sending calls to a target of a running application, or with --shared of every process of a fleet, until `hotspare enable`.
 
-Calls under way go on. The application has called pool.serve_status().
+Calls in flight continue. The application must have called pool.serve_status().
 """
 
 
 def run(
     target: TargetArgument,
-    reason: Annotated[str, typer.Option(help="Shown by status, explain and errors.")] = "by hand",
+    reason: Annotated[str, typer.Option(help="Shown by status, explain and errors.")] = "by an operator",
     app: AppOption = None,
     shared: SharedOption = None,
 ) -> None:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from hotspare._cli.by_hand import AppOption, TargetArgument, operate
+from hotspare._cli.operations import AppOption, TargetArgument, operate
 
-HELP = """Disable a target of a running application, and wait until no attempt is under way there.
+HELP = """Disable a target of a running application, and wait until no attempt is in flight there.
 
-Exit code 1 if some still are at the end of the time. The application has called pool.serve_status().
+Exit code 1 if the time ends first. The application must have called pool.serve_status().
 """
 
 

@@ -35,15 +35,15 @@ HELP = (
 
 def run(
     scenario: Annotated[str, typer.Option(help=f"One of {', '.join(SCENARIOS)}.")] = "outage",
-    scale: Annotated[float, typer.Option(help="Factor on the length of every phase.", min=0.1)] = 1.0,
+    scale: Annotated[float, typer.Option(help="Factor for the length of every phase.", min=0.1)] = 1.0,
     report: Annotated[
         str, typer.Option(help="File of the report: .html, or .svg for the timeline alone; '' for none.")
     ] = "drill-report.html",
     monitor: Annotated[
         Path | None,
-        typer.Option("--monitor", help="Have the alert rules and channels of this configuration watch the drill."),
+        typer.Option("--monitor", help="Use the alert rules and channels of this configuration."),
     ] = None,
-    baseline: Annotated[bool, typer.Option("--baseline", help="Also play it with a client without failover.")] = False,
+    baseline: Annotated[bool, typer.Option("--baseline", help="Also run it with a client without failover.")] = False,
     as_json: JsonOption = False,
     live: Annotated[bool, typer.Option("--live/--no-live", help="Show the progress.")] = True,
 ) -> None:

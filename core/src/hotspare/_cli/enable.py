@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hotspare._cli.by_hand import AppOption, SharedOption, TargetArgument, operate
+from hotspare._cli.operations import AppOption, SharedOption, TargetArgument, operate
 
 HELP = """Take a target of a running application, or with --shared of every process of a fleet, back into use.
 
-The application has called pool.serve_status().
+The application must have called pool.serve_status().
 """
 
 

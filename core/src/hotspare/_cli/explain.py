@@ -13,7 +13,7 @@ from hotspare._cli.output import printable
 from hotspare._cli.recordings import FileArgument, progress_of
 from hotspare._recording.story import story
 
-HELP = """What a recording says of one call, in plain words: each decision, its rule, the target taken, those passed over and why.
+HELP = """Explain one call of a recording: each decision, its rule, the chosen target, and why others were skipped.
 
 Example: hotspare explain calls.jsonl call-17
 """

@@ -58,7 +58,7 @@ def _asked(store: FleetStore, command: str, target: str, values: dict[str, Any])
     if command == "enable":
         overview.enable(store, target)
         return {"done": f"{target} is enabled in the whole fleet"}
-    overview.disable(store, target, str(values.get("reason") or "by hand"))
+    overview.disable(store, target, str(values.get("reason") or "by an operator"))
     return {"done": f"{target} is disabled in the whole fleet"}
 
 
@@ -69,7 +69,7 @@ def _reached() -> Generator[None]:
         yield
     except StoreError as error:
         raise HotspareError(
-            f"the store cannot be used: {error}. Does it run, and may this user read and write it?"
+            f"the store cannot be used: {error}. Check that it runs, and that this user may read and write it."
         ) from None
 
 

@@ -21,7 +21,7 @@ from hotspare.ledger.schema import open_to_read
 
 HELP = """Query the ledger: every attempt and call that a process recorded.
 
-Queries: failures (the latest), calls (the latest), target, hour, kind, reason (attempts by it), export (CSV to stdout).
+Queries: failures (the latest), calls (the latest), attempts by target, hour, kind or reason, export (CSV to stdout).
 Times are UTC. Example: hotspare ledger failures --since 1h
 """
 PIPED_WIDTH = 200
@@ -40,7 +40,7 @@ def run(
     ledger: LedgerOption = None,
     since: SinceOption = "",
     limit: Annotated[int, typer.Option(help="Rows of failures and calls.", min=1)] = 20,
-    table: Annotated[str, typer.Option(help=f"What is exported: {', '.join(queries.TABLES)}.")] = "calls",
+    table: Annotated[str, typer.Option(help=f"Table to export: {', '.join(queries.TABLES)}.")] = "calls",
     as_json: JsonOption = False,
 ) -> None:
     """See `HELP`."""
@@ -63,7 +63,7 @@ def run(
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
-    console.print(shown if rows else "nothing recorded")
+    console.print(shown if rows else "no records")
 
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -16,7 +16,7 @@ from hotspare._cost import dataset
 from hotspare.errors import MissingExtra
 from hotspare.target import Price, Target
 
-HELP = """Show what is known of the prices of a configuration's targets, and where it comes from.
+HELP = """Show the prices of a configuration's targets, and their source.
 
 Prices in the configuration come first, then those of genai-prices (pip install 'hotspare[prices]'), which a pool uses with
 prices = true. USD per million tokens. No network is used.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hotspare._cli.by_hand import AppOption, operate
+from hotspare._cli.operations import AppOption, operate
 from hotspare._cli.options import ConfigArgument
 
-HELP = """Have a running application go on with another configuration, or read its own file again, and print what changes.
+HELP = """Switch a running application to another configuration, or re-read its own file, and print what changes.
 
-A wrong configuration changes nothing. The application has called pool.serve_status().
+An invalid configuration changes nothing. The application must have called pool.serve_status().
 """
 
 

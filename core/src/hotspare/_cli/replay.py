@@ -16,9 +16,9 @@ from hotspare._recording.changes import Change, Changes, changes
 from hotspare._recording.replay import Replay, replay
 from hotspare._recording.story import words_of
 
-HELP = """Play a recording again: every decision is made anew from the recorded inputs, and compared byte for byte.
+HELP = """Replay a recording: repeat every decision from the recorded inputs, and compare it byte for byte.
 
-With --config or --set: show which decisions another policy would make, given all that happened until then.
+With --config or --set: show which decisions would differ under another policy, given everything that was recorded before.
 
 Examples: hotspare replay calls.jsonl; hotspare replay calls.jsonl --set max_attempts=3 --set breaker.break_duration=2
 """
@@ -26,13 +26,11 @@ Examples: hotspare replay calls.jsonl; hotspare replay calls.jsonl --set max_att
 
 def run(
     file: FileArgument,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="A configuration file, of which the policy is used.")
-    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Use the policy of this configuration file.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting, name=value or breaker.name=value. May be repeated.")
     ] = None,
-    show: Annotated[int, typer.Option(help="How many changed decisions are shown.", min=0)] = 5,
+    show: Annotated[int, typer.Option(help="Number of changed decisions to show.", min=0)] = 5,
     as_json: JsonOption = False,
 ) -> None:
     """See `HELP`. Exit code 1 if the recording is not reproduced."""
@@ -74,9 +72,9 @@ def _played(played: Replay) -> str:
 def _end(found: Replay | Changes) -> list[str]:
     ends: list[str] = []
     if found.is_cut:
-        ends.append("the file ends in the middle of a line, as after a crash: it was played up to there")
+        ends.append("the file ends in the middle of a line, as after a crash: it was replayed up to there")
     if found.is_full:
-        ends.append("the file was full (Recorder.max_bytes): later calls are not in it")
+        ends.append("the file had reached Recorder.max_bytes: later calls are not in it")
     if found.is_reloaded:
         ends.append("the pool's configuration was reloaded: later calls are not in the file")
     return ends

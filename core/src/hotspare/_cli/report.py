@@ -29,7 +29,7 @@ from hotspare.monitor.report.labels import WORDS, Language
 
 HELP = """Report a period: calls, success, latency, uptime, rescued calls, outages, tokens and cost, by route and label.
 
-Default: the last 24 hours. The HTML page stands alone. With --send the report goes to the alert channels of a configuration: run it
+Default: the last 24 hours. The HTML page is self-contained. With --send the report is sent to the alert channels of a configuration: run it
 from cron for a report every morning. Times are UTC.
 """
 _DAY = 86_400.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hotspare._cli.by_hand import AppOption, TargetArgument, operate
+from hotspare._cli.operations import AppOption, TargetArgument, operate
 
-HELP = """Have a running application forget what a target's attempts have shown: its breaker closes, learnt limits are gone.
+HELP = """Reset a target of a running application: close its breaker, forget percentiles and learnt limits.
 
-The application has called pool.serve_status().
+The application must have called pool.serve_status().
 """
 
 

@@ -27,8 +27,8 @@ from hotspare.ledger.schema import open_to_read
 
 HELP = """Replay traffic in virtual time against a configuration, and show what would have changed: targets, cost, latency, refusals.
 
-The traffic is that of a ledger, or one that a file describes. No call is made and no key is needed. With --against, both
-configurations are simulated; without it, what the ledger has recorded is compared.
+The traffic comes from a ledger, or from a file that describes it. No call is made and no key is needed. With --against, both
+configurations are simulated; without it, the result is compared with the ledger.
 
 Examples: hotspare simulate --config new.toml --ledger ledger.db --since 24h; hotspare simulate --config new.toml --load load.toml --against old.toml
 """
@@ -42,12 +42,10 @@ def run(
     load_file: Annotated[
         Path | None, typer.Option("--load", help="Replay the traffic that this TOML file describes.")
     ] = None,
-    against: Annotated[
-        Path | None, typer.Option("--against", help="Another configuration, to be compared with.")
-    ] = None,
+    against: Annotated[Path | None, typer.Option("--against", help="Another configuration to compare with.")] = None,
     since: SinceOption = "",
-    most: Annotated[int, typer.Option(help="The latest calls of the ledger that are replayed.", min=1)] = 20_000,
-    seed: Annotated[int, typer.Option(help="Of chance: the same seed gives the same figures.")] = 0,
+    most: Annotated[int, typer.Option(help="Replay at most this many of the latest calls.", min=1)] = 20_000,
+    seed: Annotated[int, typer.Option(help="Random seed: the same seed gives the same figures.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """See `HELP`."""
@@ -83,7 +81,7 @@ def _notes(traffic: Traffic, config: Config) -> list[str]:
     unknown = [] if traffic.known is None else [one.name for one in config.targets if one.name not in traffic.known]
     found = [*traffic.notes]
     if unknown:
-        found.append(f"never called in the ledger, taken to answer as the others do: {', '.join(unknown)}")
+        found.append(f"never called in the ledger, assumed to answer like the others: {', '.join(unknown)}")
     return found
 
 

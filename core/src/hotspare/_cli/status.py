@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hotspare._cli.by_hand import AppOption, SharedOption
+from hotspare._cli.operations import AppOption, SharedOption
 from hotspare._cli.options import ConfigArgument, JsonOption, ProbeDeadlineOption, config_file
 from hotspare._cli.output import printable
 from hotspare._cli.probe import print_probes, probe_targets
@@ -20,8 +20,8 @@ from hotspare._control.client import ask
 
 HELP = """Show a running application's targets, or send a short request to each target of a configuration.
 
-With --app, or where ./hotspare-status.json or $HOTSPARE_STATUS names an application that has called pool.serve_status(): what its
-pool knows of each target. With --shared: what the processes of a fleet share. With a configuration: which targets answer now.
+With --app, or if ./hotspare-status.json or $HOTSPARE_STATUS belongs to an application that has called pool.serve_status(): the health
+of its targets. With --shared: what the processes of a fleet share. With a configuration: which targets answer now.
 """
 
 

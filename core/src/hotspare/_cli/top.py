@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from hotspare._cli.by_hand import SharedOption
+from hotspare._cli.operations import SharedOption
 from hotspare._cli.options import LedgerOption, ledger_file
 from hotspare._control import status_file
 from hotspare._control.client import ask
@@ -27,7 +27,7 @@ from hotspare.monitor.top import View
 
 HELP = """Watch running applications: targets, states, traffic, latency, limits, spending, the latest events.
 
-Applications have called pool.serve_status(); traffic, spending and events come from their ledger. With
+Applications must have called pool.serve_status(); traffic, spending and events come from their ledger. With
 --shared: what the processes of a fleet share; d disables a target in all of them. Keys: arrows or jk select a target,
 d drains it, e enables it, q quits.
 """
@@ -42,8 +42,8 @@ def run(
     ] = None,
     shared: SharedOption = None,
     ledger: LedgerOption = None,
-    interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 1.0,
-    once: Annotated[bool, typer.Option("--once", help="Print one look, and end.")] = False,
+    interval: Annotated[float, typer.Option(help="Seconds between two refreshes.", min=0.1)] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Print the screen once, and exit.")] = False,
 ) -> None:
     """See `HELP`."""
     files = app or [status_file()]

@@ -153,7 +153,7 @@ def agent_of(
 
     if recorder is not None:
         raise ConfigError(
-            Problem("shared: cannot be given with record: a replay would lack what other processes have found")
+            Problem("shared: cannot be combined with record: a replay would lack the observations of other processes")
         )
     agent = join(shared, scheduler, budgets, notify, clock)
     fork.watch(agent, *([] if agent.spending is None else [agent.spending]))

@@ -22,10 +22,10 @@ def check_budgets(
             members = [target for tier in routes[budget.route] for target in tier]
             counted = [target for target in counted if target in members]
         elif budget.route is not None and not any(target.serves(budget.route) for target in targets):
-            problems.append(Problem.at("budget.route", budget.route, "is no route, target or model of this pool"))
+            problems.append(Problem.at("budget.route", budget.route, "is not a route, target or model of this pool"))
         unpriced = [target.name for target in counted if target.price is None]
         if unpriced:
-            hint = "cannot be counted, its price is not known: set `price`, or prices = true to look it up"
+            hint = "has no known price, so budgets cannot count it: set `price`, or prices = true to look it up"
             problems += [Problem(f"target {name!r}: {hint}") for name in unpriced]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))

@@ -260,7 +260,7 @@ def _read(source: Any) -> Mapping[str, Any]:
     except RecursionError:
         raise ConfigError(Problem(f"{path}: is nested too deeply: make it flatter")) from None
     if not is_table(raw):
-        raise ConfigError(Problem(f"{path}: must hold a table with `targets`, not a {type(raw).__name__}"))
+        raise ConfigError(Problem(f"{path}: must contain a table with `targets`, not a {type(raw).__name__}"))
     return raw
 
 

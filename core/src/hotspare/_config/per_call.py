@@ -1,4 +1,4 @@
-"""Targets that one call brings with it, and the pool's targets on a caller's own key: each an account of its own, with health of its own.
+"""Targets that are passed with one call, and the pool's targets with a caller's own key: each is a separate account with separate health.
 
 What is known of them is kept for the callers of late, so that memory stays flat. They share what the pool knows of regions and
 providers, and what they learn of these the pool knows.
@@ -128,9 +128,7 @@ class PerCall:
         }
         kept = tuple(Tier(tier) for tier in tiers if tier)
         if not kept:
-            raise RequestError(
-                Problem("api_key: no target of this call can take it: their models have keys of their own")
-            )
+            raise RequestError(Problem("api_key: no target of this call accepts it: their models have their own keys"))
         return replace(selected, tiers=kept, own=own, excluded={**selected.excluded, **without})
 
 
@@ -154,9 +152,9 @@ def _keys(given: Any, selected: Selection) -> dict[str, HiddenStr]:
         return keys
     providers = sorted({target.provider for target in targets if target.backend is None})
     if not providers:
-        raise RequestError(Problem("api_key: no target of this call takes a key: their backends have their own"))
+        raise RequestError(Problem("api_key: no target of this call accepts a key: their backends have their own"))
     if len(providers) > 1:
-        known, hint = ", ".join(providers), "say for which provider it is: api_key={'openai': '…'}"
+        known, hint = ", ".join(providers), "name the provider: api_key={'openai': '…'}"
         raise RequestError(Problem(f"api_key: the targets of this call have several providers ({known}): {hint}"))
     return {providers[0]: reveal(cast("Secret | str", given))}
 
@@ -167,7 +165,7 @@ def _key_of(target: Target, keys: Mapping[str, HiddenStr]) -> HiddenStr | None:
 
 
 def _identity(target: Target) -> list[object]:
-    """What tells targets apart, also those that are made anew for each call."""
+    """What identifies a target, also across calls that create it again."""
     found: list[object] = []
     for one in fields(target):
         value: Any = getattr(target, one.name)

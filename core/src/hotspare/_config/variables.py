@@ -60,7 +60,7 @@ class Variables:
                 Problem(f"{_shortened(path)}: is nested more than {_MAX_DEPTH} levels deep: make it flatter")
             )
         elif self._values == _MAX_VALUES + 1:
-            hint = f"holds more than {_MAX_VALUES:,} values (what an alias repeats counts each time): make it smaller"
+            hint = f"has more than {_MAX_VALUES:,} values (YAML aliases count each time): make it smaller"
             problems.append(Problem(f"{_shortened(path)}: the configuration {hint}"))
 
     def get(self, name: str) -> str:

@@ -24,7 +24,7 @@ def commands_of(pool: Operated) -> Mapping[str, Command]:
     """The commands of a status server, by name."""
 
     def disable(given: Mapping[str, Any]) -> Any:
-        pool.disable(_target(given), str(given.get("reason") or "by hand"))
+        pool.disable(_target(given), str(given.get("reason") or "by an operator"))
         return {"done": f"{_target(given)} is disabled"}
 
     def enable(given: Mapping[str, Any]) -> Any:

@@ -121,7 +121,7 @@ class Budgets:
             count.usd = max(count.usd, usd)
 
     def _set(self, key: str, period: str, usd: float) -> None:
-        """What all have spent in the period that is under way."""
+        """What all have spent in the current period."""
         self.raise_to(key, period, 0.0)
         if self._counts[key].period == period:
             self._counts[key].usd = usd
@@ -132,7 +132,7 @@ class Budgets:
         return taken
 
     def spent(self) -> dict[str, float]:
-        """USD of the periods that are under way, by the name of the budget, with the values of its labels."""
+        """USD of the current periods, by the name of the budget, with the values of its labels."""
         now = datetime.fromtimestamp(self._wall(), UTC)
         periods = {period_of(budget, now) for budget in self._budgets}
         return {key: count.usd for key, count in self._counts.items() if count.period in periods}
@@ -186,7 +186,7 @@ class Budgets:
 
 
 def period_of(budget: Budget, now: datetime) -> str:
-    """The period that is under way; later periods sort after earlier ones."""
+    """The current period; later periods sort after earlier ones."""
     return now.strftime({"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month": "%Y-%m"}[budget.per])
 
 

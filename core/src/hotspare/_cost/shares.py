@@ -139,7 +139,7 @@ class SharedBudgets(Budgets):
     # --- for the store -------------------------------------------------------------------------------------------
 
     def claims_before(self, route: str, labels: Mapping[str, str]) -> tuple[list[str], list[Claim]]:
-        """What a call needs before it may start: the counts without a block, and of these the claims that are not under way."""
+        """What a call needs before it may start: the counts without a block, and of these the claims that are not in flight."""
         keys, claims, now = list[str](), list[Claim](), datetime.fromtimestamp(self._wall(), UTC)
         for budget, key in self._accounts(route, labels):
             if budget.action == "warn" or key in keys:

@@ -1,7 +1,7 @@
 """Background checks: a target that rests is called once its break or its rate limit is over, so that no caller's call has to find
 out whether it works again.
 
-One daemon thread waits for the end of the earliest rest, and each check runs in a thread of its own, so that a target that does
+One daemon thread waits for the end of the earliest rest, and each check runs in a separate thread, so that a target that does
 not answer delays no other check. The thread exists only while a target with `Target.check` rests.
 """
 

@@ -94,7 +94,7 @@ class Waits:
 class _AsyncioTimeout:
     """Cancels its block when the time is over, as `asyncio.timeout` does, and says so instead of raising.
 
-    `keeps_timer`: the object serves many blocks, one after the other, as the reads of a stream are, and its timer is set anew
+    `keeps_timer`: the object serves many blocks, one after the other, as the reads of a stream are, and its timer is reset
     only when it has fired too early. A timer that fires late fires once more, after as long as it was late (5 s at most): what has come
     meanwhile is looked at first. The time that this process spent on something else is not the time of the target that is
     waited for.

@@ -72,7 +72,7 @@ class _Execution:
     """One flow on its way: the attempt that was started last, and the stream that is open.
 
     An attempt that runs alone does so in the caller's own task; only where the flow wants to decide something meanwhile do
-    attempts get tasks of their own.
+    attempts get their own tasks.
     """
 
     def __init__(self, flow: Flow, notify: Notify, clock: Clock) -> None:
@@ -169,7 +169,7 @@ class _Execution:
 
 
 class _AttemptGroup:
-    """Attempts in tasks of their own. At the end those that still run are cancelled, and their streams are closed."""
+    """Attempts in separate tasks. At the end those that still run are cancelled, and their streams are closed."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

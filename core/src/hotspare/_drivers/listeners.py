@@ -1,4 +1,4 @@
-"""Listeners that may be slow: each is called in a thread of its own, from a bounded queue."""
+"""Listeners that may be slow: each is called in a separate thread, from a bounded queue."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Notifier:
     """Called by the drivers whenever shared state may have changed.
 
     Every listener is handed the events in the order in which they happened: one thread at a time hands them out, those of other
-    threads' calls included, and no thread waits for another one's listeners. A listener that could block is called in a thread of its own.
+    threads' calls included, and no thread waits for another one's listeners. A listener that could block is called in a separate thread.
     """
 
     def __init__(self, scheduler: Scheduler, to_call: Iterable[events.Listener]) -> None:

@@ -1,4 +1,4 @@
-"""The driver for threads: a single attempt runs in the caller's own thread, attempts side by side in threads of their own."""
+"""The driver for threads: a single attempt runs in the caller's own thread, attempts side by side in separate threads."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class _Execution:
 
 
 class _AttemptGroup:
-    """Attempts in threads of their own. A thread cannot be ended from outside, but what it waits for can: at the end the
+    """Attempts in separate threads. A thread cannot be ended from outside, but what it waits for can: at the end the
     handles of all that still run are aborted. A backend without a handle (a framework's own model) ends by itself."""
 
     def __init__(self, clock: Clock) -> None:

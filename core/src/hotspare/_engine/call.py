@@ -172,7 +172,7 @@ class Call:
 
     @property
     def running(self) -> list[Attempt]:
-        """The attempts that are under way."""
+        """The attempts in flight."""
         return [attempt for attempt in self.attempts if attempt.record is None]
 
     @property
@@ -217,7 +217,7 @@ class Call:
         return self.deadline - now
 
     def is_running_at(self, state: TargetState) -> bool:
-        """Whether one of its attempts is under way there."""
+        """Whether one of its attempts is in flight there."""
         return any(attempt.state is state for attempt in self.running)
 
     def states(self) -> Iterator[TargetState]:

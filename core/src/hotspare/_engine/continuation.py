@@ -118,7 +118,7 @@ class Splicer:
     it is removed from the beginning of the continuation.
 
     `restart`: an answer from the beginning was asked for. `instructed`: the rest was asked for by an instruction; then models
-    begin a word that was cut anew ("is Par", "Paris"), and the repeated part of it is removed too. After a prefill they go on
+    restart a word that was cut ("is Par", "Paris"), and the repeated part of it is removed too. After a prefill they go on
     exactly, and only a repetition that is too long to be meant is removed.
     """
 
@@ -169,12 +169,12 @@ class Splicer:
         if _CHATTER_LINE.match(held):
             raise SpliceError("the continuation begins with words about itself")
         end = emitted.rstrip()
-        anew = (
+        restarts_word = (
             self._instructed and not self._blank and held[:1] == body[:1]
         )  # else a word was not cut, or a new one begins
         for size in range(min(len(body), _WINDOW, len(end)), 0, -1):
             tail = end[-size:]
-            if body.startswith(tail) and (_is_repetition(tail) or (anew and _is_word_start(end, -size))):
+            if body.startswith(tail) and (_is_repetition(tail) or (restarts_word and _is_word_start(end, -size))):
                 return self._without_blank(body[size:])
         return self._without_blank(held)
 
@@ -199,7 +199,7 @@ def _is_repetition(tail: str) -> bool:
 
 
 def _is_word_start(text: str, at: int) -> bool:
-    """Whether a word begins there, or a part of one that models begin anew: a syllable or a character of East Asian scripts,
+    """Whether a word begins there, or a part of one that models begin again: a syllable or a character of East Asian scripts,
     a part of a name in code (`get_weather`, `getWeather`)."""
     char, before = text[at], text[at - 1 : at]
     if not char.isalnum():

@@ -36,15 +36,15 @@ from hotspare.outcome import AttemptReason, Kind, Outcome, Scope
 
 _CLOSED = State.CLOSED
 ACCEPTED_LATELY = 5.0
-"""Seconds after a well-formed request was accepted in which the like of it, called invalid, is the callers' own fault."""
+"""Seconds after a well-formed request was accepted in which an INVALID for a similar one is the caller's own fault."""
 LAST_ATTEMPT_DELAY = 1.0
 """Seconds for which a call with one attempt left leaves a target whose break is over to calls that can still fail over."""
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """No attempt is left to be made. `skipped`: why each target was not tried. `retry_after`: seconds (None: unknown). `is_limited`: a
-    limit is waited for."""
+    """No attempt is possible. `skipped`: why each target was not tried. `retry_after`: seconds (None: unknown). `is_limited`:
+    only a limit blocks the call."""
 
     reason: str
     skipped: dict[str, str] = field(default_factory=dict[str, str])
@@ -67,14 +67,14 @@ class _Decision:
     outcomes: Mapping[TargetState, Outcome]
 
     def is_admissible(self, state: TargetState, *, alone: bool = False) -> bool:
-        """Whether the target may be tried now, with enough time left. `alone`: whatever its region and provider look like."""
+        """Whether the target may be tried now, with enough time left. `alone`: regardless of its region's and provider's breakers."""
         obstacle = self._obstacle(state, alone)
         if self.shared.trace is not None and not alone:
             self.shared.trace.note(self.call, state, obstacle, self.shared.tracker, self.now)
         return obstacle is None
 
     def _obstacle(self, state: TargetState, alone: bool) -> Obstacle | None:
-        """What keeps the target from being tried now. A last attempt is no probe while other calls may make one: it leaves a target whose
+        """Why the target cannot be tried now. The last attempt of a call does not probe while other calls can: it leaves a target whose
         break has just ended to them."""
         call, now, tracker = self.call, self.now, self.shared.tracker
         if self.outcomes and not window_allows(state, self.outcomes):
@@ -132,7 +132,7 @@ class _Decision:
         return best, when[1]
 
     def early_probe_target(self) -> TargetState | None:
-        """The open target that was left alone for longest, of those for which no provider has named a time."""
+        """The open target whose latest attempt is longest ago, among those without a waiting time from the provider."""
         tracker = self.shared.tracker
         states = [
             state
@@ -147,8 +147,8 @@ class _Decision:
         return min(states, key=lambda one: one.breaker.last_used, default=None)
 
     def start(self, state: TargetState, reason: AttemptReason, *, extra: bool = False) -> Attempt:
-        """A new attempt. It is bounded more tightly while another target can still be tried after it. `extra`: it looks
-        whether an outage is over, for all that wait, and uses none of the call's attempts."""
+        """A new attempt. It is bounded more tightly while another target can still be tried after it. `extra`: it tests
+        for all waiting calls whether an outage is over, and does not count as one of the call's attempts."""
         call, now = self.call, self.now
         call.max_attempts += extra
         others_in = inf
@@ -211,13 +211,13 @@ def _stop_reason(call: Call, now: float) -> str:
         return "the deadline is over"
     most = call.policy.max_alike_failures
     if most is not None and len(attempts.alike_failures(call)) >= most:
-        return f"{most} targets failed alike on this request"
+        return f"{most} targets failed in the same way on this request"
     stops = call.policy.stop is not None and backoff.stopped(call, call.policy, now)
     return "the policy's stop condition holds" if stops else ""
 
 
 def _may_continue(call: Call, last: Attempt) -> bool:
-    """Whether the latest outcome leaves anything to be tried elsewhere."""
+    """Whether another target may be tried after the latest outcome."""
     assert last.outcome is not None
     kind = last.outcome.kind
     if kind in call.policy.failover_on:
@@ -264,8 +264,8 @@ def _retry_same_target(decision: _Decision) -> Wait | None:
 
 
 def _failover(decision: _Decision) -> Attempt | Wait | None:
-    """Rule 3: the retry whose pause is over, or else the first admissible target that was not tried. One that only the store of a fleet
-    holds back is waited for."""
+    """Rule 3: the retry whose pause is over, or else the first admissible target that was not tried. If only the store of a fleet
+    blocks one, the call waits for it."""
     call, now = decision.call, decision.now
     retry, call.retry_target = call.retry_target, None
     if retry is not None and limiting.available_at(call, retry, decision.shared, now) <= now:
@@ -280,7 +280,7 @@ def _failover(decision: _Decision) -> Attempt | Wait | None:
                     return wait
                 continue
             if alone and (state.breaker.state is not State.CLOSED or decision.is_admissible(state)):
-                continue  # its own evidence, or the retry budget, keeps it out
+                continue  # blocked by its own breaker, or by the retry budget
             if decision.needs_retry_token(state) and not attempts.take_retry_token(call, decision.shared, now):
                 continue
             return decision.start(state, AttemptReason.FAILOVER if call.last else AttemptReason.FIRST)
@@ -312,7 +312,7 @@ def _budget_exhausted(decision: _Decision) -> GiveUp | None:
 
 def _enqueue(decision: _Decision) -> Attempt | Wait | GiveUp | None:
     """Rules 6 and 7: an early probe, or else wait for a recovery: up to the latest moment at which an attempt can still be
-    answered in time, whatever the breaks say, because they are guesses; but not for a time that a provider has named."""
+    answered in time, even if every break ends later, because breaks are estimates; but not for a time that a provider has stated."""
     call, shared, now = decision.call, decision.shared, decision.now
     if call.policy.when_all_down != "wait":
         return None

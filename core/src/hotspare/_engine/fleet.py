@@ -25,7 +25,7 @@ from hotspare.outcome import Kind
 RECOVERY_SECONDS = 120.0
 """Seconds for which a recovery is kept in the store: longer than a break lasts that another process may still hold for true."""
 HAND_SECONDS = 30 * 86400.0
-"""Seconds for which an operator's word is kept in the store. Processes that have seen it keep it for as long as they live."""
+"""Seconds for which an operator's command is kept in the store. Processes that have seen it keep it for as long as they live."""
 _REJECTIONS = {str(kind): kind for kind in (Kind.AUTH, Kind.NOT_FOUND)}
 
 
@@ -47,7 +47,7 @@ class Ask:
 
 @dataclass(slots=True)
 class Outbox:
-    """What the store is to be told and asked."""
+    """What to write to the store, and what to query there."""
 
     facts: list[Fact] = field(default_factory=list[Fact])
     leases: list[Ask] = field(default_factory=list[Ask])
@@ -152,7 +152,7 @@ class Fleet:
         return was_connected
 
     def picture(self, facts: Iterable[Fact], now: float) -> None:
-        """All that holds for the fleet. What it lacks, and what is newer here, is written anew."""
+        """All that holds for the fleet. What it lacks, and what is newer here, is written again."""
         self._known.clear()
         leases = [one.breaker.lease for one in self._watched.values()]
         found = list(facts)
@@ -226,11 +226,11 @@ class Fleet:
             if state.name != fact.subject or at <= self._words.get(state.name, -inf):
                 continue
             self._words[state.name] = at
-            word = (fact.cause or "by hand") if fact.kind == "disabled" else ""
+            word = (fact.cause or "by an operator") if fact.kind == "disabled" else ""
             if word != state.breaker.disabled:
                 state.breaker.disabled = word
-                told = events.TargetDisabled(state.name, word) if word else events.TargetEnabled(state.name)
-                self._tracker.pending_events.append(told)
+                event = events.TargetDisabled(state.name, word) if word else events.TargetEnabled(state.name)
+                self._tracker.pending_events.append(event)
 
     # --- what this process has found -----------------------------------------------------------------------------
 

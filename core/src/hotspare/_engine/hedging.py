@@ -1,6 +1,6 @@
 """Attempts side by side: when a slow one is no longer waited for, and when the first one is hedged. Pure.
 
-*Racing* (`on_slow = race`): an attempt whose time is up stays under way, and the call goes on as if it had failed.
+*Racing* (`on_slow = race`): an attempt whose time is up stays in flight, and the call goes on as if it had failed.
 *Hedging* (`hedge`): a second attempt starts before the first has failed, within a budget of extra calls.
 """
 

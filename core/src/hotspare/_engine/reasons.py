@@ -107,7 +107,7 @@ def choice(call: Call, state: TargetState, shared: SharedState, tier: int, now: 
         return Choice(state.name, tier, now_state, excluded.skipped, excluded.reason, (), None)
     missing = call.unsupported(state)
     if missing:
-        reason = f"cannot be sent {', '.join(missing)}"
+        reason = f"does not support {', '.join(missing)}"
         return Choice(state.name, tier, now_state, SkipReason.UNSUPPORTED, reason, missing, None)
     if state.breaker.disabled:
         return Choice(state.name, tier, now_state, SkipReason.DISABLED, f"disabled: {state.breaker.disabled}", (), None)

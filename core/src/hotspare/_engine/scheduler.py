@@ -66,7 +66,7 @@ class Scheduler:
         return self._shared.is_observed
 
     def observe(self, listeners: bool, *, late: bool = False) -> None:
-        """Whether there are listeners. `late`: only such as take the events of a call that is answered at once after its end."""
+        """Whether there are listeners. `late`: only listeners that take the events of a call answered by its first attempt after its end."""
         self._shared.is_observed, self._shared.reports_late = listeners, late
 
     @property
@@ -75,8 +75,8 @@ class Scheduler:
         return self._shared.answered
 
     def after_fork(self) -> None:
-        """In a child process: a thread that does not exist here may have held the lock, others were waiting, and the attempts
-        that were under way are the parent's."""
+        """After a fork, in the child: a thread that does not exist here may have held the lock, other threads were waiting, and the
+        attempts in flight belong to the parent."""
         self._lock = threading.Lock()
         self._shared.queue.clear()
         self._shared.in_flight = 0
@@ -93,17 +93,17 @@ class Scheduler:
                 self._fleet.follow()
 
     def add_guests(self, states: Iterable[TargetState]) -> None:
-        """Add targets that single calls bring with them."""
+        """Add targets that were passed with single calls."""
         with self._lock:
             self._shared.tracker.add_guests(tuple(states))
 
     def remove_guests(self, states: Iterable[TargetState]) -> None:
-        """Forget such targets."""
+        """Remove targets that were passed with single calls."""
         with self._lock:
             self._shared.tracker.remove_guests(tuple(states))
 
     def replace(self, states: Sequence[TargetState], policy: Policy) -> None:
-        """Go on with these targets and this policy; calls under way end with what they began with. Raises ConfigError for
+        """Switch to these targets and this policy; calls in flight finish with the previous ones. Raises ConfigError for
         contradicting limits; then nothing changes."""
         with self._lock:
             shared = self._shared
@@ -149,14 +149,14 @@ class Scheduler:
             return step
 
     def leave_queue(self, waiter: Waiter, *, for_good: bool = False) -> None:
-        """The call no longer waits. `for_good`: it is over, and loses its place among those that limits hold back."""
+        """The call no longer waits. `for_good`: it has ended, and loses its place in the queues of limits."""
         with self._lock:
             self._shared.queue.leave(waiter)
             if for_good:
                 limiting.leave(waiter.call, self._shared.queue)
 
     def settle(self, call: Call, attempt: Attempt, outcome: Outcome, now: float) -> None:
-        """Take a permit back, with what its attempt showed. Exactly once."""
+        """Release a permit with the outcome of its attempt. Exactly once."""
         with self._lock:
             attempts.settle(call, attempt, outcome, self._shared, now)
 
@@ -178,9 +178,9 @@ class Scheduler:
     def record_stream_end(
         self, call: Call, attempt: Attempt, now: float, usage: Usage | None = None, *, whole: bool = False
     ) -> None:
-        """A stream came to its end, or its caller left it while it was well: that is its one outcome. A whole answer that came
-        in the place of a stream had its outcome already. `whole`: it was read for a whole answer, and tells how long one takes.
-        `usage`: None where it is not known."""
+        """A stream ended, or its caller abandoned it without a fault: that is its one outcome. A whole answer received
+        instead of a stream has had its outcome already. `whole`: it was read for a whole answer, and its duration is a sample of one.
+        `usage`: None if unknown."""
         if not isinstance(attempt.result, OpenStream):
             return
         with self._lock:
@@ -193,8 +193,8 @@ class Scheduler:
     def record_stream_break(self, call: Call, attempt: Attempt, outcome: Outcome, emitted: str, now: float) -> None:
         """A stream broke after its first content: a second observation of an attempt that was settled as OK.
 
-        What follows asks for the rest of `emitted`, and has the time of a call again. Of a whole answer that was streamed
-        underneath nothing was handed out: it is requested again, in the time that is left.
+        The next attempt asks for the rest of `emitted`, with the full deadline of a call again. If a whole answer was read from the
+        stream, nothing was handed out: it is requested again, in the remaining time.
         """
         with self._lock:
             attempt.end(outcome, now)
@@ -218,7 +218,7 @@ class Scheduler:
             )
 
     def record_call_end(self, call: Call, now: float, error: BaseException | None = None) -> None:
-        """A call is over. `error`: what it raises for its caller."""
+        """A call has ended. `error`: the exception for its caller."""
         for attempt in call.attempts:
             if attempt.is_streaming:  # its caller left it
                 with self._lock:
@@ -237,12 +237,12 @@ class Scheduler:
             pending += ended
 
     def locked(self, work: Callable[[], T]) -> T:
-        """Do work on the budgets, which neither waits nor does I/O."""
+        """Run a function on the budgets that neither waits nor does I/O."""
         with self._lock:
             return work()
 
     def spent(self) -> dict[str, float]:
-        """USD of the periods that are under way, by budget."""
+        """USD of the current periods, by budget."""
         with self._lock:
             return {} if self._budgets is None else self._budgets.spent()
 
@@ -253,7 +253,7 @@ class Scheduler:
 
     @property
     def has_pending(self) -> bool:
-        """Whether there is something to take. Seen without the lock: what comes later has its own caller."""
+        """Whether there is something to take. Read without the lock: a later change is taken by the call that makes it."""
         return bool(self._shared.tracker.pending_events or self._shared.queue.to_wake or self._shared.answered)
 
     def take_pending(self) -> tuple[list[events.Event], list[Waiter]]:
@@ -270,7 +270,7 @@ class Scheduler:
             to_wake, self._shared.queue.to_wake = self._shared.queue.to_wake, []
         return to_wake
 
-    # --- an operator's word -------------------------------------------------------------------------------------
+    # --- an operator's commands ---------------------------------------------------------------------------------
 
     def disable(self, name: str, reason: str) -> None:
         """Admit no attempt at this target. Raises KeyError for an unknown name."""
@@ -285,13 +285,13 @@ class Scheduler:
             self._shared.tracker.pending_events.append(events.TargetEnabled(name))
 
     def reset(self, name: str, now: float) -> None:
-        """Forget what the attempts at this target have shown. Raises KeyError for an unknown name."""
+        """Forget the recorded health of this target. Raises KeyError for an unknown name."""
         with self._lock:
             self._shared.tracker.reset(self._state_of(name), now)
             self._shared.queue.wake(inf)
 
     def in_flight_at(self, name: str) -> int:
-        """Attempts under way at this target, streams to their end. Raises KeyError for an unknown name."""
+        """Attempts in flight at this target, streams until their end. Raises KeyError for an unknown name."""
         with self._lock:
             return self._state_of(name).in_flight
 
@@ -307,30 +307,30 @@ class Scheduler:
                 return state
         raise KeyError(name)
 
-    # --- a fleet: what other processes know, by way of the store -------------------------------------------------
+    # --- a fleet: the state of other processes, through the store ------------------------------------------------
 
     def join(self, member: Callable[[HealthTracker], Fleet]) -> None:
-        """Be one of several processes. `member`: makes the part of the pool that knows of the others."""
+        """Join a fleet. `member`: makes the part of the pool that handles the state of other processes."""
         with self._lock:
             self._fleet = member(self._shared.tracker)
 
     @property
     def has_news(self) -> bool:
-        """Whether the store is to be told or asked something. Seen without the lock."""
+        """Whether there is something to write to the store or to query there. Read without the lock."""
         return self._shared.tracker.has_news
 
     @property
     def shares_limits(self) -> bool:
-        """Whether there are limits of the whole fleet. Seen without the lock."""
+        """Whether there are limits of the whole fleet. Read without the lock."""
         return self._fleet is not None and self._fleet.shares_limits
 
     def fleet_outbox(self, now: float) -> Outbox:
-        """What the store is to be told and asked now."""
+        """What to write to the store now, and what to query there."""
         with self._lock:
             return Outbox() if self._fleet is None else self._fleet.outbox(now)
 
     def fleet_change(self, change: Callable[[Fleet], bool]) -> None:
-        """Take over what has come from the store. `change` returns whether a call that waits may go on now."""
+        """Apply what was read from the store. `change` returns whether a waiting call may go on now."""
         with self._lock:
             if self._fleet is not None and change(self._fleet):
                 self._shared.queue.wake(1)
@@ -354,8 +354,8 @@ class Scheduler:
         return self._policy.check_jitter
 
     def resting(self, now: float) -> dict[TargetState, float]:
-        """The targets that are to be checked in the background, and when they admit an attempt. In a fleet, the leases of their
-        probes are asked for."""
+        """The targets to check in the background, and when they admit an attempt. In a fleet, the leases of their
+        probes are requested."""
         with self._lock:
             found = self._shared.tracker.to_check(now)
             for state in found:

@@ -2,7 +2,7 @@
 
 The window starts at one attempt after a rate limit, and at `AFTER_PROBE` after a probe that succeeded. It grows by one with each
 success, and doubles with each `GROWTH_SECONDS` without a failure, since whole answers may take many seconds. A failure halves it,
-once for all attempts that were under way; from then on it grows by one a round only. It binds only while the demand is larger.
+once for all attempts in flight; from then on it grows by only one a round. It binds only while the demand is larger.
 
 The processes of a fleet share one window: each one has a part of its places (`Part`).
 """
@@ -25,7 +25,7 @@ _LOOK_AGAIN = 1.0
 
 class Part(NamedTuple):
     """The places of the window that are this process's: of so many `processes` it has the one numbered `place`, and every
-    so many further ones. The process that found the target well has place 0; others stand anywhere (`place` is no whole number)."""
+    so many further ones. The process that found the target well has place 0; others stand anywhere (`place` is not an integer)."""
 
     processes: int = 1
     place: float = 0.0
@@ -48,7 +48,7 @@ class AdmissionWindow:
         self._halved_at: float | None = None if at_most is None else since
 
     def limit(self, now: float) -> float:
-        """How many attempts may be under way."""
+        """How many attempts may be in flight."""
         if self._halved_at is not None:
             return self._size
         return self._size * 2 ** min(max(0.0, now - self._at) / GROWTH_SECONDS, 20.0)

@@ -207,7 +207,7 @@ class CircuitBreaker:
             self._release_probe()
 
     def reset(self) -> None:
-        """Start again: closed, without a record. Attempts under way are counted on, but their results are stale."""
+        """Start again: closed, without a record. Attempts in flight still count, but their results are stale."""
         fresh = CircuitBreaker(self.config, counts=self.counts)
         fresh.disabled, fresh.active, fresh.in_flight = self.disabled, self.active, self.in_flight
         fresh.streams, fresh.lease, fresh.part = self.streams, self.lease, self.part
@@ -215,7 +215,7 @@ class CircuitBreaker:
         self.__dict__.update(fresh.__dict__)
 
     def forget_attempts(self) -> None:
-        """No attempt is under way here; who holds a permit has no lease."""
+        """No attempt is in flight here; who holds a permit has no lease."""
         self.in_flight.clear()
         self.active = self.streams = 0
         self._release_probe()
@@ -330,7 +330,7 @@ class CircuitBreaker:
         with exponential backoff and equal jitter, and with half as many attempts at once from then on.
 
         Where the attempt before was rate-limited too, at least for that backoff: what the provider named was too short. The
-        rejections of attempts that were under way together are one observation.
+        rejections of attempts in flight together are one observation.
         """
         if started < self._rate_limited_at:
             if retry_after:

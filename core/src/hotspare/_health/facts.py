@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Slot = Literal["health", "limit", "hand", "probe"]
-"""What a fact is about: the circuit breaker, a rest that the provider named, an operator's word, the lease of a probe. Of one subject there is
+"""What a fact is about: the circuit breaker, a rest that the provider named, an operator's command, the lease of a probe. Of one subject there is
 one fact in each."""
 FactKind = Literal["open", "recovering", "limited", "disabled", "enabled", "lease"]
 _KINDS: Mapping[Slot, tuple[FactKind, ...]] = {
@@ -30,10 +30,10 @@ _MAX_TEXT = 200
 class Fact:
     """One thing that holds for the whole fleet.
 
-    subject: of which target or account: a digest (`hotspare._engine.subjects`); of an operator's word, the target's name.
+    subject: of which target or account: a digest (`hotspare._engine.subjects`); of an operator's command, the target's name.
     slot, kind: what it is. remaining: seconds for which it holds (0: it holds no more, a lease was given back). age: seconds since it came true.
     name: the target's or account's name, for people.
-    cause: of an open breaker, the kind of the outcome; of an operator's word, the reason; of a lease and of a recovery, the process.
+    cause: of an open breaker, the kind of the outcome; of an operator's command, the reason; of a lease and of a recovery, the process.
     level: of an open breaker, how often it has opened in a row; of a recovery, the size of the admission window.
     """
 

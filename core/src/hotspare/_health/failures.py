@@ -23,7 +23,7 @@ class Failure(NamedTuple):
 
 
 def suspect(failures: Sequence[tuple[TargetState, Permit]], now: float, call_id: str) -> None:
-    """Several targets failed alike on one request. If one of them answers a later call, it was the request's fault."""
+    """Several targets failed in the same way on one request. If one of them answers a later call, it was the request's fault."""
     suspicion = Suspicion(call_id, tuple(failures))
     for state, _ in failures:
         state.suspicions = [

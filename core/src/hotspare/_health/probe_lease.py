@@ -1,6 +1,6 @@
 """Which process of a fleet may probe a target whose break is over: the one that has the lease. Pure; the scheduler holds the lock.
 
-The lease is asked for by a thread of its own, and only where a call wanted to probe. Without an answer within `LEASE_WAIT` a process probes
+The lease is asked for by a separate thread, and only where a call wanted to probe. Without an answer within `LEASE_WAIT` a process probes
 without it: a store that is away delays a recovery by a second.
 """
 
@@ -18,7 +18,7 @@ class ProbeLease:
     """What one process knows of the lease of one target or account. Times are on the pool's clock.
 
     `own_until`, `other_until`: for how long it is this process's, or another one's. `wanted`: a call would have probed, had it been this
-    process's. `in_use`: a probe of this process is under way.
+    process's. `in_use`: a probe of this process is in flight.
     """
 
     __slots__ = ("in_use", "other_until", "own_until", "wanted")

@@ -33,7 +33,7 @@ OWN_KEY = " (own key)"
 
 @dataclass(slots=True, eq=False)
 class Suspicion:
-    """Targets that failed alike on one request, with the permits of these attempts."""
+    """Targets that failed in the same way on one request, with the permits of these attempts."""
 
     call_id: str
     failures: tuple[tuple[TargetState, Permit], ...]
@@ -173,12 +173,12 @@ class TargetState:
 
     @property
     def in_flight(self) -> int:
-        """Attempts under way, streams to their end."""
+        """Attempts in flight, streams until their end."""
         return self.breaker.active + self.breaker.streams
 
     def reset(self) -> None:
-        """Forget what its attempts have shown: as if they had never been made. Attempts under way go on and are counted; an
-        operator's word and limits that were configured stay."""
+        """Forget what its attempts have shown: as if they had never been made. Attempts in flight go on and are counted; an
+        operator's command and limits that were configured stay."""
         self.breaker.reset()
         for samples in (self.first_token, self.completion, self.gaps, self.throughput):
             samples.clear()

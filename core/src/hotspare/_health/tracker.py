@@ -22,13 +22,13 @@ from hotspare.policy import Policy
 from hotspare.target import Domain
 
 _STALL_CHECK = 0.05
-"""Seconds between two looks at the attempts that wait at a target."""
+"""Seconds between two checks of the attempts that wait at a target."""
 _OK, _CLOSED = Kind.OK, State.CLOSED
 
 
 class HealthTracker:
-    """Breakers of targets and domains. `pending_events` collects what listeners are to be sent. `recovering`: the targets whose
-    state time may change. `has_news`: something has changed that other processes may have to know."""
+    """Breakers of targets and domains. `pending_events` collects the events for listeners. `recovering`: the targets whose
+    state may change with time. `has_news`: a change that other processes may need."""
 
     def __init__(self, states: Sequence[TargetState], policy: Policy, rng: random.Random) -> None:
         self.states: tuple[TargetState, ...] = ()
@@ -45,22 +45,22 @@ class HealthTracker:
         self.add(states)
 
     def add(self, states: Sequence[TargetState]) -> None:
-        """Add targets; what is known of the others, and of the domains they share, stays.
+        """Add targets; the health of the others, and of the domains that they share, is kept.
 
-        Raises ConfigError where targets state different limits for what they share.
+        Raises ConfigError if targets have different limits for the same thing.
         """
         attach(states, self.limits)
         self.states += tuple(states)
         self._join_domains(states)
 
     def add_guests(self, states: Sequence[TargetState]) -> None:
-        """Add targets that single calls bring with them: they share the domains, and are none of the pool's own."""
+        """Add targets that were passed with single calls: they share the domains, but are not targets of the pool."""
         attach(states, {})
         self.guests |= dict.fromkeys(states)
         self._join_domains(states)
 
     def remove_guests(self, states: Sequence[TargetState]) -> None:
-        """Forget them, and the domains in which no other target is. Attempts under way there end as others do."""
+        """Remove such targets, and domains without other targets. Their attempts in flight end normally."""
         for state in states:
             if self.guests.pop(state, self) is self:
                 continue
@@ -80,8 +80,8 @@ class HealthTracker:
             state.breakers = (state.breaker, *(self.domains[domain] for domain in state.domains))
 
     def replace(self, states: Sequence[TargetState], policy: Policy) -> None:
-        """Go on with these targets and this policy. Attempts at the ones before end where they began; the domains that they
-        share with the new ones keep what is known of them. Raises ConfigError for contradicting limits; then nothing changes."""
+        """Switch to these targets and this policy. Attempts at the previous ones end normally; domains shared with the new
+        targets keep their health. Raises ConfigError for contradicting limits; then nothing changes."""
         limits: dict[tuple[object, ...], Group] = {}
         attach(states, limits)
         self.limits, self._policy, self.states = limits, policy, ()
@@ -129,7 +129,7 @@ class HealthTracker:
 
     def may_retry(self, state: TargetState, failure: Failure, now: float) -> bool:
         """Whether something has changed since the target failed a call: another call succeeded there, its breaker has
-        moved, its rate limit is over, or the pause has passed."""
+        changed state, its rate limit is over, or the pause has passed."""
         return (
             state.breaker.last_success_start > failure.at
             or state.breaker.state is not State.CLOSED
@@ -138,7 +138,7 @@ class HealthTracker:
         )
 
     def to_check(self, now: float) -> dict[TargetState, float]:
-        """The targets that rest and are to be checked in the background (`Target.check`), and when each admits an attempt: those whose
+        """The targets to check in the background (`Target.check`), and when each admits an attempt: those whose
         breaker, or a domain's, is not closed again, and those that were not called since their rate limit."""
         rest = [state for state in self.states if state.target.check and _rests(state, self._policy.regions)]
         return {state: at for state in rest if (at := self.available_at(state, now)) < inf}
@@ -163,7 +163,7 @@ class HealthTracker:
         return permit
 
     def release(self, state: TargetState, permit: Permit) -> None:
-        """Take a permit back."""
+        """Release a permit."""
         if permit.probe:
             self.has_news = True
             for breaker in state.breakers:
@@ -175,7 +175,7 @@ class HealthTracker:
                 breaker.active -= 1
 
     def forget_attempts(self) -> None:
-        """In a child process: no attempt is under way, and no probe is out."""
+        """After a fork, in the child: no attempt and no probe is in flight."""
         states = (*self.states, *self.guests)
         for breaker in (*(state.breaker for state in states), *self.domains.values()):
             breaker.forget_attempts()
@@ -184,7 +184,7 @@ class HealthTracker:
                 state.limits.forget_attempts()
 
     def advance(self, now: float) -> None:
-        """Make the transitions that time alone brings: of the targets that recover."""
+        """Make the state changes of recovering targets that depend only on time."""
         for state in list(self.recovering):
             if state.breaker.state is State.RECOVERING:
                 before = self.current_states(state)
@@ -197,7 +197,7 @@ class HealthTracker:
         """Open the breaker of a target whose calls wait too long for an answer, before any of them has failed."""
         breaker = state.breaker
         if breaker.state is State.CLOSED and len(breaker.in_flight) >= breaker.config.stalled_calls:
-            if now < breaker.next_stall_check:  # with a thousand attempts under way, not all of them for each call
+            if now < breaker.next_stall_check:  # with a thousand attempts in flight, not all of them for each call
                 return
             breaker.next_stall_check = now + _STALL_CHECK
             if reason := breaker.stall_reason(now):
@@ -205,7 +205,7 @@ class HealthTracker:
                 self._open(state, now)
 
     def reset(self, state: TargetState, now: float) -> None:
-        """Forget what the attempts at this target have shown. What its domains have shown stays, as long as they have others."""
+        """Forget the recorded health of this target. The health of its domains is kept while they have other targets."""
         before = self.current_states(state)
         state.reset()
         state.breaker.evidence_at = now
@@ -219,7 +219,7 @@ class HealthTracker:
     # --- what outcomes change ------------------------------------------------------------------------------------
 
     def record_outcome(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
-        """What one outcome says about the target and its domains."""
+        """Apply one outcome to the target and its domains."""
         kind = outcome.kind
         if kind is _OK:
             self._record_success(state, permit, now)
@@ -252,7 +252,7 @@ class HealthTracker:
                 breaker.last_success_start = started
 
     def _recover(self, state: TargetState, permit: Permit, now: float) -> None:
-        """A target has answered that was thought to be down, or a domain of it."""
+        """A target that was considered down, or whose domain was, has answered."""
         before = self.current_states(state)
         if state.breaker.state in BROKEN and not self._has_other(state, now):
             others = (other for other in (*self.states, *self.guests) if other is not state and other.rejection is None)
@@ -270,14 +270,14 @@ class HealthTracker:
         self.emit_transitions(state, before, now)
 
     def record_first_content(self, state: TargetState, permit: Permit, now: float) -> None:
-        """A stream has begun. Where that is the end of an outage it counts as a success, else only the stream's end does."""
+        """A stream has begun. If that ends an outage it counts as a success, otherwise only the stream's end does."""
         if state.is_broken:
             self._record_success(state, permit, now)
         elif permit.epoch == state.breaker.epoch:
             state.breaker.record_first_content(permit.started, now)
 
     def record_call(self, now: float) -> None:
-        """A call has started: how many there are bounds how often an open target is probed."""
+        """A call has started: the number of calls limits how often an open target is probed."""
         self._probes.record_call(now)
 
     def record_failure(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
@@ -289,7 +289,7 @@ class HealthTracker:
         if permit.epoch != state.breaker.epoch:
             return
         if permit.last_resort and state.breaker.state is State.OPEN:
-            state.breaker.record_rejection(now)  # seen, but no reason to stay away longer than before
+            state.breaker.record_rejection(now)  # counted, but it does not lengthen the break
             return
         permit.failed_at = now
         opens = state.breaker.record_failure(permit.started, now, needs_span=not outcome.before_connect)
@@ -337,7 +337,7 @@ class HealthTracker:
         self.pending_events.append(events.NeedsAttention(state.name, outcome.kind, outcome.message))
 
     def _has_other(self, state: TargetState, now: float) -> bool:
-        """Whether another target stands ready."""
+        """Whether another target is available."""
         return any(other is not state and self.available_at(other, now) <= now for other in self.states)
 
     def _longest_break(self, *, fast: bool) -> float:
@@ -375,7 +375,7 @@ class HealthTracker:
         return [breaker.state for breaker in state.breakers]
 
     def emit_transitions(self, state: TargetState, before: list[State], now: float) -> None:
-        """An event for each breaker of the target and its domains that is in another state than `before`."""
+        """An event for each breaker of the target and its domains whose state differs from `before`."""
         if before == self.current_states(state):
             return
         for place, (breaker, was) in enumerate(zip(state.breakers, before, strict=True)):
@@ -387,7 +387,7 @@ class HealthTracker:
                 self.emit(name, was, breaker, now, level)
 
     def emit(self, name: str, before: State, breaker: CircuitBreaker, now: float, level: str) -> None:
-        """An event of a breaker that has moved."""
+        """The event of a breaker's state change."""
         breaker.changed_at, self.has_news = now, True
         open_for = max(0.0, breaker.open_until - now) if breaker.state is State.OPEN else 0.0
         self.pending_events.append(events.StateChanged(name, before, breaker.state, breaker.reason, open_for, level))

@@ -1,4 +1,4 @@
-"""The handle of one attempt in sync code: it bounds the attempt's I/O anew for each wait, and can end it from outside.
+"""The handle of one attempt in sync code: it bounds the attempt's I/O again for each wait, and can end it from outside.
 
 A thread that waits for a socket cannot be interrupted, but the socket can be shut down, and its reads can be given a timeout.
 """

@@ -207,7 +207,7 @@ class Http:
     def close(self) -> None:
         """Close the connections of sync callers, and those of event loops that have ended.
 
-        The transports stay: what a call under way still opens is not kept.
+        The transports stay: what a call in flight still opens is not kept.
         """
         for transport in list(self._sync.values()):
             transport.close()

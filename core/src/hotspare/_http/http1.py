@@ -67,7 +67,7 @@ def check_head(status: int, headers: Mapping[str, str], reason: str = "") -> Non
     if "\0" in reason:
         raise TransportError("broken HTTP: NUL in the status line")
     if not 200 <= status <= 599:
-        raise TransportError(f"broken HTTP: {status} is no final status")
+        raise TransportError(f"broken HTTP: {status} is not a final status")
     framing = headers.get("transfer-encoding")
     if framing is not None and framing.lower() != "chunked":
         raise TransportError(f"broken HTTP: transfer-encoding {framing[:40]!r}")
@@ -119,7 +119,7 @@ class ResponseReader:
         while not self.ended and self._state(parts):
             pass
         if self.ended and with_head and self._rest and not b"HTTP/".startswith(bytes(self._rest[:5])):
-            raise TransportError("broken HTTP: bytes behind the end of the response")  # as aiohttp's parser has it
+            raise TransportError("broken HTTP: bytes after the end of the response")  # as aiohttp's parser has it
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _end_of_connection(self) -> None:
@@ -137,7 +137,7 @@ class ResponseReader:
         end = self._rest.find(b"\n")
         if end < 0:
             if len(self._rest) > MAX_LINE:
-                raise TransportError(f"broken HTTP: a line of the head is longer than {MAX_LINE} bytes")
+                raise TransportError(f"broken HTTP: a header line is longer than {MAX_LINE} bytes")
             return None
         line = bytes(self._rest[:end])
         del self._rest[: end + 1]
@@ -221,7 +221,7 @@ class ResponseReader:
 
     def _frame(self, lengths: list[bytes], *, chunked: bool) -> Callable[[list[bytes]], bool]:
         if len(lengths) > 1 or (lengths and (chunked or not _LENGTH.fullmatch(lengths[0]))):
-            raise TransportError("broken HTTP: the length of the body is given twice, or is no number")
+            raise TransportError("broken HTTP: the length of the body is given twice, or is not a number")
         if self.status in (204, 304):
             self.ended = True
         elif chunked:

@@ -16,7 +16,7 @@ Address = tuple[int, int, int, str, Any]
 
 
 class Resolver:
-    """The lookups that are under way."""
+    """The lookups in flight."""
 
     def __init__(self) -> None:
         self._running: dict[tuple[str, int], Future[list[Address]]] = {}

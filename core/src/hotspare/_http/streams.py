@@ -66,7 +66,7 @@ class IdleStreams:
             await kept.popleft().close()
 
     async def close(self) -> None:
-        """Close all of them, and those that calls under way will bring."""
+        """Close all of them, and those that calls in flight open later."""
         self._closed = True
         while self._kept:
             await self._kept.pop().close()
@@ -163,7 +163,7 @@ class StreamTransport(ABC):
         await self._idle_for(origin).keep(await self._connect(origin, self._proxies.proxy_of(origin)))
 
     async def aclose(self) -> None:
-        """Close the idle connections now, and those of calls under way when they end."""
+        """Close the idle connections now, and those of calls in flight when they end."""
         self._closed = True
         for idle in self._idle.values():
             await idle.close()

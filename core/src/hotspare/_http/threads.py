@@ -78,7 +78,7 @@ class IdleConnections:
             one.socket.close()
 
     def close(self) -> None:
-        """Close all of them, and those that calls under way will bring."""
+        """Close all of them, and those that calls in flight open later."""
         with self._lock:
             self._closed = True
             kept, self._idle = self._idle, {}
@@ -204,7 +204,7 @@ class ThreadTransport:
         self._idle.put(Connection(found, origin))
 
     def close(self) -> None:
-        """Close the idle connections now, and those of calls under way when they end."""
+        """Close the idle connections now, and those of calls in flight when they end."""
         self._idle.close()
 
 

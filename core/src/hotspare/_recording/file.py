@@ -84,7 +84,7 @@ class FileSink:
         self._pending.clear()
         if self._is_open:
             self._is_open = False
-            log.warning("the recording %s goes on in the parent process only", self._path)
+            log.warning("the recording %s continues in the parent process only", self._path)
 
 
 class RecordingFile:
@@ -107,7 +107,7 @@ class RecordingFile:
     def _checked(self, first: bytes) -> Line:
         header = _parsed(first)
         if header is None or header.get("recording") != "hotspare":
-            hint = "is no recording of hotspare: name a file that a pool wrote with Pool(record=…)"
+            hint = "is not a recording of hotspare: name a file written by Pool(record=…)"
             raise RecordingError(Problem.at("recording", str(self._path), hint))
         version = header.get("version")
         if version != VERSION:
@@ -123,7 +123,7 @@ class RecordingFile:
                 line = _parsed(raw)
                 if not raw.endswith(b"\n") or line is None:
                     if next(file, b""):
-                        raise RecordingError(f"{self._path}: line {number} is damaged: it is no JSON object")
+                        raise RecordingError(f"{self._path}: line {number} is damaged: it is not a JSON object")
                     self.is_cut = True
                     return
                 if line.get("do") in ("full", "reload"):

@@ -42,7 +42,7 @@ class Replay:
 
 
 def replay(path: Path, progress: Progress | None = None) -> Replay:
-    """Play a recording, and compare each line with what is written anew, byte for byte, until one differs.
+    """Play a recording, and compare each line with what is written again, byte for byte, until one differs.
 
     Raises RecordingError for a file that cannot be read or played.
     """

@@ -1,7 +1,7 @@
 """The scheduler of a pool that is recorded: each call that changes something becomes a line, in the order of the lock.
 
 A line holds what the engine was given (times, outcomes, random numbers) and what it decided. The same class plays a file
-again: it writes the line anew, and both must be equal.
+again: it writes the line again, and both must be equal.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One recorded call in plain words: each decision, its rule, what was taken, what was passed over and why, and what came of it."""
+"""One recorded call as text: each decision, its rule, the chosen target, the skipped ones with the reason, and the outcome."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _attempt(decision: Line) -> str:
     more = [
         f"at most {bound:.1f} s to {what}"
         if "race_after" not in decision
-        else f"another one follows after {bound:.1f} s"
+        else f"another one starts after {bound:.1f} s"
     ]
     if not decision["unary"]:
         more.append(f"then {decision['stall']:.1f} s of silence")
@@ -70,7 +70,7 @@ def story(path: Path, wanted: str, progress: Progress | None = None) -> list[str
     file = RecordingFile(path)
     name = f"call-{wanted}" if _NUMBER.fullmatch(wanted) else wanted
     player = Player(file.header, sampled=lambda line: line["sampled"] or line["call"] == name)
-    told: list[str] = []
+    lines: list[str] = []
     takes: dict[int, str] = {}
     seen, begin, unreported = 0, 0.0, 0
     for number, size, line, text in file.lines():
@@ -82,22 +82,22 @@ def story(path: Path, wanted: str, progress: Progress | None = None) -> list[str
             progress(unreported)
             unreported = 0
         if line.get("call") != name:
-            told += _from_outside(written, name, begin)
+            lines += _from_outside(written, name, begin)
         elif line["do"] == "call":
             begin = line["at"]
-            told += _beginning(file.header, line, player)
+            lines += _beginning(file.header, line, player)
         else:
             if "takes" in written:
                 takes[written["attempt"]] = written["takes"]
-            told += _told(written, begin, takes)
+            lines += _described(written, begin, takes)
             if text_of(written) != text and "rule" in line:
-                told.append(f"{_INDENT}the recording says otherwise in line {number}; see `hotspare replay`")
+                lines.append(f"{_INDENT}line {number} of the recording differs; see `hotspare replay`")
         if line.get("call") == name and line["do"] == "end":
-            return told
-    if not told:
-        hint = f'holds {seen} calls, and none with the id {name!r}: ids stand in events, or in its lines as "call"'
+            return lines
+    if not lines:
+        hint = f'contains {seen} calls, but none with the id {name!r}: ids are in events, and in its lines as "call"'
         raise RecordingError(f"{path}: {hint}")
-    return [*told, "the recording ends here, before the call does"]
+    return [*lines, "the recording ends here, before the call does"]
 
 
 def _beginning(header: Line, line: Line, player: Player) -> Iterator[str]:
@@ -115,7 +115,7 @@ def _beginning(header: Line, line: Line, player: Player) -> Iterator[str]:
         yield f"not used: {target} ({why.replace('_', ' ')})"
 
 
-def _told(line: Line, begin: float, takes: Mapping[int, str]) -> Iterator[str]:
+def _described(line: Line, begin: float, takes: Mapping[int, str]) -> Iterator[str]:
     do, at = line["do"], f"{line['at'] - begin:+9.3f} s " if "at" in line else _INDENT[:-1]
     if do == "next" and line.get("waits", 0) is None:
         return  # nothing is decided before what is running has ended
@@ -132,7 +132,7 @@ def _told(line: Line, begin: float, takes: Mapping[int, str]) -> Iterator[str]:
         by = f" by {line['answered_by']}" if line["result"] == "answered" else ""
         yield f"{at} the call is over: {line['result']}{by}, {line['attempts']} attempts"
     for target, names in line.get("unsupported", {}).items():
-        yield f"{_INDENT}{target} cannot be sent {', '.join(names)}"
+        yield f"{_INDENT}{target} does not support {', '.join(names)}"
     for event in line.get("events", ()):
         yield from _event(event)
     if line.get("wakes"):
@@ -143,12 +143,12 @@ def _passed(line: Line) -> Iterator[str]:
     passed = line.get("passed", {})
     for target, why in passed.items():
         if why:
-            yield f"{_INDENT}passed over {target}: {why}"
+            yield f"{_INDENT}skipped {target}: {why}"
     if "passed_more" in line:
         yield f"{_INDENT}and {line['passed_more']} more"
     later = [target for target, why in passed.items() if not why]
     if later and "takes" in line:
-        yield f"{_INDENT}looked at, and not needed: {', '.join(later)}"
+        yield f"{_INDENT}also available: {', '.join(later)}"
 
 
 def _ended(line: Line) -> str:

@@ -77,7 +77,7 @@ def _key_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
         elif mistake := key_mistake(reveal(key)) if reveal(key) else "must not be empty":
             yield Problem(f"{path}: {mistake}")
     if not by_name:
-        yield Problem("api_key: has no key in it")
+        yield Problem("api_key: is empty")
 
 
 def fields_of(options: CallOptions) -> dict[str, Any]:

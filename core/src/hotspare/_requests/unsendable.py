@@ -1,4 +1,4 @@
-"""Why no target can be sent a request: which field, which part of which message, and what could take it."""
+"""Why no target supports a request: which field, which part of which message, and which target or provider supports it."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def unsendable(
         if name == "messages":
             found += _part_problems(request, states, others)
         elif able := _elsewhere(request, name, others):
-            found.append(Problem(f"{name}: cannot be sent to {_names(states)}{able}"))
+            found.append(Problem(f"{name}: is not supported by {_names(states)}{able}"))
     reasons = "; ".join(f"{state.name}: {', '.join(names)}" for state, names in unsupported.items())
-    summary = f"no target can be sent this request. Fields that each target cannot be sent: {reasons}. "
+    summary = f"no target supports this request. Unsupported fields of each target: {reasons}. "
     return [Problem(summary + "Leave the field out, or let a target drop it (Target.droppable)"), *found]
 
 
@@ -48,10 +48,10 @@ def _part_problems(request: ChatRequest, states: Sequence[TargetState], others: 
             if not refusing:
                 continue
             where, kind = f"messages[{place}].content[{index}]", part.get("type")
-            text = f"{where}: a part of type {kind!r} cannot be sent to {_names(refusing)}{_elsewhere(alone, 'messages', others)}"
+            text = f"{where}: a part of type {kind!r} is not supported by {_names(refusing)}{_elsewhere(alone, 'messages', others)}"
             found.append(Problem(f"{text}{_providers(alone)}"))
     if not found:
-        return [Problem(f"messages: cannot be sent to {_names(states)}{_elsewhere(request, 'messages', others)}")]
+        return [Problem(f"messages: not supported by {_names(states)}{_elsewhere(request, 'messages', others)}")]
     left = len(found) - _MAX_PARTS
     return [*found[:_MAX_PARTS], *([Problem(f"messages: {left} more parts of this kind")] if left > 0 else [])]
 
@@ -65,14 +65,14 @@ def _names(states: Iterable[TargetState]) -> str:
 
 
 def _name(state: TargetState) -> str:
-    """The target, and what makes it refuse if that is a setting."""
+    """The target, and its `missing` capabilities if they are the reason."""
     missing = ", ".join(sorted(state.target.missing))
     return f"{state.name} (missing: {missing})" if missing else state.name
 
 
 def _elsewhere(request: ChatRequest, name: str, others: Sequence[TargetState]) -> str:
     able = [state.name for state in others if name not in _fields(request, state)]
-    return f"; {', '.join(able)} could take it: model={able[0]!r}" if able else ""
+    return f"; supported by {', '.join(able)}: model={able[0]!r}" if able else ""
 
 
 def _providers(request: ChatRequest) -> str:
@@ -84,4 +84,8 @@ def _providers(request: ChatRequest) -> str:
         target = Target(f"{name}/any", base_url="http://localhost")
         if "messages" not in preset.wire().unsupported(request, target):
             able.append(name)
-    return f"; providers that take it: {', '.join(able)}" if able else "; no provider takes it: leave the part out"
+    return (
+        f"; supported by these providers: {', '.join(able)}"
+        if able
+        else "; no provider supports it: leave the part out"
+    )

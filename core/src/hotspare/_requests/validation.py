@@ -55,7 +55,7 @@ def _take_messages(request: Prompt | None, fields: dict[str, Any]) -> Prompt | N
     messages = fields.pop("messages", None)
     if messages is not None:
         if request is not None:
-            hint = "is given beside the first argument, which is the messages too: keep one of them"
+            hint = "duplicates the first argument: keep one of them"
             raise RequestError(Problem.at("messages", messages, hint))
         request = messages
     if isinstance(fields.get("stop"), str):

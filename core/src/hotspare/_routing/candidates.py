@@ -64,7 +64,7 @@ def tiers_for(model: str | None, routes: Mapping[str, Tiers], states: Iterable[T
         targets = [state.target for state in states]
         known = sorted({*routes, *(name for one in targets for name in (one.name, one.model, *one.aliases))})
         near = did_you_mean(model, known)
-        hint = f"is no route, target, model or alias of this pool; {near and near + ' '}known: {', '.join(known)}"
+        hint = f"is not a route, target, model or alias of this pool; {near and near + ' '}known: {', '.join(known)}"
         raise RequestError(Problem.at("model", model, hint))
     tiers: dict[int, list[TargetState]] = {}
     for state in serving:

@@ -138,7 +138,7 @@ class RouteTable:
             for name in names:
                 if not any(_is_one_of(state.target, (name,)) for state in self._states):
                     known = sorted({word for state in self._states for word in (state.name, state.target.provider)})
-                    hint = f"is no target, model, alias or provider of this pool; {did_you_mean(name, known, ', '.join(known))}"
+                    hint = f"is not a target, model, alias or provider of this pool; {did_you_mean(name, known, ', '.join(known))}"
                     problems.append(Problem.at(option, name, hint))
         if problems:
             raise RequestError(problems)

@@ -124,7 +124,7 @@ class Slots:
         self._usual += 0.1 * (seconds - self._usual)
 
     def left(self, now: float) -> float:
-        """How many more attempts may be under way."""
+        """How many more attempts may be in flight."""
         return self.limit - self.active
 
     def __str__(self) -> str:

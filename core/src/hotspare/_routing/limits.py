@@ -237,7 +237,7 @@ class TargetLimits:
         return news
 
     def forget_attempts(self) -> None:
-        """In a child process: no attempt is under way, and no call waits."""
+        """In a child process: no attempt is in flight, and no call waits."""
         self.tickets.clear()
         self._ahead.clear()
         for group in self.groups:

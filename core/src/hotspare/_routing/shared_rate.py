@@ -1,7 +1,7 @@
 """A limit that all processes of a fleet share: taken from the store ahead of its use, in blocks, so that one round trip serves many calls.
 
-What a process has taken and not used within `HOLD` is given back. Where the store is away, or does not answer within `ANSWER`, this
-process goes on with its share of the limit (`limit / processes`). Pure: a thread of its own asks the store.
+What a process has taken and not used within `HOLD` is given back. Where the store is unavailable, or does not answer within `ANSWER`, this
+process goes on with its share of the limit (`limit / processes`). Pure: a separate thread asks the store.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class SharedRate:
     """The same face as `Rate`, and that of the thread that asks the store: `request`, `granted`, `failed`. How much of it all processes
     have used is the store's to say: `capacity` is 0, unknown.
 
-    `key`: what the limit counts for, for the store. `processes`: by how many the limit is divided where the store is away.
+    `key`: what the limit counts for, for the store. `processes`: by how many the limit is divided where the store is unavailable.
     """
 
     capacity = 0.0
@@ -236,7 +236,7 @@ class SharedRate:
 
 
 class SharedDaily(SharedRate):
-    """A limit of any 24 hours, of all processes. What this process has used counts here too: while the store is away it may use its share of
+    """A limit of any 24 hours, of all processes. What this process has used counts here too: while the store is unavailable it may use its share of
     the limit less that, and what it used meanwhile is reported later."""
 
     is_daily = True

@@ -32,7 +32,7 @@ class Candidate:
     """A target as a strategy of your own is shown it.
 
     `expected_seconds`: until it would answer (to the first token of a stream, or a whole answer), by its record, the attempts
-    that wait there and the length of answers; None without a record. `in_flight`: attempts under way. `state`: of its circuit
+    that wait there and the length of answers; None without a record. `in_flight`: attempts in flight. `state`: of its circuit
     breaker. `slow`: whether it is far slower than usual (`Brownout`). `calls`, `failures`: in the recent window.
     """
 

@@ -25,7 +25,7 @@ from hotspare._shared.store import Bucket, Store, StoreError
 _TICK = 0.25
 """Seconds between two rounds while limits are shared: what was not used is given back. Longer in a very large fleet."""
 _AGAIN = 1.0
-"""Seconds between two tries while the store is away, jittered by a quarter."""
+"""Seconds between two tries while the store is unavailable, jittered by a quarter."""
 
 
 class Agent:
@@ -54,7 +54,7 @@ class Agent:
         self._slower = 1.0
 
     def after_fork(self) -> None:
-        """In a child process: it is another member, and needs a thread of its own, which its first call starts."""
+        """In a child process: it is another member, and needs its own thread, which its first call starts."""
         self._store.after_fork()
         self._new_process()
 

@@ -26,7 +26,7 @@ def connected(source: str | Redis, timeout: float) -> Redis:
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
         "health_check_interval": HEALTH_CHECK,
-        "retry": Retry(NoBackoff(), 1),  # a connection that the server has closed meanwhile is opened anew once
+        "retry": Retry(NoBackoff(), 1),  # a connection that the server has closed meanwhile is reopened once
     }
     scheme, plus, kind = urlsplit(source).scheme.partition("+")
     scheme = scheme.replace("valkey", "redis")
@@ -40,7 +40,7 @@ def connected(source: str | Redis, timeout: float) -> Redis:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What redis-py raises where a store is away, and where what answers at its address does not speak as a Redis does."""
+    """What redis-py raises where a store is unavailable, and where what answers at its address does not speak as a Redis does."""
     from redis.exceptions import RedisClusterException, RedisError
 
     return (RedisError, RedisClusterException, OSError, ValueError, TypeError, LookupError, AttributeError)

@@ -95,7 +95,7 @@ def portion(answer: Any, claim: Claim) -> Portion:
             raise ClockDiffers(float(answer[1]) - claim.now)
         return Portion(float(answer[0]), float(answer[1]), int(answer[2]))
     except (TypeError, ValueError, LookupError):
-        raise StoreError("the store answered something that is no count") from None
+        raise StoreError("unexpected answer of the store: not a count") from None
 
 
 @dataclass(slots=True)

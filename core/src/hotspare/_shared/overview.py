@@ -39,7 +39,7 @@ def overview(store: FleetStore) -> Overview:
 
 
 def disable(store: FleetStore, target: str, reason: str) -> None:
-    """An operator's word for every process. Raises StoreError."""
+    """An operator's command for every process. Raises StoreError."""
     store.write([Fact(target, "hand", "disabled", HAND_SECONDS, name=target, cause=reason)])
 
 
@@ -61,7 +61,7 @@ def rows(found: Overview) -> list[dict[str, Any]]:
         elif fact.kind == "limited":
             row["rate_limited_for"] = fact.remaining
         elif fact.kind == "disabled":
-            row |= {"disabled": fact.cause or "by hand", "available_in": None}
+            row |= {"disabled": fact.cause or "by an operator", "available_in": None}
         elif fact.kind == "lease":
             row["probed_by"] = fact.cause
     return list(by_name.values())

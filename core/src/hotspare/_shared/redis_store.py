@@ -31,8 +31,8 @@ _LISTEN = 1.0
 
 _WAYS_OUT = {
     "movederror": "this is a node of a cluster: its address is redis+cluster://host:port",
-    "unknown command": "this server runs no scripts. Of a Sentinel the address is redis+sentinel://host:26379/name",
-    "cluster mode is not enabled": "this is no cluster: its address is redis://host:port",
+    "unknown command": "this server runs no scripts. The address of a Sentinel is redis+sentinel://host:26379/name",
+    "cluster mode is not enabled": "this is not a cluster: its address is redis://host:port",
 }
 """Part of an error, and what to do about it."""
 
@@ -80,7 +80,7 @@ class RedisStore:
         members = _number(self.run(scripts.ALIVE, "members", member, round(MEMBER_SECONDS * 1000)))
         answer = self.run(scripts.SYNC, "facts", since)
         if not is_list(answer) or len(answer) < 2:
-            raise StoreError("the store answered something that is no picture")
+            raise StoreError("unexpected answer of the store: not a state")
         version, now, *rest = answer
         if not rest:
             return Picture(str(version), int(members), None)
@@ -203,7 +203,7 @@ class _Subscription:
         self._disconnect()
 
     def _next(self) -> Mapping[str, Any] | None:
-        """What comes within a second. Where another connection to the store was lost, this one may be dead without a sign: it is opened anew."""
+        """Messages of the next second. After another connection to the store was lost, this one may be dead without an error: it is opened again."""
         if self._losses != self._store.losses:
             self._disconnect()
         if self._news is None:
@@ -281,7 +281,7 @@ def _text(answer: Any) -> Any:
 
 def _pair(answer: Any) -> tuple[Any, Any]:
     if not is_list(answer) or len(answer) != 2:
-        raise StoreError("the store answered something unexpected")
+        raise StoreError("unexpected answer of the store")
     return answer[0], answer[1]
 
 
@@ -289,7 +289,7 @@ def _number(value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise StoreError("the store answered something that is no number") from None
+        raise StoreError("unexpected answer of the store: not a number") from None
 
 
 def _is_loss(error: Exception) -> bool:

@@ -80,7 +80,7 @@ class Spending:
     # --- the store -----------------------------------------------------------------------------------------------
 
     def _ask(self, claims: Iterable[Claim]) -> bool:
-        """Whether the answers are under way."""
+        """Whether the answers are in flight."""
         asked = True
         for claim in claims:
             if not self._worker.submit(partial(self._spend, claim), partial(self._settled, claim)):

@@ -1,6 +1,6 @@
 """The protocol of what processes share. A store keeps durations by its own clock: those of the processes may differ.
 
-Every method may block, and raises StoreError. None is called on the path of a call: a thread of its own does (`agent`).
+Every method may block, and raises StoreError. None is called on the path of a call: a separate thread does (`agent`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ IDLE = 5.0
 """Seconds without a job after which the thread ends. The next job starts it again."""
 
 EXIT = 1.0
-"""Seconds for which the end of the process waits for jobs that are under way."""
+"""Seconds for which the end of the process waits for jobs in flight."""
 
 Job = Callable[[], object]
 Then = Callable[[bool], object]
@@ -28,10 +28,10 @@ _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
 class Worker:
-    """Does jobs one after the other, in a thread of its own.
+    """Does jobs one after the other, in a separate thread.
 
     `what`, `without`: the words for the log, e.g. "the cache in Redis", and what happens without it. `slow`: seconds that a job may take
-    before further ones are refused. A job that raises means that the store is away: that is logged once, and once when it is back.
+    before further ones are refused. A job that raises means that the store is unavailable: that is logged once, and once when it is back.
     """
 
     def __init__(self, what: str, *, slow: float = SLOW, without: str = "calls go on without it") -> None:
@@ -50,7 +50,7 @@ class Worker:
         self._away_until = 0.0
 
     def submit(self, job: Job, then: Then = lambda _: None, *, last: bool = False) -> bool:
-        """Have `job` done, and `then` called. False: the store is away or slow, and nothing will be done or called. `last`: try it
+        """Have `job` done, and `then` called. False: the store is unavailable or slow, and nothing will be done or called. `last`: try it
         all the same, since nothing will come later."""
         with self._changed:
             now = time.monotonic()

@@ -1,4 +1,4 @@
-"""The load of a scenario, from a process of its own: a busy client cannot delay the calls' arrivals or the faults.
+"""The load of a scenario, from a separate process: a busy client cannot delay the calls' arrivals or the faults.
 
 The process plays a script. At each step's time it sends a command to the embedded provider if the step has one, and then
 announces the step on stdout. The client starts a call when it reads the announcement, and counts the call's time from

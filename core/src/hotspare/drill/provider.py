@@ -1,4 +1,4 @@
-"""The embedded provider: an LLM provider on loopback, in a process of its own, that fails on request. For drills and tests.
+"""The embedded provider: an LLM provider on loopback, in a separate process, that fails on request. For drills and tests.
 
 Every endpoint is a TCP port with its own faults, settings and counters. Each of them serves
 

@@ -1,4 +1,4 @@
-"""Writes the ledger: calls put events into a buffer, a thread of its own writes them in batches."""
+"""Writes the ledger: calls put events into a buffer, a separate thread writes them in batches."""
 
 from __future__ import annotations
 

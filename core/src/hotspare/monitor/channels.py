@@ -141,7 +141,7 @@ class Apprise:
         except ImportError:
             raise MissingExtra("the channel apprise", "alerts") from None
         if not apprise.Apprise().add(_plain(self.url)):  # pyright: ignore
-            raise ConfigError(Problem("apprise.url: is no URL that Apprise knows"))
+            raise ConfigError(Problem("apprise.url: is not a URL that Apprise supports"))
         self.name = self.name or f"apprise {urlsplit(_plain(self.url)).scheme}"
 
     def send(self, notice: Notice) -> None:

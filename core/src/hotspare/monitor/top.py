@@ -45,7 +45,7 @@ class View:
             out = [f"{one['level']} {one['domain']}" for one in health["domains"] if one["available_in"] > 0]
             self.heads[name] = health.get(
                 "head"
-            ) or f"{health['in_flight']} attempts under way, {health['waiting']} calls wait" + (
+            ) or f"{health['in_flight']} attempts in flight, {health['waiting']} calls wait" + (
                 f", out: {', '.join(out)}" if out else ""
             )
         self.selected = max(0, min(self.selected, len(self.rows) - 1))

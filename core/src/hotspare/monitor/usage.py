@@ -37,6 +37,6 @@ class Usage:
         total[1] += 1
 
     def take(self) -> list[UsageSampled]:
-        """The events of the minute that is under way, which ends. What was not used at all has none."""
+        """The events of the minute that ends. A limit or budget without any use has none."""
         sums, self._sums, self._since = self._sums, {}, inf
         return [UsageSampled(kind, subject, total / count) for (kind, subject), (total, count) in sums.items() if total]

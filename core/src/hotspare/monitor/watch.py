@@ -63,7 +63,7 @@ class Monitor:
         names = [rule.name for rule in self.rules]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ConfigError([Problem.at("rules.name", name, "is the name of two rules") for name in twice])
+            raise ConfigError([Problem.at("rules.name", name, "is used by two rules") for name in twice])
         if not interval > 0:
             raise ConfigError(Problem.at("monitor.interval", interval, "must be above 0 seconds"))
         self._pool, self._ledger, self._interval, self._clock = pool, ledger, interval, clock

@@ -45,7 +45,7 @@ class _EmbeddingWire:
 
     def reader(self, request: ChatRequest) -> StreamReader:
         """Vectors are not streamed. Raises MalformedAnswer."""
-        raise MalformedAnswer("vectors are not answered as a stream")
+        raise MalformedAnswer("embeddings cannot be streamed")
 
 
 class OpenAIEmbeddings(_EmbeddingWire):
@@ -106,5 +106,5 @@ def _vectors(found: list[object], request: ChatRequest) -> list[Vector]:
     for vector in found:
         numbers = as_list(vector)
         if not numbers or not {*map(type, numbers)} <= {float, int}:
-            raise MalformedAnswer("the answer has a vector that is no list of numbers")
+            raise MalformedAnswer("the answer has a vector that is not a list of numbers")
     return cast("list[Vector]", found)

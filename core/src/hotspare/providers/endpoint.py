@@ -40,7 +40,7 @@ class Endpoint:
         self._sent = self._headers(None)
 
     def headers(self, key: HiddenStr | None, *, stream: bool) -> Headers:
-        """The headers for this key; made anew only where it is another one than the last time."""
+        """The headers for this key; rebuilt only when the key has changed."""
         sent = self._sent
         if sent.key != key:
             sent = self._sent = self._headers(key)

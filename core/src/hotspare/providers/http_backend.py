@@ -87,7 +87,7 @@ class HttpBackend:
 
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
         """The answer piece by piece. Raises AttemptTimeout without content for `timeout`, later for `stall` seconds; a
-        driver bounds each wait anew."""
+        driver bounds each wait separately."""
         exchange = self._exchange(request, self._keys.get(), stream=True)
         while True:
             with self._http.open("POST", exchange.url, exchange.headers, exchange.body, timeout=timeout) as answer:

@@ -16,7 +16,7 @@ def _join(text: str) -> str:
     """The text with its pairs joined. Raises MalformedAnswer for a half that is alone."""
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
     if _HALF.search(joined):
-        raise MalformedAnswer("the answer holds half a surrogate pair")
+        raise MalformedAnswer("the answer contains half a surrogate pair")
     return joined
 
 

@@ -37,7 +37,7 @@ def log_event(event: events.Event) -> None:
 
 
 def _printable(text: str) -> str:
-    """One line, whatever a provider's message holds."""
+    """One line, with control characters of a provider's message escaped."""
     return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
@@ -81,7 +81,7 @@ _LINES: dict[type[Any], Callable[[Any], tuple[int, str] | None]] = {
     events.NeedsAttention: lambda e: (logging.ERROR, f"target {e.target} needs attention: {e.kind}: {e.message}"),
     events.RequestAtFault: lambda e: (
         logging.WARNING,
-        f"{e.call}: the request is at fault: {', '.join(e.targets)} failed alike on it",
+        f"{e.call}: the request is at fault: {', '.join(e.targets)} failed in the same way",
     ),
     events.BudgetExhausted: lambda e: (
         logging.WARNING,
@@ -92,8 +92,8 @@ _LINES: dict[type[Any], Callable[[Any], tuple[int, str] | None]] = {
         f"{e.call}: the stream of {e.target} broke: {e.kind}: {e.message}",
     ),
     events.LimitReached: lambda e: (logging.WARNING, f"{e.target}: {e.reason}, next call in {e.seconds:.1f} s"),
-    events.LimitReleased: lambda e: (logging.INFO, f"{e.target}: its limits hold no call back"),
-    events.LimitLearnt: lambda e: (logging.INFO, f"{e.target}: its limit is {e.limit}"),
+    events.LimitReleased: lambda e: (logging.INFO, f"{e.target}: its limits no longer delay calls"),
+    events.LimitLearnt: lambda e: (logging.INFO, f"{e.target}: limit learnt: {e.limit}"),
     events.TargetDisabled: lambda e: (logging.INFO, f"{e.target} was disabled: {e.reason}"),
     events.TargetEnabled: lambda e: (logging.INFO, f"{e.target} was enabled"),
     events.ConfigReloaded: lambda e: (logging.INFO, "reloaded: " + ("; ".join(e.changes) or "nothing changed")),
@@ -106,14 +106,14 @@ _LINES: dict[type[Any], Callable[[Any], tuple[int, str] | None]] = {
     events.LedgerFailed: lambda e: (logging.ERROR, f"the ledger {e.path} cannot be written: {e.reason}"),
     events.LedgerRecovered: lambda e: (
         logging.INFO,
-        f"the ledger {e.path} is written again; {e.dropped} records were dropped",
+        f"the ledger {e.path} can be written again; {e.dropped} records were dropped",
     ),
     events.AlertFired: lambda e: (
         logging.ERROR if e.severity == "critical" else logging.WARNING,
         f"alert {e.rule} ({e.severity}): {e.message}",
     ),
     events.AlertResolved: lambda e: (logging.INFO, f"alert {e.rule} resolved after {e.seconds:.0f} s"),
-    events.AlertUndelivered: lambda e: (logging.ERROR, f"the channel {e.channel} took no notice: {e.reason}"),
+    events.AlertUndelivered: lambda e: (logging.ERROR, f"the channel {e.channel} did not accept a notice: {e.reason}"),
 }
 
 
@@ -136,7 +136,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_from_env() -> None:
-    """Log to stderr as HOTSPARE_LOG says: `text` or `json`, from INFO on. Unset: the application's own logging is left alone.
+    """Log to stderr in the format of HOTSPARE_LOG: `text` or `json`, from INFO on. Unset: the application's own logging is not changed.
 
     Raises ConfigError for another value.
     """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hotspare.pool import Pool
 
 MAX_OPEN = 10_000
-"""Calls under way whose spans are to be made, at most; the oldest is forgotten: its end was lost."""
+"""Calls in flight whose spans are to be made, at most; the oldest is forgotten: its end was lost."""
 
 Attributes = dict[str, Any]
 

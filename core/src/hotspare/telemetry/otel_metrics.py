@@ -81,7 +81,7 @@ class Instruments:
         )
         self._rescued = counter("hotspare.calls.rescued", "{call}", "Calls answered although an attempt failed.")
         self._calls = counter("hotspare.calls", "{call}", "Calls, by how they ended.", "hotspare.result")
-        self._wasted = counter("hotspare.tokens.wasted", "{token}", "Estimated tokens that are no part of an answer.")
+        self._wasted = counter("hotspare.tokens.wasted", "{token}", "Estimated tokens that are not part of an answer.")
         self._cost = counter("hotspare.cost", "USD", "Cost of calls whose price is known.")
         meter.create_observable_gauge(
             "hotspare.breaker.state", [self._states], "1", "0 closed, 1 recovering, 2 half-open, 3 open."

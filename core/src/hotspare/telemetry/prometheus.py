@@ -35,7 +35,7 @@ STATES = {State.CLOSED: 0, State.RECOVERING: 1, State.HALF_OPEN: 2, State.OPEN: 
 
 
 class PrometheusMetrics:
-    """The metrics of one pool, in `registry`. It listens in a thread of its own; gauges are read when Prometheus asks."""
+    """The metrics of one pool, in `registry`. It listens in a separate thread; gauges are read when Prometheus asks."""
 
     def __init__(self, pool: Pool, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
@@ -82,7 +82,7 @@ class PrometheusMetrics:
         self._checks = counter("checks", "Background checks of targets that rested.", "target", "kind")
         self._breaks = counter("stream_breaks", "Streams that broke after their first content.", "target", "kind")
         self._tokens = counter("tokens", "Tokens of answers.", "target", "type")
-        self._wasted = counter("wasted_tokens", "Estimated tokens paid for that are no part of an answer.")
+        self._wasted = counter("wasted_tokens", "Estimated tokens paid for that are not part of an answer.")
         self._cost = counter("cost_usd", "USD of calls whose price is known.", "route")
         self._dropped = counter("events_dropped", "Events that a slow listener lost.")
         self._alerts = counter("alerts_fired", "Alerts that fired.", "rule", "severity")
@@ -115,7 +115,7 @@ class PrometheusMetrics:
         yield available
         yield left
         yield GaugeMetricFamily("hotspare_waiting_calls", "Calls that wait for a recovery.", health.waiting)
-        yield GaugeMetricFamily("hotspare_attempts_in_flight", "Attempts under way.", health.in_flight)
+        yield GaugeMetricFamily("hotspare_attempts_in_flight", "Attempts in flight.", health.in_flight)
         yield GaugeMetricFamily("hotspare_retry_tokens", "What is left of the retry budget.", health.retry_tokens)
 
     def _listen(self, at: int, event: events.Event) -> None:

@@ -1,4 +1,4 @@
-"""For users' own tests: a clock that jumps, targets that do what a script says, and pytest fixtures for both.
+"""For users' own tests: a clock that jumps, targets that follow a script, and pytest fixtures for both.
 
 No network, no sleeping, and every default policy as it is::
 

@@ -23,12 +23,12 @@ class VirtualClock:
     """Seconds for tests. Give it to the pool and to every scripted target: ``Pool(targets, clock=clock)``.
 
     Whatever waits on the clock (a pool's timeouts, backoffs and queues; delays of scripted targets; `sleep` and `asleep`)
-    ends without waiting in real time: once all threads and tasks wait, time jumps to the earliest wake-up. Several at the
-    same moment go on one after the other, in the order in which they began to wait. The model is the autojump of trio's
+    ends without waiting in real time: once all threads and tasks wait, time jumps to the earliest wake-up. Waits that end at
+    the same time wake one after the other, in the order in which they began. The model is the autojump of trio's
     MockClock.
 
-    What waits for anything else (a socket, a file, `time.sleep`) is not seen. Other threads that do not wait on the clock
-    are given `settle` real seconds without any progress before it jumps; I/O in an event loop is given none. A thread that is
+    Waits for anything else (a socket, a file, `time.sleep`) are not detected. The clock gives other threads that do not wait
+    on it `settle` real seconds without any progress before it jumps, but no time to I/O in an event loop. A thread that is
     older than the clock (an idle one of a thread pool, say) counts from its first wait on the clock. With a real
     server use ``autojump=False``: then time only moves by `advance`, and no timeout ends by itself.
 
@@ -72,13 +72,13 @@ class VirtualClock:
     # --- threads -------------------------------------------------------------------------------------------------
 
     def sleep(self, seconds: float) -> None:
-        """Wait, as `time.sleep`. Raises ValueError for a time without end, which no other thread could end either."""
+        """Wait, like `time.sleep`. Raises ValueError for infinite seconds, because nothing could end that wait."""
         if seconds == inf:
             raise ValueError("seconds: inf would never end: give a number of seconds")
         self.wait(threading.Event(), seconds)
 
     def wait(self, ready: threading.Event, seconds: float | None = None) -> bool:
-        """Wait until `ready` is set, or until so many seconds are over. Returns whether it is set.
+        """Wait until `ready` is set, or until `seconds` are over. Returns whether it is set.
 
         Raises RuntimeError on a clock without autojump if nothing is left that could set it or advance the clock.
         """
@@ -89,7 +89,7 @@ class VirtualClock:
         return self._waits.until(ready, seconds)
 
     def run_in_threads(self, *calls: Callable[[], T]) -> list[T]:
-        """Make these calls side by side, each in a thread of its own; returns their results in order.
+        """Make these calls concurrently, each in its own thread; returns their results in order.
 
         The calling thread waits on the clock meanwhile, so that it need not settle before each jump. Raises the first
         error, in the order of the calls, when all have ended.
@@ -122,7 +122,7 @@ class VirtualClock:
     # --- event loops ---------------------------------------------------------------------------------------------
 
     async def asleep(self, seconds: float) -> None:
-        """Wait, as `anyio.sleep`, under asyncio and trio."""
+        """Wait, like `anyio.sleep`, under asyncio and trio."""
         import anyio
         import anyio.lowlevel
 
@@ -141,7 +141,7 @@ class VirtualClock:
 
     @contextmanager
     def move_on_after(self, seconds: float | None) -> Generator[anyio.CancelScope]:
-        """Cancel what is inside after so many seconds, as `anyio.move_on_after`. None: never."""
+        """Cancel the block after `seconds`, like `anyio.move_on_after`. None: never."""
         import anyio
 
         with anyio.CancelScope() as scope:

@@ -1,4 +1,4 @@
-"""Scripted targets: they do what a script says, and keep what they were sent. No network, no sleeping."""
+"""Scripted targets: they follow a script, and record the requests that they receive. No network, no sleeping."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class ReceivedRequest:
 
 
 class ScriptedTarget:
-    """A target that does what its script says. Put `.target` into a pool.
+    """A target that follows its script. Put `.target` into a pool.
 
     Each call takes one step: a text answers, an `Outcome` or an exception fails; see `hotspare.testing.steps` for more. The
-    last step repeats without end, unless ``repeat=False``: then a further call fails with INVALID, which ends the whole
+    last step repeats forever, unless ``repeat=False``: then a further call fails with INVALID, which ends the whole
     call, and `assert_used_up` names it.
 
     Args:
@@ -101,11 +101,13 @@ class ScriptedTarget:
         return tuple(self._steps[self.calls :])
 
     def assert_used_up(self) -> None:
-        """Raise AssertionError if steps are left, or if more calls came than a script without repetition has steps."""
+        """Raise AssertionError if steps are left, or if there were more calls than steps of a script without repetition."""
         if self.unused:
             raise AssertionError(f"{self.name}: {len(self.unused)} of {len(self._steps)} steps were not used")
         if self._function is None and not self._repeat and self.calls > len(self._steps):
-            raise AssertionError(f"{self.name}: {self.calls} calls came, and its script has {len(self._steps)} steps")
+            raise AssertionError(
+                f"{self.name}: {self.calls} calls were made, but its script has {len(self._steps)} steps"
+            )
 
     # --- the backend ---------------------------------------------------------------------------------------------
 
@@ -155,7 +157,7 @@ class ScriptedTarget:
             step = self._steps[min(place, len(self._steps) - 1)]
         else:
             raise ScriptedError(
-                Outcome(Kind.INVALID, f"the script of {self.name} has {place} steps, and this is one call more")
+                Outcome(Kind.INVALID, f"the script of {self.name} has {place} steps, and this is one more call")
             )
         return replace(step, delay=step.delay + self._delay)
 

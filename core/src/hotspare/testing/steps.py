@@ -21,7 +21,7 @@ them and nothing is lost. A `ChatChunk` among the pieces is streamed as it is, e
 
 
 class ScriptedError(BackendError):
-    """What a scripted target raises; it carries the outcome that it is classified as."""
+    """What a scripted target raises, with the outcome that it is classified as."""
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -33,11 +33,11 @@ class Step:
     """One answer or failure, as `answer`, `fail`, `break_after` and `hang` make it.
 
     chunks: what is streamed, without the last chunk.
-    last: the last chunk, with finish reason and usage; None where the answer never gets there.
+    last: the last chunk, with finish reason and usage; None for an answer without an end.
     error: what is raised after `chunks`, instead of `last`. With neither, the target hangs.
     delay: seconds before the first chunk, or before the failure.
     gap: seconds between two chunks, and before what follows the last of `chunks`.
-    reply: what a call that does not stream gets, where that is more than the chunks put together.
+    reply: the reply of a call that does not stream, if it contains more than the chunks.
     """
 
     chunks: tuple[ChatChunk, ...] = ()
@@ -57,7 +57,7 @@ StepLike = Step | str | Sequence[str | ChatChunk] | Outcome | Kind | Exception |
 """A step, or its shorthand: a text or pieces (`answer`), an Outcome, a Kind or an exception (`fail`), a ChatReply."""
 
 RESET = Outcome(Kind.TRANSPORT, "the connection was reset")
-"""How a broken answer breaks, unless it is said otherwise."""
+"""How an answer breaks by default."""
 _USAGE = Usage(1, 1)
 
 Action = float | ChatChunk
@@ -65,7 +65,7 @@ Action = float | ChatChunk
 
 
 def actions(step: Step) -> Iterator[Action]:
-    """Play a step. Raises its error at its place."""
+    """Run a step. Raises its error at its place."""
     pause = step.delay
     for chunk in step.chunks:
         if pause:
@@ -127,8 +127,8 @@ def fail(
     """A failure.
 
     Args:
-        what: an Outcome, a Kind, an HTTP status (classified as hotspare does), or an exception, which is raised as it is.
-        message: the provider's words, for a Kind or a status.
+        what: an Outcome, a Kind, an HTTP status (classified like a provider's), or an exception, which is raised unchanged.
+        message: the provider's message, for a Kind or a status.
         retry_after: seconds that the provider asks to wait, for a Kind or a status.
         delay: seconds before it.
     """
@@ -147,7 +147,7 @@ def break_after(
 
     Args:
         pieces: how many are streamed. A call that does not stream gets the failure only.
-        whole: the answer, as for `answer`, or one that `answer` made, which brings its own delay and gap.
+        whole: the answer, as for `answer`, or a result of `answer`, with its own delay and gap.
         what: the failure, as for `fail`. Default: TRANSPORT, a reset connection.
         delay: seconds before the first piece.
         gap: seconds between two pieces.
@@ -157,7 +157,7 @@ def break_after(
 
 
 def hang(after: int = 0, whole: Pieces | Step = "", *, delay: float = 0.0, gap: float = 0.0) -> Step:
-    """Silence without end: from the start, or after so many pieces of an answer (a stall).
+    """Endless silence: from the start, or after so many pieces of an answer (a stall).
 
     The target's timeout, or the call's deadline, ends it. Arguments as for `break_after`.
     """
@@ -208,7 +208,7 @@ def _deltas(calls: Sequence[ToolCall]) -> Iterator[ChatChunk]:
 def _first(count: int, step: Step) -> tuple[ChatChunk, ...]:
     if not 0 <= count <= len(step.chunks):
         raise ConfigError(
-            Problem.at("step.pieces", count, f"must be between 0 and {len(step.chunks)}, the pieces that there are")
+            Problem.at("step.pieces", count, f"must be between 0 and {len(step.chunks)}, the number of pieces")
         )
     return step.chunks[:count]
 
@@ -221,7 +221,7 @@ def _error(what: Outcome | Kind | int | Exception, message: str, retry_after: fl
     elif isinstance(what, int):
         what = _of_status(what, message, retry_after)
     if what.ok:
-        raise ConfigError(Problem.at("step", what, "is no failure: write the answer instead"))
+        raise ConfigError(Problem.at("step", what, "is not a failure: write the answer instead"))
     return ScriptedError(what)
 
 

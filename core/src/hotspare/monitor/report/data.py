@@ -74,7 +74,7 @@ class Bucket:
 class Report:
     """A period, `start` to `end` in seconds since 1970.
 
-    `survived`: seconds in which a target or a domain was out, and no call was under way that was lost. `detect`, `recover`: mean seconds from
+    `survived`: seconds in which a target or a domain was out, and none of the calls in flight was lost. `detect`, `recover`: mean seconds from
     the first failure of an outage to its open breaker, and from there to its recovery. `limits`, `budgets`: the greatest share that was
     used in a minute, where a `Monitor` was running. USD: `wasted` on what is no part of an answer; `saved` by taking a cheaper target than the
     first; `saved_cache` by answers from the cache. `saved_tokens`: left out of prompts.
@@ -234,7 +234,7 @@ def _uptime(outages: Sequence[Outage], span: float, last: float) -> float:
 
 
 def _survived(outages: Sequence[Outage], calls: Sequence[sqlite3.Row]) -> float:
-    """Seconds of the outages in which no call was under way that was lost."""
+    """Seconds of the outages in which none of the calls in flight was lost."""
     if not any(row["result"] == "answered" for row in calls):
         return 0.0
     out = [(one.start, one.end or one.last) for one in outages]

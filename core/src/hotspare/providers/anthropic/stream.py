@@ -117,7 +117,7 @@ class AnthropicReader(EventReader):
             block.append("signature", as_text(delta.get("signature")))
         if kind == "input_json_delta":
             if block is None:
-                raise MalformedAnswer("arguments of a tool call whose beginning never came")
+                raise MalformedAnswer("arguments of a tool call that was never started")
             if block.kind == "tool_use":
                 return self._arguments(block, as_text(delta.get("partial_json")))
         return None

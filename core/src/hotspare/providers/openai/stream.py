@@ -50,7 +50,7 @@ class OpenAIReader(EventReader):
             return None
         found = as_maps(choices)
         if not found:
-            raise MalformedAnswer("`choices` holds no object")
+            raise MalformedAnswer("`choices` contains no object")
         choice = next((item for item in found if not item.get("index")), None)
         return None if choice is None else self._choice(choice)
 

@@ -122,7 +122,7 @@ class ResponsesReader(EventReader):
     def _arguments(self, body: Json) -> ChatChunk | None:
         item, piece = self._item(body), as_text(body.get("delta"))
         if item.place < 0:
-            raise MalformedAnswer("arguments of a tool call whose beginning never came")
+            raise MalformedAnswer("arguments of a tool call that was never started")
         item.arguments += piece
         return ChatChunk(tool_calls=(ToolCallDelta(item.place, arguments=piece),)) if piece else None
 
@@ -156,7 +156,7 @@ class ResponsesReader(EventReader):
 
     def _end(self, kind: str, response: Json) -> ChatChunk | None:
         """The last event holds the whole response again. Items count only where none was streamed at all, or where they end
-        one that was: relays number them anew."""
+        one that was: relays renumber them."""
         raise_in_band_error(response)
         chunk: ChatChunk | None = None
         streamed = {key: item.place >= 0 for key, item in self._items.items()}

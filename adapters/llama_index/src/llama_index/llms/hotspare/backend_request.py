@@ -2,7 +2,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """hotspare's request -> the arguments of one LlamaIndex LLM's `chat`.
 
-They are created anew for every attempt, because some integrations modify the messages that they are given.
+They are created again for every attempt, because some integrations modify the messages that they are given.
 """
 
 from __future__ import annotations

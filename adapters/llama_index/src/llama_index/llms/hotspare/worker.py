@@ -1,7 +1,7 @@
 """A thread per call, so that a caller can stop waiting for a LlamaIndex LLM.
 
 SDKs have a read timeout only, which keep-alive comments reset, and some of them start an event loop, which fails inside a
-running one. In a thread of its own, a call is waited for exactly as long as its attempt may take.
+running one. In a separate thread, a call is waited for exactly as long as its attempt may take.
 """
 
 from __future__ import annotations

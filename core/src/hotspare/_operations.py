@@ -1,4 +1,4 @@
-"""An operator's hand on a pool, from code and from another process."""
+"""An operator's commands to a pool, from code and from another process."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from hotspare.shared import Shared
 
 
-class ByHand:
-    """The methods of a pool for operators. An operator's word stands above every breaker."""
+class Operations:
+    """The methods of a pool for operators. An operator's command overrides every breaker."""
 
     targets: tuple[Target, ...] = ()  # a traceback with locals shows pools that are not complete yet
     policy: Policy
@@ -57,26 +57,26 @@ class ByHand:
         """A typed snapshot of the state of every target and domain. It changes nothing."""
         return self._scheduler.health(self._now())
 
-    def disable(self, name: str, reason: str = "by hand") -> None:
-        """Send no further call to this target until `enable`; calls under way go on. It stands above every breaker. In a pool that is
-        `shared`, this holds for all processes.
+    def disable(self, name: str, reason: str = "by an operator") -> None:
+        """Send no further call to this target until `enable`; calls in flight continue. It overrides every breaker. In a `shared`
+        pool it applies to all processes.
 
-        Raises KeyError for a name that no target has.
+        Raises KeyError for an unknown name.
         """
-        self._scheduler.disable(name, reason or "by hand")
+        self._scheduler.disable(name, reason or "by an operator")
         self._scheduler.fleet_change(lambda fleet: fleet.said(name, self._now()))
         self._notify()
 
     def enable(self, name: str) -> None:
-        """Take a target back into use, as its health allows; in a pool that is `shared`, in all processes. Raises KeyError for a name that no target has."""
+        """Take a target back into use, as its health allows; in a `shared` pool, in all processes. Raises KeyError for an unknown name."""
         self._scheduler.enable(name)
         self._scheduler.fleet_change(lambda fleet: fleet.said(name, self._now()))
         self._notify()
 
     def drain(self, name: str, timeout: float | None = None, reason: str = "draining") -> bool:
-        """Disable a target and wait until no attempt is under way there, streams included: then it can be taken away.
+        """Disable a target and wait until no attempt is in flight there, streams included: then it can be removed.
 
-        Returns whether that came within `timeout` seconds (None: however long it takes). Raises KeyError for an unknown name.
+        Returns False if `timeout` seconds were not enough (None: no limit), else True. Raises KeyError for an unknown name.
         """
         self.disable(name, reason)
         ended, until = threading.Event(), None if timeout is None else self._now() + timeout
@@ -99,20 +99,20 @@ class ByHand:
         return await run_sync(self.drain, name, timeout, reason, abandon_on_cancel=True)
 
     def reset(self, name: str) -> None:
-        """Forget what this target's attempts have shown: breaker, percentiles, learnt limits, refused features. What an operator
-        said and what its domains have shown stays. Raises KeyError for a name that no target has."""
+        """Forget this target's recorded health: breaker, percentiles, learnt limits, refused features. An operator's command and
+        the health of its domains are kept. Raises KeyError for an unknown name."""
         self._scheduler.reset(name, self._now())
         self._notify()
 
     def reload(
         self, source: str | Path | Mapping[str, Any] | None = None, *, env: Mapping[str, str] | None = None
     ) -> tuple[str, ...]:
-        """Go on with another configuration: its targets, routes and policy. Returns what it changes, a line each. `source`: None:
+        """Switch to another configuration: its targets, routes and policy. Returns the changes, one line each. `source`: None:
         the file that the pool was built from, read again.
 
-        It is checked first and then takes effect at once, for new calls; calls under way end with what they began with. What is
-        known of a target stays as long as its name, id, address and account do, an operator's word included. Raises
-        ConfigError for a configuration that is wrong, or that changes what only a new pool can: nothing has changed then.
+        It is validated first and then takes effect at once, for new calls; calls in flight finish with the previous one. The
+        health of a target and an operator's command are kept as long as its name, id, address and account stay the same.
+        Raises ConfigError, and changes nothing, if it is invalid or changes a setting that needs a new pool.
         """
         from hotspare._config import assembly
         from hotspare._config.changes import changes_between, unchangeable

@@ -23,14 +23,14 @@ SharedOption = Annotated[
     str | None,
     typer.Option(
         "--shared",
-        help="The store of a fleet, in place of one application: its URL, or a configuration that names it in `shared`, so that no"
-        " password stands in the list of processes.",
+        help="The store of a fleet, instead of one application: its URL, or a configuration file with `shared`, so that no"
+        " password appears in the process list.",
     ),
 ]
 
 
 def operate(command: str, app: Path | None, shared: str | None = None, **values: Any) -> Any:
-    """Have the running application, or the whole fleet, do this, and print what it says."""
+    """Send a command to the running application or to the fleet, and print the answer."""
     if shared is None:
         answer = ask(command, status_file(app), **values)
     else:
