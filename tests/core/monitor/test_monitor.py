@@ -134,7 +134,7 @@ def test_apprise() -> None:
         receiver.statuses = [500]
         with pytest.raises(OSError, match="did not deliver"):
             channel.send(NOTICE)
-    with pytest.raises(ConfigError, match="no URL that Apprise knows") as caught:
+    with pytest.raises(ConfigError, match="not a URL that Apprise knows") as caught:
         Apprise("nonsense://my-secret")
     assert "my-secret" not in str(caught.value)
 
@@ -148,7 +148,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_settings_are_checked() -> None:
     """Two rules of one name, a URL that is none, a mail without addresses."""
-    with pytest.raises(ConfigError, match="name of two rules"):
+    with pytest.raises(ConfigError, match="is used by two rules"):
         Monitor(scripted_pool("a"), rules=[*DEFAULT_RULES, DEFAULT_RULES[0]])
     with pytest.raises(ConfigError, match="must begin with http"):
         Webhook("my-secret")
