@@ -134,7 +134,7 @@ def test_apprise() -> None:
         receiver.statuses = [500]
         with pytest.raises(OSError, match="did not deliver"):
             channel.send(NOTICE)
-    with pytest.raises(ConfigError, match="not a URL that Apprise knows") as caught:
+    with pytest.raises(ConfigError, match="not a URL that Apprise supports") as caught:
         Apprise("nonsense://my-secret")
     assert "my-secret" not in str(caught.value)
 
