@@ -100,6 +100,23 @@ def test_what_is_from_before_a_restart_of_the_host_is_dropped(path: Path) -> Non
     after.close()
 
 
+def test_a_relative_path_is_that_of_the_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory changes before the file is used: all connections, the listener's too, lead to the first place."""
+    monkeypatch.chdir(tmp_path)
+    store = FileStore("shared.db")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    news: list[object] = []
+    stop = store.listen(news.append)
+    eventually(lambda: None in news)
+    store.write([OPEN])
+    eventually(lambda: any(isinstance(one, Fact) for one in news))
+    stop()
+    store.close()
+    assert (tmp_path / "shared.db").exists() and not list(elsewhere.iterdir())
+
+
 def test_spaces_are_apart(path: Path) -> None:
     """Pools with another prefix share nothing, in the same file."""
     one, two = FileStore(str(path), "one"), FileStore(str(path), "two")

@@ -45,7 +45,8 @@ class FileStore:
     def __init__(
         self, path: str, space: str = "hotspare", timeout: float = 1.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._path, self._space, self._timeout, self._clock = path, space, timeout, clock
+        self._path = os.path.abspath(path)  # its threads open it too, when the working directory may be another one
+        self._space, self._timeout, self._clock = space, timeout, clock
         self._listening: list[threading.Event] = []
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
