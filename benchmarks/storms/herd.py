@@ -27,11 +27,11 @@ MOST_LOST = 0.02
 _TARGETS = {"a": ("p/m", "r1"), "b": ("q/m", "r2")}
 
 
-def herd(room: int) -> Storm:
-    """The storm: what the two targets bear at once after they were down."""
+def herd(room: int, *, busy: float = 0.0) -> Storm:
+    """The storm: what the two targets bear at once after they were down. `busy`: see `Storm`."""
     faults = (Fault("status", start=0.0, end=8.0, status=503), Fault("crowd", start=8.0, end=99.0, room=room))
     return Storm(
-        f"room for {room}", dict.fromkeys(_TARGETS, faults), rate=50.0, seconds=15.0, deadline=30.0, latency=0.2, ids=_TARGETS
+        f"room for {room}", dict.fromkeys(_TARGETS, faults), rate=50.0, seconds=15.0, deadline=30.0, latency=0.2, ids=_TARGETS, busy=busy,
     )  # fmt: skip
 
 

@@ -43,7 +43,8 @@ class Fault:
 
 @dataclass(frozen=True)
 class Storm:
-    """One storm. `stream`: whether the calls stream. `unavoidable`: upstream calls a call that no rule can save, `because` of what."""
+    """One storm. `stream`: whether the calls stream. `unavoidable`: upstream calls a call that no rule can save, `because` of what.
+    `busy`: in virtual time, seconds by which each attempt under way at a target delays that the client reads an outcome: it is short of CPU."""
 
     name: str
     faults: Mapping[str, tuple[Fault, ...]]
@@ -56,6 +57,7 @@ class Storm:
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     unavoidable: float = 0.0
     because: str = ""
+    busy: float = 0.0
 
 
 def _on(names: str, *faults: Fault) -> dict[str, tuple[Fault, ...]]:

@@ -31,6 +31,7 @@ class Upstream:
     rng: random.Random
     requests: list[float] = field(default_factory=list[float])
     at_once: int = 0
+    unread: int = 0
     prefill: bool = True
     streaming: bool = True
 
@@ -80,10 +81,13 @@ class Upstream:
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         self.at_once += 1
+        self.unread += 1
         try:
             await self.arrive()
         finally:
             self.at_once -= 1
+            await asyncio.sleep(self.storm.busy * self.unread)
+            self.unread -= 1
         return ChatReply(text="".join(f"w{n} " for n in range(WORDS)))
 
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:

@@ -74,6 +74,13 @@ def test_a_herd() -> None:
     assert found.requests < 1.3
 
 
+def test_a_herd_of_a_busy_process() -> None:
+    """Outcomes are read the later the more attempts are under way: the window must not grow by the clock meanwhile. It did: 1.6 calls a call."""
+    found = play(herd(20, busy=0.02), seed=1)
+    assert found.right == found.calls > 700
+    assert found.requests < 1.4
+
+
 def test_a_storm_on_the_wire() -> None:
     """A second of it, over real sockets, with the load from a process of its own: every call is answered, few are sent twice."""
     fault = Fault("status", start=0.3, end=0.9, status=503)

@@ -4,6 +4,7 @@ from math import inf
 from typing import Any
 
 import pytest
+from hotspare._health.admission import AdmissionWindow
 from hotspare._health.breaker import CircuitBreaker, Permit, State
 from hotspare.policy import Breaker
 
@@ -235,3 +236,12 @@ def test_probe_from() -> None:
     assert found.open_until == 3.75
     found.probe_from(1.0)
     assert found.open_until == 1.0
+
+
+@pytest.mark.parametrize(("seconds", "later"), [(0.2, 5), (0.6, 20)])
+def test_the_clock_opens_the_window_only_where_answers_are_slow(seconds: float, later: int) -> None:
+    """A second without an outcome: fast refusals may be unread, slow answers are not due yet."""
+    window = AdmissionWindow(0.0, places=4.0)
+    window.record_success(-seconds, 0.0)
+    assert window.free(0, 0.0) == 5
+    assert window.free(0, 1.0) == later

@@ -1,15 +1,17 @@
 """How many attempts at once a target admits after a break or a rate limit: TCP's slow start (RFC 5681), for calls.
 
 The window starts at one attempt after a rate limit, and at `AFTER_PROBE` after a probe that succeeded. It grows by one with each
-success, and doubles with each `GROWTH_SECONDS` without a failure, since whole answers may take many seconds. A failure halves it,
-once for all attempts in flight; from then on it grows by only one a round. It binds only while the demand is larger.
+success. Where answers take longer than `GROWTH_SECONDS`, it also doubles with each such time without a failure; where they are
+faster, successes alone double it once a round trip. A clock would go on while outcomes are not read: a process that is short
+of CPU reads refusals late, and would admit more calls the later it reads them. A failure halves it, once for all attempts in
+flight; from then on it grows by only one a round. It binds only while the demand is larger.
 
 The processes of a fleet share one window: each one has a part of its places (`Part`).
 """
 
 from __future__ import annotations
 
-from math import ceil, log2
+from math import ceil, inf, log2
 from typing import NamedTuple
 
 GROWTH_SECONDS = 0.5
@@ -37,19 +39,20 @@ class Part(NamedTuple):
 
 class AdmissionWindow:
     """The window of one target, from `since` on (seconds on the pool's clock), of `places` attempts at once. `at_most`: instead, of so many, and
-    as if it had been halved: so many at once were too many before. `part`: of the fleet's window, this process's."""
+    as if it had been halved: so many at once were too many before. `part`: of the fleet's window, this process's. `fastest`: seconds that the
+    fastest answer took (inf: not known)."""
 
     def __init__(
-        self, since: float, *, places: float = 1.0, at_most: float | None = None, part: Part | None = None
-    ) -> None:
+        self, since: float, *, places: float = 1.0, at_most: float | None = None, part: Part | None = None, fastest: float = inf
+    ) -> None:  # fmt: skip
         self._part = part or Part()
         self._size = places if at_most is None else at_most
-        self._at = since
+        self._at, self._fastest = since, fastest
         self._halved_at: float | None = None if at_most is None else since
 
     def limit(self, now: float) -> float:
         """How many attempts may be in flight."""
-        if self._halved_at is not None:
+        if not self._grows_by_time:
             return self._size
         return self._size * 2 ** min(max(0.0, now - self._at) / GROWTH_SECONDS, 20.0)
 
@@ -66,18 +69,23 @@ class AdmissionWindow:
         """When it admits one more attempt."""
         if self.free(active, now):
             return now
-        if self._halved_at is not None:
+        if not self._grows_by_time:
             return now + _LOOK_AGAIN
         processes, place = self._part
         return self._at + GROWTH_SECONDS * log2(max((active * processes + place + 1e-6) / self._size, 1.0))
 
-    def record_success(self, now: float) -> None:
+    def record_success(self, started: float, now: float) -> None:
         """One attempt has succeeded."""
         self._size = self.limit(now) + (1.0 if self._halved_at is None else 1.0 / max(1.0, self._size))
-        self._at = now
+        self._at, self._fastest = now, min(self._fastest, now - started)
 
     def record_failure(self, started: float, now: float) -> bool:
         """One attempt has failed. Returns whether there is no room left for any."""
         if self._halved_at is None or started >= self._halved_at:
             self._size, self._at, self._halved_at = self.limit(now) / 2, now, now
         return self._size < 1
+
+    @property
+    def _grows_by_time(self) -> bool:
+        """One process of a fleet sees its own successes only, and needs the clock."""
+        return self._halved_at is None and (self._fastest > GROWTH_SECONDS or self._part.processes > 1)

@@ -236,13 +236,13 @@ class CircuitBreaker:
         if self.counts:
             self._record(now, False)
         if self.admission is not None:
-            self.admission.record_success(now)
+            self.admission.record_success(started, now)
             if self.admission.is_unbound(now):
                 self.admission = None
         if started > self._first_failure_start:  # ordered by start: an older attempt says nothing about later failures
             self._clear_consecutive_failures()
         if self.state in BROKEN:
-            self.recover(now)
+            self.recover(now, fastest=now - started)
 
     def record_failure(self, started: float, now: float, *, needs_span: bool = True) -> bool:
         """An attempt that began at `started` failed. Returns whether the breaker should open. `needs_span`: failures of a
@@ -307,11 +307,12 @@ class CircuitBreaker:
         self.admission = None
         self._release_probe()
 
-    def recover(self, now: float, *, slow_start: bool = True, by_others: bool = False) -> None:
-        """Let traffic back: gradually, or (a domain) at once. `by_others`: another process has found it well, at `now`."""
+    def recover(self, now: float, *, slow_start: bool = True, by_others: bool = False, fastest: float = inf) -> None:
+        """Let traffic back: gradually, or (a domain) at once. `by_others`: another process has found it well, at `now`. `fastest`:
+        seconds that the probe's answer took."""
         self.state = State.RECOVERING if slow_start else State.CLOSED
         part = self.part.behind_first() if by_others else self.part._replace(place=0.0)
-        self.admission = AdmissionWindow(now, places=AFTER_PROBE, part=part) if slow_start else None
+        self.admission = AdmissionWindow(now, places=AFTER_PROBE, part=part, fastest=fastest) if slow_start else None
         if self.cause:
             self.recovered_at, self.cause = now, ""
         self.recovering_since, self.evidence_at, self.reason = now, now, ""
