@@ -1,7 +1,7 @@
 """How many attempts at once a target admits after a break or a rate limit: TCP's slow start (RFC 5681), for calls.
 
 The window starts at one attempt after a rate limit, and at `AFTER_PROBE` after a probe that succeeded. It grows by one with each
-success. Where answers take longer than `GROWTH_SECONDS`, it also doubles with each such time without a failure; where they are
+success (of a stream, its end). Where answers take longer than `GROWTH_SECONDS`, it also doubles with each such time without a failure; where they are
 faster, successes alone double it once a round trip. A clock would go on while outcomes are not read: a process that is short
 of CPU reads refusals late, and would admit more calls the later it reads them. A failure halves it, once for all attempts in
 flight; from then on it grows by only one a round. It binds only while the demand is larger.
@@ -40,7 +40,7 @@ class Part(NamedTuple):
 class AdmissionWindow:
     """The window of one target, from `since` on (seconds on the pool's clock), of `places` attempts at once. `at_most`: instead, of so many, and
     as if it had been halved: so many at once were too many before. `part`: of the fleet's window, this process's. `fastest`: seconds that the
-    fastest answer took (inf: not known)."""
+    fastest whole answer took (inf: not known)."""
 
     def __init__(
         self, since: float, *, places: float = 1.0, at_most: float | None = None, part: Part | None = None, fastest: float = inf

@@ -357,7 +357,8 @@ class CircuitBreaker:
     def record_first_content(self, started: float, now: float) -> None:
         """A stream has begun. It closes a half-open breaker, and shows that nothing stalls; its outcome is its end."""
         if self.state in BROKEN:
-            self.record_success(started, now)
+            self.rate_limits = 0
+            self.recover(now)  # how long its answer takes is not known
         self.last_success_start = max(self.last_success_start, started)
 
     def retract_failure(self, failed_at: float) -> None:

@@ -234,7 +234,7 @@ class HealthTracker:
         elif kind in (Kind.QUOTA, Kind.AUTH, Kind.NOT_FOUND):
             self._reject(state, outcome, now)
 
-    def _record_success(self, state: TargetState, permit: Permit, now: float) -> None:
+    def _record_success(self, state: TargetState, permit: Permit, now: float, *, has_begun: bool = False) -> None:
         state.rejection, state.not_founds = None, 0
         if state.suspicions:
             found = [cleared(suspicion, permit.started) for suspicion in state.suspicions]
@@ -242,7 +242,7 @@ class HealthTracker:
         if permit.epoch != state.breaker.epoch:
             return
         if state.is_broken:
-            self._recover(state, permit, now)
+            self._recover(state, permit, now, has_begun=has_begun)
             return
         started = permit.started
         for breaker in state.breakers:
@@ -251,13 +251,14 @@ class HealthTracker:
             elif started > breaker.last_success_start:
                 breaker.last_success_start = started
 
-    def _recover(self, state: TargetState, permit: Permit, now: float) -> None:
-        """A target that was considered down, or whose domain was, has answered."""
+    def _recover(self, state: TargetState, permit: Permit, now: float, *, has_begun: bool) -> None:
+        """A target that was considered down, or whose domain was, has answered. `has_begun`: with the first content of a stream."""
         before = self.current_states(state)
         if state.breaker.state in BROKEN and not self._has_other(state, now):
             others = (other for other in (*self.states, *self.guests) if other is not state and other.rejection is None)
             probe_soon(others, now, self._rng)
-        state.breaker.record_success(permit.started, now)
+        record = state.breaker.record_first_content if has_begun else state.breaker.record_success
+        record(permit.started, now)
         for domain, breaker in state.domain_breakers():
             was_open = breaker.state in BROKEN
             breaker.record_success(permit.started, now)
@@ -272,7 +273,7 @@ class HealthTracker:
     def record_first_content(self, state: TargetState, permit: Permit, now: float) -> None:
         """A stream has begun. If that ends an outage it counts as a success, otherwise only the stream's end does."""
         if state.is_broken:
-            self._record_success(state, permit, now)
+            self._record_success(state, permit, now, has_begun=True)
         elif permit.epoch == state.breaker.epoch:
             state.breaker.record_first_content(permit.started, now)
 
