@@ -247,7 +247,9 @@ def test_the_clock_opens_the_window_only_where_answers_are_slow(seconds: float, 
     assert window.free(0, 1.0) == later
 
 
-@pytest.mark.parametrize(("record", "later"), [(CircuitBreaker.record_success, 4), (CircuitBreaker.record_first_content, 16)])
+@pytest.mark.parametrize(
+    ("record", "later"), [(CircuitBreaker.record_success, 4), (CircuitBreaker.record_first_content, 16)]
+)
 def test_the_first_content_of_a_probe_says_nothing_about_how_long_answers_take(record: Any, later: int) -> None:
     """A probe that ended in 0.2 s: answers alone open the window. A stream that began in 0.2 s may go on for long: the clock does too."""
     found = breaker()
