@@ -110,9 +110,9 @@ failover: .venv/dev  ## play the sixteen failover scenarios twenty times with bo
 	@$(BIN)/python -m benchmarks.failover --runs $(or $(RUNS),20)
 bench: .venv/dev  ## run the benchmarks, and write docs/benchmarks.md: other clients, the HTTP seam, the core, deadlines, hedging, a failed primary in LangChain
 	@$(BIN)/python -m benchmarks.compare --write
-	@LITELLM_LOCAL_MODEL_COST_MAP=True $(BIN)/python benchmarks/peers.py
+	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m benchmarks.peers
 	@$(BIN)/python benchmarks/seam.py
-	@$(BIN)/python benchmarks/core.py
+	@$(BIN)/python -m benchmarks.core --write
 	@$(BIN)/python benchmarks/deadlines.py
 	@$(BIN)/python benchmarks/transport.py
 	@$(BIN)/python benchmarks/hedging.py

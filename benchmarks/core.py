@@ -1,22 +1,26 @@
 """What hotspare itself adds to a call, without any HTTP, and what an open stream keeps in memory; in about 20 seconds.
 
-    python benchmarks/core.py
+    python -m benchmarks.core             # print the table
+    python -m benchmarks.core --write     # and write it into docs/benchmarks.md
 
 The targets' backends answer at once, from memory. Each row is the lowest of several rounds, in CPU time: what a call costs when nothing
 else disturbs it. Memory is measured with real streams, which a server in a process of its own leaves open.
 """
 
+import argparse
 import asyncio
 import logging
 import os
+import platform
 import resource
-import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
 from hotspare import ChatChunk, ChatReply, ChatRequest, Kind, Outcome, Pool, Target, Usage
+
+from benchmarks.page import write
 
 CHUNKS = 50
 STREAMS = 1000
@@ -178,7 +182,10 @@ async def memory(port: int) -> float:
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="write the table into docs/benchmarks.md")
+    options = parser.parse_args()
     logging.getLogger("hotspare").setLevel(logging.CRITICAL)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4 * STREAMS)), hard))
@@ -193,8 +200,12 @@ def main() -> None:
         process.join(5)
     rows = {name: f"{value:.1f} µs" for name, value in costs().items()}
     rows[f"{STREAMS:,} open streams, asyncio"] = f"{megabytes:.1f} MB"
-    print(f"{os.cpu_count()} CPUs, Python {sys.version.split()[0]}\n\n| | |\n|---|---|")
-    print("\n".join(f"| {name} | {value} |" for name, value in rows.items()))
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    machine = f"{os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}."
+    text = f"| what | lowest of nine rounds |\n|---|---|\n{table}\n\n{machine}"
+    print(text)
+    if options.write:
+        write("core", text)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES: dict[str, Sequence[str]] = {
-    "http": ["httpx", "aiohttp", "openai", "-e", "core"],
-    "langchain": ["langchain", "langchain-openai", "-e", "core", "-e", "adapters/langchain"],
+    "http": ["httpx", "httpx2", "aiohttp", "openai", "-e", "core"],
+    "langchain": ["langchain", "langchain-openai", "langchain-anthropic", "-e", "core", "-e", "adapters/langchain"],
     "llama_index": ["-e", "core", "-e", "adapters/llama_index"],
     "litellm": ["litellm", "-e", "core", "-e", "adapters/litellm"],
     "pydantic_ai": ["pydantic-ai-slim[openai]"],
@@ -20,11 +20,13 @@ PACKAGES: dict[str, Sequence[str]] = {
 """What is installed into each, by its name."""
 
 
-def python_of(environment: str) -> Path:
-    """The environment's interpreter; the environment is made where it is missing, or where its packages have changed.
+def python_of(environment: str | None) -> Path:
+    """The environment's interpreter (None: the one that runs); the environment is made where it is missing, or where its packages have changed.
 
     Raises CalledProcessError where a package cannot be installed.
     """
+    if environment is None:
+        return Path(sys.executable)
     path = ROOT / ".venv-peers" / environment
     python, made, packages = path / "bin" / "python", path / "made", " ".join(PACKAGES[environment])
     if not made.exists() or made.read_text() != packages:

@@ -1,173 +1,107 @@
 """Measures hotspare and other clients under the same load and the same faults, on loopback, in about two minutes.
 
-    python benchmarks/peers.py             # print the table
-    python benchmarks/peers.py --json
+    python -m benchmarks.peers             # print the table
+    python -m benchmarks.peers --json
+    python -m benchmarks.peers --short     # 6 s of outage, 1 s of surge: whether everything runs
 
 Four targets in two regions at the embedded provider, 50 ms per answer, every text compared word for word. Two runs each:
 
-* outage: 20 calls/s for 10 s while the first region answers 503. `p99` is the latency of the answered calls. `upstream` is
+* outage: 20 calls/s for 10 s while the first region answers 503. `p99` is the latency of the answered calls. `requests per call` is
   the number of requests per call that reach the provider from the fourth second on, when clients may have learnt of it.
 * surge: 400 calls/s for 3 s without faults. `answered` counts answers within 5 s. `load`: the calls per second that the client took up.
 
 A process of its own offers the load, and a call's time counts from the moment at which it was to arrive: a client that keeps
 its event loop busy is as slow as its callers see it. A load that was not achieved is reported below the table.
-Each client is set up as its documentation shows for failover. Retries inside a target are off for clients with fallbacks.
+Each client runs in an environment of its own, set up in `benchmarks/clients.py`. All are asked for whole answers: not every
+client can fail over in streams.
 """
 
 import argparse
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 import warnings
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-import litellm
-import openai
-from hotspare import Policy, Pool
+from hotspare import Policy
 from hotspare.drill.labels import percent, ratio, seconds
 from hotspare.drill.metrics import ON_TIME, CallRecord, quantile, share
-from hotspare.drill.provider import KEY, Provider
-from hotspare.drill.run import Client, ScenarioRun, pool_client, targets_of
-from hotspare.drill.scenarios import ENDPOINTS, US, Phase, Scenario
-from langchain_anthropic import ChatAnthropic
-from langchain_core.language_models import BaseChatModel
-from langchain_openai import ChatOpenAI
-from litellm.router import Router
+from hotspare.drill.provider import Provider
+from hotspare.drill.run import ScenarioRun
+from hotspare.drill.scenarios import ENDPOINTS, REGIONS, US, Phase, Scenario
+
+from benchmarks.clients import CLIENTS, Client, Setup, Upstream, opening
+from benchmarks.environments import ROOT
 
 DEADLINE = 10.0
 DETECTED_AFTER = 3.0
-RUNS = {
-    "outage": (Phase("normal", 2, 20), Phase("outage", 10, 20, "outage", ((US, "status", {"status": 503}),))),
-    "surge": (Phase("surge", 3, 400, "surge"),),
-}
-MODELS = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-20250514"}
 
 
-def whole_answers(ask: Callable[[str], Awaitable[str]]) -> Client:
-    """A client that always returns whole answers: not every client can fail over in streams."""
-
-    async def client(prompt: str, streaming: bool, record: CallRecord) -> str:
-        return await ask(prompt)
-
-    return client
-
-
-@asynccontextmanager
-async def hotspare(provider: Provider, run: ScenarioRun) -> AsyncGenerator[Client]:
-    """A pool with its defaults."""
-    async with Pool(targets_of(provider), deadline=DEADLINE) as pool:
-        client = pool_client(pool, run)
-        yield lambda prompt, streaming, record: client(prompt, False, record)
+def runs(*, short: bool) -> dict[str, tuple[Phase, ...]]:
+    """The phases of the two runs. What is measured is the last phase."""
+    outage, surge = (6, 1) if short else (10, 3)
+    return {
+        "outage": (Phase("normal", 2, 20), Phase("outage", outage, 20, "outage", ((US, "status", {"status": 503}),))),
+        "surge": (Phase("surge", surge, 400, "surge"),),
+    }
 
 
-@asynccontextmanager
-async def sdk(provider: Provider, run: ScenarioRun) -> AsyncGenerator[Client]:
-    """The official SDK with one target and its default of two retries."""
-    async with openai.AsyncOpenAI(base_url=provider.base_url(ENDPOINTS[0]), api_key=KEY, timeout=DEADLINE) as client:
-
-        async def ask(prompt: str) -> str:
-            found = await client.chat.completions.create(
-                model=MODELS["openai"], messages=[{"role": "user", "content": prompt}]
-            )
-            return found.choices[0].message.content or ""
-
-        yield whole_answers(ask)
+def setup(provider: Provider) -> Setup:
+    """A target for each endpoint, of two providers in two regions each."""
+    targets = [Upstream(name, one.id, one.region, provider.url(name), one.wire) for name, one in REGIONS.items()]
+    return Setup(targets, DEADLINE)
 
 
-@asynccontextmanager
-async def with_fallbacks(provider: Provider, run: ScenarioRun) -> AsyncGenerator[Client]:
-    """LangChain's `with_fallbacks`."""
-    common: dict[str, Any] = {"api_key": KEY, "max_retries": 0, "timeout": DEADLINE / 2}
-    models: list[BaseChatModel] = [
-        ChatOpenAI(model=MODELS["openai"], base_url=provider.base_url(endpoint), **common)
-        if endpoint.endswith("openai")
-        else ChatAnthropic(model_name=MODELS["anthropic"], base_url=provider.url(endpoint), **common)
-        for endpoint in ENDPOINTS
-    ]
-    chain = models[0].with_fallbacks(models[1:])
-
-    async def ask(prompt: str) -> str:
-        return str((await chain.ainvoke(prompt)).text)
-
-    yield whole_answers(ask)
+async def _text(client: Client, prompt: str) -> str:
+    return "".join([part async for part in client(prompt)])
 
 
-def router(*, groups: bool) -> Callable[[Provider, ScenarioRun], AbstractAsyncContextManager[Client]]:
-    """LiteLLM's Router: each target as a group of its own with fallbacks, or all in one group with cooldowns and retries."""
-
-    @asynccontextmanager
-    async def open_router(provider: Provider, run: ScenarioRun) -> AsyncGenerator[Client]:
-        wires = {endpoint: endpoint.split("-")[1] for endpoint in ENDPOINTS}
-        deployments = [
-            {
-                "model_name": endpoint if groups else "chat",
-                "litellm_params": {
-                    "model": f"{wire}/{MODELS[wire]}", "api_base": provider.base_url(endpoint, wire), "api_key": KEY,
-                    "timeout": DEADLINE / 2,
-                },
-            }
-            for endpoint, wire in wires.items()
-        ]  # fmt: skip
-        first, *rest = ENDPOINTS
-        fallbacks: list[Any] = [{first: rest}] if groups else []
-        found: Any = Router(model_list=deployments, fallbacks=fallbacks, num_retries=0 if groups else 3)
-
-        async def ask(prompt: str) -> str:
-            model = first if groups else "chat"
-            answer = await found.acompletion(model=model, messages=[{"role": "user", "content": prompt}])
-            return str(answer.choices[0].message.content)
-
-        yield whole_answers(ask)
-
-    return open_router
-
-
-CLIENTS = {
-    "hotspare": hotspare, "LiteLLM Router, one group": router(groups=False), "LiteLLM Router, fallbacks": router(groups=True),
-    "LangChain with_fallbacks": with_fallbacks,
-    "openai SDK, one target": sdk,
-}  # fmt: skip
-
-
-SHORTFALLS: list[str] = []
-"""The phases whose planned load was not achieved."""
-
-
-async def measure(name: str, provider: Provider) -> dict[str, str]:
-    """Run one client through the outage and the surge."""
-    row = {"client": name}
-    for kind, phases in RUNS.items():
+async def measure(name: str, provider: Provider, *, short: bool) -> dict[str, Any]:
+    """Run one client through the outage and the surge. Returns its row of the table, and its shortfalls."""
+    row, shortfalls = {"client": name}, list[str]()
+    for kind, phases in runs(short=short).items():
         scenario = Scenario(
             about=kind, phases=phases, pools={"all": Policy(deadline=DEADLINE)}, columns=(), highlights=()
         )
         run = ScenarioRun(name, provider, scenario)
-        async with CLIENTS[name](provider, run) as client, asyncio.TaskGroup() as tasks:
-            await client("the first call, which imports modules", False, CallRecord(0, 0.0))
-            detected = tasks.create_task(_detected(run, provider)) if kind == "outage" else None
+        async with opening(name).open(setup(provider)) as ask, asyncio.TaskGroup() as tasks:
+
+            async def client(prompt: str, streaming: bool, record: CallRecord) -> str:
+                return await _text(ask, prompt)
+
+            await _text(ask, "the first call, which imports modules")
+            detected = tasks.create_task(_detected(run, provider, len(phases))) if kind == "outage" else None
             await run.play(client)
-        calls = run.result.calls_in(phases[-1].role)
-        latencies = [call.seconds for call in calls if call.correct]
-        if detected is not None:
-            start, before = detected.result()
-            late = sum(call.started >= start for call in run.result.calls)
-            row |= {
-                "outage: answered": percent(share(call.correct for call in calls)),
-                "p99": seconds(quantile(latencies, 0.99)),
-            }
-            row |= {"upstream": ratio((_requests(provider) - before) / late)}
-        else:
-            row |= {"surge: answered": percent(share(call.correct and call.seconds <= ON_TIME for call in calls))}
-            row |= {"surge p99": seconds(quantile(latencies, 0.99))}
-            row |= {"load": "{1:.0f} of {0:.0f}/s".format(*run.result.load(0))}
-        SHORTFALLS.extend(f"{name}: {shortfall}" for shortfall in run.result.shortfalls())
-    return row
+        row |= _cells(run, detected.result() if detected is not None else None, provider)
+        shortfalls += [f"{name}: {shortfall}" for shortfall in run.result.shortfalls()]
+    return {"row": row, "shortfalls": shortfalls}
 
 
-async def _detected(run: ScenarioRun, provider: Provider) -> tuple[float, int]:
+def _cells(run: ScenarioRun, detected: tuple[float, int] | None, provider: Provider) -> dict[str, str]:
+    calls = run.result.calls_in(run.scenario.phases[-1].role)
+    p99 = seconds(quantile([call.seconds for call in calls if call.correct], 0.99))
+    if detected is None:
+        on_time = percent(share(call.correct and call.seconds <= ON_TIME for call in calls))
+        return {
+            "surge: answered": on_time,
+            "surge p99": p99,
+            "load": "{1:.0f} of {0:.0f}/s".format(*run.result.load(0)),
+        }
+    start, before = detected
+    late = sum(call.started >= start for call in run.result.calls)
+    requests = ratio((_requests(provider) - before) / late)
+    return {
+        "a region is down: answered": percent(share(call.correct for call in calls)),
+        "p99": p99,
+        "requests per call": requests,
+    }
+
+
+async def _detected(run: ScenarioRun, provider: Provider, phases: int) -> tuple[float, int]:
     """Wait until the outage has lasted `DETECTED_AFTER` seconds; return the time, and the requests made until then."""
-    while len(run.result.phase_starts) < len(RUNS["outage"]):  # noqa: ASYNC110 (the record has no event)
+    while len(run.result.phase_starts) < phases:  # noqa: ASYNC110 (the record has no event)
         await asyncio.sleep(0.01)
     await asyncio.sleep(run.result.phase_starts[-1] + DETECTED_AFTER - run.now())
     return run.now(), _requests(provider)
@@ -177,26 +111,43 @@ def _requests(provider: Provider) -> int:
     return sum(provider.stats(endpoint).requests for endpoint in ENDPOINTS)
 
 
+def _in_its_environment(name: str, *, short: bool) -> dict[str, Any]:
+    print(name, file=sys.stderr)
+    command, variables = opening(name).command("benchmarks.peers", "--client", name, *(("--short",) if short else ()))
+    done = subprocess.run(command, cwd=ROOT, env=variables, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _print(rows: list[dict[str, str]], shortfalls: list[str]) -> None:
+    print("| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
+    for row in rows:
+        print("| " + " | ".join(row.values()) + " |")
+    if shortfalls:
+        print("\nThe planned load was not achieved:\n")
+    for shortfall in shortfalls:
+        print(f"* {shortfall}")
+
+
 def main() -> None:
     """Run all clients and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    as_json = parser.parse_args().json
-    logging.disable(logging.CRITICAL)
-    warnings.simplefilter("ignore")
-    litellm.suppress_debug_info = True
-    with Provider(ENDPOINTS) as provider:
-        rows = [asyncio.run(measure(name, provider)) for name in CLIENTS]
-    if as_json:
-        print(json.dumps({"rows": rows, "shortfalls": SHORTFALLS}))
+    parser.add_argument("--short", action="store_true", help="6 s of outage, 1 s of surge")
+    parser.add_argument("--client", help="measure this client in this process, and print JSON")
+    options = parser.parse_args()
+    if options.client:
+        logging.disable(logging.CRITICAL)
+        warnings.simplefilter("ignore")
+        with Provider(ENDPOINTS) as provider:
+            print("\n" + json.dumps(asyncio.run(measure(options.client, provider, short=options.short))))
         return
-    print("| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
-    for row in rows:
-        print("| " + " | ".join(row.values()) + " |")
-    if SHORTFALLS:
-        print("\nThe planned load was not achieved:\n")
-    for shortfall in SHORTFALLS:
-        print(f"* {shortfall}")
+    found = [_in_its_environment(one.name, short=options.short) for one in CLIENTS]
+    rows, shortfalls = [one["row"] for one in found], [line for one in found for line in one["shortfalls"]]
+    if options.json:
+        print(json.dumps({"rows": rows, "shortfalls": shortfalls}))
+        return
+    _print(rows, shortfalls)
 
 
 if __name__ == "__main__":

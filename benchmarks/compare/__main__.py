@@ -20,12 +20,14 @@ from pathlib import Path
 
 from benchmarks.compare.report import Results, markdown, svg
 from benchmarks.environments import ROOT, python_of
+from benchmarks.page import write
 from benchmarks.seam import provider
 
 HERE = Path(__file__).parent
 CLIENTS = {
     "aiohttp_client": ("aiohttp", "http"),
     "httpx_client": ("httpx", "http"),
+    "httpx2_client": ("httpx2", "http"),
     "hotspare": ("hotspare", "http"),
     "openai_sdk": ("openai SDK", "http"),
     "chat_hotspare": ("LangChain, ChatHotspare", "langchain"),
@@ -105,9 +107,7 @@ def main() -> None:
     text = markdown(results, machine)
     print(text)
     if options.write:
-        page = ROOT / "docs" / "benchmarks.md"
-        head, mark, _ = page.read_text().partition("<!-- measured -->\n")
-        page.write_text(f"{head}{mark}\n{text}")
+        write("clients", text)
         (ROOT / "docs" / "benchmarks.svg").write_text(svg(results))
     base = statistics.median(cpu for cpu, _ in results["aiohttp"]["whole answers, 1 at a time"])
     print(f"bare aiohttp: {base * 1e6:.0f} µs of CPU a call", file=sys.stderr)

@@ -28,6 +28,13 @@ def httpx_client(base: str) -> Calls:
     return _bare(base, client)
 
 
+def httpx2_client(base: str) -> Calls:
+    import httpx2
+
+    client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None))
+    return _bare(base, client)
+
+
 def _bare(base: str, client: Any) -> Calls:
     url, headers = f"{base}/chat/completions", {"authorization": "Bearer test"}
 
@@ -196,7 +203,7 @@ def hotspare(base: str) -> Calls:
 MADE: dict[str, Callable[[str], Calls]] = {
     one.__name__: one
     for one in (
-        aiohttp_client, httpx_client, hotspare, openai_sdk, chat_hotspare, chat_openai, with_fallbacks, llama_index_hotspare,
+        aiohttp_client, httpx_client, httpx2_client, hotspare, openai_sdk, chat_hotspare, chat_openai, with_fallbacks, llama_index_hotspare,
         litellm_hotspare, litellm_router, pydantic_ai,
     )
 }  # fmt: skip

@@ -8,9 +8,7 @@ python -m benchmarks.storms --wire --seeds 3 --seconds 20 flaps
 
 import argparse
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -19,7 +17,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.environments import ROOT, python_of
+from benchmarks.clients import CLIENTS, Opening
+from benchmarks.environments import ROOT
 from benchmarks.storms.report import Report
 from benchmarks.storms.scenarios import SECONDS, STORMS, Storm, shortened
 from benchmarks.storms.thresholds import Result, thresholds
@@ -38,11 +37,13 @@ def main() -> None:
         "--seconds", type=float, default=SECONDS, help="length of a storm (default 40; 20 is short and fair)"
     )
     options = parser.parse_args()
-    storms = [
-        shortened(one, options.seconds)
-        for one in STORMS
-        if not options.words or any(word in one.name for word in options.words)
-    ]
+    chosen = [one for one in STORMS if not options.words or any(word in one.name for word in options.words)]
+    if not chosen:
+        parser.error(f"no storm has one of these words in its name: {', '.join(options.words)}")
+    try:
+        storms = [shortened(one, options.seconds) for one in chosen]
+    except ValueError as error:
+        parser.error(f"--seconds: {error}")
     report = _on_the_wire(storms, options.seeds or 1) if options.wire else _in_virtual_time(storms, options.seeds or 3)
     report.print()
     raise SystemExit(report.missed > 0)
@@ -60,16 +61,14 @@ def _in_virtual_time(storms: list[Storm], seeds: int) -> Report:
 
 def _on_the_wire(storms: list[Storm], seeds: int) -> Report:
     """The clients take turns within each storm, so that a busy machine slows all of them."""
-    from benchmarks.storms.clients import CLIENTS
-
-    pythons = {one.name: python_of(one.environment) if one.environment else sys.executable for one in CLIENTS}
-    plays = [(storm, seed, one) for storm in storms for seed in range(1, seeds + 1) for one in CLIENTS]
+    clients = [one for one in CLIENTS if one.failover]
+    plays = [(storm, seed, one) for storm in storms for seed in range(1, seeds + 1) for one in clients]
     found: dict[tuple[str, str], list[Result]] = {}
     for storm, seed, one in _tracked(plays, len(plays)):
-        found.setdefault((storm.name, one.name), []).append(_play(str(pythons[one.name]), one.name, storm, seed))
+        found.setdefault((storm.name, one.name), []).append(_play(one, storm, seed))
     report = Report(clients=True)
     for storm in storms:
-        for one in CLIENTS:
+        for one in clients:
             results = found[storm.name, one.name]
             latency = max(storm.latency, *(result.p50 for result in results))  # the record is that of this machine
             report.add(storm, one.name, results, thresholds(replace(storm, latency=latency)))
@@ -80,10 +79,11 @@ def _tracked(plays: Iterable[T], total: int) -> Iterable[T]:
     return track(plays, "storms", total=total, console=Console(stderr=True), transient=True)
 
 
-def _play(python: str, client: str, storm: Storm, seed: int) -> Result:
+def _play(client: Opening, storm: Storm, seed: int) -> Result:
     """One storm with one client, in a process with the client's own environment."""
-    command = [python, "-m", "benchmarks.storms.wire", client, storm.name, str(seed), str(storm.seconds)]
-    variables = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    command, variables = client.command(
+        "benchmarks.storms.wire", client.name, storm.name, str(seed), str(storm.seconds)
+    )
     done = subprocess.run(command, cwd=ROOT, env=variables, check=True, stdout=subprocess.PIPE, text=True)
     return Result(**json.loads(done.stdout.splitlines()[-1]))
 

@@ -19,7 +19,8 @@ ROOM = 1.5
 class Result:
     """What came of a storm. Times in seconds. `requests`: upstream calls a caller's call; `wrong`: answers that were handed out as
     complete, and were not those that the provider gave; `back`: from the end of the primary's fault to its first request after
-    it; `late`: by how much the client was late to begin a call, which is part of its time."""
+    it; `late`: by how much the client was late to begin a call, which is part of its time; `offered` and `achieved`: calls a second
+    by the script, and as the client began them (on the wire only)."""
 
     calls: int
     right: int
@@ -29,6 +30,8 @@ class Result:
     p99: float
     back: float | None
     late: float = 0.0
+    offered: float = 0.0
+    achieved: float = 0.0
 
     @property
     def share(self) -> float:
@@ -39,10 +42,12 @@ class Result:
         """The worst figures of several seeds."""
         least = min(found, key=lambda one: one.share)
         back = [one.back for one in found]
+        slowest = min(found, key=lambda one: one.achieved)
         return cls(
             least.calls, least.right, max(one.wrong for one in found), max(one.requests for one in found),
             max(one.p50 for one in found), max(one.p99 for one in found),
             None if None in back else max(one for one in back if one is not None), max(one.late for one in found),
+            slowest.offered, slowest.achieved,
         )  # fmt: skip
 
 

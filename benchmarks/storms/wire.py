@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -22,13 +22,15 @@ from hotspare.drill.load import Step, playing
 from hotspare.drill.metrics import quantile
 from hotspare.drill.provider import Provider
 
-from benchmarks.storms.clients import CLIENTS, Client
+from benchmarks.clients import Client, Setup, Upstream, opening
 from benchmarks.storms.scenarios import STORMS, Fault, Storm, shortened
 from benchmarks.storms.thresholds import Result
 from benchmarks.storms.twin import WORDS
 
 _GAP = 0.005  # seconds between two tokens of a stream
 _GRACE = 0.5  # seconds after the deadline for which an answer still counts
+_PROVIDERS = {"p": "openai", "q": "groq", "s": "together", "openai": "openai"}
+"""The storms' providers, and providers of hotspare that speak OpenAI's wire format."""
 _KINDS = {
     "refused": "refused",
     "silence": "blackhole",
@@ -101,13 +103,15 @@ def _options(fault: Fault, storm: Storm) -> dict[str, Any]:
 
 @dataclass
 class Storming:
-    """One storm, played with one client. `late`: the most seconds by which the client began a call late."""
+    """One storm, played with one client. `late`: the most seconds by which the client began a call late; `last`: when it
+    began the last one."""
 
     storm: Storm
     provider: Provider
     client: Client
     start: float = 0.0
     late: float = 0.0
+    last: float = 0.0
     wrong: int = 0
     ends: list[tuple[bool, float]] = field(default_factory=list[tuple[bool, float]])
     back: float | None = None
@@ -126,13 +130,14 @@ class Storming:
         times = [seconds for right, seconds in self.ends if right]
         right, requests = sum(right for right, _ in self.ends), sum(self._requests().values()) - sum(before.values())
         return Result(
-            len(self.ends), right, self.wrong, requests / len(self.ends), quantile(times, 0.5) or 0.0, quantile(times, 0.99) or 0.0, self.back
+            len(self.ends), right, self.wrong, requests / len(self.ends), quantile(times, 0.5) or 0.0, quantile(times, 0.99) or 0.0, self.back,
+            self.late, len(self.ends) / steps[-1].at, len(self.ends) / max(steps[-1].at, self.last),
         )  # fmt: skip
 
     async def _call(self, number: int, due: float) -> None:
         prompt, text, failed = f"question {number} tokens={WORDS}", "", False
         now = perf_counter() - self.start
-        self.late = max(self.late, now - due)
+        self.late, self.last = max(self.late, now - due), max(self.last, now)
         limit = self.storm.deadline + _GRACE
         try:
             async with asyncio.timeout(due + limit - now), aclosing(self.client(prompt)) as parts:
@@ -159,17 +164,25 @@ class Storming:
         return {name: self.provider.stats(name).requests for name in self.storm.ids}
 
 
+def _setup(storm: Storm, provider: Provider) -> Setup:
+    upstreams: list[Upstream] = []
+    for name, (id, region) in storm.ids.items():
+        maker, _, model = id.partition("/")
+        upstreams.append(Upstream(name, f"{_PROVIDERS[maker]}/{model}", region, provider.url(name)))
+    return Setup(upstreams, storm.deadline, storm.stream, storm.settings)
+
+
 async def storm_through(client: str, storm: Storm, seed: int) -> dict[str, Any]:
     """Open the client, make one call that imports its modules, and play the storm. Returns the result as plain values."""
-    opening = next(one for one in CLIENTS if one.name == client)
+    one = opening(client)
     with Provider(storm.ids, seed=seed) as provider:
-        urls = {name: provider.base_url(name) for name in storm.ids}
-        async with opening.open(storm, urls) as ask:
+        setup = _setup(storm, provider)
+        async with one.open(setup) as ask:
             async for _ in ask("the first call"):
                 pass
-        async with opening.open(storm, urls) as ask:
+        async with one.open(setup) as ask:
             storming = Storming(storm, provider, ask)
-            return asdict(replace(await storming.play(seed), late=storming.late))
+            return asdict(await storming.play(seed))
 
 
 def main() -> None:

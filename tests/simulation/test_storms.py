@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.storms.herd import herd
 from benchmarks.storms.report import Report
-from benchmarks.storms.scenarios import STORMS, Fault, Storm
+from benchmarks.storms.scenarios import STORMS, Fault, Storm, shortened
 from benchmarks.storms.thresholds import Result, thresholds
 from benchmarks.storms.twin import play
 from benchmarks.storms.wire import script_of, storm_through
@@ -90,3 +90,24 @@ def test_a_storm_on_the_wire() -> None:
     assert found["calls"] < found["requests"] * found["calls"] < found["calls"] + 25, (
         "the fault was met, and left alone"
     )
+
+
+def test_a_length_that_holds_no_storm() -> None:
+    """A storm is not played in a time in which its faults do not end or its primary is not back; the shortest is named."""
+    storm = next(one for one in STORMS if one.name == "all are down for 10 s")
+    assert shortened(storm, 20.0).seconds == 20.0
+    with pytest.raises(ValueError, match=r"11 s are too short for the storm 'all are down for 10 s': at least 20 s"):
+        shortened(storm, 11.0)
+
+
+def test_a_load_that_was_not_achieved(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table states offered and achieved load of a client on the wire, and names the storm in which it fell short."""
+    storm, report = STORMS[0], Report(clients=True)
+    found = Result(100, 100, 0, 1.0, 0.1, 0.2, 0.5, late=1.5, offered=40.0, achieved=30.0)
+    report.add(storm, "a slow client", [found], thresholds(storm))
+    report.add(storm, "a quick client", [replace(found, achieved=39.9)], thresholds(storm))
+    report.print()
+    shown = capsys.readouterr().out
+    assert "30.0 of 40.0" in shown and "39.9 of 40.0" in shown
+    assert "the load was not achieved: the primary answers 500, a slow client: 30.0 of 40.0 calls/s" in shown
+    assert "not achieved: the primary answers 500, a quick client" not in shown
