@@ -62,6 +62,7 @@ async def measure(name: str, provider: Provider, *, short: bool) -> dict[str, An
     """Run one client through the outage and the surge. Returns its row of the table, and its shortfalls."""
     row, shortfalls = {"client": name}, list[str]()
     for kind, phases in runs(short=short).items():
+        provider.reset()  # the faults of the run before would fail the first call
         scenario = Scenario(
             about=kind, phases=phases, pools={"all": Policy(deadline=DEADLINE)}, columns=(), highlights=()
         )
