@@ -224,7 +224,7 @@ def test_bad_input_is_named() -> None:
 
 
 def test_listeners_are_sent_the_states_of_domains() -> None:
-    """A region opens when its targets cannot be connected to, and that is an event."""
+    """A region opens when connections to its targets fail, and that is an event."""
     events: list[Event] = []
     clock = VirtualClock()
     a = ScriptedTarget("a", REFUSED, id="p/m1", region="us")

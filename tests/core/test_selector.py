@@ -246,6 +246,6 @@ def test_limits_are_learnt_from_headers(ok: bool) -> None:
     outcome = Outcome(Kind.OK) if ok else Outcome(Kind.INVALID, "bad", 400)
     selector.pick(streaming=True).settle(outcome, seconds=0.1, headers=headers)
     assert selector.pick().target.name == "b"
-    assert selector.health()["a"].limits_left == {"60 requests, as the provider says": 0}
+    assert selector.health()["a"].limits_left == {"60 requests, stated by the provider": 0}
     clock.advance(21)
     assert selector.pick().target.name == "a"

@@ -329,7 +329,7 @@ class Minimal:
 
 
 def test_a_backend_that_is_none() -> None:
-    """A backend needs no more than it is used for; an object that is none is a ConfigError with what it lacks."""
+    """A backend needs no more than it is used for; an object that is none is a ConfigError naming what is missing."""
     assert Pool(Target("own/m", backend=Minimal())).chat("hi").text == "fine"  # type: ignore[arg-type]
     text = error_of(lambda: Pool(Target("own/m", backend=object())))  # type: ignore[arg-type]
     assert text.startswith("targets[0].backend: object has no unsupported, classify, send")

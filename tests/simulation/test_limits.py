@@ -205,7 +205,7 @@ def test_a_window_that_refills_all_at_once() -> None:
 
 
 def test_tokens_and_slots() -> None:
-    """Limits of tokens and of attempts at once are kept too, and used: what an answer does not use of its reservation is
+    """Limits of tokens and of concurrent attempts are kept too, and used: what an answer does not use of its reservation is
     given back."""
     tokens = play(20.0, limits=Limits(tpm=30_000), tpm=30_000.0)
     assert tokens.share_rejected <= 0.01

@@ -99,7 +99,7 @@ def test_mixed_failures_are_an_unavailable_service(two: Pool, provider: Provider
 
 
 def test_a_reached_limit_is_a_rate_limit(provider: Provider) -> None:
-    """Where a limit holds the call back and no attempt was made, LiteLLM and its Router see a 429 with the time to wait."""
+    """If a limit blocks the call and no attempt was made, LiteLLM and its Router see a 429 with the time to wait."""
     limits = Limits(rpm=1)
     target = Target("openai/gpt-4.1", name="a", base_url=provider.base_url("a"), api_key=KEY, limits=limits)
     with Pool([target], deadline=30) as pool:

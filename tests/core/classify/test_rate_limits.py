@@ -103,4 +103,4 @@ def test_limits_are_read_from_real_answers(model: str, face: str, provider: Prov
         seen: list[Any] = [pool.chat("q").limits] if face == "chat" else [one.limits for one in pool.stream("q")]
         assert seen[0][0][:3] == ("requests", 60, 8) and not any(seen[1:])
         assert pool._states[0].limits is not None
-        assert pool._states[0].limits.left(pool._now())["60 requests, as the provider says"] <= 9
+        assert pool._states[0].limits.left(pool._now())["60 requests, stated by the provider"] <= 9

@@ -192,7 +192,7 @@ def test_exactly_once() -> None:
     assert engine.shared.in_flight == 1
     engine.settle(call, attempt, OK, 1.0)
     assert (attempt.permit.settled, engine.shared.in_flight) == (True, 0)
-    with pytest.raises(AssertionError, match=r"^a permit is settled once$"):
+    with pytest.raises(AssertionError, match=r"^a permit must be settled exactly once$"):
         engine.settle(call, attempt, OK, 1.0)
     assert engine.shared.in_flight == 0
 

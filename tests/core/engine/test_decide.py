@@ -146,7 +146,7 @@ def test_which_outcomes_end_a_call(outcome: Outcome, policy: dict[str, Any], goe
         assert isinstance(step, Attempt)
         assert shown(step) == ("b", AttemptReason.FAILOVER)
     else:
-        expected = "no other target is tried after this outcome"
+        expected = "the policy allows no failover after this outcome"
         assert step == GiveUp(expected, {"b": expected}, None)
 
 
@@ -175,11 +175,11 @@ def test_the_deadline_is_over() -> None:
     assert isinstance(engine.step(late, 100.0), Attempt)
     call = engine.call()
     engine.fail(call, 0.0)
-    assert reason_of(engine.step(call, 100.0)) == "the deadline is over"
+    assert reason_of(engine.step(call, 100.0)) == "deadline exceeded"
     assert isinstance(engine.step(call, 98.0), Attempt)
     waited = engine.call()
     waited.was_queued = True
-    assert reason_of(engine.step(waited, 100.0)) == "the deadline is over"
+    assert reason_of(engine.step(waited, 100.0)) == "deadline exceeded"
     assert isinstance(engine.step(waited, 99.0), Attempt)
 
 
@@ -188,7 +188,7 @@ def test_the_policy_stops() -> None:
     engine = Engine(stop=stop_after_attempt(1))
     call = engine.call()
     engine.fail(call, 0.0)
-    assert reason_of(engine.step(call, 1.0)) == "the policy's stop condition holds"
+    assert reason_of(engine.step(call, 1.0)) == "the policy's stop condition is met"
     for now, ends in ((4.9, False), (5.0, True)):
         engine = Engine(stop=stop_after_delay(5.0), retry_same_target="never")
         call = engine.call()

@@ -89,7 +89,7 @@ def test_a_call_that_has_waited_in_vain(outcome: Outcome, target: str) -> None:
     engine.fail(call, 1.6, outcome)
     attempt = engine.attempt(call, 1.6)
     assert attempt.state.name == target
-    assert dict(attempt.passed).get("b") == ("calls wait there for longer than usual" if target == "c" else None)
+    assert dict(attempt.passed).get("b") == ("other calls wait for it longer than usual" if target == "c" else None)
 
 
 @pytest.mark.parametrize("overtaken", [True, False])

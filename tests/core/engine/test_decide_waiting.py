@@ -35,7 +35,7 @@ def queued(engine: Engine, *outcomes: Outcome, now: float = 0.0) -> Call:
     return call
 
 
-# --- 5: only the retry budget stands in the way -------------------------------------------------------------------
+# --- 5: only the retry budget blocks an attempt --------------------------------------------------------------------
 
 
 def test_the_retry_budget_is_exhausted() -> None:

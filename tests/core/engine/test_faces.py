@@ -42,7 +42,7 @@ def test_a_total_deadline_ends_a_steady_stream(face: str) -> None:
     assert seen.ended == pytest.approx(1.2)
     assert seen.text == "word " * 12
     assert seen.error.startswith("StreamInterrupted: the stream of a broke after its first content: timeout: ")
-    assert "the total deadline of the stream is over" in seen.error
+    assert "total deadline of the stream exceeded" in seen.error
 
 
 @EACH_FACE
@@ -53,14 +53,14 @@ def test_a_total_deadline_ends_a_silent_stream(face: str) -> None:
         pool = scripted_pool(ScriptedTarget("a", step), clock=clock, total_deadline=1.75)
         seen = stream(face, pool, clock)
         assert (seen.ended, seen.text) == (1.75, "word " * 5)
-        assert "the total deadline of the stream is over" in seen.error
+        assert "total deadline of the stream exceeded" in seen.error
     clock = VirtualClock(0)
     first = ScriptedTarget("a", break_after(5, ["word "] * 10, gap=0.25))
     pool = scripted_pool(first, ScriptedTarget("b", answer(["text "] * 50, gap=0.25)), clock=clock, total_deadline=3)
     seen = stream(face, pool, clock)
     assert seen.ended == 3
     assert seen.text.startswith("word " * 5 + "text text")
-    assert "the total deadline of the stream is over" in seen.error
+    assert "total deadline of the stream exceeded" in seen.error
 
 
 @EACH_FACE
@@ -70,7 +70,7 @@ def test_a_total_deadline_does_not_wait_for_a_slow_reader(face: str) -> None:
     pool = scripted_pool(ScriptedTarget("a", hang(2, ["word "] * 2, gap=0.25)), clock=clock, total_deadline=4)
     seen = play(face, pool, clock, [Ask(work=1.0)])[0]
     assert (seen.ended, seen.text) == (4, "word word ")
-    assert "the total deadline of the stream is over" in seen.error
+    assert "total deadline of the stream exceeded" in seen.error
 
 
 @EACH_FACE
@@ -84,7 +84,7 @@ def test_a_whole_answer_over_a_stream_keeps_its_deadline(face: str, more: dict[s
     seen = chat(face, pool, clock, completion="stream", deadline=2)
     assert seen.ended == 2
     assert seen.attempts == ["a first timeout"]
-    assert seen.error.startswith("AllTargetsFailed: 1 attempt failed: the deadline is over")
+    assert seen.error.startswith("AllTargetsFailed: 1 attempt failed: deadline exceeded")
 
 
 @EACH_FACE

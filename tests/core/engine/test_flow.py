@@ -319,7 +319,7 @@ def test_a_late_read_names_the_time() -> None:
     """The error of a read whose time is over is a stall, or the total deadline."""
     for call, message in (
         ({}, "stalled for 30 s"),
-        ({"total_deadline": 4.0}, "the total deadline of the stream is over"),
+        ({"total_deadline": 4.0}, "total deadline of the stream exceeded"),
     ):
         play = Play(on_break="raise", call=call)
         play.send(finished(play.start(), first=ChatChunk(text="one")))

@@ -190,7 +190,7 @@ def test_limits_are_learnt_from_answers() -> None:
     attempt.unary = True
     attempt.result = ChatReply(text="x", limits=(RateLimit("requests", 60, 0, 20.0),))
     pool.settle(call, attempt, OK, 0.5)
-    assert [one.limit for one in pool.events if isinstance(one, LimitLearnt)] == ["60 requests, as the provider says"]
+    assert [one.limit for one in pool.events if isinstance(one, LimitLearnt)] == ["60 requests, stated by the provider"]
     assert pool.attempt(pool.call(), 1.0).state is pool["b"]
     assert pool.attempt(pool.call(), 20.6).state is pool["a"]
 

@@ -95,7 +95,7 @@ def test_the_total_deadline() -> None:
     assert stream.monitor.next_wait() == 20.0
     stream.text(39.9, "a")
     for chunk in (ChatChunk(text="a"), IDLE):
-        with pytest.raises(AttemptTimeout, match=r"^the total deadline of the stream is over$"):
+        with pytest.raises(AttemptTimeout, match=r"^total deadline of the stream exceeded$"):
             stream.at(40.0, chunk)
     free = Stream(call={"deadline": 5.0}, timeouts=UNWATCHED)
     free.text(20.0, "a")
@@ -130,7 +130,7 @@ def test_the_deadline_of_a_whole_answer() -> None:
     stream = Stream(completion="stream", call=times, timeouts=UNWATCHED)
     stream.text(20.0, "a")
     assert stream.monitor.next_wait() == 20.0
-    with pytest.raises(AttemptTimeout, match=r"^deadline over$"):
+    with pytest.raises(AttemptTimeout, match=r"^deadline exceeded$"):
         stream.at(40.0, ChatChunk(text="b"))
 
 

@@ -130,7 +130,7 @@ def test_a_failure_that_names_a_time() -> None:
     end(engine, Outcome(Kind.SERVER, "maintenance", retry_after=30.0), now=10.0)
     assert engine["a"].breaker.state is State.CLOSED
     assert engine.tracker.available_at(engine["a"], 10.0) == 40.0
-    assert engine["a"].unavailable_reason(10.0) == "the provider named a time (Retry-After)"
+    assert engine["a"].unavailable_reason(10.0) == "the provider stated a time to wait (Retry-After)"
 
 
 @pytest.mark.parametrize(
@@ -189,9 +189,7 @@ def test_a_region_that_cannot_be_connected_to() -> None:
     engine = pool("ab")
     end(engine, REFUSED)
     end(engine, REFUSED, "b", now=1.0)
-    assert engine.events == [
-        events.StateChanged("p/r1", State.CLOSED, State.OPEN, "cannot be connected to", 0.75, "region")
-    ]
+    assert engine.events == [events.StateChanged("p/r1", State.CLOSED, State.OPEN, "connection failed", 0.75, "region")]
     assert engine["a"].breaker.state is engine["b"].breaker.state is State.CLOSED
     alone = pool("ad")
     end(alone, REFUSED)

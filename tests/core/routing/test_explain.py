@@ -73,5 +73,5 @@ def test_scores() -> None:
         "route default",
         "  1. b  tier 0  closed      1         would be tried",
         "  2. a  tier 0  closed      4         would be tried",
-        "  3. c  tier 0  closed      skipped: it is among `avoid`",
+        "  3. c  tier 0  closed      skipped: it is listed in `avoid`",
     ]

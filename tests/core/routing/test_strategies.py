@@ -209,7 +209,7 @@ def test_a_strategy_of_ones_own() -> None:
     assert [(one.target.name, one.expected_seconds, one.in_flight, one.slow, one.calls) for one in shown] == [
         ("a", None, 0, False, 0)
     ]
-    with pytest.raises(RequestError, match="strategy: 'a' is not among the candidates"):
+    with pytest.raises(RequestError, match="strategy: 'a' is not one of the candidates"):
         scripted_pool("a", strategy=lambda tier: ["a"]).chat("q")  # type: ignore[arg-type,return-value]
 
 

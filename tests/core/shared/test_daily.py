@@ -115,4 +115,4 @@ def test_units_that_come_back_are_asked_for_and_a_child_owes_nothing() -> None:
     daily.away = False
     own = daily.request(14.0)
     assert own is not None and own.used == 0
-    assert str(daily) == "100 tokens a day, of all processes"
+    assert str(daily) == "100 tokens a day, across all processes"

@@ -19,7 +19,7 @@ def test_what_one_process_finds_saves_the_others() -> None:
     assert [member.first.calls for member in fleet.members[1:]] == [0] * 7
     moved = [event for event in fleet.members[3].events if isinstance(event, events.StateChanged)]
     assert [(one.subject, one.after, one.reason) for one in moved] == [
-        ("first", State.OPEN, "server, at another process")
+        ("first", State.OPEN, "server, in another process")
     ]
 
 

@@ -26,29 +26,29 @@ from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome, Scope
 from hotspare.policy import Policy
 
 MAX_TOKENS = 1e7
-"""No answer has more tokens: a server that counts more is wrong, and must not move what is known of the usual answer."""
+"""No answer has more tokens: a server that reports more is wrong, and its figure must not distort the average length of answers."""
 OUTPUT_SAMPLES = 20.0
-"""The usual length of answers is their exponential average over so many."""
+"""The usual length of an answer is an exponential moving average over this many answers."""
 
 
 _ANSWERED = (Kind.OK, Kind.REJECTED, Kind.CONTENT_FILTER)
-"""The target has answered, and is paid for it. Such an attempt counts, whatever it was made for: else a call whose streams always
-break, or whose answers are never taken, would go on for as long as an outage lasts."""
+"""The target has answered, and bills the attempt. Such an attempt always counts against `max_attempts`: otherwise a call whose
+streams always break, or whose answers are always rejected, would never end during an outage."""
 _OK, _CANCELLED = Kind.OK, Kind.CANCELLED
 _BEFORE_ITS_TIME = (AttemptReason.LAST_RESORT, AttemptReason.EARLY_PROBE)
 """Attempts at targets that are not available."""
 FAST_PROBES = 5
-"""Early probes in one interval, while they fail fast: they keep no caller for long, and a recovery is noticed sooner."""
+"""Early probes per interval while they fail fast: they cost their caller little time, and a recovery is noticed sooner."""
 MAX_FAST_PROBES = 25
-"""Fast ones after the last success, at most: five seconds of them. An outage that lasts is not to be met with more load."""
+"""Upper bound of fast early probes since the last success: five seconds of them. A long outage must not cause more load."""
 
 
 @dataclass(slots=True)
 class SharedState:
     """Everything that the calls of one pool share. Changed under the scheduler's lock only.
 
-    `output_tokens`: the usual length of an answer. `is_observed`: there are listeners; without them nothing is made of what
-    only they are sent. `reports_late`, `answered`: see `call_report`. `trace`: filled by each decision of a pool that is recorded; None: it is not.
+    `output_tokens`: the usual length of an answer. `is_observed`: there are listeners; without listeners no events of calls are
+    created. `reports_late`, `answered`: see `call_report`. `trace`: filled by each decision while the pool is recorded; else None.
     """
 
     policy: Policy
@@ -112,10 +112,10 @@ def start(
 
 
 def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:
-    """Take a permit back, with what its attempt showed. Exactly once."""
+    """Release a permit with the outcome of its attempt, and record what the outcome shows. Exactly once per attempt."""
     permit, state, tracker = attempt.permit, attempt.state, shared.tracker
     if permit.settled:
-        raise AssertionError("a permit is settled once")
+        raise AssertionError("a permit must be settled exactly once")
     permit.settled, ok = True, outcome.kind is _OK
     has_begun = ok and isinstance(attempt.result, OpenStream)
     shared.in_flight -= 1
@@ -137,7 +137,7 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
         tracker.record_outcome(state, permit, outcome, now)
     tracker.release(state, permit)
     state.record_end(outcome, now)
-    if not call.is_check:  # its answer is far shorter than those of callers
+    if not call.is_check:  # the answer to a check is far shorter than other answers
         _record_pace(call, attempt, outcome, seconds, shared, now)
     limiting.settle_answered(attempt, outcome, shared, now)
     if ok:
@@ -148,7 +148,7 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
 
 
 def _end(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:
-    """The attempt is the call's latest, unless it was cancelled. One that was extra counts once it was answered."""
+    """Make the attempt the call's latest, unless it was cancelled. An extra attempt counts as soon as the target has answered it."""
     if outcome.kind is _CANCELLED:
         attempt.lost = True
         return
@@ -164,7 +164,7 @@ def _end(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, no
 
 
 def end_stream(attempt: Attempt, outcome: Outcome, usage: Usage | None, shared: SharedState, now: float) -> None:
-    """A stream that had begun is over, whatever ended it. Once or more often called."""
+    """A stream that had begun is over, for any reason. May be called more than once."""
     breaker = attempt.state.breaker
     breaker.streams = max(0, breaker.streams - attempt.is_streaming)  # after a fork, the parent's are not counted
     attempt.is_streaming = False
@@ -172,7 +172,7 @@ def end_stream(attempt: Attempt, outcome: Outcome, usage: Usage | None, shared: 
 
 
 def take_retry_token(call: Call, shared: SharedState, now: float) -> bool:
-    """Take one retry token. The first refusal after a success is an event."""
+    """Take one retry token. The first time that none is left emits `BudgetExhausted`."""
     was_exhausted = shared.retry_tokens.exhausted
     if shared.retry_tokens.withdraw(now):
         return True
@@ -184,7 +184,7 @@ def take_retry_token(call: Call, shared: SharedState, now: float) -> bool:
 def _record_pace(
     call: Call, attempt: Attempt, outcome: Outcome, seconds: float, shared: SharedState, now: float
 ) -> None:
-    """How fast the target was: of a failure that took its time, that it was no faster than that."""
+    """Record how fast the target was. After a timeout or a cancellation: that an answer would have taken at least as long."""
     reply, state, kind = attempt.result, attempt.state, (attempt.unary, call.reasons)
     if outcome.kind is _OK:
         if attempt.unary:
@@ -236,8 +236,8 @@ def alike_failures(call: Call) -> list[Attempt]:
 
 
 def _learn_from_success(call: Call, state: TargetState, shared: SharedState, now: float) -> None:
-    """Where its conversation goes. A target that called the same request invalid cannot serve one of its features; a plain
-    request shows an outage."""
+    """Remember the target for the conversation. If another target had rejected the same request as INVALID: it does not support
+    one of the request's features, or, if the request uses none, it is failing."""
     shared.fast_probes = MAX_FAST_PROBES
     if call.session is not None:
         shared.sessions.record(call.session, state, now)
@@ -256,7 +256,7 @@ def _learn_from_success(call: Call, state: TargetState, shared: SharedState, now
 
 
 def _learn_refusal(call: Call, state: TargetState, outcome: Outcome, policy: Policy, now: float) -> None:
-    """Which features of the request the target cannot serve, where it names them; else count its INVALID outcomes."""
+    """Remember the features of the request that the target does not support, if its error names them; else count its INVALID outcomes."""
     if outcome.kind is Kind.INVALID and outcome.fault_scope is Scope.REQUEST:
         state.invalid_streaks[call.features] = state.invalid_streaks.get(call.features, 0) + 1
     elif (outcome.kind, outcome.fault_scope) in ((Kind.INVALID, Scope.TARGET), (Kind.NOT_FOUND, Scope.REQUEST)):
@@ -266,7 +266,7 @@ def _learn_refusal(call: Call, state: TargetState, outcome: Outcome, policy: Pol
 
 
 def _learn_capability(call: Call, attempt: Attempt, outcome: Outcome) -> bool:
-    """Whether a 400 showed that the target takes no prefill, or does not stream. Then the same call may try it again."""
+    """Whether a 400 showed that the target supports no prefill, or no streaming. Then the same call may try it again without."""
     state = attempt.state
     if attempt.is_continuation and attempt.request.messages[-1].get("role") == "assistant":
         state.prefill = False
@@ -278,7 +278,7 @@ def _learn_capability(call: Call, attempt: Attempt, outcome: Outcome) -> bool:
 
 
 def _sendable(request: ChatRequest, state: TargetState) -> ChatRequest:
-    """The request as this target gets it: with its own system message, and without what it cannot be sent and may drop."""
+    """The request for this target: with the target's own system message, without unsupported fields that may be dropped."""
     target = state.target
     if target.system and not (target.backend is not None and request.native is not None):
         request = replace(request, messages=[{"role": "system", "content": target.system}, *request.messages])

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 DEFAULT_PAUSE = (0.05, 0.25)
-"""Seconds before a retry without `Policy.wait`, uniformly at random: long enough for a restarted connection, and spread so
-that concurrent calls do not retry at the same moment."""
+"""Seconds before a retry without `Policy.wait`, uniformly at random: long enough for a connection to be reopened, and spread
+so that concurrent calls do not retry at the same moment."""
 
 
 def pause(call: Call, policy: Policy, rng: random.Random, now: float) -> float:

@@ -8,7 +8,7 @@ from hotspare.policy import Hedge, RetryBudget
 
 
 class RetryTokens:
-    """A token bucket for retries: filled by calls and slowly by time, emptied by attempts that are not free."""
+    """A token bucket for retries: each call adds a fraction of a token, time adds a few per minute, each retry takes one."""
 
     def __init__(self, config: RetryBudget) -> None:
         self._config = config
@@ -17,7 +17,7 @@ class RetryTokens:
         self.exhausted = False
 
     def deposit(self, now: float) -> None:
-        """A call has started. A bucket that is full stays so, whatever the time: that is what it nearly always is."""
+        """A call has started. A full bucket returns immediately without reading the time: it is nearly always full."""
         if self._tokens < self._config.max_tokens:
             self._refill(now)
             self._tokens = min(self._config.max_tokens, self._tokens + self._config.tokens_per_call)
@@ -33,7 +33,7 @@ class RetryTokens:
 
     @property
     def tokens(self) -> float:
-        """What was left after the last deposit or withdrawal."""
+        """Tokens left after the last deposit or withdrawal."""
         return self._tokens
 
     def _refill(self, now: float) -> None:
@@ -44,7 +44,7 @@ class RetryTokens:
 
 
 class HedgeTokens:
-    """A token bucket for hedges, filled by calls only: never more than `Hedge.max_extra_calls` hedges a call."""
+    """A token bucket for hedges, filled by calls only: at most `Hedge.max_extra_calls` hedges per call on average."""
 
     def __init__(self, config: Hedge | None) -> None:
         self._per_call, self._max = (config.max_extra_calls, config.max_saved) if config is not None else (0.0, 0.0)
@@ -56,7 +56,7 @@ class HedgeTokens:
             self._tokens = min(self._max, self._tokens + self._per_call)
 
     def withdraw(self) -> bool:
-        """Take one token, if there is one. A sum of fractions may miss 1 by a rounding error."""
+        """Take one token, if there is one. Allows for rounding errors: twenty deposits of 0.05 may add up to slightly less than 1."""
         if self._tokens < 1 - 1e-9:
             return False
         self._tokens -= 1
@@ -64,7 +64,7 @@ class HedgeTokens:
 
 
 class ClientThrottle:
-    """How likely a call is rejected when no target is available: SRE book, "Handling Overload", client-side throttling,
+    """The probability that a call is rejected when no target is available: SRE book, "Handling Overload", client-side throttling,
     `max(0, (requests - 2 x accepts) / (requests + 1))`, with counts that decay over two minutes (as there)."""
 
     def __init__(self, max_rejection: float, seconds: float = 120.0) -> None:

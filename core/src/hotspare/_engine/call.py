@@ -25,7 +25,7 @@ from hotspare.target import Domain, Target
 
 @dataclass(slots=True, eq=False)
 class OpenStream:
-    """A stream that has begun: its first content or proven end, and the driver's iterator of the rest."""
+    """A stream that has begun: its first content (or its end, if it is empty), and the driver's iterator over the rest."""
 
     first: ChatChunk
     chunks: object
@@ -37,14 +37,14 @@ class Attempt:
 
     `timeout`: seconds to a stream's first content, or to a whole answer. `stall`: longest silence inside the stream.
     `unary`: a whole answer is requested, not a stream. `is_continuation`: the request asks for the rest of a broken answer.
-    `race_after`: seconds after which the call goes on beside it (`on_slow = race`).
+    `race_after`: seconds after which the call starts another attempt beside this one (`on_slow = race`).
 
-    `outcome`, `ended`, `seconds`: how it ended for this call; already set while it still runs if it is overdue.
+    `outcome`, `ended`, `seconds`: how it ended for this call; set before it ends if it is overdue.
     `superseded`: the target may be tried again as if this attempt had not been made. `extra`: an early probe or an attempt after
     a wait, which does not count against the call's `max_attempts` unless the target answers. `chosen_by`, `passed`: as in `AttemptRecord`.
     `lost`: it was cancelled, or it was overdue and never answered. `record`: set once it is settled.
-    `result`: the answer or the open stream, put there by the driver. `reserved`: what it has taken from its target's limits,
-    until that is settled. `is_streaming`: its stream has begun and is not over.
+    `result`: the answer or the open stream, set by the driver. `reserved`: what it has taken from its target's limits, until
+    that is settled. `is_streaming`: its stream has begun and has not ended.
     """
 
     number: int
@@ -85,20 +85,20 @@ class Call:
     """What the user asked once, and the attempts made for it.
 
     `deadline`: to the first content of a stream, or to a whole answer; `total_deadline`: to the end of a stream; both on
-    the pool's clock. `completion`: the caller's own choice of how a whole answer is obtained. `tracks_ttft`: the time of
-    its first token is reported as it happens. `allow_last_resort`: it may make one attempt when no target is available.
+    the pool's clock. `completion`: how the caller wants a whole answer to be obtained. `tracks_ttft`: the time of its first
+    token is measured. `allow_last_resort`: it may make one attempt when no target is available.
     `policy`: its route's. `own_tiers`: how many of its tiers serve the model that it names: they come before all others
-    (0: it names a route). `excluded`: targets that it does not use although they can be sent the request, with the reason.
-    `session`: the conversation it belongs to. `accept`: judges its answer. `saved_tokens`: removed from its prompt before
-    it was sent, by estimate. `is_check`: the pool itself makes it, to see whether a target works again.
-    `is_reported_late`: no event of it was made so far (`call_report`). `pays_itself`: it
-    uses a key of its caller's own, so that no budget of the pool counts it.
+    (0: it names a route). `excluded`: targets that support the request but must not be used for it, with the reason.
+    `session`: the conversation it belongs to. `accept`: accepts or rejects its answer. `saved_tokens`: estimate of the tokens
+    removed from its prompt before it was sent. `is_check`: a background check of the pool, to see whether a target works again.
+    `is_reported_late`: none of its events has been created yet (`call_report`). `pays_itself`: it uses the caller's own API
+    key, so that no budget of the pool counts it.
 
-    `reasons`: its request asks for reasoning. `last`: the attempt that ended last. `retry_target`: where its one retry goes, after a pause. `emitted`: the text
-    handed out before a break. `ticket`: its place among the calls that a target's limits hold back.
+    `reasons`: its request asks for reasoning. `last`: the attempt that ended last. `retry_target`: the target of its one retry,
+    after a pause. `emitted`: the text handed out before a break. `ticket`: its place in the queue of a target's limits.
 
-    `parts`: what was paid for so far, the answer last. `route`, `labels`, `context`: for listeners. `usage`, `cost`,
-    `duplicate_tokens`: of its answer, set once that is complete.
+    `parts`: the attempts that were paid for so far, with their usage, the answer last. `route`, `labels`, `context`: for
+    listeners. `usage`, `cost`, `duplicate_tokens`: of its answer, set once the answer is complete.
     """
 
     id: str
@@ -144,7 +144,7 @@ class Call:
     _need: Need | None = None
 
     def __post_init__(self) -> None:
-        # Here: a generic alias as a factory, which checkers want, takes ten times as long.
+        # Set here: type checkers require a generic alias as default_factory, and calling that takes ten times as long.
         self.attempts, self.parts, self._unsupported = [], [], {}
         self.time_budget = self.deadline - self.started
         self.reasons = self.request.reasoning_effort not in (None, "none", "minimal")
@@ -153,14 +153,14 @@ class Call:
 
     @property
     def features(self) -> frozenset[str]:
-        """What its request uses beyond plain text; found out only when an outcome makes it matter."""
+        """What its request uses beyond plain text; computed when an outcome needs it."""
         if self._features is None:
             self._features = features_of(self.request, streaming=self.streaming)
         return self._features
 
     @property
     def need(self) -> Need:
-        """What it takes from limits; estimated only where a target has some."""
+        """What it takes from limits; computed only if a target has limits."""
         if self._need is None:
             self._need = Need(rough_prompt_tokens(self.request), self.request.max_tokens)
         return self._need
@@ -182,7 +182,7 @@ class Call:
 
     @property
     def results(self) -> dict[TargetState, Attempt]:
-        """The latest attempt that ended on each target, except those that lost against another one."""
+        """The latest ended attempt on each target, cancelled attempts excepted."""
         return {
             attempt.state: attempt
             for attempt in self.attempts
@@ -191,7 +191,7 @@ class Call:
 
     @property
     def avoided_domains(self) -> frozenset[Domain]:
-        """The regions and accounts at fault for a failure of this call."""
+        """The regions and accounts that caused a failure of this call."""
         if self.last is None:
             return frozenset()
         return frozenset(
@@ -207,7 +207,7 @@ class Call:
         return sum(domain in attempt.state.domains for attempt in self.attempts)
 
     def extend_deadline(self, until: float) -> None:
-        """Allow more time to the next content; never beyond the total deadline."""
+        """Move the deadline of the next content; never beyond the total deadline."""
         self.deadline = max(self.deadline, until)
         if self.total_deadline is not None:
             self.deadline = min(self.deadline, self.total_deadline)
@@ -217,7 +217,7 @@ class Call:
         return self.deadline - now
 
     def is_running_at(self, state: TargetState) -> bool:
-        """Whether one of its attempts is in flight there."""
+        """Whether one of its attempts is in flight at this target."""
         return any(attempt.state is state for attempt in self.running)
 
     def states(self) -> Iterator[TargetState]:
@@ -225,7 +225,7 @@ class Call:
         return chain.from_iterable(self.tiers)
 
     def unsupported(self, state: TargetState) -> tuple[str, ...]:
-        """The fields of its request that this target cannot be sent and may not drop; found out once for each target."""
+        """The fields of its request that this target does not support and must not drop; computed once per target."""
         found = self._unsupported.get(state)
         if found is None:
             fields = unsupported_fields(self.request, state.target, state.backend)
@@ -233,14 +233,14 @@ class Call:
         return found
 
     def may_use(self, state: TargetState) -> bool:
-        """Whether this target can be sent the request, and nothing excludes it."""
+        """Whether this target supports the request and is not excluded."""
         return not self.unsupported(state) and state not in self.excluded
 
     @property
     def unsendable(self) -> dict[TargetState, tuple[str, ...]]:
-        """The targets that were found until now to be unable to be sent its request, with the fields at fault."""
+        """The targets found so far that do not support its request, with the unsupported fields."""
         return {state: names for state, names in self._unsupported.items() if names}
 
     def supporting(self, states: Iterable[TargetState]) -> Iterator[TargetState]:
-        """Those of these targets that can be sent the request."""
+        """The targets among `states` that support the request and are not excluded."""
         return (state for state in states if self.may_use(state))

@@ -1,9 +1,8 @@
-"""What is reported of a call: the events of its beginning, its attempts and its end. The scheduler holds the lock.
+"""The events of a call: its beginning, its attempts and its end. The scheduler holds the lock.
 
-Where all listeners are hotspare's own metrics, spans, ledger and alerts (`SharedState.reports_late`), nothing is reported of a call that is
-answered by its first attempt until it has ended; then it stands in `SharedState.answered`, and their thread makes its events
-(`account`). To make them in the thread of the call would take a tenth of its time. With the first thing that goes wrong a call is reported as
-it happens.
+If all listeners are hotspare's own metrics, spans, ledger and alerts (`SharedState.reports_late`), a call that its first attempt
+answers is put into `SharedState.answered` when it ends, and the listeners' thread creates its events (`account`): creating them in
+the thread of the call would take a tenth of its time. As soon as anything goes wrong, a call is reported as it happens.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def started(call: Call, shared: SharedState) -> None:
-    """Report a call's beginning: at once, or with its end."""
+    """Report a call's beginning: immediately, or with its end."""
     if shared.reports_late:
         call.is_reported_late = True
     else:
@@ -34,7 +33,7 @@ def started(call: Call, shared: SharedState) -> None:
 
 
 def stepped(call: Call, step: Step, shared: SharedState, now: float, *, was_queued: bool) -> None:
-    """Report the beginning of an attempt, and that a call waits, which it may have done before."""
+    """Report the beginning of an attempt, or, the first time (`was_queued` false), that the call waits in the queue."""
     if isinstance(step, Attempt):
         if not call.is_reported_late:
             shared.tracker.pending_events.append(_attempt_started(call, step))
@@ -44,7 +43,7 @@ def stepped(call: Call, step: Step, shared: SharedState, now: float, *, was_queu
 
 
 def attempt_ended(call: Call, attempt: Attempt, shared: SharedState) -> None:
-    """Report the end of an attempt. A failure is reported at once."""
+    """Report the end of an attempt. A failure is reported immediately."""
     if call.is_reported_late:
         if attempt.record is not None and attempt.record.kind is not Kind.OK:
             catch_up(call, shared)
@@ -53,7 +52,7 @@ def attempt_ended(call: Call, attempt: Attempt, shared: SharedState) -> None:
 
 
 def ended(call: Call, error: BaseException | None, shared: SharedState, now: float) -> Sequence[events.Event]:
-    """What is to be reported at a call's end. `error`: what it raises for its caller. Without the lock."""
+    """The events to emit at a call's end. `error`: the exception raised to its caller. Called without the lock."""
     if call.is_check:
         return _checked(call)
     if call.is_reported_late and error is None and len(call.attempts) == 1:
@@ -64,14 +63,14 @@ def ended(call: Call, error: BaseException | None, shared: SharedState, now: flo
 
 
 def catch_up(call: Call, shared: SharedState) -> None:
-    """Report what was left out until now, and the rest as it happens: the call is not simply answered."""
+    """Report the events that were postponed, and from now on as they happen: the call needs more than one attempt."""
     if call.is_reported_late:
         call.is_reported_late = False
         shared.tracker.pending_events += _begun(call)
 
 
 def account(call: Call, now: float) -> Sequence[events.Event]:
-    """All events of a call in `SharedState.answered`, which ended at this time."""
+    """All events of a call from `SharedState.answered`. `now`: when it ended."""
     return (*_begun(call), _call_ended(call, None, now))
 
 
@@ -87,7 +86,7 @@ def _attempt_started(call: Call, attempt: Attempt) -> events.AttemptStarted:
 
 
 def _attempt_ended(call: Call, attempt: Attempt) -> tuple[events.AttemptEnded, ...]:
-    """None if it has not ended."""
+    """The event of an attempt's end; empty if it has not ended."""
     if attempt.record is None:
         return ()
     usage = attempt.result.usage if isinstance(attempt.result, ChatReply) else None
@@ -129,7 +128,7 @@ def _call_ended(call: Call, error: BaseException | None, now: float) -> events.C
 
 
 def _checked(call: Call) -> tuple[events.TargetChecked, ...]:
-    """The event of a background check's end; none if no attempt was made: another call was first."""
+    """The event of a background check's end; empty if no attempt was made because another call probed first."""
     if not call.records:
         return ()
     record = call.records[-1]
@@ -137,7 +136,7 @@ def _checked(call: Call) -> tuple[events.TargetChecked, ...]:
 
 
 def result_of(call: Call, error: BaseException | None) -> CallResult:
-    """How a call ended. `error`: what it raises for its caller."""
+    """How a call ended. `error`: the exception raised to its caller."""
     if call.usage is not None or error is None:  # a caller may leave with the last chunk in hand
         return CallResult.ANSWERED
     if isinstance(error, StreamInterrupted):

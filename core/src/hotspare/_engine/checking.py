@@ -11,13 +11,13 @@ from hotspare.messages import ChatRequest
 from hotspare.policy import Policy
 
 MAX_TOKENS = 16
-"""Of a check's answer: the least that OpenAI's Responses API takes."""
+"""`max_tokens` of a check: the minimum that OpenAI's Responses API accepts."""
 _REQUEST = ChatRequest(messages=({"role": "user", "content": "Say ok."},), max_tokens=MAX_TOKENS)
 
 
 def check_of(state: TargetState, policy: Policy, number: int, now: float) -> Call:
-    """A call that makes one attempt at this target if it admits one, and none else. It is given as long as a first token of a target
-    without a record (`Timeouts`)."""
+    """A call that makes one attempt at this target if the target admits it, and no other attempt. Its deadline is the time to the first
+    token of a target without a record (`Timeouts`)."""
     times = policy.timeouts
     seconds = max(times.start_min, times.first_token_reasoning if state.target.reasoning else times.first_token)
     call = Call(

@@ -5,8 +5,8 @@ the flow yields     the driver does it, and sends
 ==================  ============================================================================================
 `Start`             starts the attempt; sends None, or, if it is `alone`, `Finished` once it has ended
 `Wait`              waits for the first of: an attempt's end, the waiter's wake-up, the time; sends `Finished` or WOKE
-`Read`              reads the next chunk of the attempt's stream; sends the chunk, None at its end, LATE when the time is
-                    over, or `Broke`
+`Read`              reads the next chunk of the attempt's stream; sends the chunk, None at its end, LATE after a timeout,
+                    or `Broke`
 a `ChatChunk`       hands it to the caller; sends None
 ==================  ============================================================================================
 
@@ -28,7 +28,7 @@ from hotspare.outcome import Outcome
 
 @dataclass(slots=True)
 class Start:
-    """Start this attempt. `alone`: nothing is decided before it has ended, and no other one runs."""
+    """Start this attempt. `alone`: no other attempt is running, and none will be started before this one has ended."""
 
     attempt: Attempt
     alone: bool = False
@@ -44,7 +44,7 @@ class Wait:
 
 @dataclass(slots=True)
 class Read:
-    """Read the next chunk of a stream within so many seconds (None: without limit). One object serves a whole stream."""
+    """Read the next chunk of a stream within `within` seconds (None: without limit). One object serves a whole stream."""
 
     attempt: Attempt
     within: float | None = None
@@ -52,7 +52,7 @@ class Read:
 
 @dataclass(slots=True)
 class Finished:
-    """The attempt has ended, or the first content of its stream has come."""
+    """The attempt has ended, or the first content of its stream has arrived."""
 
     attempt: Attempt
     outcome: Outcome
@@ -60,7 +60,7 @@ class Finished:
 
 @dataclass(slots=True)
 class Broke:
-    """The stream has raised."""
+    """Reading the stream raised an exception."""
 
     error: Exception
 
@@ -75,7 +75,7 @@ class Signal(Enum):
 WOKE: Final = Signal.WOKE
 """The wait is over."""
 LATE: Final = Signal.LATE
-"""The time of a `Read` is over."""
+"""A `Read` has timed out."""
 
 Command = Start | Wait | Read | ChatChunk
 Event = Finished | Broke | ChatChunk | Literal[Signal.WOKE, Signal.LATE] | None

@@ -1,7 +1,7 @@
 """Recovery of a broken stream: how the next target continues it, and how the two parts are joined. Pure functions.
 
-Safety rule: only plain text is ever continued. Once a tool call, a refusal, media or a part of a JSON answer has been handed out,
-or text after reasoning, the break is raised with the text so far. Reasoning alone, before any text, is started again elsewhere.
+Safety rule: only plain text is continued. Once a tool call, a refusal, media, a part of a JSON answer or text after reasoning has
+been handed out, a break raises an error with the text so far. After reasoning alone, another target restarts the answer.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ left as they are."""
 _CHATTER = (
     "sure", "certainl", "of cours", "absolute", "okay", "ok", "here", "continui", "i apolog", "sorry", "apologie",
 )  # fmt: skip
-"""How models begin when they talk about the continuation instead of writing it."""
+"""First words of models that talk about the continuation instead of writing it."""
 _CHATTER_LINE = re.compile(
     r"\s*(?:sure|certainly|of course|absolutely|okay|ok|here(?:'s| is| are)|continuing|i apologi[sz]e|sorry|apologies)\b"
     r"[^\n]{0,120}(?::\s*\n|\.\s*\n|:$)",
     re.I,
 )
 _LONGEST_CHATTER = 140
-"""Characters after which a beginning without a line break is taken for the answer itself."""
+"""Characters without a line break after which a possible announcement is taken for the answer itself."""
 _LEAST_RESTART = 16
-"""Characters in common from which a continuation counts as a new start of the whole answer."""
+"""Common characters at the beginning from which on a continuation counts as a restart of the whole answer."""
 _WINDOW = 600
-"""Characters at the end of the emitted text in which a repetition is looked for."""
+"""Characters at the end of the emitted text that are searched for a repetition."""
 _EAST_ASIAN = "\u1100"
-"""From here on letters are syllables or whole words: Hangul, kana, Han (Latin extensions and Greek among them are rare)."""
+"""From this character on, letters are syllables or whole words: Hangul, kana, Han (Latin extensions above it are rare)."""
 
 
 class SpliceError(HotspareError):
@@ -48,10 +48,7 @@ class SpliceError(HotspareError):
 
 
 class EmittedText:
-    """What the caller has been given of a stream, and whether it may be continued.
-
-    `plain`: nothing but text.
-    """
+    """The part of a stream that was handed out to the caller. `plain`: it consists of text only."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -59,7 +56,7 @@ class EmittedText:
         self.plain = True
 
     def add(self, chunk: ChatChunk) -> None:
-        """Add a chunk that is handed out."""
+        """Add a chunk that was handed out."""
         if chunk.text:
             self._parts.append(chunk.text)
         if chunk.reasoning or chunk.thinking:
@@ -74,13 +71,13 @@ class EmittedText:
 
     @property
     def is_blank(self) -> bool:
-        """Whether none of the answer was handed out yet: at most reasoning and white space."""
+        """Whether none of the answer was handed out yet, apart from reasoning and white space."""
         return self._only_reasoning and not any(map(str.strip, self._parts))
 
 
 def may_continue(call: Call, emitted: EmittedText, policy: Policy) -> bool:
-    """Whether another target may go on: by the policy, with an attempt left, for plain text without JSON mode, or where none
-    of the answer was handed out yet."""
+    """Whether another target may continue the answer: the policy allows it, an attempt is left, and the answer is plain text
+    outside JSON mode, or none of it was handed out yet."""
     if policy.on_break == "raise" or call.attempts_left <= 0:
         return False
     mode = (call.request.response_format or {}).get("type", "text")
@@ -88,7 +85,7 @@ def may_continue(call: Call, emitted: EmittedText, policy: Policy) -> bool:
 
 
 def request_for(call: Call, state: TargetState, policy: Policy) -> ChatRequest:
-    """The request for one target: the caller's own, or after a break one that asks for the rest."""
+    """The request for one target: the caller's own, or after a break one for the rest of the answer."""
     if call.emitted is None or policy.on_break == "restart" or not call.emitted.strip():
         return call.request
     partial: Message = {"role": "assistant", "content": call.emitted.rstrip()}
@@ -99,7 +96,7 @@ def request_for(call: Call, state: TargetState, policy: Policy) -> ChatRequest:
 
 
 def estimate_usage(call: Call, pieces: int) -> Usage:
-    """Tokens of a part whose usage never came: one per piece of text, and the prompt at four characters each."""
+    """Estimated tokens of a part whose usage is unknown: one per piece of text, and the prompt at four characters per token."""
     prompt = sum(len(str(message.get("content") or "")) for message in call.request.messages) // 4
     return Usage(input_tokens=max(1, prompt), output_tokens=pieces)
 
@@ -111,15 +108,15 @@ def splicer_for(emitted: str, request: ChatRequest, policy: Policy) -> Splicer:
 
 
 class Splicer:
-    """Joins a continuation to the text already handed out: nothing twice, nothing lost.
+    """Joins a continuation to the text already handed out, without repetition or loss.
 
-    A continuation may go on exactly, repeat the last words, or start again from the beginning; it is held back until that
+    A continuation may start where the text ends, repeat its last words, or restart the whole answer; it is buffered until that
     is clear. White space at the end of the emitted text is not sent to the next target (providers drop or reject it), so
     it is removed from the beginning of the continuation.
 
-    `restart`: an answer from the beginning was asked for. `instructed`: the rest was asked for by an instruction; then models
-    restart a word that was cut ("is Par", "Paris"), and the repeated part of it is removed too. After a prefill they go on
-    exactly, and only a repetition that is too long to be meant is removed.
+    `restart`: the target was asked for the whole answer. `instructed`: the target was asked for the rest by an instruction; then
+    models restart a word that was cut ("is Par", "Paris"), and the repeated part of the word is removed too. After a prefill
+    models continue exactly, and only a repetition that is too long to be intended is removed.
     """
 
     def __init__(self, emitted: str, *, restart: bool, instructed: bool = False) -> None:
@@ -131,14 +128,14 @@ class Splicer:
         self._open = bool(emitted)
 
     def feed(self, text: str) -> str:
-        """What may be handed out now. Raises SpliceError when it cannot be joined."""
+        """Add text of the continuation; returns what may be handed out now. Raises SpliceError if it cannot be joined."""
         if not self._open:
             return text
         self._held += text
         return "" if self._undecided() else self._join()
 
     def finish(self) -> str:
-        """What is left at the end. Raises SpliceError."""
+        """The buffered rest, at the end of the continuation. Raises SpliceError if it cannot be joined."""
         return self._join() if self._open and self._held else ""
 
     def _undecided(self) -> bool:
@@ -158,7 +155,9 @@ class Splicer:
         self._open = False
         held, emitted = self._held, self._emitted
         body, start = held.lstrip(), emitted.lstrip()
-        begins_word = held[:1].isspace() and not emitted[:1].isspace()  # "so" and " so good": meant, unless it is long
+        begins_word = (
+            held[:1].isspace() and not emitted[:1].isspace()
+        )  # "so" and " so good": intended, unless it is long
         exact = not (self._restart or self._instructed)
         sent = start.rstrip() if exact else start  # llama.cpp repeats what it was sent before it goes on
         if _starts_again(body, sent) and (self._restart or not begins_word or _is_repetition(start)):
@@ -171,7 +170,7 @@ class Splicer:
         end = emitted.rstrip()
         restarts_word = (
             self._instructed and not self._blank and held[:1] == body[:1]
-        )  # else a word was not cut, or a new one begins
+        )  # otherwise no word was cut, or a new one begins
         for size in range(min(len(body), _WINDOW, len(end)), 0, -1):
             tail = end[-size:]
             if body.startswith(tail) and (_is_repetition(tail) or (restarts_word and _is_word_start(end, -size))):
@@ -184,8 +183,8 @@ class Splicer:
 
 
 def _starts_again(body: str, start: str) -> bool:
-    """Whether `body` begins with all of the emitted text. Signs alone prove nothing, nor do two letters ("ha" continues as
-    "haha") unless they are a whole word."""
+    """Whether `body` begins with all of the emitted text. Punctuation alone proves nothing, nor do two letters ("ha" continues
+    as "haha") unless they are a whole word."""
     if not body.startswith(start) or not any(map(str.isalnum, start)):
         return False
     following = body[len(start) : len(start) + 1]
@@ -193,14 +192,14 @@ def _starts_again(body: str, start: str) -> bool:
 
 
 def _is_repetition(tail: str) -> bool:
-    """Whether a repeated tail is too long to be meant: a single word often occurs twice in good texts."""
+    """Whether a repeated tail is too long to be intended: a single word often occurs twice in a correct text."""
     words = len(tail.split())
     return words >= 4 or (len(tail) >= 12 and words >= 2) or len(tail) >= 24
 
 
 def _is_word_start(text: str, at: int) -> bool:
-    """Whether a word begins there, or a part of one that models begin again: a syllable or a character of East Asian scripts,
-    a part of a name in code (`get_weather`, `getWeather`)."""
+    """Whether a word begins at `at`, or a part of a word at which models restart: a syllable or a character of East Asian
+    scripts, a part of a name in code (`get_weather`, `getWeather`)."""
     char, before = text[at], text[at - 1 : at]
     if not char.isalnum():
         return False

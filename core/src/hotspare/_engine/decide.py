@@ -1,17 +1,16 @@
 """What a call does next: the rules, in their order. The scheduler holds the lock; no I/O, no clock.
 
-A call of which an attempt is still running (and in time) only looks at its timers: rule 0. Otherwise the first rule that has
-an answer decides:
+While an attempt is running and not overdue, a call only checks its timers: rule 0. Otherwise the first rule that applies decides:
 
-1. give up: the outcome leaves nothing to try, the attempts are used up, or `Policy.stop` says so;
+1. give up: the outcome allows no failover, the attempts are used up, or `Policy.stop` is met;
 2. retry the same target, after a pause;
 3. start the retry whose pause is over, or else fail over to the next target that was not tried;
-   if none is available, one that only the troubles of its neighbours keep out;
-4. retry an earlier target: once, when all have been tried, and again when waiting has changed something;
-5. give up if only the retry budget stands in the way: waiting would not change that;
+   if none is available, to a target that only the breaker of its region or provider blocks;
+4. retry an earlier target: once, when all have been tried, and again when its state has changed while the call waited;
+5. give up if only the retry budget blocks an attempt: waiting would not change that;
 6. an early probe: while calls wait, one of them a second (at first five) tries a target whose break is not over;
-7. wait in the queue until a target becomes available, while the deadline lasts; but give up what is too long for the
-   targets that are available;
+7. wait in the queue until a target becomes available, at most until the deadline; but give up if the request is too long for
+   the targets that are available;
 8. one attempt of last resort although no target is available, so that a recovery is always noticed; else give up.
 """
 
@@ -36,9 +35,9 @@ from hotspare.outcome import AttemptReason, Kind, Outcome, Scope
 
 _CLOSED = State.CLOSED
 ACCEPTED_LATELY = 5.0
-"""Seconds after a well-formed request was accepted in which an INVALID for a similar one is the caller's own fault."""
+"""For this many seconds after a target accepted a request, an INVALID for a similar request counts as the caller's fault."""
 LAST_ATTEMPT_DELAY = 1.0
-"""Seconds for which a call with one attempt left leaves a target whose break is over to calls that can still fail over."""
+"""Seconds after a break's end in which a call with one attempt left does not probe the target: calls that can still fail over do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ Step = Attempt | Wait | GiveUp
 
 @dataclass(slots=True)
 class _Decision:
-    """What the rules look at: the call's candidates in their order, and its latest result on each target."""
+    """The input of the rules: the call's candidates in their order, and its latest result on each target."""
 
     call: Call
     shared: SharedState
@@ -74,8 +73,8 @@ class _Decision:
         return obstacle is None
 
     def _obstacle(self, state: TargetState, alone: bool) -> Obstacle | None:
-        """Why the target cannot be tried now. The last attempt of a call does not probe while other calls can: it leaves a target whose
-        break has just ended to them."""
+        """Why the target cannot be tried now. The last attempt of a call does not probe a target whose break has just ended: calls that
+        can still fail over do."""
         call, now, tracker = self.call, self.now, self.shared.tracker
         if self.outcomes and not window_allows(state, self.outcomes):
             return Obstacle.CONTEXT_WINDOW
@@ -110,16 +109,16 @@ class _Decision:
         return Failure(result.outcome.kind, result.ended, pause)
 
     def has_equal(self, state: TargetState) -> bool:
-        """Whether another target of its tier with the same model may be tried now."""
+        """Whether an untried target of the same tier with the same model may be tried now."""
         tier = next(tier for tier in self.call.tiers if state in tier)
         return self.has_other(lambda other: other in tier and other.target.model == state.target.model)
 
     def has_other(self, fits: Callable[[TargetState], bool] = bool) -> bool:
-        """Whether a target that was not tried, and fits, may be tried now."""
+        """Whether an untried target for which `fits` is true may be tried now."""
         return any(other not in self.results and fits(other) and self.is_admissible(other) for other in self.candidates)
 
     def earliest(self) -> tuple[TargetState | None, float]:
-        """The target that this call may try first, and when; one that rejects the key or the model only if there is no other."""
+        """The target that is available first for this call, and when; a target that rejected the key or the model only as the last choice."""
         best, when = None, (True, inf)
         for state in self.candidates:
             failure = self.failure_of(state)
@@ -132,7 +131,7 @@ class _Decision:
         return best, when[1]
 
     def early_probe_target(self) -> TargetState | None:
-        """The open target whose latest attempt is longest ago, among those without a waiting time from the provider."""
+        """The least recently tried open target, except those whose provider stated a time to wait."""
         tracker = self.shared.tracker
         states = [
             state
@@ -147,8 +146,8 @@ class _Decision:
         return min(states, key=lambda one: one.breaker.last_used, default=None)
 
     def start(self, state: TargetState, reason: AttemptReason, *, extra: bool = False) -> Attempt:
-        """A new attempt. It is bounded more tightly while another target can still be tried after it. `extra`: it tests
-        for all waiting calls whether an outage is over, and does not count as one of the call's attempts."""
+        """A new attempt. Its timeout is shorter while another target can still be tried after it. `extra`: it checks for all
+        waiting calls whether an outage is over, and does not count as one of the call's attempts."""
         call, now = self.call, self.now
         call.max_attempts += extra
         others_in = inf
@@ -187,7 +186,7 @@ def _first_answer(call: Call, shared: SharedState, now: float) -> Step:
             if shared.trace is not None:
                 shared.trace.rule = 6 if number == 7 and isinstance(step, Attempt) else number
             return step
-    raise AssertionError("the last rule always answers")
+    raise AssertionError("the last rule always returns a step")
 
 
 def _decision(call: Call, shared: SharedState, now: float) -> _Decision:
@@ -204,16 +203,16 @@ def _decision(call: Call, shared: SharedState, now: float) -> _Decision:
 def _stop_reason(call: Call, now: float) -> str:
     """Rule 1: why the call ends here, or ""."""
     if call.last is not None and not _may_continue(call, call.last):
-        return "no other target is tried after this outcome"
+        return "the policy allows no failover after this outcome"
     if len(call.attempts) >= call.max_attempts:
         return f"all {call.max_attempts} attempts are used"
     if (call.attempts or call.was_queued) and call.time_left(now) <= 0:
-        return "the deadline is over"
+        return "deadline exceeded"
     most = call.policy.max_alike_failures
     if most is not None and len(attempts.alike_failures(call)) >= most:
         return f"{most} targets failed in the same way on this request"
     stops = call.policy.stop is not None and backoff.stopped(call, call.policy, now)
-    return "the policy's stop condition holds" if stops else ""
+    return "the policy's stop condition is met" if stops else ""
 
 
 def _may_continue(call: Call, last: Attempt) -> bool:
@@ -264,8 +263,8 @@ def _retry_same_target(decision: _Decision) -> Wait | None:
 
 
 def _failover(decision: _Decision) -> Attempt | Wait | None:
-    """Rule 3: the retry whose pause is over, or else the first admissible target that was not tried. If only the store of a fleet
-    blocks one, the call waits for it."""
+    """Rule 3: the retry whose pause is over, or else the first admissible target that was not tried. If one is blocked only because the
+    fleet's store has not answered yet, the call waits for the store."""
     call, now = decision.call, decision.now
     retry, call.retry_target = call.retry_target, None
     if retry is not None and limiting.available_at(call, retry, decision.shared, now) <= now:
@@ -311,13 +310,14 @@ def _budget_exhausted(decision: _Decision) -> GiveUp | None:
 
 
 def _enqueue(decision: _Decision) -> Attempt | Wait | GiveUp | None:
-    """Rules 6 and 7: an early probe, or else wait for a recovery: up to the latest moment at which an attempt can still be
-    answered in time, even if every break ends later, because breaks are estimates; but not for a time that a provider has stated."""
+    """Rules 6 and 7: an early probe, or else wait for a recovery, up to the latest moment at which an attempt can still be
+    answered in time, even if every break ends later, because breaks are estimates. Times that a provider stated are not: if they end
+    too late, the call does not wait."""
     call, shared, now = decision.call, decision.shared, decision.now
     if call.policy.when_all_down != "wait":
         return None
     state, available = decision.earliest()
-    if state is None or state.rejection is not None:  # a key or a model does not come back while a call waits
+    if state is None or state.rejection is not None:  # a rejected key or model stays rejected while a call waits
         return None
     if any(
         (outcome.kind, outcome.fault_scope) == (Kind.CONTEXT_LENGTH, Scope.REQUEST)
@@ -358,12 +358,12 @@ def _last_resort(decision: _Decision) -> Attempt | GiveUp:
     if earliest is None:
         return give_up(call, shared, "no target is left to try", now)
     held = limiting.ready_at(call, earliest, now) > now
-    reason = "the limits of the targets admit it too late" if held else "no target is available"
+    reason = "the limits of the targets are reached" if held else "no target is available"
     return replace(give_up(call, shared, reason, now, max(0.0, available - now)), is_limited=held)
 
 
 def _hedge(call: Call, shared: SharedState, now: float) -> Attempt | None:
-    """Rule 0: a second attempt beside the first, if it is due, a target is there for it, and the budget allows it."""
+    """Rule 0: a second attempt beside the first, if it is due, a suitable target exists, and the hedge budget allows it."""
     hedge, delay = call.policy.hedge, hedging.hedge_delay(call, call.policy, now)
     if hedge is None or delay is None or delay > 0:
         return None
@@ -395,4 +395,4 @@ _RULES: tuple[tuple[int, Callable[[_Decision], Step | None]], ...] = (
     (7, _enqueue),  # 6 if it starts an early probe
     (8, _last_resort),
 )
-"""The rules by number, in their order: the first that has an answer decides."""
+"""The rules by number, in their order: the first that returns a step decides."""

@@ -1,7 +1,7 @@
-"""What one process of a fleet takes from the others and lets them know. Pure; the scheduler holds the lock.
+"""Health shared between the processes of a fleet: what this one reads and what it writes. Pure; the scheduler holds the lock.
 
-What is shared is compared with what the store is known to hold, so that a store that was emptied is filled again, and nothing is written
-twice. Evidence that may be this process's own trouble (no connection, no answer in time) is never shared.
+Only differences to the known content of the store are written, so that nothing is written twice and an emptied store is filled
+again. Failures that this process's own network may have caused (no connection, no answer in time) are never shared.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from hotspare._routing.shared_rate import Request, SharedRate
 from hotspare.outcome import Kind
 
 RECOVERY_SECONDS = 120.0
-"""Seconds for which a recovery is kept in the store: longer than a break lasts that another process may still hold for true."""
+"""Seconds for which a recovery is kept in the store: longer than any break that another process may still assume."""
 HAND_SECONDS = 30 * 86400.0
-"""Seconds for which an operator's command is kept in the store. Processes that have seen it keep it for as long as they live."""
+"""Seconds for which an operator's command is kept in the store. A process that has read it keeps it until it exits."""
 _REJECTIONS = {str(kind): kind for kind in (Kind.AUTH, Kind.NOT_FOUND)}
 
 
 class Subjects(NamedTuple):
-    """What a target and its account are called in the store: digests."""
+    """The names of a target and its account in the store: digests."""
 
     target: str
     account: str
@@ -38,7 +38,7 @@ class Subjects(NamedTuple):
 
 @dataclass(slots=True)
 class Ask:
-    """What the store is asked for a probe: to take or prolong a lease, or (`seconds` 0) to take it back."""
+    """A request to the store for a probe's lease: acquire or renew it, or (`seconds` 0) release it."""
 
     subject: str
     name: str
@@ -47,7 +47,7 @@ class Ask:
 
 @dataclass(slots=True)
 class Outbox:
-    """What to write to the store, and what to query there."""
+    """What to write to the store, and what to query."""
 
     facts: list[Fact] = field(default_factory=list[Fact])
     leases: list[Ask] = field(default_factory=list[Ask])
@@ -56,7 +56,7 @@ class Outbox:
 
 @dataclass(slots=True)
 class _Watched:
-    """A breaker that the fleet shares. `state`: of its target; of an account, of one of the targets on it."""
+    """A breaker that the fleet shares. `state`: its target's; for an account, that of one of its targets."""
 
     breaker: CircuitBreaker
     state: TargetState
@@ -66,8 +66,8 @@ class _Watched:
 
 
 class Fleet:
-    """The part of a pool that knows of other processes. `member`: this process. `expected`: how many processes there are where the store
-    is away (None: as many as it last counted). `name`: the digest of a limit's scope."""
+    """The part of a pool that exchanges state with other processes. `member`: this process. `expected`: number of processes to assume while
+    the store is unavailable (None: the last count). `name`: the digest of a limit's scope."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Fleet:
         self.follow()
 
     def follow(self) -> None:
-        """Share what concerns the targets that the pool has now."""
+        """Share the breakers and limits of the pool's current targets."""
         self._watched.clear()
         self._same.clear()
         for state in self._tracker.states:
@@ -109,7 +109,7 @@ class Fleet:
 
     @property
     def shares_limits(self) -> bool:
-        """Whether there are limits of the whole fleet."""
+        """Whether there are fleet-wide limits."""
         return any(group.shared for group in tuple(self._tracker.limits.values()))
 
     def _rates(self) -> Iterable[SharedRate]:
@@ -129,7 +129,7 @@ class Fleet:
     # --- the store -----------------------------------------------------------------------------------------------
 
     def connected(self, members: int, now: float) -> None:
-        """The store has answered: so many processes there are."""
+        """The store is available, and counts `members` processes."""
         if members != self._members:
             self._members = max(1, members)
             self._set_parts()
@@ -141,7 +141,7 @@ class Fleet:
             rate.away = False
 
     def lost(self) -> bool:
-        """The store is away: from now on this process decides alone. Returns whether that is new."""
+        """The store is unavailable: from now on this process decides alone. Returns whether that is new."""
         was_connected = self.is_connected
         self.is_connected = False
         self._known.clear()
@@ -152,7 +152,7 @@ class Fleet:
         return was_connected
 
     def picture(self, facts: Iterable[Fact], now: float) -> None:
-        """All that holds for the fleet. What it lacks, and what is newer here, is written again."""
+        """Merge all facts of the store. Facts that it lacks, or that are newer here, are written again."""
         self._known.clear()
         leases = [one.breaker.lease for one in self._watched.values()]
         found = list(facts)
@@ -163,10 +163,10 @@ class Fleet:
         for fact in found:
             self.merge(fact, now)
 
-    # --- what others have found ----------------------------------------------------------------------------------
+    # --- state found by other processes --------------------------------------------------------------------------
 
     def merge(self, fact: Fact, now: float) -> None:
-        """Another process has found this, or this one some time ago."""
+        """Apply a fact found by another process, or earlier by this one."""
         self._known[fact.subject, fact.slot] = now, fact
         if fact.slot == "hand":
             self._hand(fact, now)
@@ -206,7 +206,7 @@ class Fleet:
     def _open(self, breaker: CircuitBreaker, watched: _Watched, fact: Fact, at: float, until: float) -> None:
         is_down = breaker.state in (State.OPEN, State.HALF_OPEN)
         if at <= breaker.last_success_start or (not is_down and at <= breaker.evidence_at):
-            return  # what this process has seen since says more
+            return  # this process has newer evidence
         if is_down and breaker.cause and until <= breaker.open_until + SLACK:
             return
         breaker.open_as_others(until, int(fact.level), fact.cause, at)
@@ -232,16 +232,16 @@ class Fleet:
                 event = events.TargetDisabled(state.name, word) if word else events.TargetEnabled(state.name)
                 self._tracker.pending_events.append(event)
 
-    # --- what this process has found -----------------------------------------------------------------------------
+    # --- state found by this process -----------------------------------------------------------------------------
 
     def said(self, name: str, now: float) -> bool:
-        """An operator has disabled or enabled a target here. Returns whether a call that waits may go on now."""
+        """An operator has disabled or enabled a target in this process. Returns whether a waiting call may continue now."""
         self._words[name] = now
         self._tracker.has_news = True
         return True
 
     def outbox(self, now: float) -> Outbox:
-        """What is to be written and asked now."""
+        """What to write to the store now, and what to query."""
         self._tracker.has_news = False
         found = Outbox()
         if not self.is_connected:
@@ -270,7 +270,7 @@ class Fleet:
         if lease.in_use and not was_prolonged and lease.own_until > now:
             yield Ask(subject, one.name, one.breaker.config.probe_lease)
         elif was_prolonged and not lease.in_use and lease.own_until > now:
-            probes_again = one.breaker.state is State.HALF_OPEN  # the last one has shown nothing
+            probes_again = one.breaker.state is State.HALF_OPEN  # the previous probe ended without a verdict
             if not probes_again:
                 lease.settle(now, now, own=False)
             yield Ask(subject, one.name, UNUSED_LEASE if probes_again else 0.0)
@@ -294,10 +294,10 @@ class Fleet:
                 kind, word = ("disabled" if state.breaker.disabled else "enabled"), state.breaker.disabled
                 yield Fact(state.name, "hand", kind, HAND_SECONDS - (now - at), max(0.0, now - at), state.name, word)  # type: ignore[arg-type]
 
-    # --- what the store has answered -----------------------------------------------------------------------------
+    # --- answers of the store ------------------------------------------------------------------------------------
 
     def leased(self, subject: str, remaining: float, now: float, *, own: bool) -> bool:
-        """Whose a lease is, and for how long. Returns whether this process may probe now."""
+        """The store's answer about a lease: its owner and its remaining time. Returns whether this process may probe now."""
         watched = self._watched.get(subject)
         if watched is None or watched.breaker.lease is None:
             return False
@@ -305,13 +305,13 @@ class Fleet:
         return own
 
     def limits_of(self, rate: SharedRate) -> list[TargetLimits]:
-        """The limits of which this one is a part."""
+        """The targets' limits that contain this rate."""
         found = [state.limits for state in self._tracker.states if state.limits is not None]
         return [limits for limits in found if any(rate in group.shared for group in limits.groups)]
 
 
 def want_probe(state: TargetState, tracker: HealthTracker, now: float) -> None:
-    """A call was turned away. Where it would have probed, had this process of a fleet the lease, that is asked for."""
+    """A call could not try this target. If only the fleet's probe lease was missing, request the lease."""
     for breaker in state.breakers:
         if breaker.lease is not None and breaker.wants_lease(now):
             tracker.has_news = True

@@ -56,7 +56,7 @@ def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], f
 def _answer(
     call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], float]
 ) -> Generator[Command, Event, Attempt]:
-    """Attempts until one of them has an answer: whole, or the first content of a stream."""
+    """Make attempts until one has an answer: a whole one, or the first content of a stream."""
     waiter: Waiter | None = None
     try:
         while True:
@@ -81,7 +81,7 @@ def _answer(
                     return event.attempt
     finally:
         for attempt in call.attempts:
-            if attempt.record is None:  # it lost against another attempt, or the caller left
+            if attempt.record is None:  # another attempt was faster, or the caller cancelled
                 scheduler.settle(call, attempt, attempt.outcome or CANCELLED, clock())
         if waiter is not None:
             scheduler.leave_queue(waiter, for_good=True)
@@ -90,7 +90,7 @@ def _answer(
 def _read(
     call: Call, monitor: StreamMonitor, attempt: Attempt, scheduler: Scheduler, clock: Callable[[], float]
 ) -> Generator[Command, Event, bool]:
-    """The stream of one attempt, to its end (True) or to a break that can be recovered from (False)."""
+    """Read the stream of one attempt, to its end (returns True) or to a break that can be recovered from (False)."""
     monitor.attach(attempt)
     try:
         if isinstance(attempt.result, OpenStream):
@@ -104,7 +104,7 @@ def _read(
         return False
     except GeneratorExit:
         monitor.record_left()
-        if monitor.is_flowing():  # a caller who leaves a silent stream has seen no success
+        if monitor.is_flowing():  # a silent stream that its caller closes is no success
             scheduler.record_stream_end(call, attempt, clock())
         raise
     scheduler.record_stream_end(call, attempt, clock(), monitor.usage, whole=not call.streaming)
@@ -134,7 +134,7 @@ def _with_attempts(call: Call, attempt: Attempt, reply: ChatReply) -> ChatReply:
 
 
 def all_targets_failed(call: Call, step: GiveUp) -> AllTargetsFailed:
-    """The error of a call that no target answered."""
+    """The exception of a call that no target answered."""
     records = call.records
     count = f"{len(records)} attempt{'s' * (len(records) != 1)} failed" if records else "no attempt was possible"
     error = LimitExceeded if step.is_limited else AllTargetsFailed

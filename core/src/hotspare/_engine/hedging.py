@@ -1,6 +1,6 @@
-"""Attempts side by side: when a slow one is no longer waited for, and when the first one is hedged. Pure.
+"""Concurrent attempts: when a slow attempt counts as failed, and when the first attempt is hedged. Pure.
 
-*Racing* (`on_slow = race`): an attempt whose time is up stays in flight, and the call goes on as if it had failed.
+*Racing* (`on_slow = race`): an attempt that exceeds its timeout stays in flight, and the call goes on as if it had failed.
 *Hedging* (`hedge`): a second attempt starts before the first has failed, within a budget of extra calls.
 """
 
@@ -14,7 +14,7 @@ from hotspare.policy import Hedge, Policy
 
 
 def mark_overdue(call: Call, now: float) -> bool:
-    """Mark the running attempts whose time is up as failures of this call. Returns whether that are all of them."""
+    """Mark the running attempts that exceeded their timeout as failures of this call. Returns whether all running attempts have."""
     running = call.running
     for attempt in running:
         if (
@@ -28,13 +28,13 @@ def mark_overdue(call: Call, now: float) -> bool:
 
 
 def timeout_outcome(attempt: Attempt, now: float) -> Outcome:
-    """The outcome of an attempt whose time is up."""
+    """The outcome of an attempt that exceeded its timeout."""
     what = "whole answer" if attempt.unary else "first token"
     return Outcome(Kind.TIMEOUT, f"no {what} within {now - attempt.permit.started:.1f} s")
 
 
 def next_timer(call: Call, policy: Policy, now: float) -> float | None:
-    """Seconds until a running attempt is overdue or is to be hedged; None: nothing is decided before one of them ends."""
+    """Seconds until a running attempt is overdue or has to be hedged; None: nothing is due before one of them ends."""
     times = [
         _due_in(attempt, attempt.race_after, now)
         for attempt in call.running
@@ -47,9 +47,9 @@ def next_timer(call: Call, policy: Policy, now: float) -> float | None:
 
 
 def hedge_delay(call: Call, policy: Policy, now: float) -> float | None:
-    """Seconds until the call's one attempt is hedged (0 or less: now); None: it is not.
+    """Seconds until the call's only attempt is hedged (0 or less: now); None: it is not hedged.
 
-    Only before the first content, once, and only where the target's own record says what is late.
+    Once per call, before the first content, and only if the target has enough latency samples for a p95.
     """
     hedge = policy.hedge
     if hedge is None or call.hedged or call.emitted is not None or call.attempts_left <= 0:
@@ -64,7 +64,7 @@ def hedge_delay(call: Call, policy: Policy, now: float) -> float | None:
 
 
 def may_hedge(first: TargetState, other: TargetState, hedge: Hedge) -> bool:
-    """Whether `other` may run beside `first`: its breaker is closed, its region another one, its price not too high."""
+    """Whether `other` may run beside `first`: its breaker is closed, it is in another region, and its price is low enough."""
     if other is first or other.breaker.state is not State.CLOSED or other.domains[0] == first.domains[0]:
         return False
     mine, theirs = first.target.price, other.target.price

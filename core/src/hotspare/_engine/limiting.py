@@ -1,6 +1,6 @@
 """Calls and the limits of their targets: when a call is admitted, what its attempts take and give back, which calls wait.
 
-The scheduler holds the lock. A target without limits costs one look at an attribute.
+The scheduler holds the lock. For a target without limits only one attribute is read.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 _OK = Kind.OK
 MIN_WAIT = 0.001
-"""Seconds of the shortest wait in the queue: a time that has just come must not make a call spin."""
+"""Shortest wait in the queue, in seconds: prevents a busy loop when the time to wait has just ended."""
 
 
 def ready_at(call: Call, state: TargetState, now: float) -> float:
-    """When the target's limits admit an attempt of this call; `now` or earlier: at once."""
+    """When the target's limits admit an attempt of this call; `now` or earlier: immediately."""
     return -inf if state.limits is None else state.limits.ready_at(call.need, now, call.ticket)
 
 
 def available_at(call: Call, state: TargetState, shared: SharedState, now: float) -> float:
-    """When the target admits an attempt of this call, its health and its limits considered; `now` or earlier: at once."""
+    """When the target's health and limits admit an attempt of this call; `now` or earlier: immediately."""
     at = shared.tracker.available_at(state, now)
     return at if state.limits is None else max(at, ready_at(call, state, now))
 
 
 def others_in(call: Call, state: TargetState, tried: Container[TargetState], shared: SharedState, now: float) -> float:
-    """Seconds until the first of the targets that the call can try after this one admits an attempt. `inf`: none ever does."""
+    """Seconds until any target that the call can try after this one admits an attempt. `inf`: never."""
     soonest = inf
     for other in call.states():
         if other is not state and other not in tried and call.may_use(other):
@@ -53,7 +53,7 @@ def others_in(call: Call, state: TargetState, tried: Container[TargetState], sha
 
 
 def is_held(call: Call, state: TargetState, shared: SharedState, now: float) -> bool:
-    """Whether a limit holds this call back. The first time it does so is an event."""
+    """Whether a limit blocks this call. The first time emits `LimitReached`."""
     limits = state.limits
     if limits is None or limits.ready_at(call.need, now, call.ticket) <= now:
         return False
@@ -71,7 +71,7 @@ def is_held(call: Call, state: TargetState, shared: SharedState, now: float) -> 
 
 
 def await_grant(call: Call, state: TargetState, shared: SharedState, now: float) -> Wait | None:
-    """Wait for the store's answer, for at most `ANSWER` seconds, where a limit of the whole fleet holds this call back only until then."""
+    """Wait at most `ANSWER` seconds for the store, if only its pending answer about a fleet-wide limit blocks this call."""
     limits = state.limits
     if limits is None or not limits.shares or shared.tracker.available_at(state, now) > now:
         return None
@@ -83,13 +83,13 @@ def await_grant(call: Call, state: TargetState, shared: SharedState, now: float)
 
 
 def reason(call: Call, state: TargetState, now: float) -> str:
-    """The limit that holds a call back."""
+    """The limit that blocks a call."""
     assert state.limits is not None
     return state.limits.reason(call.need, now)
 
 
 def take(call: Call, attempt: Attempt, limits: TargetLimits, shared: SharedState, now: float) -> None:
-    """An attempt starts at a target that has limits."""
+    """Take what an attempt is expected to use from its target's limits."""
     attempt.reserved = limits.take(call.need, now)
     if limits.is_low:
         shared.tracker.has_news = True
@@ -99,7 +99,7 @@ def take(call: Call, attempt: Attempt, limits: TargetLimits, shared: SharedState
 
 
 def settle(attempt: Attempt, outcome: Outcome, usage: Usage | None, shared: SharedState, now: float) -> None:
-    """Give back what an attempt did not use, once, and wake the call that is next."""
+    """Give back what an attempt did not use, once, and wake the next waiting call."""
     limits, reserved = attempt.state.limits, attempt.reserved
     attempt.reserved = None
     if limits is None or reserved is None:
@@ -109,7 +109,7 @@ def settle(attempt: Attempt, outcome: Outcome, usage: Usage | None, shared: Shar
 
 
 def settle_answered(attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:
-    """An attempt has its outcome: learn the limits that the answer states, and settle, unless its stream goes on."""
+    """An attempt has its outcome: learn the limits that the answer states, and settle, unless its stream is still running."""
     result, state, found, ok = attempt.result, attempt.state, outcome.limits, outcome.kind is _OK
     if ok and result is not None:
         found = result.first.limits if isinstance(result, OpenStream) else result.limits
@@ -122,14 +122,14 @@ def settle_answered(attempt: Attempt, outcome: Outcome, shared: SharedState, now
 
 
 def free(state: TargetState, now: float) -> float:
-    """How many more attempts the target admits now; 0 where its limits let calls through in their own order."""
+    """How many more attempts the target admits now; 0 if its limits have their own queue."""
     admitted = state.breaker.free(now)
     return admitted if state.limits is None else max(0.0, min(admitted, state.limits.free(now)))
 
 
 def wait_turn(call: Call, state: TargetState, waiter: Waiter, now: float) -> float:
-    """The call waits for this target: it takes a place among those that its limits hold back, or keeps the one that it has.
-    Returns when it should look again; `inf`: its limits do not hold it back, or it is woken when it comes first."""
+    """Join the queue of this target's limits, or keep the place in it. Returns when the call should check again; `inf`: the limits
+    do not block it, or it is woken when it is first."""
     limits, ticket = state.limits, call.ticket
     if limits is None or limits.ready_at(call.need, now, ticket) <= now:
         return inf
@@ -142,7 +142,7 @@ def wait_turn(call: Call, state: TargetState, waiter: Waiter, now: float) -> flo
 
 
 def leave(call: Call, queue: WaitQueue) -> None:
-    """The call waits for no limit any more: the next one looks again."""
+    """Leave the queue of the limits: the next call in it is woken and checks again."""
     ticket, call.ticket = call.ticket, None
     if ticket is not None:
         ticket.limits.leave(ticket)
@@ -150,6 +150,6 @@ def leave(call: Call, queue: WaitQueue) -> None:
 
 
 def wake_next(limits: TargetLimits, queue: WaitQueue) -> None:
-    """Wake the call whose turn it may be."""
+    """Wake the calls that may be admitted now."""
     for ticket in limits.next_tickets():
         queue.wake_one(ticket.waiter)

@@ -20,9 +20,9 @@ _NONE: frozenset[Domain] = frozenset()
 
 
 class Candidates:
-    """The targets that a call may use, in their order. They are drawn one by one, as far as a rule looks, and kept.
+    """The targets that a call may use, in their order: computed one by one, as far as a rule needs them, and kept.
 
-    `kept`: the target of the call's conversation. `passed`: those that come later than their place, and why.
+    `kept`: the target of the call's conversation. `passed`: targets moved back in the order, and why.
     """
 
     __slots__ = ("_drawn", "_source", "kept", "passed")
@@ -46,15 +46,15 @@ class Candidates:
             place += 1
 
     def before(self, state: TargetState) -> list[TargetState]:
-        """Those that come before a target; all that were drawn, if it was not."""
+        """The targets before `state`; all computed so far if it is not among them."""
         return self._drawn[: self._drawn.index(state)] if state in self._drawn else [*self._drawn]
 
     def begins_with(self, state: TargetState) -> bool:
-        """Whether this target is the first, and none comes later than its place."""
+        """Whether this target is the first, and none was moved back."""
         return not self.passed and bool(self._drawn) and self._drawn[0] is state
 
     def has(self, count: int) -> bool:
-        """Whether there are so many."""
+        """Whether there are at least `count` targets."""
         while len(self._drawn) < count:
             state = next(self._source, None)
             if state is None:
@@ -71,8 +71,8 @@ def candidates_of(call: Call, shared: SharedState, now: float) -> Candidates:
 
 
 def _usable(call: Call, shared: SharedState, demand: Demand, kept: TargetState | None) -> Iterator[TargetState]:
-    """The targets that can be sent the request; last those that are known to refuse its features, and for a call that has waited
-    in vain for one target those at which others wait too long."""
+    """The targets that support the request. Moved to the end: targets known to reject its features, and, after a timeout of this call,
+    targets whose other calls wait too long."""
     late: list[TargetState] = []
     has_waited = call.last is not None and call.last.outcome is not None and call.last.outcome.kind is Kind.TIMEOUT
     for state in in_order(call, demand, kept):
@@ -81,10 +81,10 @@ def _usable(call: Call, shared: SharedState, demand: Demand, kept: TargetState |
         if state.breaker.in_flight:
             shared.tracker.open_if_stalled(state, demand.now)
         if state.refused and state.refuses(call.features, demand.now):
-            demand.passed[state] = "it has refused such requests"
+            demand.passed[state] = "it has rejected similar requests"
             late.append(state)
         elif has_waited and state.breaker.is_waited_for(demand.now):
-            demand.passed[state] = "calls wait there for longer than usual"
+            demand.passed[state] = "other calls wait for it longer than usual"
             late.append(state)
         else:
             yield state
@@ -92,8 +92,8 @@ def _usable(call: Call, shared: SharedState, demand: Demand, kept: TargetState |
 
 
 def in_order(call: Call, demand: Demand, kept: TargetState | None) -> Iterator[TargetState]:
-    """The targets by tier and strategy: that of the call's conversation first, and all of the model that the call names before those
-    of another one."""
+    """The targets by tier and strategy: the target of the call's conversation first, and all targets of the model that the call names
+    before those of other models."""
     own, states = call.own_tiers, ordered(call.tiers[call.own_tiers :], demand)
     if own:
         states = chain(ordered(call.tiers[:own], demand), states)
@@ -101,7 +101,7 @@ def in_order(call: Call, demand: Demand, kept: TargetState | None) -> Iterator[T
 
 
 def kept_target(call: Call, shared: SharedState, demand: Demand) -> TargetState | None:
-    """The target that has answered the call's conversation, if it may be used and is well."""
+    """The target that answered the call's conversation before, if it may be used and is healthy."""
     if call.session is None:
         return None
     state = shared.sessions.target_of(call.session, demand.now, call.policy.sticky_seconds)
@@ -114,7 +114,7 @@ def kept_target(call: Call, shared: SharedState, demand: Demand) -> TargetState 
 
 
 def demand_of(call: Call, shared: SharedState, now: float, rng: Random) -> Demand:
-    """What the order of the targets depends on."""
+    """The inputs of the order of targets."""
 
     def kind(state: TargetState) -> AnswerKind:
         return wants_unary(call, state, call.policy), call.reasons
@@ -126,6 +126,6 @@ def demand_of(call: Call, shared: SharedState, now: float, rng: Random) -> Deman
 
 
 def candidates_by_tier(call: Call, shared: SharedState, now: float) -> list[dict[Candidate, TargetState]]:
-    """The targets that can be sent the request, with their figures, for a strategy of the caller's own."""
+    """The targets that support the request, with their figures, as input of a custom strategy."""
     demand = demand_of(call, shared, now, shared.rng)
     return [{candidate(state, demand): state for state in call.supporting(tier)} for tier in call.tiers]

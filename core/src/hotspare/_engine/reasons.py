@@ -1,7 +1,6 @@
-"""Why a decision is as it is: its rule, and what speaks against each target. The scheduler holds the lock; no rule reads any of it.
+"""Explains a decision: its rule, and what blocked each target. The scheduler holds the lock; no rule reads any of this.
 
-`Trace` is what a recording keeps of a decision while it is made; `choice` and `passed_over` are its words for trails, errors and
-`Pool.explain`.
+`Trace` collects a decision for a recording; `choice` and `passed_over` give the reasons for trails, errors and `Pool.explain`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ RULES = {
     2: "retry the same target after a pause",
     3: "fail over",
     4: "retry an earlier target",
-    5: "give up: only the retry budget stands in the way",
+    5: "give up: the retry budget is exhausted",
     6: "early probe",
     7: "wait in the queue",
     8: "last resort",
@@ -37,36 +36,36 @@ RULES = {
 
 
 class Obstacle(StrEnum):
-    """What keeps a target from being tried now."""
+    """Why a target cannot be tried now."""
 
     CONTEXT_WINDOW = "its context window is too small, or not known to be larger"
     TOO_LITTLE_TIME = "too little time is left for it"
     UNAVAILABLE = "unavailable"
-    LIMITED = "a limit holds the call back"
-    LEFT_TO_OTHERS = "its break has just ended: a last attempt leaves it to calls that can still fail over"
+    LIMITED = "its limit is reached"
+    LEFT_TO_OTHERS = "its break has just ended: calls that can still fail over probe it first"
 
 
 MAX_PASSED = 8
-"""Unavailable targets that a trail names: a large pool may have hundreds."""
+"""How many unavailable targets a trail names at most: a large pool may have hundreds."""
 
 
 @dataclass(slots=True)
 class Trace:
-    """The latest decision. `rule`: its number in `RULES`. `looked_at`: the targets that the rules looked at, in their order, and
-    what spoke against each ("": nothing)."""
+    """The latest decision. `rule`: its number in `RULES`. `looked_at`: the targets that the rules checked, in order, and what blocked
+    each ("": nothing)."""
 
     rule: int = 0
     looked_at: dict[str, str] = field(default_factory=dict[str, str])
 
     def begin(self, rule: int) -> None:
-        """A decision begins. `rule`: the one that decides, unless another one is set later."""
+        """Start a new decision. `rule`: the number of the rule that decides, unless it is replaced later."""
         self.rule = rule
         self.looked_at.clear()
 
     def note(
         self, call: Call, state: TargetState, obstacle: Obstacle | None, tracker: HealthTracker, now: float
     ) -> None:
-        """A rule looked at a target. What it found first is kept."""
+        """Note why a target is blocked. The first note for each target is kept."""
         if state.name in self.looked_at:
             return
         words = str(obstacle or "")
@@ -86,13 +85,14 @@ def passed_over(
     shared: SharedState,
     now: float,
 ) -> tuple[tuple[str, str], ...]:
-    """The targets that would have come before the chosen one, and why each was not taken. What the call has tried stands in its
-    trail."""
+    """The targets before the chosen one in the order, and why each was passed over. Targets that the call has tried are left out: they
+    are in its trail."""
     before = [state for state in candidates.before(chosen) if state not in tried]
     if not (before or candidates.passed):
         return ()
     reasons = {
-        state.name: choice(call, state, shared, 0, now).reason or "left to other calls" for state in before[:MAX_PASSED]
+        state.name: choice(call, state, shared, 0, now).reason or "reserved for other calls"
+        for state in before[:MAX_PASSED]
     }
     later = candidates.passed.items()
     reasons |= {state.name: why for state, why in later if state is not chosen and state not in tried}
@@ -118,7 +118,7 @@ def choice(call: Call, state: TargetState, shared: SharedState, tier: int, now: 
 
 
 def _why(call: Call, state: TargetState, tracker: HealthTracker, now: float) -> str:
-    """What keeps the target from admitting the call's next attempt: its health, or else a limit."""
+    """Why the target does not admit the call's next attempt: its health, or else a limit."""
     if tracker.available_at(state, now) > now:
         return state.unavailable_reason(now)
     return limiting.reason(call, state, now)

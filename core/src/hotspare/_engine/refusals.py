@@ -1,5 +1,5 @@
-"""Answers that are not taken: refusals that carry words, where the policy lets them fail over (`failover_on` with CONTENT_FILTER),
-and what the caller's `accept` rejects."""
+"""Rejected answers: refusals with a text, if the policy lets them fail over (`failover_on` with CONTENT_FILTER), and answers that
+the caller's `accept` rejects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OK, _CONTENT_FILTER = Kind.OK, Kind.CONTENT_FILTER
 
 
 def refusal_in(answer: ChatReply | ChatChunk) -> InBandError | None:
-    """The error that a refused answer means; None if it is none: by its finish reason, or by the model's own refusal."""
+    """The error for a refusal, recognised by the finish reason or by the model's refusal text; None if the answer is no refusal."""
     if not answer.refusal and answer.finish_reason != "content_filter":
         return None
     message = answer.refusal or "the answer was cut by a content filter (finish_reason: content_filter)"
@@ -21,12 +21,12 @@ def refusal_in(answer: ChatReply | ChatChunk) -> InBandError | None:
 
 
 def judged(call: Call, attempt: Attempt, outcome: Outcome) -> Outcome:
-    """The outcome of an attempt; of an answer that is not taken, why. A stream is judged at its end (`StreamMonitor`)."""
+    """The outcome of an attempt; for a rejected answer, the outcome that says why. A stream is judged at its end (`StreamMonitor`)."""
     result, accept, failover_on = attempt.result, call.accept, call.policy.failover_on
     if result is None or (accept is None and not failover_on) or outcome.kind is not _OK:
         return outcome
     if _CONTENT_FILTER in failover_on:
-        # Of a stream only its first content is looked at: what comes later is handed out already.
+        # Of a stream only the first content is checked: later content has already been handed out.
         error = refusal_in(result.first if isinstance(result, OpenStream) else result)
         outcome = outcome if error is None else attempt.state.classify(error)
     if accept is None or not isinstance(result, ChatReply) or call.emitted is not None or not outcome.ok:

@@ -1,7 +1,7 @@
 """The scheduler: the only place where the state that calls share changes. Short functions under one lock, without I/O.
 
-`next_step` says what a call does now, `settle` takes a permit back with what was learnt. Both leave events to be emitted
-and waiters to be woken, which the driver does after the lock is released (`take_pending`).
+`next_step` returns what a call does now, `settle` releases a permit with its outcome. Both collect events to emit and waiters
+to wake, which the driver does after the lock is released (`take_pending`).
 """
 
 from __future__ import annotations
@@ -66,24 +66,24 @@ class Scheduler:
         return self._shared.is_observed
 
     def observe(self, listeners: bool, *, late: bool = False) -> None:
-        """Whether there are listeners. `late`: only listeners that take the events of a call answered by its first attempt after its end."""
+        """Set whether there are listeners. `late`: all of them accept the events of a call after its end (`call_report`)."""
         self._shared.is_observed, self._shared.reports_late = listeners, late
 
     @property
     def answered(self) -> deque[tuple[Call, float]]:
-        """Calls whose events are still to be made (`call_report.account`), and when they ended. Taken without the lock."""
+        """Calls whose events have yet to be created (`call_report.account`), and when they ended. Read without the lock."""
         return self._shared.answered
 
     def after_fork(self) -> None:
-        """After a fork, in the child: a thread that does not exist here may have held the lock, other threads were waiting, and the
-        attempts in flight belong to the parent."""
+        """After a fork, in the child: replace the lock, which a thread of the parent may have held, and forget waiters and attempts in
+        flight, which belong to the parent."""
         self._lock = threading.Lock()
         self._shared.queue.clear()
         self._shared.in_flight = 0
         self._shared.tracker.forget_attempts()
         if self._fleet is not None:
             self._fleet.lost()
-            self._shared.tracker.has_news = True  # so that the first call begins what the parent's thread did
+            self._shared.tracker.has_news = True  # so that the first call starts the background thread again
 
     def add(self, states: Sequence[TargetState]) -> None:
         """Add targets."""
@@ -116,12 +116,12 @@ class Scheduler:
             if self._fleet is not None:
                 self._fleet.follow()
 
-    # --- a call, in the order in which it comes here -------------------------------------------------------------
+    # --- one call: the methods in the order in which they are called --------------------------------------------
 
     def call_started(self, now: float, call: Call | None = None) -> None:
-        """A call has started: it fills the budgets of retries and hedges. `call`: the one that is reported to listeners.
+        """A call has started: add to the retry and hedge budgets. `call`: reported to listeners, if given.
 
-        Raises BudgetExceeded if what it may spend is used up.
+        Raises BudgetExceeded if a budget of money for it is used up.
         """
         shared = self._shared
         with self._lock:
@@ -178,9 +178,9 @@ class Scheduler:
     def record_stream_end(
         self, call: Call, attempt: Attempt, now: float, usage: Usage | None = None, *, whole: bool = False
     ) -> None:
-        """A stream ended, or its caller abandoned it without a fault: that is its one outcome. A whole answer received
-        instead of a stream has had its outcome already. `whole`: it was read for a whole answer, and its duration is a sample of one.
-        `usage`: None if unknown."""
+        """A stream ended, or its caller closed it early: record its outcome. A whole answer received instead of a stream already
+        has one. `whole`: the stream was read for a whole answer; its duration is a sample of completion time. `usage`: None if
+        unknown."""
         if not isinstance(attempt.result, OpenStream):
             return
         with self._lock:
@@ -193,8 +193,8 @@ class Scheduler:
     def record_stream_break(self, call: Call, attempt: Attempt, outcome: Outcome, emitted: str, now: float) -> None:
         """A stream broke after its first content: a second observation of an attempt that was settled as OK.
 
-        The next attempt asks for the rest of `emitted`, with the full deadline of a call again. If a whole answer was read from the
-        stream, nothing was handed out: it is requested again, in the remaining time.
+        The next attempt asks for the continuation of `emitted`, with a new deadline of full length. If the stream was read for a whole
+        answer, nothing was handed out: the answer is requested again, within the remaining time.
         """
         with self._lock:
             attempt.end(outcome, now)
@@ -220,7 +220,7 @@ class Scheduler:
     def record_call_end(self, call: Call, now: float, error: BaseException | None = None) -> None:
         """A call has ended. `error`: the exception for its caller."""
         for attempt in call.attempts:
-            if attempt.is_streaming:  # its caller left it
+            if attempt.is_streaming:  # its caller closed it early
                 with self._lock:
                     attempts.end_stream(attempt, CANCELLED, None, self._shared, now)
         if call.usage is None and call.parts:
@@ -237,23 +237,23 @@ class Scheduler:
             pending += ended
 
     def locked(self, work: Callable[[], T]) -> T:
-        """Run a function on the budgets that neither waits nor does I/O."""
+        """Run `work`, which must neither wait nor do I/O, under the lock."""
         with self._lock:
             return work()
 
     def spent(self) -> dict[str, float]:
-        """USD of the current periods, by budget."""
+        """USD spent in the current period, by budget."""
         with self._lock:
             return {} if self._budgets is None else self._budgets.spent()
 
     def budgets(self) -> list[BudgetStatus]:
-        """Each budget now. It changes nothing."""
+        """The current state of each budget. Changes nothing."""
         with self._lock:
             return [] if self._budgets is None else self._budgets.status()
 
     @property
     def has_pending(self) -> bool:
-        """Whether there is something to take. Read without the lock: a later change is taken by the call that makes it."""
+        """Whether events or waiters are pending. Read without the lock: later ones are taken by the call that added them."""
         return bool(self._shared.tracker.pending_events or self._shared.queue.to_wake or self._shared.answered)
 
     def take_pending(self) -> tuple[list[events.Event], list[Waiter]]:
@@ -265,7 +265,7 @@ class Scheduler:
         return pending, to_wake
 
     def take_to_wake(self) -> list[Waiter]:
-        """Only the waiters to wake."""
+        """Like `take_pending`, but the waiters only."""
         with self._lock:
             to_wake, self._shared.queue.to_wake = self._shared.queue.to_wake, []
         return to_wake
@@ -279,7 +279,7 @@ class Scheduler:
             self._shared.tracker.pending_events.append(events.TargetDisabled(name, reason))
 
     def enable(self, name: str) -> None:
-        """Admit attempts again, as its health allows. Raises KeyError for an unknown name."""
+        """Admit attempts again, as far as its health allows. Raises KeyError for an unknown name."""
         with self._lock:
             self._set_disabled(name, "")
             self._shared.tracker.pending_events.append(events.TargetEnabled(name))
@@ -310,33 +310,33 @@ class Scheduler:
     # --- a fleet: the state of other processes, through the store ------------------------------------------------
 
     def join(self, member: Callable[[HealthTracker], Fleet]) -> None:
-        """Join a fleet. `member`: makes the part of the pool that handles the state of other processes."""
+        """Join a fleet. `member`: creates the object that handles the state of other processes."""
         with self._lock:
             self._fleet = member(self._shared.tracker)
 
     @property
     def has_news(self) -> bool:
-        """Whether there is something to write to the store or to query there. Read without the lock."""
+        """Whether there is something to write to the store or to query from it. Read without the lock."""
         return self._shared.tracker.has_news
 
     @property
     def shares_limits(self) -> bool:
-        """Whether there are limits of the whole fleet. Read without the lock."""
+        """Whether there are fleet-wide limits. Read without the lock."""
         return self._fleet is not None and self._fleet.shares_limits
 
     def fleet_outbox(self, now: float) -> Outbox:
-        """What to write to the store now, and what to query there."""
+        """What to write to the store now, and what to query."""
         with self._lock:
             return Outbox() if self._fleet is None else self._fleet.outbox(now)
 
     def fleet_change(self, change: Callable[[Fleet], bool]) -> None:
-        """Apply what was read from the store. `change` returns whether a waiting call may go on now."""
+        """Apply what was read from the store. `change` returns whether a waiting call may continue now."""
         with self._lock:
             if self._fleet is not None and change(self._fleet):
                 self._shared.queue.wake(1)
 
     def fleet_granted(self, rate: SharedRate, request: Request, grant: tuple[float, float] | None, now: float) -> None:
-        """The store has answered for a limit of the fleet, units and seconds; None: it has not."""
+        """The store's answer about a fleet-wide limit. `grant`: units, and seconds to wait for them; None: no answer."""
         with self._lock:
             if grant is None:
                 rate.failed(request, now)
@@ -346,16 +346,16 @@ class Scheduler:
                 for limits in self._fleet.limits_of(rate):
                     limiting.wake_next(limits, self._shared.queue)
 
-    # --- what can be read ----------------------------------------------------------------------------------------
+    # --- getters; they change nothing -----------------------------------------------------------------------------
 
     @property
     def check_jitter(self) -> float:
-        """Seconds by which a background check is delayed at most."""
+        """Upper bound of the random delay of a background check, in seconds."""
         return self._policy.check_jitter
 
     def resting(self, now: float) -> dict[TargetState, float]:
-        """The targets to check in the background, and when they admit an attempt. In a fleet, the leases of their
-        probes are requested."""
+        """The targets to check in the background, and when they admit an attempt. In a fleet, this requests the leases of their
+        probes."""
         with self._lock:
             found = self._shared.tracker.to_check(now)
             for state in found:
@@ -368,13 +368,13 @@ class Scheduler:
             return self._shared.tracker.available_at(state, now) <= now
 
     def health(self, now: float) -> PoolHealth:
-        """A snapshot of everything. It changes nothing."""
+        """A snapshot of the pool's health. Changes nothing."""
         with self._lock:
             shared = self._shared
             return snapshot(shared.tracker, now, shared.in_flight, len(shared.queue), shared.retry_tokens.tokens)
 
     def explain(self, call: Call, route: str, now: float) -> Explanation:
-        """The plan of a call, without making it. It changes nothing."""
+        """The plan of a call, without making the call. Changes nothing."""
         with self._lock:
             if self._budgets is not None and not call.pays_itself:
                 with suppress(BudgetExceeded):

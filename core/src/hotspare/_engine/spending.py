@@ -1,4 +1,4 @@
-"""What a call costs: each of its attempts, the sum, and what budgets allow it. The scheduler holds the lock for budgets."""
+"""The cost of a call: per attempt, the sum, and the budgets that limit it. The scheduler holds the lock for budgets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hotspare.target import Target
 
 
 def bill(call: Call) -> tuple[events.Paid, ...]:
-    """What was paid for, attempt by attempt: the answer, streams that broke or that the caller left, and the prompts of attempts
-    that lost against another one. Usage that never came is estimated."""
+    """The cost of each attempt: the answer, streams that broke or that the caller closed early, and the prompts of attempts that were
+    cancelled. Unknown usage is estimated."""
     parts = list(call.parts)
     lost = [attempt for attempt in call.attempts if attempt.lost]
     if lost:
@@ -32,7 +32,7 @@ def bill(call: Call) -> tuple[events.Paid, ...]:
 
 
 def call_cost(call: Call) -> float | None:
-    """USD of all that was paid for; None where a price or a usage is not known."""
+    """USD of all attempts; None if a price or a usage is unknown."""
     parts = [(attempt.state.target, usage) for attempt, usage in call.parts]
     for attempt in call.attempts:
         if attempt.lost:
@@ -41,7 +41,7 @@ def call_cost(call: Call) -> float | None:
 
 
 def saved(call: Call) -> float | None:
-    """USD by which the answer was cheaper than the same usage at the first target of its route; None: not known."""
+    """USD by which the answer was cheaper than the same usage at the first target of its route; None: unknown."""
     if not call.parts or call.usage is None:
         return None
     attempt, usage = call.parts[-1]
@@ -50,7 +50,7 @@ def saved(call: Call) -> float | None:
 
 
 def allow(call: Call, budgets: Budgets) -> None:
-    """Exclude the targets that a used-up budget keeps this call from. Raises BudgetExceeded if it may use none."""
+    """Exclude the targets that a used-up budget forbids for this call. Raises BudgetExceeded if none is left."""
     reached = [one for one in budgets.reached(call.route, call.labels) if one.budget.action != "warn"]
     if not reached:
         return
@@ -62,9 +62,11 @@ def allow(call: Call, budgets: Budgets) -> None:
     call.excluded = excluded
     if not any(True for _ in call.supporting(call.states())):
         first = max(reached, key=lambda one: one.resets_in)
-        hint = "raise its `usd`, or let it go on with cheap targets (action = 'cheaper')"
+        hint = "raise its `usd`, or allow cheaper targets (action = 'cheaper')"
         if first.budget.action == "cheaper":
-            hint = f"raise its `usd`, or its `max_price` of {first.budget.max_price:g}, which no target of the call is below"
+            hint = (
+                f"raise its `usd`, or its `max_price` of {first.budget.max_price:g}: no target of the call is cheaper"
+            )
         raise BudgetExceeded(
             f"no target may be used: {first.words}; {hint}", budget=first.key, retry_after=first.resets_in
         )
@@ -78,7 +80,7 @@ def _is_barred(state: TargetState, reached: Reached) -> bool:
 
 
 def count(call: Call, budgets: Budgets) -> list[events.Event]:
-    """Count what a call has cost. Returns what is to be reported."""
+    """Add a call's cost to the budgets. Returns the events to emit."""
     costs: list[tuple[Target, float]] = []
     targets = {attempt.state.name: attempt.target for attempt in call.attempts}
     for paid in bill(call):

@@ -1,6 +1,6 @@
-"""A stream after its first content: what is done with each chunk, and what with a break.
+"""A stream after its first content: how each chunk and a break are handled.
 
-One monitor serves a call: it goes from one attempt's stream to the next one's, and keeps what was handed out.
+One monitor serves a call: it moves from one attempt's stream to the next one's, and keeps the text that was handed out.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from hotspare.target import Target
 
 
 class StreamMonitor:
-    """Watches the streams of one call: time, throughput, what was handed out, where parts were joined.
+    """Watches the streams of one call: time, throughput, the text handed out, and where its parts were joined.
 
-    `done`: the answer is complete, and its last chunk handed out. `error`: the latest break. `usage`: of the last part, once it
-    is complete.
+    `done`: the answer is complete, and its last chunk was handed out. `error`: the latest break. `usage`: of the last part, once
+    it is complete.
     """
 
     def __init__(self, call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], float]) -> None:
@@ -41,41 +41,39 @@ class StreamMonitor:
         self._scheduler = scheduler
         self._policy = policy
         self._clock = clock
-        # Of a whole answer the deadline bounds the content too; of a stream only the total deadline does.
+        # For a whole answer the deadline bounds the content too; for a stream only the total deadline does.
         self._ends_at = call.total_deadline if call.streaming else call.deadline
         self._fails_over_on_refusal = Kind.CONTENT_FILTER in policy.failover_on
         self._emitted = EmittedText()
         self._keeps_chunks = not call.streaming or call.accept is not None
-        self._chunks: list[
-            ChatChunk
-        ] = []  # of a whole answer that is streamed underneath, or that is judged at its end
+        self._chunks: list[ChatChunk] = []  # kept for a whole answer, or if the answer is judged at its end
         self._targets: list[Target] = []
         self._splice_points: list[int] = []
         self._broken_usage: list[Usage] = []
 
     def attach(self, attempt: Attempt) -> None:
-        """Go on with this attempt's stream: the first one, or one that continues a broken answer."""
+        """Switch to this attempt's stream: the first one, or one that continues a broken answer."""
         self._attempt = attempt
         self._started = self._last_progress = self._window_start = self._clock()
         self._pieces = self._window_bytes = self._bytes = 0
         self._longest_gap = 0.0
-        self._last: ChatChunk | None = None  # the end of the answer, once its finish reason has come
+        self._last: ChatChunk | None = None  # the end of the answer, once its finish reason has arrived
         self._finish_by = inf
         self._min_throughput = min_throughput(attempt.state, self._policy)
         self._targets.append(attempt.target)
         if not self._call.streaming:
-            self._emitted, self._chunks = EmittedText(), []  # a whole answer starts again
+            self._emitted, self._chunks = EmittedText(), []  # a whole answer is restarted
         text = self._emitted.text
         self._splicer = splicer_for(text, attempt.request, self._policy) if text else None
         if len(self._targets) > 1:
             self._splice_points.append(len(text))
 
     def process(self, event: Event) -> ChatChunk | None:
-        """What the caller is given of this chunk; None for what is no content, or is held back until it can be joined.
+        """The part of this chunk to hand out; None if it has no content, or is buffered until it can be joined.
 
-        Once the finish reason has come, the end of the stream, a break and silence end the answer. Before it they raise:
-        IncompleteAnswer, the stream's own error, AttemptTimeout. Raises AttemptTimeout too for a stream that is too slow,
-        SpliceError if a continuation cannot be joined, InBandError for a refusal that is not to be served.
+        After the finish reason, the end of the stream, a break or silence ends the answer. Before it they raise
+        IncompleteAnswer, the stream's own error, or AttemptTimeout. Also raises AttemptTimeout for a stream that is too slow,
+        SpliceError if a continuation cannot be joined, and InBandError for a rejected answer.
         """
         chunk = event if isinstance(event, ChatChunk) else self._without_chunk(event)
         self.done = chunk.finish_reason is not None
@@ -109,7 +107,7 @@ class StreamMonitor:
         return chunk
 
     def reply(self) -> ChatReply:
-        """The whole answer that the stream has made."""
+        """The whole answer, built from the stream."""
         summary = self._chunks[-1].summary
         assert summary is not None
         return replace(
@@ -121,13 +119,13 @@ class StreamMonitor:
         )
 
     def _raise_if_refused(self, chunk: ChatChunk) -> None:
-        """A refusal goes to the next target as long as none of the answer was handed out."""
+        """Raise InBandError for a refusal if none of the answer was handed out: the call fails over."""
         error = refusal_in(chunk)
         if error is not None and (not self._call.streaming or self._emitted.is_blank):
             raise error
 
     def _raise_if_rejected(self) -> None:
-        """An answer that is not taken, once it is complete and before its end is handed out."""
+        """Raise InBandError if the complete answer is rejected, before its end is handed out."""
         accept = self._call.accept
         if accept is not None and isinstance(self._attempt.result, OpenStream):
             why = objection(reply_of(self._chunks), self._call.request, accept)
@@ -135,7 +133,7 @@ class StreamMonitor:
                 raise AnswerRejected(why)
 
     def _finishing(self, chunk: ChatChunk) -> ChatChunk:
-        """The finish reason has come. Returns the chunk's content."""
+        """The finish reason has arrived. Returns the chunk's content."""
         if self._last is None:
             self._finish_by = self._clock() + self._policy.timeouts.after_finish
         self._last = ChatChunk(
@@ -144,7 +142,7 @@ class StreamMonitor:
         return replace(chunk, finishing=None, usage=None, model="", id="")
 
     def _without_chunk(self, event: Event) -> ChatChunk:
-        """The last chunk, where the stream ended without one after its finish reason."""
+        """The last chunk, if the stream ended after its finish reason without one."""
         if self._last is not None:
             return self._last
         if event is LATE:
@@ -172,25 +170,25 @@ class StreamMonitor:
             self._check_throughput(now)
 
     def _update_time_left(self, now: float) -> None:
-        """Raises AttemptTimeout if the stream has stalled, or its time is over."""
+        """Raises AttemptTimeout if the stream has stalled, or its deadline is exceeded."""
         left = (self._last_progress + self._attempt.stall if self._last is None else self._finish_by) - now
         self._time_left = left if self._ends_at is None else min(left, self._ends_at - now)
         if self._time_left <= 0 and self._last is None:
             raise self.timeout_error()
 
     def next_wait(self) -> float:
-        """Seconds to wait for the next chunk. What the caller does with a chunk is no silence of the target, but it takes from
-        the total deadline; after that, only what has arrived already is read (0): it may be the end."""
+        """Seconds to wait for the next chunk. The caller's own processing time is not counted as silence of the target, but it counts
+        towards the total deadline. After the deadline 0: only what has already arrived is read, since it may be the end."""
         if self._ends_at is None:
             return max(0.0, self._time_left)
         return max(0.0, min(self._time_left, self._ends_at - self._clock()))
 
     def is_flowing(self) -> bool:
-        """Whether content came within the shortest time that counts as a stall."""
+        """Whether content arrived within the shortest silence that counts as a stall."""
         return self._clock() - self._last_progress < self._policy.timeouts.stall_min
 
     def _check_throughput(self, now: float) -> None:
-        """Once per window: leave a stream that is too slow, if its answer can go on elsewhere."""
+        """Once per window: raise AttemptTimeout if the stream is too slow and another target can continue its answer."""
         too_slow = self._window_bytes < self._min_throughput * (now - self._window_start)
         self._bytes += self._window_bytes
         self._window_start, self._window_bytes = now, 0
@@ -200,20 +198,17 @@ class StreamMonitor:
             raise AttemptTimeout(f"the stream is too slow: under {self._min_throughput:.0f} bytes a second")
 
     def timeout_error(self) -> AttemptTimeout:
-        """The error of a stream that stalled, or whose time is over."""
+        """The error of a stream that stalled, or exceeded its deadline."""
         if self._ends_at is not None and self._clock() >= self._ends_at:
             return AttemptTimeout(
-                "the total deadline of the stream is over" if self._call.streaming else "deadline over"
+                "total deadline of the stream exceeded" if self._call.streaming else "deadline exceeded"
             )
         return AttemptTimeout(f"the stream stalled for {self._attempt.stall:.0f} s")
 
     # --- breaks and the end --------------------------------------------------------------------------------------
 
     def record_break(self, error: Exception) -> None:
-        """Record a break. Returns if the answer can be continued or started again elsewhere.
-
-        Raises StreamInterrupted otherwise.
-        """
+        """Record a break. Returns normally if another target can continue or restart the answer; else raises StreamInterrupted."""
         self.error = error
         self.done = False
         call, attempt = self._call, self._attempt
@@ -233,7 +228,7 @@ class StreamMonitor:
             raise self.interrupted(f"{message}: {outcome.kind}: {outcome.message or error}") from error
 
     def record_left(self) -> None:
-        """The caller has left the stream: what came until then is paid for."""
+        """The caller has closed the stream early: what was received until then is paid for."""
         if not self.done:
             self._call.parts.append((self._attempt, estimate_usage(self._call, self._pieces)))
 

@@ -1,4 +1,4 @@
-"""How long an attempt may take. Pure functions of a call, a target's record and the policy; all times in seconds."""
+"""The timeouts of an attempt. Pure functions of a call, a target's record and the policy; all times in seconds."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from hotspare._health.target_state import TargetState
 from hotspare.policy import Policy
 
 _NO_RECORD_FACTOR = 2.0
-"""Times the p95 of other targets by which one without a record is judged: the same model is not equally fast everywhere."""
+"""Factor on the p95 of other targets, for a target without a record: the same model is not equally fast everywhere."""
 _MAX_EQUALS = 8
-"""Targets that are compared: an attempt does no work in proportion to a large pool."""
+"""How many targets are compared at most, so that the work per attempt does not grow with the pool."""
 _LEAST_FACTOR = 3.0
-"""Times its own p95 that a target is given at least: a fixed bound below that cuts healthy calls to slow models."""
+"""Factor on a target's own p95 for its shortest timeout: a fixed timeout below that would cut healthy calls to slow models."""
 
 
 def wants_unary(call: Call, state: TargetState, policy: Policy) -> bool:
-    """Whether a whole answer is requested. Never for a call that streams. For another one always if the target cannot stream,
-    else as the caller says, the target, or the policy, in this order; with `auto` from a target with a good record."""
+    """Whether a whole answer is requested, not a stream. Never for a call that streams; else always if the target cannot stream;
+    else as set by the caller, the target or the policy, in this order; with `auto`, if the target has a good record."""
     if call.streaming:
         return False
     setting = call.completion or state.target.completion or policy.completion
@@ -34,12 +34,12 @@ def attempt_timeout(
     call: Call, state: TargetState, policy: Policy, now: float, *, p95: float | None, unary: bool, others_in: float,
     probe: bool,
 ) -> float:  # fmt: skip
-    """The bound of an attempt: to its first token, or (unary) to a whole answer. `p95`: by the target's record.
+    """The timeout of an attempt: to its first token, or (unary) to a whole answer. `p95`: from the target's record.
 
     While others can still be tried, it follows the target's own record, or twice that of an equal target, and never
-    exceeds a fraction of the time left; the last target gets all of it. `others_in`: seconds until another one is available;
-    where it is not yet, only a record bounds the attempt. A `probe` gets the least bound, since another target could answer
-    instead.
+    exceeds a fraction of the time left; the last target gets all the time left. `others_in`: seconds until another target is
+    available; if it is above 0, only the target's record limits the attempt. A `probe` gets the shortest timeout, since another
+    target could answer instead.
     """
     left, timeouts = call.deadline - now, policy.timeouts
     if others_in > timeouts.max_deadline_fraction * left:
@@ -70,8 +70,8 @@ def attempt_timeout(
 def stalled_after(
     call: Call, state: TargetState, policy: Policy, usual: Percentiles, *, p95: float | None, unary: bool
 ) -> float:
-    """How long an attempt waits before that is evidence of a stall, together with others: by the target's own record (`p95`), else
-    by twice the p95 that is `usual` in the pool."""
+    """Seconds after which an unanswered attempt is evidence of a stall, together with others: from the target's own record (`p95`),
+    else twice the pool's p95 (`usual`)."""
     timeouts = policy.timeouts
     if p95 is None:
         p95 = usual.quantile(0.95, min_samples=timeouts.min_samples)
@@ -89,7 +89,7 @@ def p95_of(state: TargetState, policy: Policy, *, unary: bool) -> float | None:
 
 
 def _p95_of_equals(call: Call, state: TargetState, policy: Policy, *, unary: bool) -> float | None:
-    """What the slowest of the call's first targets with the same model implies for one without a record."""
+    """The p95 to assume for a target without a record: from the slowest of the call's first targets with the same model."""
     records = (
         p95_of(other, policy, unary=unary) or 0.0
         for other in islice(call.states(), _MAX_EQUALS)
@@ -99,20 +99,20 @@ def _p95_of_equals(call: Call, state: TargetState, policy: Policy, *, unary: boo
 
 
 def stall_timeout(state: TargetState, policy: Policy) -> float:
-    """The silence after which a running stream counts as stalled: by the target's own gaps, once they are known."""
+    """Seconds of silence after which a running stream counts as stalled: from the target's own gaps, once they are known."""
     timeouts = policy.timeouts
     p95 = state.gaps.quantile(0.95, min_samples=timeouts.min_samples)
     return timeouts.stall if p95 is None else min(max(timeouts.stall_factor * p95, timeouts.stall_min), timeouts.stall)
 
 
 def min_throughput(state: TargetState, policy: Policy) -> float:
-    """Bytes a second below which a stream is too slow: by the target's own throughput, once that is known."""
+    """Bytes a second below which a stream is too slow: from the target's own throughput, once it is known."""
     timeouts = policy.timeouts
     p50 = state.throughput.quantile(0.5, min_samples=timeouts.min_samples)
     return max(timeouts.min_throughput, timeouts.min_throughput_ratio * (p50 or 0.0))
 
 
 def min_useful_time(call: Call, state: TargetState, policy: Policy) -> float:
-    """The time below which an attempt is not worth starting: 1 s, or the target's median."""
+    """No attempt is started with less than this many seconds left: 1 s, or the target's median."""
     samples = state.completion if wants_unary(call, state, policy) else state.first_token
     return max(policy.timeouts.start_min, samples.quantile(0.5) or 0.0)

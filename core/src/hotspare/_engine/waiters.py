@@ -11,7 +11,7 @@ from hotspare._engine.call import Call
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """A call in the queue. `latest`: when it has to start its last attempt, to be answered before its deadline.
+    """A call in the queue. `latest`: the latest start of an attempt that can be answered before the deadline.
 
     The driver sets `wake`, and calls `wake_up` outside the lock.
     """
@@ -22,18 +22,18 @@ class Waiter:
     wake: Callable[[], object] | None = None
 
     def wake_up(self) -> None:
-        """Wake the call. `woken` is set first: a driver that sets `wake` afterwards looks at it."""
+        """Wake the call. `woken` is set first: a driver that sets `wake` afterwards checks it."""
         self.woken = True
         if self.wake is not None:
             self.wake()
 
 
 class WaitQueue:
-    """Calls that wait (`waiting`), and in `to_wake` those that are to be woken once the lock is released.
+    """Calls that wait (`waiting`), and in `to_wake` those to wake once the lock is released.
 
-    One of them, the leader, wakes by itself at the next time when a target may become available. The others are woken as
-    attempts end: after a success as many as the target admits, the oldest calls first. When the leader leaves, another call
-    is woken to take its place.
+    One of them, the leader, has a timer for the next time when a target may become available. The others are woken as
+    attempts end: after a success as many as the target admits, oldest first. When the leader leaves, another call is woken
+    to take its place.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class WaitQueue:
             self.wake(1)
 
     def wake(self, count: float) -> None:
-        """Wake so many calls, the oldest first: they look again."""
+        """Wake up to `count` calls, oldest first: they check again."""
         if count >= len(self.waiting):
             chosen = list(self.waiting)
         else:
@@ -69,7 +69,7 @@ class WaitQueue:
             del self.waiting[waiter]
             if self.leader is waiter:
                 self.leader = None
-        self.to_wake += chosen  # each of them calls `leave`, which sees to a new leader
+        self.to_wake += chosen  # each of them calls `leave`, which chooses a new leader
 
     def wake_one(self, waiter: Waiter) -> None:
         """Wake this call, if it still waits."""
@@ -78,6 +78,6 @@ class WaitQueue:
             self.leave(waiter)
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Remove all calls."""
         self.waiting.clear()
         self.leader = None

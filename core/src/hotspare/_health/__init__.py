@@ -1,1 +1,1 @@
-"""What is known of targets and of the domains that they share. Pure: the time is passed in, no I/O."""
+"""The health of targets and of the failure domains that they share. Pure: the time is passed in, no I/O."""

@@ -1,4 +1,5 @@
-"""The account of a target, and what signs the reasoning in its answers. A short digest tells keys apart without revealing them."""
+"""The account of a target, and the signer of the reasoning in its answers. Keys are told apart by a short digest, which does not
+reveal them."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from hotspare.target import Target
 
 
 def account_of(target: Target) -> str:
-    """The target's own `account`, else one account per key, or function that gives it, and host: servers of one's own often
-    share a dummy key, or have none."""
+    """The target's `account`, else one account per key (or function that returns the key) and host. The host counts because
+    self-hosted servers often share a dummy key, or have none."""
     if target.account is None and is_key_function(target.api_key):
         host = _host(target)
         return f"function-{id(target.api_key):x}" + (f"@{host}" if host else "")
@@ -20,8 +21,8 @@ def account_of(target: Target) -> str:
 
 
 def signer_of(target: Target) -> str:
-    """What signs the reasoning in a target's answers: its model, on its account. It is the same in every process, so that a
-    stored history can go back; a function that gives the key therefore stands for the one account of its host."""
+    """The identity that signs the reasoning in a target's answers: its model on its account. It is the same in every process, so
+    that a stored history can be used again; therefore all functions that return keys for a host count as one account."""
     return f"{target.id}#{_lasting_account(target)}"
 
 

@@ -1,12 +1,12 @@
-"""How many attempts at once a target admits after a break or a rate limit: TCP's slow start (RFC 5681), for calls.
+"""The admission window: how many concurrent attempts a target admits after a break or a rate limit. TCP's slow start (RFC 5681).
 
 The window starts at one attempt after a rate limit, and at `AFTER_PROBE` after a probe that succeeded. It grows by one with each
-success (of a stream, its end). Where answers take longer than `GROWTH_SECONDS`, it also doubles with each such time without a failure; where they are
-faster, successes alone double it once a round trip. A clock would go on while outcomes are not read: a process that is short
-of CPU reads refusals late, and would admit more calls the later it reads them. A failure halves it, once for all attempts in
-flight; from then on it grows by only one a round. It binds only while the demand is larger.
+success (of a stream, its end). If answers take longer than `GROWTH_SECONDS`, it also doubles after each such time without a failure;
+if they are faster, successes alone double it once per round trip. Doubling by time alone would be unsafe: a process that is short of
+CPU reads rejections late, and would admit more calls the later it reads them. A failure halves the window, once for all attempts in
+flight; from then on it grows by only one per round. It has no effect once it exceeds the demand.
 
-The processes of a fleet share one window: each one has a part of its places (`Part`).
+The processes of a fleet share one window: each process owns a part of its places (`Part`).
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from math import ceil, inf, log2
 from typing import NamedTuple
 
 GROWTH_SECONDS = 0.5
-"""A target that is too weak says so within this time, by a 429 or a 503."""
+"""An overloaded target shows it within this time, by a 429 or a 503."""
 AFTER_PROBE = 4.0
-"""Attempts at once after the first success: the largest initial window of RFC 5681, so that those who waited are answered a round trip
-sooner."""
+"""Concurrent attempts after the first success: the largest initial window of RFC 5681, so that waiting calls are answered one round
+trip sooner."""
 _UNBOUND = 1000.0
-"""A window of this size binds no more: `Policy.max_waiters` is as large."""
+"""From this size on a window no longer limits anything: it is the default of `Policy.max_waiters`."""
 _LOOK_AGAIN = 1.0
-"""Seconds after which a call looks again where only a success or a failure makes room. They wake it earlier."""
+"""Seconds after which a call checks again when the window is full; a success or a failure wakes it earlier."""
 
 
 class Part(NamedTuple):
-    """The places of the window that are this process's: of so many `processes` it has the one numbered `place`, and every
-    so many further ones. The process that found the target well has place 0; others stand anywhere (`place` is not an integer)."""
+    """The places of the window that this process owns: number `place`, and each `processes`-th one after it. The process whose probe
+    succeeded has place 0; the others have random places (`place` is not an integer)."""
 
     processes: int = 1
     place: float = 0.0
 
     def behind_first(self) -> Part:
-        """Of a window whose first place is that of the process that found the target well."""
+        """The part in a window whose place 0 belongs to the process whose probe succeeded."""
         return self._replace(place=1 + self.place * (1 - 1 / self.processes))
 
 
 class AdmissionWindow:
-    """The window of one target, from `since` on (seconds on the pool's clock), of `places` attempts at once. `at_most`: instead, of so many, and
-    as if it had been halved: so many at once were too many before. `part`: of the fleet's window, this process's. `fastest`: seconds that the
-    fastest whole answer took (inf: not known)."""
+    """The window of one target: `places` concurrent attempts from `since` on (seconds on the pool's clock). `at_most`: start with this size
+    instead, in linear growth, because more concurrent attempts were rate-limited before. `part`: this process's part of the fleet's window.
+    `fastest`: duration of the fastest whole answer in seconds (inf: unknown)."""
 
     def __init__(
         self, since: float, *, places: float = 1.0, at_most: float | None = None, part: Part | None = None, fastest: float = inf
@@ -57,7 +57,7 @@ class AdmissionWindow:
         return self._size * 2 ** min(max(0.0, now - self._at) / GROWTH_SECONDS, 20.0)
 
     def is_unbound(self, now: float) -> bool:
-        """Whether it no longer binds."""
+        """Whether it no longer limits anything."""
         return self.limit(now) >= _UNBOUND * self._part.processes
 
     def free(self, active: int, now: float) -> int:
@@ -80,7 +80,7 @@ class AdmissionWindow:
         self._at, self._fastest = now, min(self._fastest, now - started)
 
     def record_failure(self, started: float, now: float) -> bool:
-        """One attempt has failed. Returns whether there is no room left for any."""
+        """One attempt has failed. Returns whether the window is now smaller than one attempt."""
         if self._halved_at is None or started >= self._halved_at:
             self._size, self._at, self._halved_at = self.limit(now) / 2, now, now
         return self._size < 1

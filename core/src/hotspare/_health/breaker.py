@@ -2,8 +2,8 @@
 
 Pure: it is passed the time, does no I/O and takes no lock (the scheduler holds it).
 
-*Rate-limited* (a 429, or another answer that named a time) stands beside the state: it is no failure by itself. *Disabled* is an operator's
-word, above every state.
+*Rate-limited* (a 429, or another answer that stated a time to wait) is independent of the state and does not count as a failure. *Disabled*
+is an operator's command and overrides every state.
 The result of an attempt that began before the breaker opened is stale and changes nothing: each opening starts a new epoch.
 """
 
@@ -31,7 +31,7 @@ class State(StrEnum):
 
 
 BROKEN = (State.OPEN, State.HALF_OPEN)
-"""States in which callers are kept away. A constant: Python 3.11 takes 0.1 µs to look a member up in its class, and each call looks at
+"""States in which calls are not admitted. A constant: Python 3.11 takes 0.1 µs to look a member up in its class, and each call reads
 several breakers several times."""
 _CLOSED, _RECOVERING = State.CLOSED, State.RECOVERING
 
@@ -52,8 +52,8 @@ attempt of last resort that succeeds takes an open breaker to recovering.)"""
 class Permit:
     """The right to make one attempt. Settled exactly once.
 
-    `started`: when it was given, on the pool's clock. `epoch`: the breaker's at that moment. `probe`: it holds the
-    half-open lease. `last_resort`: it was given although the target was not available. `stall_after`: seconds without an
+    `started`: when it was acquired, on the pool's clock. `epoch`: the breaker's epoch at that time. `probe`: it holds the
+    half-open lease. `last_resort`: it was acquired although the target was not available. `stall_after`: seconds without an
     answer after which it is evidence of a stall. `failed_at`: when its failure was recorded.
     """
 
@@ -67,13 +67,13 @@ class Permit:
 
 
 class CircuitBreaker:
-    """A circuit breaker. `config` is the policy's; all times are in seconds on the pool's clock. `failures_in_a_row`: since its last success.
+    """A circuit breaker. `config`: from the policy. All times are in seconds on the pool's clock. `failures_in_a_row`: since its last success.
 
-    `counts`: attempts are counted. That of an account or a provider opens by the evidence of its targets, never by a count.
+    `counts`: it counts attempts. The breaker of an account or a provider does not: it opens on evidence from its targets.
 
     For a fleet: `cause`: the kind of the outcome that opened it, if that is evidence for other processes too, else "". `evidence_at`: when it
-    last opened or recovered. `recovered_at`: when it last recovered from what the fleet knew of. `lease`: of its probe (None: this process
-    decides alone). `part`: this process's places in its admission window.
+    last opened or recovered. `recovered_at`: when it last recovered from a break that the fleet knew of. `lease`: of its probe (None: this
+    process decides alone). `part`: this process's places in its admission window.
     """
 
     def __init__(self, config: Breaker, *, counts: bool = True) -> None:
@@ -109,10 +109,10 @@ class CircuitBreaker:
         self._first_failure_start = inf
         self._last_failure = -inf
 
-    # --- what can be read; nothing here changes the breaker ------------------------------------------------------
+    # --- getters; they change nothing ----------------------------------------------------------------------------
 
     def available_at(self, now: float) -> float:
-        """When the next attempt is admitted; `now` or earlier: at once. `inf`: never by itself (disabled)."""
+        """When the next attempt is admitted; `now` or earlier: immediately. `inf`: not before an operator enables it."""
         if self.disabled:
             return inf
         if self.state in BROKEN:
@@ -125,19 +125,19 @@ class CircuitBreaker:
         return free_at if free_at > now else self.rate_limited_until
 
     def wants_lease(self, now: float) -> bool:
-        """Whether its break is over, and only the lease of the fleet's probe is missing. The first time, it is to be asked for."""
+        """Whether its break is over, and a probe only waits for the fleet's lease. The first time, the lease has to be requested."""
         if self.lease is None or not self.cause or max(self.open_until, self.rate_limited_until) > now:
             return False
         return self._probe is None and self.state in BROKEN and self.lease.want(now)
 
     def state_at(self, now: float) -> State:
-        """The state at `now`: a slow start that is over counts as closed, also before `advance` was called."""
+        """The state at `now`: closed after the slow start is over, even if `advance` has not been called yet."""
         if self.state is _RECOVERING and self.traffic_share(now) >= 1:
             return State.CLOSED
         return self.state
 
     def traffic_share(self, now: float) -> float:
-        """The share of its traffic that it gets: below 1 during a slow start."""
+        """The share of its usual traffic that it gets: below 1 during a slow start."""
         if self.state is not _RECOVERING or not self.config.slow_start:
             return 1.0
         share = (now - self.recovering_since) / self.config.slow_start
@@ -153,11 +153,11 @@ class CircuitBreaker:
         return self.failures_in_a_row > 0 or self.state is not State.CLOSED
 
     def stall_reason(self, now: float) -> str:
-        """Why this breaker should open for a stall: several attempts, begun one after the other, wait longer than their
-        bounds, and no attempt that started later than they did succeeded. "" if it should not."""
+        """Why this breaker should open for a stall, or "": several attempts, started one after the other, wait longer than their
+        `stall_after`, and no attempt that started after them has succeeded."""
         stalled = [
             permit
-            for permit in self.in_flight  # in the order of their start
+            for permit in self.in_flight  # ordered by start
             if now - permit.started >= permit.stall_after and permit.started > self.last_success_start
         ]
         if len(stalled) < self.config.stalled_calls:
@@ -167,7 +167,7 @@ class CircuitBreaker:
         return f"{len(stalled)} calls without an answer for over {now - stalled[-1].started:.1f} s"
 
     def is_waited_for(self, now: float) -> bool:
-        """Whether an attempt waits longer than its bound, and none that started later was answered."""
+        """Whether an attempt waits longer than its `stall_after`, and no later attempt was answered."""
         first = next((permit for permit in self.in_flight if permit.started > self.last_success_start), None)
         return first is not None and now - first.started >= first.stall_after
 
@@ -181,7 +181,7 @@ class CircuitBreaker:
         return len(self._window), self._window_failures
 
     def failures_of_last(self, count: int) -> int:
-        """How many of so many latest attempts failed; 0 as long as there were fewer."""
+        """How many of the latest `count` attempts failed; 0 while there are fewer attempts."""
         if len(self._window) < count:
             return 0
         return sum(failed for _, failed in islice(reversed(self._window), count))
@@ -200,7 +200,7 @@ class CircuitBreaker:
             permit.probe = True
 
     def release(self, permit: Permit) -> None:
-        """Take a permit back. A probe that ends without a verdict frees the lease for the next one."""
+        """Release a permit. A probe that ends without a verdict frees the lease for the next probe."""
         self.in_flight.pop(permit, None)
         self.active = max(0, self.active - 1)  # after a fork, the parent's are not counted
         if self._probe is permit:
@@ -215,7 +215,7 @@ class CircuitBreaker:
         self.__dict__.update(fresh.__dict__)
 
     def forget_attempts(self) -> None:
-        """No attempt is in flight here; who holds a permit has no lease."""
+        """Forget all attempts in flight, and the lease of a probe among them."""
         self.in_flight.clear()
         self.active = self.streams = 0
         self._release_probe()
@@ -223,7 +223,7 @@ class CircuitBreaker:
     # --- transitions ---------------------------------------------------------------------------------------------
 
     def advance(self, now: float) -> None:
-        """Close after a slow start that is over."""
+        """Close if the slow start is over."""
         self.state = self.state_at(now)
         if self.state is State.CLOSED:
             self.admission = None
@@ -239,14 +239,14 @@ class CircuitBreaker:
             self.admission.record_success(started, now)
             if self.admission.is_unbound(now):
                 self.admission = None
-        if started > self._first_failure_start:  # ordered by start: an older attempt says nothing about later failures
+        if started > self._first_failure_start:  # an older attempt's success does not cancel later failures
             self._clear_consecutive_failures()
         if self.state in BROKEN:
             self.recover(now, fastest=now - started)
 
     def record_failure(self, started: float, now: float, *, needs_span: bool = True) -> bool:
-        """An attempt that began at `started` failed. Returns whether the breaker should open. `needs_span`: failures of a
-        moment are one observation."""
+        """An attempt that began at `started` failed. Returns whether the breaker should open. `needs_span`: failures within
+        `failure_span` are one observation."""
         self._record(now, True)
         self.failures_in_a_row += 1
         self._first_failure_start = min(self._first_failure_start, started)
@@ -274,9 +274,9 @@ class CircuitBreaker:
         self, now: float, rng: random.Random, *, at_least: float = 0.0, fast: bool = False, most: float = inf, cause: str = "",
         since: float = inf,
     ) -> None:  # fmt: skip
-        """Open, or stay open longer; a break is never shortened. `at_least`: seconds. `fast`: a probe costs little.
-        `most`: bound of the doubled duration, besides `max_break_duration`. `cause`: as for the attribute. `since`: when the
-        probe that failed began: its time is part of the break, up to half of it, so that a recovery is noticed in time.
+        """Open, or stay open longer; a break is never shortened. `at_least`: seconds. `fast`: a failing probe would cost its caller
+        little time. `most`: upper bound of the doubled duration, in addition to `max_break_duration`. `cause`: see the attribute.
+        `since`: start of the failed probe: its duration counts towards the break, up to half of it, so that a recovery is noticed in time.
 
         The duration has equal jitter: half fixed, half random (AWS Architecture Blog, "Exponential Backoff And Jitter").
         """
@@ -292,12 +292,12 @@ class CircuitBreaker:
         self._open(now + max(duration - taken, min(at_least, config.max_retry_after)), now, cause)
 
     def open_as_others(self, until: float, trips: int, cause: str, at: float) -> None:
-        """Another process has found, at `at`, why this one is open at least until then."""
+        """Another process opened this breaker at `at`: open it here too, at least until `until`."""
         self.trips = max(self.trips, trips)
-        if self.state is State.HALF_OPEN:  # this process's own probe will tell
+        if self.state is State.HALF_OPEN:  # the result of this process's own probe counts
             self.open_until = max(self.open_until, until)
         else:
-            self.reason = self.reason if self.state is State.OPEN and self.reason else f"{cause}, at another process"
+            self.reason = self.reason if self.state is State.OPEN and self.reason else f"{cause}, in another process"
             self._open(until, max(at, self.evidence_at), cause)
 
     def _open(self, until: float, at: float, cause: str) -> None:
@@ -308,8 +308,8 @@ class CircuitBreaker:
         self._release_probe()
 
     def recover(self, now: float, *, slow_start: bool = True, by_others: bool = False, fastest: float = inf) -> None:
-        """Let traffic back: gradually, or (a domain) at once. `by_others`: another process has found it well, at `now`. `fastest`:
-        seconds that the probe's answer took."""
+        """Admit traffic again: gradually, or (a domain) without a slow start. `by_others`: another process's probe succeeded, at `now`.
+        `fastest`: duration of the probe's answer in seconds."""
         self.state = State.RECOVERING if slow_start else State.CLOSED
         part = self.part.behind_first() if by_others else self.part._replace(place=0.0)
         self.admission = AdmissionWindow(now, places=AFTER_PROBE, part=part, fastest=fastest) if slow_start else None
@@ -318,20 +318,20 @@ class CircuitBreaker:
         self.recovering_since, self.evidence_at, self.reason = now, now, ""
         self.open_until = self.rejected_until = -inf
         self._release_probe()
-        self._window.clear()  # kept until now, to be seen: what was before the break says nothing about what follows
+        self._window.clear()  # kept until now for display: outcomes from before the break do not count any more
         self._window_failures = 0
         self._clear_consecutive_failures()
 
     def probe_from(self, now: float) -> None:
-        """Allow a probe from `now` on: what it shares with others was found to work."""
+        """Allow a probe from `now` on: another target of the same domain has recovered."""
         self.open_until, self.rejected_until = min(self.open_until, now), -inf
 
     def rate_limit(self, now: float, rng: random.Random, retry_after: float | None, started: float) -> None:
-        """An attempt that began at `started` was rate-limited: stay away for `retry_after` seconds; without one, or if it is 0,
-        with exponential backoff and equal jitter, and with half as many attempts at once from then on.
+        """An attempt that began at `started` was rate-limited: admit nothing for `retry_after` seconds. Without a `retry_after`, or if
+        it is 0, use exponential backoff with equal jitter, and admit half as many concurrent attempts afterwards.
 
-        Where the attempt before was rate-limited too, at least for that backoff: what the provider named was too short. The
-        rejections of attempts in flight together are one observation.
+        If the previous attempt was rate-limited too, the provider's time was too short: wait at least for that backoff. Rejections
+        of concurrent attempts are one observation.
         """
         if started < self._rate_limited_at:
             if retry_after:
@@ -349,20 +349,20 @@ class CircuitBreaker:
             self.admission = AdmissionWindow(self.rate_limited_until, at_most=max(1.0, at_once / 2), part=self.part)
 
     def stay_away(self, now: float, seconds: float) -> None:
-        """Admit nothing for this many seconds: the provider named the time."""
+        """Admit nothing for this many seconds, as stated by the provider."""
         self.rate_limited_until = max(self.rate_limited_until, now + min(seconds, self.config.max_retry_after))
         if self.state is State.CLOSED:
             self.admission = AdmissionWindow(self.rate_limited_until, part=self.part)
 
     def record_first_content(self, started: float, now: float) -> None:
-        """A stream has begun. It closes a half-open breaker, and shows that nothing stalls; its outcome is its end."""
+        """A stream has begun. This closes a half-open breaker and is evidence against a stall; the outcome is recorded at its end."""
         if self.state in BROKEN:
             self.rate_limits = 0
             self.recover(now)  # how long its answer takes is not known
         self.last_success_start = max(self.last_success_start, started)
 
     def retract_failure(self, failed_at: float) -> None:
-        """A failure turned out to be the request's fault: it no longer counts."""
+        """Remove a failure that the request caused."""
         for place in range(len(self._window) - 1, -1, -1):
             if self._window[place] == (failed_at, True):
                 del self._window[place]
@@ -371,7 +371,7 @@ class CircuitBreaker:
                 return
 
     def record_rejection(self, now: float) -> None:
-        """An answer about the key, the account or the model: seen as a failed attempt until the breaker recovers."""
+        """An error about the key, the account or the model: shown as a failed attempt until the breaker recovers."""
         self._record(now, True)
 
     def _release_probe(self) -> None:

@@ -1,7 +1,7 @@
-"""Failure domains: what targets share, and when a whole domain is down.
+"""Failure domains: which targets share one, and when a whole domain is down.
 
-A region is down on connect and DNS failures of its targets, or when most of them are open; a provider when its open
-targets span regions; an account on a rejected key or a used-up quota. One probe serves the whole domain.
+A region is down after connect or DNS failures of its targets, or when most of them are open; a provider when its open
+targets span regions; an account after a rejected key or a used-up quota. One probe serves the whole domain.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from hotspare._health.target_state import TargetState
 from hotspare.target import Domain, Target
 
 NO_PROVIDER = frozenset({"openai-compatible", "litellm"})
-"""Prefixes that name a way of calling a target, not its provider: such targets share no provider."""
+"""Prefixes that name a protocol or a library, not a provider: such targets share no provider."""
 
 ALIVE_SECONDS = 10.0
-"""A domain in which a target has succeeded within so many seconds is not down."""
+"""A domain in which a target has succeeded within this many seconds is not down."""
 
 
 def domains_of(target: Target) -> tuple[Domain, ...]:
@@ -35,7 +35,7 @@ def is_down(domain: Domain, states: Iterable[TargetState], now: float, recent: f
     """Whether the targets of a domain show that the domain itself is down.
 
     At least 2 of them are open, and at least half of those that were used in the last `recent` seconds, and none of the
-    others has answered lately. Those of a provider must also span two regions, else it is the trouble of one region.
+    others has succeeded within `ALIVE_SECONDS`. The open targets of a provider must also span two regions; else only the region is down.
     """
     if domain.level == "account":
         return False

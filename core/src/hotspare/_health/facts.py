@@ -1,6 +1,6 @@
-"""Facts about targets and accounts that the processes of a fleet share, and which of two about the same thing holds.
+"""Facts about targets and accounts that the processes of a fleet share, and which of two facts about the same thing is valid.
 
-Durations only: how long a fact still holds, and how long ago it came true. No process's clock, and no wall time, is part of it.
+A fact contains durations only: how long it remains valid, and how old it is. Processes' clocks need not agree.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Slot = Literal["health", "limit", "hand", "probe"]
-"""What a fact is about: the circuit breaker, a rest that the provider named, an operator's command, the lease of a probe. Of one subject there is
-one fact in each."""
+"""What a fact is about: the circuit breaker, a time to wait that the provider stated, an operator's command, the lease of a probe. There is one
+fact per subject and slot."""
 FactKind = Literal["open", "recovering", "limited", "disabled", "enabled", "lease"]
 _KINDS: Mapping[Slot, tuple[FactKind, ...]] = {
     "health": ("open", "recovering"),
@@ -20,19 +20,19 @@ _KINDS: Mapping[Slot, tuple[FactKind, ...]] = {
     "probe": ("lease",),
 }
 MAX_SECONDS = 40 * 86400.0
-"""No fact holds longer: a month, and more is garbage."""
+"""Longest validity of a fact: a monthly quota needs a month; a longer time is invalid data."""
 SLACK = 0.1
-"""Seconds by which a rest must be longer than the one that is known, to be news: many processes see one outage."""
+"""Seconds by which a new wait must exceed the known one to be written: many processes observe the same outage."""
 _MAX_TEXT = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing that holds for the whole fleet.
+    """One fact that is valid for the whole fleet.
 
-    subject: of which target or account: a digest (`hotspare._engine.subjects`); of an operator's command, the target's name.
-    slot, kind: what it is. remaining: seconds for which it holds (0: it holds no more, a lease was given back). age: seconds since it came true.
-    name: the target's or account's name, for people.
+    subject: the target or account, as a digest (`hotspare._shared.subjects`); of an operator's command, the target's name.
+    slot, kind: what it states. remaining: seconds for which it is valid (0: not any more; a lease was released). age: seconds since it became valid.
+    name: the target's or account's name, for display.
     cause: of an open breaker, the kind of the outcome; of an operator's command, the reason; of a lease and of a recovery, the process.
     level: of an open breaker, how often it has opened in a row; of a recovery, the size of the admission window.
     """
@@ -48,21 +48,21 @@ class Fact:
 
 
 def supersedes(new: Fact, old: Fact) -> bool:
-    """Whether `new` changes what holds. Of two that say the same the longer one holds, else the newer one."""
+    """Whether `new` replaces `old`. Of two facts that state the same, the one that is valid longer wins; else the newer one."""
     if new.kind == old.kind and new.slot in ("health", "limit") and new.kind != "recovering":
         return new.remaining > old.remaining + SLACK
     return new.age < old.age
 
 
 def merged(new: Fact, old: Fact) -> Fact:
-    """What holds, where `new` supersedes `old`: it came true when the newer of them did."""
+    """The valid fact, if `new` supersedes `old`: with the age of the newer one."""
     if new.kind != old.kind or old.age >= new.age:
         return new
     return Fact(new.subject, new.slot, new.kind, new.remaining, old.age, new.name, new.cause, max(new.level, old.level))
 
 
 def checked(values: Mapping[str, Any]) -> Fact | None:
-    """A fact as it came from the store; None if it is none: something else wrote it, or a newer version did."""
+    """A fact from the store; None if it is invalid, for example written by another program or a newer version."""
     try:
         slot, kind = values["slot"], values["kind"]
         remaining, age, level = float(values["remaining"]), float(values["age"]), float(values.get("level", 0.0))

@@ -1,4 +1,4 @@
-"""Failures as calls see them: when a target may be tried again, and which failures were the request's fault."""
+"""Failures from a call's point of view: when a target may be tried again, and which failures the request itself caused."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hotspare._health.target_state import Suspicion, TargetState
 from hotspare.outcome import Kind
 
 RECENT = 10.0
-"""Seconds for which a suspicion of a request is kept, and over which calls are counted."""
+"""Seconds for which a suspected request is remembered; also the time constant of the rate of calls (`ProbeRate`)."""
 
 
 class Failure(NamedTuple):
-    """How a target failed a call: kind, time, and the seconds after which the call tries it again if nothing else changes."""
+    """A target's failure in one call: kind, time, and the seconds after which the call tries it again if its state does not change."""
 
     kind: Kind
     at: float
@@ -23,7 +23,7 @@ class Failure(NamedTuple):
 
 
 def suspect(failures: Sequence[tuple[TargetState, Permit]], now: float, call_id: str) -> None:
-    """Several targets failed in the same way on one request. If one of them answers a later call, it was the request's fault."""
+    """Several targets failed in the same way on one request. If one of them answers a later call, the request caused the failures."""
     suspicion = Suspicion(call_id, tuple(failures))
     for state, _ in failures:
         state.suspicions = [
@@ -35,8 +35,8 @@ def suspect(failures: Sequence[tuple[TargetState, Permit]], now: float, call_id:
 
 
 def cleared(suspicion: Suspicion, started: float) -> events.RequestAtFault | None:
-    """One of the targets has answered an attempt that began at `started`: if that was later than the failures, they are the
-    request's, and count no longer. Returns what is to be reported then."""
+    """One of the targets has answered an attempt that began at `started`. If that was after the failures, the request caused them: they
+    no longer count, and the event to emit is returned."""
     if suspicion.cleared or started <= max(permit.started for _, permit in suspicion.failures):
         return None
     suspicion.cleared = True

@@ -1,4 +1,4 @@
-"""Targets that answer most calls, and yet fail far more often than an equal one. Pure."""
+"""Outlier detection: targets that answer most calls, but fail far more often than an equal target. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hotspare._health.target_state import TargetState
 
 
 def is_outlier(state: TargetState, states: Iterable[TargetState], is_ready: Callable[[TargetState], bool]) -> bool:
-    """Whether one of the `states` with the same model and tier is ready and does much better: of its latest outcomes, or
-    of those since the probe while it recovers. Sets the breaker's reason."""
+    """Whether another target with the same model and tier is ready and fails far less often: among the latest outcomes, or, while
+    `state` recovers, among those since its probe. Sets the breaker's reason."""
     breaker = state.breaker
     size = breaker.config.window_calls
     if breaker.state is State.RECOVERING:
@@ -23,6 +23,6 @@ def is_outlier(state: TargetState, states: Iterable[TargetState], is_ready: Call
         if other is not state and (other.target.model, other.target.tier) == place:
             others_size, others_failures = other.breaker.recent
             if 2 * others_failures * size <= failures * others_size and is_ready(other):
-                breaker.reason = f"{failures} of the last {size} attempts failed, and {other.name} does better"
+                breaker.reason = f"{failures} of the last {size} attempts failed, far more than at {other.name}"
                 return True
     return False

@@ -1,8 +1,8 @@
-"""How fast a target answers: now, usually, and whether that differs so much that calls should go elsewhere. Pure.
+"""How fast a target answers now and usually, and whether it is so much slower than usual that it should get less traffic. Pure.
 
-Two figures of the same samples. The *estimate* is a peak EWMA (Finagle's load balancer): it follows a slow answer at once
-and a fast one within `TAU` seconds, and falls while there are no answers, so that a target that was slow is tried again. The
-*brownout* rule compares the median of the last seconds with the target's own usual median.
+There are two figures from the same samples. The *estimate* is a peak EWMA (Finagle's load balancer): it rises with a slow answer
+immediately, falls after fast answers within `TAU` seconds, and falls while there are no answers, so that a slow target is tried
+again. The *brownout* rule compares the median of the last seconds with the target's usual median.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ TAU = 30.0
 """Seconds in which the estimate falls to a third (1/e): a target that was ten times slower than others is tried again after
 about a minute."""
 TOKENS = 25
-"""Whole answers are compared by their time for so many tokens: a long answer takes longer, and is no sign of a slow target. At
-20 to 100 tokens a second, answers of 10 and of 1,000 tokens then differ by less than a factor of 2."""
+"""The time of a whole answer is divided by 1 + its tokens / 25, because a long answer does not mean a slow target. At 20 to
+100 tokens a second, answers of 10 and of 1,000 tokens then differ by less than a factor of 2."""
 _MOST = 64
 _USUAL_EVERY = 10.0
-"""Seconds between two samples of what is usual: 64 of them are ten minutes, which a slow minute does not change."""
+"""Seconds between two samples of the usual time: 64 of them are ten minutes, so that one slow minute does not change the median."""
 _USUAL_EVERY_SLOW = 60.0
-"""The same while the target is slow: what lasts for half an hour is usual."""
+"""The same while the target is slow: slowness becomes the usual after half an hour."""
 _MIN_USUAL = 8
 _RETURN = 3
-"""Samples after which a slow target can be found well again."""
+"""Samples that are needed before a slow target counts as normal again."""
 
 
 class Pace:
     """The times of one kind of answers of one target. Changed under the scheduler's lock only.
 
-    `slow`: whether it is far slower than usual. `slow_seconds`: the median when it became slow. `back_since`: when it was last
-    found well again.
+    `slow`: whether it is far slower than usual. `slow_seconds`: the median when it became slow. `back_since`: when it last
+    returned to its usual speed.
     """
 
     __slots__ = ("_at", "_config", "_peak", "_recent", "_usual", "_usual_at", "back_since", "slow", "slow_seconds")
@@ -48,7 +48,7 @@ class Pace:
         self.slow_seconds = 0.0
         self.back_since = -inf
 
-    # --- what can be read ----------------------------------------------------------------------------------------
+    # --- getters; they change nothing ----------------------------------------------------------------------------
 
     def estimate(self, now: float) -> float | None:
         """Seconds that an answer would take now; None without a record."""
@@ -68,7 +68,7 @@ class Pace:
     # --- samples -------------------------------------------------------------------------------------------------
 
     def record(self, seconds: float, now: float) -> bool:
-        """An answer took so long. Returns whether the target has become slow, or is slow no longer."""
+        """An answer took `seconds`. Returns whether `slow` has changed."""
         keep = exp((self._at - now) / TAU) if now > self._at else 1.0
         estimate = self._peak * keep
         self._peak = seconds if seconds > estimate else estimate + seconds * (1 - keep)
@@ -85,7 +85,7 @@ class Pace:
         return changed
 
     def record_at_least(self, seconds: float, now: float) -> None:
-        """An attempt ended without an answer after so long: one would have taken longer."""
+        """An attempt ended without an answer after `seconds`: an answer would have taken longer."""
         if seconds > (self.estimate(now) or inf):
             self._peak, self._at = seconds, now
 
@@ -106,12 +106,12 @@ class Pace:
         if usual is None or lately is None:
             return False
         if self.slow:
-            # Between the two thresholds it stays as it is: else it would go to and fro.
+            # Hysteresis: between the two thresholds `slow` does not change.
             if count < _RETURN or lately > usual * (1 + config.factor) / 2:
                 return False
             self.back_since = now
         elif count < config.samples or lately <= max(usual * config.factor, usual + config.min_margin):
             return False
         self.slow, self.slow_seconds = not self.slow, lately
-        self._recent.clear()  # what was before says nothing about what follows
+        self._recent.clear()  # older samples say nothing about the new state
         return True

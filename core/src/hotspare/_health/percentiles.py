@@ -7,8 +7,8 @@ from collections import deque
 
 
 class Percentiles:
-    """Percentiles over the last `size` samples: seconds, or bytes a second. 64: recent enough to follow a change of an hour,
-    enough for a p95. `is_seldom_read`: sorted when it is read, not with each sample. Not thread-safe: samples are added under the
+    """Percentiles over the last `size` samples: seconds, or bytes a second. 64 samples are enough for a p95, and few enough to follow
+    changes within an hour. `is_seldom_read`: sort when read, not with each sample. Not thread-safe: samples are added under the
     scheduler's lock only."""
 
     def __init__(self, size: int = 64, *, is_seldom_read: bool = False) -> None:

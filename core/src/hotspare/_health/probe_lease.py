@@ -1,7 +1,7 @@
-"""Which process of a fleet may probe a target whose break is over: the one that has the lease. Pure; the scheduler holds the lock.
+"""The lease that decides which process of a fleet may probe a target whose break is over. Pure; the scheduler holds the lock.
 
-The lease is asked for by a separate thread, and only where a call wanted to probe. Without an answer within `LEASE_WAIT` a process probes
-without it: a store that is away delays a recovery by a second.
+A separate thread requests the lease, only after a call wanted to probe. Without an answer within `LEASE_WAIT` a process probes
+without a lease: an unavailable store delays a recovery by at most a second.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 from math import inf
 
 LEASE_WAIT = 1.0
-"""Seconds after the end of a break, or of another process's lease, in which a process waits to have the lease."""
+"""Seconds for which a process waits for the lease after the end of a break or of another process's lease."""
 UNUSED_LEASE = 2.0
-"""Seconds for which a process has the lease before its probe begins: it has asked since it has calls, and the next one comes soon."""
+"""Seconds for which a process holds the lease without starting a probe: it requested the lease for a call, so the next call is near."""
 
 
 class ProbeLease:
-    """What one process knows of the lease of one target or account. Times are on the pool's clock.
+    """The lease of one target or account, as known to this process. Times are on the pool's clock.
 
-    `own_until`, `other_until`: for how long it is this process's, or another one's. `wanted`: a call would have probed, had it been this
-    process's. `in_use`: a probe of this process is in flight.
+    `own_until`, `other_until`: until when this process, or another one, holds it. `wanted`: a call could not probe because this process
+    did not hold it. `in_use`: a probe of this process is in flight.
     """
 
     __slots__ = ("in_use", "other_until", "own_until", "wanted")
@@ -33,14 +33,14 @@ class ProbeLease:
         return over if self.own_until > now else max(over, self.other_until) + LEASE_WAIT
 
     def want(self, now: float) -> bool:
-        """A call would probe. Returns whether the lease is to be asked for, and was not yet."""
+        """A call wants to probe. Returns whether the lease has to be requested and was not requested yet."""
         if self.wanted or self.own_until > now or self.other_until > now:
             return False
         self.wanted = True
         return True
 
     def settle(self, until: float, now: float, *, own: bool) -> None:
-        """The store has said whose it is, and until when. One that is over now is free."""
+        """The store's answer: who holds the lease, and until when. A lease that has expired is free."""
         self.wanted = False
         if own:
             self.own_until = until

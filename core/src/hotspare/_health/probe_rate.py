@@ -1,4 +1,4 @@
-"""How often targets that are down are probed: the probes are a bounded share of a pool's calls. Pure."""
+"""How often open targets are probed: probes are a bounded share of a pool's calls. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hotspare._health.target_state import TargetState
 from hotspare.policy import Breaker
 
 _GROWTH, _FAST_GROWTH = 1.2, 1.45
-"""A break grows at least so far beyond the first one: by default to 6 s after silence, and to 1.45 s after fast failures, so that
-a recovery is noticed within 1.5 s."""
+"""Whatever the rate of calls, breaks may grow by this factor: by default to 6 s after silence, and to 1.45 s after fast failures,
+so that a recovery is noticed within 1.5 s."""
 
 
 class ProbeRate:
@@ -31,7 +31,7 @@ class ProbeRate:
         self._at = max(self._at, now)
 
     def longest_break(self, config: Breaker, states: Iterable[TargetState], *, fast: bool) -> float:
-        """Seconds: as short as the share of the calls allows that the probes of all these targets may be. `inf`: without
+        """Longest break in seconds for which the probes of all these targets stay within their share of the calls. `inf`: without
         calls."""
         probed = sum(state.breaker.state in (State.OPEN, State.HALF_OPEN) for state in states)
         shortest = _FAST_GROWTH * config.fast_break_duration if fast else _GROWTH * config.break_duration
@@ -40,9 +40,9 @@ class ProbeRate:
 
 
 def probe_soon(states: Iterable[TargetState], now: float, rng: Random) -> None:
-    """One target answers again after all were down: the others are probed at once where their failures are fast, else within
-    `fast_break_duration`. Their breaks were made longer because a probe would have cost its caller the answer; what is down
-    together often comes back together. A time that a provider has named stays."""
+    """One target answers again after all were down: probe the others immediately if their failures are fast, else within
+    `fast_break_duration`. Targets that fail together often recover together, and a failing probe no longer costs its caller the
+    answer. Times to wait that a provider stated are kept."""
     for state in states:
         wait = 0.0 if state.fails_fast else state.breaker.config.fast_break_duration * (0.5 + rng.random() / 2)
         for breaker in state.breakers:

@@ -1,4 +1,4 @@
-"""What a pool knows of one of its targets. Changed under the scheduler's lock only."""
+"""The state of one target in a pool. Changed under the scheduler's lock only."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
 
 AnswerKind = tuple[bool, bool]
-"""What kind of answer is timed: whole (not streamed) or not, and whether the request asks for reasoning. Only like is compared with like."""
+"""The kind of a timed answer: whether it is whole (not streamed), and whether the request asks for reasoning. Times are compared within
+a kind only."""
 
 
 _OK, _CLOSED = Kind.OK, State.CLOSED
 OWN_KEY = " (own key)"
-"""Added to the name of a target that is called on a caller's own key: one name for all keys, since names are labels of metrics."""
+"""Added to the name of a target that is called with a caller's own key: one name for all keys, since names are labels of metrics."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,21 +43,20 @@ class Suspicion:
 
 @dataclass(slots=True, eq=False)
 class TargetState:
-    """A target in a pool, and what its attempts have shown.
+    """A target in a pool, and what was learnt from its attempts.
 
     `position`: its place in the pool. `first_token`, `completion`: seconds to a stream's first token and to a whole answer.
     `paces`: how fast it answers, by kind of answer. `has_slowed`: whether it has ever been far slower than usual.
     `gaps`: the longest silence of each of its streams, seconds. `throughput`: bytes a second of its streams.
     `invalid_streaks`: INVALID outcomes in a row, by the features of the request. `accepted`: when it last answered a request
-    with these features, once some were called invalid. `refused`: sets of features that it could
-    not serve, and until when that is remembered. `rejection`: AUTH or NOT_FOUND, if its last answer was about the key or the
-    model: that does not pass by itself while a call waits. `not_founds`: NOT_FOUND outcomes since its last success.
-    `suspicions`: failures that may be the fault of a request.
-    `signer`: what signs the reasoning in its answers. `prefill`, `streaming`: False once it has refused to continue an assistant message, or to stream. `prefers_streaming`: an
-    answer read from a stream is as good as a whole one. `changes_requests`: it has a system message of its own, or may drop fields.
-    `redactor`: strikes the pool's keys out of what comes back. `limits`: None as long as none is configured or learnt.
-    `breakers`: its own, and those of its domains. `last_success`, `last_failure`: when its latest attempts ended; `last_error`:
-    why the latest failure failed. `fails_fast`: that took less than `Policy.fast_failure`. `checks`: how many of its attempts were background checks.
+    with these features; recorded once one was INVALID. `refused`: sets of features that it does not support, and until when that
+    is remembered. `rejection`: AUTH or NOT_FOUND, if its last answer was about the key or the model: waiting does not help.
+    `not_founds`: NOT_FOUND outcomes since its last success. `suspicions`: failures that the request may have caused.
+    `signer`: identifies the signer of the reasoning in its answers. `prefill`, `streaming`: False once it has rejected a prefill, or a
+    stream. `prefers_streaming`: reading a stream loses nothing against a whole answer. `changes_requests`: it has its own system
+    message, or may drop fields. `redactor`: removes the pool's keys from errors. `limits`: None while none is configured or learnt.
+    `breakers`: its own, and those of its domains. `last_success`, `last_failure`: when its latest attempts ended; `last_error`: the
+    error of the latest failure. `fails_fast`: that failure took less than `Policy.fast_failure`. `checks`: number of background checks.
     """
 
     target: Target
@@ -92,7 +92,7 @@ class TargetState:
     changes_requests: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        # A backend that does not derive from the protocol need not repeat its defaults.
+        # A backend that does not inherit from the protocol may omit the attributes that have defaults.
         self.name, self.signer = self.target.name, signer_of(self.target)
         known = getattr(self.backend, "prefill", False)
         self.prefill = known if self.target.prefill is None else self.target.prefill
@@ -101,7 +101,7 @@ class TargetState:
         self.changes_requests = bool(self.target.system or self.target.drop or self.target.droppable)
 
     def classify(self, error: Exception) -> Outcome:
-        """What an error of the backend means. The pool's keys are struck out of the error, its causes and the outcome."""
+        """The outcome for an error of the backend. The pool's keys are removed from the error, its causes and the outcome."""
         if isinstance(error, AnswerRejected):
             return Outcome(Kind.REJECTED, str(error))
         self.redactor.error(error)
@@ -129,8 +129,8 @@ class TargetState:
 
     @property
     def named_until(self) -> float:
-        """The moment before which the provider itself has said that it will not answer: a rate limit, a quota, its
-        maintenance. A break of a circuit breaker is a guess."""
+        """Until when the provider itself has stated that it will not answer: a rate limit, a quota, maintenance. The break of a
+        circuit breaker, in contrast, is an estimate."""
         return max([max(breaker.rate_limited_until, breaker.rejected_until) for breaker in self.breakers])
 
     def unavailable_reason(self, now: float) -> str:
@@ -139,11 +139,11 @@ class TargetState:
             if breaker.available_at(now) > now:
                 return f"{domain.level} {domain} is open ({breaker.reason or 'failing'})"
         if self.breaker.rate_limited_until > now:
-            return "rate limited" if self.breaker.rate_limits else "the provider named a time (Retry-After)"
+            return "rate limited" if self.breaker.rate_limits else "the provider stated a time to wait (Retry-After)"
         return f"circuit breaker open ({self.breaker.reason or 'failing'})"
 
     def record_pace(self, kind: AnswerKind, seconds: float, now: float, config: Brownout | None) -> Pace | None:
-        """An answer took so long. Returns the record of such answers if the target has become slow, or is slow no longer."""
+        """An answer took `seconds`. Returns the record of its kind if the target has become slow, or is no longer slow."""
         pace = self.paces.get(kind)
         if pace is None:
             pace = self.paces[kind] = Pace(config)
@@ -153,7 +153,7 @@ class TargetState:
         return pace
 
     def record_pace_at_least(self, kind: AnswerKind, seconds: float, now: float) -> None:
-        """An attempt ended after so long without an answer."""
+        """An attempt ended after `seconds` without an answer."""
         if kind in self.paces:
             self.paces[kind].record_at_least(seconds, now)
 
@@ -167,7 +167,7 @@ class TargetState:
 
     @property
     def key_is_rejected(self) -> bool:
-        """Whether its key was rejected, at this target or at another one with the same key at the same host."""
+        """Whether its key was rejected, by this target or by another one with the same account."""
         shared = any(one.state is State.OPEN and one.cause == Kind.AUTH for one in self.breakers[1:])
         return shared or self.rejection is Kind.AUTH
 
@@ -177,8 +177,8 @@ class TargetState:
         return self.breaker.active + self.breaker.streams
 
     def reset(self) -> None:
-        """Forget what its attempts have shown: as if they had never been made. Attempts in flight go on and are counted; an
-        operator's command and limits that were configured stay."""
+        """Forget everything learnt from its attempts. Attempts in flight continue and are counted; an operator's command and
+        configured limits are kept."""
         self.breaker.reset()
         for samples in (self.first_token, self.completion, self.gaps, self.throughput):
             samples.clear()
@@ -191,11 +191,11 @@ class TargetState:
             self.limits.learnt.clear()
 
     def refuses(self, features: frozenset[str], now: float) -> bool:
-        """Whether it is known not to serve requests with these features."""
+        """Whether it is known not to support requests with these features."""
         return any(until > now and refused <= features for refused, until in self.refused.items())
 
     def record_accepted(self, features: frozenset[str], now: float) -> None:
-        """It has answered a request with these features: that says nothing about requests that use others."""
+        """It has answered a request with these features. Nothing is concluded for requests with other features."""
         self.accepted[features] = now
         for known in (self.invalid_streaks, self.refused):
             for one in [one for one in known if one <= features]:

@@ -1,4 +1,4 @@
-"""The health of a pool's targets and of the domains that they share, and what each outcome changes in it.
+"""The health of a pool's targets and of the domains that they share, and how each outcome changes it.
 
 No I/O and no lock: the scheduler holds the lock for every method of this class.
 """
@@ -27,8 +27,8 @@ _OK, _CLOSED = Kind.OK, State.CLOSED
 
 
 class HealthTracker:
-    """Breakers of targets and domains. `pending_events` collects the events for listeners. `recovering`: the targets whose
-    state may change with time. `has_news`: a change that other processes may need."""
+    """The breakers of targets and domains. `pending_events`: events to emit. `recovering`: targets whose state may change with
+    time. `has_news`: something has changed that may have to be written to the fleet's store."""
 
     def __init__(self, states: Sequence[TargetState], policy: Policy, rng: random.Random) -> None:
         self.states: tuple[TargetState, ...] = ()
@@ -93,17 +93,19 @@ class HealthTracker:
         self.add(states)
 
     def is_used(self, domain: Domain) -> bool:
-        """Whether a target of the pool's own is in this domain."""
+        """Whether one of the pool's configured targets is in this domain."""
         return any(state not in self.guests for state in self._members[domain])
 
-    # --- what can be read ----------------------------------------------------------------------------------------
+    # --- getters; they change nothing ----------------------------------------------------------------------------
 
     def available_at(self, state: TargetState, now: float) -> float:
-        """When the target admits the next attempt, its domains considered; `now` or earlier: at once. `inf`: never."""
+        """When the target and its domains admit the next attempt; `now` or earlier: immediately. `inf`: never."""
         at = -inf
         for breaker in state.breakers:
             if breaker.state is _CLOSED and breaker.admission is None and not breaker.disabled:
-                found = breaker.rate_limited_until  # as `available_at` says of such a breaker, at a fifth of its cost
+                found = (
+                    breaker.rate_limited_until
+                )  # the result of `available_at` for such a breaker, at a fifth of the cost
             else:
                 found = breaker.available_at(now)
             if found > at:
@@ -111,15 +113,14 @@ class HealthTracker:
         return at
 
     def available_alone_at(self, state: TargetState, now: float) -> float:
-        """When the target admits an attempt if the breakers of its region and provider do not count: their evidence came from
-        other targets. That of its account counts, since a key or a quota is the target's own."""
+        """When the target admits an attempt if the breakers of its region and provider are ignored, whose evidence came from other
+        targets. The breaker of its account counts: the target uses the same key and quota."""
         breakers = zip(state.breakers, (None, *state.domains), strict=True)
         return max([one.available_at(now) for one, domain in breakers if domain is None or domain.level == "account"])
 
     def retry_at(self, state: TargetState, failure: Failure | None, now: float) -> float:
-        """When a call has reason to try this target: once it is available, and if it failed this call, once it may be
-        retried. While a probe is out, not later than one break from now: a probe ends long
-        before its lease does, and wakes the calls that wait."""
+        """When a call should try this target: once it is available, and, if it failed this call, once it may be retried. While a
+        probe is in flight, at most one break from now: a probe ends long before its lease does, and wakes the calls that wait."""
         at = self.available_at(state, now)
         if at <= now and failure is not None and not self.may_retry(state, failure, now):
             return failure.at + failure.pause
@@ -138,16 +139,16 @@ class HealthTracker:
         )
 
     def to_check(self, now: float) -> dict[TargetState, float]:
-        """The targets to check in the background (`Target.check`), and when each admits an attempt: those whose
-        breaker, or a domain's, is not closed again, and those that were not called since their rate limit."""
+        """The targets to check in the background (`Target.check`), and when each admits an attempt: those whose breaker, or a
+        domain's, is not closed, and those that were not called since their rate limit."""
         rest = [state for state in self.states if state.target.check and _rests(state, self._policy.regions)]
         return {state: at for state in rest if (at := self.available_at(state, now)) < inf}
 
     # --- permits and time ----------------------------------------------------------------------------------------
 
     def acquire(self, state: TargetState, now: float, *, stall_after: float | None, last_resort: bool) -> Permit:
-        """Admit an attempt at a target and its domains. `stall_after`: waiting longer than so many seconds is evidence of a
-        stall (None: it is not)."""
+        """Admit an attempt at a target and its domains. `stall_after`: seconds after which an unanswered attempt is evidence of a
+        stall (None: never)."""
         permit = Permit(now, state.breaker.epoch, False, last_resort, stall_after or inf)
         if state.is_broken:
             before = self.current_states(state)
@@ -155,7 +156,7 @@ class HealthTracker:
                 breaker.acquire(permit, now)
             self.emit_transitions(state, before, now)
         else:
-            for breaker in state.breakers:  # what `acquire` does where there is nothing to probe
+            for breaker in state.breakers:  # inlined `acquire` for breakers that need no probe
                 breaker.last_used = now
                 breaker.active += 1
         if stall_after is not None:
@@ -170,7 +171,7 @@ class HealthTracker:
                 breaker.release(permit)
             return
         state.breaker.in_flight.pop(permit, None)
-        for breaker in state.breakers:  # what `release` does where there was nothing to probe
+        for breaker in state.breakers:  # inlined `release` for breakers that needed no probe
             if breaker.active:
                 breaker.active -= 1
 
@@ -184,7 +185,7 @@ class HealthTracker:
                 state.limits.forget_attempts()
 
     def advance(self, now: float) -> None:
-        """Make the state changes of recovering targets that depend only on time."""
+        """Apply the state changes of recovering targets that depend on time only."""
         for state in list(self.recovering):
             if state.breaker.state is State.RECOVERING:
                 before = self.current_states(state)
@@ -194,10 +195,10 @@ class HealthTracker:
                 del self.recovering[state]
 
     def open_if_stalled(self, state: TargetState, now: float) -> None:
-        """Open the breaker of a target whose calls wait too long for an answer, before any of them has failed."""
+        """Open the breaker of a target whose attempts wait too long for an answer, before any of them has failed."""
         breaker = state.breaker
         if breaker.state is State.CLOSED and len(breaker.in_flight) >= breaker.config.stalled_calls:
-            if now < breaker.next_stall_check:  # with a thousand attempts in flight, not all of them for each call
+            if now < breaker.next_stall_check:  # a thousand attempts in flight must not all be checked by each call
                 return
             breaker.next_stall_check = now + _STALL_CHECK
             if reason := breaker.stall_reason(now):
@@ -226,7 +227,7 @@ class HealthTracker:
         elif outcome.health_effect is HealthEffect.FAILURE:
             self.record_failure(state, permit, outcome, now)
         elif outcome.fault_scope is Scope.REQUEST:
-            return  # one request is at fault, also where a 404 or a 429 says so
+            return  # the request is at fault; this includes some 404s and 429s
         elif kind is Kind.RATE_LIMITED:
             state.breaker.rate_limit(now, self._rng, outcome.retry_after, permit.started)
             seconds, self.has_news = state.breaker.rate_limited_until - now, True
@@ -252,7 +253,7 @@ class HealthTracker:
                 breaker.last_success_start = started
 
     def _recover(self, state: TargetState, permit: Permit, now: float, *, has_begun: bool) -> None:
-        """A target that was considered down, or whose domain was, has answered. `has_begun`: with the first content of a stream."""
+        """A target that was unavailable, or whose domain was, has answered. `has_begun`: with the first content of a stream."""
         before = self.current_states(state)
         if state.breaker.state in BROKEN and not self._has_other(state, now):
             others = (other for other in (*self.states, *self.guests) if other is not state and other.rejection is None)
@@ -282,7 +283,7 @@ class HealthTracker:
         self._probes.record_call(now)
 
     def record_failure(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
-        """A failure counts against the target, and without a connection against its region too."""
+        """Count a failure against the target, and, if no connection was made, against its region too."""
         state.fails_fast = outcome.kind is not Kind.TIMEOUT and now - permit.started < self._policy.fast_failure
         if outcome.retry_after:
             state.breaker.stay_away(now, outcome.retry_after)
@@ -290,7 +291,7 @@ class HealthTracker:
         if permit.epoch != state.breaker.epoch:
             return
         if permit.last_resort and state.breaker.state is State.OPEN:
-            state.breaker.record_rejection(now)  # counted, but it does not lengthen the break
+            state.breaker.record_rejection(now)  # counted, but does not lengthen the break
             return
         permit.failed_at = now
         opens = state.breaker.record_failure(permit.started, now, needs_span=not outcome.before_connect)
@@ -301,19 +302,19 @@ class HealthTracker:
         failed = outcome.before_connect and state.breakers[1].record_failure(permit.started, now)
         if failed and len(self._members.get(region, ())) > 1:
             fast = self._has_other(state, now)
-            self._open_domain(region, state.breakers[1], now, "cannot be connected to", fast=fast)
+            self._open_domain(region, state.breakers[1], now, "connection failed", fast=fast)
         for domain, breaker in state.domain_breakers():
             if breaker.state is State.HALF_OPEN and permit.probe and outcome.fault_scope != "target":
                 self._open_domain(domain, breaker, now, "its probe failed", fast=self._has_other(state, now))
 
     def record_contradicted_invalid(self, state: TargetState, outcome: Outcome, started: float, now: float) -> None:
-        """A target called a request invalid that another one accepted: that is a failure of the target."""
+        """A target rejected a request as INVALID that another target accepted: count a failure of the target."""
         if state.breaker.record_failure(started, now):
             self._open(state, now, outcome)
 
     def _reject(self, state: TargetState, outcome: Outcome, now: float) -> None:
-        """A rejected key, a used-up quota or an unknown model: the target opens, and with the first two everything on the
-        same account. A model may be deployed again: the break after NOT_FOUND starts short and doubles."""
+        """A rejected key, a used-up quota or an unknown model: open the target, and for a key or a quota its account too. A model
+        may be deployed again, so the break after NOT_FOUND starts short and doubles."""
         config, reset = self._policy.breaker, outcome.retry_after if outcome.kind is Kind.QUOTA else None
         at_least = reset or config.auth_break_duration
         if outcome.kind is Kind.NOT_FOUND:
@@ -388,7 +389,7 @@ class HealthTracker:
                 self.emit(name, was, breaker, now, level)
 
     def emit(self, name: str, before: State, breaker: CircuitBreaker, now: float, level: str) -> None:
-        """The event of a breaker's state change."""
+        """Emit the event of a breaker's state change."""
         breaker.changed_at, self.has_news = now, True
         open_for = max(0.0, breaker.open_until - now) if breaker.state is State.OPEN else 0.0
         self.pending_events.append(events.StateChanged(name, before, breaker.state, breaker.reason, open_for, level))

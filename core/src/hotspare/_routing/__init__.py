@@ -1,1 +1,1 @@
-"""Which targets a call may use, in which order, and why not the others. Pure."""
+"""Which targets a call may use, in which order, and why others are excluded. Pure."""

@@ -1,4 +1,4 @@
-"""Whether an answer is taken, or the next target is called: by the caller's own function, or by built-in rules."""
+"""Whether an answer is accepted, by a function of the caller or by built-in rules. If not, the call fails over."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from hotspare.errors import MissingExtra
 from hotspare.messages import ChatReply, ChatRequest
 
 Rule = Literal["schema", "tool_arguments", "refusal"]
-"""`schema`: the text is JSON of the `response_format` that was asked for. `tool_arguments`: those of each tool call are a JSON
-object with the fields that its schema requires. `refusal`: the model did not refuse."""
+"""`schema`: the text is JSON that meets the requested `response_format`. `tool_arguments`: the arguments of each tool call are a
+JSON object with all required fields. `refusal`: the model did not refuse."""
 AcceptFunction = Callable[[ChatReply], bool | str]
-"""Returns True for an answer that is taken; False, or a text that says why it is not."""
+"""Returns True to accept the answer; False, or a text with the reason, to reject it."""
 Accept = AcceptFunction | Collection[Rule]
 
 
 def objection(reply: ChatReply, request: ChatRequest, accept: Accept) -> str:
-    """Why the answer is not taken; "" if it is."""
+    """Why the answer is rejected; "" if it is accepted."""
     if callable(accept):
         found = accept(reply)
         return found if isinstance(found, str) else "" if found else "it was not accepted"

@@ -1,4 +1,5 @@
-"""Which target a conversation went to last: its prompt cache is there. Pure; the scheduler holds the lock."""
+"""Session affinity: which target answered a conversation last, because that target has its prompt cached. Pure; the scheduler holds
+the lock."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from hotspare._health.target_state import TargetState
 from hotspare.messages import ChatRequest
 
 _MOST = 10_000
-"""Conversations that are remembered; the one that was used least recently is forgotten first."""
+"""How many conversations are remembered; the least recently used is forgotten first."""
 
 
 class Sessions:
@@ -26,13 +27,13 @@ class Sessions:
             self._known.popitem(last=False)
 
     def target_of(self, session: str, now: float, seconds: float) -> TargetState | None:
-        """The target that answered last, unless that was longer ago than so many seconds."""
+        """The target that answered last, if that was at most `seconds` ago."""
         state, at = self._known.get(session, (None, 0.0))
         return state if now - at < seconds else None
 
 
 def prompt_session(request: ChatRequest) -> str:
-    """A name for the conversation that begins like this request: a digest of its messages to the first of the user, and of its
+    """A name for the conversation to which this request belongs: a digest of its messages up to the first user message, and of its
     tools. No text is kept."""
     digest = blake2b(repr(request.tools).encode("utf-8", "surrogatepass"), digest_size=16)
     for message in request.messages:

@@ -1,4 +1,4 @@
-"""Which targets a call may use: the tiers of a route, and what an outcome leaves to be tried."""
+"""Which targets a call may use: the tiers of a route, and which targets may be tried after an outcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hotspare.target import Target
 
 
 class Tier(tuple[TargetState, ...]):
-    """Targets of equal standing, and what the strategies need of all of them: computed once, not for each call."""
+    """Targets of equal standing, with values that strategies derive from all of them: computed once per tier, not per call."""
 
     @cached_property
     def cumulative_weights(self) -> list[float]:
@@ -24,12 +24,12 @@ class Tier(tuple[TargetState, ...]):
 
     @cached_property
     def members(self) -> frozenset[TargetState]:
-        """For look-ups."""
+        """The targets as a set."""
         return frozenset(self)
 
     @cached_property
     def by_price(self) -> tuple[TargetState, ...]:
-        """The cheapest first; those whose price is not known last."""
+        """The targets by price, cheapest first; those without a known price last."""
         return tuple(sorted(self, key=lambda state: blended_price(state.target)))
 
 
@@ -38,7 +38,7 @@ Tiers = tuple[Tier, ...]
 
 
 def blended_price(target: Target) -> float:
-    """USD for a million tokens, three of input to one of output, as published comparisons have it; `inf` if not known."""
+    """USD per million tokens at three input tokens per output token, as in published comparisons; `inf` if unknown."""
     return inf if target.price is None else (3 * target.price.input + target.price.output) / 4
 
 
@@ -46,14 +46,13 @@ RETRYABLE = frozenset({Kind.SERVER, Kind.TRANSPORT})
 """Kinds after which a call may try the same target again."""
 
 TRANSIENT = frozenset({Kind.SERVER, Kind.TRANSPORT, Kind.TIMEOUT, Kind.RATE_LIMITED})
-"""Kinds that pass by themselves: a call that met only these may wait for a recovery."""
+"""Kinds that are temporary: a call that failed only with these may wait for a recovery."""
 
 
 def tiers_for(model: str | None, routes: Mapping[str, Tiers], states: Iterable[TargetState]) -> tuple[str, Tiers]:
-    """The name and the tiers of a route; of a model or an alias: the targets that serve it, then the default route's
-    others.
+    """The name and the tiers of a route. For a model or an alias: the targets that serve it, then the default route's other targets.
 
-    Raises RequestError for a name that is neither.
+    Raises RequestError for an unknown name.
     """
     if model is None:
         return "default", routes["default"]
@@ -75,19 +74,19 @@ def tiers_for(model: str | None, routes: Mapping[str, Tiers], states: Iterable[T
 
 
 def retries_at_once(outcome: Outcome, seconds: float, state: TargetState, policy: Policy) -> bool:
-    """Whether the one retry of a call goes to the target that has just failed (`Policy.retry_same_target`)."""
+    """Whether the call's one retry should use the target that has just failed (`Policy.retry_same_target`)."""
     if policy.retry_same_target == "always":
         return outcome.kind in RETRYABLE
     if policy.retry_same_target == "never" or outcome.should_retry is False or outcome.retry_after is not None:
         return False
-    if outcome.fault_scope is Scope.TARGET:  # a firewall in front of it: the same request is rejected again
+    if outcome.fault_scope is Scope.TARGET:  # e.g. a firewall in front of it, which would reject the request again
         return False
     retryable = outcome.kind is Kind.SERVER or (outcome.kind is Kind.TRANSPORT and not outcome.before_connect)
     return retryable and seconds < policy.fast_failure and state.breaker.mostly_successful()
 
 
 def window_allows(state: TargetState, outcomes: Mapping[TargetState, Outcome]) -> bool:
-    """After CONTEXT_LENGTH: only a target whose context window is larger, or unknown and of another model."""
+    """Whether the target may be tried after CONTEXT_LENGTH: its context window is larger, or it is unknown and the model another one."""
     window = state.target.context_window
     for other, outcome in outcomes.items():
         if outcome.kind is Kind.CONTEXT_LENGTH:

@@ -1,4 +1,4 @@
-"""What a target cannot be sent: judged in one place, for every backend alike."""
+"""Which fields of a request a target does not support: decided here for every backend."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from hotspare.target import Target
 
 PREFERENCES = frozenset({"parallel_tool_calls"})
-"""Fields that are only a wish: a target that cannot be sent them is called without them."""
+"""Optional fields: a target that does not support them is called without them."""
 _EMPTY = ChatRequest(messages=())
 
 
 def unsupported_fields(request: ChatRequest, target: Target, backend: Backend) -> tuple[str, ...]:
-    """Names of the request's fields that the backend cannot send, or the model cannot serve (`Target.missing`)."""
+    """Names of the request's fields that the backend cannot send, or the model does not support (`Target.missing`)."""
     found = backend.unsupported(request)
     return tuple(dict.fromkeys((*found, *_missing(request, target)))) if target.missing else found
 
 
 def required_fields(names: Iterable[str], target: Target) -> tuple[str, ...]:
-    """Those of these fields that may not be left out for this target (`Target.droppable`, `Target.drop`)."""
+    """The fields among `names` that must not be dropped for this target (`Target.droppable`, `Target.drop`)."""
     return tuple(
         name for name in names if name not in target.droppable and name not in target.drop and name not in PREFERENCES
     )
 
 
 def without_fields(request: ChatRequest, names: Iterable[str]) -> ChatRequest:
-    """The request without these fields. Of `messages`, everything but text is left out."""
+    """The request without these fields. From `messages`, everything but text is removed."""
     values: dict[str, Any] = {name: getattr(_EMPTY, name) for name in names}
     if "messages" in names:
         values["messages"] = [{**message, "content": _texts(message.get("content"))} for message in request.messages]
@@ -75,7 +75,7 @@ def features_of(request: ChatRequest, *, streaming: bool) -> frozenset[str]:
 
 
 def named_features(features: frozenset[str], outcome: Outcome) -> frozenset[str]:
-    """Those of a request's features that a refusal names."""
+    """The features of a request that the error message names."""
     words = f"{outcome.param or ''} {outcome.message}"
     return frozenset(name for name in features if _FEATURE_WORDS[name].search(words))
 

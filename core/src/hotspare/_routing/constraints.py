@@ -1,7 +1,6 @@
-"""Which targets a call may use at all: what its policy and its caller allow. Pure.
+"""Which targets the policy and the caller allow for a call. Pure.
 
-What is not allowed is no part of the call's tiers: neither failover nor a hedge, a probe or an attempt of last resort can reach
-it.
+A target that is not allowed is not in the call's tiers: failover, hedges, probes and attempts of last resort cannot use it.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from hotspare.target import Target
 
 
 class Constraints(NamedTuple):
-    """What a call allows. `model`: as in ChatRequest. `regions`, `only`: None allows all of them. `max_price`: USD per million
-    tokens, three of input to one of output. `require`: capabilities. `only`, `avoid`: names, ids, models, aliases or providers.
-    `prefer_regions`: tried first, inside each tier. `substitute`: whether another model may answer than the one named."""
+    """Constraints on the targets of a call. `model`: as in ChatRequest. `regions`, `only`: None allows all. `max_price`: USD per million
+    tokens at three input tokens per output token. `require`: capabilities. `only`, `avoid`: names, ids, models, aliases or providers.
+    `prefer_regions`: tried first, inside each tier. `substitute`: whether a model other than the named one may answer."""
 
     model: str | None = None
     regions: frozenset[str] | None = None
@@ -38,18 +37,18 @@ class Constraints(NamedTuple):
         if self.regions is not None and target.region not in self.regions:
             return f"its region {target.region or '(none)'} is not allowed"
         if self.max_price is not None and (price := blended_price(target)) > self.max_price:
-            return "its price is not known" if price == inf else f"its price {price:g} is above {self.max_price:g}"
+            return "its price is unknown" if price == inf else f"its price {price:g} is above {self.max_price:g}"
         if lacking := sorted(self.require.intersection(target.missing)):
-            return f"it lacks {', '.join(lacking)}"
+            return f"it does not support {', '.join(lacking)}"
         if self.only is not None and not _is_one_of(target, self.only):
-            return "it is not among `only`"
-        return "it is among `avoid`" if self.avoid and _is_one_of(target, self.avoid) else ""
+            return "it is not listed in `only`"
+        return "it is listed in `avoid`" if self.avoid and _is_one_of(target, self.avoid) else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The targets of a call. `own`: how many of its tiers serve the model that was named (0: a route was). `excluded`: targets
-    of the route that may not be used, and why."""
+    """The targets of a call. `own`: how many of its tiers serve the named model (0: a route was named). `excluded`: targets of the route
+    that must not be used, and why."""
 
     route: str
     tiers: Tiers
@@ -59,13 +58,13 @@ class Selection:
 
 
 class RouteTable:
-    """The routes of a pool, and what calls have selected from them: found out once, not for each call.
+    """The routes of a pool, and a cache of the selections that calls made from them.
 
-    `policies`: those of routes that have one of their own. Raises ConfigError for a route of which no target may be used.
+    `policies`: of the routes that have their own policy. Raises ConfigError for a route without an allowed target.
     """
 
     _MOST = 256
-    """Selections that are kept: an application has a few combinations of options."""
+    """Size of the cache of selections: an application uses a few combinations of options."""
 
     def __init__(
         self, routes: Mapping[str, Tiers], states: Iterable[TargetState], policy: Policy, policies: Mapping[str, Policy]
@@ -92,7 +91,7 @@ class RouteTable:
         return self._policies.get(model or "default", self._policy)
 
     def selection(self, model: str | None, options: Mapping[str, Any]) -> Selection:
-        """The targets for a call with these options. Raises RequestError for an unknown name, and where nothing is left."""
+        """The targets for a call with these options. Raises RequestError for an unknown name, and if no target is allowed."""
         if options:
             return self._selected(constraints_of(model, self.policy_of(model), options))
         found = self._plain.get(model)
@@ -145,8 +144,8 @@ class RouteTable:
 
 
 def constraints_of(model: str | None, policy: Policy, options: Mapping[str, Any]) -> Constraints:
-    """What a call allows: its route's policy, and its own options. A call can narrow the regions and lower the price that its
-    policy allows; it cannot widen or raise them."""
+    """The constraints of a call, from its route's policy and its own options. A call can narrow the regions and lower the price that
+    its policy allows; it cannot widen the regions or raise the price."""
     regions, max_price = options.get("regions"), options.get("max_price")
     only, substitute = options.get("only"), options.get("substitute")
     if regions is None or policy.regions is None:
@@ -170,7 +169,7 @@ def _is_one_of(target: Target, names: Collection[str]) -> bool:
 
 
 def _by_preference(states: Sequence[TargetState], regions: Set[str]) -> list[Tier]:
-    """A tier as one or two: those of the preferred regions come first."""
+    """Split a tier in two, if needed: targets in the preferred regions first."""
     groups = [
         [state for state in states if (state.target.region in regions) is preferred] for preferred in (True, False)
     ]

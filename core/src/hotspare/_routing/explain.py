@@ -1,4 +1,4 @@
-"""How `Pool.explain` shows a call's plan."""
+"""The result of `Pool.explain`: a call's plan."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import NamedTuple
 class SkipReason(StrEnum):
     """Why a target would not be tried now."""
 
-    EXCLUDED = "excluded"  # by its region, its price, or what the call requires, wants or avoids
-    UNSUPPORTED = "unsupported"  # it cannot be sent the request
-    DISABLED = "disabled"  # by hand
-    TOO_LONG = "too_long"  # the prompt is longer than its context window, by any estimate
+    EXCLUDED = "excluded"  # by its region, its price, or the call's `require`, `only` or `avoid`
+    UNSUPPORTED = "unsupported"  # it does not support a field of the request
+    DISABLED = "disabled"  # by an operator
+    TOO_LONG = "too_long"  # the estimated prompt is certainly longer than its context window
     OVER_BUDGET = "over_budget"  # a budget is used up
     UNAVAILABLE = "unavailable"  # its circuit breaker or a domain's is open, or a rate limit holds
 
 
 class Exclusion(NamedTuple):
-    """Why one call does not use a target: the reason, and the same in words."""
+    """Why a call must not use a target: a code, and the reason as text."""
 
     skipped: SkipReason
     reason: str
@@ -29,10 +29,10 @@ class Exclusion(NamedTuple):
 class Choice:
     """One target's place in a call's plan.
 
-    `skipped`: None if it would be tried now. `reason`: the same in words ("" if it would be tried). `unsupported`: the
-    fields of the request that it cannot be sent. `available_in`: seconds until it may be tried (0: now; None: not by
-    itself). `score`: what the strategy compares: under `latency` the expected seconds by weight, under `cost` USD per million
-    tokens (lower first), under `weighted` the weight. `note`: why it comes later than its place.
+    `skipped`: None if it would be tried now. `reason`: the reason as text ("" if it would be tried). `unsupported`: the
+    fields of the request that it does not support. `available_in`: seconds until it may be tried (0: now; None: not before an
+    operator or a change of the request allows it). `score`: the value that the strategy compares: for `latency` the expected seconds
+    divided by the weight, for `cost` USD per million tokens (lower first), for `weighted` the weight. `note`: why it was moved back.
     """
 
     target: str

@@ -1,7 +1,7 @@
-"""What measures a limit: requests or tokens over time (GCRA), in 24 hours, as the provider's headers say, and at once.
+"""Gauges that measure a limit: requests or tokens over time (GCRA), in 24 hours, from the provider's headers, and concurrency.
 
-Each gauge says when it admits a cost, is taken from when an attempt starts, and is corrected by what the attempt used. Pure:
-times are seconds on the pool's clock.
+A gauge tells when it admits a cost; a start of an attempt takes the expected cost from it, and the attempt's end corrects that by the
+real use. Pure: times are seconds on the pool's clock.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ Unit = Literal["requests", "tokens", "input_tokens", "output_tokens"]
 DAY = 86400.0
 _HOUR = 3600.0
 LOOK_AGAIN = 1.0
-"""Seconds after which a call looks again where nothing says when there will be room."""
+"""Seconds after which a call checks again if the time of the next free unit is unknown."""
 _CUSHION = 0.02
-"""Share of a learnt limit that is left unused, beside one request: answers overtake each other on their way."""
+"""Share of a learnt limit, plus one request, that is left unused: answers, and so their headers, may arrive out of order."""
 
 
 class Rate:
-    """`limit` units in `period` seconds, at most `burst` of them at once.
+    """`limit` units in `period` seconds, at most `burst` of them at the same time.
 
-    The generic cell rate algorithm (ITU-T I.371): one number, the theoretical arrival time of the next unit, is a token bucket
-    that needs no timer. A cost above `burst` is admitted when the bucket is full.
+    The generic cell rate algorithm (ITU-T I.371) keeps one number, the theoretical arrival time of the next unit, and is equal to a
+    token bucket without a timer. A cost above `burst` is admitted when the bucket is full.
     """
 
     def __init__(self, unit: Unit, limit: float, period: float, burst: float) -> None:
@@ -49,7 +49,7 @@ class Rate:
         self._arrival = max(self._arrival, now) + difference * self._interval
 
     def left(self, now: float) -> float:
-        """How much is admitted at once; below 0 where more was used than was admitted."""
+        """Units that are admitted now; below 0 if more was used than admitted."""
         return self.capacity - (max(self._arrival, now) - now) / self._interval
 
     def __str__(self) -> str:
@@ -57,13 +57,13 @@ class Rate:
 
 
 class Daily:
-    """At most `limit` units in any 24 hours, whichever hour the provider's day begins at. Kept by the hour."""
+    """At most `limit` units in any 24 hours, because the hour at which the provider's day begins is unknown. Counted per hour."""
 
     def __init__(self, unit: Unit, limit: float) -> None:
         self.unit: Unit = unit
         self.limit = self.capacity = limit
         self._used = 0.0
-        self._hours: deque[list[float]] = deque()  # each: when it began, and what was used in it
+        self._hours: deque[list[float]] = deque()  # per hour: its start, and the units used
 
     def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
         """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: at once."""
@@ -92,7 +92,7 @@ class Daily:
         self.take(difference, now)
 
     def left(self, now: float) -> float:
-        """How much is admitted at once."""
+        """Units that are admitted now."""
         return self.limit - sum(used for began, used in self._hours if began + _HOUR + DAY > now)
 
     def __str__(self) -> str:
@@ -100,7 +100,7 @@ class Daily:
 
 
 class Slots:
-    """At most `limit` attempts at once."""
+    """At most `limit` concurrent attempts."""
 
     unit: Unit = "requests"
 
@@ -110,7 +110,7 @@ class Slots:
         self._usual = LOOK_AGAIN
 
     def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
-        """`now` where a slot is free, else a guess by how long attempts take: only the end of one frees a slot."""
+        """`now` if a slot is free, else an estimate from the duration of attempts: a slot is freed only by the end of an attempt."""
         excess = self.active + ahead + 1 - self.limit
         return now + max(0.0, excess * self._usual / self.limit)
 
@@ -119,7 +119,7 @@ class Slots:
         self.active += 1
 
     def release(self, seconds: float) -> None:
-        """An attempt has ended after so many seconds; after a fork, those of the parent are not counted."""
+        """An attempt has ended after `seconds`. After a fork, the parent's attempts are not counted."""
         self.active = max(0, self.active - 1)
         self._usual += 0.1 * (seconds - self._usual)
 
@@ -128,15 +128,15 @@ class Slots:
         return self.limit - self.active
 
     def __str__(self) -> str:
-        return f"{self.limit} attempts at once"
+        return f"{self.limit} concurrent attempts"
 
 
 class Learnt:
-    """A limit as a provider's answers state it: its size, what remains, and when it is full again.
+    """A limit learnt from the headers of answers: its size, the remaining units, and the time of its reset.
 
-    Between two answers it refills evenly, so that it is used to the full where the provider refills it evenly too. Where an
-    answer says that nothing remains, it admits nothing until its reset: some providers refill at once, at the end of a window.
-    Its capacity is the most that was seen to remain, since a provider may admit less at once than it allows in a minute.
+    Between two answers it refills evenly, so that it can be used completely if the provider refills it evenly too. After an answer
+    with nothing remaining, it admits nothing until the reset, because some providers refill only at the end of a window.
+    Its capacity is the largest remaining value seen, since a provider's burst may be smaller than its limit per minute.
     """
 
     def __init__(self, unit: Unit) -> None:
@@ -152,7 +152,8 @@ class Learnt:
 
     @property
     def taken(self) -> float:
-        """All that was ever taken. An attempt remembers it: what remains after its answer lacks what was taken later."""
+        """All units ever taken. Each attempt stores this total, since the remaining units in its answer do not include what was taken
+        after it started."""
         return self._taken
 
     def observe(
@@ -167,10 +168,10 @@ class Learnt:
         now: float,
         rests: bool = True,
     ) -> None:
-        """An answer states the limit, as the provider saw it when the request came. `reset`: seconds from now.
+        """Apply the headers of an answer, which state the limit at the time the provider received the request. `reset`: seconds from now.
 
-        `cost`: of the attempt. `taken`, `started`: what was taken and what time it was when that attempt had started.
-        `rests`: where nothing remains, nothing is admitted before the reset.
+        `cost`: of the attempt. `taken`, `started`: the total taken, and the time, when the attempt started. `rests`: if nothing remains,
+        admit nothing before the reset.
         """
         if taken < self._newest or limit <= 0:
             return
@@ -204,8 +205,8 @@ class Learnt:
         self._taken += cost
 
     def left(self, now: float) -> float:
-        """How much remains, as far as is known."""
+        """Estimate of the remaining units."""
         return 0.0 if self.rest_until > now else max(0.0, self._level_at(now))
 
     def __str__(self) -> str:
-        return f"{self.limit:g} {self.unit}, as the provider says"
+        return f"{self.limit:g} {self.unit}, stated by the provider"

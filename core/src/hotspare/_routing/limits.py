@@ -1,7 +1,7 @@
-"""The limits of a target: those that were configured, those that its provider's answers state, and the calls that wait for them.
+"""The limits of a target, configured or learnt from its provider's answers, and the calls that wait for them.
 
-A call that a limit holds back takes a ticket: calls are admitted in the order of their tickets. Pure; the scheduler holds the
-lock for every method.
+A call that a limit blocks takes a ticket: calls are admitted in the order of their tickets. Pure; the scheduler holds the lock for
+every method.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ if TYPE_CHECKING:
     from hotspare._health.target_state import TargetState
 
 _FIRST_ANSWER = 500.0
-"""Tokens that are reserved for an answer without `max_tokens`, until the target's own answers show what is usual."""
+"""Tokens reserved for an answer without `max_tokens`, until the average of the target's answers is known."""
 _LEARNING = 0.2
 """Weight of the latest answer in that average."""
 _LATE = 0.1
-"""Seconds after which a call looks again whose turn has not come at the expected time."""
+"""Seconds after which a call checks again if it was not admitted at the expected time."""
 RELEASED_AFTER = 5.0
-"""Seconds without a call held back after which a limit counts as no longer reached: under load it is reached many times a
-second."""
+"""Seconds without a blocked call after which a limit counts as no longer reached: under load it is reached many times a second."""
 
 
 class Need(NamedTuple):
-    """What a call needs of limits: tokens of its prompt (estimated), and its `max_tokens`."""
+    """What a call takes from limits: the estimated tokens of its prompt, and its `max_tokens`."""
 
     prompt: float
     max_tokens: float | None = None
@@ -41,7 +40,7 @@ class Need(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Reserved:
-    """What an attempt has taken. `learnt`: the totals of the learnt limits at that moment."""
+    """What an attempt has taken. `learnt`: the totals of the learnt limits (`Learnt.taken`) at that time."""
 
     started: float
     costs: Mapping[Unit, float]
@@ -50,8 +49,8 @@ class Reserved:
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """The place of a call among those that wait for a target's limits. `at`: when its turn was expected when it came.
-    `waiter`: what wakes it."""
+    """The place of a call in the queue of a target's limits. `at`: the time of its admission, estimated when it joined.
+    `waiter`: used to wake it."""
 
     limits: TargetLimits
     costs: Mapping[Unit, float]
@@ -75,7 +74,7 @@ class Group:
         self.waiting: dict[TargetLimits, None] = {}
 
     def share(self, name: Callable[[str], str]) -> None:
-        """Its rates and daily limits are those of a whole fleet. `name`: what a limit is called there."""
+        """Turn its rates and daily limits into fleet-wide limits. `name`: gives the name of a limit in the store."""
         self.gauges = [self._shared(one, name) for one in self.gauges]
 
     def _shared(self, one: Rate | Daily | SharedRate, name: Callable[[str], str]) -> Rate | Daily | SharedRate:
@@ -88,14 +87,14 @@ class Group:
 
     @property
     def shared(self) -> list[SharedRate]:
-        """Those that are limits of a whole fleet."""
+        """The fleet-wide limits among its gauges."""
         return [one for one in self.gauges if isinstance(one, SharedRate)]
 
 
 @dataclass(slots=True, eq=False)
 class TargetLimits:
-    """All limits of one target. `held_at`: when a call was last held back; `is_reached`: whether an event has said so. `shares`: some of
-    them are limits of a whole fleet."""
+    """All limits of one target. `held_at`: when they last blocked a call; `is_reached`: `LimitReached` was emitted, `LimitReleased` not
+    yet. `shares`: some of them are fleet-wide."""
 
     groups: tuple[Group, ...] = ()
     learnt: dict[Unit, Learnt] = field(default_factory=dict[Unit, Learnt])
@@ -106,24 +105,26 @@ class TargetLimits:
     _ahead: dict[Unit, float] = field(default_factory=dict[Unit, float])
     _usual_answer: float = _FIRST_ANSWER
 
-    # --- what can be read ----------------------------------------------------------------------------------------
+    # --- getters; they change nothing ----------------------------------------------------------------------------
 
     def costs_of(self, need: Need) -> dict[Unit, float]:
-        """What a call is expected to use of each unit."""
+        """The expected use of a call, by unit."""
         answer = self._usual_answer if need.max_tokens is None else need.max_tokens
         return {
             "requests": 1.0,
             "tokens": need.prompt + answer,
             "input_tokens": need.prompt,
-            "output_tokens": min(answer, self._usual_answer),  # Anthropic counts what was written, not what was allowed
+            "output_tokens": min(
+                answer, self._usual_answer
+            ),  # Anthropic counts the tokens of the answer, not `max_tokens`
         }
 
     def ready_at(self, need: Need, now: float, ticket: Ticket | None = None) -> float:
-        """When a call is admitted, those before it considered; `now` or earlier: at once. `ticket`: the call's own."""
+        """When a call is admitted, after the calls before it in the queue; `now` or earlier: immediately. `ticket`: the call's own."""
         return self._binding(need, now, ticket)[0]
 
     def reason(self, need: Need, now: float) -> str:
-        """The limit that holds a call back."""
+        """The limit that blocks a call."""
         _, gauge = self._binding(need, now, None)
         return f"its limit is reached: {gauge}"
 
@@ -134,11 +135,11 @@ class TargetLimits:
         return min((gauge.left(now) for gauge in self._all() if gauge.unit == "requests"), default=inf)
 
     def left(self, now: float) -> dict[str, float]:
-        """What is left of each limit now, by its name."""
+        """The units left of each limit now, by its name."""
         return {str(gauge): max(0.0, gauge.left(now)) for gauge in self._all()}
 
     def used(self, now: float) -> dict[str, float]:
-        """The share of each limit that is used now, by its name: of what it admits at once, or in a day."""
+        """The used share of each limit now, by its name: of its burst, or of a day."""
         found: dict[str, float] = {}
         for gauge in self._all():
             if gauge.capacity > 0:
@@ -146,7 +147,7 @@ class TargetLimits:
         return found
 
     def is_fetching(self, need: Need, now: float, ticket: Ticket | None) -> bool:
-        """Whether what holds a call back is only that the store has not answered yet."""
+        """Whether the only obstacle of a call is that the store has not answered yet."""
         gauge = self._binding(need, now, ticket)[1]
         if not isinstance(gauge, SharedRate):
             return False
@@ -154,7 +155,7 @@ class TargetLimits:
         return gauge.is_fetching(self.costs_of(need)[gauge.unit], now, ahead)
 
     def hold(self, need: Need, now: float) -> bool:
-        """A call is held back. Returns whether the store is to be asked for more."""
+        """A limit blocks a call. Returns whether more units have to be requested from the store."""
         if not self.shares:
             return False
         costs, asks = self.costs_of(need), False
@@ -166,13 +167,13 @@ class TargetLimits:
 
     @property
     def is_low(self) -> bool:
-        """Whether the store is to be asked for more before a call is held back."""
+        """Whether more units should be requested from the store before a call is blocked."""
         return self.shares and any(gauge.is_low for group in self.groups for gauge in group.shared)
 
     def _binding(self, need: Need, now: float, ticket: Ticket | None) -> tuple[float, object]:
         is_next = ticket is not None and self.is_first(ticket)
         if ticket is not None and ticket.limits is self and not is_next:
-            return max(ticket.at, now + _LATE), "calls wait that came before"
+            return max(ticket.at, now + _LATE), "earlier calls are waiting"
         costs = self.costs_of(need)
         latest, binding = -inf, cast("object", "")
         for gauge in self._all():
@@ -250,7 +251,7 @@ class TargetLimits:
     # --- calls that wait -----------------------------------------------------------------------------------------
 
     def join(self, need: Need, now: float) -> Ticket:
-        """Wait behind all others."""
+        """Join the queue at its end."""
         at = self.ready_at(need, now)
         ticket = Ticket(self, self.costs_of(need), at)
         self.tickets[ticket] = None
@@ -261,30 +262,30 @@ class TargetLimits:
         return ticket
 
     def is_first(self, ticket: Ticket) -> bool:
-        """Whether no call waits that came before."""
+        """Whether no earlier call waits."""
         return ticket is next(iter(self.tickets), None)
 
     def leave(self, ticket: Ticket) -> None:
-        """The call waits no more."""
+        """Leave the queue."""
         if ticket not in self.tickets:
             return
         del self.tickets[ticket]
         for unit, cost in ticket.costs.items():
             self._ahead[unit] -= cost
         if not self.tickets:
-            self._ahead.clear()  # sums of fractions leave a remainder
+            self._ahead.clear()  # remove the rounding errors of the sums
             for group in self.groups:
                 group.waiting.pop(self, None)
 
     def next_tickets(self) -> list[Ticket]:
-        """The tickets whose turn it may be now: the first of this target, and of another one that shares slots with it."""
+        """The tickets that may be admitted now: the first of this target, and of each target that shares slots with it."""
         members = [self, *(next(iter(group.waiting)) for group in self.groups if group.waiting)]
         return [next(iter(one.tickets)) for one in dict.fromkeys(members) if one.tickets]
 
 
 def _used(costs: Mapping[Unit, float], outcome: Outcome, usage: Usage | None) -> Mapping[Unit, float]:
-    """What an attempt used. A request that never reached the provider used nothing; one that it rejected used no tokens; of
-    one that broke, or whose usage is not known, all that was reserved counts."""
+    """What an attempt used. A request that never reached the provider used nothing; a rejected one used no tokens; for a broken
+    one, or if its usage is unknown, everything reserved counts as used."""
     if usage is not None and usage.known:
         return {
             "requests": 1.0,
@@ -300,9 +301,9 @@ def _used(costs: Mapping[Unit, float], outcome: Outcome, usage: Usage | None) ->
 
 
 def attach(states: Iterable[TargetState], known: dict[tuple[object, ...], Group]) -> None:
-    """Give each of these targets its configured limits. `known`: the groups of the pool, by what shares them.
+    """Give each of these targets its configured limits. `known`: the pool's groups, by the scope that shares them.
 
-    Raises ConfigError where two targets state different limits for what they share.
+    Raises ConfigError if two targets state different limits for the same scope.
     """
     for state in states:
         target, groups = state.target, list[Group]()

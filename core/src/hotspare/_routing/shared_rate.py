@@ -1,7 +1,7 @@
-"""A limit that all processes of a fleet share: taken from the store ahead of its use, in blocks, so that one round trip serves many calls.
+"""A limit that all processes of a fleet share. Units are taken from the store in blocks, ahead of their use: one round trip serves many calls.
 
-What a process has taken and not used within `HOLD` is given back. Where the store is unavailable, or does not answer within `ANSWER`, this
-process goes on with its share of the limit (`limit / processes`). Pure: a separate thread asks the store.
+Units that a process does not use within `HOLD` are returned. While the store is unavailable, or if it does not answer within `ANSWER`, the
+process uses its own share of the limit (`limit / processes`). Pure: a separate thread queries the store.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from typing import NamedTuple
 from hotspare._routing.gauges import DAY, Daily, Rate, Unit
 
 ANSWER = 0.05
-"""Seconds for which a call waits for the store, at most."""
+"""Longest time in seconds for which a call waits for the store."""
 BLOCK = 0.5
-"""Seconds of its use that a process takes at once: two round trips a second serve any number of calls."""
+"""Size of a block, in seconds of the process's current use: two round trips a second serve any number of calls."""
 HOLD = 0.5
-"""Seconds for which a process keeps what it does not use. All processes together hold at most so much of the limit."""
+"""Seconds for which a process keeps unused units. All processes together hold at most the units of this time."""
 HORIZON = 0.5
-"""Seconds ahead for which units are taken: calls that wait know their turn, and processes do not race for each unit."""
+"""Units are taken up to this many seconds ahead: waiting calls then have a time of admission, and processes do not race for each unit."""
 ASK_EVERY = 0.1
-"""Seconds between two requests at least, where no call waits for one, or the store had less than was asked for."""
+"""Shortest time in seconds between two requests if no call waits, or if the store granted less than requested."""
 FULL_PACE = 1000
-"""Processes that may ask so often. Of a larger fleet each asks less often, so that one store can serve it: all of them ask as often as these."""
+"""Up to this many processes use these intervals. In a larger fleet each process sends fewer requests, so that the load of the store stays the
+same."""
 LOOK_AGAIN = 10.0
-"""Seconds after which a process asks again at the latest, of a limit that is used to the full: others may have given something back."""
+"""Seconds after which a process requests units of an exhausted limit again: other processes may have returned some."""
 DAY_BLOCK = 5.0
-"""Seconds of its use that a process takes of a daily limit at once, and for which it keeps what it does not use."""
+"""Size of a block of a daily limit, in seconds of use, and the time for which unused units of it are kept."""
 _RETRY = 1.0
-"""Seconds after a request without an answer in which this process does not ask again."""
+"""Seconds without a new request after an unanswered one."""
 
 
 class Request(NamedTuple):
-    """What the store is asked for: up to `want` units, at least `least`; `used` units were used without being taken before (below 0: are
-    given back)."""
+    """A request to the store: for up to `want` units, at least `least`. `used`: units used without a grant (below 0: units returned)."""
 
     want: float
     least: float
@@ -41,7 +41,7 @@ class Request(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Units that were taken: the first may be used at `first`, each further one an interval later. `since`: when they were taken."""
+    """Granted units: the first may be used at `first`, each further one an interval later. `since`: when they were granted."""
 
     units: float
     first: float
@@ -49,15 +49,15 @@ class _Block(NamedTuple):
 
 
 def slower(processes: int) -> float:
-    """By which factor each process of so many asks the store less often."""
+    """The factor by which each of `processes` processes queries the store less often."""
     return max(1.0, processes / FULL_PACE)
 
 
 class SharedRate:
-    """The same face as `Rate`, and that of the thread that asks the store: `request`, `granted`, `failed`. How much of it all processes
-    have used is the store's to say: `capacity` is 0, unknown.
+    """The interface of `Rate`, plus the interface for the thread that queries the store: `request`, `granted`, `failed`. `capacity` is 0
+    (unknown), since only the store knows how much all processes have used.
 
-    `key`: what the limit counts for, for the store. `processes`: by how many the limit is divided where the store is unavailable.
+    `key`: the limit's name in the store. `processes`: the limit is divided by this number while the store is unavailable.
     """
 
     capacity = 0.0
@@ -79,18 +79,18 @@ class SharedRate:
         self.share(1)
 
     def share(self, processes: int) -> None:
-        """Of how many processes this one is."""
+        """Set the number of processes that share the limit."""
         self._slower = slower(processes)
         limit = self.limit / max(1, processes)
         self._alone = Rate(self.unit, limit, self.period, max(1.0, self.burst / max(1, processes)))
 
-    # --- as of a gauge -------------------------------------------------------------------------------------------
+    # --- the interface of a gauge --------------------------------------------------------------------------------
 
     def _is_alone(self, now: float) -> bool:
         return self.away or now < self._mute_until or now >= self._since + ANSWER > -inf
 
     def is_fetching(self, cost: float, now: float, ahead: float = 0.0) -> bool:
-        """Whether the store is about to say when this cost is admitted: what was taken is not enough, now or later."""
+        """Whether an answer of the store is pending that decides when this cost is admitted, since the granted units are not enough."""
         needed = ahead + min(cost, self.burst) - 1e-9
         return not self._is_alone(now) and now >= self._ask_at and sum(block.units for block in self._blocks) < needed
 
@@ -108,8 +108,8 @@ class SharedRate:
         return (now if self._since == -inf else self._since) + ANSWER
 
     def hold(self, cost: float, now: float, ahead: float) -> bool:
-        """A call is held back by this limit, behind others that need `ahead`. Returns whether the store is to be asked. From now on it
-        has `ANSWER` seconds, also if the thread that asks is held up."""
+        """This limit blocks a call, behind others that need `ahead`. Returns whether the store has to be queried. Its `ANSWER` seconds
+        start now, even if the thread that queries it is delayed."""
         if self._since == -inf and self.is_fetching(cost, now, ahead):
             self._since = now
         self._needed = max(self._needed, ahead + cost)
@@ -149,16 +149,16 @@ class SharedRate:
         return sum(self._free(block, now) for block in self._blocks)
 
     def _free(self, block: _Block, now: float) -> float:
-        """How much of a block may be used."""
+        """Units of a block that may be used now."""
         return min(block.units, (now - block.first) / self._interval + 1) if now >= block.first else 0.0
 
     def _pace_in(self, now: float) -> float:
-        """Units that were used in about the last second."""
+        """Units used in about the last second."""
         return self._pace * exp(min(0.0, self._pace_at - now)) if self._pace_at > -inf else 0.0
 
     @property
     def is_low(self) -> bool:
-        """Whether less is left than what is used until the next block is here."""
+        """Whether the remaining units will be used up before the next block arrives."""
         return (
             not self.away
             and not self._is_asked
@@ -166,12 +166,12 @@ class SharedRate:
         )
 
     def __str__(self) -> str:
-        return f"{self.limit:g} {self.unit} {'a minute' if self.period == 60 else f'in {self.period:g} s'}, of all processes"
+        return f"{self.limit:g} {self.unit} {'a minute' if self.period == 60 else f'in {self.period:g} s'}, across all processes"
 
-    # --- as of the thread that asks the store --------------------------------------------------------------------
+    # --- the interface of the thread that queries the store ------------------------------------------------------
 
     def request(self, now: float) -> Request | None:
-        """What to ask the store for now; None: nothing."""
+        """The request to send to the store now; None: none."""
         self._give_back(now)
         if self.away or self._is_asked or now < self._mute_until:
             return None
@@ -193,7 +193,7 @@ class SharedRate:
         return request
 
     def _give_back(self, now: float) -> None:
-        """What was free for `HOLD` seconds (`DAY_BLOCK`) and not used goes back."""
+        """Return units that were free for `HOLD` seconds (daily limits: `DAY_BLOCK`) and not used."""
         kept: list[_Block] = []
         then = now - self._hold * self._slower
         for block in self._blocks:
@@ -204,15 +204,15 @@ class SharedRate:
         self._blocks = kept
 
     def granted(self, units: float, wait: float, now: float) -> None:
-        """The store has answered: see `store.Grant`."""
+        """The store has granted units: see `store.Grant`."""
         self._is_asked, self._since = False, -inf
         if units > 0:
             self._blocks.append(_Block(units, now + wait, now))
         pause = ASK_EVERY * self._slower
         self._refill_at = now + pause
-        if units >= self._want - 1e-3:  # the wire rounds
+        if units >= self._want - 1e-3:  # the store's numbers are rounded
             self._ask_at = self._free_at = now
-        else:  # it is used to the full
+        else:  # the limit is exhausted
             self._free_at = now + max(wait, pause)
             self._ask_at = min(self._free_at, now + LOOK_AGAIN * self._slower)
 
@@ -223,21 +223,21 @@ class SharedRate:
         self._mute_until = now + _RETRY
 
     def lost(self) -> None:
-        """The store is away: what was taken is its own matter, and what is owed is forgotten."""
+        """The store is unavailable: forget the granted units and those to report."""
         self.away = True
         self._blocks.clear()
         self._owed = 0.0
         self._is_asked, self._since, self._ask_at = False, -inf, -inf
 
     def after_fork(self) -> None:
-        """In a child process: what is owed is the parent's."""
+        """In a child process after a fork: use that has yet to be reported is the parent's."""
         self.lost()
         self._owed = 0.0
 
 
 class SharedDaily(SharedRate):
-    """A limit of any 24 hours, of all processes. What this process has used counts here too: while the store is unavailable it may use its share of
-    the limit less that, and what it used meanwhile is reported later."""
+    """A limit per 24 hours, across all processes. The use of this process is counted here too: while the store is unavailable, it may use its
+    share of the limit minus that use, and reports it later."""
 
     is_daily = True
     _block = _hold = DAY_BLOCK
@@ -248,7 +248,7 @@ class SharedDaily(SharedRate):
         self._interval = 0.0
 
     def share(self, processes: int) -> None:
-        """Of how many processes this one is."""
+        """Set the number of processes that share the limit."""
         self._slower = slower(processes)
         self._own.limit = self._own.capacity = self.limit / max(1, processes)
         self._alone = self._own
@@ -275,10 +275,10 @@ class SharedDaily(SharedRate):
         return block.units if now >= block.first else 0.0
 
     def lost(self) -> None:
-        """The store is away: what was used is reported when it is back, and what was taken and not used is given back then."""
+        """The store is unavailable: when it is available again, use is reported, and unused units are returned."""
         owed = self._owed - sum(block.units for block in self._blocks)
         super().lost()
         self._owed = owed
 
     def __str__(self) -> str:
-        return f"{self.limit:g} {self.unit} a day, of all processes"
+        return f"{self.limit:g} {self.unit} a day, across all processes"

@@ -1,7 +1,7 @@
-"""In which order the targets of a route are tried: tier by tier, inside a tier by the strategy.
+"""The order in which the targets of a route are tried: tier by tier, inside a tier by the strategy.
 
-The order is a generator: a call draws from it until a target admits it, so that a choice among a thousand targets costs what
-one among four does.
+The order is a generator: a call takes targets from it until one admits it, so that a choice among a thousand targets costs no more
+than a choice among four.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from hotspare.target import Domain, Target
 _RECOVERING = State.RECOVERING
 _BYTES_PER_TOKEN = 4.0
 _UNKNOWN = 0.05
-"""Seconds that a target without a record is thought to take: little, so that it gets one, and enough that it does not get all
-calls before its first answer."""
+"""Assumed seconds of a target without a record: short, so that it is tried, but long enough that it does not get all calls before
+its first answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A target as a strategy of your own is shown it.
+    """A target, as input of a custom strategy.
 
-    `expected_seconds`: until it would answer (to the first token of a stream, or a whole answer), by its record, the attempts
-    that wait there and the length of answers; None without a record. `in_flight`: attempts in flight. `state`: of its circuit
-    breaker. `slow`: whether it is far slower than usual (`Brownout`). `calls`, `failures`: in the recent window.
+    `expected_seconds`: expected time to its answer (the first token of a stream, or a whole answer), from its record, its attempts
+    without an answer yet, and the usual length of answers; None without a record. `in_flight`: attempts in flight. `state`: of its
+    circuit breaker. `slow`: whether it is far slower than usual (`Brownout`). `calls`, `failures`: in the recent window.
     """
 
     target: Target
@@ -46,16 +46,15 @@ class Candidate:
 
 
 StrategyFunction = Callable[[Sequence[Candidate]], Sequence[Candidate]]
-"""A strategy of your own: the candidates of a tier, in the order in which they are to be tried."""
+"""A custom strategy: returns the candidates of a tier in the order in which to try them."""
 
 
 @dataclass(slots=True)
 class Demand:
-    """What is to be routed: one call at one moment.
+    """The call to route, at one point in time.
 
-    `kind`: of the answer that is requested of a target. `tokens`: the usual length of answers. `avoided`: domains at fault for a
-    failure of the call.
-    `passed`: filled with the targets that come later than their place, and why.
+    `kind`: gives the kind of answer that is requested from a target. `tokens`: the usual length of answers. `avoided`: domains that
+    caused a failure of the call. `passed`: filled with the targets that are moved back, and why.
     """
 
     policy: Policy
@@ -67,14 +66,14 @@ class Demand:
     passed: dict[TargetState, str] = field(default_factory=dict[TargetState, str])
 
     def pace(self, state: TargetState) -> Pace | None:
-        """A target's record of such answers; None if it has none."""
+        """A target's record for this kind of answer; None if it has none."""
         return state.paces.get(self.kind(state)) if state.paces else None
 
 
 def ordered(tiers: Tiers, demand: Demand) -> Iterator[TargetState]:
     """The targets in the order in which they are tried now.
 
-    Targets in an avoided domain come last in their tier; those that are passed over now (`_share`) after all others.
+    Targets in an avoided domain come last in their tier; those with a reduced share of traffic (`_share`) may come after all others.
     """
     last: list[TargetState] = []
     for tier in tiers:
@@ -96,14 +95,14 @@ def ordered(tiers: Tiers, demand: Demand) -> Iterator[TargetState]:
 
 
 def by_function(strategy: StrategyFunction, tiers: Iterable[Mapping[Candidate, TargetState]]) -> Tiers:
-    """The tiers as a strategy of the caller's own orders them. Raises what it raises, and RequestError for what it returns beside
+    """The tiers in the order of a custom strategy. Raises the strategy's own exceptions, and RequestError if it returns anything but
     the candidates that it was given."""
     found: list[Tier] = []
     for states in tiers:
         chosen = strategy(tuple(states))
         unknown = [one for one in chosen if one not in states]
         if unknown:
-            hint = "is not among the candidates: a strategy returns those that it was given, in its order"
+            hint = "is not one of the candidates: a strategy must return the candidates that it was given, in its order"
             raise RequestError(Problem.at("strategy", unknown[0], hint))
         found.append(Tier(states[one] for one in dict.fromkeys(chosen)))
     return tuple(found)
@@ -125,8 +124,8 @@ def candidate(state: TargetState, demand: Demand) -> Candidate:
 
 
 def expected_seconds(state: TargetState, demand: Demand) -> float:
-    """Seconds until the target would have answered: its estimate, or the age of its oldest attempt if that is more, times the
-    attempts that wait there, and the time to write the answer."""
+    """Expected seconds to the target's answer: its estimate, or the age of its oldest waiting attempt if that is longer, times its
+    waiting attempts plus one, plus the time to generate the answer."""
     pace, breaker, (whole, _) = demand.pace(state), state.breaker, demand.kind(state)
     seconds = None if pace is None else pace.estimate(demand.now)
     scale = 1 + demand.tokens / TOKENS if whole else 1.0
@@ -151,12 +150,12 @@ def _by_strategy(tier: Tier, demand: Demand) -> Iterator[TargetState]:
         return _weighted(tier, demand.rng)
     if strategy == "latency":
         return _fastest_of_two(tier, demand)
-    return iter(tier.by_price if strategy == "cost" else tier)  # one of the caller's own has been asked before
+    return iter(tier.by_price if strategy == "cost" else tier)  # a custom strategy has ordered the tier before
 
 
 def _weighted(tier: Tier, rng: random.Random) -> Iterator[TargetState]:
-    """By weighted sampling without replacement. What was drawn already is drawn again only a few times: then the few that are
-    left are sorted by exponential ranks (Efraimidis and Spirakis, 2006)."""
+    """Weighted sampling without replacement. After a few draws that repeat a target, the remaining targets are sorted by exponential
+    ranks instead (Efraimidis and Spirakis, 2006)."""
     sums, drawn = tier.cumulative_weights, set[int]()
     total, repeated = sums[-1], 0
     while repeated < 3:
@@ -171,8 +170,8 @@ def _weighted(tier: Tier, rng: random.Random) -> Iterator[TargetState]:
 
 
 def _fastest_of_two(tier: Tier, demand: Demand) -> Iterator[TargetState]:
-    """Power of two choices (Mitzenmacher, 2001): of two drawn at random the better one; the other one is compared with the next
-    that is drawn."""
+    """Power of two choices (Mitzenmacher, 2001): of two random targets the one with the better score; the other is compared with the
+    next random target."""
     draws = _shuffled(tier, demand.rng)
     held = next(draws)
     for other in draws:
@@ -187,7 +186,7 @@ def _score(state: TargetState, demand: Demand) -> float:
 
 
 def _shuffled(tier: Tier, rng: random.Random) -> Iterator[TargetState]:
-    """A random order, of which only what is drawn costs anything (Fisher-Yates on a sparse array)."""
+    """A random order, computed only as far as it is consumed (Fisher-Yates on a sparse array)."""
     moved: dict[int, int] = {}
     for place in range(len(tier)):
         drawn = place + int(rng.random() * (len(tier) - place))
@@ -195,11 +194,11 @@ def _shuffled(tier: Tier, rng: random.Random) -> Iterator[TargetState]:
         moved[drawn] = moved.get(place, place)
 
 
-# --- which targets get a part of their traffic only ----------------------------------------------------------------
+# --- targets with a reduced share of traffic -----------------------------------------------------------------------
 
 
 def _share(state: TargetState, tier: Tier, tiers: Tiers, demand: Demand) -> float:
-    """The share of its calls that a target gets: below 1 while it recovers, or is slow, and another one can take its place."""
+    """A target's share of its usual calls: below 1 while it recovers or is slow, if another target can take the rest."""
     share, now = state.breaker.traffic_share(demand.now), demand.now
     if share < 1 and not _has_closed_equal(state, tier, now):
         share = 1.0
@@ -218,12 +217,12 @@ def _why_passed(state: TargetState, demand: Demand) -> str:
     pace = demand.pace(state)
     if pace is not None and pace.slow:
         return f"it is slow: {pace.lately or pace.slow_seconds:.2f} s, usually {pace.usual or 0.0:.2f} s"
-    return "it gets its traffic back slowly"
+    return "slow start after its recovery"
 
 
 def score(state: TargetState, demand: Demand) -> float | None:
-    """What the strategy compares: the expected seconds by weight, the price (USD per million tokens), or the weight. None where it
-    compares nothing, or nothing is known."""
+    """The value that the strategy compares: the expected seconds divided by the weight, the price (USD per million tokens), or the
+    weight. None if the strategy compares nothing, or the value is unknown."""
     strategy, target = demand.policy.strategy, state.target
     if strategy == "latency":
         return _score(state, demand)
@@ -242,7 +241,7 @@ def _has_closed_equal(state: TargetState, tier: Tier, now: float) -> bool:
 
 
 def _has_faster(state: TargetState, pace: Pace, tiers: Tiers, demand: Demand) -> bool:
-    """Whether another target of the route is closed and faster than this one is now, or its speed is not known."""
+    """Whether another target of the route is closed, and is faster than this one now or of unknown speed."""
     mine = pace.lately or pace.slow_seconds
     for tier in tiers:
         for other in tier:

@@ -1,4 +1,4 @@
-"""Targets whose context window a prompt exceeds by any estimate: a call goes to a larger one at once."""
+"""Targets whose context window is certainly too small for a prompt: a call skips them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ CERTAIN = 1.3
 
 
 def too_small(request: ChatRequest, states: Collection[TargetState]) -> dict[TargetState, Exclusion]:
-    """The targets whose window is too small for the prompt and the longest answer that is asked for: providers refuse both together. None of them, if there is no other target: the estimate may err.
-    `states`: targets that can be sent the request."""
+    """The targets whose window is too small for the prompt plus the requested `max_tokens`: providers reject the sum of both. Empty if no
+    other target would be left, since the estimate may be wrong. `states`: targets that support the request."""
     found: dict[TargetState, Exclusion] = {}
     answer = request.max_tokens or 0
     for state in states:
