@@ -155,9 +155,8 @@ class Splicer:
         self._open = False
         held, emitted = self._held, self._emitted
         body, start = held.lstrip(), emitted.lstrip()
-        begins_word = (
-            held[:1].isspace() and not emitted[:1].isspace()
-        )  # "so" and " so good": intended, unless it is long
+        # "so" and " so good": intended, unless it is long
+        begins_word = held[:1].isspace() and not emitted[:1].isspace()
         exact = not (self._restart or self._instructed)
         sent = start.rstrip() if exact else start  # llama.cpp repeats what it was sent before it goes on
         if _starts_again(body, sent) and (self._restart or not begins_word or _is_repetition(start)):
@@ -168,9 +167,8 @@ class Splicer:
         if _CHATTER_LINE.match(held):
             raise SpliceError("the continuation begins with words about itself")
         end = emitted.rstrip()
-        restarts_word = (
-            self._instructed and not self._blank and held[:1] == body[:1]
-        )  # otherwise no word was cut, or a new one begins
+        # Otherwise no word was cut, or a new one begins.
+        restarts_word = self._instructed and not self._blank and held[:1] == body[:1]
         for size in range(min(len(body), _WINDOW, len(end)), 0, -1):
             tail = end[-size:]
             if body.startswith(tail) and (_is_repetition(tail) or (restarts_word and _is_word_start(end, -size))):

@@ -358,7 +358,7 @@ class CircuitBreaker:
         """A stream has begun. This closes a half-open breaker and is evidence against a stall; the outcome is recorded at its end."""
         if self.state in BROKEN:
             self.rate_limits = 0
-            self.recover(now)  # how long its answer takes is not known
+            self.recover(now)  # the duration of its answer is not known yet
         self.last_success_start = max(self.last_success_start, started)
 
     def retract_failure(self, failed_at: float) -> None:

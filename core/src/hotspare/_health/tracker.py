@@ -103,9 +103,7 @@ class HealthTracker:
         at = -inf
         for breaker in state.breakers:
             if breaker.state is _CLOSED and breaker.admission is None and not breaker.disabled:
-                found = (
-                    breaker.rate_limited_until
-                )  # the result of `available_at` for such a breaker, at a fifth of the cost
+                found = breaker.rate_limited_until  # as `available_at` returns here, at a fifth of its cost
             else:
                 found = breaker.available_at(now)
             if found > at:

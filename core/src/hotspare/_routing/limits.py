@@ -114,9 +114,7 @@ class TargetLimits:
             "requests": 1.0,
             "tokens": need.prompt + answer,
             "input_tokens": need.prompt,
-            "output_tokens": min(
-                answer, self._usual_answer
-            ),  # Anthropic counts the tokens of the answer, not `max_tokens`
+            "output_tokens": min(answer, self._usual_answer),  # Anthropic counts the answer, not `max_tokens`
         }
 
     def ready_at(self, need: Need, now: float, ticket: Ticket | None = None) -> float:
