@@ -100,7 +100,7 @@ class Recorded:
     def wire(self) -> Wire:
         """The wire format by which it is read."""
         is_responses = urlsplit(self.url).path.endswith("/responses")
-        return self.preset.responses_wire() if is_responses else self.preset.wire()
+        return self.preset.second_wire() if is_responses else self.preset.wire()
 
     @cached_property
     def chat_request(self) -> ChatRequest:

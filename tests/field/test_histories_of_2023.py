@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hotspare import ChatRequest, Pool, RequestError, Target
-from hotspare.providers.history import portable_history
+from hotspare import ChatRequest, Pool, RequestError, Target, portable_history
 from hotspare.providers.presets import PRESETS
 from hotspare.testing import ScriptedTarget
 

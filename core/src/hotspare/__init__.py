@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from hotspare.policy import RetryBudget as RetryBudget
     from hotspare.policy import Timeouts as Timeouts
     from hotspare.pool import Pool as Pool
-    from hotspare.providers.history import portable_history as portable_history
+    from hotspare.providers.portable import portable_history as portable_history
     from hotspare.recorder import Recorder as Recorder
     from hotspare.reduce import Reducer as Reducer
     from hotspare.reduce import compact_prompt as compact_prompt
@@ -111,7 +111,7 @@ _HOMES = {
     "outcome": ("AttemptRecord", "Kind", "Outcome", "Scope"),
     "policy": ("Breaker", "Hedge", "Policy", "PolicyFields", "RetryBudget", "Timeouts"),
     "pool": ("Pool",),
-    "providers.history": ("portable_history",),
+    "providers.portable": ("portable_history",),
     "recorder": ("Recorder",),
     "route": ("RouteFields", "Routes"),
     "reduce": ("Reducer", "compact_prompt", "trim_history"),

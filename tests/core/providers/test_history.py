@@ -9,7 +9,7 @@ import pytest
 from hotspare.messages import ChatRequest
 from hotspare.providers.anthropic.wire import AnthropicWire
 from hotspare.providers.gemini.wire import GeminiWire
-from hotspare.providers.history import ID_RULES, portable_history
+from hotspare.providers.portable import portable_history
 from hotspare.target import Target
 from hypothesis import given, settings
 
@@ -166,4 +166,4 @@ def test_a_repeated_id_is_made_unique() -> None:
     result = portable_history([{"role": "user", "content": "hi"}, *turn, *turn], "anthropic")
     pairs = [(result[i]["tool_calls"][0]["id"], result[i + 1]["tool_call_id"]) for i in (1, 3)]
     assert pairs[0][0] == pairs[0][1] != pairs[1][0] == pairs[1][1]
-    assert all(ID_RULES["anthropic"].matches(call_id) for pair in pairs for call_id in pair)
+    assert all(AnthropicWire.history.ids.matches(call_id) for pair in pairs for call_id in pair)

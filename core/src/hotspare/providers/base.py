@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from hotspare.errors import StatusError
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Dialect
+from hotspare.providers.history import HistoryRules
 from hotspare.target import RequestField, Target
 
 
@@ -46,6 +48,11 @@ class Wire(Protocol):
     dialect: Dialect
     """The key of `ChatRequest.extra` that this wire reads."""
 
+    @property
+    def history(self) -> HistoryRules:
+        """What the API accepts of a history."""
+        ...
+
     def prefill(self, target: Target) -> bool:
         """Whether the target continues an assistant message at the end of the request."""
         ...
@@ -75,4 +82,16 @@ class Wire(Protocol):
 
     def reader(self, request: ChatRequest) -> StreamReader:
         """A new reader for one streamed answer."""
+        ...
+
+
+class SecondApi(Protocol):
+    """Which requests of one target need another API in place of the first one. It keeps what refusals have shown."""
+
+    def serves(self, request: ChatRequest) -> bool:
+        """Whether this request is for it."""
+        ...
+
+    def learn(self, error: StatusError, request: ChatRequest) -> bool:
+        """Whether the first API's refusal of this request showed that it is for this one."""
         ...

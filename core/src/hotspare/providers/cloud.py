@@ -6,11 +6,13 @@ google-genai 3.4 (`_api_client.py`).
 """
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from hotspare.errors import ConfigError, Problem
+from hotspare._classify.rules import classify
+from hotspare.errors import ConfigError, Problem, StatusError
 from hotspare.messages import ChatRequest
 from hotspare.providers.anthropic.wire import AnthropicWire
 from hotspare.providers.base import Wire
@@ -23,8 +25,13 @@ from hotspare.target import Target
 _ONLY_CONVERSE = ("amazon.", "ai21.", "cohere.")
 """Models that Bedrock serves by its own Converse API alone."""
 _OPENAI_PATH = ("openai.gpt-5", "google.gemma-4", "xai.")
-"""Models that Bedrock serves under `/openai/v1`, by AWS's model cards; all others are under `/v1`, and a request to the wrong one of the
-two is refused: "model `…` isn't supported on this route"."""
+"""Models that Bedrock serves under `/openai/v1`; all others of OpenAI's APIs are under `/v1`. The source is "Programmatic access" in
+AWS's card of each model (docs.aws.amazon.com/bedrock/latest/userguide/model-card-….html; models-api-compatibility.html says which
+API a model has). A model that is not among these is learnt from the refusal, see `other_route`."""
+_ROUTES = ("/openai/v1", "/v1")
+_WRONG_ROUTE = re.compile(r"n['’]t supported on this route|not support the '\S+' api\b", re.I)
+"""Answers to a model under the wrong one of them, with status 400: "model `xai.grok-4.3` isn't supported on this route"; "The model
+'nvidia.nemotron-nano-9b-v2' does not support the '/openai/v1/responses' API"."""
 _MULTI_REGION = {
     "global": "aiplatform.googleapis.com",
     "us": "aiplatform.us.rep.googleapis.com",
@@ -130,6 +137,14 @@ def cloud_url(target: Target, provider: str, env: Mapping[str, str] | None = Non
     host = _MULTI_REGION.get(region, f"{region}-aiplatform.googleapis.com")
     base = variables.get("ANTHROPIC_VERTEX_BASE_URL" if claude else "GOOGLE_VERTEX_BASE_URL") or f"https://{host}"
     return f"{base.rstrip('/').removesuffix('/v1')}/v1/projects/{project}/locations/{region}"
+
+
+def other_route(base_url: str, error: StatusError) -> str | None:
+    """Bedrock's other base URL for OpenAI's APIs, where the refusal says that the model is not under this one; else None."""
+    if error.status not in (400, 404) or not _WRONG_ROUTE.search(classify(error).message):
+        return None
+    path = urlsplit(base_url).path.rstrip("/")
+    return with_path(base_url, _ROUTES[1 - _ROUTES.index(path)]) if path in _ROUTES else None
 
 
 def _first(variables: Mapping[str, str], names: list[str]) -> str:

@@ -25,6 +25,7 @@ class _EmbeddingWire:
 
     def __init__(self, chat: Wire) -> None:
         self._chat = chat
+        self.history = chat.history
 
     def prefill(self, target: Target) -> bool:
         """There is no answer to be continued."""

@@ -12,7 +12,6 @@ from hotspare.errors import StatusError
 from hotspare.messages import ChatRequest
 from hotspare.providers.base import Wire
 from hotspare.providers.presets import Preset
-from hotspare.providers.responses import models
 from hotspare.providers.urls import without_login
 from hotspare.secret import HiddenStr, SecretUrl
 from hotspare.target import Target
@@ -29,9 +28,16 @@ class _Sent(NamedTuple):
 class Endpoint:
     """One API of a target."""
 
-    def __init__(self, wire: Wire, target: Target, preset: Preset, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        target: Target,
+        preset: Preset,
+        env: Mapping[str, str] | None = None,
+        base_url: str | None = None,
+    ) -> None:
         self.wire = wire
-        address, login = without_login(preset.base_url_of(target, env))
+        address, login = without_login(base_url or preset.base_url_of(target, env))
         self.url = SecretUrl(wire.url(address, target, stream=False))
         self.stream_url = SecretUrl(wire.url(address, target, stream=True))
         self._login = login
@@ -53,50 +59,55 @@ class Endpoint:
         return _Sent(key, whole, Headers({"accept": "text/event-stream", **common}))
 
 
-class Endpoints:
-    """The APIs of one target, and which of them a request is for: the target's own choice, else the one that its model needs.
+class _Route(NamedTuple):
+    """A base URL, and the APIs made for it so far. None: the target's own."""
 
-    OpenAI's models have two. Chat Completions refuses what it does not serve and names the other API: that is remembered, for
-    requests with tools or for all.
+    base_url: str | None
+    made: dict[str, Endpoint]
+
+
+class Endpoints:
+    """The APIs of one target, and which of them a request is for.
+
+    What a refusal shows is remembered: that the request is for the second API, or that the model is served at another base URL.
     """
 
     def __init__(self, target: Target, preset: Preset, env: Mapping[str, str] | None = None) -> None:
         self._target, self._preset, self._env = target, preset, env
-        self.first = Endpoint(preset.wire(target), target, preset, env)
-        self._other: Endpoint | None = None
-        self._embeddings: Endpoint | None = None
-        self._always = self._with_tools = False
-        if preset.has_responses and target.api is None:
-            own = preset.name == "openai" and preset.is_own_host(target)
-            self._always = own and models.only_responses(target.model)
-            self._with_tools = own and models.tools_by_responses(target.model)
+        self._second = preset.second_api(target)
+        self._route = _Route(None, {})
+
+    @property
+    def first(self) -> Endpoint:
+        """The API for requests that need no other one."""
+        return self._named("first")
 
     def of(self, request: ChatRequest) -> Endpoint:
         """The API for this request."""
         if request.native is not None and isinstance(request.native, EmbedInput):
-            return self._for_embeddings()
-        if self._always or (self._with_tools and models.uses_tools(request)):
-            return self._responses()
-        return self.first
+            return self._named("embeddings")
+        return self._named("second" if self._second is not None and self._second.serves(request) else "first")
 
-    def learn(self, error: StatusError, request: ChatRequest) -> bool:
-        """Whether the refusal showed that another API serves this request."""
-        if self._target.api is not None or not self._preset.has_responses or not models.names_responses(error):
-            return False
-        if self.of(request) is not self.first:
-            return False
-        if models.uses_tools(request):
-            self._with_tools = True
-        else:
-            self._always = True
-        return True
+    def _named(self, name: str) -> Endpoint:
+        base_url, made = self._route  # read once: another thread may learn another route
+        found = made.get(name)
+        if found is None:
+            found = made[name] = Endpoint(self._wire(name), self._target, self._preset, self._env, base_url)
+        return found
 
-    def _for_embeddings(self) -> Endpoint:
-        if self._embeddings is None:
-            self._embeddings = Endpoint(self._preset.embeddings_wire(), self._target, self._preset, self._env)
-        return self._embeddings
+    def _wire(self, name: str) -> Wire:
+        if name == "second":
+            return self._preset.second_wire()
+        return self._preset.embeddings_wire() if name == "embeddings" else self._preset.wire(self._target)
 
-    def _responses(self) -> Endpoint:
-        if self._other is None:
-            self._other = Endpoint(self._preset.responses_wire(), self._target, self._preset, self._env)
-        return self._other
+    def learn(self, error: StatusError, request: ChatRequest, refused: Endpoint) -> bool:
+        """Whether the refusal by this API showed that another one, or another base URL, serves the request."""
+        if self.of(request) is not refused:  # a call that was made at the same time has learnt it
+            return error.status in (400, 404)
+        if self._second is not None and not self._second.serves(request) and self._second.learn(error, request):
+            return True
+        base_url = self._route.base_url or self._preset.base_url_of(self._target, self._env)
+        other = self._preset.other_base_url(base_url, error)
+        if other is not None:
+            self._route = _Route(other, {})
+        return other is not None

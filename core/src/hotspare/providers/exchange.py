@@ -26,7 +26,9 @@ not be verified"."""
 
 
 class Exchange:
-    """The request of one attempt. `adapt` changes it where it was refused for its form, at most once for each reason."""
+    """The request of one attempt. `adapt` changes it where it was refused for its form; no form of it is sent twice."""
+
+    _refused: frozenset[tuple[str, bytes]] = frozenset()
 
     def __init__(
         self, endpoints: Endpoints, target: Target, request: ChatRequest, key: HiddenStr | None, *, stream: bool
@@ -65,7 +67,7 @@ class Exchange:
     def adapt(self, error: StatusError, key: HiddenStr | None) -> bool:
         """Whether the request was refused for something that is different now, so that it can be sent again at once: the key,
         where another one (`key`) has come since; signatures of reasoning, where the provider refuses them: then it goes without
-        them; and the API, where the refusal names the right one."""
+        them; and the API or its base URL, where the refusal shows the right one."""
         if key is not None and key != self._key and not self._rotated:
             self._key, self._rotated = key, True
             return True
@@ -74,8 +76,9 @@ class Exchange:
                 False,
                 replace(self._request, messages=without_signatures(self._request.messages)),
             )
-        elif not self._endpoints.learn(error, self._request):
+        elif not self._endpoints.learn(error, self._request, self._endpoint):
             return False
-        refused, self._endpoint = (self._endpoint, self.body), self._endpoints.of(self._request)
+        self._refused |= {(self.url.get_secret_value(), self.body)}
+        self._endpoint = self._endpoints.of(self._request)
         self.body = self._body()
-        return (self._endpoint, self.body) != refused
+        return (self.url.get_secret_value(), self.body) not in self._refused

@@ -13,22 +13,19 @@ What differs between providers, and what is done about it:
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Any
 
 from hotspare._health.accounts import signer_of
-from hotspare.messages import Dialect, Message
+from hotspare.messages import Message
 from hotspare.providers.content import parts_of, plain_text, tool_calls
 from hotspare.providers.json_access import Json, as_map, as_maps, as_text, without
 from hotspare.target import Target
 
 OPENING_TURN = "(The conversation begins with the assistant.)"
 """The user turn put before a history that begins with the assistant: Anthropic and Gemini want a user turn first."""
-
-
-IdRuleName = Literal["openai", "responses", "mistral", "anthropic", "gemini", "any"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,43 +46,32 @@ class IdRule:
         return self.prefix + hashlib.sha256(seed).hexdigest()[: self.digits]
 
 
-ID_RULES: Mapping[IdRuleName, IdRule] = {
-    # "string too long. Expected a string with maximum length 40" (api.openai.com, chat completions)
-    "openai": IdRule(re.compile(r"[!-~]{1,40}")),
-    # "string too long. Expected a string with maximum length 64" (api.openai.com, responses)
-    "responses": IdRule(re.compile(r"[!-~]{1,64}")),
-    # "Tool call id … must be a-z, A-Z, 0-9, with a length of 9" (api.mistral.ai)
-    "mistral": IdRule(re.compile(r"[A-Za-z0-9]{9}"), prefix="", digits=9),
-    # "tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'" (api.anthropic.com)
-    "anthropic": IdRule(re.compile(r"[A-Za-z0-9_-]{1,64}")),
-    "gemini": IdRule(re.compile(r"[!-~]{1,128}")),
-    "any": IdRule(re.compile(r"[A-Za-z0-9_-]{1,40}")),
-}
-"""By dialect, and by provider where it differs from its dialect. `any`: valid for all of them but Mistral."""
+@dataclass(frozen=True, slots=True)
+class HistoryRules:
+    """What an API accepts of a history that other ones may have written. Each wire format states its own.
+
+    ids: valid ids of tool calls.
+    signers: the dialects whose signed or encrypted reasoning it accepts. "" stands for blocks that name no dialect.
+    call_signatures: whether it accepts signed tool calls (Gemini's `extra_content`).
+    cache_control: whether `cache_control` is kept.
+    media_in_results: whether a tool's result may hold images and files. Else they follow in a user message.
+    """
+
+    ids: IdRule
+    signers: frozenset[str] = frozenset()
+    call_signatures: bool = False
+    cache_control: bool = False
+    media_in_results: bool = True
 
 
-def portable_history(
-    messages: Iterable[Message],
-    dialect: Dialect,
-    *,
-    id_rule: IdRuleName | None = None,
-    signers: Collection[str] | None = None,
-    keep_cache_control: bool | None = None,
-    target: Target | None = None,
-) -> list[Json]:
-    """The history, still in OpenAI's shape, made valid for a provider of this dialect.
+def valid_history(messages: Iterable[Message], rules: HistoryRules, target: Target | None = None) -> list[Json]:
+    """The history, still in OpenAI's shape, made valid for an API with these rules.
 
     Args:
         messages: any history, written by any provider; it is not changed.
-        dialect: the wire format of the provider that gets it.
-        id_rule: which tool-call ids are valid. Default: those of the dialect.
-        signers: the dialects whose signed blocks are kept. Default: `dialect` alone.
-        keep_cache_control: whether `cache_control` is kept. Default: for Anthropic only.
-        target: the one that gets it. What another model or account signed (`signed_by`) is left out. Default: any of the dialect.
+        rules: what the API accepts.
+        target: the one that gets it. What another model or account signed (`signed_by`) is left out. Default: any with these rules.
     """
-    rule = ID_RULES[id_rule or dialect]
-    kept_signers = frozenset((dialect,) if signers is None else signers)
-    keep_cache = dialect == "anthropic" if keep_cache_control is None else keep_cache_control
     history = with_tool_calls(messages)
     own = signer_of(target) if target is not None and any("signed_by" in message for message in history) else ""
     used: set[str] = set()
@@ -99,10 +85,13 @@ def portable_history(
         until_next_turn = takewhile(lambda later: later.get("role") != "assistant", history[index + 1 :])
         results = [later for later in until_next_turn if later.get("role") == "tool"]
         is_own = message.pop("signed_by", own) == own or not own
-        result += _turn(_without_foreign_signatures(message, kept_signers if is_own else ()), results, rule, used)
-    if dialect == "openai":
+        signed = (
+            _without_signatures(message, rules.signers, calls=rules.call_signatures) if is_own else _unsigned(message)
+        )
+        result += _turn(signed, results, rules.ids, used)
+    if not rules.media_in_results:
         result = _media_after_results(result)
-    return result if keep_cache else [_without_cache_control(message) for message in result]
+    return result if rules.cache_control else [_without_cache_control(message) for message in result]
 
 
 def with_tool_calls(messages: Iterable[Message]) -> list[Json]:
@@ -154,7 +143,7 @@ def with_thinking_blocks(message: Message) -> Message:
 
 def without_signatures(messages: Iterable[Message]) -> list[Json]:
     """The history without anything that a provider signed or encrypted."""
-    return [_without_foreign_signatures(dict(message), ()) for message in messages]
+    return [_unsigned(dict(message)) for message in messages]
 
 
 def merge_turns(turns: Iterable[tuple[str, list[Json]]]) -> list[tuple[str, list[Json]]]:
@@ -168,11 +157,6 @@ def merge_turns(turns: Iterable[tuple[str, list[Json]]]) -> list[tuple[str, list
         else:
             merged.append((role, list(parts)))
     return merged
-
-
-def dialect_of(block: Message) -> str:
-    """The dialect that signed a thinking block. Default: Anthropic, whose shape the block has."""
-    return as_text(block.get("dialect")) or "anthropic"
 
 
 def _turn(message: Json, results: Sequence[Json], rule: IdRule, used: set[str]) -> list[Json]:
@@ -211,13 +195,17 @@ def _has_content(message: Message) -> bool:
     return bool(parts_of(message.get("content")) or message.get("refusal") or message.get("thinking_blocks"))
 
 
-def _without_foreign_signatures(message: Json, signers: Collection[str]) -> Json:
-    """The message without blocks that other providers signed."""
-    blocks = [block for block in as_maps(message.get("thinking_blocks")) if dialect_of(block) in signers]
+def _unsigned(message: Json) -> Json:
+    return _without_signatures(message, (), calls=False)
+
+
+def _without_signatures(message: Json, signers: Collection[str], *, calls: bool) -> Json:
+    """The message without blocks that others than these signed, and without signatures of tool calls unless `calls`."""
+    blocks = [block for block in as_maps(message.get("thinking_blocks")) if as_text(block.get("dialect")) in signers]
     result = without(message, ["thinking_blocks"])
     if blocks:
         result["thinking_blocks"] = blocks
-    if result.get("tool_calls") and "gemini" not in signers:
+    if result.get("tool_calls") and not calls:
         result["tool_calls"] = [without(call, ["extra_content"]) for call in tool_calls(result)]
     return result
 

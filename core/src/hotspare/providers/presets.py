@@ -8,8 +8,8 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from hotspare._config.hints import provider_hint
-from hotspare.errors import ConfigError, Problem
-from hotspare.providers.base import Wire
+from hotspare.errors import ConfigError, Problem, StatusError
+from hotspare.providers.base import SecondApi, Wire
 from hotspare.providers.entry_points import DISTRIBUTIONS
 from hotspare.providers.environment import address, check_headers, headers_in, variable
 from hotspare.providers.openai.flavors import FLAVORS
@@ -60,13 +60,13 @@ class Preset:
             found = cloud_wire(target, self.name)
             if found is not None:
                 return self._without_api(target, found)
-        if not self.has_responses:
+        if self.name not in FLAVORS:
             return self._without_api(target, _wire(self.name))
         replay = None if target is None else target.replay_reasoning
         if target is not None and target.api == "responses":
             if replay is not None:
                 raise _not_settable(target, "replay_reasoning", "the Responses API has reasoning items of its own")
-            return self.responses_wire()
+            return self.second_wire()
         return _wire(self.name, replay)
 
     def _without_api(self, target: Target | None, wire: Wire) -> Wire:
@@ -76,13 +76,17 @@ class Preset:
                 raise _not_settable(target, name, f"{self.name} has an API of its own for {target.model}")
         return wire
 
-    @property
-    def has_responses(self) -> bool:
-        """Whether the provider's APIs are those of OpenAI: Chat Completions, and perhaps Responses."""
-        return self.name in FLAVORS
+    def second_api(self, target: Target) -> SecondApi | None:
+        """The API that some requests need in place of the first one; None where there is none, or the target says which it is."""
+        if target.api is not None or self.name not in FLAVORS or self.wire(target).dialect != "openai":
+            return None
+        from hotspare.providers.responses.choice import ResponsesBesideChat
 
-    def responses_wire(self) -> Wire:
-        """The wire format of the Responses API in this provider's flavor."""
+        is_known = self.name == "bedrock" or (self.name == "openai" and self.is_own_host(target))
+        return ResponsesBesideChat(target.model, is_known=is_known)
+
+    def second_wire(self) -> Wire:
+        """The wire format of that API in this provider's flavor, imported at first use: the Responses API."""
         from hotspare.providers.responses.wire import ResponsesWire
 
         return ResponsesWire(FLAVORS[self.name])
@@ -90,7 +94,7 @@ class Preset:
     @property
     def has_embeddings(self) -> bool:
         """Whether the provider has an API of embeddings that hotspare speaks."""
-        return self.name == "gemini" or (self.has_responses and self.name not in _CLOUDS)
+        return self.name == "gemini" or (self.name in FLAVORS and self.name not in _CLOUDS)
 
     def embeddings_wire(self) -> Wire:
         """The wire format of embeddings: OpenAI's or Gemini's."""
@@ -115,6 +119,14 @@ class Preset:
             hint = f"is required for provider {self.name!r}, e.g. base_url={example!r}"
             raise ConfigError(Problem.at(f"target {target.name!r}: base_url", None, hint))
         return url
+
+    def other_base_url(self, base_url: str, error: StatusError) -> str | None:
+        """The base URL in place of this one, where this refusal shows that the model is not served there; else None."""
+        if self.name != "bedrock":
+            return None
+        from hotspare.providers.cloud import other_route
+
+        return other_route(base_url, error)
 
     def headers_of(self, target: Target, env: Mapping[str, str] | None = None) -> dict[str, str]:
         """Headers that the environment states, for a target whose key is the environment's too.
@@ -169,6 +181,11 @@ class Preset:
 
 def _not_settable(target: Target, name: str, reason: str) -> ConfigError:
     return ConfigError(Problem.at(f"target {target.name!r}: {name}", getattr(target, name), f"cannot be set: {reason}"))
+
+
+def wire_named(name: str) -> Wire:
+    """The wire format of a dialect, or that of a provider."""
+    return PRESETS["openai"].second_wire() if name == "responses" else _wire(name)
 
 
 @cache

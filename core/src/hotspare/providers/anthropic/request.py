@@ -1,5 +1,6 @@
 """ChatRequest -> the body of Anthropic's `POST /v1/messages`."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from hotspare.providers.content import (
     parts_of,
     tool_calls,
 )
-from hotspare.providers.history import OPENING_TURN, merge_turns, portable_history
+from hotspare.providers.history import OPENING_TURN, HistoryRules, IdRule, merge_turns, valid_history
 from hotspare.providers.json_access import (
     Json,
     as_list,
@@ -29,11 +30,16 @@ from hotspare.providers.json_access import (
 )
 from hotspare.target import Target
 
+HISTORY = HistoryRules(
+    IdRule(re.compile(r"[A-Za-z0-9_-]{1,64}")), signers=frozenset({"anthropic", ""}), cache_control=True
+)
+"""Ids: "tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'". Blocks of thinking that name no dialect have Anthropic's shape."""
+
 
 def write_body(request: ChatRequest, target: Target, *, stream: bool) -> Json:
     """The JSON body. The target's `extra`, then the request's, override what hotspare writes."""
     own = request.extra.get("anthropic", {})
-    messages = portable_history(request.messages, "anthropic", target=target)
+    messages = valid_history(request.messages, HISTORY, target)
     system = [block for message in messages if message.get("role") in SYSTEM_ROLES for block in _content(message)]
     turns = _turns(messages)
     if not turns:  # a system prompt alone: Anthropic requires a user turn, so it becomes one

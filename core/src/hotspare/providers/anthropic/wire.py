@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from hotspare.messages import ChatReply, ChatRequest, Dialect
 from hotspare.providers.anthropic.models import traits_of
 from hotspare.providers.anthropic.request import (
+    HISTORY,
     block_of,
     forces_tool,
     thinking_budget,
@@ -26,6 +27,7 @@ class AnthropicWire:
     """The wire format of dialect `anthropic`. Pure functions, no I/O."""
 
     dialect: Dialect = "anthropic"
+    history = HISTORY
 
     def prefill(self, target: Target) -> bool:
         """Whether the model continues an assistant message at the end of the request: Claude up to 4.5 does."""

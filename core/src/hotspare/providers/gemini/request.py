@@ -18,10 +18,11 @@ from hotspare.providers.content import (
     tool_calls,
 )
 from hotspare.providers.gemini.response import GENERATED_PREFIX
-from hotspare.providers.history import OPENING_TURN, merge_turns, portable_history
+from hotspare.providers.history import OPENING_TURN, HistoryRules, IdRule, merge_turns, valid_history
 from hotspare.providers.json_access import Json, as_map, as_maps, as_text, deep_merge, drop_empty, load_map
 from hotspare.target import Target
 
+HISTORY = HistoryRules(IdRule(re.compile(r"[!-~]{1,128}")), signers=frozenset({"gemini"}), call_signatures=True)
 PLACEHOLDER_SIGNATURE = "skip_thought_signature_validator"
 """Sent in place of a signature for tool calls of another model: Gemini 3 rejects calls without one (Google's FAQ on thought
 signatures documents this value; Gemini CLI sends it)."""
@@ -51,7 +52,7 @@ def on_vertex(target: Target) -> bool:
 
 def write_body(request: ChatRequest, target: Target) -> Json:
     """The JSON body. The target's `extra`, then the request's, override what hotspare writes."""
-    messages = portable_history(request.messages, "gemini", target=target)
+    messages = valid_history(request.messages, HISTORY, target)
     system = [part for part in map(text_part, system_parts(messages)) if part]
     turns = _turns(messages, target)
     if not turns:  # a system prompt alone: Gemini requires a user turn, so it becomes one

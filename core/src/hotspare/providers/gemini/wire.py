@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from hotspare.messages import ChatReply, ChatRequest, Dialect
 from hotspare.providers.base import StreamReader
 from hotspare.providers.content import parts_of
-from hotspare.providers.gemini.request import generation, part_of, write_body
+from hotspare.providers.gemini.request import HISTORY, generation, part_of, write_body
 from hotspare.providers.gemini.response import GeminiReader, read_answer
 from hotspare.providers.json_access import as_map, must_map
 from hotspare.providers.urls import segment, with_path
@@ -21,6 +21,7 @@ class GeminiWire:
     """The wire format of dialect `gemini`. Pure functions, no I/O."""
 
     dialect: Dialect = "gemini"
+    history = HISTORY
 
     def prefill(self, target: Target) -> bool:
         """Yes: a turn of the model at the end is continued."""

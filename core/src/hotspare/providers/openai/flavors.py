@@ -9,12 +9,16 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 from hotspare.messages import ReasoningEffort
-from hotspare.providers.history import IdRuleName
+from hotspare.providers.history import HistoryRules, IdRule
 from hotspare.target import ReasoningReplay, RequestField
 
 OPENAI_PARTS = frozenset({"text", "refusal", "image_url", "input_audio", "file"})
 MISTRAL = "mistral"
 """The flavor, and the dialect of reasoning blocks, of Mistral."""
+IDS = IdRule(re.compile(r"[!-~]{1,40}"))
+"""OpenAI: "string too long. Expected a string with maximum length 40"."""
+_MISTRAL_IDS = IdRule(re.compile(r"[A-Za-z0-9]{9}"), prefix="", digits=9)
+"""Mistral: "Tool call id … must be a-z, A-Z, 0-9, with a length of 9"."""
 _REASONING_MODEL = re.compile(r"(?:^|[/.])(o\d|gpt-(?:[5-9]|\d\d))")
 _NONE = re.compile(r"(?!)")
 _CHAT_MODEL = re.compile(r"gpt-5(?:\.\d)?-chat")
@@ -25,7 +29,8 @@ class Flavor:
     """How one provider's Chat Completions differ from OpenAI's.
 
     name: the preset's name.
-    id_rule: which tool-call ids it accepts (`ID_RULES`).
+    ids: which tool-call ids it accepts.
+    cache_control: whether it accepts `cache_control`.
     unsupported: fields of a ChatRequest that it rejects or ignores.
     content_parts: the types of content parts that it accepts; None: any.
     openai_models: whether OpenAI's model names decide what a model accepts.
@@ -51,7 +56,8 @@ class Flavor:
     """
 
     name: str = "openai-compatible"
-    id_rule: IdRuleName = "openai"
+    ids: IdRule = IDS
+    cache_control: bool = False
     unsupported: frozenset[RequestField] = frozenset()
     content_parts: frozenset[str] | None = None
     openai_models: bool = False
@@ -72,6 +78,12 @@ class Flavor:
     prefill: Literal["trailing", "prefix", "continue_final_message"] = "trailing"
     prefilled_models: re.Pattern[str] | None = _NONE
     extra_message_fields: frozenset[str] = frozenset()
+
+    @property
+    def history(self) -> HistoryRules:
+        """What it accepts of a history."""
+        signers = frozenset({self.reasoning_signer} if self.reasoning_signer else ())
+        return HistoryRules(self.ids, signers, cache_control=self.cache_control, media_in_results=False)
 
     def replaying(self, field: ReasoningReplay) -> Flavor:
         """This flavor with earlier reasoning in another field. Blocks of `reasoning_details` are kept for the model that sent them."""
@@ -113,6 +125,7 @@ FLAVORS = {
         Flavor("holysheep", unsupported=frozenset({"top_k"})),
         Flavor(
             "openrouter",
+            cache_control=True,
             effort_field="reasoning",
             reasoning_signer="openrouter",
             reasoning_field="reasoning",
@@ -121,7 +134,7 @@ FLAVORS = {
         Flavor("groq", unsupported=frozenset({"top_k", "frequency_penalty", "presence_penalty"})),
         Flavor(
             MISTRAL,
-            id_rule="mistral",
+            ids=_MISTRAL_IDS,
             unsupported=frozenset({"top_k", "user"}),
             content_parts=frozenset({"text", "refusal", "image_url", "input_audio", "document_url", "file"}),
             effort_levels=("none", "high"),

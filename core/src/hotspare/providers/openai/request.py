@@ -1,6 +1,7 @@
 """ChatRequest -> the body of `POST …/chat/completions`, in any provider's flavor."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hotspare.messages import ANTHROPIC_TOOL_FIELDS, ChatRequest, ReasoningEffort
@@ -12,7 +13,7 @@ from hotspare.providers.content import (
     parts_of,
     tool_calls,
 )
-from hotspare.providers.history import portable_history
+from hotspare.providers.history import valid_history
 from hotspare.providers.json_access import Json, as_map, as_maps, as_text, deep_merge, without
 from hotspare.providers.openai.flavors import MISTRAL, Flavor, is_reasoning_model, nearest_effort, openai_effort_levels
 from hotspare.target import Target
@@ -91,7 +92,7 @@ def _tool(tool: Mapping[str, Any], flavor: Flavor) -> Json:
     """A tool without the fields that only Anthropic knows (api.openai.com: "Unknown parameter: 'tools[0].cache_control'").
     OpenRouter passes a mark beside the function on to Anthropic."""
     foreign: Sequence[str] = ANTHROPIC_TOOL_FIELDS
-    if flavor.reasoning_signer == "openrouter":
+    if flavor.cache_control:
         foreign = tuple(name for name in foreign if name != "cache_control")
     function = without(as_map(tool.get("function")), ANTHROPIC_TOOL_FIELDS)
     return {**without(tool, foreign), "function": function}
@@ -101,26 +102,15 @@ def write_messages(request: ChatRequest, target: Target, flavor: Flavor) -> list
     """The history in this provider's shape. A history of plain texts has it already."""
     if all(map(_is_plain, request.messages)):
         return [dict(message) for message in request.messages]
-    history = portable_history(
-        request.messages,
-        "openai",
-        id_rule=flavor.id_rule,
-        signers=_signers(target, flavor),
-        keep_cache_control=flavor.name == "openrouter",
-        target=target,
-    )
-    return [_message(message, flavor) for message in history]
+    rules = flavor.history
+    if "googleapis.com" in (target.base_url or ""):  # Google's OpenAI endpoint accepts what Gemini signed
+        rules = replace(rules, signers=rules.signers | {"gemini"}, call_signatures=True)
+    return [_message(message, flavor) for message in valid_history(request.messages, rules, target)]
 
 
 def _is_plain(message: Mapping[str, Any]) -> bool:
     """Whether the message has a role that every provider knows, and a text, and nothing else."""
     return len(message) == 2 and message.get("role") in _PLAIN_ROLES and type(message.get("content")) is str
-
-
-def _signers(target: Target, flavor: Flavor) -> Sequence[str]:
-    """The dialects whose signed blocks are sent. Google's OpenAI endpoint accepts those of Gemini."""
-    signers = [flavor.reasoning_signer] if flavor.reasoning_signer else []
-    return [*signers, "gemini"] if "googleapis.com" in (target.base_url or "") else signers
 
 
 def _message(message: Mapping[str, Any], flavor: Flavor) -> Json:

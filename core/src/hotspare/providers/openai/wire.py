@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from hotspare.messages import NATIVE_PART, ChatReply, ChatRequest, Dialect
 from hotspare.providers.base import StreamReader
 from hotspare.providers.content import part_types, parts_of
+from hotspare.providers.history import HistoryRules
 from hotspare.providers.json_access import Json, as_map, as_text, must_map
 from hotspare.providers.openai.flavors import FLAVORS, Flavor, is_reasoning_model, nearest_effort, openai_effort_levels
 from hotspare.providers.openai.request import effort_levels, write_body
@@ -26,6 +27,11 @@ class OpenAIWire:
 
     def __init__(self, flavor: Flavor = FLAVORS["openai"]) -> None:
         self.flavor = flavor
+
+    @property
+    def history(self) -> HistoryRules:
+        """What this flavor accepts of a history."""
+        return self.flavor.history
 
     def prefill(self, target: Target) -> bool:
         """Whether the target continues an assistant message at the end of the request: Mistral, vLLM, Ollama (and llama.cpp, which

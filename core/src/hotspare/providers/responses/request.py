@@ -1,6 +1,8 @@
 """ChatRequest -> the body of `POST …/responses`."""
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hotspare.messages import ANTHROPIC_TOOL_FIELDS, ChatRequest
@@ -14,12 +16,16 @@ from hotspare.providers.content import (
     plain_text,
     tool_calls,
 )
-from hotspare.providers.history import OPENING_TURN, portable_history
+from hotspare.providers.history import OPENING_TURN, HistoryRules, IdRule, valid_history
 from hotspare.providers.json_access import Json, as_map, as_maps, as_text, deep_merge, drop_empty, without
-from hotspare.providers.openai.flavors import Flavor, is_reasoning_model, nearest_effort
+from hotspare.providers.openai.flavors import IDS, Flavor, is_reasoning_model, nearest_effort
 from hotspare.providers.openai.request import effort_levels
 from hotspare.target import Target
 
+HISTORY = HistoryRules(IdRule(re.compile(r"[!-~]{1,64}")), signers=frozenset({"responses"}))
+"""Ids: "string too long. Expected a string with maximum length 64" (OpenAI)."""
+_HISTORY_ELSEWHERE = replace(HISTORY, ids=IDS, media_in_results=False)
+"""Of servers that speak this API too: ids as for Chat Completions, and tool results of text alone."""
 _REASONING_FIELDS = ("type", "id", "summary", "content", "encrypted_content")
 """What is sent back of a reasoning item."""
 
@@ -48,16 +54,15 @@ def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: 
     return deep_merge(body, target.extra, request.extra.get("responses", {}))
 
 
+def history_rules(flavor: Flavor) -> HistoryRules:
+    """What this flavor accepts of a history."""
+    return HISTORY if flavor.openai_models else _HISTORY_ELSEWHERE
+
+
 def write_input(request: ChatRequest, target: Target, flavor: Flavor) -> list[Json]:
     """The history as input items. Tool results carry images and files at OpenAI and Azure; elsewhere these follow in a
     message of their own."""
-    history = portable_history(
-        request.messages,
-        "responses" if flavor.openai_models else "openai",
-        signers=("responses",),
-        keep_cache_control=False,
-        target=target,
-    )
+    history = valid_history(request.messages, history_rules(flavor), target)
     return [item for message in history for item in _items(message, flavor)] or [_message("user", OPENING_TURN)]
 
 

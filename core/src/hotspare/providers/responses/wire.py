@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 from hotspare.messages import ChatReply, ChatRequest, Dialect
 from hotspare.providers.base import StreamReader
 from hotspare.providers.content import parts_of
+from hotspare.providers.history import HistoryRules
 from hotspare.providers.json_access import as_map, must_map
 from hotspare.providers.openai.flavors import FLAVORS, Flavor, is_reasoning_model, openai_effort_levels
 from hotspare.providers.openai.wire import auth_headers, effort_unsupported
-from hotspare.providers.responses.request import input_part, write_body
+from hotspare.providers.responses.request import history_rules, input_part, write_body
 from hotspare.providers.responses.response import read_answer
 from hotspare.providers.responses.stream import ResponsesReader
 from hotspare.providers.urls import with_path
@@ -28,6 +29,11 @@ class ResponsesWire:
 
     def __init__(self, flavor: Flavor = FLAVORS["openai"]) -> None:
         self.flavor = flavor
+
+    @property
+    def history(self) -> HistoryRules:
+        """What this flavor accepts of a history."""
+        return history_rules(self.flavor)
 
     def prefill(self, target: Target) -> bool:
         """No: an assistant message at the end is answered with a new one."""

@@ -1,0 +1,37 @@
+"""A history made valid for a provider that is named, for those that have no wire format at hand."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Literal
+
+from hotspare.messages import Dialect, Message
+from hotspare.providers.history import IdRule, valid_history
+from hotspare.providers.presets import wire_named
+from hotspare.target import Target
+
+IdRuleName = Dialect | Literal["mistral", "any"]
+_ANY = IdRule(re.compile(r"[A-Za-z0-9_-]{1,40}"))
+"""Ids that are valid everywhere but at Mistral."""
+
+
+def portable_history(
+    messages: Iterable[Message],
+    dialect: Dialect,
+    *,
+    id_rule: IdRuleName | None = None,
+    target: Target | None = None,
+) -> list[dict[str, Any]]:
+    """The history, still in OpenAI's shape, made valid for a provider of this dialect.
+
+    Args:
+        messages: any history, written by any provider; it is not changed.
+        dialect: the wire format of the provider that gets it.
+        id_rule: which tool-call ids are valid: those of this dialect or provider, or `any` that nearly all accept. Default: those
+            of the dialect.
+        target: the one that gets it. What another model or account signed (`signed_by`) is left out. Default: any of the dialect.
+    """
+    rules = wire_named(dialect).history
+    if id_rule is not None:
+        rules = replace(rules, ids=_ANY if id_rule == "any" else wire_named(id_rule).history.ids)
+    return valid_history(messages, rules, target)
