@@ -1,4 +1,4 @@
-"""The command, run as a process, against the embedded provider."""
+"""The command against the embedded provider."""
 
 import json
 import signal
@@ -16,11 +16,7 @@ from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
 from hotspare.drill.scenarios import SCENARIOS
 
-
-def run(*words: str, stdin: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """`hotspare …`"""
-    command = [sys.executable, "-m", "hotspare", *words]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, cwd=cwd, check=False)
+from tests.support.command import run
 
 
 @pytest.fixture
@@ -41,7 +37,8 @@ def test_help_and_version() -> None:
     """The help text lists the subcommands and the exit codes; each subcommand has its own."""
     shown = run("--help").stdout
     assert all(word in shown for word in ("drill", "check", "chat", "status", "Start with", "Exit codes"))
-    assert "hotspare 0." in run("--version").stdout
+    command = [sys.executable, "-m", "hotspare", "--version"]
+    assert "hotspare 0." in subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     assert "--baseline" in run("drill", "--help").stdout
 
 

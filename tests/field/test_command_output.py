@@ -20,16 +20,11 @@ from hotspare.outcome import AttemptRecord
 from hotspare.target import Target
 from hotspare.testing import ScriptedTarget, scripted_pool
 
+from tests.support.command import run
 from tests.support.raw_server import raw_server, response
 
 WORDS = "unexpected token [/INST] in [bold]template[/bold] [red]\x1b[2J\x07 [link=x]"
 SHOWN = r"unexpected token [/INST] in [bold]template[/bold] [red]\x1b[2J\x07 [link=x]"
-
-
-def run(*words: str, stdin: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """`hotspare …`"""
-    command = [sys.executable, "-m", "hotspare", *words]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False, env=env)
 
 
 def config(folder: Path, url: str, name: str = "t", more: str = "") -> str:
@@ -176,12 +171,10 @@ def test_an_output_that_cannot_show_the_answer(tmp_path: Path) -> None:
         ]
     }
     with raw_server(lambda request: response(200, good)) as server:
-        import os
-
         path = config(tmp_path, server.url)
-        done = run("chat", "hi", "--config", path, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+        done = run("chat", "hi", "--config", path, encoding="ascii")
         assert done.returncode == 0
         assert done.stdout.startswith("\\uc11c")
         command = f"{sys.executable} -m hotspare chat hi --config {path} | head -c 3"
-        done = subprocess.run(command, shell=True, capture_output=True, text=False, timeout=60, check=False)  # type: ignore[assignment]
-        assert b"Traceback" not in done.stderr  # type: ignore[operator]
+        ended = subprocess.run(command, shell=True, capture_output=True, timeout=60, check=False)
+        assert b"Traceback" not in ended.stderr
