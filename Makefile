@@ -96,8 +96,9 @@ storms: .venv/dev  ## play the storms in virtual time; STORMS="…" picks those 
 	@$(BIN)/python -m benchmarks.storms --seeds $(or $(SEEDS),3) $(STORMS)
 herd: .venv/dev  ## count what is lost when all targets are back with little room; HERD=--wire plays it on the wire
 	@$(BIN)/python -m benchmarks.storms.herd $(HERD)
-storms-wire: .venv/dev  ## play the storms on the wire beside other clients, each in an environment of its own; STORMS="flaps" SEEDS=1 SECONDS=40
-	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m benchmarks.storms --wire --seeds $(or $(SEEDS),1) --seconds $(or $(SECONDS),40) $(STORMS)
+storms-wire: .venv/dev  ## play the storms on the wire beside other clients, each in an environment of its own; STORMS="flaps" SEEDS=1 SECONDS=40 CLIENT=hotspare PARALLEL=4
+	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m benchmarks.storms --wire --seeds $(or $(SEEDS),1) --seconds $(or $(SECONDS),40) \
+		$(if $(CLIENT),--client "$(CLIENT)") $(if $(PARALLEL),--parallel $(PARALLEL)) $(STORMS)
 soak: .venv/dev  ## soak the pools in chaos for MINUTES=30, and see that nothing is left over
 	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 fleet: .venv/dev  ## eight processes and one Redis: calls to a dead target, a shared limit, Redis commands at 10 to 1,000 calls a second; two workers of a LiteLLM proxy; SECONDS=10

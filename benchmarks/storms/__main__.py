@@ -1,34 +1,45 @@
-"""Plays the storms: in virtual time, or on the real wire beside other clients. Exits with 1 if hotspare misses a threshold.
+"""Plays the storms: in virtual time, or on the real wire beside other clients.
 
 python -m benchmarks.storms                     # every storm in virtual time, three seeds
 python -m benchmarks.storms flaps               # the storms with this word in their name
 python -m benchmarks.storms --wire flaps        # on the wire, the clients in turns, 40 s each
 python -m benchmarks.storms --wire --seeds 3 --seconds 20 flaps
+python -m benchmarks.storms --wire --client hotspare --seeds 3 --parallel 4
+
+Exits with 1 if hotspare misses a threshold, or if its load was not achieved on the wire: such a row is not judged. On the wire, each play's
+figures are printed to stderr when it is over, and the table at the end.
 """
 
 import argparse
-import json
-import subprocess
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
-from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
 
 from benchmarks.clients import CLIENTS, Opening
-from benchmarks.environments import ROOT
 from benchmarks.storms.report import Report
 from benchmarks.storms.scenarios import SECONDS, STORMS, Storm, shortened
-from benchmarks.storms.thresholds import Result, thresholds
+from benchmarks.storms.thresholds import thresholds
+from benchmarks.storms.turns import at_once, play_all
 from benchmarks.storms.twin import play
 
-T = TypeVar("T")
+_FAILING_OVER = [one for one in CLIENTS if one.failover]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Play and print."""
+    options = parsed(arguments)
+    if options.wire:
+        report = play_all(options.storms, options.seeds, options.clients, options.parallel)
+    else:
+        report = _in_virtual_time(options.storms, options.seeds)
+    report.print()
+    raise SystemExit(report.failed)
+
+
+def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of the command line, with what they choose: `storms` and `clients`. Exits with 2 where they choose nothing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="words of the storms' names; default: all storms")
     parser.add_argument("--wire", action="store_true", help="on the real wire, beside other clients")
@@ -36,56 +47,48 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=SECONDS, help="length of a storm (default 40; 20 is short and fair)"
     )
-    options = parser.parse_args()
-    chosen = [one for one in STORMS if not options.words or any(word in one.name for word in options.words)]
+    parser.add_argument("--client", help="on the wire: only the clients with this word in their name")
+    parser.add_argument(
+        "--parallel", type=int, metavar="N",
+        help="on the wire: how many storms are played at once (default: two a core for hotspare alone, one for two cores beside other clients)",
+    )  # fmt: skip
+    options = parser.parse_args(arguments)
+    if not options.wire and (options.client or options.parallel is not None):
+        parser.error("--client and --parallel are for storms on the wire: add --wire")
+    options.seeds = (1 if options.wire else 3) if options.seeds is None else options.seeds
+    options.clients = [one for one in _FAILING_OVER if (options.client or "") in one.name]
+    if not options.clients:
+        parser.error(f"--client: none has {options.client!r} in its name: {_names(_FAILING_OVER)}")
+    options.parallel = at_once(options.clients) if options.parallel is None else options.parallel
+    if options.seeds < 1 or options.parallel < 1:
+        parser.error("--seeds and --parallel must be 1 or more")
+    options.storms = _chosen(parser, options.words, options.seconds)
+    return options
+
+
+def _chosen(parser: argparse.ArgumentParser, words: Sequence[str], seconds: float) -> list[Storm]:
+    chosen = [one for one in STORMS if not words or any(word in one.name for word in words)]
     if not chosen:
-        parser.error(f"no storm has one of these words in its name: {', '.join(options.words)}")
+        parser.error(f"no storm has one of these words in its name: {', '.join(words)}")
     try:
-        storms = [shortened(one, options.seconds) for one in chosen]
+        return [shortened(one, seconds) for one in chosen]
     except ValueError as error:
         parser.error(f"--seconds: {error}")
-    report = _on_the_wire(storms, options.seeds or 1) if options.wire else _in_virtual_time(storms, options.seeds or 3)
-    report.print()
-    raise SystemExit(report.missed > 0)
 
 
-def _in_virtual_time(storms: list[Storm], seeds: int) -> Report:
+def _names(clients: Sequence[Opening]) -> str:
+    return ", ".join(one.name for one in clients)
+
+
+def _in_virtual_time(storms: Sequence[Storm], seeds: int) -> Report:
     report = Report()
     plays = [(storm, seed) for storm in storms for seed in range(1, seeds + 1)]
     with ProcessPoolExecutor() as processes:
-        results = list(_tracked(processes.map(play, *zip(*plays, strict=True)), len(plays)))
+        played = processes.map(play, *zip(*plays, strict=True))
+        results = list(track(played, "storms", total=len(plays), console=Console(stderr=True), transient=True))
     for number, storm in enumerate(storms):
         report.add(storm, "hotspare", results[number * seeds : (number + 1) * seeds], thresholds(storm))
     return report
-
-
-def _on_the_wire(storms: list[Storm], seeds: int) -> Report:
-    """The clients take turns within each storm, so that a busy machine slows all of them."""
-    clients = [one for one in CLIENTS if one.failover]
-    plays = [(storm, seed, one) for storm in storms for seed in range(1, seeds + 1) for one in clients]
-    found: dict[tuple[str, str], list[Result]] = {}
-    for storm, seed, one in _tracked(plays, len(plays)):
-        found.setdefault((storm.name, one.name), []).append(_play(one, storm, seed))
-    report = Report(clients=True)
-    for storm in storms:
-        for one in clients:
-            results = found[storm.name, one.name]
-            latency = max(storm.latency, *(result.p50 for result in results))  # the record is that of this machine
-            report.add(storm, one.name, results, thresholds(replace(storm, latency=latency)))
-    return report
-
-
-def _tracked(plays: Iterable[T], total: int) -> Iterable[T]:
-    return track(plays, "storms", total=total, console=Console(stderr=True), transient=True)
-
-
-def _play(client: Opening, storm: Storm, seed: int) -> Result:
-    """One storm with one client, in a process with the client's own environment."""
-    command, variables = client.command(
-        "benchmarks.storms.wire", client.name, storm.name, str(seed), str(storm.seconds)
-    )
-    done = subprocess.run(command, cwd=ROOT, env=variables, check=True, stdout=subprocess.PIPE, text=True)
-    return Result(**json.loads(done.stdout.splitlines()[-1]))
 
 
 if __name__ == "__main__":

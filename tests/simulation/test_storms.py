@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.storms.__main__ import parsed
 from benchmarks.storms.herd import herd
 from benchmarks.storms.report import Report
 from benchmarks.storms.scenarios import STORMS, Fault, Storm, shortened
@@ -101,13 +102,60 @@ def test_a_length_that_holds_no_storm() -> None:
 
 
 def test_a_load_that_was_not_achieved(capsys: pytest.CaptureFixture[str]) -> None:
-    """The table states offered and achieved load of a client on the wire, and names the storm in which it fell short."""
+    """A row on the wire whose calls were begun late is marked, named and not judged: it fails the run without counting as missed."""
     storm, report = STORMS[0], Report(clients=True)
-    found = Result(100, 100, 0, 1.0, 0.1, 0.2, 0.5, late=1.5, offered=40.0, achieved=30.0)
-    report.add(storm, "a slow client", [found], thresholds(storm))
-    report.add(storm, "a quick client", [replace(found, achieved=39.9)], thresholds(storm))
+    found = Result(100, 100, 0, 1.0, 0.1, 0.2, 0.5, late=0.5, offered=40.0, achieved=39.9)
+    report.add(storm, "hotspare", [found], thresholds(storm))
+    report.add(storm, "a slow client", [replace(found, achieved=30.0)], thresholds(storm))
+    assert not report.failed
+    report.add(STORMS[1], "hotspare", [replace(found, right=90, late=1.5)], thresholds(STORMS[1]))
+    assert report.failed and (report.rows, report.unjudged, report.missed) == (2, 1, 0)
     report.print()
     shown = capsys.readouterr().out
-    assert "30.0 of 40.0" in shown and "39.9 of 40.0" in shown
+    assert "39.9 of 40.0" in shown and "30.0 of 40.0" in shown
     assert "the load was not achieved: the primary answers 500, a slow client: 30.0 of 40.0 calls/s" in shown
-    assert "not achieved: the primary answers 500, a quick client" not in shown
+    assert (
+        "the load was not achieved: the primary refuses connections, hotspare: 39.9 of 40.0 calls/s, begun up to 1.50 s late"
+        in shown
+    )
+    assert "not achieved: the primary answers 500, hotspare" not in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "seeds", "parallel", "clients"),
+    [
+        ("", 3, 1, 4),
+        ("--wire", 1, 1, 4),
+        ("--wire --client hotspare", 1, 4, 1),
+        ("--wire --client Router --seeds 2 --parallel 3", 2, 3, 2),
+    ],
+)
+def test_what_is_played(line: str, seeds: int, parallel: int, clients: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More storms are played at once where hotspare is alone than where a client beside it uses a core for itself."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    found = parsed(line.split())
+    assert (found.seeds, found.parallel, len(found.clients), len(found.storms)) == (
+        seeds,
+        parallel,
+        clients,
+        len(STORMS),
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        ("--parallel 2", "add --wire"),
+        ("--client hotspare", "add --wire"),
+        ("--wire --parallel 0", "must be 1 or more"),
+        ("--seeds 0", "must be 1 or more"),
+        ("--wire --client openai", "none has 'openai' in its name: hotspare, LiteLLM Router"),
+        ("--seconds 11 refuses flaps", "11 s are too short for the storm"),
+        ("rain", "no storm has one of these words in its name: rain"),
+    ],
+)
+def test_what_cannot_be_played(line: str, refused: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Options that choose nothing, or a time in which a storm does not fit, are refused before anything is played."""
+    with pytest.raises(SystemExit) as exit:
+        parsed(line.split())
+    assert exit.value.code == 2 and refused in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""Plays storms on the wire, several at once: each play is a process with its client, a provider and a load of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks.clients import Opening
+from benchmarks.environments import ROOT
+from benchmarks.storms.report import Report, load
+from benchmarks.storms.scenarios import Storm
+from benchmarks.storms.thresholds import Result, thresholds
+
+
+def at_once(clients: Sequence[Opening]) -> int:
+    """How many storms are played at once by default, so that they do not disturb each other.
+
+    At 40 calls a second, hotspare, the provider and the load together use a tenth of a core; LiteLLM's Router with fallbacks uses a whole one.
+    """
+    cores = os.cpu_count() or 1
+    return 2 * cores if [one.name for one in clients] == ["hotspare"] else max(1, cores // 2)
+
+
+@dataclass(frozen=True)
+class _Play:
+    storm: Storm
+    seed: int
+    client: str
+    command: Sequence[str]
+    variables: Mapping[str, str]
+
+    @classmethod
+    def of(cls, storm: Storm, seed: int, client: Opening) -> _Play:
+        """One play. The client's environment is made if it is missing."""
+        arguments = (client.name, storm.name, str(seed), str(storm.seconds))
+        return cls(storm, seed, client.name, *client.command("benchmarks.storms.wire", *arguments))
+
+    def result(self) -> Result:
+        """Play it in a process. Raises CalledProcessError if that fails."""
+        done = subprocess.run(self.command, cwd=ROOT, env=self.variables, check=True, stdout=subprocess.PIPE, text=True)
+        return Result(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def play_all(storms: Sequence[Storm], seeds: int, clients: Sequence[Opening], parallel: int) -> Report:
+    """Play every storm with every client and seed, `parallel` plays at once, and judge them when all are over.
+
+    The clients take turns within each storm, so that a busy machine slows all of them. Each play's figures are printed to stderr when it is over.
+    """
+    plays = [_Play.of(storm, seed, one) for storm in storms for seed in range(1, seeds + 1) for one in clients]
+    found: dict[tuple[str, str], list[Result]] = {}
+    console = Console(stderr=True)
+    with ThreadPoolExecutor(parallel) as threads:
+        results = zip(plays, threads.map(_Play.result, plays), strict=True)
+        for play, result in track(results, "storms", total=len(plays), console=console, transient=True):
+            console.print(_line(play, result), highlight=False, soft_wrap=True)
+            found.setdefault((play.storm.name, play.client), []).append(result)
+    report = Report(clients=True)
+    for storm in storms:
+        for one in clients:
+            results_of_one = found[storm.name, one.name]
+            latency = max(
+                storm.latency, *(result.p50 for result in results_of_one)
+            )  # the record is that of this machine
+            report.add(storm, one.name, results_of_one, thresholds(replace(storm, latency=latency)))
+    return report
+
+
+def _line(play: _Play, result: Result) -> str:
+    back = "" if result.back is None else f", back after {result.back:.2f} s"
+    return (
+        f"{play.storm.name}, {play.client}, seed {play.seed}: {result.right} of {result.calls} right, {result.wrong} wrong, "
+        f"{result.requests:.3f} calls a call, p50 {result.p50:.2f} s, p99 {result.p99:.2f} s{back}; load {load(result)}"
+    )
