@@ -126,6 +126,14 @@ def reveal(secret: Secret | str | None) -> HiddenStr:
     return HiddenStr((secret if isinstance(secret, str) else secret.get_secret_value() if secret else "").strip())
 
 
+def checked_key(given: object) -> HiddenStr:
+    """The key in what a function or a holder gave; "" for None. Raises TypeError, which names the type, for anything else."""
+    held = given.get_secret_value() if callable(getattr(given, "get_secret_value", None)) else given  # type: ignore[attr-defined]
+    if held is None or isinstance(held, str):
+        return reveal(held)
+    raise TypeError(f"gave {type(held).__name__}, which is no key: give a str, or an object with `get_secret_value`")
+
+
 def is_key_function(source: object) -> bool:
     """Whether this gives a key when it is called, and does not hold one."""
     return callable(source) and not callable(getattr(source, "get_secret_value", None))

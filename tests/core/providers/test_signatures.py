@@ -1,11 +1,16 @@
 """Signatures that a provider refuses: the request is sent again without them, once, within the same attempt."""
 
-from typing import Any
+import json
+from typing import Any, cast
 
 import pytest
-from hotspare import CallError, Kind, Pool, Target
+from hotspare import CallError, ChatRequest, Kind, Pool, Target
 from hotspare.drill.answers import after_tools
 from hotspare.drill.provider import KEY, Provider
+from hotspare.errors import StatusError
+from hotspare.providers.endpoint import Endpoints
+from hotspare.providers.exchange import Exchange
+from hotspare.providers.presets import PRESETS
 
 from tests.support.methods import EACH_METHOD, run, text_of
 
@@ -54,6 +59,46 @@ def test_a_refused_signature_is_left_out(method: str, family: str, provider: Pro
 
     run(method, Pool(target, max_attempts=1), once)
     assert provider.stats("a").outcomes == {"rejected:400": 1, "ok": 1}
+
+
+REFUSALS = {
+    "Invalid `signature` in `thinking` block": (400, ""),
+    "messages.3.content.9: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.": (
+        400,
+        "",
+    ),
+    "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `text`. When `thinking` is enabled, a final "
+    "`assistant` message must start with a thinking block": (400, ""),
+    "Corrupted thought signature.": (400, ""),
+    "The encrypted content gAAA...DQ== could not be verified.": (400, ""),
+    "Could not be verified.": (400, "invalid_encrypted_content"),
+    "Encrypted content is not supported.": (400, ""),
+    "Item 'rs_0c3876fcd4da19ef00692a14' of type 'reasoning' was provided without its required following item.": (
+        400,
+        "",
+    ),
+    "Item with id 'rs_096368a558aa35b00168dbc36533f8' not found. Items are not persisted when `store` is set to false.": (
+        404,
+        "",
+    ),
+}
+"""Words of Anthropic, Gemini, OpenAI and vLLM, each with its status and, where that says it alone, its code."""
+
+
+@pytest.mark.parametrize("words", REFUSALS)
+def test_each_wording_of_a_refusal_is_known(words: str) -> None:
+    """The request is sent again without the signatures, once; one without signatures is not."""
+    status, code = REFUSALS[words]
+    body = json.dumps({"error": {"message": words, "type": "invalid_request_error", "code": code or None}})
+    refusal = StatusError("refused", status=status, body=body.encode())
+    fields, _, signed = FAMILIES["gpt"]
+    target = Target(**fields, api_key=KEY)
+    for turn, adapts in ((signed, True), ({**signed, "thinking_blocks": []}, False)):
+        request = ChatRequest(cast("Any", history(turn)))
+        exchange = Exchange(Endpoints(target, PRESETS["openai"]), target, request, None, stream=False)
+        assert exchange.adapt(refusal, None) is adapts
+        assert b"gAAAA" not in exchange.body
+        assert not exchange.adapt(refusal, None)
 
 
 def test_it_is_tried_once_and_only_where_it_helps(provider: Provider) -> None:

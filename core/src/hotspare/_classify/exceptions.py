@@ -13,12 +13,17 @@ EXACT: Mapping[str, Kind] = {
     "IncompleteAnswer": Kind.SERVER,
     "BodyTooLarge": Kind.SERVER,
     "AttemptTimeout": Kind.TIMEOUT,
+    "NoKeyGiven": Kind.AUTH,
+    "KeyFunctionFailed": Kind.TRANSPORT,
     "ContextWindowExceededError": Kind.CONTEXT_LENGTH,
     "ContentPolicyViolationError": Kind.CONTENT_FILTER,
     "AnswerBlocked": Kind.CONTENT_FILTER,
     "ContentFilterFinishReasonError": Kind.CONTENT_FILTER,
 }
 """The error's own class decides, whatever status or text it carries: hotspare's and its adapters', two of LiteLLM's, one of OpenAI's SDK."""
+
+OF_TARGET = frozenset({"NoKeyGiven", "KeyFunctionFailed"})
+"""Of these, none is a verdict on an account or a region: a function of this target alone was called."""
 
 BEFORE_CONNECT = frozenset({
     "ConnectTimeout", "ConnectTimeoutError", "ConnectionTimeoutError", "ConnectError", "ClientConnectorError",

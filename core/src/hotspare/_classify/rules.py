@@ -85,7 +85,9 @@ def _outcome_of(error: BaseException, now: float) -> Outcome:
 
 def _by_own_class(evidence: Evidence) -> Verdict | None:
     kind = exceptions.EXACT.get(evidence.own_class)
-    return None if kind is None else Verdict(kind)
+    if kind is None:
+        return None
+    return Verdict(kind, Scope.TARGET if evidence.own_class in exceptions.OF_TARGET else None)
 
 
 def _broken_connection(evidence: Evidence) -> Verdict | None:

@@ -314,7 +314,11 @@ class HealthTracker:
         """A rejected key, a used-up quota or an unknown model: open the target, and for a key or a quota its account too. A model
         may be deployed again, so the break after NOT_FOUND starts short and doubles."""
         config, reset = self._policy.breaker, outcome.retry_after if outcome.kind is Kind.QUOTA else None
-        at_least = reset or config.auth_break_duration
+        is_refused = (outcome.kind, outcome.fault_scope) != (
+            Kind.AUTH,
+            Scope.TARGET,
+        )  # else no key was given, by a function
+        at_least = reset or (config.auth_break_duration if is_refused else 0.0)
         if outcome.kind is Kind.NOT_FOUND:
             longest = config.not_found_break_duration * 2.0 ** min(state.not_founds, 30)
             at_least = min(longest, config.max_not_found_break_duration)
@@ -328,7 +332,9 @@ class HealthTracker:
             (domain, breaker) for domain, breaker in state.domain_breakers()
             if (outcome.fault_scope, domain.level) == ("account", "account") and len(self._members.get(domain, ())) > 1
         ]  # fmt: skip
-        state.breaker.open(now, self._rng, at_least=at_least, cause="" if accounts else cause)
+        state.breaker.open(
+            now, self._rng, at_least=at_least, fast=not is_refused, cause=cause if is_refused and not accounts else ""
+        )
         self.emit_transitions(state, before, now)
         for domain, breaker in accounts:
             breaker.rejected_until = now + at_least

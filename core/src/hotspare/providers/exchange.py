@@ -20,9 +20,20 @@ from hotspare.target import Target
 _encode = json.JSONEncoder(allow_nan=False).encode  # `json.dumps` would make an encoder for each request
 
 
-_ABOUT_SIGNATURES = re.compile(r"signature|encrypted[ _]content|thinking.{0,20}blocks?", re.I)
-"""Anthropic: "Invalid `signature` in `thinking` block"; Gemini: "Corrupted thought signature"; OpenAI: "The encrypted content … could
-not be verified"."""
+_ABOUT_SIGNATURES = re.compile(
+    r"signature|encrypted[ _]content|thinking.{0,20}blocks?|of type .?reasoning|\brs_\w{8}", re.I
+)
+"""Anthropic: "Invalid `signature` in `thinking` block", "`thinking` or `redacted_thinking` blocks … cannot be modified"; Gemini:
+"Corrupted thought signature"; OpenAI: "The encrypted content … could not be verified", or its code alone; of a reasoning item "Item
+'rs_…' of type 'reasoning' was provided without its required following item" and, as a 404, "Item with id 'rs_…' not found"."""
+
+
+def _is_about_signatures(error: StatusError) -> bool:
+    """Whether a refusal is about signatures or encrypted reasoning of earlier turns."""
+    if error.status not in (400, 404):
+        return False
+    outcome = classify(error)
+    return _ABOUT_SIGNATURES.search(f"{outcome.code} {outcome.message}") is not None
 
 
 class Exchange:
@@ -71,7 +82,7 @@ class Exchange:
         if key is not None and key != self._key and not self._rotated:
             self._key, self._rotated = key, True
             return True
-        if self._signed and error.status == 400 and _ABOUT_SIGNATURES.search(classify(error).message):
+        if self._signed and _is_about_signatures(error):
             self._signed, self._request = (
                 False,
                 replace(self._request, messages=without_signatures(self._request.messages)),

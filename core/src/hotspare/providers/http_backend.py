@@ -65,13 +65,13 @@ class HttpBackend:
 
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer. Raises a BackendError."""
-        exchange = self._exchange(request, self._keys.get(), stream=False)
+        exchange = self._exchange(request, self._keys.get(timeout), stream=False)
         while True:
             answer = self._http.send("POST", exchange.url, exchange.headers, exchange.body, timeout=timeout)
             try:
                 return exchange.read(answer.status, answer.headers, answer.body)
             except StatusError as error:
-                if not exchange.adapt(error, self._keys.get() if error.status == 401 else None):
+                if not exchange.adapt(error, self._keys.get(timeout) if error.status == 401 else None):
                     raise
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
@@ -88,7 +88,7 @@ class HttpBackend:
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
         """The answer piece by piece. Raises AttemptTimeout without content for `timeout`, later for `stall` seconds; a
         driver bounds each wait separately."""
-        exchange = self._exchange(request, self._keys.get(), stream=True)
+        exchange = self._exchange(request, self._keys.get(timeout), stream=True)
         while True:
             with self._http.open("POST", exchange.url, exchange.headers, exchange.body, timeout=timeout) as answer:
                 parser = exchange.parser(answer.status, answer.headers)
@@ -107,7 +107,7 @@ class HttpBackend:
                     yield from parser.end()
                     return
                 except StatusError as error:
-                    if not exchange.adapt(error, self._keys.get() if error.status == 401 else None):
+                    if not exchange.adapt(error, self._keys.get(timeout) if error.status == 401 else None):
                         raise
 
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:

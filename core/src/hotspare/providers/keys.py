@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from contextvars import copy_context
+from threading import Thread
 from typing import TYPE_CHECKING, cast
 
-from hotspare.errors import BackendError, ConfigError, StatusError, TransportError
-from hotspare.secret import HiddenStr, KeyFunction, Redactor, Secret, is_key_function, reveal
+from hotspare.errors import AttemptTimeout, BackendError, ConfigError, StatusError, TransportError
+from hotspare.providers.presets import NOT_ASKED
+from hotspare.secret import HiddenStr, KeyFunction, Redactor, is_key_function
 
 if TYPE_CHECKING:
     from hotspare.providers.presets import Preset
@@ -19,32 +22,50 @@ _REMEMBERED = 8
 """Keys of one target that are struck out of what comes back: the current one, and those before it that a late answer repeats."""
 
 
-def ask_key(source: Secret | str | KeyFunction | None) -> HiddenStr:
-    """The current key, in sync code. An async function is run in an event loop of its own, in a thread."""
-    if not is_key_function(source):
-        return reveal(cast("Secret | str | None", source))
-    given = cast("KeyFunction", source)()
-    if inspect.isawaitable(given):
-        import asyncio
-
-        with ThreadPoolExecutor(1) as thread:
-            given = thread.submit(asyncio.run, _result_of(given)).result()
-    return reveal(given)
+class KeyFunctionFailed(TransportError):
+    """The function that gives a target's key raised. It says nothing about the provider or its region."""
 
 
-async def aask_key(source: Secret | str | KeyFunction | None) -> HiddenStr:
+class NoKeyGiven(BackendError):
+    """The function returned, but no key. No provider has refused anything: the target rests for a moment, not for 300 s."""
+
+
+def ask_key(function: KeyFunction, timeout: float) -> object:
+    """What the function gives, in sync code. It runs in a thread of its own, so that one that hangs holds up its caller for
+    `timeout` seconds at most; an async one in an event loop there. Raises AttemptTimeout."""
+    given: Future[object] = Future()
+    thread = Thread(target=copy_context().run, args=(_answer, function, given), name="hotspare-key", daemon=True)
+    thread.start()
+    try:
+        return given.result(timeout)
+    except TimeoutError:
+        if given.done():  # the function's own
+            raise
+        raise AttemptTimeout("the function of api_key gave no key in time") from None
+
+
+def _answer(function: KeyFunction, answer: Future[object]) -> None:
+    try:
+        given: object = function()
+        if inspect.isawaitable(given):
+            import asyncio
+
+            given = asyncio.run(_result_of(given))
+        answer.set_result(given)
+    except BaseException as error:
+        answer.set_exception(error)
+
+
+async def aask_key(function: KeyFunction) -> object:
     """The same in async code. A function that is not async runs in a thread: it may wait for a server."""
-    if not is_key_function(source):
-        return reveal(cast("Secret | str | None", source))
     import anyio.to_thread
 
-    ask = cast("KeyFunction", source)
-    is_async = inspect.iscoroutinefunction(ask)
-    given = ask() if is_async else await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
-    return reveal(await given if inspect.isawaitable(given) else given)
+    is_async = inspect.iscoroutinefunction(function)
+    given = function() if is_async else await anyio.to_thread.run_sync(function, abandon_on_cancel=True)
+    return await given if inspect.isawaitable(given) else given
 
 
-async def _result_of(given: Awaitable[str | Secret]) -> str | Secret:
+async def _result_of(given: Awaitable[object]) -> object:
     return await given
 
 
@@ -62,37 +83,42 @@ class Keys:
         """Strikes out the keys that came after the first one, which the pool strikes out."""
         self._key = None if self._asks else preset.key_of(target, env)
 
-    def get(self) -> HiddenStr | None:
-        """The key for an attempt. Raises TransportError if the function fails, StatusError (401) if what it gives, or what
-        stands in the environment now, cannot be a key."""
+    def get(self, timeout: float) -> HiddenStr | None:
+        """The key for an attempt. Raises KeyFunctionFailed if the function raises, AttemptTimeout if it takes longer than
+        `timeout` seconds, NoKeyGiven if what it gives cannot be a key,
+        StatusError (401) if what stands in the environment now cannot."""
+        if not self._asks:
+            return self._checked(NOT_ASKED)
         try:
-            return self._checked(ask_key(self._target.api_key) if self._asks else "")
-        except BackendError:
+            given = ask_key(cast("KeyFunction", self._target.api_key), timeout)
+        except AttemptTimeout:
             raise
         except Exception as error:
             raise self._failed(error) from error
+        return self._checked(given)
 
     async def aget(self) -> HiddenStr | None:
         """The same in async code, which a function that is not async does not hold up: it runs in a thread."""
         if not self._asks:
-            return self.get()
+            return self._checked(NOT_ASKED)
         try:
-            return self._checked(await aask_key(self._target.api_key))
-        except BackendError:
-            raise
+            given = await aask_key(cast("KeyFunction", self._target.api_key))
         except Exception as error:
             raise self._failed(error) from error
+        return self._checked(given)
 
     def _failed(self, error: Exception) -> BackendError:
-        return TransportError(
+        return KeyFunctionFailed(
             f"the key of {self._target.name!r} could not be obtained: {type(error).__name__}: {error}"
         )
 
-    def _checked(self, asked: str) -> HiddenStr | None:
+    def _checked(self, given: object) -> HiddenStr | None:
         try:
-            key = self._preset.key_of(self._target, self._env, asked=asked if self._asks else None)
+            key = self._preset.key_of(self._target, self._env, asked=given)
         except ConfigError as error:
-            raise StatusError(str(error), status=401) from error
+            raise (NoKeyGiven(str(error)) if self._asks else StatusError(str(error), status=401)) from None
+        except Exception as error:  # of an object that holds a key
+            raise self._failed(error) from error
         if key != self._key:
             self._key = key
             if key is not None:

@@ -17,6 +17,7 @@ from hotspare.secret import (
     BearerStr,
     HiddenStr,
     Secret,
+    checked_key,
     is_key_function,
     key_mistake,
     reveal,
@@ -25,6 +26,8 @@ from hotspare.secret import (
 )
 from hotspare.target import ReasoningReplay, Target
 
+NOT_ASKED = object()
+"""In place of what a function would give: it was not called."""
 _CLOUDS = frozenset({"bedrock", "vertex"})
 _BEARER = frozenset({"ANTHROPIC_AUTH_TOKEN", "AZURE_OPENAI_AD_TOKEN"})
 """Variables whose key is sent as a bearer token."""
@@ -149,20 +152,25 @@ class Preset:
         return is_claude(target.model)
 
     def key_of(
-        self, target: Target, env: Mapping[str, str] | None = None, *, asked: str | None = None
+        self, target: Target, env: Mapping[str, str] | None = None, *, asked: object = NOT_ASKED
     ) -> HiddenStr | None:
         """The key: the target's own, else that of the environment (`env`); None if there is none and none is needed.
 
         `asked`: what the target's function gave. Without it a function is not called, and the key is None.
-        Raises ConfigError naming the variables if a needed key is missing, or if it cannot be a key. No value is shown.
+        Raises ConfigError naming the function or the variables if a needed key is missing, or if it cannot be a key. No value
+        is shown.
         """
-        if is_key_function(target.api_key):
-            if asked is None:
+        given: object = target.api_key
+        is_function, source = is_key_function(given), "api_key"
+        if is_function:
+            if asked is NOT_ASKED:
                 return None
-            key, source = reveal(asked), "the function `api_key`"
-        else:
-            key, source = reveal(cast("Secret | str | None", target.api_key)), "api_key"
-        for name in () if key or asked is not None else self.key_env:
+            given, source = asked, f"the function {_name_of(given)!r} of api_key"
+        try:
+            key = checked_key(given)
+        except TypeError as error:
+            raise ConfigError(Problem(f"target {target.name!r}: {source} {error}")) from None
+        for name in () if key or is_function else self.key_env:
             key, source = reveal(variable(name, env)), f"the environment variable {name}"
             if key:
                 key = BearerStr(key) if name in _BEARER else key
@@ -174,9 +182,16 @@ class Preset:
             return key
         if not self.needs_key:
             return None
+        if is_function:
+            raise ConfigError(Problem(f"target {target.name!r}: {source} gave no key"))
         names = " or ".join(self.key_env)
         hint = 'or give another variable: api_key=os.environ["…"] in code, api_key = "${…}" in a file'
         raise ConfigError(Problem(f"target {target.name!r}: no key: set the environment variable {names}, {hint}"))
+
+
+def _name_of(function: object) -> str:
+    """A function's own name; of an object that is called, its class's."""
+    return str(getattr(function, "__name__", "") or type(function).__name__)
 
 
 def _not_settable(target: Target, name: str, reason: str) -> ConfigError:
