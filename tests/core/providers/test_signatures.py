@@ -94,7 +94,7 @@ def test_each_wording_of_a_refusal_is_known(words: str) -> None:
     fields, _, signed = FAMILIES["gpt"]
     target = Target(**fields, api_key=KEY)
     for turn, adapts in ((signed, True), ({**signed, "thinking_blocks": []}, False)):
-        request = ChatRequest(cast("Any", history(turn)))
+        request = ChatRequest(messages=cast("Any", history(turn)))
         exchange = Exchange(Endpoints(target, PRESETS["openai"]), target, request, None, stream=False)
         assert exchange.adapt(refusal, None) is adapts
         assert b"gAAAA" not in exchange.body
