@@ -339,3 +339,15 @@ class BodyTooLarge(BackendError):
     """The response exceeds the size limit; reading was stopped."""
 
     docs = _GUIDES + "broken-answers.md"
+
+
+class KeyFunctionFailed(TransportError):
+    """The function that gives a target's key raised. It says nothing about the provider or its region."""
+
+    docs = _GUIDES + "keys.md"
+
+
+class NoKeyGiven(BackendError):
+    """The function returned, but no key. No provider has refused anything: the target rests for a moment, not for 300 s."""
+
+    docs = _GUIDES + "keys.md"

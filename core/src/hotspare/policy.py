@@ -43,7 +43,7 @@ class Breaker:
     break_duration: how long it stays open the first time; doubles with each trip. 5, jittered to 2.5-5 so that many
         processes do not probe at the same moment.
     fast_break_duration: used instead where a probe costs its caller little: the failures were fast, and another target
-        is available. 1, jittered to 0.5-1: a recovery is noticed within a second.
+        is available, or the function of `api_key` gave no key. 1, jittered to 0.5-1: a recovery is noticed within a second.
     max_break_duration: upper bound of the doubled durations. 20: a recovery is noticed within this time.
     max_probe_share: durations are doubled only until the probes of all targets are at most this share of the pool's calls. 0.05: under load a
         recovery is noticed at once, and a pool with little traffic does not spend every second call on a dead target.

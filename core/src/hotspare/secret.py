@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, Self, SupportsIndex, cast
 from urllib.parse import quote, unquote, urlsplit
 
+from hotspare.errors import ConfigError, KeyFunctionFailed, Problem
+
 MASK = "***"
 """What stands in place of a key."""
 MIN_SECRET = 6
@@ -24,6 +26,7 @@ _VARIABLE = re.compile(
     r"\$\{?\w+(:-[^}]*)?\}?|\$env:\w+|%\w+%|\{\{.*\}\}|os\.environ\b.*|(process\.)?env[:.]\w+|[A-Z][A-Z0-9]*(_[A-Z0-9]+)*_(KEY|TOKEN|SECRET)"
 )
 """Ways to write the name of a variable where a key belongs."""
+_GIVE = "give a str, or an object whose `get_secret_value` returns one"
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
@@ -121,17 +124,59 @@ class SecretUrl(SecretStr):
     __str__ = __repr__
 
 
-def reveal(secret: Secret | str | None) -> HiddenStr:
-    """The key itself, without surrounding white space; "" for None."""
-    return HiddenStr((secret if isinstance(secret, str) else secret.get_secret_value() if secret else "").strip())
+def reveal(secret: Secret | str | None, of: str = "api_key") -> HiddenStr:
+    """The key itself, without surrounding white space; "" for None. `of`: where it stands, for the message of a ConfigError,
+    which is raised if an object gives something else, or raises."""
+    if isinstance(secret, str):
+        return HiddenStr(secret.strip())
+    try:
+        return _text_in(held_by(secret))
+    except Exception as error:
+        raise ConfigError(
+            Problem(
+                f"{of} {error}" if isinstance(error, NoKey) else f"{of} cannot be read: {type(error).__name__}: {error}"
+            )
+        ) from error
 
 
-def checked_key(given: object) -> HiddenStr:
-    """The key in what a function or a holder gave; "" for None. Raises TypeError, which names the type, for anything else."""
-    held = given.get_secret_value() if callable(getattr(given, "get_secret_value", None)) else given  # type: ignore[attr-defined]
+class NoKey(ValueError):
+    """Something else stands where a key belongs. The message goes on from the name of the place."""
+
+
+def held_by(source: object) -> object:
+    """What an object with `get_secret_value` holds; anything else as it is."""
+    give: object = getattr(source, "get_secret_value", None)
+    return give() if callable(give) else source
+
+
+def checked_key(held: object, *, needed: bool = False) -> HiddenStr:
+    """The key, without surrounding white space; "" for None. Raises NoKey for what cannot be one, and if `needed` for none."""
+    key = _text_in(held)
+    mistake = key_mistake(key)
+    if not mistake and needed and not key:
+        mistake = f"gave no key: {_GIVE}, or raise"
+    if mistake:
+        raise NoKey(mistake)
+    return key
+
+
+def _text_in(held: object) -> HiddenStr:
     if held is None or isinstance(held, str):
-        return reveal(held)
-    raise TypeError(f"gave {type(held).__name__}, which is no key: give a str, or an object with `get_secret_value`")
+        return HiddenStr((held or "").strip())
+    raise NoKey(f"gave {type(held).__name__}, which is no key: {_GIVE}")
+
+
+def source_name(source: object) -> str:
+    """Where a target's key comes from, for messages: a function by its name, an object that is called by its class."""
+    if not is_key_function(source):
+        return "api_key"
+    function = getattr(source, "func", source)  # of a `functools.partial`
+    return f"the function {getattr(function, '__name__', '') or type(function).__name__!r} of api_key"
+
+
+def key_failure(name: str, source: object, error: Exception) -> KeyFunctionFailed:
+    """Reading the key of the target `name` has raised."""
+    return KeyFunctionFailed(f"target {name!r}: {source_name(source)} failed: {type(error).__name__}: {error}")
 
 
 def is_key_function(source: object) -> bool:

@@ -167,6 +167,20 @@ def test_a_blocked_account_of_one() -> None:
     assert changes(engine) == [("a", State.CLOSED, State.OPEN)]
 
 
+def test_a_key_that_a_function_did_not_give() -> None:
+    """No provider has refused it: the target rests for a second, doubling to the longest break, and the fleet is not told."""
+    engine, now = pool("ac", breaker=Breaker(auth_break_duration=300.0)), 0.0
+    rests = list[float]()
+    for _ in range(8):
+        end(engine, Outcome(Kind.AUTH, "gave no key", scope=Scope.TARGET), now=now)
+        rests.append(engine["a"].breaker.open_until - now)
+        now += rests[-1]
+    assert rests == pytest.approx([0.75, 1.5, 3, 6, 12, 15, 15, 15])
+    assert (engine["a"].breaker.cause, engine["c"].breaker.state) == ("", State.CLOSED)
+    end(engine, Outcome(Kind.AUTH, "bad key"), now=now)
+    assert engine["a"].breaker.open_until - now == 300.0
+
+
 def test_a_contradicted_invalid() -> None:
     """An INVALID that another target refuted is a failure of the target; enough of them open it with its message."""
     engine = pool()

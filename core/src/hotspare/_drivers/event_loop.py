@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -21,6 +20,7 @@ from hotspare._drivers.common import (
     is_first_content,
     outcome_of,
 )
+from hotspare._drivers.wake import from_any_thread
 from hotspare._engine.call import Attempt, OpenStream
 from hotspare._engine.commands import LATE, WOKE, Broke, Command, Event, Finished, Flow, Read, Start, Wait
 from hotspare._engine.waiters import Waiter
@@ -224,32 +224,8 @@ def _sets_when_woken(waiter: Waiter | None, ready: anyio.Event) -> bool:
     """Have the waiter's wake-up set the event. Returns whether it was woken already."""
     if waiter is None:
         return False
-    waiter.wake = _from_any_thread(ready.set)
+    waiter.wake = from_any_thread(ready.set)
     return waiter.woken
-
-
-def _from_any_thread(wake: Callable[[], object]) -> Callable[[], object]:
-    """`wake`, to be called from any thread. If the loop has ended meanwhile, nothing is left to be woken."""
-    if "trio" in sys.modules and anyio.get_cancelled_exc_class().__module__.startswith("trio"):
-        from trio import RunFinishedError
-        from trio.lowlevel import current_trio_token
-
-        token = current_trio_token()
-
-        def wake_in_trio() -> None:
-            with suppress(RunFinishedError):
-                token.run_sync_soon(wake)  # pyright: ignore[reportUnknownMemberType] - trio leaves it open
-
-        return wake_in_trio
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-
-    def wake_in_asyncio() -> None:
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(wake)
-
-    return wake_in_asyncio
 
 
 async def run_attempt(attempt: Attempt, within: Callable[[float], AbstractContextManager[object]]) -> Outcome:

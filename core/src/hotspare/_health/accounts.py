@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import cast
 from urllib.parse import urlsplit
 
-from hotspare.secret import Secret, is_key_function
+from hotspare.secret import Secret, is_key_function, reveal
 from hotspare.target import Target
 
 
@@ -32,8 +32,7 @@ def _lasting_account(target: Target) -> str:
         return target.account
     if key is None or is_key_function(key):
         return host or "default"
-    key = cast("Secret | str", key)
-    value = key if isinstance(key, str) else key.get_secret_value()
+    value = reveal(cast("Secret | str", key), f"target {target.name!r}: api_key")
     return f"key-{sha256(value.encode()).hexdigest()[:8]}" + (f"@{host}" if host else "")
 
 

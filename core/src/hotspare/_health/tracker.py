@@ -15,6 +15,7 @@ from hotspare._health.domains import is_down
 from hotspare._health.failures import Failure, cleared
 from hotspare._health.outliers import is_outlier
 from hotspare._health.probe_rate import ProbeRate, probe_soon
+from hotspare._health.rejections import is_refused, shortest_rest
 from hotspare._health.target_state import TargetState
 from hotspare._routing.limits import Group, attach
 from hotspare.outcome import HealthEffect, Kind, Outcome, Scope
@@ -311,30 +312,20 @@ class HealthTracker:
             self._open(state, now, outcome)
 
     def _reject(self, state: TargetState, outcome: Outcome, now: float) -> None:
-        """A rejected key, a used-up quota or an unknown model: open the target, and for a key or a quota its account too. A model
-        may be deployed again, so the break after NOT_FOUND starts short and doubles."""
-        config, reset = self._policy.breaker, outcome.retry_after if outcome.kind is Kind.QUOTA else None
-        is_refused = (outcome.kind, outcome.fault_scope) != (
-            Kind.AUTH,
-            Scope.TARGET,
-        )  # else no key was given, by a function
-        at_least = reset or (config.auth_break_duration if is_refused else 0.0)
+        """A rejected key, a used-up quota or an unknown model: open the target, and for a key or a quota its account too."""
+        at_least, refused = shortest_rest(outcome, state.not_founds, self._policy.breaker), is_refused(outcome)
         if outcome.kind is Kind.NOT_FOUND:
-            longest = config.not_found_break_duration * 2.0 ** min(state.not_founds, 30)
-            at_least = min(longest, config.max_not_found_break_duration)
             state.not_founds += 1
         before = self.current_states(state)
         state.rejection = None if outcome.kind is Kind.QUOTA else outcome.kind
         state.breaker.record_rejection(now)
         state.breaker.rejected_until = now + at_least
         state.breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
-        cause, accounts = str(outcome.kind), [
+        cause, accounts = str(outcome.kind) if refused else "", [
             (domain, breaker) for domain, breaker in state.domain_breakers()
             if (outcome.fault_scope, domain.level) == ("account", "account") and len(self._members.get(domain, ())) > 1
         ]  # fmt: skip
-        state.breaker.open(
-            now, self._rng, at_least=at_least, fast=not is_refused, cause=cause if is_refused and not accounts else ""
-        )
+        state.breaker.open(now, self._rng, at_least=at_least, fast=not refused, cause="" if accounts else cause)
         self.emit_transitions(state, before, now)
         for domain, breaker in accounts:
             breaker.rejected_until = now + at_least

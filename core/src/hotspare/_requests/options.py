@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 
 from hotspare._config.ranges import MAX_NUMBER
 from hotspare._routing.acceptance import Rule
-from hotspare.errors import Problem, RequestError
+from hotspare.errors import ConfigError, Problem, RequestError
 from hotspare.messages import CallOptions
 from hotspare.secret import HiddenStr, key_mistake, reveal
 from hotspare.target import Capability
@@ -74,8 +74,14 @@ def _key_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
         path = f"api_key.{name}" if name else "api_key"
         if not (isinstance(key, str) or callable(getattr(key, "get_secret_value", None))):
             yield Problem(f"{path}: must be a key, or keys by provider or target: {{'openai': '…'}}")
-        elif mistake := key_mistake(reveal(key)) if reveal(key) else "must not be empty":
-            yield Problem(f"{path}: {mistake}")
+            continue
+        try:
+            text = reveal(key, path)
+        except ConfigError as error:
+            yield from map(Problem, error.problems)
+        else:
+            if mistake := key_mistake(text) if text else "must not be empty":
+                yield Problem(f"{path}: {mistake}")
     if not by_name:
         yield Problem("api_key: is empty")
 

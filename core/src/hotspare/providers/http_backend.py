@@ -76,13 +76,13 @@ class HttpBackend:
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer, for async callers, who bound it by cancelling."""
-        exchange = self._exchange(request, await self._keys.aget(), stream=False)
+        exchange = self._exchange(request, await self._keys.aget(timeout), stream=False)
         while True:
             answer = await self._http.asend("POST", exchange.url, exchange.headers, exchange.body)
             try:
                 return exchange.read(answer.status, answer.headers, answer.body)
             except StatusError as error:
-                if not exchange.adapt(error, await self._keys.aget() if error.status == 401 else None):
+                if not exchange.adapt(error, await self._keys.aget(timeout) if error.status == 401 else None):
                     raise
 
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
@@ -112,7 +112,7 @@ class HttpBackend:
 
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
         """The answer piece by piece, for async callers, who bound each wait by cancelling."""
-        exchange = self._exchange(request, await self._keys.aget(), stream=True)
+        exchange = self._exchange(request, await self._keys.aget(timeout), stream=True)
         while True:
             answer = await self._http.aopen("POST", exchange.url, exchange.headers, exchange.body)
             try:
@@ -127,7 +127,7 @@ class HttpBackend:
                     yield chunk
                 return
             except StatusError as error:
-                if not exchange.adapt(error, await self._keys.aget() if error.status == 401 else None):
+                if not exchange.adapt(error, await self._keys.aget(timeout) if error.status == 401 else None):
                     raise
             finally:
                 await answer.aclose()

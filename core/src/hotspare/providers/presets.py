@@ -16,13 +16,14 @@ from hotspare.providers.openai.flavors import FLAVORS
 from hotspare.secret import (
     BearerStr,
     HiddenStr,
+    NoKey,
     Secret,
     checked_key,
     is_key_function,
-    key_mistake,
     reveal,
     secrets_in,
     secrets_of_url,
+    source_name,
 )
 from hotspare.target import ReasoningReplay, Target
 
@@ -156,42 +157,33 @@ class Preset:
     ) -> HiddenStr | None:
         """The key: the target's own, else that of the environment (`env`); None if there is none and none is needed.
 
-        `asked`: what the target's function gave. Without it a function is not called, and the key is None.
+        `asked`: what the target's function gave, or the object that holds its key. Without it a function is not called, and
+        the key is None.
         Raises ConfigError naming the function or the variables if a needed key is missing, or if it cannot be a key. No value
         is shown.
         """
-        given: object = target.api_key
-        is_function, source = is_key_function(given), "api_key"
-        if is_function:
-            if asked is NOT_ASKED:
+        given, held = target.api_key, asked
+        is_function, source = is_key_function(given), source_name(given)
+        if asked is NOT_ASKED:
+            if is_function:
                 return None
-            given, source = asked, f"the function {_name_of(given)!r} of api_key"
+            held = reveal(cast("Secret | str | None", given), f"target {target.name!r}: api_key")
         try:
-            key = checked_key(given)
-        except TypeError as error:
+            key = checked_key(held, needed=is_function and self.needs_key)
+            for name in () if key or is_function else self.key_env:
+                source = f"the environment variable {name}"
+                if key := checked_key(variable(name, env)):
+                    key = BearerStr(key) if name in _BEARER else key
+                    break
+        except NoKey as error:
             raise ConfigError(Problem(f"target {target.name!r}: {source} {error}")) from None
-        for name in () if key or is_function else self.key_env:
-            key, source = reveal(variable(name, env)), f"the environment variable {name}"
-            if key:
-                key = BearerStr(key) if name in _BEARER else key
-                break
-        mistake = key_mistake(key)
-        if mistake:
-            raise ConfigError(Problem(f"target {target.name!r}: {source} {mistake}"))
         if key:
             return key
         if not self.needs_key:
             return None
-        if is_function:
-            raise ConfigError(Problem(f"target {target.name!r}: {source} gave no key"))
         names = " or ".join(self.key_env)
         hint = 'or give another variable: api_key=os.environ["…"] in code, api_key = "${…}" in a file'
         raise ConfigError(Problem(f"target {target.name!r}: no key: set the environment variable {names}, {hint}"))
-
-
-def _name_of(function: object) -> str:
-    """A function's own name; of an object that is called, its class's."""
-    return str(getattr(function, "__name__", "") or type(function).__name__)
 
 
 def _not_settable(target: Target, name: str, reason: str) -> ConfigError:
@@ -322,6 +314,6 @@ def known_secrets(targets: Iterable[Target], env: Mapping[str, str] | None = Non
         found.update(secrets_in(headers_in(name, env)))
     for target in targets:
         if not is_key_function(target.api_key):
-            found.add(reveal(cast("Secret | str | None", target.api_key)))
+            found.add(reveal(cast("Secret | str | None", target.api_key), f"target {target.name!r}: api_key"))
         found.update(secrets_in(target.headers), secrets_in(target.extra), secrets_of_url(target.base_url or ""))
     return found.difference(PRESETS, {""})

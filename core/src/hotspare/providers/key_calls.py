@@ -1,0 +1,118 @@
+"""The calls of one function that gives a key. It may wait for a server, and it may hang."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, wait
+from contextvars import Context, copy_context
+
+from hotspare.errors import AttemptTimeout
+from hotspare.secret import KeyFunction, source_name
+
+MAX_THREADS = 16
+"""Of one function. Further calls wait for one of these: a function that hangs holds no more threads, however many calls there are."""
+_SHARE = 0.9
+"""Of the time that a key may take: it ends before the attempt's own time does, so that the attempt says what was late."""
+
+
+class KeyCalls:
+    """Calls a function in daemon threads, in sync code and in async code, so that one that hangs holds up neither its caller for
+    longer than `timeout` seconds, nor the event loop, nor the end of the process. An async function runs in the caller's loop."""
+
+    def __init__(self, function: KeyFunction) -> None:
+        self._function = function
+        self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+        self._after_fork()
+
+    def _after_fork(self) -> None:
+        self._pid, self._lock = os.getpid(), threading.Lock()
+        self._threads = 0
+        self._waiting: dict[Future[object], tuple[Context, Callable[[], object]]] = {}
+
+    def get(self, timeout: float) -> object:
+        """What the function gives; an async one runs in an event loop of its own. Raises AttemptTimeout, and what it raises."""
+        answer = self._start(self._to_its_end)
+        try:
+            wait((answer,), timeout * _SHARE)
+        finally:
+            self._withdraw(answer)
+        if not answer.done():
+            raise self._late(timeout)
+        return answer.result()
+
+    async def aget(self, timeout: float) -> object:
+        """The same in async code."""
+        import anyio
+
+        with anyio.move_on_after(timeout * _SHARE):
+            given = self._function() if self._is_async else await self._in_thread()
+            return await given if inspect.isawaitable(given) else given
+        raise self._late(timeout)
+
+    async def _in_thread(self) -> object:
+        import anyio
+
+        from hotspare._drivers.wake import from_any_thread
+
+        ended = anyio.Event()
+        wake, answer = from_any_thread(ended.set), self._start(self._function)
+        answer.add_done_callback(lambda _: wake())
+        try:
+            await ended.wait()
+        finally:
+            self._withdraw(answer)
+        return answer.result()
+
+    def _late(self, timeout: float) -> AttemptTimeout:
+        return AttemptTimeout(f"{source_name(self._function)} gave no key within {timeout * _SHARE:.2f} s")
+
+    def _to_its_end(self) -> object:
+        given = self._function()
+        if inspect.isawaitable(given):
+            import asyncio
+
+            try:
+                return asyncio.run(_result_of(given))
+            except asyncio.CancelledError as error:  # by itself: its caller, who is not async, goes on
+                raise RuntimeError("it was cancelled") from error
+        return given
+
+    # --- threads -------------------------------------------------------------------------------------------------
+
+    def _start(self, call: Callable[[], object]) -> Future[object]:
+        if self._pid != os.getpid():  # the threads are the parent's, and one of them may have held the lock
+            self._after_fork()
+        answer: Future[object] = Future()
+        with self._lock:
+            self._waiting[answer] = copy_context(), call
+            is_free = self._threads < MAX_THREADS
+            self._threads += is_free
+        if is_free:
+            threading.Thread(target=self._run, name="hotspare-key", daemon=True).start()
+        return answer
+
+    def _withdraw(self, answer: Future[object]) -> None:
+        """Its caller no longer waits."""
+        with self._lock:
+            self._waiting.pop(answer, None)
+
+    def _run(self) -> None:
+        """Make the calls that wait, until none does."""
+        while True:
+            with self._lock:
+                answer = next(iter(self._waiting), None)
+                if answer is None:
+                    self._threads -= 1
+                    return
+                context, call = self._waiting.pop(answer)
+            try:
+                answer.set_result(context.run(call))
+            except BaseException as error:  # its caller's to handle, Ctrl-C included
+                answer.set_exception(error)
+
+
+async def _result_of(given: Awaitable[object]) -> object:
+    return await given

@@ -1,0 +1,146 @@
+"""Functions of `api_key` that hang: what they hold up, and what they leave behind."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from hotspare import AllTargetsFailed, Kind, Limits, Pool
+from hotspare.drill.answers import answer
+from hotspare.drill.provider import Provider
+from hotspare.errors import AttemptTimeout
+from hotspare.providers import key_calls
+from hotspare.providers.key_calls import KeyCalls
+
+from tests.support.eventually import eventually
+from tests.support.methods import METHODS, run, target, text_of
+
+
+@pytest.fixture
+def free() -> Iterator[threading.Event]:
+    """The functions hang until it is set: in the end, or after 5 s by a watchdog, so that no test hangs with them."""
+    event, late = threading.Event(), threading.Event()
+    watchdog = threading.Timer(5, lambda: (late.set(), event.set()))
+    watchdog.start()
+    yield event
+    watchdog.cancel()
+    event.set()
+    eventually(lambda: not threads(), threads)
+    assert not late.is_set(), "the watchdog had to end what hung"
+
+
+def threads() -> list[threading.Thread]:
+    """Those that call a function."""
+    return [one for one in threading.enumerate() if one.name == "hotspare-key"]
+
+
+def hanging(free: threading.Event, form: str) -> Callable[[], Any]:
+    """A function that gives its key only once it is free."""
+
+    def token() -> str:
+        free.wait()
+        return "test-1"
+
+    async def later() -> str:
+        while not free.is_set():  # noqa: ASYNC110 - a thread sets it
+            await anyio.sleep(0.01)
+        return "test-1"
+
+    return token if form == "sync" else later
+
+
+@pytest.mark.parametrize(
+    ("method", "form"), [*((method, "sync") for method in METHODS), ("chat", "async"), ("asyncio achat", "async"), ("trio astream", "async")]
+)  # fmt: skip
+def test_the_call_ends_in_time_and_says_why(method: str, form: str, free: threading.Event, provider: Provider) -> None:
+    """At its deadline, with nothing left in flight and no permit taken: once the function goes on, the next call is admitted."""
+    function = hanging(free, form)
+    limited = target(provider, "a", api_key=function, limits=Limits(concurrency=1))
+
+    async def calls(pool: Pool, name: str) -> None:
+        with pytest.raises(AllTargetsFailed) as caught:
+            await text_of(pool, name, "q", deadline=0.4)
+        (attempt,) = caught.value.attempts
+        assert attempt.kind is Kind.TIMEOUT
+        assert attempt.message == f"the function {function.__name__!r} of api_key gave no key within 0.36 s"
+        assert pool.health()["a"].in_flight == 0
+        assert provider.stats("a").requests == 0
+        free.set()
+        assert await text_of(pool, name, "q") == answer("q")
+
+    run(method, Pool(limited, max_attempts=1), calls)
+
+
+def test_threads_do_not_pile_up(free: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that hangs holds so many threads and no more, in each face; what waited for one of them is not called later.
+    Once it goes on, it gives keys again."""
+    monkeypatch.setattr(key_calls, "MAX_THREADS", 2)
+    called = list[int]()
+
+    def token() -> str:
+        called.append(1)
+        free.wait()
+        return "test-1"
+
+    calls = KeyCalls(token)
+    for _ in range(4):
+        with pytest.raises(AttemptTimeout):
+            calls.get(0.01)
+    for loop in ("asyncio", "trio"):
+        with pytest.raises(AttemptTimeout):
+            anyio.run(calls.aget, 0.01, backend=loop)
+    assert (len(threads()), len(called)) == (2, 2)
+    assert all(one.daemon for one in threads()), "a thread that hangs would keep the process from ending"
+    free.set()
+    assert calls.get(5) == "test-1"
+    assert len(called) == 3
+
+
+def test_threads_of_others_stay_free(free: threading.Event) -> None:
+    """Neither anyio's threads nor those of asyncio's default executor are used: the application's own work goes on."""
+    calls = KeyCalls(hanging(free, "sync"))
+
+    async def use() -> None:
+        with pytest.raises(AttemptTimeout):
+            await calls.aget(0.05)
+        assert anyio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+        assert not [one.name for one in threading.enumerate() if one.name.startswith(("AnyIO", "asyncio"))]
+
+    anyio.run(use)
+
+
+def test_a_caller_that_leaves(free: threading.Event) -> None:
+    """An async call that is cancelled meanwhile ends at once."""
+    calls = KeyCalls(hanging(free, "sync"))
+
+    async def use() -> None:
+        with anyio.move_on_after(0.02) as scope:
+            await calls.aget(60)
+        assert scope.cancelled_caught
+
+    for loop in ("asyncio", "trio"):
+        anyio.run(use, backend=loop)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_child_process_has_threads_of_its_own(free: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All threads hang in the parent, or one holds the lock: the child gets a key nevertheless."""
+    monkeypatch.setattr(key_calls, "MAX_THREADS", 1)
+    parent = os.getpid()
+
+    def token() -> str:
+        if os.getpid() == parent:
+            free.wait()
+        return "test-1"
+
+    calls: Any = KeyCalls(token)
+    with pytest.raises(AttemptTimeout):
+        calls.get(0.01)
+    with calls._lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(calls.get(3) != "test-1")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
