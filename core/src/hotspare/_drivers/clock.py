@@ -77,13 +77,14 @@ class Waits:
 
     def within(self, seconds: float | None) -> AbstractContextManager[Timeout]:
         """Cancel the block when the time is over, as `anyio.move_on_after` does. No other one may be open."""
-        if self._timeout is None:
+        timeout = self._timeout
+        if timeout is None:
             loop = running_loop()
             if not isinstance(self._clock, RealClock) or not hasattr(loop, "call_at"):
                 return self._clock.move_on_after(seconds)
-            self._timeout = _AsyncioTimeout(loop, keeps_timer=True)
-        self._timeout.seconds = seconds
-        return self._timeout
+            timeout = self._timeout = _AsyncioTimeout(loop, keeps_timer=True)
+        timeout.seconds = seconds
+        return timeout
 
     def close(self) -> None:
         """No other wait follows."""
@@ -108,6 +109,7 @@ class _AsyncioTimeout:
         "_loop",
         "_task",
         "_timer",
+        "_timer_at",
         "_until",
         "cancelled_caught",
         "seconds",
@@ -118,6 +120,7 @@ class _AsyncioTimeout:
         self.seconds = seconds
         self._keeps_timer = keeps_timer
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = inf
         self._task: asyncio.Task[Any] | None = None
         self.cancelled_caught = False
 
@@ -129,18 +132,18 @@ class _AsyncioTimeout:
         if self.seconds is None:
             self._until = inf
             return self
-        self._until = self._loop.time() + self.seconds
-        if self._timer is None or self._timer.when() > self._until:
-            self._set_timer(self._until)
+        self._until = until = self._loop.time() + self.seconds
+        if until < self._timer_at:
+            self._set_timer(until)
         return self
 
     def _set_timer(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(when, self._fire)
+        self._timer, self._timer_at = self._loop.call_at(when, self._fire), when
 
     def _fire(self) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, inf
         if self._task is None:  # between two blocks
             return
         late = self._loop.time() - self._until

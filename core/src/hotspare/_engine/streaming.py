@@ -54,8 +54,9 @@ class StreamMonitor:
     def attach(self, attempt: Attempt) -> None:
         """Switch to this attempt's stream: the first one, or one that continues a broken answer."""
         self._attempt = attempt
-        self._started = self._last_progress = self._window_start = self._clock()
-        self._pieces = self._window_bytes = self._bytes = 0
+        self._started = self._last_progress = now = self._clock()
+        self._pieces = self._bytes = 0
+        self._start_window(now)
         self._longest_gap = 0.0
         self._last: ChatChunk | None = None  # the end of the answer, once its finish reason has arrived
         self._finish_by = inf
@@ -160,13 +161,17 @@ class StreamMonitor:
         self._last_progress = now
         if self._last is not None:
             self._finish_by = now + self._policy.timeouts.after_finish
-        self._update_time_left(now)
+            self._update_time_left(now)
+        elif self._ends_at is not None:
+            self._update_time_left(now)
+        else:  # nearly always: what `_update_time_left` finds then
+            self._time_left = self._attempt.stall
         self._pieces += 1
         text = chunk.text or chunk.reasoning
         self._window_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         if chunk.tool_calls:
             self._window_bytes += sum(len(delta.arguments) for delta in chunk.tool_calls)
-        if now - self._window_start >= self._policy.timeouts.throughput_window > 0:
+        if now >= self._window_end:
             self._check_throughput(now)
 
     def _update_time_left(self, now: float) -> None:
@@ -180,18 +185,22 @@ class StreamMonitor:
         """Seconds to wait for the next chunk. The caller's own processing time is not counted as silence of the target, but it counts
         towards the total deadline. After the deadline 0: only what has already arrived is read, since it may be the end."""
         if self._ends_at is None:
-            return max(0.0, self._time_left)
+            return self._time_left if self._time_left > 0 else 0.0
         return max(0.0, min(self._time_left, self._ends_at - self._clock()))
 
     def is_flowing(self) -> bool:
         """Whether content arrived within the shortest silence that counts as a stall."""
         return self._clock() - self._last_progress < self._policy.timeouts.stall_min
 
+    def _start_window(self, now: float) -> None:
+        self._window_start, self._window_bytes = now, 0
+        self._window_end = now + (self._policy.timeouts.throughput_window or inf)
+
     def _check_throughput(self, now: float) -> None:
         """Once per window: raise AttemptTimeout if the stream is too slow and another target can continue its answer."""
         too_slow = self._window_bytes < self._min_throughput * (now - self._window_start)
         self._bytes += self._window_bytes
-        self._window_start, self._window_bytes = now, 0
+        self._start_window(now)
         call = self._call
         movable = not call.streaming or (self._emitted.plain and may_continue(call, self._emitted, self._policy))
         if too_slow and movable and self._last is None and self._scheduler.has_free_alternative(call, now):
