@@ -24,7 +24,7 @@ from hotspare._engine import attempts, backoff, fleet, hedging, limiting
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
-from hotspare._engine.plan import Candidates, candidates_of
+from hotspare._engine.plan import Candidates
 from hotspare._engine.reasons import Obstacle, choice, passed_over
 from hotspare._engine.timeouts import min_useful_time
 from hotspare._health.breaker import State
@@ -197,7 +197,7 @@ def _decision(call: Call, shared: SharedState, now: float) -> _Decision:
     if call.attempts:
         results = call.results
         outcomes = {state: result.outcome for state, result in results.items() if result.outcome is not None}
-    return _Decision(call, shared, now, candidates_of(call, shared, now), results, outcomes)
+    return _Decision(call, shared, now, Candidates(call, shared, now), results, outcomes)
 
 
 def _stop_reason(call: Call, now: float) -> str:

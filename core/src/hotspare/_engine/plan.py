@@ -16,7 +16,9 @@ from hotspare._routing.strategies import Candidate, Demand, candidate, ordered
 from hotspare.outcome import Kind
 from hotspare.target import Domain
 
+_CLOSED = State.CLOSED
 _NONE: frozenset[Domain] = frozenset()
+_NONE_PASSED: Mapping[TargetState, str] = {}
 
 
 class Candidates:
@@ -25,23 +27,37 @@ class Candidates:
     `kept`: the target of the call's conversation. `passed`: targets moved back in the order, and why.
     """
 
-    __slots__ = ("_drawn", "_source", "kept", "passed")
+    __slots__ = ("_call", "_drawn", "_now", "_shared", "_source", "kept", "passed")
 
-    def __init__(
-        self, source: Iterator[TargetState], kept: TargetState | None, passed: Mapping[TargetState, str]
-    ) -> None:
-        self.kept, self.passed = kept, passed
-        self._source = source
-        self._drawn: list[TargetState] = []
+    def __init__(self, call: Call, shared: SharedState, now: float) -> None:
+        self._call, self._shared, self._now = call, shared, now
+        self._source: Iterator[TargetState] | None = None
+        self.kept: TargetState | None = None
+        self.passed: Mapping[TargetState, str] = _NONE_PASSED
+        first = _plain_first(call, shared, now)
+        self._drawn = [] if first is None else [first]
+        if first is None:
+            self._source = self._open()
+
+    def _open(self) -> Iterator[TargetState]:
+        call, shared = self._call, self._shared
+        demand = demand_of(call, shared, self._now, shared.rng)
+        self.kept, self.passed = kept_target(call, shared, demand), demand.passed
+        return usable(call, shared, demand, self.kept)
+
+    def _draw(self) -> bool:
+        """Compute the next one. Returns whether there is one."""
+        if self._source is None:
+            self._source = self._open()
+            next(self._source)  # the first one, which was found without it
+        state = next(self._source, None)
+        if state is not None:
+            self._drawn.append(state)
+        return state is not None
 
     def __iter__(self) -> Iterator[TargetState]:
         drawn, place = self._drawn, 0
-        while True:
-            if place == len(drawn):
-                state = next(self._source, None)
-                if state is None:
-                    return
-                drawn.append(state)
+        while place < len(drawn) or self._draw():
             yield drawn[place]
             place += 1
 
@@ -56,21 +72,32 @@ class Candidates:
     def has(self, count: int) -> bool:
         """Whether there are at least `count` targets."""
         while len(self._drawn) < count:
-            state = next(self._source, None)
-            if state is None:
+            if not self._draw():
                 return False
-            self._drawn.append(state)
         return True
 
 
-def candidates_of(call: Call, shared: SharedState, now: float) -> Candidates:
-    """The targets that the call may use, in their order now."""
-    demand = demand_of(call, shared, now, shared.rng)
-    kept = kept_target(call, shared, demand)
-    return Candidates(_usable(call, shared, demand, kept), kept, demand.passed)
+def _plain_first(call: Call, shared: SharedState, now: float) -> TargetState | None:
+    """The first candidate of a call, without the order of the others, which most calls do not need: the first target of its route, if
+    `usable` is sure to begin with it. None: it is not."""
+    tiers = call.tiers
+    if (
+        call.last is not None
+        or call.session is not None
+        or call.policy.strategy != "ordered"
+        or not (tiers and tiers[0])
+    ):
+        return None
+    state = tiers[0][0]
+    breaker = state.breaker
+    if breaker.state is not _CLOSED or state.has_slowed or state.refused or not call.may_use(state):
+        return None
+    if breaker.in_flight:
+        shared.tracker.open_if_stalled(state, now)
+    return state
 
 
-def _usable(call: Call, shared: SharedState, demand: Demand, kept: TargetState | None) -> Iterator[TargetState]:
+def usable(call: Call, shared: SharedState, demand: Demand, kept: TargetState | None) -> Iterator[TargetState]:
     """The targets that support the request. Moved to the end: targets known to reject its features, and, after a timeout of this call,
     targets whose other calls wait too long."""
     late: list[TargetState] = []
