@@ -30,12 +30,12 @@ def made(cls: type[_Value], /, **fields: Any) -> _Value:
     """`cls(**fields)`, of a frozen dataclass without slots. Neither the names nor their completeness are checked; what has no plain default
     must be among them."""
     value = object.__new__(cls)
-    value.__dict__.update(fields)
+    object.__setattr__(value, "__dict__", fields)  # not copied: it belongs to this call alone
     return value
 
 
 def changed(value: _Value, **fields: Any) -> _Value:
     """A copy with other values in some fields, as `dataclasses.replace` makes it, of such a dataclass. The names are not checked."""
     copy = object.__new__(type(value))
-    copy.__dict__.update(value.__dict__, **fields)
+    object.__setattr__(copy, "__dict__", value.__dict__ | fields)
     return copy

@@ -76,26 +76,25 @@ class CircuitBreaker:
     process decides alone). `part`: this process's places in its admission window.
     """
 
+    __slots__ = (
+        "_first_failure_start", "_last_failure", "_probe", "_probe_lease_until", "_rate_limited_at", "_window",
+        "_window_failures", "active", "admission", "cause", "changed_at", "config", "counts", "disabled", "epoch",
+        "evidence_at", "failures_in_a_row", "in_flight", "last_success_start", "last_used", "lease", "next_stall_check",
+        "open_until", "part", "rate_limited_until", "rate_limits", "reason", "recovered_at", "recovering_since",
+        "rejected_until", "state", "streams", "trips",
+    )  # fmt: skip
+
     def __init__(self, config: Breaker, *, counts: bool = True) -> None:
         self.config, self.counts = config, counts
         self.state = State.CLOSED
-        self.epoch = 0
-        self.trips = 0
-        self.open_until = -inf
-        self.recovering_since = -inf
-        self.reason = ""
-        self.rate_limited_until = -inf
+        self.epoch = self.trips = self.active = self.streams = 0
+        self.open_until = self.recovering_since = -inf
+        self.reason = self.disabled = ""
+        self.rate_limited_until = self._rate_limited_at = self.rejected_until = -inf
         self.rate_limits = 0
-        self._rate_limited_at = -inf
-        self.rejected_until = -inf
-        self.disabled = ""
         self.next_stall_check = -inf
-        self.last_used = -inf
-        self.changed_at = -inf
-        self.streams = 0
-        self.last_success_start = -inf
+        self.last_used = self.changed_at = self.last_success_start = -inf
         self.in_flight: dict[Permit, None] = {}
-        self.active = 0
         self.admission: AdmissionWindow | None = None
         self.cause = ""
         self.evidence_at = self.recovered_at = -inf
@@ -192,6 +191,10 @@ class CircuitBreaker:
         """Admit an attempt. The first one after a break becomes the probe and takes the lease."""
         self.last_used = now
         self.active += 1
+        self.probe(permit, now)
+
+    def probe(self, permit: Permit, now: float) -> None:
+        """An attempt was admitted: it becomes the probe, if it is the first one after a break."""
         if self.state is not _CLOSED and self.state in BROKEN and not permit.last_resort:
             self.state = State.HALF_OPEN
             if self.lease is not None:
@@ -212,7 +215,8 @@ class CircuitBreaker:
         fresh.disabled, fresh.active, fresh.in_flight = self.disabled, self.active, self.in_flight
         fresh.streams, fresh.lease, fresh.part = self.streams, self.lease, self.part
         fresh.epoch = self.epoch + 1
-        self.__dict__.update(fresh.__dict__)
+        for name in self.__slots__:
+            setattr(self, name, getattr(fresh, name))
 
     def forget_attempts(self) -> None:
         """Forget all attempts in flight, and the lease of a probe among them."""

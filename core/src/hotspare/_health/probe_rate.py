@@ -26,9 +26,10 @@ class ProbeRate:
 
     def record_call(self, now: float) -> None:
         """A call has started."""
-        keep = exp((self._at - now) / RECENT) if now > self._at > -inf else 1.0
-        self._calls = self._calls * keep + 1
-        self._at = max(self._at, now)
+        if now > self._at:
+            self._calls *= exp((self._at - now) / RECENT)  # 0 at first
+            self._at = now
+        self._calls += 1
 
     def longest_break(self, config: Breaker, states: Iterable[TargetState], *, fast: bool) -> float:
         """Longest break in seconds for which the probes of all these targets stay within their share of the calls. `inf`: without

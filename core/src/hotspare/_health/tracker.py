@@ -148,16 +148,17 @@ class HealthTracker:
     def acquire(self, state: TargetState, now: float, *, stall_after: float | None, last_resort: bool) -> Permit:
         """Admit an attempt at a target and its domains. `stall_after`: seconds after which an unanswered attempt is evidence of a
         stall (None: never)."""
-        permit = Permit(now, state.breaker.epoch, False, last_resort, stall_after or inf)
-        if state.is_broken:
+        permit, is_broken = Permit(now, state.breaker.epoch, False, last_resort, stall_after or inf), False
+        for breaker in state.breakers:  # inlined `acquire`; a probe is made only where a breaker is not closed
+            breaker.last_used = now
+            breaker.active += 1
+            if breaker.state is not _CLOSED and breaker.state in BROKEN:
+                is_broken = True
+        if is_broken:
             before = self.current_states(state)
             for breaker in state.breakers:
-                breaker.acquire(permit, now)
+                breaker.probe(permit, now)
             self.emit_transitions(state, before, now)
-        else:
-            for breaker in state.breakers:  # inlined `acquire` for breakers that need no probe
-                breaker.last_used = now
-                breaker.active += 1
         if stall_after is not None:
             state.breaker.in_flight[permit] = None
         return permit

@@ -33,9 +33,8 @@ class AbortHandle:
     def limit(self, seconds: float | None, *, from_now: bool = False) -> None:
         """Bound all that is waited for, together, to so many seconds (None: unbounded). They count from the first wait, so
         that reading what is there already costs no look at the clock, or from now."""
-        self._limit, self._deadline = seconds, None
-        if from_now:
-            self.remaining()
+        self._limit = seconds
+        self._deadline = self._clock() + seconds if from_now and seconds is not None else None
 
     def remaining(self) -> float | None:
         """Seconds until the bound (0 once it is over); None: unbounded."""
