@@ -24,10 +24,10 @@ def test_public_names() -> None:
     assert set(hotspare.__all__) == {
         "AllTargetsFailed", "AnswerRejected", "AttemptRecord", "AttemptTimeout", "Backend", "BackendError", "BatchResult", "Breaker", "Budget", "BudgetExceeded", "BudgetStatus", "Cache", "CacheEntry", "CacheStore", "Brownout", "CallError",
         "CallOptions", "Candidate", "ChatChunk", "ChatReply", "ChatRequest", "Choice", "ConfigError", "Dialect", "EmbedInput", "EmbedOptions", "EmbedReply", "EmptyAnswer",
-        "Explanation", "FinishReason", "Hedge", "HotspareError", "IDLE", "IncompleteAnswer", "Kind", "Lease",
-        "LimitExceeded", "Limits", "Listener", "LongPrice", "Message", "MessageDict", "MissingExtra", "Outcome", "Policy", "PolicyFields", "Pool", "PoolClosed", "PoolHealth", "Price",
+        "Explanation", "FinishReason", "Hedge", "HotspareError", "IDLE", "IncompleteAnswer", "KeyFunctionFailed", "Kind", "Lease",
+        "LimitExceeded", "Limits", "Listener", "LongPrice", "Message", "MessageDict", "MissingExtra", "NoKeyGiven", "Outcome", "Policy", "PolicyFields", "Pool", "PoolClosed", "PoolHealth", "Price",
         "Problem", "Recorder", "RecordingError", "Reducer", "RequestError", "RetryBudget", "RouteFields", "Routes", "Scope", "SecretStr", "Selector", "Shared", "SkipReason", "State",
-        "StreamInterrupted", "StreamSummary", "Target", "TargetFields", "Timeouts", "ToolCall", "ToolCallDelta",
+        "StreamInterrupted", "StreamSummary", "Target", "TargetFields", "TargetKey", "Timeouts", "ToolCall", "ToolCallDelta",
         "Usage", "__version__", "classify", "compact_prompt", "portable_history", "remaining_time", "trim_history",
     }  # fmt: skip
     assert all(getattr(hotspare, name) is not None for name in hotspare.__all__)

@@ -34,14 +34,17 @@ if TYPE_CHECKING:
     from hotspare.errors import EmptyAnswer as EmptyAnswer
     from hotspare.errors import HotspareError as HotspareError
     from hotspare.errors import IncompleteAnswer as IncompleteAnswer
+    from hotspare.errors import KeyFunctionFailed as KeyFunctionFailed
     from hotspare.errors import LimitExceeded as LimitExceeded
     from hotspare.errors import MissingExtra as MissingExtra
+    from hotspare.errors import NoKeyGiven as NoKeyGiven
     from hotspare.errors import PoolClosed as PoolClosed
     from hotspare.errors import Problem as Problem
     from hotspare.errors import RecordingError as RecordingError
     from hotspare.errors import RequestError as RequestError
     from hotspare.errors import StreamInterrupted as StreamInterrupted
     from hotspare.events import Listener as Listener
+    from hotspare.keys import TargetKey as TargetKey
     from hotspare.messages import IDLE as IDLE
     from hotspare.messages import CallOptions as CallOptions
     from hotspare.messages import ChatChunk as ChatChunk
@@ -100,10 +103,11 @@ _HOMES = {
     "embeddings": ("EmbedInput", "EmbedOptions", "EmbedReply"),
     "errors": (
         "AllTargetsFailed", "AnswerRejected", "AttemptTimeout", "BackendError", "BudgetExceeded", "CallError", "ConfigError", "EmptyAnswer",
-        "HotspareError", "IncompleteAnswer", "MissingExtra", "PoolClosed", "Problem", "LimitExceeded", "RecordingError", "RequestError",
+        "HotspareError", "IncompleteAnswer", "KeyFunctionFailed", "MissingExtra", "NoKeyGiven", "PoolClosed", "Problem", "LimitExceeded", "RecordingError", "RequestError",
         "StreamInterrupted",
     ),
     "events": ("Listener",),
+    "keys": ("TargetKey",),
     "messages": (
         "CallOptions", "ChatChunk", "ChatReply", "ChatRequest", "Dialect", "FinishReason", "IDLE", "Message", "MessageDict", "StreamSummary",
         "ToolCall", "ToolCallDelta", "Usage",

@@ -6,23 +6,11 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import wraps
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
-from hotspare.errors import ConfigError, NoKeyGiven, Problem
-from hotspare.secret import (
-    HiddenStr,
-    KeyFunction,
-    NoKey,
-    Secret,
-    checked_key,
-    held_by,
-    is_key_function,
-    key_failure,
-    shown_url,
-    source_name,
-)  # fmt: skip
+from hotspare.errors import ConfigError, Problem
+from hotspare.secret import HiddenStr, KeyFunction, Secret, shown_url
 
 if TYPE_CHECKING:
     from hotspare.backend import Backend
@@ -275,26 +263,6 @@ class Target:
         if self.price is not None and min(_amounts(self.price)) < 0:
             found.append(Problem.at("target.price", tuple(self.price), "must not be negative: USD per million tokens"))
         return found
-
-    def current_key(self) -> str | None:
-        """The key, hidden in tracebacks; a key function is called. None if `api_key` is None. For backends that take a
-        key as an argument. Raises KeyFunctionFailed if the function raises, NoKeyGiven for what cannot be a key, ConfigError
-        for an async function, which sync calls could not await."""
-        source = self.api_key
-        if source is None:
-            return None
-        if iscoroutinefunction(source):
-            raise ConfigError(
-                Problem(f"target {self.name!r}: api_key must not be async here: give a function that returns the key")
-            )
-        try:
-            held = held_by(source() if callable(source) and is_key_function(source) else source)
-        except Exception as error:
-            raise key_failure(self.name, source, error) from error
-        try:
-            return checked_key(held, needed=is_key_function(source))
-        except NoKey as error:
-            raise NoKeyGiven(f"target {self.name!r}: {source_name(source)} {error}") from None
 
     @property
     def provider(self) -> str:

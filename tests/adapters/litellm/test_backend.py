@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hotspare import (
     AllTargetsFailed,
-    CallError,
     ChatChunk,
     ChatReply,
     ChatRequest,
@@ -193,18 +192,3 @@ def test_an_untranslated_field_goes_to_another_target(provider: Provider) -> Non
         assert pool.chat("q", seed=7).target == "a"
     assert LiteLLMBackend(Target("litellm/nobody-knows/m")).unsupported(request) == ()
     assert "claude" in repr(LiteLLMBackend(litellm_target(provider, "anthropic")))
-
-
-def test_a_key_that_is_a_function(provider: Provider) -> None:
-    """It is called for each request; an async one is refused, because LiteLLM's sync calls could not wait for it."""
-    keys = iter(["test-1", "test-2"])
-    asked = Target("litellm/openai/gpt-4.1", base_url=provider.base_url("a"), api_key=lambda: next(keys))
-    with Pool(asked, max_attempts=1) as pool:
-        assert pool.chat("q").text == pool.chat("q").text == answer("q")
-
-    async def later() -> str:
-        return "test-1"
-
-    refused = Pool(Target("litellm/openai/gpt-4.1", api_key=later), max_attempts=1, when_all_down="fail")
-    with refused, pytest.raises(CallError, match="must not be async"):
-        refused.chat("q")

@@ -9,11 +9,11 @@ import anyio
 import anyio.to_thread
 import pytest
 from hotspare import AllTargetsFailed, Kind, Limits, Pool
+from hotspare._drivers import key_calls
+from hotspare._drivers.key_calls import KeyCalls
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
 from hotspare.errors import AttemptTimeout
-from hotspare.providers import key_calls
-from hotspare.providers.key_calls import KeyCalls
 
 from tests.support.eventually import eventually
 from tests.support.methods import METHODS, run, target, text_of

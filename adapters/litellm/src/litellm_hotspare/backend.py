@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator, Mapping
 from typing import Any
 
-from hotspare import ChatChunk, ChatReply, ChatRequest, Outcome, Target, classify
+from hotspare import ChatChunk, ChatReply, ChatRequest, Outcome, Target, TargetKey, classify
 
 from litellm_hotspare.backend_request import arguments_for, fields_of
 from litellm_hotspare.backend_response import StreamReader, reply_of
@@ -29,6 +29,7 @@ class LiteLLMBackend:
     def __init__(self, target: Target) -> None:
         litellm.suppress_debug_info = True  # LiteLLM prints a help text to stdout for each failed call
         self._target = target
+        self._key = TargetKey(target)
         supported = litellm.get_supported_openai_params(model=target.model)
         self._supported = None if supported is None else frozenset(supported) | _ALWAYS_SUPPORTED
 
@@ -43,15 +44,17 @@ class LiteLLMBackend:
 
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer. Raises whatever LiteLLM raises."""
-        return reply_of(litellm.completion(**self._call(request), timeout=timeout))
+        return reply_of(litellm.completion(**self._call(request, self._key.get(timeout)), timeout=timeout))
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """The whole answer, for asyncio."""
-        return reply_of(await litellm.acompletion(**self._call(request), timeout=timeout))
+        return reply_of(
+            await litellm.acompletion(**self._call(request, await self._key.aget(timeout)), timeout=timeout)
+        )
 
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
         """The answer chunk by chunk. LiteLLM has one limit, `timeout`, for every read."""
-        stream = litellm.completion(**self._call(request), **_STREAMED, timeout=timeout)
+        stream = litellm.completion(**self._call(request, self._key.get(timeout)), **_STREAMED, timeout=timeout)
         reader = StreamReader(stream)
         for chunk in stream:
             yield reader.read(chunk)
@@ -59,7 +62,8 @@ class LiteLLMBackend:
 
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
         """The answer chunk by chunk, for asyncio; the pool's driver enforces the time limits."""
-        stream = await litellm.acompletion(**self._call(request), **_STREAMED, timeout=max(timeout, stall))
+        call = self._call(request, await self._key.aget(timeout))
+        stream = await litellm.acompletion(**call, **_STREAMED, timeout=max(timeout, stall))
         reader = StreamReader(stream)
         try:
             async for chunk in stream:
@@ -73,5 +77,5 @@ class LiteLLMBackend:
         """What an exception of LiteLLM's means."""
         return classify(error)
 
-    def _call(self, request: ChatRequest) -> dict[str, Any]:
-        return arguments_for(self._target, request, self._supported)
+    def _call(self, request: ChatRequest, key: str | None) -> dict[str, Any]:
+        return arguments_for(self._target, request, self._supported, key)

@@ -25,7 +25,9 @@ def fields_of(request: ChatRequest) -> dict[str, Any]:
     return found
 
 
-def arguments_for(target: Target, request: ChatRequest, supported: Collection[str] | None) -> dict[str, Any]:
+def arguments_for(
+    target: Target, request: ChatRequest, supported: Collection[str] | None, key: str | None
+) -> dict[str, Any]:
     """The keyword arguments of one call, with LiteLLM's own retries off.
 
     `supported`: the fields that LiteLLM sends to this model; others are left out. None: not known, all are sent.
@@ -37,7 +39,7 @@ def arguments_for(target: Target, request: ChatRequest, supported: Collection[st
         "model": target.model,
         "messages": portable_history(request.messages, dialect, target=target),
         "api_base": target.base_url,
-        "api_key": target.current_key(),
+        "api_key": key,
         "extra_headers": dict(target.headers) or None,
         "max_retries": 0,
         "num_retries": 0,
