@@ -1,4 +1,4 @@
-"""The part of a pool that turns texts into vectors: each request is a call like any other, at targets of one model."""
+"""A pool's embeddings: each request is an ordinary call to targets of one model."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Embedding:
         """The vectors of these texts, with failover among targets that serve one and the same model.
 
         Args:
-            texts: one text or several. More than `batch_size` of them are sent in several requests, one after the other; each
-                of them is a call of its own, with its own deadline and failover.
+            texts: one text or several. More than `batch_size` texts are sent in successive requests; each request is a call with
+                its own deadline and failover.
             options: `model`, `dimensions`, `batch_size` (100), and the options of a call (`hotspare.embeddings.EmbedOptions`).
 
         Raises:
@@ -67,5 +67,5 @@ class Embedding:
 
     @cached_property
     def _lengths(self) -> defaultdict[tuple[str, int | None], SameLength]:
-        """The length of the vectors, by what the callers name."""
+        """The length of the vectors, by model and `dimensions` of the request."""
         return defaultdict(SameLength)

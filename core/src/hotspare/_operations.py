@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Operations:
     """The methods of a pool for operators. An operator's command overrides every breaker."""
 
-    targets: tuple[Target, ...] = ()  # a traceback with locals shows pools that are not complete yet
+    targets: tuple[Target, ...] = ()  # for the repr of an incomplete pool in a traceback with locals
     policy: Policy
     _scheduler: Scheduler
     _http: Http
@@ -42,7 +42,7 @@ class Operations:
     _smallest_window: float
     _uses_http: bool
     _source: str | Path | None = None
-    _shared: Shared | None = None  # of the configuration that the pool was built from
+    _shared: Shared | None = None  # from the configuration of the pool
     _notify: Notifier
     _clock: Clock
     _now: Callable[[], float]
@@ -54,7 +54,7 @@ class Operations:
     _has_checks = False
 
     def health(self) -> PoolHealth:
-        """A typed snapshot of the state of every target and domain. It changes nothing."""
+        """A typed snapshot of the state of every target and domain. Changes nothing."""
         return self._scheduler.health(self._now())
 
     def disable(self, name: str, reason: str = "by an operator") -> None:
@@ -68,7 +68,7 @@ class Operations:
         self._notify()
 
     def enable(self, name: str) -> None:
-        """Take a target back into use, as its health allows; in a `shared` pool, in all processes. Raises KeyError for an unknown name."""
+        """Enable a target again, as far as its health allows; in a `shared` pool, in all processes. Raises KeyError for an unknown name."""
         self._scheduler.enable(name)
         self._scheduler.fleet_change(lambda fleet: fleet.said(name, self._now()))
         self._notify()
@@ -110,8 +110,8 @@ class Operations:
         """Switch to another configuration: its targets, routes and policy. Returns the changes, one line each. `source`: None:
         the file that the pool was built from, read again.
 
-        It is validated first and then takes effect at once, for new calls; calls in flight finish with the previous one. The
-        health of a target and an operator's command are kept as long as its name, id, address and account stay the same.
+        It is validated first and then takes effect immediately for new calls; calls in flight finish with the previous one. The
+        health of a target and an operator's command are kept if its name, id, address and account stay the same.
         Raises ConfigError, and changes nothing, if it is invalid or changes a setting that needs a new pool.
         """
         from hotspare._config import assembly
@@ -148,7 +148,7 @@ class Operations:
         self._start_checks()
 
     def _start_checks(self) -> None:
-        """Check targets in the background from now on, if any asks for it."""
+        """Start background checks, if any target has `Target.check`."""
         if self._has_checks or not any(target.check for target in self.targets):
             return
         from hotspare._drivers.checks import Checks

@@ -90,7 +90,7 @@ def test_a_refused_channel_is_said_and_the_picture_is_read(own_redis: RedisServe
     url = own_redis.url.replace("redis://", "redis://half:secret-1@")
     with sharing(url) as (pool, seen):
         eventually(lambda: len(seen) == 1, lambda: seen)
-        assert isinstance(seen[0], events.StoreLost) and "its news do not come: NoPermission" in seen[0].reason
+        assert isinstance(seen[0], events.StoreLost) and "no change notifications: NoPermission" in seen[0].reason
         admin.execute_command("ACL", "SETUSER", "half", "allchannels")
         eventually(lambda: len(seen) == 2)
         pool.disable("a", "by hand")

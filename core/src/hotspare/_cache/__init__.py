@@ -1,1 +1,1 @@
-"""Answers that are kept: keys, stores, identical calls at one time, and the flow of a call that looks there first."""
+"""The cache of answers: keys, stores, concurrent identical calls, and the flow of a call with a cache."""

@@ -1,4 +1,4 @@
-"""Identical calls at one time: one of them makes the request, and the others wait for its answer."""
+"""Concurrent identical calls: one of them makes the request, and the others wait for its answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hotspare.messages import ChatReply
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """The request of the call that leads. `reply`: its answer, once it is there. `private`: its answer is not to be shared."""
+    """The request of the leading call. `reply`: its answer, once it has arrived. `private`: its answer must not be shared."""
 
     waiting: list[Waiter] = field(default_factory=list[Waiter])
     reply: ChatReply | None = None
@@ -26,12 +26,12 @@ class Flights:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """In a child process: a thread that is gone may have held the lock, and the requests are the parent's."""
+        """In a child process: replace the lock, which a thread of the parent may have held, and drop the parent's requests."""
         self._lock = threading.Lock()
         self._flights.clear()
 
     def join(self, key: str, waiter: Waiter) -> tuple[Flight, bool]:
-        """Lead (True), or wait for the call that does: `waiter` is woken at its end."""
+        """Become the leading call (True), or wait for it (False): `waiter` is woken at its end."""
         with self._lock:
             flight = self._flights.get(key)
             if flight is None:
@@ -41,8 +41,8 @@ class Flights:
             return flight, False
 
     def end(self, key: str, flight: Flight, reply: ChatReply | None, *, keepable: bool) -> None:
-        """The call that led is over. Without an answer the others join again, and the first of them leads; an answer that is not
-        kept is not shared either: then each of them makes its own request."""
+        """The leading call has ended. Without an answer, the waiting calls join again, and the first of them leads; an answer that must
+        not be cached is not shared either: each waiting call makes its own request."""
         with self._lock:
             self._flights.pop(key, None)
             flight.reply, flight.private = (reply if keepable else None), reply is not None and not keepable

@@ -1,4 +1,4 @@
-"""The flow of a call that looks into the cache first. It wraps the flow of the engine, and is run by the same drivers."""
+"""The flow of a call with a cache: it wraps the flow of the engine, and is run by the same drivers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from hotspare.errors import AllTargetsFailed
 from hotspare.messages import ChatChunk, ChatReply, StreamSummary
 
 LONGEST_WAIT = 0.5
-"""Fraction of its time for which a call waits for an identical one, before it makes a request of its own."""
+"""Fraction of its deadline for which a call waits for an identical one before it makes its own request."""
 Source = Literal["hit", "shared", "stale"]
 
 
 class Caching:
-    """The cache of a pool. `calendar`: seconds since 1970. `clock`: the pool's. `publish`: hands out an event."""
+    """The cache of a pool. `calendar`: seconds since 1970. `clock`: the pool's clock. `publish`: passes an event to listeners."""
 
     def __init__(
         self,
@@ -39,12 +39,12 @@ class Caching:
         self._store = store_of(config, calendar)
 
     def close(self) -> None:
-        """Write the answers that are to be kept."""
+        """Write the pending answers."""
         if not isinstance(self._store, MemoryStore):
             self._store.close()
 
     def flow(self, call: Call, inner: Flow, *, refresh: bool) -> Flow:
-        """The call's answer from the cache, from an identical call in flight, or from `inner`, the flow that asks."""
+        """The call's answer from the cache, from an identical call in flight, or from `inner`, the flow without a cache."""
         key = key_of(call)
         if refresh:
             return (yield from self._ask(call, inner, key, None, None))
@@ -88,7 +88,7 @@ class Caching:
         return (yield from self._serve(call, stale.reply, "stale"))
 
     def _serve(self, call: Call, reply: ChatReply, source: Source) -> Flow:
-        """Hand out an answer that was kept, as a stream to a caller who wants one."""
+        """Return a cached answer, as a stream if the caller requested a stream."""
         self._publish(events.CacheServed(source, call.route, call.labels, reply.target, reply.cost))
         if not call.streaming:
             return replace(reply, cost=0.0, attempts=(), cached=source)
@@ -113,7 +113,7 @@ class Caching:
 
 
 def _watched(inner: Flow, chunks: list[ChatChunk]) -> Flow:
-    """The flow, with the chunks of its stream kept."""
+    """The flow; the chunks of its stream are collected in `chunks`."""
     event: Event = None
     try:
         while True:
@@ -135,12 +135,12 @@ def _whole(chunks: list[ChatChunk]) -> ChatReply:
 
 
 def _is_accepted(call: Call, reply: ChatReply) -> bool:
-    """Whether the call takes this answer: another one may have taken it by a rule of its own."""
+    """Whether this call's own `accept` rules accept the answer: it may be the answer to a call with other rules."""
     return call.accept is None or not objection(reply, call.request, call.accept)
 
 
 def _is_keepable(reply: ChatReply) -> bool:
-    """A whole text answer: no tool call, no refusal, nothing cut, no media."""
+    """Whether an answer may be cached: a complete text without tool calls, refusal or media."""
     return (
         reply.finish_reason == "stop"
         and bool(reply.text)

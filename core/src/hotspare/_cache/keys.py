@@ -1,4 +1,4 @@
-"""The key of a request: the same for identical requests to the same targets, and different otherwise."""
+"""The key of a request: equal for identical requests to the same targets, and different otherwise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMES = tuple(one.name for one in fields(ChatRequest) if one.name not in _LEFT_
 
 
 def key_of(call: Call) -> str:
-    """A hash of the whole request, its route and the targets that may answer it; the order of a message's fields is no matter."""
+    """A hash of the whole request, its route and the targets that may answer it. The order of a message's fields does not matter."""
     request = call.request
     values = {name: value for name in _NAMES if (value := getattr(request, name)) not in (None, (), {})}
     targets = sorted(f"{state.name} {state.target.id}" for state in call.supporting(call.states()))

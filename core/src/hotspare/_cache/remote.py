@@ -1,4 +1,4 @@
-"""Answers in Redis or Valkey, for all processes that use one."""
+"""Cached answers in Redis or Valkey, shared by all processes that use the same server."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 TIMEOUT = 1.0
-"""Seconds after which the connection counts as lost. No call waits so long for it."""
+"""Seconds after which the connection counts as lost. Calls wait for a shorter time."""
 
 
 class RemoteStore:
-    """Keeps each answer in a key of its own, `<prefix>:<schema>:answer:<hash>`, which the server drops at its end.
+    """Stores each answer under the key `<prefix>:<schema>:answer:<hash>`, which the server expires.
 
-    The age of an answer comes from the time that the server has left for it: processes' clocks may differ. `calendar`: seconds since
-    1970, of this process.
+    The age of an answer is computed from the remaining time to live on the server, because processes' clocks may differ. `calendar`: this
+    process's time in seconds since 1970.
     """
 
     def __init__(self, url: str, prefix: str, calendar: Callable[[], float]) -> None:
@@ -42,7 +42,7 @@ class RemoteStore:
         return self._entry(body, left)
 
     def _entry(self, body: bytes | None, left: int) -> CacheEntry | None:
-        """None for what expires between the two commands, and for what something else wrote."""
+        """The entry; None if it expired between the two commands, or is invalid."""
         try:
             keep, _, text = (body or b"").partition(b"\n")
             return CacheEntry(read(text.decode()), self._calendar() - (int(keep) - left) / 1000) if left > 0 else None
@@ -50,7 +50,7 @@ class RemoteStore:
             return None
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
-        """Keep an answer for so many seconds. Raises what the client raises."""
+        """Store an answer for `keep` seconds. Raises what the client raises."""
         milliseconds = round(keep * 1000)
         body = f"{milliseconds}\n{written(entry.reply)}"
         self._client().set(self._prefix + key, body, px=milliseconds)

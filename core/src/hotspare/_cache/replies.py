@@ -1,4 +1,4 @@
-"""Answers as text, for stores that keep them outside of this process."""
+"""Serialised answers, for stores outside this process."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _KEPT = ("text", "reasoning", "finish_reason", "model", "id", "target", "cost")
 
 
 def written(reply: ChatReply) -> str:
-    """JSON of what is kept of an answer."""
+    """The answer as JSON, without the fields that are not cached."""
     values: dict[str, Any] = {name: getattr(reply, name) for name in _KEPT}
     return json.dumps(values | {"usage": asdict(reply.usage)}, ensure_ascii=False)
 
 
 def read(body: str) -> ChatReply:
-    """The answer. Raises ValueError, TypeError or KeyError for what is none."""
+    """The answer from JSON. Raises ValueError, TypeError or KeyError if it is invalid."""
     values: dict[str, Any] = json.loads(body)
     kept = {name: values[name] for name in _KEPT}
     return ChatReply(**kept, usage=Usage(**values["usage"]))

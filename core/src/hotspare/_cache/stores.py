@@ -1,4 +1,4 @@
-"""Where answers are kept: in memory, in an SQLite file, in Redis (`remote`), or in a store of the user's own."""
+"""The stores of cached answers: memory, an SQLite file, Redis (`remote`), or a custom store."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hotspare.cache import Cache, CacheEntry, CacheStore
 from hotspare.messages import ChatReply
 
 WAIT = 1.0
-"""Seconds that a call waits for a file, or for a store of the user's own: another process may be writing."""
+"""Seconds for which a call waits for a file, to which another process may be writing, or for a custom store."""
 PRUNED_EVERY = 100
-"""Writes to the file after which what is too old or too much is deleted."""
+"""Number of writes to the file after which expired and excess answers are deleted."""
 _OVERHEAD = 500
-"""Bytes of an entry beside its text."""
+"""Bytes of an entry in addition to its text."""
 
 
 def store_of(config: Cache, calendar: Callable[[], float]) -> MemoryStore | OffLoop:
@@ -39,7 +39,7 @@ def store_of(config: Cache, calendar: Callable[[], float]) -> MemoryStore | OffL
 
 
 class Lookup:
-    """What a call waits for. `entry`: the answer, if it has come and there is one."""
+    """A pending look-up. `entry`: the answer, once it is known and if there is one."""
 
     __slots__ = ("entry",)
 
@@ -48,9 +48,9 @@ class Lookup:
 
 
 class OffLoop:
-    """A store that may wait, for a disk, a lock or a server: a separate thread uses it, so that no event loop does.
+    """A store that may block on a disk, a lock or a server: a separate thread uses it, so that it does not block an event loop.
 
-    An error fails no call: it is logged, and for a second the store counts as away. `patience`: seconds that a call waits for it.
+    An error fails no call: it is logged, and for a second the store counts as unavailable. `patience`: seconds for which a call waits for it.
     """
 
     def __init__(self, store: CacheStore, what: str, patience: float) -> None:
@@ -58,18 +58,18 @@ class OffLoop:
         self._worker = Worker(what, slow=patience)
 
     def after_fork(self) -> None:
-        """In a child process: the thread is the parent's, and so are the store's connections."""
+        """In a child process: the thread and the store's connections belong to the parent."""
         self._worker.after_fork()
         if isinstance(self._store, fork.HasLocks):
             self._store.after_fork()
 
     def close(self) -> None:
-        """Write what is in flight."""
+        """Finish pending writes."""
         self._worker.finish(self.patience)
 
     def look_up(self, key: str, wake: Callable[[], object]) -> Lookup | None:
-        """Ask for an answer, and call `wake` once it is known; None: the store is unavailable, and nothing is to be waited for. After an error
-        the next call finds out whether it is back, without waiting for it."""
+        """Start a look-up, and call `wake` at its end. None: the store is unavailable, do not wait. After an error, the next call checks
+        whether the store is available again, without waiting for it."""
         found = Lookup()
 
         def get() -> None:
@@ -79,12 +79,12 @@ class OffLoop:
         return found if asked and not self._worker.is_lost else None
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
-        """Keep an answer for so many seconds. It is written in the background, or not at all while the store is unavailable."""
+        """Store an answer for `keep` seconds. It is written in the background, or not at all while the store is unavailable."""
         self._worker.submit(lambda: self._store.put(key, entry, keep))
 
 
 class MemoryStore:
-    """The memory of this process. The answers that were not read for longest go first."""
+    """A store in this process's memory. The least recently read answers are dropped first."""
 
     def __init__(self, config: Cache) -> None:
         self._config = config
@@ -93,7 +93,7 @@ class MemoryStore:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """In a child process: a thread that is gone may have held the lock."""
+        """In a child process: replace the lock, which a thread of the parent may have held."""
         self._lock = threading.Lock()
 
     def get(self, key: str) -> CacheEntry | None:
@@ -105,7 +105,7 @@ class MemoryStore:
             return entry
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
-        """Keep an answer: until others need its place. `keep` is looked at when it is read."""
+        """Store an answer until its space is needed. `keep` is checked when the answer is read."""
         with self._lock:
             old = self._entries.pop(key, None)
             self._bytes += _size(entry.reply) - (0 if old is None else _size(old.reply))
@@ -116,7 +116,7 @@ class MemoryStore:
 
 
 class SQLiteStore:
-    """An SQLite file, used by one thread. The oldest answers go first."""
+    """A store in an SQLite file, used by one thread. The oldest answers are dropped first."""
 
     def __init__(self, config: Cache, path: str) -> None:
         self._config, self._path = config, path
@@ -124,13 +124,13 @@ class SQLiteStore:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """In a child process: connections must not be taken along."""
+        """In a child process: the parent's connection must not be used."""
         fork.leave(self._connection)
         self._connection = None
         self._writes = 0
 
     def get(self, key: str) -> CacheEntry | None:
-        """The answer, however old; None for what something else wrote. Raises sqlite3.Error."""
+        """The answer, however old; None if the entry is invalid. Raises sqlite3.Error."""
         found = self._open().execute("SELECT stored, body FROM answers WHERE key = ?", (key,)).fetchone()
         try:
             return None if found is None else CacheEntry(read(found[1]), found[0])
@@ -138,7 +138,7 @@ class SQLiteStore:
             return None
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
-        """Keep an answer for so many seconds. Raises sqlite3.Error."""
+        """Store an answer for `keep` seconds. Raises sqlite3.Error."""
         row = (key, entry.stored, entry.stored + keep, _size(entry.reply), written(entry.reply))
         with self._open() as connection:
             connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", row)

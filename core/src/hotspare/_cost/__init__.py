@@ -1,1 +1,1 @@
-"""What calls cost. Pure."""
+"""The cost of calls: prices, budgets and estimates of tokens. Pure."""

@@ -1,4 +1,4 @@
-"""Budgets: what was spent in the hour, the day or the month, and what a call may still do. The scheduler holds the lock."""
+"""Budgets: USD spent in the hour, the day or the month, and the restrictions of calls that follow. The scheduler holds the lock."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hotspare.status import BudgetStatus
 from hotspare.target import Target
 
 MAX_COUNTS = 10_000
-"""Counts kept before those of past periods are forgotten: a budget for each tenant has one for each."""
+"""Number of counts from which on those of past periods are dropped: a budget per tenant has one count per tenant."""
 
 
 FORECAST_FROM = 0.1
-"""Share of a period that must have passed before its spending is extrapolated: one call in its first minute would alarm."""
+"""Share of a period that must have passed before its spending is extrapolated: else one call in its first minute would raise an alert."""
 
 
 Amounts = dict[tuple[str, str], float]
@@ -24,14 +24,14 @@ Amounts = dict[tuple[str, str], float]
 
 
 class Account(NamedTuple):
-    """One count: of a budget, and of the values of its labels where the budget counts each value apart."""
+    """One count of a budget; a budget that counts per label value has one for each value."""
 
     budget: Budget
     key: str
 
 
 class Reached(NamedTuple):
-    """A budget that is used up, or nearly. `resets_at`, `resets_in`: when its next period begins, in UTC and in seconds from now."""
+    """A budget that is used up, or nearly used up. `resets_at`, `resets_in`: start of its next period, in UTC and in seconds from now."""
 
     budget: Budget
     key: str
@@ -41,7 +41,7 @@ class Reached(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What happened, in words, and when that ends."""
+        """A message with the spending and the time of the reset."""
         rest = "" if self.spent >= self.budget.usd else ", and other processes have reserved the rest"
         minutes = int(self.resets_in // 60) + 1
         time = (
@@ -63,9 +63,9 @@ class _Count:
 
 
 class Budgets:
-    """The counts of all budgets of a pool. `wall`: seconds since 1970; periods are those of the calendar in UTC.
+    """The counts of all budgets of a pool. `wall`: seconds since 1970; periods are calendar periods in UTC.
 
-    `keeps`: something outside keeps what is spent; `unkept`: what it has not taken yet.
+    `keeps`: spending is also stored outside, in a file; `unkept`: spending that was not written there yet.
     """
 
     def __init__(self, budgets: Collection[Budget], wall: Callable[[], float]) -> None:
@@ -91,8 +91,8 @@ class Budgets:
         return usd >= budget.usd
 
     def add(self, route: str, labels: Mapping[str, str], costs: Iterable[tuple[Target, float]]) -> list[Reached]:
-        """Count what a call has cost, target by target. Returns what is to be reported, once a period: a budget of which a
-        part (`Budget.warn_at`) or all is spent."""
+        """Count the cost of a call, by target. Returns the budgets to report, once per period: those that have reached `Budget.warn_at`
+        or their full amount."""
         if not self._budgets:
             return []
         paid = list(costs)
@@ -100,7 +100,7 @@ class Budgets:
         for budget, key in self._accounts(route, labels):
             usd = sum(cost for target, cost in paid if budget.account in (None, target.account))
             count = self._count(budget, key, now)
-            if key not in counted:  # budgets of one kind, with different amounts, share a count
+            if key not in counted:  # budgets that differ only in their amounts share a count
                 self._will_count(budget, key, usd, now)
                 count.usd += usd
                 counted.add(key)
@@ -110,10 +110,10 @@ class Budgets:
         return news
 
     def _will_count(self, budget: Budget, key: str, usd: float, now: datetime) -> None:
-        """Called with each amount before it is counted."""
+        """Hook: called with each amount before it is counted."""
 
     def raise_to(self, key: str, period: str, usd: float) -> None:
-        """Others have spent too, or this process did before it was started again: a count is at least so high."""
+        """Raise a count to at least `usd`, because of spending by other processes or before a restart."""
         count = self._counts.setdefault(key, _Count(period))
         if period > count.period:
             self._counts[key] = count = _Count(period)
@@ -121,24 +121,24 @@ class Budgets:
             count.usd = max(count.usd, usd)
 
     def _set(self, key: str, period: str, usd: float) -> None:
-        """What all have spent in the current period."""
+        """Set the spending of all processes in the current period."""
         self.raise_to(key, period, 0.0)
         if self._counts[key].period == period:
             self._counts[key].usd = usd
 
     def take_unkept(self) -> Amounts:
-        """What was spent since this was called last."""
+        """The spending since the last call of this method."""
         taken, self.unkept = self.unkept, {}
         return taken
 
     def spent(self) -> dict[str, float]:
-        """USD of the current periods, by the name of the budget, with the values of its labels."""
+        """USD spent in the current periods, by the name of the budget with the values of its labels."""
         now = datetime.fromtimestamp(self._wall(), UTC)
         periods = {period_of(budget, now) for budget in self._budgets}
         return {key: count.usd for key, count in self._counts.items() if count.period in periods}
 
     def status(self) -> list[BudgetStatus]:
-        """Each budget; one that counts each value of a label apart has a status for each value that has spent."""
+        """The status of each budget; a budget that counts per label value has one for each value with spending."""
         now, found = datetime.fromtimestamp(self._wall(), UTC), list[BudgetStatus]()
         for budget in self._budgets:
             period, end, name = period_of(budget, now), _next_period(budget, now), budget.name

@@ -1,4 +1,4 @@
-"""Prices and context windows from the data set of genai-prices (extra `prices`), which comes with its package: no network."""
+"""Prices and context windows from the data set in the package genai-prices (extra `prices`). No network access."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hotspare.errors import MissingExtra
 from hotspare.target import LongPrice, Price, Target
 
 _PROVIDERS = {"gemini": "google", "xai": "x-ai", "bedrock": "aws", "vertex": "google"}
-"""Providers that have another name there."""
+"""Providers whose name in the data set differs."""
 _NO_PROVIDER = frozenset({"openai-compatible", "holysheep", "ollama", "vllm"})
-"""Presets whose name says nothing about the price: only a base URL can."""
+"""Presets whose name does not determine the price; only a base URL can."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the data set has of a target. `model`: its entry, as ``provider/model``."""
+    """The data set's entry for a target. `model`: its name, as ``provider/model``."""
 
     model: str
     price: Price | None
@@ -28,14 +28,14 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """Which data set this is: the version of its package, and the day of its latest dated price that holds (None: none)."""
+    """The version of the data set's package, and the date of its latest dated price that is already valid (None: none)."""
 
     version: str
     newest: date | None
 
 
 def look_up(target: Target, at: datetime) -> Known | None:
-    """What the data set has of a target; None if it does not have its model. `at`: prices change at known days and hours.
+    """The data set's entry for a target; None if the model is unknown. `at`: prices change on known days and at known hours.
 
     The service tier in the target's `extra` ("flex", "priority") is considered. Raises MissingExtra.
     """
@@ -58,7 +58,7 @@ def look_up(target: Target, at: datetime) -> Known | None:
 
 
 def complete(targets: Iterable[Target], at: datetime) -> tuple[Target, ...]:
-    """The targets, with the prices and the context windows that they do not state themselves. Raises MissingExtra."""
+    """The targets, completed by the prices and context windows that they do not state themselves. Raises MissingExtra."""
     return tuple(_completed(target, at) for target in targets)
 
 
@@ -74,12 +74,12 @@ def _completed(target: Target, at: datetime) -> Target:
 
 
 def edition(at: datetime) -> Edition:
-    """Which data set is installed. Raises MissingExtra."""
+    """The installed data set. Raises MissingExtra."""
     from importlib.metadata import version
 
     days: list[date] = []
     for model in (model for provider in _snapshot().providers for model in provider.models):
-        many = isinstance(model.prices, list)  # of several times; else one object
+        many = isinstance(model.prices, list)  # a list if prices depend on the time, else one object
         dated: list[Any] = [*(model.prices if many else ()), *(model.price_variants or ())]
         days += [one.constraint.start_date for one in dated if hasattr(one.constraint, "start_date")]
     return Edition(version("genai-prices"), max((day for day in days if day <= at.date()), default=None))
@@ -95,7 +95,7 @@ def _snapshot() -> Any:
 
 
 def _price(prices: Any) -> Price | None:
-    """The prices of tokens; None where those of input or output are missing (a model priced by the request or the hour)."""
+    """The prices of tokens; None if those of input or output are missing (a model priced per request or per hour)."""
     tiered = [prices.input_mtok, prices.output_mtok, prices.cache_read_mtok, prices.cache_write_mtok]
     base = [None if one is None else float(getattr(one, "base", one)) for one in tiered]
     if base[0] is None or base[1] is None:
@@ -109,7 +109,7 @@ def _price(prices: Any) -> Price | None:
 
 
 def _above(price: Any, tokens: int) -> float | None:
-    """The price beyond so many tokens of prompt."""
+    """The price for prompts of more than `tokens` tokens."""
     if price is None:
         return None
     reached = [tier.price for tier in getattr(price, "tiers", ()) if tier.start <= tokens]

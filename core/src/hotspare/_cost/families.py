@@ -1,10 +1,10 @@
-"""What families of models count in a prompt beside its text: chat templates, prompts for tools, reasoning and schemas.
+"""Tokens that families of models add to the text of a prompt: chat templates, prompts for tools, reasoning and schemas.
 
-The constants were fitted to the usage in 204 recorded exchanges, which `tests/conformance/test_tokens.py` measures;
-`tests/support/token_fit.py` fits them without the prompt that is estimated. Where a provider documents a number, it is near: Anthropic
-gives 346 tokens for the tool prompt of Claude 4, and 313 where a tool must be called ("Tool use", pricing; later models are recorded with
-about 494 and 594), Llama's chat template since 3.1 has a date preamble of 25, DeepSeek R1's three tokens around a question, and OpenAI's
-harmony format a system message of about 60 (gpt-oss).
+The constants were fitted to the usage in 204 recorded exchanges, and `tests/conformance/test_tokens.py` measures the errors;
+`tests/support/token_fit.py` fits them without the prompt that is estimated. They are close to documented numbers: Anthropic states
+346 tokens for the tool prompt of Claude 4, and 313 if a tool must be called ("Tool use", pricing; recordings of later models show about
+494 and 594); Llama's chat template since 3.1 has a date preamble of 25, DeepSeek R1's adds three tokens to a question, and OpenAI's
+harmony format (gpt-oss) has a system message of about 60.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import NamedTuple
 class Family(NamedTuple):
     """Tokens beside the text.
 
-    `text`: factor on the tokens of texts. `base`: of a request; `message`: of each further message; `thinking`: of reasoning
-    that is switched on. `tool_prompt`: once, if there are tools; `forced`: in its place, if one must be called (0: the same); `tool`: of each tool; `tools`: factor on their compact JSON.
-    `schema_prompt`, `schema`: the same for a JSON schema. `call`: of each tool call of the history; `calls`: factor on their
-    JSON.
+    `text`: factor on the tokens of texts. `base`: per request; `message`: per further message; `thinking`: added if reasoning is on.
+    `tool_prompt`: added once if there are tools; `forced`: instead of it if a tool must be called (0: the same); `tool`: per tool;
+    `tools`: factor on the compact JSON of the tools. `schema_prompt`, `schema`: the same for a JSON schema. `call`: per tool call in the
+    history; `calls`: factor on their JSON.
     """
 
     text: float = 1.0
@@ -71,11 +71,11 @@ _FAMILIES: tuple[tuple[str, Family], ...] = (
     ("coder", Family(1.0, 12, 4, 0, 228, 0, 1.2, 0, 0.7, 30)),
     ("qwen", Family(1.0, 12, 4, 0, 105, 0, 1.2, 0, 0.7, 30)),
 )
-"""By a part of ``provider/model``; the first that fits. Claude 3 and 4 stand before their successors."""
+"""By a substring of ``provider/model``; the first match counts. Claude 3 and 4 stand before their successors."""
 
 
 @lru_cache(64)
 def family(model: str, provider: str = "") -> Family:
-    """The family of a model; an average one for a model that is not known."""
+    """The family of a model; an average family for an unknown model."""
     name = f"{provider}/{model}".lower().replace("4.", "4-").replace("3.5-", "3-5-")
     return next((found for part, found in _FAMILIES if part in name), Family())

@@ -1,4 +1,4 @@
-"""Tokens of an image whose data stands in the request, by the rules that providers publish."""
+"""Tokens of an image whose data is in the request, by the providers' published rules."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from math import ceil, sqrt
 from typing import cast
 
 _READ = 65_536
-"""Characters of base64 in which the size is looked for. A JPEG with a large preview has it behind; it counts as unknown."""
+"""Number of base64 characters that are searched for the size. A JPEG with a large preview has it later, so its size is unknown."""
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""JPEG's markers of a frame, whose header has the size."""
+"""JPEG's frame markers; the frame header has the size."""
 
 
 def image_tokens(part: Mapping[str, object], model: str) -> int | None:
-    """Tokens of a content part; None if it is no image, is behind a URL, or the model's rule is not known."""
+    """Tokens of a content part; None if it is not an image, is referenced by URL, or the model's rule is unknown."""
     image = part.get("image_url")
     fields = cast("Mapping[str, object]", image) if isinstance(image, Mapping) else {"url": image}
     url, name = fields.get("url"), model.lower()
@@ -32,7 +32,7 @@ def _size(url: str) -> tuple[int, int] | None:
     try:
         data = binascii.a2b_base64(encoded[: len(encoded) // 4 * 4])
         return _dimensions(data)
-    except (ValueError, struct.error):  # no base64, or cut off
+    except (ValueError, struct.error):  # not base64, or truncated
         return None
 
 
@@ -61,18 +61,18 @@ def _jpeg(data: bytes) -> tuple[int, int] | None:
 
 
 def _area(width: int, height: int) -> int:
-    """Claude ("Vision"): width x height / 750, after the longer side was brought to at most 1,568 and the tokens to 1,600."""
+    """Claude ("Vision"): width x height / 750, after scaling to at most 1,568 pixels on the longer side and at most 1,600 tokens."""
     shrink = min(1.0, 1568 / max(width, height))
     return min(1600, ceil(width * height * shrink * shrink / 750))
 
 
 def _gemini_tiles(width: int, height: int) -> int:
-    """Gemini 2.5 ("Understand and count tokens"): 258 for each tile of 768 pixels."""
+    """Gemini 2.5 ("Understand and count tokens"): 258 per tile of 768 pixels."""
     return 258 * ceil(width / 768) * ceil(height / 768)
 
 
 def _gemini_crops(width: int, height: int) -> int:
-    """Gemini up to 2.0: 258 for a small image; else for the whole, and for each crop of 256 to 768 pixels."""
+    """Gemini up to 2.0: 258 for a small image; else 258 for the whole image and 258 per crop of 256 to 768 pixels."""
     if max(width, height) <= 384:
         return 258
     side = min(768, max(256, min(width, height) / 1.5))
@@ -80,7 +80,8 @@ def _gemini_crops(width: int, height: int) -> int:
 
 
 def _tiles(base: int, each: int) -> Callable[[int, int], int]:
-    """GPT-4o, 4.1 and 5 ("Images and vision"): a base and tiles of 512, after shrinking into 2,048 and the shorter side to 768."""
+    """GPT-4o, 4.1 and 5 ("Images and vision"): a base plus tiles of 512 pixels, after scaling to at most 2,048 pixels and a shorter side of
+    at most 768."""
 
     def count(width: int, height: int) -> int:
         shrink = min(1.0, 2048 / max(width, height))
@@ -91,7 +92,7 @@ def _tiles(base: int, each: int) -> Callable[[int, int], int]:
 
 
 def _patches(factor: float, side: int = 32, most: int = 1536) -> Callable[[int, int], int]:
-    """The small GPTs ("Images and vision"), Mistral and Qwen: patches, at most so many, by a factor."""
+    """The small GPTs ("Images and vision"), Mistral and Qwen: the number of patches, at most `most`, times `factor`."""
 
     def count(width: int, height: int) -> int:
         shrink = min(1.0, sqrt(most * side * side / (width * height)))
@@ -117,4 +118,4 @@ _RULES: tuple[tuple[str, Callable[[int, int], int]], ...] = (
     ("pixtral", _patches(1.0, 16, 4096)),
     ("qwen", _patches(1.0, 28, 16384)),
 )
-"""By a part of the model's name; the first that fits."""
+"""By a substring of the model's name; the first match counts."""

@@ -1,4 +1,4 @@
-"""The cost of an answer from the prices of its targets."""
+"""The cost of an answer, from the prices of its targets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hotspare.target import Price, Target
 
 
 def cost_of(parts: Iterable[tuple[Target, Usage]]) -> float | None:
-    """USD of all these parts together; None where a price or a usage is not known, or the usage is beyond any number."""
+    """USD of all parts; None if a price or a usage is unknown, or the usage is not a finite number."""
     total = 0.0
     try:
         for target, usage in parts:
@@ -23,7 +23,7 @@ def cost_of(parts: Iterable[tuple[Target, Usage]]) -> float | None:
 
 
 def _cost(price: Price, usage: Usage) -> float:
-    """USD. Prices are per million tokens; cached tokens and those written to a cache are part of the input."""
+    """USD. Prices are per million tokens; tokens read from or written to a cache are part of the input."""
     price = price.of_prompt(usage.input_tokens)
     cached = min(usage.cached_tokens, usage.input_tokens)
     written = min(usage.cache_write_tokens, usage.input_tokens - cached)

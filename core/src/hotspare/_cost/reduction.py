@@ -1,4 +1,4 @@
-"""What a policy makes of a request before it is sent, and how many tokens that saves."""
+"""Shortens a request as the policy demands before it is sent, and estimates the saved tokens."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hotspare.policy import Policy
 
 
 def reduced(request: ChatRequest, policy: Policy) -> tuple[ChatRequest, int]:
-    """The request as it is sent, and the tokens that were saved, by estimate. One with messages of a framework's own
-    (`native`) is sent as it is."""
+    """The request to send, and the estimated number of saved tokens. A request with a framework's own messages (`native`) is not
+    changed."""
     if (policy.reduce is None and policy.max_prompt_tokens is None) or request.native is not None:
         return request, 0
     before, made = prompt_tokens(request), request

@@ -1,6 +1,6 @@
-"""Budgets that several processes share: each spends from a block of USD that it has reserved. The scheduler holds the lock.
+"""Budgets that several processes share: each process spends from a block of USD that it has reserved. The scheduler holds the lock.
 
-Nothing here waits or asks: `claims_before`, `claims_after` and `claims_now` say what a store is to be asked for, `granted` takes its answer.
+No I/O: `claims_before`, `claims_after` and `claims_now` return the requests to a store, `granted` applies its answer.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from hotspare._cost.budgets import MAX_COUNTS, Budgets, period_of, seconds_left
 from hotspare.budget import Budget
 
 HOLD = 2.0
-"""Seconds of this process's spending that a block is meant for. What a killed process had left of its block counts as spent."""
+"""A block covers this many seconds of the process's spending. The rest of a killed process's block counts as spent."""
 REPORT = 1.0
-"""Seconds after which what was spent is reported, at the latest."""
+"""Longest time in seconds until spending is reported."""
 PROCESSES_A_SECOND = 1000.0
-"""Reports a second of one budget that a store is meant for: with more processes, each of them reports less often."""
+"""Upper bound of the reports per second of one budget: with more processes, each of them reports less often."""
 IDLE = 5.0
-"""Seconds without a call after which a block is given back."""
+"""Seconds without a call after which a block is released."""
 DENIED = 1.0
-"""Seconds for which calls are refused without a further question where the other processes have reserved all that is left."""
+"""Seconds for which calls are rejected without another query after the other processes have reserved the rest of the budget."""
 FIRST_BLOCK = 1e-4
-"""Fraction of the amount that is reserved while a call's cost is not known."""
+"""Fraction of the budget that is reserved while the cost of a call is unknown."""
 _DAY = 86400.0
 
 
 class Claim(NamedTuple):
-    """What a process asks of a store for one count.
+    """A process's request to a store about one count.
 
-    key, period: what is counted. seconds: for which the store keeps it. now: this process's seconds since 1970.
-    mine: USD that this process has spent in the period. acked, known: of that, and of all processes', what the store had counted when it
-        answered last; what a store has lost since comes back from these.
-    limit: of the budget. want: USD to reserve, in place of what was reserved before. least: one call's cost.
+    key, period: the count. seconds: for which the store keeps it. now: this process's time in seconds since 1970.
+    mine: USD that this process has spent in the period. acked, known: USD of this process and of all processes that the store had counted at
+        its last answer; a store that has lost its data is restored from these.
+    limit: of the budget. want: USD to reserve, replacing the previous block. least: the cost of one call.
     """
 
     key: str
@@ -50,7 +50,7 @@ class Claim(NamedTuple):
 
 
 class Portion(NamedTuple):
-    """What the store answers. spent: USD of all processes. block: what is reserved for this one. processes: that have spent lately."""
+    """The store's answer. spent: USD of all processes. block: USD reserved for this process. processes: number with recent spending."""
 
     spent: float
     block: float
@@ -59,8 +59,8 @@ class Portion(NamedTuple):
 
 @dataclass(slots=True)
 class _Share:
-    """What this process knows of one count. `moved`: when it spent last; `since`, `before`: when it was granted a block, and what it had
-    spent by then."""
+    """One count, as known to this process. `moved`: time of its last spending; `since`, `before`: when its block was granted, and what it
+    had spent by then."""
 
     budget: Budget
     period: str
@@ -89,13 +89,13 @@ class _Share:
 
 
 class SharedBudgets(Budgets):
-    """`Budgets` of which this process spends a part. `processes`: that share them, as long as the store has not said how many do.
+    """`Budgets` shared with other processes. `processes`: their number, until the store has given it.
 
-    Without a block, and without the store, a process may spend an equal part of what was left when the store answered last.
+    Without a block and without the store, a process may spend an equal share of the amount that was left at the store's last answer.
     """
 
     def __init__(self, budgets: Collection[Budget], wall: Callable[[], float], processes: int = 1) -> None:
-        self.offset = 0.0  # seconds by which the store's clock is before this process's
+        self.offset = 0.0  # seconds by which the store's clock is ahead of this process's
         super().__init__(budgets, lambda: wall() + self.offset)
         self._shares: dict[str, _Share] = {}
         self._ended: list[tuple[str, _Share]] = []
@@ -131,7 +131,7 @@ class SharedBudgets(Budgets):
                 self._ended.append((key, share))
             if len(self._shares) >= MAX_COUNTS:
                 self._shares = {name: one for name, one in self._shares.items() if one.block > 0 or one.unreported > 0}
-            count = self._counts.get(key)  # of the file that keeps what was spent
+            count = self._counts.get(key)  # from the file that stores spending
             known = count.usd if count is not None and count.period == period else 0.0
             share = self._shares[key] = _Share(budget, period, known=known, processes=self._processes)
         return share
@@ -139,7 +139,7 @@ class SharedBudgets(Budgets):
     # --- for the store -------------------------------------------------------------------------------------------
 
     def claims_before(self, route: str, labels: Mapping[str, str]) -> tuple[list[str], list[Claim]]:
-        """What a call needs before it may start: the counts without a block, and of these the claims that are not in flight."""
+        """The counts for which a call needs a block before it may start, and the claims for those that are not requested yet."""
         keys, claims, now = list[str](), list[Claim](), datetime.fromtimestamp(self._wall(), UTC)
         for budget, key in self._accounts(route, labels):
             if budget.action == "warn" or key in keys:
@@ -153,13 +153,13 @@ class SharedBudgets(Budgets):
         return keys, claims
 
     def claims_after(self, route: str, labels: Mapping[str, str]) -> list[Claim]:
-        """What is to be asked in the background, after a call: for counts whose block goes to its end, or was not reported for long."""
+        """The claims to send in the background after a call: for counts whose block is nearly used up, or whose last report is too old."""
         now = datetime.fromtimestamp(self._wall(), UTC)
         shares = {key: self._share(budget, key, now) for budget, key in self._accounts(route, labels)}
         return [self._claim(key, share) for key, share in shares.items() if self._is_due(key, share)]
 
     def claims_now(self, *, leaving: bool = False) -> list[Claim]:
-        """What is to be asked whether there are calls or not: reports, and blocks to give back. `leaving`: all of them."""
+        """The claims to send independently of calls: reports, and blocks to release. `leaving`: report and release all."""
         ended, self._ended = self._ended, []
         claims = [self._claim(key, share, want=False) for key, share in ended]
         for key, share in self._shares.items():
@@ -180,7 +180,7 @@ class SharedBudgets(Budgets):
         return age >= share.pause or (low and self._wall() >= share.denied_until)
 
     def _limit(self, key: str, share: _Share) -> float | None:
-        """The amount that calls come to next; None: no budget has one that is not spent."""
+        """The next amount at which a budget of this count acts; None: all are used up."""
         spent = share.known + share.unreported
         return min((usd for usd in self._acting.get(share.budget.name, ()) if usd > spent), default=None)
 
@@ -199,7 +199,7 @@ class SharedBudgets(Budgets):
         """The store's answer to a claim."""
         share = self._shares.get(claim.key)
         if share is None or share.period != claim.period:
-            return  # the last report of a period that is over
+            return  # the last report of a past period
         now = self._wall()
         share.asked, share.acked, share.known = False, claim.mine, portion.spent
         share.granted, share.processes = portion.block, max(1, portion.processes)
@@ -210,7 +210,7 @@ class SharedBudgets(Budgets):
         self._set(claim.key, claim.period, portion.spent + share.unreported)
 
     def shifted(self, claim: Claim, seconds: float) -> Claim:
-        """The store's clock is so many seconds before what the claim says: the same claim, for the period that it is there."""
+        """The claim for the store's current period, if the store's clock is `seconds` ahead of the claim's."""
         self.offset += seconds
         share = self._shares.get(claim.key)
         if share is None:
@@ -219,12 +219,12 @@ class SharedBudgets(Budgets):
         return self._claim(claim.key, share, want=claim.want > 0)
 
     def after_fork(self) -> None:
-        """In a child process, which has spent nothing and reserved nothing."""
+        """In a child process, which has neither spent nor reserved anything yet."""
         self._shares.clear()
         self._ended.clear()
 
     def failed(self, key: str) -> None:
-        """The store did not answer: what it would have counted is reported later."""
+        """The store did not answer: the spending is reported later."""
         share = self._shares.get(key)
         if share is not None:
             share.asked = False

@@ -1,9 +1,9 @@
-"""How many tokens a prompt has, estimated without a tokenizer.
+"""Estimates the number of tokens of a prompt without a tokenizer.
 
 Words are counted by class, with weights that were fitted to OpenAI's vocabulary `o200k_base` on English prose, source code and
-Korean; what models add around messages, tools and schemas stands in `families`, images in `images`. `tests/core/cost/test_tokens.py`
-and `tests/conformance/test_tokens.py` measure them. No tokenizer is used: tiktoken downloads its vocabulary at its first use, and with exact
-counts of texts the estimates of recorded prompts are no better, since what is left of their errors is what providers add.
+Korean; `families` has what models add for messages, tools and schemas, `images` the tokens of images. `tests/core/cost/test_tokens.py`
+and `tests/conformance/test_tokens.py` measure the errors. No tokenizer is used: tiktoken downloads its vocabulary on first use, and exact
+counts of texts do not improve the estimates of recorded prompts, because the remaining errors come from what providers add.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from hotspare.messages import ChatRequest
 
 _ITEM_TEXTS = ("content", "text", "arguments", "output")
 _MEDIA = 800
-"""Tokens of an image or a file, where only its order of magnitude is needed. Recorded images have 85 to 1,600."""
+"""Rough number of tokens of an image or a file. Recorded images have 85 to 1,600."""
 ANTHROPICS = frozenset({"anthropic", "bedrock", "vertex"})
-"""Where Claude is called in its own API, which has schemas; others call a tool."""
+"""Providers that call Claude by Anthropic's API, which has schemas; others use a tool instead."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _LONG_PARTS = re.compile(r"[A-Z]?[a-z]{1,7}|[A-Z]{1,4}")
 _NUMBERS = re.compile(r"[0-9]{1,3}")
@@ -35,9 +35,9 @@ _OTHERS = re.compile(r"[^\x00-\x7f\uac00-\ud7a3\u3040-\u30ff\u3400-\u9fff]")
 
 
 def prompt_tokens(request: ChatRequest, model: str = "", provider: str = "") -> int:
-    """An estimate of the prompt's tokens, tools and schema included. `model`, `provider`: decide what is counted beside texts.
+    """An estimate of the prompt's tokens, including tools and schema. `model`, `provider`: determine what is added to the texts.
 
-    It is the least that the prompt may have where something in it cannot be counted (`unknowns.uncounted`).
+    If a part of the prompt cannot be counted (`unknowns.uncounted`), this is a lower bound.
     """
     added = family(model, provider)
     total = added.base + added.message * (len(request.messages) - 1)
@@ -61,7 +61,7 @@ def prompt_tokens(request: ChatRequest, model: str = "", provider: str = "") -> 
 
 
 def _tool_prompt(added: Family, choice: object) -> float:
-    """The prompt that a family adds for tools; Claude's differs where one must be called."""
+    """Tokens of the prompt that a family adds for tools; Claude's differs if a tool must be called."""
     return added.forced if added.forced and choice not in (None, "auto", "none") else added.tool_prompt
 
 
@@ -78,13 +78,13 @@ def text_tokens(text: str) -> float:
 
 
 def most_tokens(request: ChatRequest) -> int:
-    """A cheap upper bound of prompt and answer: the characters of its messages are hardly ever fewer than their tokens."""
+    """A cheap upper bound of prompt and answer: messages hardly ever have more tokens than characters."""
     return (request.max_tokens or 0) + sum(_characters(message.get("content")) for message in request.messages)
 
 
 def rough_prompt_tokens(request: ChatRequest) -> float:
-    """An estimate at a hundredth of the cost, for every call: four bytes of UTF-8 a token, which are about four characters of
-    English and one and a half of Korean."""
+    """A rough estimate at a hundredth of the cost, made for every call: four bytes of UTF-8 per token, which are about four characters
+    of English and one and a half of Korean."""
     size = sum(_bytes(message.get("content")) for message in request.messages) + sum(
         len(str(one)) for one in request.tools
     )
@@ -100,7 +100,7 @@ def _bytes(content: object) -> int:
 
 
 def _thinks(request: ChatRequest, model: str, provider: str) -> bool:
-    """Whether Claude is asked to reason in a way that lengthens the prompt: with a budget, or through another provider."""
+    """Whether Claude reasons in a way that lengthens the prompt: with a budget, or through another provider."""
     effort = provider != "anthropic" and request.reasoning_effort not in (None, "none")
     bodies = request.extra.values()
     budget = any(field_of(body.get("thinking"), "type") == "enabled" or body.get("reasoning") for body in bodies)
@@ -108,7 +108,7 @@ def _thinks(request: ChatRequest, model: str, provider: str) -> bool:
 
 
 def _own_text(items: object) -> float:
-    """Tokens of what `extra` carries of the Responses API: instructions, and items that have no shape of ours."""
+    """Tokens of the Responses API's fields in `extra`: instructions, and items without a counterpart in hotspare's messages."""
     if isinstance(items, str):
         return text_tokens(items)
     if isinstance(items, Mapping):

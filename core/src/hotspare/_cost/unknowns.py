@@ -1,4 +1,4 @@
-"""What of a prompt only its provider can count: then an estimate is the least that the prompt may have."""
+"""Parts of a prompt that only the provider can count: with them, an estimate is a lower bound."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEDIA = "media of unknown size"
 
 
 def uncounted(request: ChatRequest, model: str = "", provider: str = "") -> str:
-    """What is in the prompt that cannot be counted, in words; "" if all can."""
+    """The part of the prompt that cannot be counted, as text; "" if everything can."""
     for message in request.messages:
         content = message.get("content")
         if not isinstance(content, str) and any(_is_unknown(part, model) for part in content or ()):
@@ -62,7 +62,7 @@ def _inside(value: object) -> str:
 
 
 def _is_signed(message: Mapping[str, Any]) -> bool:
-    """Whether a message has a thought signature. Gemini 3 counts the thoughts behind it."""
+    """Whether a message has a thought signature. Gemini 3 counts the thoughts that it stands for."""
     blocks = cast("Sequence[Mapping[str, object]]", message.get("thinking_blocks") or ())
     calls = cast("Sequence[Mapping[str, object]]", message.get("tool_calls") or ())
     google = [field_of(field_of(call, "extra_content"), "google") for call in calls]
@@ -72,12 +72,12 @@ def _is_signed(message: Mapping[str, Any]) -> bool:
 
 
 def field_of(value: object, name: str) -> object:
-    """A field of what may be a mapping."""
+    """A field of a value, if the value is a mapping; else None."""
     return cast("Mapping[str, object]", value).get(name) if isinstance(value, Mapping) else None
 
 
 def _is_recursive(tool: Mapping[str, Any]) -> bool:
-    """Whether a tool's schema refers to one that refers to itself: Gemini repeats it to a depth of its own."""
+    """Whether a tool's schema is recursive: Gemini expands it to an unknown depth."""
     definitions = field_of(field_of(field_of(tool, "function") or tool, "parameters"), "$defs")
     found = cast("Mapping[str, object]", definitions).items() if isinstance(definitions, Mapping) else ()
     return any(f"'#/$defs/{name}'" in str(schema) for name, schema in found)

@@ -1,1 +1,1 @@
-"""The only code that waits: threads, event loops, and what a fork needs."""
+"""The only code that waits: drivers for threads and event loops, and the handling of forks."""

@@ -1,8 +1,7 @@
-"""Background checks: a target that rests is called once its break or its rate limit is over, so that no caller's call has to find
-out whether it works again.
+"""Background checks: an unavailable target is called once its break or its rate limit is over, so that no caller's call has to probe it.
 
-One daemon thread waits for the end of the earliest rest, and each check runs in a separate thread, so that a target that does
-not answer delays no other check. The thread exists only while a target with `Target.check` rests.
+One daemon thread waits until the first unavailable target may be called. Each check runs in a separate thread, so that a target that does
+not answer delays no other check. The thread exists only while a target with `Target.check` is unavailable.
 """
 
 from __future__ import annotations
@@ -19,15 +18,14 @@ from hotspare._health.target_state import TargetState
 from hotspare.outcome import Kind
 
 PAUSE = 1.0
-"""Seconds between two checks of one target at least, whatever came of the first one: a used-up budget or a limit may have kept it
-from being made."""
+"""Shortest time in seconds between two checks of one target, even if the first made no attempt because of a budget or a limit."""
 Check = Callable[[TargetState], object]
 
 
 class Checks:
-    """Starts the checks of a pool. It is a listener: what happens to targets says when to look again.
+    """Starts the checks of a pool. It is a listener: events of targets show when the next check may be due.
 
-    `check`: a method of the pool, which makes one check; it is held weakly, so that a pool without other references is collected.
+    `check`: a method of the pool that makes one check; referenced weakly, so that a pool without other references can be collected.
     """
 
     def __init__(self, scheduler: Scheduler, clock: Clock, rng: Random, check: Check) -> None:
@@ -37,7 +35,7 @@ class Checks:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """In a child process: the threads do not exist here. Its first event starts what is to be done."""
+        """In a child process: the threads do not exist here. The first event starts a new one, if needed."""
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
@@ -47,7 +45,7 @@ class Checks:
         self._has_looked = False
 
     def __call__(self, event: events.Event) -> None:
-        """Look again if the event may have begun or ended a rest."""
+        """Wake the thread if the event may have made a target available or unavailable."""
         if not self._has_looked or _concerns_rests(event):
             self._wake()
 
@@ -77,7 +75,7 @@ class Checks:
         self._thread = None
 
     def _start_due(self) -> float | None:
-        """Start the checks that are due. Returns the seconds until the next one; None: no target rests."""
+        """Start the checks that are due. Returns the seconds until the next one; None: no target is unavailable."""
         now = self._clock()
         resting = self._scheduler.resting(now)
         self._planned = {state: plan for state, plan in self._planned.items() if state in resting}
@@ -86,7 +84,7 @@ class Checks:
             if state in self._running:
                 continue  # its end wakes this thread
             planned = self._planned.get(state)
-            if planned is None or planned[0] != ends:  # drawn once for each rest
+            if planned is None or planned[0] != ends:  # one random delay per break
                 at = max(ends, now, self._last.get(state, now - PAUSE) + PAUSE) + self._rng.uniform(
                     0, self._scheduler.check_jitter
                 )

@@ -1,4 +1,4 @@
-"""The clock that the drivers wait on. Tests put a virtual one in its place (`hotspare.testing`)."""
+"""The clock that the drivers wait on. Tests replace it by a virtual clock (`hotspare.testing`)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import anyio
 from hotspare._http.loops import running_loop
 
 LATE = 0.1
-"""Seconds by which a timer fires late when the event loop was busy with something else, or the machine was suspended."""
+"""A timer that fires later than this many seconds was delayed by a busy event loop or a suspended machine."""
 
 MAX_GRACE = 5.0
-"""Seconds that such a timer waits once more at most: a machine may have slept for a night."""
+"""Upper bound of the seconds for which such a timer is extended: a machine may have been suspended for a night."""
 
 
 class Timeout(Protocol):
-    """What `move_on_after` gives: whether its block was ended because the time was over."""
+    """The result of `move_on_after`: tells whether its block timed out."""
 
     @property
     def cancelled_caught(self) -> bool:
-        """Whether the time ran out inside the block."""
+        """Whether the block was cancelled because it timed out."""
         ...
 
 
@@ -61,7 +61,7 @@ class RealClock:
         return ready.wait(seconds)
 
     def move_on_after(self, seconds: float | None) -> AbstractContextManager[Timeout]:
-        """As `anyio.move_on_after`, but that a timer which fires late fires once more."""
+        """Like `anyio.move_on_after`, but a timer that fires late is extended once."""
         if seconds is None:
             return anyio.move_on_after(None)
         loop = running_loop()
@@ -69,7 +69,7 @@ class RealClock:
 
 
 class Waits:
-    """The waits of one call in async code, one after the other: in real time under asyncio one timer serves them all."""
+    """The successive waits of one call in async code: in real time under asyncio, one timer serves them all."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -87,7 +87,7 @@ class Waits:
         return timeout
 
     def close(self) -> None:
-        """No other wait follows."""
+        """End: there are no further waits."""
         if self._timeout is not None:
             self._timeout.close()
 
@@ -95,10 +95,9 @@ class Waits:
 class _AsyncioTimeout:
     """Cancels its block when the time is over, as `asyncio.timeout` does, and says so instead of raising.
 
-    `keeps_timer`: the object serves many blocks, one after the other, as the reads of a stream are, and its timer is reset
-    only when it has fired too early. A timer that fires late fires once more, after as long as it was late (5 s at most): what has come
-    meanwhile is looked at first. The time that this process spent on something else is not the time of the target that is
-    waited for.
+    `keeps_timer`: the object serves many successive blocks, such as the reads of a stream, and its timer is reset only when it
+    fires too early. A timer that fires late is extended once, by the time it was late (5 s at most), so that data that has already
+    arrived is read first: time that this process spent on something else does not count as the target's.
     """
 
     __slots__ = (
@@ -153,7 +152,7 @@ class _AsyncioTimeout:
         elif late > LATE and not self._is_excused:
             self._is_excused = True
             self._set_timer(self._until + late + min(late, MAX_GRACE))
-        elif self._task.cancelling() == self._cancelling:  # else it is cancelled from outside already, which says more
+        elif self._task.cancelling() == self._cancelling:  # a cancellation from outside takes precedence
             self._is_over = True
             self._task.cancel()
 
@@ -166,20 +165,20 @@ class _AsyncioTimeout:
         if not self._is_over or task is None:
             self.cancelled_caught = False
             return False
-        # Someone else may have cancelled the task too: then the cancellation is theirs.
+        # If the task was cancelled from outside too, that cancellation has to propagate.
         others = task.uncancel() > self._cancelling
         self.cancelled_caught = not others and kind is asyncio.CancelledError
         return self.cancelled_caught
 
     def close(self) -> None:
-        """No block follows."""
+        """End: there are no further blocks."""
         if self._timer is not None:
             self._timer.cancel()
 
 
 class _TrioTimeout:
-    """The same under trio. A watcher beside the block cancels it: trio itself looks at what is overdue before it looks at what
-    has come."""
+    """The same under trio. A concurrent watcher task cancels the block, because trio itself handles expired deadlines before data that
+    has arrived."""
 
     __slots__ = ("_scope", "_until", "_watching", "cancelled_caught")
 

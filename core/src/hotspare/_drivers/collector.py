@@ -1,4 +1,4 @@
-"""What makes metrics and spans of a pool's events: all of it in one thread, many events at a time."""
+"""The thread that turns a pool's events into metrics and spans, many events at a time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Handler = Callable[[int, events.Event], object]
 """Called with the nanoseconds since 1970 at which the event happened, and the event."""
 
 BATCH = 20
-"""Calls or events that are handled without a pause, some 1 ms. Then other threads have their turn: else a call that comes back from the network
-waits for the interpreter's switch interval of 5 ms while many are handled."""
+"""Number of calls or events that are handled without a pause, about 1 ms. Then the thread yields: otherwise a call that returns from the
+network would wait for the interpreter's switch interval of 5 ms."""
 
 
 class _Answered(NamedTuple):
@@ -37,7 +37,7 @@ class Background:
         self.handler(time.time_ns(), event)
 
     def flush(self, seconds: float) -> bool:
-        """Wait until what has happened so far was handled. Returns whether it was."""
+        """Wait until all events so far are handled. Returns False if `seconds` were not enough."""
         return self.collector is None or self.collector.flush(seconds)
 
 

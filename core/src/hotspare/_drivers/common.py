@@ -1,4 +1,4 @@
-"""What both drivers share: one step of a flow, and what an error of an attempt means."""
+"""Code shared by both drivers: one step of a flow, and the outcome of an attempt's error."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from hotspare.outcome import OK, Outcome
 
 @dataclass(slots=True)
 class Ended:
-    """The end of a flow: what it returned or raised."""
+    """The end of a flow: its result or its exception."""
 
     reply: ChatReply | None = None
     error: Exception | None = None
 
     def result(self) -> ChatReply | None:
-        """What the flow returned. Raises what it raised."""
+        """The flow's result. Raises the flow's exception."""
         if self.error is not None:
             raise self.error
         return self.reply
 
 
 def advance(flow: Flow, event: Event) -> Command | Ended:
-    """The flow's next command, or its end. An end is a value: a coroutine must not let StopIteration through, and a task
-    group would wrap an error."""
+    """The flow's next command, or its end. The end is returned as a value, because a coroutine must not raise StopIteration, and a
+    task group would wrap an exception."""
     try:
         return flow.send(event)
     except StopIteration as end:
@@ -37,12 +37,12 @@ def advance(flow: Flow, event: Event) -> Command | Ended:
 
 
 def is_first_content(chunk: ChatChunk) -> bool:
-    """Whether this chunk ends an attempt: content, or a proven end without any."""
+    """Whether this chunk completes an attempt: content, or the finish reason of an empty answer."""
     return chunk.is_content or chunk.finish_reason is not None or chunk.finishing is not None
 
 
 def outcome_of(error: Exception, attempt: Attempt) -> Outcome:
-    """What an error means for its attempt. A continuation that proves that nothing is missing is an answer."""
+    """The outcome of an attempt that raised `error`. An empty continuation with a finish reason is an answer: nothing was missing."""
     if attempt.is_continuation and isinstance(error, EmptyAnswer) and error.proven:
         attempt.result = ChatReply()
         return OK

@@ -1,4 +1,4 @@
-"""The driver for event loops, asyncio and trio: cancel scopes bound what runs, and never stand across a yield."""
+"""The driver for event loops, asyncio and trio. Cancel scopes limit running operations, and are never open across a yield."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def complete(flow: Flow, notify: Notify, clock: Clock) -> ChatReply:
 
 
 async def stream(flow: Flow, notify: Notify, clock: Clock) -> AsyncGenerator[ChatChunk]:
-    """Run a flow, and hand out its chunks. `aclose()` closes the connection."""
+    """Run a flow and yield its chunks. `aclose()` closes the connection."""
     execution = _Execution(flow, notify, clock)
     try:
         command = advance(flow, None)
@@ -69,10 +69,10 @@ async def stream(flow: Flow, notify: Notify, clock: Clock) -> AsyncGenerator[Cha
 
 
 class _Execution:
-    """One flow on its way: the attempt that was started last, and the stream that is open.
+    """A running flow: the attempt that was started last, and the open stream.
 
-    An attempt that runs alone does so in the caller's own task; only where the flow wants to decide something meanwhile do
-    attempts get their own tasks.
+    An attempt that runs alone runs in the caller's task; attempts get their own tasks only if the flow has to make decisions while
+    they run.
     """
 
     def __init__(self, flow: Flow, notify: Notify, clock: Clock) -> None:
@@ -85,7 +85,7 @@ class _Execution:
         self._read: Read | None = None
 
     async def next(self, command: Start | Wait) -> Command | Ended:
-        """Do what the command says. Returns the flow's next one."""
+        """Execute a command. Returns the flow's next command."""
         if self._open is not None:
             await self.close()
         self._notify()
@@ -115,7 +115,7 @@ class _Execution:
         return Finished(attempt, outcome)
 
     async def _run_side_by_side(self, attempt: Attempt, command: Command | Ended) -> Command | Ended:
-        """Until one attempt has won or all have ended. The others are cancelled and awaited."""
+        """Run attempts until one has an answer or all have ended. The others are cancelled and awaited."""
         async with _AttemptGroup(self._clock) as group:
             group.start(attempt)
             while isinstance(command, Start | Wait):
@@ -127,7 +127,7 @@ class _Execution:
                     if isinstance(event, Finished):
                         group.remove(event.attempt)
                         if event.outcome.ok:
-                            await self.close()  # of a stream that the flow has turned down
+                            await self.close()  # the flow has rejected the stream's attempt
                             self._open = event.attempt
                     command = advance(self._flow, event)
                 self._notify()
@@ -135,7 +135,7 @@ class _Execution:
 
     async def read(self, command: Read) -> Event:
         """Read the next chunk."""
-        if command is not self._read:  # once a stream: others may go on while it is read
+        if command is not self._read:  # once per stream: wake waiting calls before reading
             self._read = command
             self._notify()
         opened = command.attempt.result
@@ -154,13 +154,13 @@ class _Execution:
         return LATE
 
     async def close(self) -> None:
-        """Close the stream that is open."""
+        """Close the open stream."""
         attempt, self._open = self._open, None
         if attempt is not None:
             await _close(attempt)
 
     async def finish(self) -> None:
-        """The end of the flow, however it came: nothing stays open, and nothing unsettled."""
+        """End the flow, after any outcome: close the stream and settle all attempts."""
         self._waits.close()
         if self._open is not None:
             await self.close()
@@ -169,7 +169,7 @@ class _Execution:
 
 
 class _AttemptGroup:
-    """Attempts in separate tasks. At the end those that still run are cancelled, and their streams are closed."""
+    """Attempts in separate tasks. At the end, running attempts are cancelled and their streams closed."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -187,7 +187,7 @@ class _AttemptGroup:
         self._ready.set()
 
     async def next(self, command: Wait) -> Event:
-        """What comes first: the end of an attempt, the waiter's wake-up, the time."""
+        """Wait for the first of: the end of an attempt, the waiter's wake-up, a timeout."""
         if not self._ended:
             self._ready = anyio.Event()
             if not _sets_when_woken(command.waiter, self._ready):
@@ -196,7 +196,7 @@ class _AttemptGroup:
         return self._ended.popleft() if self._ended else WOKE
 
     def remove(self, attempt: Attempt) -> None:
-        """An attempt has ended: it is no longer the group's to close."""
+        """An attempt has ended: remove it from the group, which then does not close it."""
         del self._attempts[attempt]
 
     async def __aenter__(self) -> Self:
@@ -221,7 +221,7 @@ async def _close(attempt: Attempt) -> None:
 
 
 def _sets_when_woken(waiter: Waiter | None, ready: anyio.Event) -> bool:
-    """Have the waiter's wake-up set the event. Returns whether it was woken already."""
+    """Let the waiter's wake-up set the event. Returns whether the waiter was woken already."""
     if waiter is None:
         return False
     waiter.wake = from_any_thread(ready.set)

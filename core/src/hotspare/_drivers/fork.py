@@ -1,4 +1,4 @@
-"""After a fork: a thread that does not exist in the child may have held a lock of a pool."""
+"""Makes pools usable after a fork: a thread that does not exist in the child may have held a pool's lock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class HasLocks(Protocol):
 
 _watched: weakref.WeakSet[HasLocks] = weakref.WeakSet()
 _of_parents: list[sqlite3.Connection] = []
-"""Connections that a forked child must neither use nor close: that would give up the parent's locks."""
+"""Connections that a forked child must neither use nor close: closing them would release the parent's locks."""
 
 
 def watch(*parts: HasLocks) -> None:

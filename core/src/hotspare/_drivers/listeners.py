@@ -1,4 +1,4 @@
-"""Listeners that may be slow: each is called in a separate thread, from a bounded queue."""
+"""Listeners that may be slow: each one is called in its own thread, from a bounded queue."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from hotspare import events
 from hotspare.telemetry.logging import log, log_event
 
 MAX_QUEUED = 10_000
-"""Events that wait for a listener, at most; later ones are dropped. 10,000 are some 5 MB, and ten seconds of a busy pool."""
+"""Size of a listener's queue; further events are dropped. 10,000 events are about 5 MB, or ten seconds of a busy pool."""
 COLLECT_SECONDS = 0.05
-"""Seconds for which events are collected before they are handed over. To wake a thread for each of them costs calls more than what most
-listeners do: it takes the interpreter away from them."""
+"""Seconds for which events are collected before the listener is called. Waking its thread for each event would slow calls down more than
+most listeners do, because the interpreter switches threads each time."""
 IDLE_SECONDS = 5.0
 """Seconds without an event after which the thread ends. The next event starts it again."""
 GRACE_SECONDS = 0.02
-"""Seconds for which a call waits for a listener, so that a quick one has seen the call's events when it returns. One that took
-longer is never waited for again."""
+"""Seconds for which a call waits for a listener, so that a quick listener has been called before the call returns. A listener that
+took longer is never waited for again."""
 EXIT_SECONDS = 1.0
-"""Seconds for which the end of the process waits for listeners."""
+"""Seconds for which the process waits at its exit for listeners."""
 
 _queues: weakref.WeakSet[ListenerQueue] = weakref.WeakSet()
 
 
 def call(listener: events.Listener, event: events.Event) -> None:
-    """Call a listener. One that raises is logged."""
+    """Call a listener. Its exceptions are logged."""
     try:
         listener(event)
     except Exception:
@@ -45,9 +45,9 @@ def is_quick(listener: events.Listener) -> bool:
 
 
 class ListenerQueue:
-    """Calls one listener in order, in a thread that ends when nothing happens. Putting an event in never waits.
+    """Calls one listener with events in order, in a thread that ends when idle. Adding an event never waits.
 
-    Once the queue is full events are dropped; the listener is sent `EventsDropped` in their place. `is_slow`: no call waits for it.
+    If the queue is full, events are dropped and the listener is called with `EventsDropped`. `is_slow`: no call waits for it.
     """
 
     def __init__(self, listener: events.Listener, *, is_slow: bool = False) -> None:
@@ -62,11 +62,11 @@ class ListenerQueue:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._items: deque[Any] = deque()
-        self._put = self._handled = 0  # items, since the beginning
+        self._put = self._handled = 0  # items so far
         self._has_events, self._hurry = (
             threading.Event(),
             threading.Event(),
-        )  # hurry: do not collect, they are waited for
+        )  # hurry: a call waits, so do not collect
         self._caught_up = threading.Condition()
 
     def __call__(self, event: events.Event) -> None:
@@ -88,14 +88,14 @@ class ListenerQueue:
         self._put += 1
         if not self._has_events.is_set():
             self._has_events.set()
-        if self._thread is None:  # looked at after the item was added: a thread that ends looks the other way round
+        if self._thread is None:  # checked after adding the item; an ending thread checks in the reverse order
             with self._starting:
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name="hotspare-listener", daemon=True)
                     self._thread.start()
 
     def _entry(self, item: Any) -> Any:
-        """What stands in the queue."""
+        """The queue's entry for an item."""
         return item
 
     def _run(self) -> None:
@@ -103,7 +103,7 @@ class ListenerQueue:
             if self._has_events.wait(IDLE_SECONDS):
                 self._hurry.wait(COLLECT_SECONDS)
                 self._hurry.clear()
-                self._has_events.clear()  # before the queue is emptied: what comes meanwhile sets it again
+                self._has_events.clear()  # before emptying the queue: later events set it again
                 while self._items:
                     self._handle_some()
                 continue
@@ -114,7 +114,7 @@ class ListenerQueue:
                 self._thread = thread
 
     def _handle_some(self) -> None:
-        """Hand over the next events, and count them."""
+        """Call the listener with the next events, and count them."""
         call(self._listener, self._items.popleft())
         self._has_handled(1)
 
@@ -124,12 +124,13 @@ class ListenerQueue:
             self._caught_up.notify_all()
 
     def catch_up(self) -> None:
-        """Let the listener see what is queued, unless it was found slow."""
+        """Wait until the listener was called with the queued events, unless it is slow."""
         if not self._is_slow and threading.current_thread() is not self._thread and not self.flush(GRACE_SECONDS):
             self._is_slow = True
 
     def flush(self, seconds: float) -> bool:
-        """Wait until the listener was called with everything so far. Returns whether it was; at once in its own thread."""
+        """Wait until the listener was called with all events so far. Returns False after `seconds`; does not wait in the listener's own
+        thread."""
         wanted = self._put
         if threading.current_thread() is self._thread:
             return self._handled >= wanted
@@ -140,9 +141,9 @@ class ListenerQueue:
 
 
 def flush(queues: Iterable[ListenerQueue], seconds: float) -> bool:
-    """`ListenerQueue.flush` for several, within so many seconds together. Returns whether all were called."""
+    """`ListenerQueue.flush` for several queues, within `seconds` in total. Returns whether all were flushed."""
     until = time.monotonic() + seconds
-    flushed = [one.flush(max(0.0, until - time.monotonic())) for one in queues]  # each has its chance
+    flushed = [one.flush(max(0.0, until - time.monotonic())) for one in queues]  # every queue is tried
     return all(flushed)
 
 

@@ -1,4 +1,4 @@
-"""What is done once the scheduler's lock is released: waiting calls are woken, and events are handed to listeners in order."""
+"""After the scheduler's lock is released: wakes waiting calls, and passes events to listeners in order."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from hotspare.errors import ConfigError, Problem
 from hotspare.telemetry.logging import configure_from_env, log_event
 
 _UNDER_WAY = (events.CallStarted, events.AttemptStarted, events.AttemptEnded)
-"""After these a call goes on."""
+"""Events after which the call continues."""
 
 
 class Notifier:
     """Called by the drivers whenever shared state may have changed.
 
-    Every listener is handed the events in the order in which they happened: one thread at a time hands them out, those of other
-    threads' calls included, and no thread waits for another one's listeners. A listener that could block is called in a separate thread.
+    Every listener gets the events in the order in which they happened: one thread at a time passes them on, including events of other
+    threads' calls, and no thread waits for another one's listeners. A listener that could block is called in a separate thread.
     """
 
     def __init__(self, scheduler: Scheduler, to_call: Iterable[events.Listener]) -> None:
@@ -34,7 +34,7 @@ class Notifier:
         self._queues: tuple[ListenerQueue, ...] = ()
         self._scheduler = scheduler
         self.on_news: Callable[[], object] | None = None
-        """Called when something has changed that other processes may have to know. It must not wait."""
+        """Called after a change that may have to be written to the fleet's store. Must not block."""
         self._pending: deque[events.Event] = deque()
         self._collector: Collector | None = None
         self._new_locks()
@@ -43,9 +43,8 @@ class Notifier:
             self.subscribe(listener)
 
     def subscribe(self, listener: events.Listener, *, inline: bool = False) -> Callable[[], None]:
-        """Add a listener; returns what takes it away again. Calling that more than once is harmless, also where the same
-        listener was added twice. `inline`: it is quick, and called in the thread of the call itself. Raises ConfigError for what
-        cannot be called."""
+        """Add a listener; returns a function that removes it, which may be called more than once, even if the same listener was added
+        twice. `inline`: the listener is quick, and is called in the thread of the call itself. Raises ConfigError if it is not callable."""
         if not callable(listener):
             raise ConfigError(Problem.at("listener", listener, "must be callable: it is called with every event"))
         if isinstance(listener, Background):
@@ -80,7 +79,7 @@ class Notifier:
             self._scheduler.observe(bool(self._listeners), late=self._listeners == (self._collector,))
 
     def after_fork(self) -> None:
-        """In a child process: a thread that does not exist here may have held one of the locks. Its events are the parent's."""
+        """In a child process: replace the locks, which a thread of the parent may have held, and drop the parent's events."""
         self._new_locks()
         self._pending.clear()
         for one in self._queues:
@@ -90,30 +89,30 @@ class Notifier:
         self._changing, self._handing_out = threading.Lock(), threading.Lock()
 
     def __call__(self) -> None:
-        """Wake waiting calls, and hand out the events that are pending."""
+        """Wake waiting calls, and pass on pending events."""
         if self.on_news is not None and self._scheduler.has_news:
             self.on_news()
         if not self._scheduler.has_pending:
             return
         latest = self._hand_out()
-        if self._queues and not isinstance(latest, _UNDER_WAY):  # once a call, not at each of its steps
+        if self._queues and not isinstance(latest, _UNDER_WAY):  # once per call, not per step
             for queue in self._queues:
                 queue.catch_up()
 
     def publish(self, event: events.Event) -> None:
-        """Hand out an event that is not the scheduler's."""
+        """Pass on an event that does not come from the scheduler."""
         self._pending.append(event)
         self._hand_out()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until the listeners were called with everything so far. Returns whether they were."""
+        """Wait until the listeners were called with all events so far. Returns False if `seconds` were not enough."""
         return listeners.flush(self._queues, seconds)
 
     def _hand_out(self) -> events.Event | None:
-        """Returns the latest event that this thread has handed out (None: another thread does it)."""
+        """Pass on pending events. Returns the latest one passed on by this thread (None: another thread does it)."""
         scheduler, pending, latest = self._scheduler, self._pending, None
         answered = scheduler.answered
-        # Tried again after each release: another thread may have found the lock taken.
+        # Repeated after each release: another thread may have added events while the lock was held.
         while pending or scheduler.has_pending:
             if not self._handing_out.acquire(blocking=False):
                 _wake(scheduler.take_to_wake())
@@ -134,10 +133,10 @@ class Notifier:
         return latest
 
     def _report(self, call: Call, now: float) -> None:
-        """Of a call that is reported late: have its events made."""
+        """Have the events of a call that is reported late created."""
         if self._collector is not None and self._listeners == (self._collector,):
             self._collector.add_answered(call, now)
-        else:  # another listener has come meanwhile
+        else:  # another listener was added meanwhile
             self._pending += account(call, now)
 
 

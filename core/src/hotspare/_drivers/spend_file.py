@@ -1,4 +1,4 @@
-"""What was spent, in an SQLite file: budgets survive a restart, and hold for all processes that use the file."""
+"""Spending in an SQLite file: budgets survive a restart, and are shared by all processes that use the file."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from hotspare._engine.waiters import Waiter
 from hotspare._shared.worker import Worker
 
 WAIT = 5.0
-"""Seconds for which other processes' writes are waited for. A write takes well under a millisecond, but SQLite's lock is not fair: 200
-callers in two processes kept one of them from it for more than a second, in which it did not learn what the other spent."""
+"""Seconds to wait for other processes' writes. A write takes well under a millisecond, but SQLite's lock is not fair: with 200 callers in
+two processes, one process waited for more than a second, and did not see the other's spending meanwhile."""
 _ADD = (
     "INSERT INTO spent VALUES (?, ?, ?) ON CONFLICT (key, period) DO UPDATE SET usd = usd + excluded.usd RETURNING usd"
 )
 Locked = Callable[[Callable[[], Any]], Any]
-"""Does work under the scheduler's lock, and returns what it returns."""
+"""Runs a function under the scheduler's lock and returns its result."""
 
 
 class SpendFile:
-    """Keeps what was spent, by budget and period, and takes over what other processes have spent.
+    """Stores spending by budget and period, and reads the spending of other processes.
 
-    A thread of its own reads and writes, so that no event loop waits for the file's lock. One write takes all that was spent since the
-    last one. A file that cannot be written is logged once; budgets go on in memory, and what could not be kept is added with a later
+    A separate thread reads and writes, so that no event loop waits for the file's lock. One write contains all spending since the
+    last one. A file that cannot be written is logged once; budgets continue in memory, and unwritten spending is written with a later
     call, or when the pool is closed.
     """
 
@@ -42,15 +42,15 @@ class SpendFile:
         self._worker.finish(WAIT)
 
     def after_fork(self) -> None:
-        """In a child process: the thread, the connection, and what is not written yet are the parent's."""
+        """In a child process: the thread, the connection and the unwritten spending belong to the parent."""
         self._worker.after_fork()
         fork.leave(self._connection)
         self._connection, self._left = None, {}
         self._budgets.take_unkept()
 
     def flow(self, call: Call, inner: Flow) -> Flow:
-        """The call. It is over when its cost is in the file, and what other processes have spent is known; a caller who leaves a
-        stream does not wait for that. Else a caller's next call could be admitted before what its last one spent is counted."""
+        """The flow of a call that ends only when its cost is in the file and the spending of other processes was read: otherwise the
+        caller's next call could be admitted before this one is counted. Closing a stream early does not wait for that."""
         try:
             reply = yield from inner
         except GeneratorExit:
@@ -69,7 +69,7 @@ class SpendFile:
                 yield Wait(WAIT, waiter)
 
     def close(self) -> None:
-        """Write what is left, and close the file; it is opened again if it is used."""
+        """Write the remaining spending, and close the file; it is reopened when it is used again."""
         self._worker.submit(self._write, last=True)
         self._worker.submit(self._close, last=True)
         self._worker.finish(WAIT)
@@ -82,7 +82,7 @@ class SpendFile:
 
     def _write(self) -> None:
         self._locked(self._take)
-        if not self._left:  # an earlier write took it
+        if not self._left:  # an earlier write included it
             return
         with self._opened() as connection:
             counts = [
@@ -96,7 +96,7 @@ class SpendFile:
         left = dict(self._left)
         for count, usd in self._budgets.unkept.items():
             left[count] = left.get(count, 0.0) + usd
-        self._left = left  # first: `_keep` sees an amount here or there
+        self._left = left  # set first, so that `_keep` never misses an amount
         self._budgets.take_unkept()
 
     def _learn(self, counts: list[tuple[str, str, float]]) -> None:

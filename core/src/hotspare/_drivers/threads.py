@@ -1,4 +1,4 @@
-"""The driver for threads: a single attempt runs in the caller's own thread, attempts side by side in separate threads."""
+"""The driver for threads: a single attempt runs in the caller's own thread, concurrent attempts in separate threads."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def complete(flow: Flow, notify: Notify, clock: Clock) -> ChatReply:
 
 
 def stream(flow: Flow, notify: Notify, clock: Clock) -> Generator[ChatChunk]:
-    """Run a flow, and hand out its chunks. Closing the generator closes the connection."""
+    """Run a flow and yield its chunks. Closing the generator closes the connection."""
     execution = _Execution(flow, notify, clock)
     try:
         command = advance(flow, None)
@@ -61,7 +61,7 @@ def stream(flow: Flow, notify: Notify, clock: Clock) -> Generator[ChatChunk]:
 
 
 class _Execution:
-    """One flow on its way: the attempt that was started last, and the stream that is open, with what bounds it."""
+    """A running flow: the attempt that was started last, and the open stream with its time limit."""
 
     __slots__ = ("_clock", "_flow", "_handle", "_notify", "_open", "_read", "_started")
 
@@ -75,9 +75,9 @@ class _Execution:
         self._read: Read | None = None
 
     def next(self, command: Start | Wait | Read) -> Command | Ended:
-        """Do what the command says. Returns the flow's next one."""
+        """Execute a command. Returns the flow's next command."""
         if isinstance(command, Read):
-            if command is not self._read:  # once a stream: others may go on while it is read
+            if command is not self._read:  # once per stream: wake waiting calls before reading
                 self._read = command
                 self._notify()
             return advance(self._flow, self._read_chunk(command))
@@ -116,7 +116,7 @@ class _Execution:
         return Finished(attempt, outcome)
 
     def _run_side_by_side(self, attempt: Attempt, command: Command | Ended) -> Command | Ended:
-        """Until one attempt has won or all have ended. The others are aborted."""
+        """Run attempts until one has an answer or all have ended. The others are aborted."""
         with _AttemptGroup(self._clock) as group:
             group.start(attempt)
             while isinstance(command, Start | Wait):
@@ -128,7 +128,7 @@ class _Execution:
                     if isinstance(event, Finished):
                         handle = group.remove(event.attempt)
                         if event.outcome.ok:
-                            self.close()  # of a stream that the flow has turned down
+                            self.close()  # the flow has rejected the stream's attempt
                             self._open, self._handle = event.attempt, handle
                     command = advance(self._flow, event)
                 self._notify()
@@ -148,13 +148,13 @@ class _Execution:
             CURRENT.reset(token)
 
     def close(self) -> None:
-        """Close the stream that is open."""
+        """Close the open stream."""
         attempt, self._open = self._open, None
         if attempt is not None:
             _close(attempt)
 
     def finish(self) -> None:
-        """The end of the flow, however it came: nothing stays open, and nothing unsettled."""
+        """End the flow, after any outcome: close the stream and settle all attempts."""
         if self._open is not None:
             self.close()
         self._flow.close()
@@ -162,15 +162,15 @@ class _Execution:
 
 
 class _AttemptGroup:
-    """Attempts in separate threads. A thread cannot be ended from outside, but what it waits for can: at the end the
-    handles of all that still run are aborted. A backend without a handle (a framework's own model) ends by itself."""
+    """Attempts in separate threads. A thread cannot be ended from outside, but its I/O can: at the end, the handles of all running
+    attempts are aborted. A backend without a handle (a framework's own model) runs to its end."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._ended: deque[Finished] = deque()
         self._ready = threading.Event()
         self._handles: dict[Attempt, AbortHandle] = {}
-        self._lock = threading.Lock()  # between a thread that ends and the group that closes
+        self._lock = threading.Lock()  # between an ending thread and `close`
 
     def start(self, attempt: Attempt) -> None:
         handle = self._handles[attempt] = AbortHandle(self._clock)
@@ -190,7 +190,7 @@ class _AttemptGroup:
             _close(attempt)
 
     def next(self, command: Wait) -> Finished | Event:
-        """What comes first: the end of an attempt, the waiter's wake-up, the time."""
+        """Wait for the first of: the end of an attempt, the waiter's wake-up, a timeout."""
         if command.waiter is not None:
             command.waiter.wake = self._ready.set
         if not (self._ended or (command.waiter is not None and command.waiter.woken)):
@@ -205,7 +205,7 @@ class _AttemptGroup:
             return event
 
     def remove(self, attempt: Attempt) -> AbortHandle:
-        """An attempt has ended: it is no longer the group's to close."""
+        """An attempt has ended: remove it from the group, which then does not close it."""
         with self._lock:
             return self._handles.pop(attempt)
 

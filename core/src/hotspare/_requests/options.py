@@ -1,4 +1,4 @@
-"""The options of a call that are no fields of its request."""
+"""The options of a call that are not fields of its request."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hotspare.secret import HiddenStr, key_mistake, reveal
 from hotspare.target import Capability
 
 MAX_SESSION = 200
-"""Characters of a session's name."""
+"""Longest name of a session, in characters."""
 MAX_LABELS = 16
-"""Labels of one call: each is a dimension of reports."""
+"""Most labels of one call: each label is a dimension of reports."""
 
 
 OPTIONS = (
     "deadline", "max_attempts", "completion", "labels", "regions", "prefer_regions", "max_price", "substitute", "require", "only",
     "avoid", "session", "accept", "cache", "api_key", "targets",
 )  # fmt: skip
-"""The options of a call that are no fields of its request."""
+"""The options of a call that are not fields of its request."""
 _OPTIONS = frozenset(OPTIONS)
 _NAMES = ("regions", "prefer_regions", "require", "only", "avoid")
 _RULES: tuple[str, ...] = get_args(Rule)
@@ -30,7 +30,7 @@ _CAPABILITIES: tuple[str, ...] = get_args(Capability)
 
 
 def take_options(fields: dict[str, Any]) -> dict[str, Any]:
-    """Take the options out of what a caller gave, and check them. Raises RequestError, which lists every mistake."""
+    """Remove the options from `fields`, and validate them. Raises RequestError, which lists every mistake."""
     options = {name: fields.pop(name) for name in fields.keys() & _OPTIONS}
     if not options:
         return options
@@ -41,7 +41,7 @@ def take_options(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _choice_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
-    """Of the options that say which targets may answer."""
+    """Mistakes in the options that restrict the targets."""
     for name in _NAMES:
         value = options.get(name)
         if isinstance(value, str) or (value is not None and not _are_words(value)):
@@ -63,7 +63,7 @@ def _choice_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _key_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
-    """Of the caller's own keys, of which no message shows anything."""
+    """Mistakes in the caller's own keys. The messages never contain a part of a key."""
     given = options.get("api_key")
     if given is None:
         return
@@ -87,7 +87,7 @@ def _key_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def fields_of(options: CallOptions) -> dict[str, Any]:
-    """A copy of what a caller gave. The caller's own keys are hidden from tracebacks with locals, in the given dict too."""
+    """A copy of the caller's options. Keys are wrapped, in the given dict too, so that tracebacks with locals do not show them."""
     if "api_key" in options:
         _hide_key(options)
     return {**options}
@@ -106,7 +106,7 @@ def _are_words(value: object) -> bool:
 
 
 def _own_problems(options: Mapping[str, Any]) -> list[Problem]:
-    """Of the others."""
+    """Mistakes in the other options."""
     deadline, max_attempts = options.get("deadline"), options.get("max_attempts")
     completion, cache = options.get("completion"), options.get("cache")
     labels: Mapping[str, Any] = options.get("labels") or {}

@@ -1,6 +1,6 @@
 """Tools, tool choice and response format of a request: a check of their structure.
 
-It finds common mistakes. It does not validate all of JSON Schema, of which each provider supports another part.
+It finds common mistakes. It does not validate all of JSON Schema, since each provider supports a different subset.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ _MAX_DEPTH = 100
 
 
 def tool_problems(tools: object, choice: object, *, provider_tools: bool = False) -> Iterator[Problem]:
-    """What is wrong with a request's tools and its tool choice.
+    """Mistakes in a request's tools and tool choice.
 
     `provider_tools`: `extra` may hold a provider's own tools, so that a choice without `tools` is valid.
     """
@@ -55,7 +55,7 @@ def _parameter_problems(schema: object, path: str) -> Iterator[Problem]:
 
 
 def schema_problems(schema: object, path: str, depth: int = 0) -> Iterator[Problem]:
-    """What is wrong with a JSON schema's structure: types, required, enum and nested schemas."""
+    """Mistakes in a JSON schema's structure: types, required, enum and nested schemas."""
     if isinstance(schema, bool) and depth:
         return
     if not is_map(schema) or depth > _MAX_DEPTH:
@@ -115,7 +115,7 @@ def _chosen_functions(choice: object) -> list[dict[str, Any]]:
 
 
 def response_format_problems(wanted: object) -> Iterator[Problem]:
-    """What is wrong with a request's response format."""
+    """Mistakes in a request's response format."""
     kind = as_map(wanted).get("type")
     if kind not in ("text", "json_object", "json_schema"):
         yield Problem.at("response_format", wanted, "must have type 'text', 'json_object' or 'json_schema'")

@@ -14,15 +14,15 @@ from hotspare.providers.content import parts_of
 from hotspare.target import Target
 
 _MAX_PARTS = 5
-"""Parts that are named; a long history may hold many of the same kind."""
+"""How many parts are named at most: a long history may have many of the same kind."""
 
 
 def unsendable(
     request: ChatRequest, unsupported: Mapping[TargetState, Sequence[str]], pool: Iterable[TargetState]
 ) -> list[Problem]:
-    """One problem for each part of a message, and one for each field, that keeps a target from being sent the request.
+    """One problem for each part of a message, and for each field, that a target does not support.
 
-    `unsupported`: the targets of the call, with their fields. `pool`: all targets, of which another route may have one that can.
+    `unsupported`: the targets of the call, with their unsupported fields. `pool`: all targets, to name one that supports the request.
     """
     found: list[Problem] = []
     fields = dict.fromkeys(name for names in unsupported.values() for name in names)
@@ -76,7 +76,7 @@ def _elsewhere(request: ChatRequest, name: str, others: Sequence[TargetState]) -
 
 
 def _providers(request: ChatRequest) -> str:
-    """The providers whose wire format has such a part."""
+    """The providers whose wire format supports such a part."""
     from hotspare.providers.presets import PRESETS
 
     able: list[Any] = []

@@ -24,12 +24,12 @@ _INTEGERS = (("max_tokens", 1), ("top_k", 1), ("seed", None))
 _MAX_INTEGER = 2**63 - 1
 _EXAMPLE = {"role": "user", "content": "…"}
 _PLAIN = ("user", "system", "assistant", "developer")
-"""Roles of which a message needs nothing but its content."""
+"""Roles whose messages need no field but `content`."""
 
 
 def request_of(request: Prompt | None, **fields: Any) -> ChatRequest:
-    """A string is one user message, a list the messages. `fields` are ChatRequest's; they override those of `request`, but
-    for `messages`, which stand in place of it.
+    """The request of a call. A string is one user message, a list is the messages. `fields`: those of ChatRequest; they override the
+    fields of `request`, except `messages`, which may only be given instead of it.
 
     Raises RequestError for an unknown field, for a request of another type, and for what `validate` finds.
     """
@@ -40,7 +40,7 @@ def request_of(request: Prompt | None, **fields: Any) -> ChatRequest:
     if isinstance(request, str):
         request = [{"role": "user", "content": request}]
         if not fields:
-            return made(ChatRequest, messages=request, extra={})  # nothing can be wrong with it
+            return made(ChatRequest, messages=request, extra={})  # needs no validation
     if request is None or not _is_sequence(request):
         hint = f"must be a string, a list like [{_EXAMPLE}] or a ChatRequest"
         raise RequestError(Problem.at("request", request, hint))
@@ -48,7 +48,7 @@ def request_of(request: Prompt | None, **fields: Any) -> ChatRequest:
 
 
 def _take_messages(request: Prompt | None, fields: dict[str, Any]) -> Prompt | None:
-    """What `fields` say of the messages, or else `request`. Of the others, those that mean the default are taken away."""
+    """The messages from `fields`, or else `request`. Removes fields whose value means the default."""
     unknown = [_unknown_field(name, value) for name, value in fields.items() if name not in _FIELDS]
     if unknown:
         raise RequestError(unknown)
@@ -82,7 +82,7 @@ def _unknown_field(name: str, value: object) -> Problem:
 
 
 def validate(request: ChatRequest, *, has_settings: bool = True) -> None:
-    """Check a request; without `has_settings` its messages only. Raises RequestError, which lists every mistake with the path of its field."""
+    """Validate a request; without `has_settings` only its messages. Raises RequestError, which lists every mistake with the path of its field."""
     found = _message_list_problems(request.messages)
     if has_settings:
         found += _setting_problems(request)
@@ -112,7 +112,7 @@ def _message_list_problems(messages: object) -> list[Problem]:
             and type(known.get("content")) is str
             and known.get("role") in _PLAIN
         ):
-            continue  # a shortcut for nearly all messages: nothing else can be wrong with them
+            continue  # a shortcut for nearly all messages: they need no further validation
         if is_map(known):
             found += _message_problems(known, f"messages[{index}]")
         else:
@@ -220,7 +220,7 @@ def _extra_problems(extra: object) -> Iterator[Problem]:
 
 
 def _json_problems(value: object, path: str) -> Iterator[Problem]:
-    """What JSON cannot express: bytes, sets, objects, NaN, cycles."""
+    """Values that JSON cannot express: bytes, sets, objects, NaN, cycles."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:

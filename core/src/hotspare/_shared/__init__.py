@@ -1,1 +1,1 @@
-"""What the processes of a fleet share: the protocol of a store, stores, and the thread that stands between a store and a pool."""
+"""State shared between the processes of a fleet: the protocol of a store, the stores, and the thread between a store and a pool."""

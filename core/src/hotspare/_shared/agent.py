@@ -1,8 +1,8 @@
-"""The thread of a pool that stands between it and the store: no call waits for the store.
+"""The thread that exchanges state between a pool and the store, so that no call waits for the store.
 
-A round writes what has changed here, asks for leases and for blocks of limits, and every `refresh` seconds takes over the whole picture. What
-other processes write comes in between, by the store's own listener. A store that fails in any way is reported once, and tried again; until then
-the pool decides alone.
+A round writes changes of this process, requests leases and blocks of limits, and every `refresh` seconds reads the complete state. Changes by
+other processes arrive in between, through the store's listener. A failing store is reported once and tried again; until it is available, the
+pool decides alone.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from hotspare._shared.spending import Spending
 from hotspare._shared.store import Bucket, Store, StoreError
 
 _TICK = 0.25
-"""Seconds between two rounds while limits are shared: what was not used is given back. Longer in a very large fleet."""
+"""Seconds between two rounds while limits are shared, to return unused units. Longer in a very large fleet."""
 _AGAIN = 1.0
 """Seconds between two tries while the store is unavailable, jittered by a quarter."""
 
 
 class Agent:
-    """`now`: the pool's clock. `refresh`: seconds between two pictures. `step` makes one round; `start` has a thread make them."""
+    """`now`: the pool's clock. `refresh`: seconds between two complete reads. `step` makes one round; `start` starts a thread that repeats it."""
 
     def __init__(
         self, store: Store, scheduler: Scheduler, notify: Notifier, now: Callable[[], float], refresh: float
@@ -40,7 +40,7 @@ class Agent:
         self._new_process()
         self._is_closed = False
         self.spending: Spending | None = None
-        """Of a pool whose budgets are shared."""
+        """Set if the pool's budgets are shared."""
 
     def _new_process(self) -> None:
         self.member = os.urandom(6).hex()
@@ -54,20 +54,20 @@ class Agent:
         self._slower = 1.0
 
     def after_fork(self) -> None:
-        """In a child process: it is another member, and needs its own thread, which its first call starts."""
+        """In a child process: become a new member of the fleet; its first call starts a new thread."""
         self._store.after_fork()
         self._new_process()
 
     # --- the thread ----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin, or in a child process begin again."""
+        """Start the threads; in a child process, start them again."""
         if self._thread is None and not self._is_closed:
             self._thread = threading.Thread(target=self._run, args=(self._wake,), name="hotspare-shared", daemon=True)
             self._thread.start()
 
     def poke(self) -> None:
-        """Something has changed: make a round now. Called on the path of a call; it does not wait."""
+        """Make a round now, because something has changed. Called during calls; does not wait."""
         if self._thread is None:
             self.start()
         self._wake.set()
@@ -78,14 +78,14 @@ class Agent:
             wake.wait(max(0.0, self.step() - self._now()))
 
     def abandon(self) -> None:
-        """The pool was dropped without being closed: end the threads, and wait for nothing."""
+        """The pool was garbage-collected without being closed: end the threads without waiting for them."""
         self._is_closed = True
         self._wake.set()
         if self._stop_listening is not None:
             self._stop_listening()
 
     def close(self) -> None:
-        """Leave the fleet: this process counts no more, and its leases end by themselves."""
+        """Leave the fleet: this process is no longer counted, and its leases expire."""
         self.abandon()
         if self.spending is not None:
             self.spending.leave()
@@ -93,7 +93,7 @@ class Agent:
             if self._is_connected:
                 self._store.leave(self.member)
         except StoreError:
-            pass  # it stops being counted after some seconds anyway
+            pass  # without a `leave`, the store stops counting this process after `MEMBER_SECONDS`
         self._store.close()
 
     # --- a round -------------------------------------------------------------------------------------------------
@@ -108,9 +108,7 @@ class Agent:
             self._send()
         except StoreError as error:
             self._lost(str(error))
-        except (
-            Exception
-        ) as error:  # whatever answers at that address, and whatever it has written: the thread must go on
+        except Exception as error:  # any error of the server or its data: the thread must continue
             self._lost(f"{type(error).__name__}: {error}")
         self._notify()
         if self.spending is not None:
@@ -132,9 +130,9 @@ class Agent:
         self._version, self._is_connected, self._slower = version, True, slower(members)
         self._next_picture = now + self._refresh * self._jitter.uniform(0.75, 1.25)
         if self._no_news is not None:
-            self._report(f"its news do not come: {self._no_news}")
+            self._report(f"no change notifications: {self._no_news}")
         elif self._lost_at is not None:
-            self._send()  # it can be read, but perhaps not yet be written
+            self._send()  # reading works, but writing may still fail
             lost_at, self._lost_at = self._lost_at, None
             self._notify.publish(events.StoreBack(now - lost_at))
 
@@ -150,7 +148,7 @@ class Agent:
             self._notify.publish(events.StoreLost(reason))
 
     def _heard(self, fact: Fact | StoreError | None) -> None:
-        """Another process has written something, or this one has. None: something may have been missed. An error: nothing comes."""
+        """A notification of the store: a fact that some process wrote; None: notifications may have been missed; an error: none arrive."""
         if not isinstance(fact, Fact):
             is_new, self._no_news = fact is None or self._no_news is None, fact
             if is_new:
@@ -170,7 +168,7 @@ class Agent:
         self._notify()
 
     def _send(self) -> None:
-        """Write and ask what the pool has to, in this order: a lease is given back after what its probe has shown."""
+        """Send the pool's outbox: first writes, then requests, so that a probe's result is written before its lease is released."""
         outbox = self._scheduler.fleet_outbox(self._now())
         try:
             self._ask_limits(outbox)
@@ -180,7 +178,7 @@ class Agent:
                 self._ask_lease(ask.subject, ask.seconds, ask.name)
         finally:
             now = self._now()
-            for rate, request in outbox.requests:  # those that were not answered
+            for rate, request in outbox.requests:  # the unanswered ones
                 self._scheduler.fleet_granted(rate, request, None, now)
 
     def _ask_lease(self, subject: str, seconds: float, name: str) -> None:

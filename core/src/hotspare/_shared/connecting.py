@@ -1,4 +1,4 @@
-"""A client of redis-py for a URL."""
+"""Creates the redis-py client for a URL."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from redis import Redis
 
 HEALTH_CHECK = 5
-"""Seconds without a command after which a connection is tried with a PING before the next one, and that of the news in any case: a host that
-vanished closes none."""
+"""Seconds without a command after which a connection is checked with a PING, since a host that vanished does not close its connections. The
+connection of notifications is checked at this interval too."""
 
 
 def connected(source: str | Redis, timeout: float) -> Redis:
-    """A client, whose connections are opened when they are used. One that was handed in is used as it is. `timeout`: seconds for an
-    answer, and for a connection."""
+    """A client, which opens connections on first use. A client given as `source` is used as it is. `timeout`: seconds for an answer, and
+    for connecting."""
     if not isinstance(source, str):
         return source
     from redis import Redis, RedisCluster
@@ -26,7 +26,7 @@ def connected(source: str | Redis, timeout: float) -> Redis:
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
         "health_check_interval": HEALTH_CHECK,
-        "retry": Retry(NoBackoff(), 1),  # a connection that the server has closed meanwhile is reopened once
+        "retry": Retry(NoBackoff(), 1),  # reopen once a connection that the server has closed
     }
     scheme, plus, kind = urlsplit(source).scheme.partition("+")
     scheme = scheme.replace("valkey", "redis")
@@ -40,14 +40,14 @@ def connected(source: str | Redis, timeout: float) -> Redis:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What redis-py raises where a store is unavailable, and where what answers at its address does not speak as a Redis does."""
+    """The exceptions of redis-py if the store is unavailable, or if the server at its address is not a Redis."""
     from redis.exceptions import RedisClusterException, RedisError
 
     return (RedisError, RedisClusterException, OSError, ValueError, TypeError, LookupError, AttributeError)
 
 
 def _sentinel(url: str, options: dict[str, Any]) -> Redis:
-    """``redis://user:password@host:26379,host2:26379/name/0``: the master of that name, its database, as the sentinels say."""
+    """``redis://user:password@host:26379,host2:26379/name/0``: the database of the master `name`, whose address the sentinels give."""
     from redis import Sentinel, connection
 
     parts = urlsplit(url)
@@ -64,7 +64,7 @@ def _sentinel(url: str, options: dict[str, Any]) -> Redis:
     if parts.scheme == "rediss":
         given["ssl"] = True
     sentinels = [(host, int(port)) for host, _, port in nodes]
-    # without `retry`, a sentinel that is gone would be tried for ten seconds before the next one
+    # without `retry`, an unreachable sentinel would be tried for ten seconds before the next one
     theirs = {field: options[field] for field in ("socket_timeout", "socket_connect_timeout", "retry")}
     found = Sentinel(sentinels, sentinel_kwargs=theirs, **options, **given)
     return found.master_for(name)  # type: ignore[no-any-return]

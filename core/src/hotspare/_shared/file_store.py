@@ -1,7 +1,7 @@
-"""A store in an SQLite file: for processes of one host that have no Redis, as the workers of gunicorn, uvicorn or Celery.
+"""A store in an SQLite file: for processes on one host without Redis, for example the workers of gunicorn, uvicorn or Celery.
 
-Times are those of the host's monotonic clock, which all its processes share; what a file holds from before a restart of the host, in the
-clock's future, is dropped. Rules and counts are those of the store in memory, so that both say the same.
+Times are from the host's monotonic clock, which all its processes share. Rows whose times are in the clock's future were written before a
+restart of the host, and are dropped. Rules and counts use the code of the store in memory, so that both behave equally.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hotspare._shared.money import Count
 from hotspare._shared.store import MEMBER_SECONDS, Bucket, Counted, Grant, Lease, Listener, Picture, StoreError
 
 _POLL = 0.2
-"""Seconds between two looks for what others have written: a file cannot wake anybody. A look at an unchanged file takes microseconds."""
+"""Seconds between two polls for changes by other processes: a file cannot notify. Polling an unchanged file takes microseconds."""
 _SCHEMA = 1
 _TABLES = tuple(
     """
@@ -39,8 +39,8 @@ CREATE TABLE IF NOT EXISTS news (number INTEGER);
 
 
 class FileStore:
-    """See `Store`. `path`: of the file, which is made when it is first used. `space`: what other pools in the same file do not see.
-    `timeout`: seconds for which a write of another process is waited for. `clock`: seconds, the same for all processes."""
+    """See `Store`. `path`: of the file, created on first use. `space`: namespace of this pool in the file. `timeout`: seconds to wait
+    for another process's write. `clock`: seconds, the same for all processes."""
 
     def __init__(
         self, path: str, space: str = "hotspare", timeout: float = 1.0, clock: Callable[[], float] = time.monotonic
@@ -58,7 +58,7 @@ class FileStore:
     def _opened(self) -> sqlite3.Connection:
         file = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         try:
-            file.execute("BEGIN IMMEDIATE")  # of several processes that begin together, one makes the tables
+            file.execute("BEGIN IMMEDIATE")  # of several processes that start together, one creates the tables
             (schema,) = file.execute("PRAGMA user_version").fetchone()
             if schema > _SCHEMA:
                 raise StoreError("a newer version of hotspare uses this file: name another one, or upgrade it")
@@ -68,7 +68,7 @@ class FileStore:
                 file.execute(f"PRAGMA user_version={_SCHEMA}")
             file.execute("COMMIT")
             if file.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                with suppress(sqlite3.OperationalError):  # another process is in it: a later one switches
+                with suppress(sqlite3.OperationalError):  # another process uses the file: a later one switches
                     file.execute("PRAGMA journal_mode=WAL")
             file.execute("PRAGMA synchronous=NORMAL")
         except BaseException:
@@ -78,7 +78,7 @@ class FileStore:
 
     @contextmanager
     def _changing(self) -> Generator[tuple[sqlite3.Connection, float]]:
-        """One change, whole or not at all, and the time. Raises StoreError."""
+        """One transaction, and the time. Raises StoreError."""
         with self._lock:
             try:
                 if self._connection is None:
@@ -87,7 +87,7 @@ class FileStore:
                 self._connection.execute("BEGIN IMMEDIATE")
                 with self._connection:
                     yield self._connection, self._clock()
-            except (sqlite3.Error, OSError, ValueError, TypeError) as error:  # the last two: it holds something else
+            except (sqlite3.Error, OSError, ValueError, TypeError) as error:  # the last two: invalid content
                 self._drop()
                 raise StoreError(f"{type(error).__name__}: {error}") from None
 
@@ -95,7 +95,7 @@ class FileStore:
         return os.stat(self._path).st_ino
 
     def _is_there(self) -> bool:
-        """Whether the path still leads to the file that is open: it may have been deleted, or replaced."""
+        """Whether the open file is still at its path: it may have been deleted or replaced."""
         try:
             return self._file_number() == self._opened_file
         except OSError:
@@ -122,12 +122,12 @@ class FileStore:
             return Picture(version, members, tuple(fact for fact in self._facts(file, now) if fact.remaining > 0))
 
     def _number(self, file: sqlite3.Connection) -> int:
-        """Of the latest change of facts."""
+        """The number of the latest change of facts."""
         found = file.execute("SELECT number FROM news").fetchone()
         return int(found[0]) if found else 0
 
     def _facts(self, file: sqlite3.Connection, now: float, after: int = -1) -> list[Fact]:
-        """Those that were written after a change, with those that hold no more."""
+        """The facts written after change number `after`, expired ones included."""
         rows = file.execute(
             "SELECT at, fact FROM facts WHERE space = ? AND number > ? AND at <= ? ORDER BY number",
             (self._space, after, now),
@@ -194,7 +194,7 @@ class FileStore:
             return grant
 
     def spend(self, member: str, claim: Claim) -> Portion:
-        """As in `Store`. Periods are of the calendar, and so is its time."""
+        """As in `Store`. Uses calendar time, because periods are those of the calendar."""
         with self._changing() as (file, _):
             place, now = (self._space, f"{claim.key} {claim.period}"), time.time()
             file.execute("DELETE FROM counts WHERE ends < ?", (now,))
@@ -206,7 +206,7 @@ class FileStore:
             return portion
 
     def counts(self, most: int) -> list[Counted]:
-        """The counts of budgets that are kept, at most so many. Raises StoreError."""
+        """The stored counts of budgets, at most `most` of them. Raises StoreError."""
         with self._changing() as (file, _):
             rows = file.execute(
                 "SELECT name, most, count FROM counts WHERE space = ? LIMIT ?", (self._space, most)
@@ -217,7 +217,7 @@ class FileStore:
     # --- news ----------------------------------------------------------------------------------------------------
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """As in `Store`: a thread looks for them."""
+        """As in `Store`. A thread polls the file."""
         ended = threading.Event()
         self._listening.append(ended)
         threading.Thread(target=self._watch, args=(listener, ended), name="hotspare-news", daemon=True).start()
@@ -269,7 +269,7 @@ class FileStore:
 
 
 def _fact(text: object) -> Fact | None:
-    """A fact as it is kept; None: something else wrote it."""
+    """A fact from its stored form; None if it is invalid."""
     try:
         values = json.loads(cast("str", text))
     except (ValueError, TypeError):
@@ -280,7 +280,7 @@ def _fact(text: object) -> Fact | None:
 def _take_daily(
     file: sqlite3.Connection, place: tuple[str, str], limit: float, want: float, least: float, used: float
 ) -> Grant:
-    """By the hours of the calendar, which a restart of the host does not move."""
+    """`Store.take` of a daily limit, by calendar hours, which do not change when the host restarts."""
     row = file.execute("SELECT hours FROM days WHERE space = ? AND name = ?", place).fetchone()
     hours = {int(hour): float(count) for hour, count in json.loads(row[0]).items()} if row else dict[int, float]()
     grant = take_daily(limit, hours, time.time(), want, least, used)

@@ -1,4 +1,4 @@
-"""A pool joins its fleet."""
+"""Joins a pool to its fleet."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hotspare.shared import Shared
 def join(
     given: object, scheduler: Scheduler, budgets: Budgets | None, notify: Notifier, now: Callable[[], float]
 ) -> Agent:
-    """The agent of a pool, with its thread begun. `given`: what `Pool(shared=…)` was given. Raises ConfigError, MissingExtra."""
+    """The agent of a pool, with its thread started. `given`: the value of `Pool(shared=…)`. Raises ConfigError, MissingExtra."""
     settings = Shared(given) if isinstance(given, str) else given
     if not isinstance(settings, Shared):
         raise ConfigError(
@@ -50,13 +50,13 @@ def join(
 def store_of(settings: Shared) -> Store:
     """The store at this address."""
     given = cast("object", settings.url)
-    if isinstance(given, MemoryStore):  # of tests and simulations
+    if isinstance(given, MemoryStore):  # in tests and simulations
         return given
     return outer_store_of(settings)
 
 
 def outer_store_of(settings: Shared) -> FleetStore:
-    """The store at this address, which other processes and operators reach too."""
+    """The store at this address, which other processes and operators can access too."""
     path = file_of(settings.url) if isinstance(settings.url, str) else None
     if path is not None:
         return FileStore(path, settings.prefix, settings.timeout)
@@ -66,7 +66,7 @@ def outer_store_of(settings: Shared) -> FleetStore:
 def agent_for(
     settings: Shared, store: Store, scheduler: Scheduler, notify: Notifier, now: Callable[[], float], place: float
 ) -> Agent:
-    """The agent of a pool, without its thread. `place`: among the processes, from 0 to 1."""
+    """The agent of a pool, without its thread. `place`: position among the processes, from 0 to 1."""
 
     def member(tracker: HealthTracker) -> Fleet:
         names = limit_name(lambda: tracker.states)

@@ -1,4 +1,4 @@
-"""A store in this process: several pools of one process share it, and tests and simulations play a fleet with it."""
+"""A store in memory: shared by several pools of one process, and used by tests and simulations of a fleet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Place = tuple[str, str]
 
 
 class MemoryStore:
-    """See `Store`. `clock`: seconds, of the store itself."""
+    """See `Store`. `clock`: the store's own clock, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -104,12 +104,12 @@ class MemoryStore:
             return grant
 
     def spend(self, member: str, claim: Claim) -> Portion:
-        """As in `Store`. The clocks of one process do not differ."""
+        """As in `Store`. Never raises ClockDiffers: there is only one clock."""
         with self._lock:
             return self._counts.setdefault((claim.key, claim.period), Count()).take(member, claim, self._clock())
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """As in `Store`; it is called in the thread that writes."""
+        """As in `Store`; the listener is called in the thread that writes."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
@@ -119,22 +119,22 @@ class MemoryStore:
             self._members.pop(member, None)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing: there are no connections."""
 
     def after_fork(self) -> None:
-        """In a child process there is a store of its own, with what this one knew."""
+        """In a child process: continue with a separate copy of the store."""
         self._lock = threading.Lock()
 
 
 def aged(fact: Fact, seconds: float) -> Fact:
-    """The fact, so many seconds later."""
+    """The fact, `seconds` later."""
     return replace(fact, remaining=fact.remaining - seconds, age=fact.age + seconds)
 
 
 def take_from(
     bucket: Bucket, arrival: float, want: float, least: float, used: float, horizon: float
 ) -> tuple[float, Grant]:
-    """`Store.take` on one number: the theoretical arrival time of the next unit, in seconds from now. Returns the new one."""
+    """`Store.take` on `arrival`, the theoretical arrival time of the next unit in seconds from now. Returns the new arrival, and the grant."""
     interval, burst = bucket.interval, bucket.burst
     arrival = max(0.0, max(0.0, arrival) + used * interval)
     if want <= 0:
@@ -149,7 +149,7 @@ def take_from(
 
 
 def take_daily(limit: float, hours: dict[int, float], now: float, want: float, least: float, used: float) -> Grant:
-    """`Store.take` of a daily limit, on what was used in each hour, which it changes. An hour is forgotten 24 hours after its end."""
+    """`Store.take` of a daily limit. `hours`: units used per hour; changed in place. An hour is dropped 24 hours after its end."""
     this = floor(now / 3600)
     for hour in [hour for hour in hours if hour + 25 <= now / 3600]:
         del hours[hour]

@@ -1,4 +1,4 @@
-"""One count of a budget as a store keeps it: what was spent, and what each process has reserved. In Lua, and the same in Python."""
+"""One count of a budget in a store: the USD spent, and the USD that each process has reserved. In Lua, and the same in Python."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from hotspare._cost.shares import Claim, Portion
 from hotspare._shared.store import StoreError
 
 LEASE = 30.0
-"""Seconds for which a process that says nothing more keeps its block. After that the block counts as spent: the process may have been
-killed, and what it spent cannot be known."""
+"""Seconds without a report after which a process's block counts as spent: the process may have been killed, and its real spending is
+unknown."""
 SWEEP = 10.0
-"""Seconds between two looks for such processes: they go through all that have spent lately."""
+"""Seconds between two searches for such processes, each of which goes through all processes of the count."""
 SKEW = 5.0
-"""Seconds by which a process's clock may differ from the store's. More, and the period that it names may be another one."""
+"""Seconds by which a process's clock may differ from the store's. With a larger difference, its current period may be another one."""
 KEEP = 3600.0
-"""Seconds for which such a process is remembered: if it was only cut off, its next report sets right what was counted for its block."""
+"""Seconds for which such a process is remembered: if it was only disconnected, its next report corrects the count of its block."""
 DIVIDE = 4.0
-"""A block is at most this part of an equal share of what is left, so that the last dollar is not reserved by one process."""
+"""A block is at most an equal share of the remaining amount divided by this, so that one process does not reserve the last dollar."""
 
 SPEND = """
 local t = redis.call('TIME')
@@ -69,11 +69,11 @@ redis.call('HSET', key, me, string.format('%.9f %.9f %.3f', mine, block, now + l
 redis.call('EXPIRE', key, math.ceil(seconds))
 return {string.format('%.9f', spent), string.format('%.9f', block), processes}
 """
-"""One count: report what this process has spent, give its block back, reserve another one. A report that comes twice counts once."""
+"""One count: report this process's spending, release its block, reserve a new one. Idempotent: a repeated report is counted once."""
 
 
 def arguments(member: str, claim: Claim) -> tuple[str | float, ...]:
-    """What `SPEND` is given, beside its key."""
+    """The arguments of `SPEND`."""
     return (
         *(member, claim.mine, claim.acked, claim.known, claim.limit, claim.want, claim.least, claim.now),
         *(claim.seconds, f"{claim.key} {claim.period}", LEASE, SWEEP, DIVIDE, SKEW, KEEP),
@@ -81,7 +81,7 @@ def arguments(member: str, claim: Claim) -> tuple[str | float, ...]:
 
 
 class ClockDiffers(Exception):
-    """The process's clock is `seconds` behind the store's: it names the period by the store's time from now on."""
+    """The process's clock is `seconds` behind the store's: from now on the process determines the period by the store's time."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -89,7 +89,7 @@ class ClockDiffers(Exception):
 
 
 def portion(answer: Any, claim: Claim) -> Portion:
-    """What `SPEND` has answered. Raises ClockDiffers, StoreError."""
+    """The result of `SPEND`. Raises ClockDiffers, StoreError."""
     try:
         if answer[0] == "clock":
             raise ClockDiffers(float(answer[1]) - claim.now)
@@ -100,7 +100,7 @@ def portion(answer: Any, claim: Claim) -> Portion:
 
 @dataclass(slots=True)
 class Count:
-    """What `SPEND` does, for a store in memory. Of processes: what each has reported and reserved, and until when."""
+    """`SPEND` in Python, for the store in memory. Per process: the USD reported, the USD reserved, and the end of the reservation."""
 
     spent: float = 0.0
     leased: float = 0.0

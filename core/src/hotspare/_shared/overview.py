@@ -1,4 +1,4 @@
-"""What the processes of a fleet share, seen and operated from any host that reaches the store."""
+"""Shows and changes the shared state of a fleet, from any host that can connect to the store."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hotspare._shared.redis_store import RedisStore
 from hotspare._shared.store import Counted
 
 FleetStore = RedisStore | FileStore
-"""A store that is reached from outside of the processes that use it."""
+"""A store that can be accessed from outside the fleet's processes."""
 MOST_BUDGETS = 1000
-"""Counts of budgets that are looked at: there may be one for each tenant."""
+"""How many counts of budgets are read at most: there may be one per tenant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the store holds. `processes`: that are alive."""
+    """The content of the store. `processes`: number of live processes."""
 
     processes: int
     facts: tuple[Fact, ...]
@@ -28,7 +28,7 @@ class Overview:
 
 
 def overview(store: FleetStore) -> Overview:
-    """Look at everything. This process is not counted. Raises StoreError."""
+    """Read everything. This process is not counted. Raises StoreError."""
     member = f"operator-{os.urandom(4).hex()}"
     picture = store.sync(member)
     store.leave(member)
@@ -39,17 +39,17 @@ def overview(store: FleetStore) -> Overview:
 
 
 def disable(store: FleetStore, target: str, reason: str) -> None:
-    """An operator's command for every process. Raises StoreError."""
+    """Disable a target in every process. Raises StoreError."""
     store.write([Fact(target, "hand", "disabled", HAND_SECONDS, name=target, cause=reason)])
 
 
 def enable(store: FleetStore, target: str) -> None:
-    """Take it back, for every process. Raises StoreError."""
+    """Enable a target in every process. Raises StoreError."""
     store.write([Fact(target, "hand", "enabled", HAND_SECONDS, name=target)])
 
 
 def rows(found: Overview) -> list[dict[str, Any]]:
-    """What holds of each target or account, in the shape of `PoolHealth.as_dict()["targets"]`. The others are in use."""
+    """The facts about each target or account, in the format of `PoolHealth.as_dict()["targets"]`. Targets without a fact are in use."""
     by_name: dict[str, dict[str, Any]] = {}
     for fact in found.facts:
         row = by_name.setdefault(fact.name, _row(fact.name))

@@ -1,8 +1,8 @@
 """A store in Redis or Valkey, by redis-py (extra `redis`).
 
 Keys begin with `<prefix>:<schema>:` and all expire: `facts` (a hash), `members` (a sorted set), `limit:<digest>` (a number),
-`day:<digest>`, `budget:<digest>` (hashes). The channel `news`
-carries facts as they are written. Nothing holds a prompt, an answer or a key.
+`day:<digest>`, `budget:<digest>` (hashes). Each written fact is published on the channel `news`. The store never holds a prompt,
+an answer or an API key.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from redis import Redis
 
 SCHEMA = "v1"
-"""Of the keys: a version that writes something else uses another one, and leaves these alone."""
+"""Version of the keys' format: a release with another format uses other keys, and does not touch these."""
 _LISTEN = 1.0
-"""Seconds between two looks whether a listener is still wanted, and between two tries to connect it."""
+"""Seconds between two checks whether a listener was closed, and between two attempts to connect it."""
 
 _WAYS_OUT = {
     "movederror": "this is a node of a cluster: its address is redis+cluster://host:port",
@@ -38,7 +38,7 @@ _WAYS_OUT = {
 
 
 class RedisStore:
-    """See `Store`. `source`: a URL, or a client of redis-py. `prefix`: of all keys and of the channel. `timeout`: seconds."""
+    """See `Store`. `source`: a URL, or a client of redis-py. `prefix`: of all keys and the channel. `timeout`: seconds for an answer."""
 
     def __init__(self, source: str | Redis, prefix: str = "hotspare", timeout: float = 1.0) -> None:
         self._source, self._prefix, self._timeout = source, f"{prefix}:{SCHEMA}:", timeout
@@ -47,7 +47,7 @@ class RedisStore:
         self._scripts: dict[str, Any] = {}
         self._lock = threading.Lock()
         self.losses = 0
-        """How often a connection was lost."""
+        """Number of lost connections."""
 
     def key(self, name: str) -> str:
         """The key of this name, in this store."""
@@ -62,14 +62,14 @@ class RedisStore:
             return self._connection
 
     def run(self, script: str, key: str, *arguments: str | float) -> Any:
-        """Run a Lua script on one key of this store. Strings come back as str. Raises StoreError."""
+        """Run a Lua script on one key of this store. Strings are returned as str. Raises StoreError."""
         try:
             client = self.client
             known = self._scripts.get(script)
             if known is None:
                 known = self._scripts[script] = client.register_script(script)
             return _text(known(keys=[self.key(key)], args=arguments, client=client))
-        except Exception as error:  # what answers at that address may not be a Redis
+        except Exception as error:  # the server at that address may not be a Redis
             self.losses += _is_loss(error)
             raise _store_error(error) from None
 
@@ -120,15 +120,15 @@ class RedisStore:
     # --- budgets -------------------------------------------------------------------------------------------------
 
     def spend(self, member: str, claim: Claim) -> Portion:
-        """As in `Store`. The key is a digest; what people read, the values of labels included, is a field."""
+        """As in `Store`. The key is a digest; the readable name, with the values of labels, is a field."""
         digest = blake2b(f"{claim.key} {claim.period}".encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
         return money.portion(self.run(money.SPEND, f"budget:{digest}", *money.arguments(member, claim)), claim)
 
     def counts(self, most: int) -> list[Counted]:
-        """The counts of budgets that are kept, at most so many. Raises StoreError."""
+        """The stored counts of budgets, at most `most` of them. Raises StoreError."""
         found: list[Counted] = []
         try:
-            client: Any = self.client  # whose types redis-py leaves open
+            client: Any = self.client  # redis-py's types are incomplete
             for key in client.scan_iter(match=self.key("budget:*"), count=1000):
                 values = cast("list[bytes | None]", client.hmget(key, ["name", "spent", "leased", "limit"]))
                 if values[0] is not None:
@@ -136,7 +136,7 @@ class RedisStore:
                     found.append(Counted(values[0].decode("utf-8", "replace"), spent, reserved, limit))
                 if len(found) >= most:
                     break
-        except Exception as error:  # whatever answers at that address
+        except Exception as error:  # the server at that address may not be a Redis
             raise _store_error(error) from None
         return found
 
@@ -175,13 +175,13 @@ class RedisStore:
 
 
 class _Subscription:
-    """A thread that hands what is published to a listener, and connects again when the connection is lost. The second failure in a row is
-    handed to the listener too: one connection may always be closed by the server."""
+    """A thread that passes published facts to a listener, and reconnects when the connection is lost. The listener is sent an error from the
+    second failure in a row on: a server may close a single connection at any time."""
 
     def __init__(self, store: RedisStore, listener: Listener) -> None:
         self._store, self._listener = store, listener
         self._ended = threading.Event()
-        self._news: Any = None  # redis-py leaves its type open
+        self._news: Any = None  # redis-py gives no type
         self._losses = self._failures = 0
 
     def start(self) -> None:
@@ -203,7 +203,8 @@ class _Subscription:
         self._disconnect()
 
     def _next(self) -> Mapping[str, Any] | None:
-        """Messages of the next second. After another connection to the store was lost, this one may be dead without an error: it is opened again."""
+        """The next message, if one arrives within a second. If another connection to the store was lost, this one may be dead without an error:
+        reconnect."""
         if self._losses != self._store.losses:
             self._disconnect()
         if self._news is None:
@@ -223,7 +224,7 @@ class _Subscription:
     def _disconnect(self) -> None:
         news, self._news = self._news, None
         if news is not None:
-            with suppress(*failures()):  # of a connection that is given up
+            with suppress(*failures()):  # the connection is dropped anyway
                 news.close()
 
     def _hand_on(self, message: Mapping[str, Any]) -> None:
@@ -232,13 +233,13 @@ class _Subscription:
             self._listener(None)
             return
         fact = None
-        with suppress(ValueError, TypeError):  # not JSON: something else has written it
+        with suppress(ValueError, TypeError):  # not JSON: written by another program
             fact = _published(json.loads(cast("str | bytes", message.get("data"))))
         if fact is not None:
             self._listener(fact)
 
 
-# --- what crosses the wire ---------------------------------------------------------------------------------------
+# --- the wire format ---------------------------------------------------------------------------------------------
 
 
 def _wire(fact: Fact) -> dict[str, str | float]:
@@ -249,16 +250,16 @@ def _wire(fact: Fact) -> dict[str, str | float]:
 
 
 def _published(raw: object) -> Fact | None:
-    """A fact as it is published, with durations in milliseconds."""
+    """A fact from its published form, with durations in milliseconds."""
     return _fact(raw.get("p"), raw, raw.get("r"), raw.get("a")) if is_table(raw) else None
 
 
 def _stored(place: str, raw: object, now: float) -> Fact | None:
-    """A fact as it is kept, with the server's times."""
+    """A fact from its stored form, with the server's times."""
     try:
         values = json.loads(cast("str", raw))
         fact = _fact(place, values, values["u"] - now, now - values["a"])
-    except (KeyError, TypeError, ValueError):  # `schema`, `version`, or written by something else
+    except (KeyError, TypeError, ValueError):  # `schema`, `version`, or written by another program
         return None
     return fact if fact is not None and fact.remaining > 0 else None
 
@@ -293,7 +294,7 @@ def _number(value: Any) -> float:
 
 
 def _is_loss(error: Exception) -> bool:
-    """Whether a connection was lost, or gave no answer in time."""
+    """Whether the error means a lost connection or a timeout."""
     from redis import exceptions
 
     lost = (
@@ -306,7 +307,7 @@ def _is_loss(error: Exception) -> bool:
 
 
 def _store_error(error: Exception) -> StoreError:
-    """Without the URL, which may hold a password; redis-py's own texts name host and port only."""
+    """A StoreError without the URL, which may contain a password; redis-py's own messages contain only host and port."""
     if isinstance(error, StoreError):
         return error
     text = str(error)

@@ -1,6 +1,6 @@
 """The Lua scripts of the Redis store. Each touches the one key that it is passed, so that they run on a cluster too.
 
-Times are milliseconds of the server's own clock, and never leave the server but as durations. Everything expires. Redis 6.2 or newer, or Valkey.
+Times are in milliseconds of the server's clock; only durations are sent to clients. Every key expires. Needs Redis 6.2 or newer, or Valkey.
 """
 
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
@@ -40,7 +40,7 @@ if version == ARGV[1] then return {version, string.format('%.0f', now)} end
 return {version, string.format('%.0f', now), redis.call('HGETALL', KEYS[1])}
 """
 )
-"""Facts: the version and the time, and where the version is not the given one, everything."""
+"""Facts: return the version and the time, and all facts if the version differs from the given one."""
 
 WRITE = (
     _FACTS
@@ -67,7 +67,7 @@ if #gone > 0 then redis.call('HDEL', key, unpack(gone, 1, math.min(#gone, 1000))
 return 1
 """
 )
-"""Facts: write those that supersede what is there, publish them, and drop what holds no more."""
+"""Facts: write and publish those that supersede the stored ones, and drop expired ones."""
 
 LEASE = (
     _FACTS
@@ -79,7 +79,7 @@ keep(ARGV[1], place, {k = 'lease', u = now + ms, a = now, n = ARGV[5], c = holde
 return {holder, ARGV[4]}
 """
 )
-"""Facts: take the lease of a probe, or prolong it."""
+"""Facts: acquire or renew the lease of a probe."""
 
 RELEASE = (
     _FACTS
@@ -93,7 +93,7 @@ tell(ARGV[1], place, old)
 return 1
 """
 )
-"""Facts: give a lease back."""
+"""Facts: release a lease."""
 
 ALIVE = (
     _NOW
@@ -104,7 +104,8 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return redis.call('ZCARD', KEYS[1])
 """
 )
-"""Members: this process is alive; how many are. It adds first: a server without memory refuses that, and only as a script's first write."""
+"""Members: record that this process is alive, and return the number of live ones. ZADD comes first: a server without free memory rejects a
+script only at its first write."""
 
 TAKE = """
 local t = redis.call('TIME')
@@ -129,7 +130,7 @@ end
 redis.call('SET', KEYS[1], string.format('%.6f', now + arrival), 'PX', math.ceil(arrival * 1000) + 1000)
 return {string.format('%.6f', units), string.format('%.6f', wait)}
 """
-"""A bucket: the generic cell rate algorithm, as `memory.take_from` has it."""
+"""A bucket: the generic cell rate algorithm, like `memory.take_from`."""
 
 TAKE_DAILY = """
 local t = redis.call('TIME')
@@ -163,4 +164,4 @@ redis.call('HSET', key, this, string.format('%.6f', count))
 redis.call('EXPIRE', key, 90000)
 return {string.format('%.6f', units), string.format('%.6f', wait)}
 """
-"""A daily limit: what was used in each hour, as `memory.take_daily` has it. An hour is forgotten 24 hours after its end."""
+"""A daily limit: units used per hour, like `memory.take_daily`. An hour is dropped 24 hours after its end."""

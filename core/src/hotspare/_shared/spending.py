@@ -1,4 +1,4 @@
-"""Budgets that the processes of a fleet share: calls wait for a block of USD at most `worker.SLOW` seconds, and seldom."""
+"""Budgets that the processes of a fleet share. A call rarely waits for a block of USD, and at most `worker.SLOW` seconds."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from hotspare._shared.money import ClockDiffers
 from hotspare._shared.worker import SLOW, Worker
 
 Locked = Callable[[Callable[[], Any]], Any]
-"""Does work under the scheduler's lock, and returns what it returns."""
+"""Runs a function under the scheduler's lock and returns its result."""
 LEAVE = 0.5
-"""Seconds for which the end of a pool waits until its last report is written."""
+"""Seconds for which closing a pool waits until its last report is written."""
 
 
 class SpendStore(Protocol):
-    """The part of a store that counts what was spent."""
+    """The part of a store that counts spending."""
 
     def spend(self, member: str, claim: Claim) -> Portion:
-        """Report, give the block back, reserve another one. Raises StoreError, ClockDiffers."""
+        """Report spending, release the block, reserve a new one. Raises StoreError, ClockDiffers."""
         ...
 
 
 class Spending:
-    """Stands between a pool's budgets and the store. `member`: names this process."""
+    """Exchanges spending between a pool's budgets and the store. `member`: name of this process."""
 
     def __init__(self, store: SpendStore, member: Callable[[], str], budgets: SharedBudgets, locked: Locked) -> None:
         self._store, self._member, self._budgets, self._locked = store, member, budgets, locked
@@ -47,7 +47,7 @@ class Spending:
     # --- for the calls -------------------------------------------------------------------------------------------
 
     def flow(self, call: Call, inner: Flow) -> Flow:
-        """The call, once this process has a block for it, or the store does not answer in time."""
+        """The flow of a call that first waits until this process has a block for it, or the store does not answer in time."""
         keys, claims = self._locked(lambda: self._budgets.claims_before(call.route, call.labels))
         if keys:
             waiter = Waiter(call, call.deadline)
@@ -60,18 +60,18 @@ class Spending:
         return (yield from inner)
 
     def after_call(self, event: events.Event) -> None:
-        """A listener: reports and reserves in the background, as calls end."""
+        """A listener that reports spending and reserves blocks in the background when calls end."""
         if isinstance(event, events.CallEnded) and event.paid:
             self._ask(self._locked(lambda: self._budgets.claims_after(event.route, event.labels)))
 
     # --- for the agent -------------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Once a second or so: report what was spent, and give back what is not needed."""
+        """About once a second: report spending, and release unneeded blocks."""
         self._ask(self._locked(self._budgets.claims_now))
 
     def leave(self) -> None:
-        """Report everything, and give every block back."""
+        """Report all spending, and release every block."""
         done = threading.Event()
         self._ask(self._locked(lambda: self._budgets.claims_now(leaving=True)))
         if self._worker.submit(lambda: None, lambda _: done.set()):
@@ -80,7 +80,7 @@ class Spending:
     # --- the store -----------------------------------------------------------------------------------------------
 
     def _ask(self, claims: Iterable[Claim]) -> bool:
-        """Whether the answers are in flight."""
+        """Send claims to the store. Returns whether all answers are pending."""
         asked = True
         for claim in claims:
             if not self._worker.submit(partial(self._spend, claim), partial(self._settled, claim)):
@@ -97,7 +97,7 @@ class Spending:
         self._locked(lambda: self._budgets.granted(claim, portion))
 
     def _settled(self, claim: Claim, done: bool) -> None:
-        """Wake the calls that have waited for this answer, or for that there is none."""
+        """Wake the calls that wait for this answer, even if there is none."""
         if not done:
             self._locked(lambda: self._budgets.failed(claim.key))
         with self._lock:

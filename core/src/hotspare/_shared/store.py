@@ -1,6 +1,6 @@
-"""The protocol of what processes share. A store keeps durations by its own clock: those of the processes may differ.
+"""The protocol of a store. It measures durations with its own clock, because the processes' clocks may differ.
 
-Every method may block, and raises StoreError. None is called on the path of a call: a separate thread does (`agent`).
+Every method may block, and raises StoreError. Methods are called by a separate thread (`agent`), never by the thread of a call.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from hotspare._health.facts import Fact
 from hotspare.errors import HotspareError
 
 MEMBER_SECONDS = 10.0
-"""A process that has not called `sync` for so long is not counted any more."""
+"""Seconds without `sync` after which a process is no longer counted."""
 
 
 class StoreError(HotspareError):
-    """The store could not be reached, refused, or answered something that cannot be understood. Its text holds no key."""
+    """The store is unavailable, rejected a command, or sent an unexpected answer. The message contains no key."""
 
 
 class Picture(NamedTuple):
-    """What `sync` gives. `facts`: all that hold now; None: nothing has changed since `version`. `members`: processes."""
+    """The result of `sync`. `facts`: all valid facts; None: nothing has changed since `version`. `members`: number of processes."""
 
     version: str
     members: int
@@ -30,7 +30,7 @@ class Picture(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """Which process may probe a target, and for how many more seconds."""
+    """Which process holds the lease of a probe, and for how many more seconds."""
 
     holder: str
     remaining: float
@@ -38,8 +38,8 @@ class Lease(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A limit of the whole fleet, as the generic cell rate algorithm keeps it: `limit` units in `period` seconds, at most `burst` of
-    them at once. `name`: a digest of what it counts for. `is_daily`: at most `limit` units in any 24 hours, counted by the hour, instead."""
+    """A fleet-wide limit for the generic cell rate algorithm: `limit` units in `period` seconds, at most `burst` of them at the same time.
+    `name`: a digest of its scope. `is_daily`: instead, at most `limit` units in any 24 hours, counted per hour."""
 
     name: str
     limit: float
@@ -49,13 +49,13 @@ class Bucket:
 
     @property
     def interval(self) -> float:
-        """Seconds in which one unit becomes free."""
+        """Seconds until one more unit becomes free."""
         return self.period / self.limit
 
 
 class Grant(NamedTuple):
-    """What `take` gives: so many units, of which the first may be used `wait` seconds from now and each further one an interval later.
-    Below 0, the first ones have been free for so long. Without any (`units` 0), `wait` is when to ask again."""
+    """The result of `take`: `units` units; the first may be used `wait` seconds from now, each further one an interval later. `wait` below 0:
+    the first ones have been free for that long. If `units` is 0, `wait` is the time until the next request."""
 
     units: float
     wait: float
@@ -63,7 +63,7 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One budget's count. spent: USD by all processes; reserved: by those that are spending now. limit: the next amount that acts."""
+    """One budget's count. spent: USD of all processes; reserved: USD in their blocks. limit: the amount at which the budget acts next."""
 
     name: str
     spent: float
@@ -72,44 +72,44 @@ class Counted:
 
 
 Listener = Callable[[Fact | StoreError | None], object]
-"""Called with each fact that another process has written; None: from now on facts come, and some may have been missed; an error: for its
-reason none come, until None comes again."""
+"""Called with each fact that another process has written; with None when notifications start (earlier ones may have been missed); with an
+error when they stop, until the next None."""
 
 
 class Store(Protocol):
-    """What processes share: facts with an end, counted members, leases, buckets, counters."""
+    """The shared state: facts that expire, members, leases, buckets, counters."""
 
     def sync(self, member: str, since: str = "") -> Picture:
-        """This process is alive; what holds, if anything has changed since the picture of that version."""
+        """Record that this process is alive. Returns the valid facts, if any have changed since the version `since`."""
         ...
 
     def write(self, facts: Sequence[Fact]) -> None:
-        """Write these facts, where they supersede what is there (`facts.supersedes`), and let the listeners know."""
+        """Write the facts that supersede the stored ones (`facts.supersedes`), and notify the listeners."""
         ...
 
     def lease(self, subject: str, holder: str, seconds: float, name: str = "") -> Lease:
-        """Take the lease of a probe, or prolong it: it is the holder's for `seconds`, unless it is another one's."""
+        """Acquire or renew the lease of a probe for `seconds`, unless another process holds it."""
         ...
 
     def release(self, subject: str, holder: str) -> None:
-        """Give a lease back, if it is the holder's."""
+        """Release a lease, if `holder` holds it."""
         ...
 
     def take(self, bucket: Bucket, want: float, least: float, used: float, horizon: float) -> Grant:
-        """Take up to `want` units that become free within `horizon` seconds, if there are `least` of them. `used`: so many were
-        used without being taken before; below 0, as many are given back."""
+        """Take up to `want` units that become free within `horizon` seconds, if there are at least `least`. `used`: units used without a
+        grant; below 0: units returned."""
         ...
 
     def spend(self, member: str, claim: Claim) -> Portion:
-        """Report what this process has spent, give its block back, and reserve another one. Raises ClockDiffers too (`money`)."""
+        """Report this process's spending, release its block, and reserve a new one. Also raises ClockDiffers (`money`)."""
         ...
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` from now on, in a thread of the store. Returns what ends that."""
+        """Call `listener` from now on, in a thread of the store. Returns a function that stops it."""
         ...
 
     def leave(self, member: str) -> None:
-        """This process goes: it is counted no more."""
+        """Remove this process from the members."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What targets, accounts and limits are called in the store: digests, which are equal in processes that call the same thing with the same key."""
+"""Names of targets, accounts and limits in the store: digests that are equal in all processes with the same target, account and key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hotspare.target import Domain, Target
 
 
 def subjects_of(env: Mapping[str, str] | None = None) -> Callable[[TargetState], Subjects]:
-    """A function that names a target and its account. `env`: where keys are looked up. Default: the environment of the process."""
+    """A function that names a target and its account. `env`: the environment from which keys are read. Default: that of the process."""
 
     def named(state: TargetState) -> Subjects:
         target, account = state.target, _account(state, env)
@@ -29,7 +29,7 @@ def subjects_of(env: Mapping[str, str] | None = None) -> Callable[[TargetState],
 
 
 def limit_name(states: Callable[[], tuple[TargetState, ...]]) -> Callable[[tuple[object, ...], str], str]:
-    """A function that names a limit: by its scope, as the pool knows it, and by what it counts."""
+    """A function that names a limit by its scope and its unit."""
     name = subjects_of()
 
     def named(scope: tuple[object, ...], counted: str) -> str:
@@ -42,7 +42,7 @@ def limit_name(states: Callable[[], tuple[TargetState, ...]]) -> Callable[[tuple
 
 
 def _account(state: TargetState, env: Mapping[str, str] | None) -> list[str]:
-    """The provider, the account and the key of a target. A function's keys rotate: those of one account name are one."""
+    """The provider, the account and the key of a target. Keys from a function rotate: only their account name counts."""
     domain = next(one for one in state.domains if one.level == "account")
     if is_key_function(state.target.api_key):
         return [domain.provider, state.target.account or "function", urlsplit(state.target.base_url or "").netloc]

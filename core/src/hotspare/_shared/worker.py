@@ -1,4 +1,4 @@
-"""A thread that asks a store, so that no call ever waits longer for it than it wants to."""
+"""A thread that queries a store, so that the time for which a call waits for the store is bounded."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from collections.abc import Callable
 
 log = logging.getLogger("hotspare")
 SLOW = 0.05
-"""Seconds that an answer may take: a call does not wait longer for it, and meanwhile no other one begins to wait."""
+"""Seconds for which a call waits for an answer. While an answer takes longer, no other call starts to wait."""
 AWAY = 1.0
-"""Seconds after an error for which the store is not asked; then one job finds out whether it is back."""
+"""Seconds after an error in which the store is not queried; then one job checks whether it is available again."""
 IDLE = 5.0
 """Seconds without a job after which the thread ends. The next job starts it again."""
 
 EXIT = 1.0
-"""Seconds for which the end of the process waits for jobs in flight."""
+"""Seconds for which the process waits at its exit for jobs in flight."""
 
 Job = Callable[[], object]
 Then = Callable[[bool], object]
-"""Called after a job, with whether it was done."""
+"""Called after a job, with True if it succeeded."""
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
 class Worker:
-    """Does jobs one after the other, in a separate thread.
+    """Runs jobs one after the other in a separate thread.
 
-    `what`, `without`: the words for the log, e.g. "the cache in Redis", and what happens without it. `slow`: seconds that a job may take
-    before further ones are refused. A job that raises means that the store is unavailable: that is logged once, and once when it is back.
+    `what`, `without`: for log messages: the store's name, e.g. "the cache in Redis", and what happens without it. `slow`: seconds after which
+    a running job makes further ones be rejected. If a job raises, the store is unavailable: logged once, and once when it is available again.
     """
 
     def __init__(self, what: str, *, slow: float = SLOW, without: str = "calls go on without it") -> None:
         self._what, self._slow, self._without = what, slow, without
         self.is_lost = False
-        """Whether the last job has failed. The next one finds out whether the store is back, and no call should wait for that."""
+        """Whether the last job has failed. The next job checks whether the store is available again; no call should wait for that."""
         self.after_fork()
         _workers.add(self)
 
@@ -46,12 +46,12 @@ class Worker:
         self._changed = threading.Condition()
         self._jobs: deque[tuple[Job, Then]] = deque()
         self._thread: threading.Thread | None = None
-        self._since = 0.0  # when the job that runs was begun; 0: none
+        self._since = 0.0  # start of the running job; 0: none
         self._away_until = 0.0
 
     def submit(self, job: Job, then: Then = lambda _: None, *, last: bool = False) -> bool:
-        """Have `job` done, and `then` called. False: the store is unavailable or slow, and nothing will be done or called. `last`: try it
-        all the same, since nothing will come later."""
+        """Run `job`, then call `then`. Returns False if the store is unavailable or slow: neither is called. `last`: run the job even then,
+        because there will be no later one."""
         with self._changed:
             now = time.monotonic()
             is_away = now < self._away_until or (self._since and now - self._since > self._slow)
@@ -65,7 +65,7 @@ class Worker:
             return True
 
     def finish(self, seconds: float) -> None:
-        """Wait at most so many seconds until all jobs so far are done."""
+        """Wait at most `seconds` until all jobs submitted so far are done."""
         if self._thread is not None:
             done = threading.Event()
             self.submit(_nothing, lambda _: done.set(), last=True)
@@ -76,7 +76,7 @@ class Worker:
             job, then = found
             try:
                 job()
-            except Exception as error:  # whatever answers at that address
+            except Exception as error:  # the server at that address may not be a Redis
                 self._failed(error)
                 then(False)
             else:
@@ -112,7 +112,7 @@ class Worker:
 
 
 def _nothing() -> None:
-    """A job that says nothing of the store."""
+    """A job that does nothing."""
 
 
 def _finish() -> None:
