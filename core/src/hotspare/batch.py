@@ -141,7 +141,7 @@ def _keywords(request: BatchRequest, options: Mapping[str, Any]) -> dict[str, An
 
 
 class _Order:
-    """Holds back results until those before them are there."""
+    """Buffers results until all earlier ones have arrived."""
 
     def __init__(self, ordered: bool) -> None:
         self._ordered = ordered

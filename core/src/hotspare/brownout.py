@@ -16,7 +16,7 @@ class Brownout:
     separately.
 
     factor: 3: answers of one target often differ by a factor of 2.
-    min_margin: a target is not slow below so many seconds more than usual. 0.25: hardly noticed.
+    min_margin: a target is not slow if its times exceed the usual ones by less than this many seconds. 0.25: hardly noticed.
     samples: answers in the window before it is judged. 8: three slow ones do not move the median.
     window, window_max: the window is the last `samples` answers or the last 10 s, whichever holds more, none older than 60 s.
     share: share of its calls that a slow target still gets, so that its recovery is noticed. 0.02: too few to affect the p95.

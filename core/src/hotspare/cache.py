@@ -28,7 +28,7 @@ class CacheStore(Protocol):
         ...
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
-        """Keep an answer for so many seconds, in place of an older one."""
+        """Store an answer for `keep` seconds; it replaces an older one."""
         ...
 
 

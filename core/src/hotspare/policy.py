@@ -46,7 +46,7 @@ class Breaker:
         is available, or the function of `api_key` gave no key. 1, jittered to 0.5-1: a recovery is noticed within a second.
     max_break_duration: upper bound of the doubled durations. 20: a recovery is noticed within this time.
     max_probe_share: durations are doubled only until the probes of all targets are at most this share of the pool's calls. 0.05: under load a
-        recovery is noticed at once, and a pool with little traffic does not spend every second call on a dead target.
+        recovery is noticed immediately, and a pool with little traffic does not spend every second call on a dead target.
     max_retry_after: longest Retry-After that is honoured. 3600.
     auth_break_duration: how long it stays open after a 401 or 403, or after a used-up quota whose reset is unknown. 300:
         a human has to act.
@@ -55,7 +55,7 @@ class Breaker:
     rate_limit_backoff, max_rate_limit_backoff: how long a target is avoided after a 429 without Retry-After. 1, doubling
         to 30.
     backoff_reset: seconds in the closed state after which one doubling of `break_duration` is undone. 60.
-    probe_lease: seconds after which a probe that never reported back is given up. 60.
+    probe_lease: seconds after which a probe without an outcome expires, and another one is admitted. 60.
     slow_start: seconds over which the traffic of a recovered target grows back to its full share. 30.
     slow_start_min_share: share of its traffic at the beginning of a slow start. 0.1: enough to see whether it has recovered.
     """
@@ -96,20 +96,20 @@ class Timeouts:
     first_token: timeout to the first token, while the target has no record yet. 10.
     first_token_reasoning: used instead of `first_token` if the model or the request reasons before it answers. 45.
     completion_min: lower bound of the timeout for a whole answer. 15.
-    min_factor, min_margin: that lower bound is never more than this many times the p95 and so many seconds. 20 and 1: a
+    min_factor, min_margin: that lower bound is at most `min_factor` times the p95 plus `min_margin` seconds. 20 and 1: a
         call does not wait 15 s for a target that usually answers in 50 ms.
     completion: timeout for a whole answer, while the target has no record yet. 60.
-    stalled_factor, stalled_min: waiting this many times the target's own p95, and at least so many seconds, is evidence of a
-        stall. For a target without a record, twice the pool's usual p95 is used instead. 5 and 0.5: this ends no call,
-        but new ones go elsewhere.
+    stalled_factor, stalled_min: a call that waits longer than `stalled_factor` times the target's own p95, and than `stalled_min`
+        seconds, is evidence of a stall. For a target without a record, twice the pool's usual p95 is used instead. 5 and 0.5: this
+        ends no call, but new calls use other targets.
     stall, stall_factor, stall_min: longest silence inside a stream once it has begun. 30 s until the target's own gaps
         are known; then `stall_factor` (5) times the p95 of the longest gaps of its streams, between `stall_min` (5) and
         `stall`.
     after_finish: how long a stream is read after its finish reason, for usage and a regular end. 2: the answer is complete
         by then, and neither silence nor an error that follows is a break.
-    min_throughput, throughput_window: a plain-text stream that delivers fewer bytes a second than this over so many
-        seconds is moved to another target, if one is available. 8 and 15: a token a second is below reading speed. A window
-        of 0 switches this off.
+    min_throughput, throughput_window: a plain-text stream that delivers fewer than `min_throughput` bytes a second over
+        `throughput_window` seconds is moved to another target, if one is available. 8 and 15: a token a second is below reading
+        speed. A window of 0 switches this off.
     min_throughput_ratio: a stream below this fraction of the target's own median rate is moved in the same way. 0.1: ten
         times slower than usual is a fault.
     max_deadline_fraction: an attempt never gets more than this fraction of the remaining deadline. 0.5, so that another
@@ -163,7 +163,7 @@ class Hedge:
     """A second attempt, started before the first has failed. Off unless given: both are billed.
 
     At most one a call, to another failure domain, to a target whose breaker is closed, and only before the first content
-    (of a whole answer: before it is complete). The loser's connection is closed at once; its prompt counts into the cost.
+    (of a whole answer: before it is complete). The loser's connection is closed immediately; its prompt counts towards the cost.
 
     min_delay: seconds after which a hedge may start at the earliest. 0.5: users hardly notice a shorter wait.
     p95_factor: a hedge also waits this many times the first target's own p95. 1.25: at the p95 itself one call in twenty
@@ -199,8 +199,8 @@ class Policy:
     substitute: whether a call for one model may be answered by another model after all targets with the requested one have failed.
     sticky_seconds: seconds after its last answer for which a conversation (`session` of a call) goes to the same target first, while
         it is healthy. 300: that long providers keep a prompt cache.
-    affinity: which calls are one conversation: `session`: those with the same `session`; `prompt`: without a
-        `session`, those with the same messages up to the user's first one.
+    affinity: which calls are one conversation: `session`: those with the same `session`; `prompt`: also those without a
+        `session` that have the same messages up to the user's first one.
     retry_same_target: when a call retries a target that failed; it does so once. `always`: before any other target is
         tried; `never`: only after all other targets; `auto`: before any other target if the failure was fast, of kind
         SERVER or a reset, the target mostly answers, no other target of its tier with the same model is available, and no
@@ -208,9 +208,9 @@ class Policy:
     fast_failure: a failure within this many seconds is fast. 1: a retry after a slow failure would double a long wait.
     doubt_invalid_after: INVALID outcomes in a row after which a target is doubted, and another one is tried. 3: two bad
         requests in a row are common during development.
-    max_alike_failures: a call ends once so many targets have answered it with the same server error: the request may be at
-        fault. None: it goes on. Either way, such failures do not count against a target that answers other calls meanwhile.
-    refusal_memory: seconds for which it is remembered that a target cannot serve a feature of a request (tools with
+    max_alike_failures: a call ends once this many targets have answered it with the same server error: the request may be at
+        fault. None: it continues. Either way, such failures do not count against a target that answers other calls meanwhile.
+    refusal_memory: seconds for which it is remembered that a target does not support a feature of a request (tools with
         reasoning, images, a parameter); such requests go to the other targets first. 3600: servers are upgraded.
     max_retry_after_wait: longest Retry-After of a 429 that a call waits out on the same target, where no other target of its
         tier with the same model is available. 2: another model is a worse answer than a pause.
@@ -219,15 +219,15 @@ class Policy:
     wait: the pause before a retry, any of tenacity's `wait_*`. None: 50-250 ms at random.
     stop: when to stop trying, any of tenacity's `stop_*`, checked before each attempt after the first. None: no further
         bound.
-    when_all_down: `wait` for the earliest recovery while the deadline lasts, or `fail` at once.
-    max_waiters: calls that may wait in a pool; further ones fail at once, with a `retry_after`. 1000.
+    when_all_down: `wait` for the earliest recovery, at most until the deadline, or `fail` immediately.
+    max_waiters: calls that may wait in a pool; further ones fail immediately, with a `retry_after`. 1000.
     early_probe_interval: while calls wait, one of them tries an open target this often, without using up its own attempts.
         In the first five seconds of an outage it is done five times as often, as long as these attempts fail within
         `fast_failure`. 1: a recovery is noticed within a second (within 0.2 s in those first seconds), at the cost of one
         request a second for the whole pool (or five, each of which fails fast).
-    check_jitter: a background check (`Target.check`) is made up to so many seconds after the target's break is over, at random. 1: the
-        processes that share a provider do not all check it at the same time.
-    accept: judges each complete answer: a function of the ChatReply that returns True, or False, or the reason for the rejection; or built-in
+    check_jitter: a background check (`Target.check`) is made at a random time up to this many seconds after the target's break is over.
+        1: the processes that share a provider do not all check it at the same time.
+    accept: accepts or rejects each complete answer: a function of the ChatReply that returns True, or False, or the reason for the rejection; or built-in
         rules, any of `schema` (extra `schema`), `tool_arguments`, `refusal`. A rejected answer has the outcome REJECTED,
         and the next target is called. A stream is judged before its first content if it came in one piece, else at its end,
         where it can only fail. None: every answer is accepted.
@@ -244,8 +244,8 @@ class Policy:
     brownout: a `Brownout`: when a target that has become slow is avoided. None: never.
     hedge: a `Hedge`, to start a second attempt before the first has failed. None: never.
     on_break: what happens when a stream breaks after its first content. `resume`: the next target continues plain text,
-        without a repeated or lost word; `restart`: it answers from the beginning, and what was already handed out is
-        skipped; `raise`: StreamInterrupted with the text so far. Only plain text is ever continued.
+        without a repeated or lost word; `restart`: it answers from the beginning, and the text already handed out is
+        skipped; `raise`: StreamInterrupted with the text so far. Only plain text is continued.
     continue_instruction: the message that asks a target without prefill to continue. None: a neutral default.
     max_rejection: highest probability with which a call is rejected when no target is available. 0.8 (SRE book,
         "Handling Overload", client-side throttling; capped so that a recovery is always noticed).
@@ -256,7 +256,7 @@ class Policy:
     spend_file: an SQLite file that keeps what was spent, so that budgets survive a restart and apply to all processes that use
         the file. None: they count in memory.
     cache: a `Cache`, to keep answers for identical requests. None: nothing is kept.
-    max_prompt_tokens: the oldest turns of a longer history are left out (`trim_history`). None: it is sent as it is.
+    max_prompt_tokens: the oldest turns of a history with more tokens are removed (`trim_history`). None: it is sent as it is.
     reduce: a function that makes requests shorter, e.g. `compact_prompt`. None: they are sent as they are.
     """
 
@@ -304,7 +304,7 @@ class Policy:
 
     @property
     def strategy_name(self) -> str:
-        """The strategy in a word."""
+        """The name of the strategy, or `function`."""
         return self.strategy if isinstance(self.strategy, str) else "function"
 
     def __post_init__(self) -> None:

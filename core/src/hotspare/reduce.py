@@ -29,7 +29,7 @@ def trim_history(
     model: str = "",
     pinned: Callable[[Message], bool] | None = None,
 ) -> list[Message]:
-    """The messages without the oldest turns, so that they have at most so many tokens by estimate.
+    """The messages without the oldest turns, so that they have an estimated `max_tokens` tokens at most.
 
     A turn is a user's message and all that follows up to the next one, so that no tool result loses its call. System messages,
     messages for which `pinned` is true, with their turn, and the last turn are always kept: they may be longer than `max_tokens`.

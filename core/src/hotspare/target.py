@@ -49,7 +49,7 @@ class Price(NamedTuple):
     long: LongPrice | None = None
 
     def of_prompt(self, tokens: int) -> Price:
-        """The prices of a request whose prompt has so many tokens."""
+        """The prices of a request, by the number of its prompt's tokens."""
         long = self.long
         if long is None or tokens <= long.above:
             return self

@@ -31,7 +31,7 @@ _MODALITIES = {"image_url": "image_inputs", "input_audio": "audio_inputs", "file
 """Types of content parts, and the key of LangChain's model profiles that says whether a model takes them."""
 
 _TIMEOUTS = ("request_timeout", "default_request_timeout", "timeout")
-"""Fields in which models keep their own timeout in seconds. It still holds where it is shorter than the pool's."""
+"""Fields in which models keep their own timeout in seconds. It still applies if it is shorter than the pool's."""
 
 
 _METHODS = frozenset({
@@ -149,7 +149,7 @@ class LangChainBackend:
     # --- private -------------------------------------------------------------------------------------------------
 
     def _call(self, request: ChatRequest, timeout: float) -> _Call:
-        """The arguments of the model's call. A user's bound arguments give way to the request's."""
+        """The arguments of the model's call. The request's arguments override those bound by the user."""
         given = call_of(request)
         bound = binding_for(request).arguments_for(self.model)
         kwargs = {**self.kwargs, **bound, **self.family.call_arguments(request, self.model.profile or {})}

@@ -93,7 +93,7 @@ def chunks_of(reply: ChatReply) -> tuple[ChatChunk, ...]:
 class StreamReader:
     """Reads one model's stream.
 
-    Chunks without content are held back and merged into the last one: an empty role chunk does not commit the call to
+    Chunks without content are buffered and merged into the last one: an empty role chunk does not commit the call to
     its target, and no metadata is lost or repeated.
 
     Args:
@@ -136,7 +136,7 @@ class StreamReader:
         return replace(found, finishing=self._finish_reason, usage=self._usage, model=self._model, id=self._id)
 
     def end(self) -> tuple[ChatChunk, ...]:
-        """The last chunk, with everything that was held back.
+        """The last chunk, with the buffered ones merged into it.
 
         Raises IncompleteAnswer without a finish reason, EmptyAnswer without content, where these are needed,
         AnswerBlocked if a content filter left none.

@@ -25,8 +25,8 @@ batch format, {"custom_id": "1", "body": {"messages": […]}}. Without custom_id
 
 Each answer is written when it arrives, in one write. Started again with the same files, the command sends only the unanswered lines:
 only requests in flight when it was killed are paid for twice. After Ctrl-C or SIGTERM, requests in flight are finished first; a second
-signal ends the command at once. Failures are written to
-<output>.errors, and are sent again at the next start. Attempts are recorded in the ledger (`hotspare ledger`).
+signal ends the command immediately. Failures are written to <output>.errors, and are sent again at the next start. Attempts are
+recorded in the ledger (`hotspare ledger`).
 """
 
 
@@ -92,7 +92,9 @@ class _Stopping:
 
     def _stop(self, *_: object) -> None:
         self.stopped = True
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # by the system: an exception would wait for the threads
+        signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        )  # let the system end the process: an exception would wait for the threads
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         begin = "\n" if sys.stderr.isatty() else ""  # below the progress bar
         words = "finishing requests in flight; a second signal ends the command now, and unfinished requests will be paid for again"
@@ -158,7 +160,7 @@ def _request(place: str, line: str, key: str) -> tuple[str, dict[str, Any]]:
     if "request" not in body and "messages" not in body:
         raise ConfigError(Problem(f"{place}: has neither messages nor prompt"))
     if "body" in given:
-        body.pop("model", None)  # a model of OpenAI's: here the configuration says where it goes
+        body.pop("model", None)  # an OpenAI model; here the configuration determines the target
     return key, body
 
 

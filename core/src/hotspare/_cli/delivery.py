@@ -1,4 +1,4 @@
-"""Sends a notice to the channels of a configuration, now, and says what each of them did."""
+"""Sends a notice to the channels of a configuration immediately, and prints the result of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hotspare.monitor.channels import Notice
 
 
 def send_to_channels(config: Path | None, notice: Notice) -> int:
-    """Returns the exit code: 1 if a channel failed. Raises ConfigError where the configuration has no channel."""
+    """Returns the exit code: 1 if a channel failed. Raises ConfigError if the configuration has no channel."""
     found = load(config_file(config)).monitor
     if found is None or not found.channels:
         raise ConfigError(Problem("monitor.channels: there is none; add [[monitor.channels]] to the configuration"))
@@ -21,7 +21,7 @@ def send_to_channels(config: Path | None, notice: Notice) -> int:
         try:
             channel.send(notice)
             print(printable(f"{channel.name}: delivered"))
-        except Exception as error:  # whatever a mail server or Apprise raises
+        except Exception as error:  # a mail server or Apprise may raise anything
             failed = 1
             print(printable(f"{channel.name}: failed: {type(error).__name__}: {error}"))
     return failed

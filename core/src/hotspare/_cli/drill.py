@@ -25,7 +25,7 @@ from hotspare.ledger import Ledger
 
 _MAX_SCALE = 100
 MIN_SECONDS = 1.0
-"""Of a phase: shorter ones show nothing."""
+"""Shortest phase in seconds: shorter phases show no effect."""
 HELP = (
     "Rehearse an outage with real HTTP calls to an embedded provider: no API key, no network, under a minute.\n\n"
     "Every answer is compared with the expected text. The results are printed, and written to a report with a timeline. "
@@ -75,8 +75,8 @@ def run(
 
 
 def _observer(ledger: str, config: Path | None) -> Callable[[Pool], object]:
-    """What is attached to each pool: a new ledger beside the report, and the monitor of a configuration, whose own ledger and port are those of
-    its application."""
+    """Attaches to each pool a new ledger beside the report, and the monitor of a configuration, without its ledger and port, which the
+    application uses."""
     for suffix in ("", "-wal", "-shm"):
         if ledger:
             Path(ledger + suffix).unlink(missing_ok=True)
@@ -90,7 +90,7 @@ def _observer(ledger: str, config: Path | None) -> Callable[[Pool], object]:
 
 
 def _check_report(report: str) -> None:
-    """Before the drill, which takes a minute."""
+    """Validate the path before the drill, which takes a minute."""
     folder = Path(report).parent
     if report and (Path(report).is_dir() or not os.access(folder, os.W_OK)):
         raise ConfigError(Problem.at("report", report, "cannot be written: name a file in a folder that exists"))

@@ -17,7 +17,7 @@ def main() -> None:
     replace_unprintable()
     logging.getLogger("hotspare").addHandler(
         logging.NullHandler()
-    )  # what happened is printed; HOTSPARE_LOG adds the log
+    )  # errors are printed anyway; HOTSPARE_LOG adds the log
     try:
         from hotspare._cli.app import app
 
@@ -35,6 +35,6 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # the reader of the output has left, as in `hotspare chat … | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit finds a place
+    except BrokenPipeError:  # the output's reader has ended, as in `hotspare chat … | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         sys.exit(1)

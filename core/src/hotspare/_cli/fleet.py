@@ -1,4 +1,4 @@
-"""What `status`, `top`, `disable` and `enable` do with `--shared`: the store of a fleet in place of one application."""
+"""The option `--shared` of `status`, `top`, `disable` and `enable`: use the store of a fleet instead of one application."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hotspare.shared import Shared
 
 
 def open_fleet(given: str) -> FleetStore:
-    """The store at a URL, or of a configuration file. Raises ConfigError."""
+    """The store at a URL, or that of a configuration file. Raises ConfigError."""
     settings: object = given
     if ":" not in given[:20] or Path(given).exists():
         from hotspare._config.loader import load
@@ -38,7 +38,7 @@ def open_fleet(given: str) -> FleetStore:
 
 
 def ask(store: FleetStore, command: str, **values: Any) -> Any:
-    """The commands of `hotspare top`, of the whole fleet. Nothing is waited for: `drain` disables."""
+    """The commands of `hotspare top` for the whole fleet. `drain` only disables the target, without waiting."""
     target = str(values.get("target", ""))
     with _reached():
         return _asked(store, command, target, values)
@@ -64,7 +64,7 @@ def _asked(store: FleetStore, command: str, target: str, values: dict[str, Any])
 
 @contextmanager
 def _reached() -> Generator[None]:
-    """Say of a store that cannot be used that it is the store, and what to look at."""
+    """Turn errors of the store into one that names the store and what to check."""
     try:
         yield
     except StoreError as error:
@@ -74,7 +74,7 @@ def _reached() -> Generator[None]:
 
 
 def show(given: str, *, as_json: bool) -> int:
-    """Print what the fleet shares. Returns 1 if something is out of use, else 0."""
+    """Print the fleet's shared state. Returns 1 if a target or an account is unavailable, else 0."""
     with _reached():
         found = overview.overview(open_fleet(given))
     rows = overview.rows(found)

@@ -25,7 +25,7 @@ Queries: failures (the latest), calls (the latest), attempts by target, hour, ki
 Times are UTC. Example: hotspare ledger failures --since 1h
 """
 PIPED_WIDTH = 200
-"""Columns of output that goes to a file or a pipe."""
+"""Width of the table when the output is a file or a pipe."""
 _QUERIES = ("failures", "calls", *queries.GROUPS)
 
 
@@ -57,7 +57,7 @@ def run(
         return
     shown = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1))
     for name in queries.columns(rows):
-        shown.add_column(name, overflow="fold")  # never cut
+        shown.add_column(name, overflow="fold")  # wrap, never truncate
     for row in rows:
         shown.add_row(*(Text("" if value is None else printable(str(value))) for value in row))
     console = Console()

@@ -1,4 +1,4 @@
-"""What `hotspare disable`, `enable`, `drain` and `reset` share."""
+"""Shared by `hotspare disable`, `enable`, `drain` and `reset`."""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ LedgerOption = Annotated[
         "--ledger", help="The ledger's file. Default: $HOTSPARE_LEDGER, else ~/.local/state/hotspare/ledger.db."
     ),
 ]
-SinceOption = Annotated[str, typer.Option("--since", help="From when on: 90s, 15m, 24h, 7d, or an ISO time (UTC).")]
+SinceOption = Annotated[
+    str, typer.Option("--since", help="Start of the period: 90s, 15m, 24h, 7d ago, or an ISO time (UTC).")
+]
 
 
 def config_file(path: Path | None, instead: str = "") -> Path:
@@ -47,7 +49,7 @@ def config_file(path: Path | None, instead: str = "") -> Path:
 
 
 def ledger_file(path: Path | None) -> Path:
-    """`path`, else the default ledger. Raises ConfigError where HOTSPARE_LEDGER is `off`."""
+    """`path`, else the default ledger. Raises ConfigError if HOTSPARE_LEDGER is `off`."""
     found = path or default_path()
     if found is None:
         raise ConfigError(Problem.at("HOTSPARE_LEDGER", "off", "turns the ledger off; name a file with --ledger"))

@@ -1,4 +1,4 @@
-"""What the command prints: providers' words without control characters, and a notice while a call waits."""
+"""The command's output: providers' messages without control characters, and a notice while a call waits."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hotspare.events import AttemptEnded, Event, FailedOver
 from hotspare.outcome import Kind
 
 FIRST_NOTICE = 2.0
-"""Seconds without an answer after which the wait is reported. 2: most first tokens come sooner."""
+"""Seconds without an answer after which the wait is reported. Most first tokens arrive within 2."""
 NEXT_NOTICE = 10.0
 """Seconds between further notices."""
 
 
 def printable(text: str) -> str:
-    """The text with control characters escaped, so that a provider's words cannot change the terminal."""
+    """The text with control characters escaped, so that a provider's message cannot change the terminal."""
     return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
@@ -37,9 +37,9 @@ def _to_stderr(line: str) -> None:
 
 
 class WaitingNotice:
-    """Says on stderr that a call is waiting, once it has waited for `FIRST_NOTICE` seconds: how long, and which targets failed.
+    """Prints to stderr how long a call has been waiting and which targets failed, once it has waited for `FIRST_NOTICE` seconds.
 
-    Until `done` is called, or the block ends. `wait` waits for an event for so many seconds, as `threading.Event.wait`.
+    Ends when `done` is called or the block ends. `wait`: waits for an event with a timeout, as `threading.Event.wait` does.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class WaitingNotice:
         self._pool, self._clock, self._wait = pool, clock, wait
         self._write = write or _to_stderr
         self._over = threading.Event()
-        self._lock = threading.Lock()  # no line is printed after `done`, into the answer
+        self._lock = threading.Lock()  # so that no line is printed into the answer after `done`
         self._late = False
         self._news: list[str] = []
 
@@ -69,7 +69,7 @@ class WaitingNotice:
         self.done()
 
     def done(self) -> None:
-        """The answer has begun, or the call is over."""
+        """The answer has begun, or the call has ended."""
         with self._lock:
             self._over.set()
         self._unsubscribe()

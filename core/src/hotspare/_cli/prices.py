@@ -72,7 +72,7 @@ def _row(target: Target, now: datetime) -> Row:
 
 
 def _cells(row: Row) -> list[str]:
-    """What a table shows of a row. Long prompts have a second line."""
+    """The table's cells for a row. Prices of long prompts are on a second line."""
     price, window = row.price, "-" if row.context_window is None else f"{row.context_window:,}"
     if price is None:
         return ["?", "?", window]

@@ -16,11 +16,11 @@ from hotspare._config.loader import Config
 
 _PARALLEL = 16
 _MESSAGE = 300
-"""Characters of a message that the table shows."""
+"""Longest error message in the table, in characters."""
 
 
 def probe_targets(config: Config, deadline: float) -> list[AttemptRecord]:
-    """One attempt at each target, each in a pool of its own, so that no failure affects another target."""
+    """One attempt at each target, each in a separate pool, so that a failure does not affect other targets."""
 
     def probe(target: Target) -> AttemptRecord:
         with Pool(
@@ -49,7 +49,7 @@ def print_probes(targets: Sequence[Target], attempts: Sequence[AttemptRecord], *
         for target, one in zip(targets, attempts, strict=True):
             colour = "green" if one.kind is Kind.OK else "red"
             outcome = f"{one.kind} {one.status}" if one.status else str(one.kind)
-            # As Text: a string would be read as rich's markup, and providers' words may hold brackets.
+            # Text, because rich would parse a string as markup, and providers' messages may contain brackets.
             cells = (
                 target.name,
                 target.region or "-",

@@ -1,4 +1,4 @@
-"""What `replay` and `explain` share: their argument, the progress of a long file, and a policy with other settings."""
+"""Shared by `replay` and `explain`: the argument, the progress of a long file, and a policy with changed settings."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ FileArgument = Annotated[Path, typer.Argument(help="A file that a pool wrote wit
 
 @contextmanager
 def progress_of(path: Path, *, shown: bool) -> Generator[Callable[[int], object]]:
-    """A bar on stderr while a file is played; only on a terminal. Gives what is called with the bytes read."""
+    """A progress bar on stderr while a file is replayed, only on a terminal. Gives a function to call with the bytes read."""
     console = Console(stderr=True)
     size = path.stat().st_size if path.is_file() else 0
-    columns = (TextColumn("playing the recording"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("replaying the recording"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
         task = bar.add_task("", total=size)
         yield lambda count: bar.advance(task, count)
 
 
 class AnyVariable(dict[str, str]):
-    """Variables of a configuration of which only the policy is used: keys need not be there."""
+    """An environment in which every variable exists: only the policy of the configuration is used, so keys need not be set."""
 
     def __missing__(self, name: str) -> str:
         return "unused"
@@ -42,12 +42,12 @@ class AnyVariable(dict[str, str]):
         return True
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Always something."""
+        """A value for any name."""
         return self[name]
 
 
 def changed_policy(path: Path, config: Path | None, settings: Sequence[str]) -> Policy:
-    """The policy of a configuration file, or else the recording's, with some settings: ``name=value``, ``breaker.name=value``.
+    """The policy of a configuration file, or else the recording's, with changed settings: ``name=value``, ``breaker.name=value``.
 
     Raises ConfigError, RecordingError.
     """
@@ -76,7 +76,7 @@ def changed_policy(path: Path, config: Path | None, settings: Sequence[str]) -> 
 
 
 def _value(text: str) -> Any:
-    """A TOML value; anything else is a string, and ``none`` no value."""
+    """A TOML value; ``none`` is None; anything else is a string."""
     if text.strip().lower() in ("none", "null"):
         return None
     try:

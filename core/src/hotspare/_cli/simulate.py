@@ -87,7 +87,7 @@ def _notes(traffic: Traffic, config: Config) -> list[str]:
 
 @contextmanager
 def _progress(calls: int, *, shown: bool) -> Generator[Callable[[int], object]]:
-    """A bar on stderr, only on a terminal."""
+    """A progress bar on stderr, only on a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
@@ -120,7 +120,7 @@ def _cells(row: str, old: float | None, new: float | None, unit: str, *, compare
     words.append(_number(new, unit))
     if compared:
         words.append("" if old is None or new is None or old == new else _change(old, new))
-    return [Text(word) for word in words]  # a target's name may hold what rich takes for markup
+    return [Text(word) for word in words]  # a target's name may contain rich's markup
 
 
 def _number(value: float | None, unit: str) -> str:

@@ -72,14 +72,14 @@ def _ask(file: Path, command: str, **values: object) -> object:
 
 
 def _recent(ledger: Path | None) -> Recent | None:
-    """What the ledger says; None without one."""
+    """Recent data from the ledger; None without a ledger."""
     with suppress(ConfigError), closing(open_to_read(ledger_file(ledger))) as found:
         return read_recent(found, time.time())
     return None
 
 
 def _key(seconds: float) -> str:
-    """The key that is pressed within so many seconds, or ""."""
+    """The key pressed within `seconds`, or ""."""
     if seconds <= 0:
         return ""
     if not sys.stdin.isatty():
@@ -92,7 +92,7 @@ def _key(seconds: float) -> str:
 
 @contextmanager
 def _keys() -> Generator[None]:
-    """Keys are read one by one, without Enter, where the terminal can do that."""
+    """Read single keys without Enter, if the terminal supports that."""
     try:
         import termios
         import tty

@@ -82,7 +82,7 @@ class PerCall:
             return known[1]
 
     def forget(self, policy: Policy) -> None:
-        """The pool goes on with another configuration."""
+        """The pool was switched to another configuration."""
         with self._lock:
             self._policy = policy
             accounts, self._accounts = self._accounts, OrderedDict()

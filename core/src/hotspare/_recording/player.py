@@ -63,7 +63,7 @@ class RecordedBackend:
 
 
 class Inputs(random.Random):
-    """What chance said, line by line. Where a line has no more of it (another policy decides otherwise), it goes on with
+    """The recorded random numbers, line by line. If a line has no more of them (another policy decides otherwise), it continues with
     numbers that follow from the line alone."""
 
     def __init__(self) -> None:

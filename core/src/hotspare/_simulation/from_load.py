@@ -1,4 +1,4 @@
-"""Traffic that a file describes: so many calls a second, and how each target answers, phase by phase."""
+"""Traffic described by a file: the calls per second and the behaviour of each target, phase by phase."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Arrival(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a target does with one attempt: after so many seconds (of a stream: at its first token) it answers or fails."""
+    """The result of one attempt at a target: an answer or a failure after `seconds` (of a stream: to its first token)."""
 
     seconds: float
     kind: Kind = Kind.OK

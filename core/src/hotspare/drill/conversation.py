@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (this module reads JSON of any shape)
-"""From a request to its answer: which prompt is to be answered, and how much of the answer was given already."""
+"""From a request to its answer: which prompt to answer, and how much of the answer was already given."""
 
 import json
 import re

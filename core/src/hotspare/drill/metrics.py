@@ -45,7 +45,7 @@ class CallRecord:
     late: float = 0.0
 
     def note_progress(self, seconds: float) -> None:
-        """A part of the stream, or its end, came so many seconds after the start."""
+        """A part of the stream, or its end, arrived `seconds` after the start."""
         self.longest_gap = max(self.longest_gap, seconds - self.last_progress)
         self.last_progress = seconds
 

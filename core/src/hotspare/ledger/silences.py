@@ -1,4 +1,4 @@
-"""Silences: rules whose notices are held back for a while. They stand in the ledger, so that every process sees them."""
+"""Silences: rules whose notices are suppressed for a time. They are stored in the ledger, so that they apply to every process."""
 
 from __future__ import annotations
 

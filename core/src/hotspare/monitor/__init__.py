@@ -1,10 +1,10 @@
-"""Watches a pool, and says when something is wrong.
+"""Watches a pool and sends alerts.
 
 ::
 
     monitor = Monitor(pool, channels=[Webhook("https://…"), Smtp("mail.example.com", sender="…", to=["…"])]).start()
 
-Rules are data (`Rule`, `DEFAULT_RULES`); `hotspare alerts` tests channels, lists what fired, and silences rules.
+Rules are data (`Rule`, `DEFAULT_RULES`); `hotspare alerts` tests channels, lists alerts, and silences rules.
 """
 
 from hotspare.monitor.channels import Apprise as Apprise

@@ -1,7 +1,7 @@
-"""When alerts fire and resolve, and which of them are sent. Pure: it is passed values and the time.
+"""When alerts fire and resolve, and which of them are sent. Pure: values and the time are passed in.
 
-A rule fires once its condition has held for `hold` seconds, and resolves when it no longer holds; within `cooldown` of its last firing
-it does not fire again. All rules that fire while another one is firing belong to one incident: an incident is reported when it begins,
+A rule fires once its condition has been true for `hold` seconds, and resolves when the condition is false; within `cooldown` of its last
+firing it does not fire again. All rules that fire while another rule is firing belong to one incident. An incident is reported when it begins,
 again if a rule of higher severity joins it, and when its last rule has resolved. So an outage is one alert, not forty.
 """
 
@@ -17,7 +17,7 @@ from hotspare.monitor.rules import RANK, Rule
 
 @dataclass(slots=True)
 class _State:
-    """Of one rule. `since`: when its condition began to hold. `fired`: when it fired last. `is_firing`: and has not resolved."""
+    """The state of one rule. `since`: when its condition became true. `fired`: when it fired last. `is_firing`: it has not resolved yet."""
 
     since: float | None = None
     fired: float = -inf
@@ -47,7 +47,7 @@ class Alerts:
     def evaluate(
         self, values: Iterable[tuple[Rule, float | None, int]], silenced: frozenset[str], now: float
     ) -> list[AlertFired | AlertResolved]:
-        """What has changed. `values`: each rule, its metric's value, the calls in its window. `silenced`: rules by name."""
+        """The alerts that fired or resolved. `values`: each rule, its metric's value, the calls in its window. `silenced`: names of rules."""
         fired: list[tuple[Rule, float]] = []
         resolved: list[tuple[Rule, float]] = []
         for rule, value, calls in values:
@@ -67,7 +67,7 @@ class Alerts:
         return [*self._fire(fired, silenced), *self._resolve(resolved, silenced)]
 
     def _fire(self, fired: list[tuple[Rule, float]], silenced: frozenset[str]) -> list[AlertFired]:
-        """The most severe one speaks for the others."""
+        """The alert to report for these rules: the most severe one."""
         found: list[AlertFired] = []
         for rule, value in sorted(fired, key=lambda one: -RANK[one[0].severity]):
             delivery = "grouped"

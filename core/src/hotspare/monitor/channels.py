@@ -1,4 +1,4 @@
-"""Where notices go: a webhook, a mail server, and everything else by Apprise."""
+"""Channels that deliver notices: webhook, mail, and other services through Apprise."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hotspare.errors import ConfigError, MissingExtra, Problem
 from hotspare.secret import Secret
 
 TIMEOUT = 10.0
-"""Seconds that a server has to take a notice."""
+"""Seconds for one delivery of a notice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What is delivered. `status`: firing, resolved, report or test. `at`: seconds since 1970. `html`: a report's page."""
+    """A message to deliver. `status`: firing, resolved, report or test. `at`: seconds since 1970. `html`: the page of a report."""
 
     status: str
     severity: str
@@ -33,7 +33,7 @@ class Notice:
     html: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON. `text` is what Slack, Mattermost and others show."""
+        """Plain values for JSON. Slack, Mattermost and others show `text`."""
         return {
             "status": self.status, "severity": self.severity, "title": self.title, "text": f"{self.title}\n{self.text}",
             "rule": self.rule, "value": self.value, "at": self.at, "source": self.source,
@@ -41,7 +41,7 @@ class Notice:
 
 
 class Channel(Protocol):
-    """Takes notices. `send` is called in a thread of the monitor's, and raises if the notice was not taken: it is then tried again."""
+    """Delivers notices. `send` is called in a thread of the monitor. If it raises, the notice is sent again."""
 
     name: str
 
@@ -52,7 +52,7 @@ class Channel(Protocol):
 
 @dataclass(slots=True)
 class Webhook:
-    """POSTs each notice as JSON (`Notice.as_dict`). Any status but 2xx is a failure. The URL may hold a key: it is not shown."""
+    """POSTs each notice as JSON (`Notice.as_dict`). Any status but 2xx is a failure. The URL may contain a key, and is never shown."""
 
     url: Secret | str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -80,7 +80,7 @@ class Webhook:
 class Smtp:
     """Sends each notice by mail.
 
-    host, port: the mail server. 587. sender, to: addresses. username, password: for servers that want them.
+    host, port: the mail server; default port 587. sender, to: addresses. username, password: for servers that require them.
     security: `starttls`, `tls` or `none`.
     """
 
@@ -130,7 +130,7 @@ class Smtp:
 
 @dataclass(slots=True)
 class Apprise:
-    """Sends each notice by Apprise, to any of the services that it knows (extra `alerts`). The URL holds keys: it is not shown."""
+    """Sends each notice through Apprise to one of its services (extra `alerts`). The URL contains keys, and is never shown."""
 
     url: Secret | str = field(repr=False)
     name: str = ""

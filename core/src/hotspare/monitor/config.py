@@ -39,7 +39,7 @@ _KNOWN = ("ledger", "prometheus", "interval", "rules", "channels")
 
 @dataclass(frozen=True, slots=True)
 class MonitorConfig:
-    """What `[monitor]` says. `ledger`: a path ("": none). `prometheus`: host and port ("": none). `interval`: seconds."""
+    """The values of `[monitor]`. `ledger`: a path ("": none). `prometheus`: host and port ("": none). `interval`: seconds."""
 
     ledger: str = ""
     prometheus: str = ""
@@ -48,7 +48,7 @@ class MonitorConfig:
     channels: tuple[Channel, ...] = ()
 
     def start(self, pool: Pool, prefix: str = "") -> Monitor:
-        """Watch this pool until it is closed. `prefix`: of the notices' titles."""
+        """Watch this pool until it is closed. `prefix`: put before the titles of notices."""
         ledger = Ledger(self.ledger).attach(pool) if self.ledger else None
         if self.prometheus:
             from hotspare.telemetry.prometheus import serve
@@ -63,7 +63,7 @@ class MonitorConfig:
 
 
 def monitor_config(raw: object, coercer: Coercer) -> MonitorConfig:
-    """Read the table. Mistakes are reported to the coercer."""
+    """Read the table. Mistakes are added to the coercer's problems."""
     table = coercer.table("monitor", raw)
     for key in table:
         if key not in _KNOWN:

@@ -1,4 +1,4 @@
-"""Delivers notices: a thread and a bounded queue for each channel, so that one that hangs holds up no other."""
+"""Delivers notices, with a thread and a bounded queue per channel, so that a hanging channel does not delay others."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hotspare.events import AlertUndelivered
 from hotspare.monitor.channels import Channel, Notice
 
 MAX_QUEUED = 100
-"""Notices that wait for one channel; further ones are reported as undelivered."""
+"""Size of a channel's queue; further notices are reported as undelivered."""
 RETRIES = 6
-"""Tries after the first one: with pauses of 1, 2, 4, 8, 16 and 32 s some minutes of a mail server's restart are bridged."""
+"""Retries of a delivery, after pauses of 1, 2, 4, 8, 16 and 32 s: about a minute, as long as a mail server's restart takes."""
 FIRST_PAUSE = 1.0
 
 
 class Delivery:
-    """The way to one channel. `wait`: sleeps between tries until the delivery is closed."""
+    """Delivers notices to one channel. `wait`: sleeps between tries, until the delivery is closed."""
 
     def __init__(self, channel: Channel, publish: Callable[[AlertUndelivered], object]) -> None:
         self.channel = channel
@@ -28,14 +28,14 @@ class Delivery:
         self._thread.start()
 
     def put(self, notice: Notice) -> None:
-        """Queue a notice. It never waits."""
+        """Queue a notice. Never blocks."""
         try:
             self._queue.put_nowait(notice)
         except Full:
-            self._publish(AlertUndelivered(self.channel.name, "too many notices wait for it"))
+            self._publish(AlertUndelivered(self.channel.name, "its queue is full"))
 
     def close(self, timeout: float) -> None:
-        """Deliver what waits, each once more, within so many seconds."""
+        """Try each queued notice once more, within `timeout` seconds."""
         self._closing.set()
         self._queue.put(None) if not self._queue.full() else None
         self._thread.join(timeout)
@@ -50,7 +50,7 @@ class Delivery:
             try:
                 self.channel.send(notice)
                 return
-            except Exception as error:  # whatever a channel of the user's own raises
+            except Exception as error:  # a custom channel may raise anything
                 reason = f"{type(error).__name__}: {error}"[:200]
             if not left or self._closing.wait(pause):
                 break

@@ -1,4 +1,4 @@
-"""Alert rules as data, and the ones that are on by default."""
+"""Alert rules as data, and the default rules."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Metric = Literal[
     "cost_forecast", "available_targets", "open_domains", "waiting_calls", "rate_limits", "keys_rejected", "quotas_used_up",
     "models_missing", "budgets_reached", "ledger_failing", "limit_used", "budget_used", "budget_forecast",
 ]  # fmt: skip
-"""What a rule can look at. Over its window: calls; mean, 95th percentile and maximum of the seconds of answered calls;
-the 95th percentile of the seconds to the first token; the shares (0 to 1) of calls that were not answered, and of answered ones
-that were rescued; USD spent, and USD that a day would cost at this rate; rate limits, rejected keys, used-up quotas, missing
-models and spending budgets whose limit was reached. Now: targets that admit calls and not just a probe, open failure domains, calls that wait, whether the ledger cannot be
-written (1), and the greatest share (1: all) of a limit that is used, of a budget that is spent, and of a budget that will be spent at
-the end of its period at the pace so far (from a tenth of the period on)."""
+"""The metrics of rules. Over the rule's window: calls; mean, 95th percentile and maximum duration in seconds of answered calls;
+the 95th percentile of the time to the first token; the shares (0 to 1) of unanswered calls, and of rescued calls among the answered;
+USD spent, and USD per day at this rate; numbers of rate limits, rejected keys, used-up quotas, missing models and reached spending
+budgets. At the moment: targets that admit calls (not only a probe), open failure domains, waiting calls, 1 if the ledger cannot be
+written, and the largest share (1: all) of a limit that is used, of a budget that is spent, and of a budget that will be spent by
+the end of its period at the current rate (after a tenth of the period)."""
 Comparison = Literal[">", ">=", "<", "<="]
 Severity = Literal["critical", "warning", "info"]
 
@@ -26,22 +26,22 @@ COMPARE = {">": gt, ">=": ge, "<": lt, "<=": le}
 RANK: dict[str, int] = {"info": 0, "warning": 1, "critical": 2}
 MAX_WINDOW = 86_400.0
 MAX_CALL_WINDOW = 3_600.0
-"""Seconds for which single calls are kept; rules about cost may look back a day."""
+"""Longest window in seconds of rules about calls; windows of rules about cost may last a day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One alert: while `metric` over `window` is beyond `threshold` for `hold` seconds, it fires.
+    """One alert: it fires once `metric` over `window` has been beyond `threshold` for `hold` seconds.
 
     name: unique among the rules.
     metric: see `Metric`.
-    comparison, threshold: when the condition holds.
-    window: seconds that the metric covers. 300: long enough not to fire for one slow call.
-    hold: seconds for which the condition must hold before it fires. 0.
-    min_calls: calls that the window must hold before it can fire. 1; a rate of few calls proves nothing.
+    comparison, threshold: the condition.
+    window: seconds that the metric covers. Default 300: long enough not to fire for one slow call.
+    hold: seconds for which the condition must be true before the rule fires. Default 0.
+    min_calls: calls in the window without which the rule does not fire, since a rate of few calls proves nothing. Default 1.
     severity: `critical`, `warning` or `info`.
-    cooldown: seconds after a firing in which the rule does not fire again. 300: what flaps is reported once.
-    advice: what to do, in one sentence; stands in the notice.
+    cooldown: seconds after a firing in which the rule does not fire again. Default 300: a flapping condition is reported once.
+    advice: what to do, in one sentence; part of the notice.
     """
 
     name: str
@@ -77,13 +77,13 @@ class Rule:
             raise ConfigError(problems)
 
     def holds(self, value: float | None, calls: int) -> bool:
-        """Whether the condition holds for this value of the metric (None: there is none) and so many calls in the window."""
+        """Whether the condition is true for this value of the metric (None: no value) and this number of calls in the window."""
         if value is None or calls < self.min_calls:
             return False
         return bool(COMPARE[self.comparison](value, self.threshold))
 
     def message(self, value: float) -> str:
-        """The condition and the value, for humans."""
+        """The condition and the value as text."""
         over = "" if self.metric in NOW else f" over {self.window:.0f} s"
         text = f"{self.metric}{over} is {value:.4g} ({self.comparison} {self.threshold:g})"
         return f"{text}. {self.advice}" if self.advice else text
@@ -100,7 +100,7 @@ NOW = frozenset(
         "budget_forecast",
     }
 )
-"""Metrics of the moment."""
+"""Metrics of the current state, without a window."""
 
 DEFAULT_RULES: tuple[Rule, ...] = (
     Rule(
@@ -125,11 +125,11 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="rescue_rate", metric="rescue_rate", threshold=0.2, window=300, min_calls=10,
-        advice="You would be down without hotspare: one call in five was answered only because another target took over.",
+        advice="One call in five was answered only after a failover: find the failing target with `hotspare ledger target`.",
     ),
     Rule(
         name="domain_down", metric="open_domains", comparison=">=", threshold=1, hold=30, min_calls=0,
-        advice="A provider, a region or an account is out; calls go elsewhere.",
+        advice="A provider, a region or an account is unavailable; calls fail over.",
     ),
     Rule(
         name="key_refused", metric="keys_rejected", threshold=0, min_calls=0, severity="critical", window=600, cooldown=3600,
@@ -145,19 +145,19 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="budget", metric="budgets_reached", threshold=0, min_calls=0, window=600, cooldown=3600,
-        advice="A spending budget is reached: calls are warned about, routed cheaper or refused, as it says.",
+        advice="A spending budget is used up: its `action` applies (warn, cheaper targets, or rejected calls).",
     ),
     Rule(
         name="limit_nearly_used", metric="limit_used", comparison=">=", threshold=0.9, hold=60, min_calls=0, cooldown=3600,
-        advice="A limit or quota is used to nine tenths for a minute: calls will go elsewhere or wait. Raise it, or add a target.",
+        advice="90 % of a limit or quota has been in use for a minute: calls will fail over or wait. Raise it, or add a target.",
     ),
     Rule(
         name="budget_forecast", metric="budget_forecast", threshold=1, hold=300, min_calls=0, cooldown=3600,
-        advice="At the pace so far a spending budget will not last to the end of its period. See `hotspare report`.",
+        advice="At the current rate a spending budget will be used up before the end of its period. See `hotspare report`.",
     ),
     Rule(
         name="ledger", metric="ledger_failing", threshold=0, min_calls=0, hold=30, cooldown=3600,
-        advice="Calls go on, but are not recorded: look at the disk.",
+        advice="Calls continue, but are not recorded: check the disk.",
     ),
 )  # fmt: skip
-"""The first five are the usual ones of monitoring guides for LLM services; the others are what a pool knows besides."""
+"""The first five are those of common monitoring guides for LLM services; the others use data that only a pool has."""

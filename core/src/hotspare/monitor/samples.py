@@ -1,4 +1,4 @@
-"""What rules look at: recent calls and events, kept in memory, and the health of the pool."""
+"""The input of rules: recent calls and events, kept in memory, and the health of the pool."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from hotspare.outcome import Kind
 from hotspare.status import BudgetStatus, PoolHealth
 
 MAX_SAMPLES = 100_000
-"""Calls that are kept, at most: 28 a second for an hour, some 10 MB."""
+"""How many calls are kept at most: 28 a second for an hour, about 10 MB."""
 _DAY = 86_400.0
 _ATTENTION = {Kind.AUTH: "keys_rejected", Kind.QUOTA: "quotas_used_up", Kind.NOT_FOUND: "models_missing"}
 
 
 _KEPT = frozenset({CallEnded, NeedsAttention, RateLimited, BudgetReached, LedgerFailed, LedgerRecovered})
 _OUT = (State.OPEN, State.HALF_OPEN)
-"""A domain that waits for the end of a probe is not back yet."""
+"""States in which a domain counts as unavailable; half-open is one, until the probe has succeeded."""
 
 
 class _Call(NamedTuple):
@@ -43,7 +43,7 @@ class _Call(NamedTuple):
 
 
 class Samples:
-    """Events go in (`add`, from any thread), metrics come out (`values`). Times are those of one clock, in seconds."""
+    """Collects events (`add`, from any thread) and computes metrics (`values`). All times are from one clock, in seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class Samples:
         self._is_ledger_failing = False
 
     def add(self, event: Event, now: float) -> None:
-        """Keep what the rules need of an event."""
+        """Record the data of an event that rules need."""
         if type(event) not in _KEPT:
             return
         with self._lock:
@@ -80,7 +80,7 @@ class Samples:
     def values(
         self, rules: Iterable[Rule], health: PoolHealth, budgets: Sequence[BudgetStatus], now: float
     ) -> Iterator[tuple[Rule, float | None, int]]:
-        """The value of each rule's metric (None: there is none), and the calls in its window."""
+        """The value of each rule's metric (None: no value), and the calls in its window."""
         with self._lock:
             self._forget(now)
             calls, marks, costs = list(self._calls), list(self._marks), list(self._costs)
@@ -128,7 +128,7 @@ def _of_calls(metric: str, calls: list[_Call]) -> float | None:
         return float(len(calls))
     if metric == "error_rate":
         lost = sum(one.result in (CallResult.FAILED, CallResult.INTERRUPTED) for one in calls)
-        judged = lost + len(answered)  # a caller who left says nothing
+        judged = lost + len(answered)  # abandoned calls do not count
         return lost / judged if judged else None
     if metric == "rescue_rate":
         return sum(one.rescued for one in answered) / len(answered) if answered else None

@@ -1,4 +1,4 @@
-"""A live view of running applications: what is on the screen, and what the keys do. No terminal is touched here."""
+"""A live view of running applications: the content of the screen, and the actions of keys. No terminal I/O."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _COLOURS = {"closed": "green", "recovering": "yellow", "half-open": "yellow", "o
 _KEYS = "↑↓ or jk: select   d: drain   e: enable   q: quit"
 
 Ask = Callable[..., Any]
-"""Has one application do something: a command and its values."""
+"""Sends a command with its values to one application, and returns the answer."""
 
 
 @dataclass(slots=True)
 class View:
-    """The state of the screen. `applications`: how each is asked, by name. `said`: the answer to the latest key."""
+    """The state of the screen. `applications`: the function that queries each application, by name. `said`: the answer to the latest key."""
 
     applications: Mapping[str, Ask]
     selected: int = 0
@@ -33,7 +33,7 @@ class View:
     heads: dict[str, str] = field(default_factory=dict[str, str])
 
     def refresh(self) -> None:
-        """Ask every application for its health. One that has ended is shown as such."""
+        """Query the health of every application. An application that has ended is shown as such."""
         self.rows, self.heads = [], {}
         for name, ask in self.applications.items():
             try:
@@ -51,7 +51,7 @@ class View:
         self.selected = max(0, min(self.selected, len(self.rows) - 1))
 
     def press(self, keys: str) -> None:
-        """Do what the keys say, one after the other: they may have come at once."""
+        """Execute the keys one after the other; several may have been pressed since the last refresh."""
         for key in re.findall(r"\x1b\[.|.", keys, re.S):
             self._press(key)
 
@@ -64,7 +64,7 @@ class View:
             self.selected = max(self.selected - 1, 0)
         elif key in ("d", "e") and self.rows:
             name, row = self.rows[self.selected]
-            try:  # drained within a moment, or disabled: the screen does not wait for streams
+            try:  # a short timeout: the screen does not wait for streams to end
                 answer = (
                     self.applications[name]("drain", target=row["target"], timeout=0.1)
                     if key == "d"
@@ -75,7 +75,7 @@ class View:
                 self.said = str(error)
 
     def draw(self, recent: Recent | None, *, keys: bool = True) -> Group:
-        """The screen. `recent`: what the ledger says (None: there is none). `keys`: whether keys are read, and so listed."""
+        """The screen. `recent`: data from the ledger (None: no ledger). `keys`: whether keys are read, and therefore listed."""
         table = Table(box=None, header_style="bold", expand=True)
         for name in ("", "application", "target", "state", "a minute", "failed", "p50 / p95", "limits left"):
             table.add_column(name)
@@ -125,5 +125,5 @@ def _recent(recent: Recent | None) -> list[Text]:
 
 
 def _clean(text: str) -> str:
-    """Without control characters, so that a provider's words cannot change the terminal."""
+    """The text without control characters, so that a provider's message cannot change the terminal."""
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

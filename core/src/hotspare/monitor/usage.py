@@ -1,4 +1,4 @@
-"""How much of limits and budgets is used: samples of a minute, as events for the ledger and its report."""
+"""The use of limits and budgets: averages over a minute, as events for the ledger and its report."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from hotspare.events import UsageSampled
 from hotspare.status import BudgetStatus, PoolHealth
 
 INTERVAL = 60.0
-"""Seconds whose samples become one event for each limit and budget."""
+"""Seconds whose samples are combined into one event per limit and budget."""
 
 
 class Usage:
-    """Samples go in, and once a minute their means come out."""
+    """Collects samples, and returns their means once a minute."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[str, str], list[float]] = {}
         self._since = inf
 
     def add(self, health: PoolHealth, budgets: Sequence[BudgetStatus], now: float) -> list[UsageSampled]:
-        """Returns the events of a minute that is over."""
+        """Add a sample. Returns the events of the previous minute, once it has ended."""
         done = self.take() if now - self._since >= INTERVAL else []
         self._since = min(self._since, now)
         for target in health.targets:
@@ -37,6 +37,6 @@ class Usage:
         total[1] += 1
 
     def take(self) -> list[UsageSampled]:
-        """The events of the minute that ends. A limit or budget without any use has none."""
+        """The events of the current minute, which ends. A limit or budget without any use has none."""
         sums, self._sums, self._since = self._sums, {}, inf
         return [UsageSampled(kind, subject, total / count) for (kind, subject), (total, count) in sums.items() if total]

@@ -1,4 +1,4 @@
-"""The monitor of a pool: looks at its rules once a second, and sends what changed."""
+"""The monitor of a pool: evaluates the rules once a second, and sends alerts that fired or resolved."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
     from hotspare.pool import Pool
 
 FLUSH_SECONDS = 0.5
-"""Seconds for which an evaluation waits for the events of calls that have ended."""
+"""Longest time in seconds for which an evaluation waits for the events of ended calls."""
 SILENCE_INTERVAL = 5.0
-"""Seconds between two looks at the ledger's silences."""
+"""Seconds between two reads of the ledger's silences."""
 
 
 class Monitor:
-    """Evaluates alert rules over what happens in a pool, and delivers notices. Never in a call's way.
+    """Evaluates alert rules on a pool's events and health, and delivers notices. Never delays a call.
 
     Args:
-        pool: what is watched.
-        rules: what is watched for. Default: `DEFAULT_RULES`.
-        channels: where notices go. Without any, alerts are events and lines in the log.
-        ledger: where silences are looked up (`hotspare alerts silence`); attach it to the pool for a history of alerts.
-        interval: seconds between two evaluations. 1: an outage is reported within seconds.
-        prefix: stands before the title of every notice, e.g. `DRILL`.
+        pool: the pool to watch.
+        rules: the alert rules. Default: `DEFAULT_RULES`.
+        channels: deliver the notices. Without a channel, alerts are only events and log lines.
+        ledger: contains silences (`hotspare alerts silence`); attach it to the pool too for a history of alerts.
+        interval: seconds between two evaluations. Default 1: an outage is reported within seconds.
+        prefix: put before the title of every notice, e.g. `DRILL`.
         clock: seconds since 1970; for tests.
 
     Raises:
-        ConfigError: for two rules of one name.
+        ConfigError: two rules have the same name.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class Monitor:
         return self._alerts.firing
 
     def start(self) -> Self:
-        """Evaluate the rules in a thread of the monitor's own, until `close`."""
+        """Evaluate the rules in a separate thread, until `close`."""
         self._thread = threading.Thread(target=self._run, name="hotspare-monitor", daemon=True)
         self._thread.start()
         return self
 
     def evaluate(self) -> list[AlertFired | AlertResolved]:
-        """Evaluate the rules now; what changed is sent, published as events, and returned."""
+        """Evaluate the rules now; alerts that fired or resolved are sent, published as events, and returned."""
         self._background.flush(FLUSH_SECONDS)
         now = self._clock()
         if self._ledger is not None and now >= self._next_look:
@@ -113,7 +113,7 @@ class Monitor:
             delivery.put(notice)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Stop, and deliver what waits, within so many seconds."""
+        """Stop, and deliver queued notices within `timeout` seconds."""
         self._unsubscribe()
         self._stop.set()
         for sampled in self._usage.take():

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hotspare.pool import Pool
 
 MAX_OPEN = 10_000
-"""Calls in flight whose spans are to be made, at most; the oldest is forgotten: its end was lost."""
+"""How many calls in flight are kept for their spans; beyond that the oldest is dropped, because its end event was lost."""
 
 Attributes = dict[str, Any]
 
@@ -102,7 +102,7 @@ class Instrumentation:
             call.attempts[event.number] = _Attempt(f"chat {attributes['gen_ai.request.model']}", attributes, at)
 
     def _attempt_ended(self, event: events.AttemptEnded, at: int) -> None:
-        """A stream's span goes on to the end of the stream: its attempt ended with its first content."""
+        """The span of a stream lasts to the end of the stream, although its attempt ended with the first content."""
         call, one = self._calls.get(event.call), event.attempt
         span = call.attempts.get(one.number) if call is not None else None
         if span is None:

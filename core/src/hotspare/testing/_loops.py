@@ -31,7 +31,7 @@ class LoopPart(ABC):
         self._quiet = Quiet()
 
     def add(self, seconds: float, action: Callable[[], object]) -> WakeUp:
-        """Have `action` called in this loop, so many seconds from now."""
+        """Call `action` in this loop after `seconds`."""
         wake = self._timeline.add(seconds)
         self._actions[wake] = action
         if not self._running:

@@ -33,7 +33,7 @@ class Timeline:
         self._pending: list[WakeUp] = []
 
     def add(self, seconds: float) -> WakeUp:
-        """Register a wake-up, so many seconds from now."""
+        """Register a wake-up after `seconds`."""
         with self.lock:
             wake = WakeUp(self.now + seconds)
             insort(self._pending, wake, key=lambda one: one.when)

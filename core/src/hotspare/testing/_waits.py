@@ -46,7 +46,7 @@ class ThreadWaits:
         self._waits: list[Wait] = []
 
     def until(self, ready: threading.Event, seconds: float) -> bool:
-        """Wait until `ready` is set or so many seconds are over. Returns whether it is set."""
+        """Wait until `ready` is set, at most `seconds`. Returns whether it is set."""
         wake = self._timeline.add(seconds)
         wait, quiet = Wait(ready, wake), Quiet()
         try:

@@ -61,7 +61,7 @@ RESET = Outcome(Kind.TRANSPORT, "the connection was reset")
 _USAGE = Usage(1, 1)
 
 Action = float | ChatChunk
-"""What the interpreter of a step asks for: to wait so many seconds, or to hand out a chunk."""
+"""A command of the interpreter of a step: wait for a number of seconds, or hand out a chunk."""
 
 
 def actions(step: Step) -> Iterator[Action]:
@@ -143,7 +143,7 @@ def break_after(
     delay: float = 0.0,
     gap: float = 0.0,
 ) -> Step:
-    """An answer that ends in a failure after so many pieces (of a text: words).
+    """An answer that ends in a failure after a number of pieces (of a text: words).
 
     Args:
         pieces: how many are streamed. A call that does not stream gets the failure only.
@@ -157,7 +157,7 @@ def break_after(
 
 
 def hang(after: int = 0, whole: Pieces | Step = "", *, delay: float = 0.0, gap: float = 0.0) -> Step:
-    """Endless silence: from the start, or after so many pieces of an answer (a stall).
+    """Endless silence: from the start, or after a number of pieces of an answer (a stall).
 
     The target's timeout, or the call's deadline, ends it. Arguments as for `break_after`.
     """

@@ -1,4 +1,4 @@
-"""What a ledger says of a period: as data, as text, as JSON, and as an HTML page that stands alone."""
+"""Reports about a period from a ledger: as data, text, JSON, and a self-contained HTML page."""
 
 from hotspare.monitor.report.data import Report as Report
 from hotspare.monitor.report.data import read_report as read_report

@@ -1,4 +1,4 @@
-"""The numbers of a report, read from a ledger. It never holds a prompt, an answer, or a provider's own words."""
+"""The figures of a report, read from a ledger. A report never contains a prompt, an answer, or a provider's message."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 from hotspare.monitor.report.outages import Outage, read_outages, seconds_of_union
 
 BUCKETS = 60
-"""Bars of the timeline: as many as a telephone's width shows apart."""
+"""Number of bars in the timeline: as many as can be told apart on a phone."""
 _LOST = ("failed", "interrupted")
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Seconds: mean, percentiles and extremes of `count` values. All None without any."""
+    """Mean, percentiles and extremes of `count` durations, in seconds. All None without values."""
 
     count: int = 0
     mean: float | None = None
@@ -32,8 +32,8 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One route, or one label: its calls, those that were answered and rescued, p95 of the seconds of the answered ones, tokens in and
-    out, USD: all, wasted and saved."""
+    """One route, or one label: number of calls, answered calls and rescued calls, p95 duration of answered calls in seconds, input and
+    output tokens, USD in total, wasted and saved."""
 
     name: str
     calls: int
@@ -61,7 +61,7 @@ class TargetRow:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A piece of the timeline, from `start` on: calls answered at once, rescued, lost; the 95th percentile of seconds."""
+    """A part of the timeline, from `start` on: number of calls answered without failover, rescued and lost; p95 duration in seconds."""
 
     start: float
     answered: int = 0
@@ -74,10 +74,10 @@ class Bucket:
 class Report:
     """A period, `start` to `end` in seconds since 1970.
 
-    `survived`: seconds in which a target or a domain was out, and none of the calls in flight was lost. `detect`, `recover`: mean seconds from
-    the first failure of an outage to its open breaker, and from there to its recovery. `limits`, `budgets`: the greatest share that was
-    used in a minute, where a `Monitor` was running. USD: `wasted` on what is no part of an answer; `saved` by taking a cheaper target than the
-    first; `saved_cache` by answers from the cache. `saved_tokens`: left out of prompts.
+    `survived`: seconds of outages of a target or a domain in which no call in flight was lost. `detect`, `recover`: mean seconds from the first
+    failure of an outage to the opening of the breaker, and from there to the recovery. `limits`, `budgets`: the largest share used in a
+    minute, if a `Monitor` was running. In USD: `wasted` on attempts that are not part of an answer; `saved` by using a cheaper target than the
+    first; `saved_cache` by answers from the cache. `saved_tokens`: removed from prompts.
     """
 
     start: float
@@ -119,7 +119,7 @@ class Report:
 
     @property
     def success(self) -> float | None:
-        """The share of calls that were answered, without those whose caller left (None: there was none)."""
+        """The share of answered calls, abandoned calls excluded (None: no calls)."""
         judged = self.calls - self.results.get("abandoned", 0)
         return self.answered / judged if judged else None
 
@@ -129,7 +129,7 @@ class Report:
 
 
 def read_report(ledger: sqlite3.Connection, start: float, end: float) -> Report:
-    """The report of what was recorded from `start` to `end`."""
+    """The report for the period from `start` to `end`."""
     period = (start, end)
     calls = ledger.execute("SELECT * FROM calls WHERE started >= ? AND started < ? ORDER BY started", period).fetchall()
     attempts = ledger.execute("SELECT * FROM attempts WHERE started >= ? AND started < ?", period).fetchall()
@@ -221,7 +221,7 @@ def _targets(
 
 
 def _domains(outages: Sequence[Outage], span: float, last: float) -> dict[str, float]:
-    """Of those that were out; the others are at 1."""
+    """The uptime of the domains that had an outage; that of all others is 1."""
     names = sorted({(one.level, one.subject) for one in outages if one.level != "target"})
     return {
         f"{level} {name}": _uptime([o for o in outages if (o.level, o.subject) == (level, name)], span, last)

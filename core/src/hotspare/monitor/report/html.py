@@ -1,4 +1,4 @@
-"""A report as one HTML page: no script, no font and no picture from elsewhere; for telephones and screens, light and dark."""
+"""A report as one self-contained HTML page without scripts; for phones and large screens, light and dark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hotspare.monitor.report.labels import WORDS, Language, moment, percent, sec
 from hotspare.monitor.report.text import summary
 
 LONG = 20
-"""Characters of a name and its value that do not fit beside others on a telephone."""
+"""Characters of a name and its value from which on they take a whole line on a phone."""
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1f2937;--dim:#4b5563;--line:#e5e7eb;--card:#f3f4f6;--paper:#fff;--ok:#33607a;--saved:#2f9e6e;--lost:#d1453b}
 @media(prefers-color-scheme:dark){:root{--ink:#e5e7eb;--dim:#a7b0bd;--line:#374151;--card:#1f2937;--paper:#111827;--ok:#7aa7c7;--saved:#4cc38a;--lost:#f0786e}}
@@ -52,7 +52,7 @@ def report_html(report: Report, language: Language = "en") -> str:
 
 
 def _unbroken(value: str) -> str:
-    """With a number and its unit in one line."""
+    """The text with no-break spaces between numbers and their units."""
     return re.sub(r"(?<=\d) (?=s\b|min\b)", "\u00a0", value)
 
 
@@ -71,7 +71,7 @@ def _cards(report: Report, language: Language) -> str:
 
 
 def _timeline(report: Report, language: Language) -> str:
-    """Calls by how they ended, their p95, and a lane for each target and domain that was out."""
+    """Calls by result, their p95, and a lane for each target and domain that was unavailable."""
     if not report.timeline:
         return ""
     words = WORDS[language]
@@ -187,7 +187,7 @@ def _rows(title: str, rows: Sequence[Row], words: Mapping[str, str]) -> str:
 
 
 def _cell(name: str, value: str) -> str:
-    """On a telephone a row becomes a block of names and values, two in a line unless one of them is long."""
+    """A table cell. On a phone a row becomes a block of names and values, two per line unless one of them is long."""
     style = " class=long" if len(name) + len(value) > LONG else ""
     return f'<td{style} data-head="{name}">{escape(value)}</td>'
 

@@ -1,4 +1,4 @@
-"""The words of a report, in English and Korean, and how its values are written."""
+"""The labels of a report, in English and Korean, and the format of its values."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ WORDS: dict[Language, dict[str, str]] = {
         "title": "hotspare report", "calls": "Calls", "success": "Answered", "rescued": "Rescued calls",
         "rescued_note": "answered although their first attempt or stream failed", "latency": "Latency", "ttft": "Time to first token",
         "mean": "mean", "p50": "p50", "p95": "p95", "p99": "p99", "max": "max", "min": "min", "cost": "Cost",
-        "cost_note": "of {priced} of {calls} calls, whose price is known", "tokens": "Tokens in / out", "cached": "Tokens from a cache",
-        "wasted": "Wasted tokens", "survived": "Outage survived", "survived_note": "a target was out, and no call was lost",
+        "cost_note": "{priced} of {calls} calls have a known price", "tokens": "Tokens in / out", "cached": "Tokens from a cache",
+        "wasted": "Wasted tokens", "survived": "Outage survived", "survived_note": "a target was unavailable, and no call was lost",
         "detect": "Time to detect (mean)", "recover": "Time to recover (mean)", "failovers": "Failovers", "rate_limits": "Rate limits",
         "lost": "Lost", "at_once": "Answered without failover", "abandoned": "Left by the caller", "timeline": "Timeline", "p95_line": "Seconds of a call, p95",
         "targets": "Targets", "target": "Target", "attempts": "Attempts", "failures": "Failures", "uptime": "Uptime", "domains": "Failure domains",
-        "outages": "Outages", "start": "Start", "duration": "Duration", "ongoing": "goes on", "routes": "Routes", "labels": "Labels",
+        "outages": "Outages", "start": "Start", "duration": "Duration", "ongoing": "ongoing", "routes": "Routes", "labels": "Labels",
         "name": "Name", "alerts": "Alerts", "severity": "Severity", "rule": "Rule", "value": "Value", "none": "none", "out": "out",
         "utc": "Times are UTC.", "wasted_usd": "Wasted", "saved_usd": "Saved by cheaper targets", "saved_cache": "Saved by the cache",
         "saved_tokens": "Tokens left out of prompts", "saved": "Saved", "to_detect": "To detect", "ttft_p95": "TTFT p95", "limits": "Limits and budgets", "limit": "Limit or budget", "used": "Most used in a minute",
@@ -54,12 +54,12 @@ def seconds(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share; never 100 % where something is missing."""
+    """A share in percent; 100 % only if it is exactly 1."""
     if value is None:
         return "–"
     return f"{value:.2%}" if value in (0.0, 1.0) else f"{min(value, 0.9999):.2%}"
 
 
 def usd(value: float) -> str:
-    """USD, with cents where they matter."""
+    """USD, with more decimals for small amounts."""
     return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"

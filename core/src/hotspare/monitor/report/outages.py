@@ -1,4 +1,4 @@
-"""Outages, from the moves of circuit breakers in a ledger."""
+"""Outages, from the state changes of circuit breakers in a ledger."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 _FAILURES = ("server", "transport", "timeout")
 _BEFORE = 60.0
-"""Seconds before a breaker opened in which a failure belongs to the same outage; those of an earlier outage do not."""
+"""Failures up to this many seconds before a breaker opened belong to its outage, unless they belong to an earlier one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A target or a domain was out, for one process: from `start` to `end` (None: it still is, at `last`), in seconds since 1970.
-    `level`: target, region, account or provider. `detect`: seconds from its first failure to the open breaker."""
+    """An outage of a target or a domain, in one process: from `start` to `end` (None: ongoing at `last`), in seconds since 1970.
+    `level`: target, region, account or provider. `detect`: seconds from its first failure to the opening of the breaker."""
 
     subject: str
     level: str
@@ -27,7 +27,7 @@ class Outage:
 
 
 def read_outages(events: Iterable[sqlite3.Row], attempts: Iterable[sqlite3.Row], last: float) -> list[Outage]:
-    """Every outage, in order. A probe that fails, or a recovery that breaks off, does not end one."""
+    """Every outage, in order. A failed probe or an interrupted recovery does not end an outage."""
     failures: dict[tuple[str, str], list[float]] = defaultdict(list)
     for row in attempts:
         if row["kind"] in _FAILURES:
@@ -50,7 +50,7 @@ def read_outages(events: Iterable[sqlite3.Row], attempts: Iterable[sqlite3.Row],
 
 
 _Key = tuple[str, str, str]
-"""The run, the subject and its level."""
+"""The run of a process, the subject and its level."""
 
 
 def _outage(
@@ -61,7 +61,7 @@ def _outage(
     failures: dict[tuple[str, str], list[float]],
     earlier: float,
 ) -> Outage:
-    """`earlier`: when the one before it ended."""
+    """The outage. `earlier`: end of the previous outage of the same subject."""
     run, subject, level = key
     since = max(start - _BEFORE, earlier)
     first = min((at for at in failures[run, subject] if since <= at <= start + 1e-3), default=None)

@@ -9,7 +9,7 @@ from hotspare.monitor.report.labels import WORDS, Language, moment, percent, sec
 
 
 def report_text(report: Report, language: Language = "en") -> str:
-    """The whole report, in lines of words and numbers."""
+    """The whole report as plain text."""
     words = WORDS[language]
     lines = [
         f"{words['title']}: {moment(report.start)} – {moment(report.end)} UTC",
@@ -49,7 +49,7 @@ def report_text(report: Report, language: Language = "en") -> str:
 
 
 def summary(report: Report, language: Language) -> list[tuple[str, str]]:
-    """The numbers of the whole period, with their names."""
+    """The figures of the whole period, with their labels."""
     words = WORDS[language]
     cost = usd(report.cost)
     if report.priced_calls < report.calls:

@@ -44,7 +44,7 @@ class Flavor:
     reasoning_signer: the dialect of the reasoning blocks that it sends and accepts: `reasoning_details`, or the `thinking` parts
         of the content (Mistral). Only the model that wrote them is sent them again.
     stream_usage_option: whether a stream's usage must be requested with `stream_options`.
-    done_completes: whether a stream that ended with `[DONE]`, and a whole answer that has no word about it, is complete even without a
+    done_completes: whether a stream that ended with `[DONE]`, and a whole answer without a finish reason, is complete even without a
         finish reason.
     joins_text_parts: whether content that consists of text parts is sent as one string.
     seed_field: its name for `seed`.

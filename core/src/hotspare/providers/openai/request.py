@@ -28,7 +28,7 @@ _PLAIN_FIELDS = ("response_format", "temperature", "top_p", "top_k", "frequency_
 def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: bool, prefill: bool = False) -> Json:
     """The JSON body. The target's `extra`, then the request's, override what hotspare writes.
 
-    `prefill`: whether an assistant message at the end is to be continued.
+    `prefill`: whether the model should continue an assistant message at the end.
     """
     fields = _fields(request, target, flavor)
     if stream:

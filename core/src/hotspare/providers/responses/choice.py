@@ -58,5 +58,5 @@ def uses_tools(request: ChatRequest) -> bool:
 
 
 def names_responses(error: StatusError) -> bool:
-    """Whether a refusal of Chat Completions says that Responses is to be used instead."""
+    """Whether an error of Chat Completions says that the Responses API must be used instead."""
     return error.status in (400, 404) and _NAMES_RESPONSES.search(classify(error).message) is not None
