@@ -76,7 +76,7 @@ class Waits:
         self._timeout: _AsyncioTimeout | None = None
 
     def within(self, seconds: float | None) -> AbstractContextManager[Timeout]:
-        """Cancel the block when the time is over, as `anyio.move_on_after` does. No other one may be open."""
+        """Cancel the block when the time is over, as `anyio.move_on_after` does. Only one block may be open."""
         timeout = self._timeout
         if timeout is None:
             loop = running_loop()

@@ -10,7 +10,7 @@ import anyio
 
 
 def from_any_thread(wake: Callable[[], object]) -> Callable[[], object]:
-    """`wake`, to be called from any thread. If the loop has ended meanwhile, nothing is left to be woken."""
+    """`wake`, callable from any thread. Does nothing if the event loop has ended."""
     if "trio" in sys.modules and anyio.get_cancelled_exc_class().__module__.startswith("trio"):
         from trio import RunFinishedError
         from trio.lowlevel import current_trio_token
