@@ -36,11 +36,11 @@ class Rule:
     name: unique among the rules.
     metric: see `Metric`.
     comparison, threshold: the condition.
-    window: seconds that the metric covers. Default 300: long enough not to fire for one slow call.
-    hold: seconds for which the condition must be true before the rule fires. Default 0.
-    min_calls: calls in the window without which the rule does not fire, since a rate of few calls proves nothing. Default 1.
+    window: seconds that the metric covers. 300: long enough not to fire for one slow call.
+    hold: seconds for which the condition must be true before the rule fires. 0.
+    min_calls: calls in the window without which the rule does not fire, since a rate of few calls proves nothing. 1.
     severity: `critical`, `warning` or `info`.
-    cooldown: seconds after a firing in which the rule does not fire again. Default 300: a flapping condition is reported once.
+    cooldown: seconds after a firing in which the rule does not fire again. 300: a flapping condition is reported once.
     advice: what to do, in one sentence; part of the notice.
     """
 
