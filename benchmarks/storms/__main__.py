@@ -6,7 +6,7 @@ python -m benchmarks.storms --wire flaps        # on the wire, the clients in tu
 python -m benchmarks.storms --wire --seeds 3 --seconds 20 flaps
 python -m benchmarks.storms --wire --client hotspare --seeds 3 --parallel 4
 
-Exits with 1 if hotspare misses a threshold, or if its load was not achieved on the wire: such a row is not judged. On the wire, each play's
+Exits with 1 if hotspare misses a threshold, or if its load on the wire fell behind: such a row is not judged. On the wire, each play's
 figures are printed to stderr when it is over, and the table at the end.
 """
 

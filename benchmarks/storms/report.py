@@ -22,7 +22,7 @@ MOST_LATE = 1.0
 class Report:
     """Rows of the table, the worst figures of all seeds each.
 
-    Of hotspare's `rows`, a threshold does not hold in `missed`, and `unjudged` are those whose load was not achieved.
+    Of hotspare's `rows`, a threshold does not hold in `missed`, and `unjudged` are those whose load fell behind its script.
     """
 
     def __init__(self, *, clients: bool = False) -> None:
@@ -80,16 +80,16 @@ class Report:
         return self.missed + self.unjudged > 0
 
     def print(self) -> None:
-        """Print the table, why some storms may take more calls than others, and where the planned load was not achieved."""
+        """Print the table, why some storms may take more calls than others, and where the load fell behind its script."""
         console = Console()
         console = console if console.is_terminal else Console(width=WIDTH)
         console.print(self._table)
         for note in self._notes.values():
             console.print(note, style="dim", highlight=False)
         for short in self._short:
-            console.print(f"the load was not achieved: {short}", highlight=False)
+            console.print(f"the load fell behind: {short}", highlight=False)
         if self.unjudged:
-            console.print(f"{self.unjudged} of {self.rows} not judged: their load was not achieved")
+            console.print(f"{self.unjudged} of {self.rows} not judged: their load fell behind")
         if self.missed:
             console.print(f"{self.missed} of {self.rows} missed")
         if self.rows and not self.failed:

@@ -80,9 +80,12 @@ def thresholds(storm: Storm) -> Thresholds:
     silent = [one for one in faults if one.kind in ("silence", "stall")]
     ends = [one for one in faults if one.end < storm.seconds and one.status != 401]  # a revoked key does not come back
     allowed = 0.10 if storm.stream else 0.05
-    named = [one.retry_after for one in faults if one.status == 429 and one.retry_after is not None]
+    # What a provider names counts from its answer's arrival, which may be after the fault's end.
+    named = [
+        one.retry_after + SLOWEST * storm.latency for one in faults if one.status == 429 and one.retry_after is not None
+    ]
     costly = [one for one in faults if one.kind in ("silence", "stall", "slow")]  # to try it again costs a caller time
-    back = 6.0 if costly else max(1.5, *(seconds + 0.1 for seconds in named), 0.0)  # what a provider names is kept
+    back = 6.0 if costly else max(1.5, *(seconds + 0.1 for seconds in named), 0.0)
     return Thresholds(
         0.995 if _all_down(storm) else 0.999,
         1 + (allowed + storm.unavoidable) * SECONDS / storm.seconds,

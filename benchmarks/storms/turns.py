@@ -22,7 +22,7 @@ from benchmarks.storms.thresholds import Result, thresholds
 def at_once(clients: Sequence[Opening]) -> int:
     """How many storms are played at once by default, so that they do not disturb each other.
 
-    At 40 calls a second, hotspare, the provider and the load together use a tenth of a core; LiteLLM's Router with fallbacks uses a whole one.
+    At 40 calls a second, hotspare, the provider and the load together use an eighth of a core; LiteLLM's Router with fallbacks uses a whole one.
     """
     cores = os.cpu_count() or 1
     return 2 * cores if [one.name for one in clients] == ["hotspare"] else max(1, cores // 2)

@@ -128,7 +128,7 @@ class Storming:
                     group.create_task(self._call(index, steps[index].at))
             watching.cancel()
         times = [seconds for right, seconds in self.ends if right]
-        right, requests = sum(right for right, _ in self.ends), sum(self._requests().values()) - sum(before.values())
+        right, requests = sum(right for right, _ in self.ends), self._requests() - before
         return Result(
             len(self.ends), right, self.wrong, requests / len(self.ends), quantile(times, 0.5) or 0.0, quantile(times, 0.99) or 0.0, self.back,
             self.late, len(self.ends) / steps[-1].at, len(self.ends) / max(steps[-1].at, self.last),
@@ -155,13 +155,16 @@ class Storming:
         if over is None:
             return
         await asyncio.sleep(self.start + over - perf_counter())
-        before = (await asyncio.to_thread(self._requests))["a"]
-        while (await asyncio.to_thread(self._requests))["a"] <= before:  # noqa: ASYNC110 (another process)
-            await asyncio.sleep(0.05)
+        before = await asyncio.to_thread(self._requests_to, "a")
+        while await asyncio.to_thread(self._requests_to, "a") <= before:  # noqa: ASYNC110 (another process)
+            await asyncio.sleep(0.02)
         self.back = perf_counter() - self.start - over
 
-    def _requests(self) -> dict[str, int]:
-        return {name: self.provider.stats(name).requests for name in self.storm.ids}
+    def _requests(self) -> int:
+        return sum(self._requests_to(name) for name in self.storm.ids)
+
+    def _requests_to(self, name: str) -> int:
+        return self.provider.stats(name).requests
 
 
 def _setup(storm: Storm, provider: Provider) -> Setup:
