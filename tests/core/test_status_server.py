@@ -84,8 +84,8 @@ def test_no_application_is_there(tmp_path: Path) -> None:
     content = ended.read_text()
     pool.close()
     ended.write_text(content)
-    for file in (missing, other):
-        with pytest.raises(ConfigError, match="is not a status file"):
+    for file, problem in ((missing, "does not exist"), (other, "is not a status file")):
+        with pytest.raises(ConfigError, match=f"{problem}: start an application"):
             ask("health", file)
     with pytest.raises(ConfigError, match="does not answer"):
         ask("health", ended)

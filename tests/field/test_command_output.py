@@ -154,6 +154,7 @@ def test_exit_codes(tmp_path: Path) -> None:
         (("check", path, "--deadline", "0"), "--deadline"),
         (("drill", "--report", str(tmp_path / "no" / "x.html")), "report: "),
         (("drill", "--report", str(tmp_path)), "cannot be written"),
+        (("drill", "--report", str(tmp_path / "x.txt")), "must end in .html"),
         (("drill", "--scale", "1e9"), "scale: "),
         (("nothing",), "No such command"),
     ):

@@ -35,6 +35,13 @@ PAGES = (
     "docs/ko/llama-index.md",
     "docs/ko/litellm.md",
 )
+DISTRIBUTIONS = {
+    "./core": "hotspare",
+    "./adapters/langchain": "langchain-hotspare",
+    "./adapters/llama_index": "llama-index-llms-hotspare",
+    "./adapters/litellm": "litellm-hotspare",
+}
+"""The distribution of each path that a page says to install while hotspare is not published."""
 UV = (sys.executable, "-m", "uv")
 _BLOCK = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```", re.S | re.M)
 _IN_SDIST = re.compile(r"src/.*|README\.md|LICENSE|pyproject\.toml|PKG-INFO|\.gitignore")
@@ -155,11 +162,7 @@ def check(page: Path, dist: Path, folder: Path) -> None:
 def _distribution(word: str) -> str:
     """A path of the repository as the name of its distribution: `./core[cli]` is `hotspare[cli]`."""
     path, bracket, extras = word.partition("[")
-    names = {
-        "./core": "hotspare", "./adapters/langchain": "langchain-hotspare", "./adapters/llama_index": "llama-index-llms-hotspare",
-        "./adapters/litellm": "litellm-hotspare",
-    }  # fmt: skip
-    return names.get(path, path) + bracket + extras
+    return DISTRIBUTIONS.get(path, path) + bracket + extras
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.support.installs import PROJECTS, ROOT, UV, build, run
+from tests.support.published import outdated
 
 TOOL = (*UV, "tool", "run", "--quiet", "--constraints", str(ROOT / "constraints.txt"))
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -59,6 +60,8 @@ def version() -> str:
         sys.exit(f"CHANGELOG.md has neither a section [{found}] nor [Unreleased]")
     if found not in headings:
         print(f"   CHANGELOG.md: {found} is still [Unreleased]; rename the section in the release's commit")
+    elif pages := outdated():
+        sys.exit(f"not published yet, say {', '.join(pages)}: run `python -m tests.support.published`")
     return found
 
 

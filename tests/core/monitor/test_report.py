@@ -188,6 +188,7 @@ def test_the_command(outage: tuple[Path, Report], tmp_path: Path) -> None:
     run(app, ["report", "--since", "2025-12-31", "--ledger", path, "--html", str(tmp_path / "r.html")])
     assert "hotspare report" in (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "--day: 'today' must be like" in str(run(app, ["report", "--day", "today", "--ledger", path]).exception)
+    assert "--day: '9999-01-01' has not begun" in str(run(app, ["report", "--day", "9999-01-01"]).exception)
     receiver = Receiver()
     with receiver.serve() as url:
         config = tmp_path / "c.json"

@@ -20,6 +20,7 @@ from hotspare._cli.options import (
     LedgerOption,
     SinceOption,
     ledger_file,
+    seconds_of,
     since_time,
 )
 from hotspare._cli.output import printable
@@ -60,7 +61,7 @@ def run(
     if not rule:
         raise ConfigError(Problem.at("rule", rule, "must be the name of a rule, or `*` for all"))
     if action == "silence":
-        until = 2 * time.time() - since_time(duration)
+        until = time.time() + seconds_of("--for", duration)
         silence(ledger_file(ledger), rule, until, reason)
         print(f"{printable(rule)} is silenced until {_shown(until)}")
     else:

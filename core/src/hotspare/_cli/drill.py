@@ -94,6 +94,8 @@ def _check_report(report: str) -> None:
     folder = Path(report).parent
     if report and (Path(report).is_dir() or not os.access(folder, os.W_OK)):
         raise ConfigError(Problem.at("report", report, "cannot be written: name a file in a folder that exists"))
+    if report and not report.endswith((".html", ".svg")):
+        raise ConfigError(Problem.at("report", report, "must end in .html, or in .svg for the timeline alone"))
 
 
 def _scenario(name: str, scale: float) -> Scenario:

@@ -56,15 +56,20 @@ def ledger_file(path: Path | None) -> Path:
     return found
 
 
+def seconds_of(option: str, duration: str, instead: str = "") -> float:
+    """`90s`, `15m`, `24h` or `7d` in seconds. Raises ConfigError, which names the option and what it accepts `instead`."""
+    try:
+        return float(duration[:-1]) * _UNITS[duration[-1:]]
+    except (ValueError, KeyError):
+        raise ConfigError(Problem.at(option, duration, f"must be like 90s, 15m, 24h, 7d{instead}")) from None
+
+
 def since_time(since: str) -> float:
     """Seconds since 1970 of `90s`, `15m`, `24h`, `7d` ago, or of an ISO time (UTC). "": 0. Raises ConfigError."""
-    unit = _UNITS.get(since[-1:])
     try:
-        if unit is not None:
-            return time.time() - float(since[:-1]) * unit
         if since:
             at = datetime.fromisoformat(since)
             return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     except ValueError:
-        raise ConfigError(Problem.at("--since", since, "must be like 90s, 15m, 24h, 7d or 2026-01-31T12:00")) from None
+        return time.time() - seconds_of("--since", since, " or 2026-01-31T12:00")
     return 0.0

@@ -81,6 +81,8 @@ def _period(day: str, since: str) -> tuple[float, float]:
         )
     except ValueError:
         raise ConfigError(Problem.at("--day", day, "must be like 2026-01-31, or yesterday")) from None
+    if start > now:
+        raise ConfigError(Problem.at("--day", day, "has not begun yet (UTC); give a day up to today, or yesterday"))
     return start, start + _DAY
 
 

@@ -19,8 +19,11 @@ def ask(command: str, file: Path, **values: Any) -> Any:
     try:
         found: Any = json.loads(file.read_text(encoding="utf-8"))
         url, token = urlsplit(str(found["url"])), str(found["token"])
-    except (OSError, ValueError, KeyError, TypeError):
-        hint = "is not a status file: start an application that calls pool.serve_status(), or name its file (--app, HOTSPARE_STATUS)"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = "does not exist" if isinstance(error, FileNotFoundError) else "is not a status file"
+        hint = (
+            f"{problem}: start an application that calls pool.serve_status(), or name its file (--app, HOTSPARE_STATUS)"
+        )
         raise ConfigError(Problem.at("application", str(file), hint)) from None
     connection = HTTPConnection(url.hostname or "", url.port)
     try:

@@ -97,5 +97,9 @@ def open_to_read(path: str | Path) -> sqlite3.Connection:
         if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
             open_to_write(Path(path)).close()
     except sqlite3.Error as error:
-        raise ConfigError(Problem.at("ledger", str(path), f"cannot be read as a ledger: {error}")) from None
+        raise ConfigError(
+            Problem.at(
+                "ledger", str(path), f"cannot be read as a ledger: {error}; name the file that [monitor] ledger sets"
+            )
+        ) from None
     return connection

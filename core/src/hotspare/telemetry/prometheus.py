@@ -178,7 +178,7 @@ class Server:
             self._server = ThreadingHTTPServer((host, port), Handler)
         except OSError as error:
             raise ConfigError(
-                Problem.at("prometheus", f"{host}:{port}", f"cannot be served: {error.strerror}")
+                Problem.at("prometheus", f"{host}:{port}", f"cannot be served: {error.strerror}; choose another port")
             ) from None
         self._server.daemon_threads = True
         self.port: int = self._server.server_port

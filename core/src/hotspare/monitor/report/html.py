@@ -15,7 +15,7 @@ LONG = 20
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1f2937;--dim:#4b5563;--line:#e5e7eb;--card:#f3f4f6;--paper:#fff;--ok:#33607a;--saved:#2f9e6e;--lost:#d1453b}
 @media(prefers-color-scheme:dark){:root{--ink:#e5e7eb;--dim:#a7b0bd;--line:#374151;--card:#1f2937;--paper:#111827;--ok:#7aa7c7;--saved:#4cc38a;--lost:#f0786e}}
-*{box-sizing:border-box}body{font:15px/1.5 system-ui,-apple-system,'Segoe UI','Apple SD Gothic Neo','Noto Sans KR',sans-serif;color:var(--ink);background:var(--paper);margin:0}
+*{box-sizing:border-box}body{font:15px/1.5 system-ui,-apple-system,'Segoe UI','Apple SD Gothic Neo','Noto Sans KR',sans-serif;color:var(--ink);background:var(--paper);margin:0;word-break:keep-all}
 main{max-width:1120px;margin:0 auto;padding:1.5rem 1rem}h1{margin:0;font-size:1.6rem}h2{margin:2rem 0 .6rem;font-size:1.15rem}p{color:var(--dim);margin:.3rem 0}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(160px,1fr));gap:.7rem;margin:1.2rem 0}.cards div{background:var(--card);border-radius:8px;padding:.7rem .9rem}
 .cards b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums}.cards span,.key,.axis,.lane b{color:var(--dim);font-size:.85rem}
