@@ -8,9 +8,10 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from hotspare import AllTargetsFailed, Kind, Limits, Pool
+from hotspare import AllTargetsFailed, Kind, Limits, Pool, Target, TargetKey
 from hotspare._drivers import key_calls
 from hotspare._drivers.key_calls import KeyCalls
+from hotspare._http.abort import AbortHandle
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
 from hotspare.errors import AttemptTimeout
@@ -97,6 +98,14 @@ def test_threads_do_not_pile_up(free: threading.Event, monkeypatch: pytest.Monke
     free.set()
     assert calls.get(5) == "test-1"
     assert len(called) == 3
+
+
+def test_what_is_left_of_the_attempt_bounds_it(free: threading.Event) -> None:
+    """The key that is asked for after a 401 has no time of its own."""
+    key, handle = TargetKey(Target("openai/gpt-4.1", api_key=hanging(free, "sync"))), AbortHandle()
+    handle.limit(0.05, from_now=True)
+    with handle.bind(), pytest.raises(AttemptTimeout, match=r"within 0\.0\d s"):
+        key.get(60)
 
 
 def test_threads_of_others_stay_free(free: threading.Event) -> None:

@@ -137,8 +137,13 @@ def test_what_ends_the_program_passes(method: str, end: type[BaseException], pro
     assert provider.stats("b").requests == 0
 
 
-@pytest.mark.parametrize("error", [StopIteration(), TimeoutError("own"), ValueError("bad"), asyncio.CancelledError()])
-@pytest.mark.parametrize("form", ["sync", "async"])
+@pytest.mark.parametrize(
+    ("error", "form"),
+    [
+        *((error, form) for error in (StopIteration(), TimeoutError("own"), ValueError("bad")) for form in ("sync", "async")),
+        (asyncio.CancelledError(), "async"),
+    ],
+)  # fmt: skip
 def test_what_a_function_raises_is_its_failure(error: BaseException, form: str, provider: Provider) -> None:
     """In sync code: a TRANSPORT failure that names it, and another target answers."""
 
@@ -148,8 +153,6 @@ def test_what_a_function_raises_is_its_failure(error: BaseException, form: str, 
     async def later() -> str:
         return token()
 
-    if isinstance(error, asyncio.CancelledError) and form == "sync":
-        pytest.skip("only what is async is cancelled")
     key = token if form == "sync" else later
     with Pool([target(provider, "a", api_key=key), target(provider, "b")], retry_same_target="never") as pool:
         reply = pool.chat("q")
