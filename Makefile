@@ -116,6 +116,7 @@ bench: .venv/dev  ## run the benchmarks, and write docs/benchmarks.md: other cli
 	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m benchmarks.peers
 	@$(BIN)/python benchmarks/seam.py
 	@$(BIN)/python -m benchmarks.core --write
+	@$(BIN)/python -m benchmarks.wires --write
 	@$(BIN)/python benchmarks/deadlines.py
 	@$(BIN)/python benchmarks/transport.py
 	@$(BIN)/python benchmarks/hedging.py

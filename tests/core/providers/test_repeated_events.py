@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from unittest import mock
 
 import pytest
 from hotspare.errors import BackendError
-from hotspare.messages import ChatRequest
+from hotspare.messages import ChatChunk, ChatRequest
 from hotspare.providers import event_reader
 from hotspare.providers.anthropic.stream import AnthropicReader
 from hotspare.providers.base import StreamReader
+from hotspare.providers.gemini import response as gemini
+from hotspare.providers.gemini.response import GeminiReader
 from hotspare.providers.json_access import loads
 from hotspare.providers.openai.flavors import FLAVORS
 from hotspare.providers.openai.stream import OpenAIReader
@@ -34,6 +37,25 @@ OPENAI = st.lists(
     max_size=12,
 )
 ANTHROPIC = st.lists((WORDS | BROKEN).map(lambda word: ("content_block_delta", DELTA % word)), max_size=12)
+
+BODY = '{"candidates":[{"content":{"parts":[%s],"role":"model"},"index":0%s}]%s}'
+PART = st.builds(
+    '{{"text":{}{}}}'.format, WORDS | BROKEN, st.sampled_from(["", "", ',"thought":true', ',"thoughtSignature":"s"'])
+)
+GEMINI = st.lists(
+    st.builds(
+        lambda *one: ("message", BODY % one),
+        PART | st.builds("{},{}".format, PART, PART) | st.sampled_from(["", "null"]),
+        st.sampled_from(["", "", "", ',"finishReason":"STOP"', ',"index":1']),
+        st.sampled_from(
+            ["", "", ',"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2}', ',"modelVersion":"m"']
+        )
+        | st.sampled_from(
+            [',"promptFeedback":{"blockReason":"SAFETY"}', ',"error":{"message":"no"}', ',"usageMetadata":7']
+        ),
+    ),
+    max_size=8,
+)
 
 
 def _read(reader: StreamReader, events: list[tuple[str, str]]) -> list[object]:
@@ -63,6 +85,20 @@ def test_chat_completions_read_the_same_as_parsed_ones(events: list[tuple[str, s
 def test_messages_read_the_same_as_parsed_ones(events: list[tuple[str, str]]) -> None:
     """The deltas of Anthropic's text blocks."""
     _same(lambda: AnthropicReader(REQUEST), events)
+
+
+@given(GEMINI)
+def test_generate_content_reads_the_same_as_parsed_bodies(events: list[tuple[str, str]]) -> None:
+    """Bodies that hold a piece of text and nothing else, and others, by the shortcut for the former and without it."""
+    new = partial(GeminiReader, REQUEST)
+    with mock.patch.object(gemini, "_text_only", return_value=""), mock.patch.object(event_reader, "_TRIES", 0):
+        parsed = _read(new(), events)
+    assert _texts(_read(new(), events)) == _texts(parsed)
+
+
+def _texts(found: list[object]) -> list[object]:
+    """Without the empty fields that the general reading sets."""
+    return [{k: v for k, v in vars(one).items() if v} if isinstance(one, ChatChunk) else one for one in found]
 
 
 def test_a_stream_is_parsed_until_its_events_repeat(monkeypatch: pytest.MonkeyPatch) -> None:

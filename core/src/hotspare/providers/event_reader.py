@@ -40,19 +40,20 @@ class EventReader(ABC):
 
     def event(self, name: str, data: str) -> ChatChunk | None:
         """What is new in this event; None if it has no content. Raises InBandError and MalformedAnswer."""
-        frame = self._frame
-        known = frame is not None and frame.is_around(name, data)
-        if frame is not None and known:
-            text = frame.text_in(data)
+        frame, known = self._frame, False
+        if frame is not None and frame.is_around(name, data):
+            text, known = frame.text_in(data), True
             if text:
                 self._tries = 0
-                return ChatChunk(text=text)
+                return text_chunk(text)
         chunk = self._event(name, data)
         if chunk is None or len(chunk.__dict__) != 1:
             self._frame = None
         elif not known and self._tries < _TRIES:
             self._frame = _frame_of(name, data, chunk.text)
             self._tries += self._frame is not None
+        elif not known:
+            self._frame = None
         return chunk
 
     def _event(self, name: str, data: str) -> ChatChunk | None:
@@ -73,7 +74,7 @@ class EventReader(ABC):
             error.body = error.body or error_body(data)
             raise
         self.seen = True
-        return chunk if chunk is None or chunk.is_content else None
+        return chunk if chunk is None or chunk.text or chunk.is_content else None
 
     @abstractmethod
     def read(self, name: str, body: Json) -> ChatChunk | None:
@@ -91,6 +92,13 @@ class EventReader(ABC):
         may_hold_content = type(body) in (str, list) and len(body) > 0
         if may_hold_content and not self.finished and name not in self.without_content:
             raise MalformedAnswer("an event of the stream is not a JSON object", body=error_body(data))
+
+
+def text_chunk(text: str) -> ChatChunk:
+    """``ChatChunk(text=text)`` in half the time: a stream makes one for each token."""
+    chunk = object.__new__(ChatChunk)
+    chunk.__dict__["text"] = text
+    return chunk
 
 
 class _Frame:

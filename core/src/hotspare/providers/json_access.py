@@ -25,6 +25,11 @@ def is_map(value: object) -> bool:
     return type(value) is dict or isinstance(value, Mapping)  # the former is five times as fast
 
 
+def is_exactly(value: object, kind: type) -> bool:
+    """Whether this is its type, and no subclass: faster than `isinstance`. It narrows no types, so that `Any` stays `Any`."""
+    return type(value) is kind
+
+
 def is_list(value: object) -> bool:
     """Whether the value is a JSON array."""
     return isinstance(value, list)
@@ -77,7 +82,9 @@ def merge_counts(known: Mapping[str, Any], update: Mapping[str, Any]) -> Json:
     """Counts of tokens that come in several events: the latest of each, but a count is never replaced by none."""
     merged = dict(known)
     for name, value in update.items():
-        if is_map(value):
+        if type(value) is int and 0 < value <= MAX_COUNT:  # nearly all: Gemini counts in every event of a stream
+            merged[name] = value
+        elif is_map(value):
             merged[name] = merge_counts(as_map(merged.get(name)), as_map(value))
         elif as_count(value) or not merged.get(name):
             merged[name] = value

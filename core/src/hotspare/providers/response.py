@@ -40,7 +40,7 @@ def read_response(wire: Wire, request: ChatRequest, status: int, headers: Mappin
     try:
         if body[:1] != b"{" and body[:256].removeprefix(_BOM).lstrip().startswith((b"data:", b"event:", b":")):
             events = EventParser(wire, request, headers)
-            return reply_of([chunk for chunk in (*events.feed(body), *events.end()) if chunk is not IDLE])
+            return reply_of([chunk for chunk in (*events.feed(body), *events.feed(None)) if chunk is not IDLE])
         reply = joined_reply(wire.read(_json(body), request))
         limits = _limits(headers)
         return changed(reply, limits=limits) if limits else reply
@@ -94,15 +94,12 @@ class EventParser:
         self.done = False
         """Whether the last event came. The connection may stay open after it."""
 
-    def feed(self, data: bytes) -> Iterator[ChatChunk]:
-        """The chunks that these bytes complete; IDLE if there are none.
+    def feed(self, received: bytes | None) -> Iterator[ChatChunk]:
+        """The chunks that these bytes complete; IDLE if there are none. None: the end of the body, and the last chunk.
 
         From the finish reason on each event but the last gives a chunk with `finishing` and the usage so far: the answer is complete.
+        An error, also of the reader's `finish`, is raised after the content that came before it.
         """
-        return self._take(data)
-
-    def _take(self, received: bytes | None) -> Iterator[ChatChunk]:
-        """`received`: None at the end of the body. An error is raised after the content that came before it."""
         progress = False
         reader, surrogates = self._reader, self._surrogates
         try:
@@ -126,10 +123,6 @@ class EventParser:
         except BackendError as error:
             error.headers = error.headers or self._headers
             raise
-
-    def end(self) -> Iterator[ChatChunk]:
-        """The last chunk. Raises what the reader's `finish` raises."""
-        return self._take(None)
 
     def _finish(self) -> ChatChunk:
         last = self._reader.finish()
@@ -183,7 +176,7 @@ class ResponseParser:
 
     def end(self) -> Iterator[ChatChunk]:
         """At the end of the body: the last chunk, or all chunks of a body that was no stream."""
-        return self._with_limits(self._whole_body() if self._events is None else self._events.end())
+        return self._with_limits(self._whole_body() if self._events is None else self._events.feed(None))
 
     def _whole_body(self) -> Iterator[ChatChunk]:
         body = b"".join(self._body)

@@ -100,10 +100,20 @@ def _plain_events(chunk: bytes) -> list[tuple[str, str]]:
 
     A shortcut past the general reading, with the same result.
     """
-    if not chunk.startswith(b"data: ") or not chunk.endswith(b"\n\n") or b"\r" in chunk:
+    if not chunk.endswith(b"\n\n") or b"\r" in chunk:
+        return []
+    if chunk.startswith(b"event: "):
+        return _named_event(chunk)
+    if not chunk.startswith(b"data: "):
         return []
     text = chunk[6:-2].decode("utf-8", "replace")
     if "\n" not in text:
         return [("message", text)]
     lines = text.split("\n\ndata: ")
     return [("message", line) for line in lines] if text.count("\n") == 2 * len(lines) - 2 else []
+
+
+def _named_event(chunk: bytes) -> list[tuple[str, str]]:
+    """The one event of these bytes, if it is a name and one line of data (Anthropic, Responses); else none."""
+    name, _, data = chunk[7:-2].decode("utf-8", "replace").partition("\ndata: ")
+    return [(name or "message", data)] if data and "\n" not in name and "\n" not in data else []

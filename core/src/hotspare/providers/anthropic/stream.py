@@ -6,7 +6,7 @@ from hotspare.errors import EmptyAnswer, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatChunk, ChatRequest, ToolCallDelta
 from hotspare.providers.anthropic.response import MEDIA_BLOCKS, finish_of, in_band_error, signed_block, usage_of
 from hotspare.providers.content import json_text
-from hotspare.providers.event_reader import EventReader
+from hotspare.providers.event_reader import EventReader, text_chunk
 from hotspare.providers.finish_reasons import finish_reason_of, reason_of
 from hotspare.providers.json_access import Json, as_map, as_text, is_arguments, is_map, merge_counts
 
@@ -102,7 +102,7 @@ class AnthropicReader(EventReader):
         if not text:
             return None
         self._content = True
-        return ChatChunk(text=text)
+        return text_chunk(text)
 
     def _block_delta(self, index: object, delta: Json) -> ChatChunk | None:
         kind, block = delta.get("type"), self._blocks.get(index)

@@ -1,11 +1,12 @@
 """Gemini's responses -> ChatReply and ChatChunk. Proof of completion: the first candidate's `finishReason`."""
 
 import hashlib
+from typing import Any
 
 from hotspare.errors import EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, FinishReason, ToolCall, ToolCallDelta, Usage
 from hotspare.providers.content import json_text
-from hotspare.providers.event_reader import EventReader
+from hotspare.providers.event_reader import EventReader, text_chunk
 from hotspare.providers.finish_reasons import blocked, ending_of, finish_reason_of, raise_if_broken, reason_of
 from hotspare.providers.json_access import (
     Json,
@@ -13,6 +14,7 @@ from hotspare.providers.json_access import (
     as_map,
     as_text,
     dump,
+    is_exactly,
     is_usage,
     merge_counts,
     must_list,
@@ -58,7 +60,12 @@ class Candidate:
         self._last = body
         self.model = as_text(body.get("modelVersion")) or self.model
         self.id = as_text(body.get("responseId")) or self.id
-        self.usage = merge_counts(self.usage, as_map(body.get("usageMetadata")))
+        if "usageMetadata" in body:
+            self.usage = merge_counts(self.usage, as_map(body["usageMetadata"]))
+        text = _text_only(body)
+        if text:
+            self._content = True
+            return text_chunk(text)
         reason = as_text(as_map(body.get("promptFeedback")).get("blockReason"))
         if reason:
             message = as_text(as_map(body["promptFeedback"]).get("blockReasonMessage"))
@@ -115,6 +122,25 @@ class Candidate:
             )
         finish = ending_of(self.reason, self._request, self._last, content=self._content)
         return "tool_calls" if self._calls and finish == "stop" else finish
+
+
+def _text_only(body: Json) -> str:
+    """The text of a body whose first candidate has a piece of text and nothing else, as nearly all of a stream do; else "".
+
+    A shortcut with the same result as the general reading, which takes three times as long.
+    """
+    candidates: Any = body.get("candidates")
+    if not is_exactly(candidates, list) or len(candidates) != 1 or "promptFeedback" in body:
+        return ""
+    first: Any = candidates[0]
+    if not is_exactly(first, dict) or first.get("finishReason") or first.get("index"):
+        return ""
+    content: Any = first.get("content")
+    parts: Any = content.get("parts") if is_exactly(content, dict) else None
+    if not is_exactly(parts, list) or len(parts) != 1 or not is_exactly(parts[0], dict) or len(parts[0]) != 1:
+        return ""
+    text: object = parts[0].get("text")
+    return text if isinstance(text, str) else ""
 
 
 def generated_id(response_id: str, index: int, name: str, arguments: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from hotspare.errors import EmptyAnswer, IncompleteAnswer, MalformedAnswer
 from hotspare.messages import ChatChunk, ChatRequest, ToolCallDelta
-from hotspare.providers.event_reader import EventReader
+from hotspare.providers.event_reader import EventReader, text_chunk
 from hotspare.providers.finish_reasons import finish_reason_of
 from hotspare.providers.json_access import Json, as_map, as_maps, as_text
 from hotspare.providers.responses.response import (
@@ -63,9 +63,12 @@ class ResponsesReader(EventReader):
 
     def read(self, name: str, body: Json) -> ChatChunk | None:
         """What is new in this event."""
-        kind = as_text(body.get("type")) or name
+        kind: Any = body.get("type")
         if kind == _TEXT and self._last is not None and body.get("output_index") == self._last:
-            return self._text(body.get("delta"))
+            delta: Any = body.get("delta")
+            if type(delta) is str:  # the way of nearly all events: one more piece of the item that the last one was of
+                return text_chunk(delta)
+        kind = as_text(kind) or name
         if kind in _PIECES:
             return self._piece(_PIECES[kind], body)
         if kind in _ARGUMENTS:
@@ -83,12 +86,6 @@ class ResponsesReader(EventReader):
         response = as_map(body.get("response"))
         self._response = response or self._response
         return None
-
-    def _text(self, delta: Any) -> ChatChunk | None:
-        """The way of nearly all events: one more piece of the item that the last one was of."""
-        if type(delta) is not str:
-            raise MalformedAnswer("a delta without text")
-        return ChatChunk(text=delta)
 
     def _piece(self, field: str, body: Json) -> ChatChunk:
         item, delta = self._item(body), body.get("delta")
