@@ -167,7 +167,7 @@ def test_embeddings_do_not_change_what_is_known_of_answers(pool: Pool) -> None:
 
 
 def test_a_framework_model_makes_no_embeddings(provider: Provider) -> None:
-    """A pool without a target that can is told so, whatever its targets are."""
+    """A pool without a target for embeddings raises an error that says so, for every kind of target."""
     with pytest.raises(ConfigError):
         Pool([])
     bedrock = Target("bedrock/anthropic.claude-sonnet-4", region="us-east-1", api_key=KEY)

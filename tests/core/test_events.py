@@ -55,7 +55,7 @@ def test_the_account_of_a_rescued_call(face: str) -> None:
 
 
 def test_calls_that_are_not_answered() -> None:
-    """No target answered; a stream broke and was not continued; the caller left. Each is told apart, and says why."""
+    """No target answered; a stream broke and was not continued; the caller left. The events differ, and name the reason."""
     clock, seen = VirtualClock(), list[Event]()
     a = ScriptedTarget("a", [fail(REFUSED), break_after(1, ["x", "y"]), answer(["x", "y"], gap=1.0)])
     pool = scripted_pool(

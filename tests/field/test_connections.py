@@ -34,7 +34,7 @@ def pool_of(server: RawServer, **options: float) -> Pool:
 
 
 async def atogether(pool: Pool, count: int) -> list[str]:
-    """So many calls at once, in async code."""
+    """`count` concurrent calls, in async code."""
     texts: list[str] = []
 
     async def one() -> None:

@@ -177,7 +177,7 @@ ELSEWHERE: dict[str, tuple[int, object]] = {
 
 @pytest.mark.parametrize(("status", "body"), ELSEWHERE.values(), ids=ELSEWHERE)
 def test_what_another_target_may_take(status: int, body: object) -> None:
-    """It is this target that cannot take the request: the next one is tried, and nobody's health suffers."""
+    """Only this target does not support the request: the next one is tried, and no breaker records a failure."""
     found = outcome_of(status, body)
     assert (found.kind, found.fault_scope) == (Kind.INVALID, Scope.TARGET), found
 

@@ -59,7 +59,7 @@ def test_a_broken_stream_is_continued_exactly(kind: Break, face: str, world: Wor
 
 @pytest.mark.parametrize("face", FACES)
 def test_a_killed_server_is_continued_exactly(face: str, world: World, record_property: Record) -> None:
-    """`kill -9` of the server process in the middle of its answer. The text goes on behind whatever had arrived."""
+    """`kill -9` of the server process in the middle of its answer. The text continues after the part that had arrived."""
     ready: SimpleQueue[Engine] = SimpleQueue()
     world.victims += [Engine() for _ in range(VICTIMS - len(world.victims))]
     for engine in world.victims:

@@ -79,7 +79,7 @@ def options_of(rng: random.Random) -> dict[str, Any]:
 
 
 def sync_caller(pool: Pool, clock: VirtualClock, seed: int, calls: int) -> Callable[[], None]:
-    """So many calls of one thread, streams and whole answers; some streams are left."""
+    """A number of calls of one thread, streams and whole answers; some streams are closed early."""
 
     def run() -> None:
         rng = random.Random(seed)
@@ -103,7 +103,7 @@ def sync_caller(pool: Pool, clock: VirtualClock, seed: int, calls: int) -> Calla
 def async_callers(
     pool: Pool, clock: VirtualClock, seed: int, callers: int, calls: int, backend: str
 ) -> Callable[[], None]:
-    """So many callers in one event loop; some calls are cancelled."""
+    """A number of callers in one event loop; some calls are cancelled."""
 
     async def one(number: int) -> None:
         rng = random.Random(seed + number)

@@ -1,4 +1,4 @@
-"""Waiting for what another process, or another thread, is about to see. The bound is for a machine with much other work."""
+"""Waits for a condition that another process or thread will make true. The time limit is long, for a busy machine."""
 
 import threading
 from collections.abc import Callable

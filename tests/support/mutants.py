@@ -67,7 +67,7 @@ def stage() -> None:
 
 
 def run(minutes: float, workers: int) -> bool:
-    """Run mutmut for at most so many minutes. Returns whether it tested every mutant."""
+    """Run mutmut for at most `minutes`. Returns whether it tested every mutant."""
     command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(workers)]
     environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     with (STAGE / "log").open("w") as log:

@@ -38,7 +38,7 @@ HEAD = "| cassette | recorded from | on | sha256 |\n|---|---|---|---|\n"
 
 
 def free_port() -> int:
-    """A port where nobody listens."""
+    """A port on which no server listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -62,7 +62,7 @@ class Two:
         )
 
     def calls(self, count: int, *, pause: float = 0.0, streaming: bool = True, **options: Any) -> list[Seen]:
-        """So many calls, each after a pause."""
+        """A number of calls, each after a pause."""
         return play("sync", self.pool, self.clock, [Ask(streaming, pause, options=options)] * count)
 
     def call(self, *, streaming: bool = True, **options: Any) -> Seen:

@@ -64,13 +64,13 @@ class Operations:
         Raises KeyError for an unknown name.
         """
         self._scheduler.disable(name, reason or "by an operator")
-        self._scheduler.fleet_change(lambda fleet: fleet.said(name, self._now()))
+        self._scheduler.fleet_change(lambda fleet: fleet.record_command(name, self._now()))
         self._notify()
 
     def enable(self, name: str) -> None:
         """Enable a target again, as far as its health allows; in a `shared` pool, in all processes. Raises KeyError for an unknown name."""
         self._scheduler.enable(name)
-        self._scheduler.fleet_change(lambda fleet: fleet.said(name, self._now()))
+        self._scheduler.fleet_change(lambda fleet: fleet.record_command(name, self._now()))
         self._notify()
 
     def drain(self, name: str, timeout: float | None = None, reason: str = "draining") -> bool:

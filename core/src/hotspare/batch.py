@@ -1,4 +1,4 @@
-"""Many requests at once: `Pool.map` and `Pool.amap`. Each failure is a value, and never the end of the rest."""
+"""Many concurrent requests: `Pool.map` and `Pool.amap`. A failure is returned as a value, and does not end the other requests."""
 
 from __future__ import annotations
 

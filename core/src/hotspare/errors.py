@@ -55,7 +55,7 @@ _GUIDE_OF_KIND: Mapping[str, str] = {
 class HotspareError(Exception):
     """Base of everything hotspare raises. Errors can be pickled and copied; they keep their attributes.
 
-    `docs`: the address of the page that says what the error means, what hotspare does by itself, and what is left to do.
+    `docs`: the URL of the page that explains the error, what hotspare does automatically, and what you can do.
     """
 
     docs: str = _GUIDES + "index.md"

@@ -124,7 +124,7 @@ class CallQueued:
 @dataclass(frozen=True, slots=True)
 class StateChanged:
     """A circuit breaker has moved. `subject`: the name of its target or domain. `open_for`: seconds until it admits a probe
-    (0: at once). `level`: target, region, account or provider."""
+    (0: immediately). `level`: target, region, account or provider."""
 
     subject: str
     before: State

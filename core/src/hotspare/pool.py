@@ -330,13 +330,13 @@ class Pool(Embedding, Operations):
         if not any(map(call.may_use, call.states())):
             unsupported = {state: call.unsupported(state) for state in call.states()}
             raise RequestError(unsendable(call.request, unsupported, self._states))
-        asking = flow(call, self._scheduler, call.policy, self._now)
+        inner = flow(call, self._scheduler, call.policy, self._now)
         if self._fleet is not None or self._kept is not None:
-            asking = assembly.budgeted(self._fleet, self._kept, call, asking)
+            inner = assembly.budgeted(self._fleet, self._kept, call, inner)
         if self._caching is None or call.request.native is not None:
-            return asking
+            return inner
         is_private, mode = call.pays_itself or options.get("targets") is not None, options.get("cache")
-        return asking if mode == "off" or is_private else self._caching.flow(call, asking, refresh=mode == "refresh")
+        return inner if mode == "off" or is_private else self._caching.flow(call, inner, refresh=mode == "refresh")
 
     def _call(self, request: Prompt | None, options: CallOptions, name: str = "", *, streaming: bool) -> Call:
         if self._closed:

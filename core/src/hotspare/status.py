@@ -17,13 +17,13 @@ class TargetHealth:
     """The health of one target.
 
     `state`: of its circuit breaker; `reason`: why that is open. `available_in`: seconds until it admits an attempt (0: now;
-    None: not by itself). `rate_limited_for`: seconds. `disabled`: why an operator took it out of use ("": it is in use).
+    None: not before an operator enables it). `rate_limited_for`: seconds. `disabled`: why an operator took it out of use ("": it is in use).
     `calls`, `failures`: in the recent window. `trips`: how often the breaker opened, less those that were forgiven.
     `traffic_share`: below 1 during a slow start. `ttft_*`, `completion_*`: percentiles of its successful attempts, seconds
     to the first token and to a whole answer (None: none yet). `since`: seconds in this state (None: always).
     `last_success`, `last_failure`: seconds since the latest attempt ended that way (None: none has); `last_error`: why the latest
     failure failed. `in_flight`: attempts in flight, streams to their end. `limits_left`: what is left of each limit; `limits_used`: the
-    share of each that is used, of what it admits at once or in a day.
+    share of each that is used, of its burst or of a day.
     `checks`: how many background checks were made (`Target.check`).
     """
 

@@ -73,7 +73,7 @@ def picked(router: litellm.Router, **request: Any) -> dict[str, Any]:
 
 
 async def all_recorded(strategy: litellm_hotspare.HealthRouting) -> None:
-    """Wait until LiteLLM's callbacks have reported every call: a worker of its own reports successes."""
+    """Wait until LiteLLM's callbacks have reported every call: a separate worker reports successes."""
     with anyio.fail_after(10):
         while strategy.health().in_flight:  # noqa: ASYNC110 - LiteLLM reports from threads too
             await anyio.sleep(0.002)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def targets_of_calls(router: Any, strategy: Any, count: int) -> list[str]:
-    """The deployments that answer so many calls, one after the other."""
+    """The deployments that answer `count` successive calls."""
     found: list[str] = []
     for _ in range(count):
         found.append((await call(router))._hidden_params["model_id"])

@@ -1,4 +1,4 @@
-"""The real clock's timeout under asyncio and trio: it cancels its block and nothing else, and a busy loop is nobody's lateness."""
+"""The real clock's timeout under asyncio and trio: it cancels its block and nothing else; a busy event loop causes no timeouts."""
 
 import asyncio
 import threading
@@ -34,7 +34,7 @@ def run(main: Callable[[JumpingLoop], Coroutine[Any, Any, Any]]) -> Any:
 
 @pytest.mark.anyio
 async def test_the_block_ends_when_the_time_is_over() -> None:
-    """It says so, and the task goes on; without a limit, or in time, it does nothing."""
+    """It reports the timeout, and the task continues; without a limit, or in time, it does nothing."""
     with clock.move_on_after(0) as scope:
         await anyio.sleep_forever()
     assert scope.cancelled_caught

@@ -34,7 +34,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def broken(kind: str, pieces: int, whole: Step) -> Step:
-    """The answer, broken after so many pieces."""
+    """The answer, broken after a number of pieces."""
     return hang(pieces, whole) if BREAKS[kind] is None else break_after(pieces, whole, BREAKS[kind])
 
 

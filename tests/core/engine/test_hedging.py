@@ -152,7 +152,7 @@ def test_not_every_target_may_be_a_hedge(why: str) -> None:
 
 @EACH_FACE
 def test_a_hedge_and_its_first_attempt_may_both_fail(face: str) -> None:
-    """Then the call goes on with the next target."""
+    """Then the call continues with the next target."""
     plan = {"a": fail(RESET, delay=3), "b": fail(RESET, delay=1), "c": reply("ok", delay=0.1)}
     world = World(plan, {"a": 0.1}, hedge=HEDGE, retry_same_target="never")
     assert world.run(face).text == "ok"

@@ -32,7 +32,7 @@ def running(
 
 
 def test_overdue() -> None:
-    """An attempt whose time is up has failed for its call, while it goes on; once is enough."""
+    """An attempt that exceeded its timeout has failed for its call, once, although it still runs."""
     _, call, attempt = running(Policy(on_slow="race"), samples=0)
     assert attempt.race_after == 10.0
     assert hedging.mark_overdue(call, 19.9) is False
@@ -45,7 +45,7 @@ def test_overdue() -> None:
 
 
 def test_all_running_attempts_have_to_be_overdue() -> None:
-    """A call with one attempt in time goes on waiting for it; the other is marked all the same."""
+    """A call keeps waiting for an attempt within its timeout; an overdue one beside it is marked nevertheless."""
     engine, call, first = running(Policy(on_slow="race"), samples=0)
     second = engine.start(call, "b", 15.0)
     assert hedging.mark_overdue(call, 21.0) is False

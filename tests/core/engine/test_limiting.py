@@ -35,7 +35,7 @@ def waiting(step: object) -> Wait:
 
 
 def test_a_limited_target_is_not_called() -> None:
-    """The call goes to the next target, also where that is the second attempt; the limit is told once and its end too."""
+    """The call goes to the next target, also where that is the second attempt; an event reports the limit once, and its end once."""
     pool = engine(ONE, None)
     first, second = pool.call(), pool.call()
     assert pool.attempt(first, 0.0).state is pool["a"]
@@ -145,7 +145,7 @@ def stream_of(pool: Engine, call: Call) -> Any:
 
 
 def test_a_stream_holds_its_slot_to_its_end() -> None:
-    """One attempt at once: the next call goes on when the stream has ended, and is woken for it."""
+    """One concurrent attempt: the next call continues when the stream has ended, and is woken then."""
     pool = engine(Limits(concurrency=1))
     attempt = stream_of(pool, pool.call())
     second = pool.call()

@@ -27,7 +27,7 @@ def released(emitted: str, *pieces: str, restart: bool = False) -> list[str]:
 @pytest.mark.parametrize(
     ("emitted", "pieces", "expected"),
     [
-        # It goes on exactly.
+        # It continues exactly where the text ends.
         ("The quick brown fox", (" jumps", " over"), [" jumps", " over", ""]),
         ("The quick brown fox", ("es",), ["es", ""]),
         ("", ("x", "y"), ["x", "y", ""]),
@@ -63,7 +63,7 @@ def released(emitted: str, *pieces: str, restart: bool = False) -> list[str]:
         ("Hello\n", (" ", " x"), ["", "  x", ""]),
         ("Hello  ", ("a", " "), ["", "", "a "]),
         ("one two three four five six ", ("three four five six seven",), ["seven", ""]),
-        # A chatty beginning is held back until it is clear that it is the answer.
+        # A possible announcement is buffered until it is clear that it is the answer.
         ("abcdefghijklmnopqrstuvwxyz", ("bcdefghijklmnopqrstuvwxyz!",), ["!", ""]),
         ("A story", ("okay", " then\n", "more"), ["", "okay then\n", "more", ""]),
         ("A story", ("Sure", " enough" * 19, " yes"), ["", "", "Sure" + " enough" * 19 + " yes", ""]),
@@ -76,7 +76,7 @@ def released(emitted: str, *pieces: str, restart: bool = False) -> list[str]:
     ],
 )  # fmt: skip
 def test_joined(emitted: str, pieces: tuple[str, ...], expected: list[str]) -> None:
-    """Nothing is handed out twice or lost, and nothing before it is clear how it goes on."""
+    """Nothing is handed out twice or lost, and nothing before it is clear how the text continues."""
     assert released(emitted, *pieces) == expected
 
 
@@ -114,14 +114,14 @@ def test_only_the_last_600_characters_are_searched() -> None:
     ],
 )
 def test_cannot_be_joined(emitted: str, text: str, message: str) -> None:
-    """A new start in other words, and words about the continuation, are errors that say so."""
+    """A restart with other words, and text about the continuation, raise an error that names the reason."""
     with pytest.raises(SpliceError) as caught:
         released(emitted, text)
     assert str(caught.value) == message
 
 
 def test_chatter_that_is_all() -> None:
-    """A line that only announces something is held back to the end, and then is an error."""
+    """A line that only announces something is buffered to the end, and is then an error."""
     splicer = Splicer("A story", restart=False)
     assert splicer.feed("Sure, here is the rest:") == ""
     with pytest.raises(SpliceError, match=r"^the continuation begins with words about itself$"):

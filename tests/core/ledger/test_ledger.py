@@ -93,7 +93,7 @@ def test_queries_and_csv(path: Path) -> None:
 
 
 def killed(path: Path, seconds: float) -> int:
-    """Record as fast as possible in a process that is killed after so many seconds. Returns what it had acknowledged."""
+    """Record as fast as possible in a process that is killed after `seconds`. Returns the acknowledged records."""
     reader, out = os.pipe()
     child = os.fork()
     if not child:
@@ -152,7 +152,7 @@ def test_several_processes_write_one_file(path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_a_file_that_another_process_has_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls go on; one event says so; beyond the bound records are dropped, and counted when the lock is gone."""
+    """Calls continue; one event reports it; beyond the queue's size records are dropped, and counted when the lock is released."""
     monkeypatch.setattr("hotspare.ledger.schema.BUSY_SECONDS", 0.01)
     monkeypatch.setattr(writer, "MAX_BUFFERED", 6)
     open_to_write(path).close()

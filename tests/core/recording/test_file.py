@@ -33,7 +33,7 @@ for _ in range(4):
 
 
 def recorded(path: Path, calls: int = 3, record: Any = None) -> Path:
-    """A recording of so many calls."""
+    """A recording of `calls` calls."""
     pool = scripted_pool("a", record=record or path)
     for _ in range(calls):
         pool.chat("q")

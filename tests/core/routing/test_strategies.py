@@ -92,7 +92,7 @@ def test_weighted() -> None:
 
 
 def timed(name: str, seconds: float | None, at: float = 0.0, **fields: Any) -> TargetState:
-    """A target that has answered once, in so many seconds."""
+    """A target that has answered once, in `seconds`."""
     state = state_of(name, **fields)
     if seconds is not None:
         state.record_pace(KIND, seconds, at, Brownout())

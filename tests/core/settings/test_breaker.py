@@ -41,7 +41,7 @@ def _(value: int) -> object:
 
 @EFFECTS.of("failure_span", {0.5: 2, 2.5: 4})
 def _(value: float) -> object:
-    """Failures, a second apart, until they span so many seconds."""
+    """Failures, a second apart, until they span `seconds`."""
     return pair(DOWN, consecutive_failures=2, failure_span=value).until_open(pause=1)
 
 

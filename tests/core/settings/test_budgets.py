@@ -38,7 +38,7 @@ def attempts(budget: RetryBudget, *, calls: int = 1, pause: float = 0.0) -> list
 
 
 def tokens(budget: RetryBudget, *, calls: int, pause: float) -> float:
-    """Retry tokens after so many calls that need none."""
+    """Retry tokens after a number of calls that need none."""
     two = Two(retry_budget=budget)
     two.calls(calls, pause=pause)
     return two.pool.health().retry_tokens

@@ -251,7 +251,7 @@ def _(value: Any) -> object:
 
 @EFFECTS.of("stop", {stop_after_attempt(1): "a", stop_after_attempt(2): "ab"})
 def _(value: Any) -> object:
-    """The targets of a call that is told when to stop."""
+    """The targets that a call with a stop condition tries."""
     two = Two(DOWN, DOWN, stop=value)
     return two.targets_of(two.call())
 

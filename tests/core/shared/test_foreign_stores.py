@@ -1,4 +1,4 @@
-"""What stands at the store's address is no Redis, refuses the channel, or belongs to a newer hotspare: calls go on, and one event says so."""
+"""What stands at the store's address is no Redis, refuses the channel, or belongs to a newer hotspare: calls continue, and one event reports it."""
 
 import socket
 import threading

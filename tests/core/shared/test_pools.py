@@ -178,7 +178,7 @@ def test_without_the_store_each_process_decides_alone() -> None:
 
 
 def test_a_store_that_gives_nonsense_is_a_store_that_is_away() -> None:
-    """Whatever its answer raises here, the thread goes on, says so once, and is back when the store is."""
+    """The thread survives any error that an answer of the store raises, reports it once, and works again with the store."""
     fleet = SharedPools(2)
     right = fleet.store.sync
     fleet.store.sync = lambda *_: 1 / 0  # type: ignore[assignment, method-assign, return-value]

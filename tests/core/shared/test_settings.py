@@ -82,7 +82,7 @@ def test_expected_processes_divide_a_limit() -> None:
 
 
 def test_the_store_may_be_slow_for_its_timeout_only(own_redis: RedisServer) -> None:
-    """A server that is paused is lost after `timeout`, and back when it goes on."""
+    """A paused server counts as unavailable after `timeout`, and as available when it continues."""
     names: list[str] = []
     with Pool(TARGET, shared=Shared(own_redis.url, refresh=0.05, timeout=0.1)) as pool:
         pool.subscribe(lambda event: names.append(type(event).__name__))

@@ -27,7 +27,7 @@ class Watched:
         return self.runnable
 
     def look(self, state: object, times: int, every: float) -> list[bool]:
-        """Look so many times; what each look says."""
+        """Check `times` times; the result of each check."""
         seen: list[bool] = []
         for _ in range(times):
             seen.append(self.quiet.lasts(state, [threading.current_thread()], SETTLE))

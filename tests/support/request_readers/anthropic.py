@@ -68,7 +68,7 @@ def parse_body(body: Mapping[str, Any], model: str | None = None) -> ChatRequest
 
 
 def _effort(thinking: Json, effort: str) -> ReasoningEffort | None:
-    """What the other dialects are told; Anthropic itself gets the exact words, from `extra`."""
+    """What the other dialects are sent; Anthropic itself gets the exact words, from `extra`."""
     if thinking.get("type") == "disabled":
         return "none"
     known: dict[str, ReasoningEffort] = {

@@ -114,7 +114,7 @@ def _format(config: Json) -> Json | None:
 
 
 def _effort(thinking: Json) -> ReasoningEffort | None:
-    """What the other dialects are told; Gemini itself gets the exact words, from `extra`."""
+    """What the other dialects are sent; Gemini itself gets the exact words, from `extra`."""
     levels: dict[str, ReasoningEffort] = {
         "minimal": "minimal",
         "low": "low",

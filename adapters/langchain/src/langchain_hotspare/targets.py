@@ -106,9 +106,7 @@ def _unwrapped(model: Any) -> tuple[BaseChatModel, dict[str, Any]]:
         kwargs = {**binding.kwargs, **kwargs}
         model = binding.bound
     if not isinstance(model, BaseChatModel):
-        way_out = (
-            "is not a chat model: pass each chat model as an entry of its own, and the pool fails over between them"
-        )
+        way_out = "is not a chat model: pass each chat model as a separate entry, and the pool fails over between them"
         raise ConfigError(Problem.at("model", type(model).__name__, way_out))
     return model, kwargs
 

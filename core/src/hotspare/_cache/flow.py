@@ -104,7 +104,7 @@ class Caching:
         lookup = self._store.look_up(key, waiter.wake_up)
         if lookup is None:
             return None
-        yield Wait(min(self._store.patience, max(0.0, call.time_left(self._clock()))), waiter)
+        yield Wait(min(self._store.max_wait, max(0.0, call.time_left(self._clock()))), waiter)
         return lookup.entry
 
     def _put(self, key: str, reply: ChatReply) -> None:

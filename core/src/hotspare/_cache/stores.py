@@ -50,12 +50,12 @@ class Lookup:
 class OffLoop:
     """A store that may block on a disk, a lock or a server: a separate thread uses it, so that it does not block an event loop.
 
-    An error fails no call: it is logged, and for a second the store counts as unavailable. `patience`: seconds for which a call waits for it.
+    An error fails no call: it is logged, and for a second the store counts as unavailable. `max_wait`: seconds for which a call waits for it.
     """
 
-    def __init__(self, store: CacheStore, what: str, patience: float) -> None:
-        self._store, self.patience = store, patience
-        self._worker = Worker(what, slow=patience)
+    def __init__(self, store: CacheStore, what: str, max_wait: float) -> None:
+        self._store, self.max_wait = store, max_wait
+        self._worker = Worker(what, slow=max_wait)
 
     def after_fork(self) -> None:
         """In a child process: the thread and the store's connections belong to the parent."""
@@ -65,7 +65,7 @@ class OffLoop:
 
     def close(self) -> None:
         """Finish pending writes."""
-        self._worker.finish(self.patience)
+        self._worker.finish(self.max_wait)
 
     def look_up(self, key: str, wake: Callable[[], object]) -> Lookup | None:
         """Start a look-up, and call `wake` at its end. None: the store is unavailable, do not wait. After an error, the next call checks

@@ -37,7 +37,7 @@ class Subjects(NamedTuple):
 
 
 @dataclass(slots=True)
-class Ask:
+class LeaseRequest:
     """A request to the store for a probe's lease: acquire or renew it, or (`seconds` 0) release it."""
 
     subject: str
@@ -50,7 +50,7 @@ class Outbox:
     """What to write to the store, and what to query."""
 
     facts: list[Fact] = field(default_factory=list[Fact])
-    leases: list[Ask] = field(default_factory=list[Ask])
+    leases: list[LeaseRequest] = field(default_factory=list[LeaseRequest])
     requests: list[tuple[SharedRate, Request]] = field(default_factory=list[tuple[SharedRate, Request]])
 
 
@@ -234,7 +234,7 @@ class Fleet:
 
     # --- state found by this process -----------------------------------------------------------------------------
 
-    def said(self, name: str, now: float) -> bool:
+    def record_command(self, name: str, now: float) -> bool:
         """An operator has disabled or enabled a target in this process. Returns whether a waiting call may continue now."""
         self._words[name] = now
         self._tracker.has_news = True
@@ -255,27 +255,27 @@ class Fleet:
             self._known[fact.subject, fact.slot] = now, fact
             found.facts.append(fact)
         for subject, one in self._watched.items():
-            found.leases += self._asks(subject, one, now)
+            found.leases += self._lease_requests(subject, one, now)
         for rate in self._rates():
             request = rate.request(now)
             if request is not None:
                 found.requests.append((rate, request))
         return found
 
-    def _asks(self, subject: str, one: _Watched, now: float) -> Iterable[Ask]:
+    def _lease_requests(self, subject: str, one: _Watched, now: float) -> Iterable[LeaseRequest]:
         lease, was_prolonged = one.breaker.lease, one.prolonged
         if lease is None:
             return
         one.prolonged = lease.in_use
         if lease.in_use and not was_prolonged and lease.own_until > now:
-            yield Ask(subject, one.name, one.breaker.config.probe_lease)
+            yield LeaseRequest(subject, one.name, one.breaker.config.probe_lease)
         elif was_prolonged and not lease.in_use and lease.own_until > now:
             probes_again = one.breaker.state is State.HALF_OPEN  # the previous probe ended without a verdict
             if not probes_again:
                 lease.settle(now, now, own=False)
-            yield Ask(subject, one.name, UNUSED_LEASE if probes_again else 0.0)
+            yield LeaseRequest(subject, one.name, UNUSED_LEASE if probes_again else 0.0)
         elif lease.wanted:
-            yield Ask(subject, one.name, UNUSED_LEASE)
+            yield LeaseRequest(subject, one.name, UNUSED_LEASE)
 
     def _facts(self, now: float) -> Iterable[Fact]:
         for subject, one in self._watched.items():

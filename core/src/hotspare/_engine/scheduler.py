@@ -121,7 +121,7 @@ class Scheduler:
     def call_started(self, now: float, call: Call | None = None) -> None:
         """A call has started: add to the retry and hedge budgets. `call`: reported to listeners, if given.
 
-        Raises BudgetExceeded if a budget of money for it is used up.
+        Raises BudgetExceeded if a spending budget for it is used up.
         """
         shared = self._shared
         with self._lock:

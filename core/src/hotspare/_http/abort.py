@@ -31,7 +31,7 @@ class AbortHandle:
     # --- time ----------------------------------------------------------------------------------------------------
 
     def limit(self, seconds: float | None, *, from_now: bool = False) -> None:
-        """Bound all that is waited for, together, to so many seconds (None: unbounded). They count from the first wait, so
+        """Limit all waits together to `seconds` (None: unbounded). They count from the first wait, so
         that reading what is there already costs no look at the clock, or from now."""
         self._limit = seconds
         self._deadline = self._clock() + seconds if from_now and seconds is not None else None
@@ -90,7 +90,7 @@ class AbortHandle:
             return self._aborted
 
     def abort(self) -> None:
-        """End whatever is waited for, at once and for good. May be called from any thread."""
+        """End every current and later wait immediately. May be called from any thread."""
         with self._lock:
             self.is_aborted = True
             if self._aborted is not None:

@@ -89,7 +89,7 @@ class AsyncioConnection(Connection, asyncio.Protocol):
         return not self._data and not self._ended
 
     async def close(self) -> None:
-        """Close it at once, without TLS's goodbye."""
+        """Close it immediately, without TLS's close_notify."""
         if self.transport is not None and not self._loop.is_closed():
             self.transport.abort()
         elif self.socket is not None:  # its loop has ended, and the transport can do nothing without it

@@ -19,7 +19,7 @@ ACCEPTED = "gzip, deflate"
 _STEP = 1024 * 1024
 """Bytes that one step of a decoder gives at most, where its library can bound that."""
 _SLICE = 64
-"""Bytes that are decoded at once where it cannot. Sixteen blocks of zstd fit in, which give 2 MB; a command of brotli gives 16 MB."""
+"""Bytes that are decoded in one step if it cannot. Sixteen blocks of zstd fit in, which give 2 MB; a command of brotli gives 16 MB."""
 _MAX_WINDOW = 8 * 1024 * 1024
 """Bytes of zstd's window; RFC 9659 allows no more over HTTP."""
 

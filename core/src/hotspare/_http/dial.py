@@ -1,4 +1,4 @@
-"""A connection for a thread: name resolution, several addresses at once, TLS, a tunnel through a proxy.
+"""A connection for a thread: name resolution, several addresses in parallel, TLS, a tunnel through a proxy.
 
 All of it ends when its time is over, and soon after the attempt's handle is aborted.
 """

@@ -144,7 +144,7 @@ class ResponseReader:
         return line
 
     def _whole_head(self, parts: list[bytes]) -> bool:
-        """A head that came at once and has nothing unusual in it, as nearly all do: a shortcut past its lines, with the same result."""
+        """A shortcut for a head that arrived in one piece and has nothing unusual, like nearly all: same result, without parsing lines."""
         self._state = self._status_line
         end = self._rest.find(b"\r\n\r\n")
         found = _HEAD.match(self._rest) if 0 < end <= MAX_LINE else None

@@ -1,6 +1,6 @@
 """Name resolution that can be left alone.
 
-The system's resolver cannot be interrupted, and may take minutes. Each lookup has a daemon thread of its own, which keeps
+The system's resolver cannot be interrupted, and may take minutes. Each lookup has a separate daemon thread, which keeps
 neither the process nor `asyncio.run` from ending; callers who want the same name meanwhile share it.
 """
 
@@ -23,7 +23,7 @@ class Resolver:
         self._lock = threading.Lock()
 
     def lookup(self, host: str, port: int) -> Future[list[Address]]:
-        """The addresses of a host, at once for an IP address. The future fails with OSError."""
+        """The addresses of a host, without a lookup for an IP address. The future fails with OSError."""
         found: Future[list[Address]] = Future()
         found.set_running_or_notify_cancel()  # a waiter that is cancelled does not cancel it for the others
         try:

@@ -33,7 +33,7 @@ class Connection(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Close it at once, without TLS's goodbye."""
+        """Close it immediately, without TLS's close_notify."""
 
 
 class IdleStreams:

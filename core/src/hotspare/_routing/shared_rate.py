@@ -142,7 +142,7 @@ class SharedRate:
             self._owed += difference
 
     def left(self, now: float) -> float:
-        """How much is admitted at once."""
+        """Units that are admitted now."""
         return self._alone.left(now) if self._is_alone(now) else self._have(now)
 
     def _have(self, now: float) -> float:

@@ -169,7 +169,7 @@ class Endpoint(Observer):
         """Apply the limits. Returns the headers that state the rate limit; raises Rejection."""
         most = self._settings.concurrency
         if most is not None and self._in_flight > most:
-            raise Rejection(503, dialect.error(503, f"{most} requests are being served, and no more at once"))
+            raise Rejection(503, dialect.error(503, f"the server handles at most {most} concurrent requests"))
         if self._limiter is None:
             return {}
         admitted, wait, limit = self._limiter.acquire()

@@ -17,17 +17,17 @@ from hotspare.ledger.recent import Recent
 _COLOURS = {"closed": "green", "recovering": "yellow", "half-open": "yellow", "open": "red"}
 _KEYS = "↑↓ or jk: select   d: drain   e: enable   q: quit"
 
-Ask = Callable[..., Any]
+Query = Callable[..., Any]
 """Sends a command with its values to one application, and returns the answer."""
 
 
 @dataclass(slots=True)
 class View:
-    """The state of the screen. `applications`: the function that queries each application, by name. `said`: the answer to the latest key."""
+    """The state of the screen. `applications`: the function that queries each application, by name. `message`: the answer to the latest key."""
 
-    applications: Mapping[str, Ask]
+    applications: Mapping[str, Query]
     selected: int = 0
-    said: str = ""
+    message: str = ""
     is_over: bool = False
     rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
     heads: dict[str, str] = field(default_factory=dict[str, str])
@@ -70,9 +70,9 @@ class View:
                     if key == "d"
                     else self.applications[name]("enable", target=row["target"])
                 )
-                self.said = str(answer["done"])
+                self.message = str(answer["done"])
             except Exception as error:
-                self.said = str(error)
+                self.message = str(error)
 
     def draw(self, recent: Recent | None, *, keys: bool = True) -> Group:
         """The screen. `recent`: data from the ledger (None: no ledger). `keys`: whether keys are read, and therefore listed."""
@@ -84,7 +84,7 @@ class View:
                 *(Text("›" if place == self.selected else ""), Text(_clean(name)), *_cells(row, recent)),
                 style="reverse" if place == self.selected else "",
             )
-        below = [Text(_clean(self.said), style="yellow"), Text(_KEYS, style="dim")] if keys else []
+        below = [Text(_clean(self.message), style="yellow"), Text(_KEYS, style="dim")] if keys else []
         heads = [Text(_clean(f"{name}: {head}"), style="dim") for name, head in self.heads.items()]
         return Group(*heads, table, *_recent(recent), *below)
 

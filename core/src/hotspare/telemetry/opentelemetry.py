@@ -54,7 +54,7 @@ class _Call:
 class Instrumentation:
     """What makes spans and metrics of a pool's events. `close` ends it, after what has happened so far.
 
-    The spans of a call are made at its end, all attributes at once: to set them one by one on open spans takes the SDK twice as long.
+    The spans of a call are created at its end with all attributes: setting them one by one on open spans takes the SDK twice as long.
     """
 
     def __init__(self, pool: Pool, tracer: trace.Tracer, meter: metrics.Meter) -> None:

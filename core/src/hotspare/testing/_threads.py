@@ -17,7 +17,7 @@ tells the truth."""
 
 
 class Party(Protocol):
-    """How a thread waits on a clock: by itself, or with an event loop that runs in it."""
+    """How a thread waits on a clock: directly, or through an event loop that runs in it."""
 
     def blocked(self) -> bool:
         """Whether only the clock, or another thread, can wake it."""

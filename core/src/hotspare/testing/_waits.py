@@ -100,5 +100,5 @@ class ThreadWaits:
         if not self._timeline.autojump and not self._timeline.threads.running():
             raise RuntimeError(
                 f"a wait of {seconds:.1f} s never ends: this clock has autojump=False, and no thread runs that could "
-                "advance it. Use VirtualClock(), which jumps by itself"
+                "advance it. Use VirtualClock(), which jumps automatically"
             )

@@ -30,11 +30,11 @@ class VirtualClock:
     Waits for anything else (a socket, a file, `time.sleep`) are not detected. The clock gives other threads that do not wait
     on it `settle` real seconds without any progress before it jumps, but no time to I/O in an event loop. A thread that is
     older than the clock (an idle one of a thread pool, say) counts from its first wait on the clock. With a real
-    server use ``autojump=False``: then time only moves by `advance`, and no timeout ends by itself.
+    server use ``autojump=False``: then time only moves by `advance`, and no timeout expires otherwise.
 
     Args:
         now: the first reading, in seconds.
-        autojump: whether the clock jumps by itself.
+        autojump: whether the clock jumps automatically.
         settle: real seconds; see above. Raise it where other threads do real work.
     """
 

@@ -26,7 +26,7 @@ _UNFINISHED = frozenset({"in_progress", "queued"})
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 """The items that are calls of the caller's tools, and the field that holds what the model wrote."""
 _SILENT = frozenset({"reasoning", "mcp_list_tools"})
-"""Items that are no answer by themselves."""
+"""Items that alone are not an answer."""
 
 
 def raise_in_band_error(body: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Closing a stream of a LlamaIndex LLM that is not read to its end, so that its connection is closed at once.
+"""Closing a stream of a LlamaIndex LLM that is not read to its end, so that its connection is closed immediately.
 
 LlamaIndex's generators do not close the SDK's stream inside them, and that stream and its generator refer to each other:
 the connection would stay open until the garbage collector runs. So the streams inside a generator are found through the
