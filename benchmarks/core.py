@@ -3,8 +3,8 @@
     python -m benchmarks.core             # print the table
     python -m benchmarks.core --write     # and write it into docs/benchmarks.md
 
-The targets' backends answer at once, from memory. Each row is the lowest of several rounds, in CPU time: what a call costs when nothing
-else disturbs it. Memory is measured with real streams, which a server in a process of its own leaves open.
+The targets' backends answer immediately, from memory. Each row is the lowest of several rounds, in CPU time: what a call costs when nothing
+else disturbs it. Memory is measured with real streams, which a server in a separate process leaves open.
 """
 
 import argparse

@@ -112,7 +112,7 @@ def _serve_forever(ready: Connection, seed: int) -> None:
 
 @contextmanager
 def server(seed: int) -> Generator[str]:
-    """The base URL of a server in a process of its own."""
+    """The base URL of a server in a separate process."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_serve_forever, args=(sender, seed), daemon=True)

@@ -3,7 +3,7 @@
     python benchmarks/hedging.py            # 2,000 streams each, 60 a second
     python benchmarks/hedging.py --calls 400
 
-A process of its own offers the streams, and a stream's time counts from the moment at which it was to arrive.
+A separate process offers the streams, and a stream's time counts from the moment at which it was to arrive.
 
 The primary target answers after 0.4 s, and every twentieth call after ten times that. The second target, in another region,
 answers after 0.15 s. `extra attempts` is the cost of hedging: attempts above one per call, counted at the providers.

@@ -1,14 +1,14 @@
 """What monitoring costs a call: python -m benchmarks.monitoring [rounds]
 
-Calls over real sockets to the embedded provider, which runs in a process of its own, in blocks that alternate between pools: without listeners,
+Calls over real sockets to the embedded provider, which runs in a separate process, in blocks that alternate between pools: without listeners,
 with each part, and with everything on: ledger, alerts, Prometheus, OpenTelemetry (SDK with spans and metrics, kept in memory).
 
-* On the caller's path: CPU time of the thread that calls, over answers that come at once, the worst case.
+* On the caller's path: CPU time of the thread that calls, over answers that arrive immediately, the worst case.
 * In all threads: CPU time of the process, until all parts have caught up. Most of that work is done while the caller waits for the network.
 * What a caller sees: seconds of a call that takes 50 ms.
 
 Each figure is the lower quartile of many short blocks, so that what else runs on the machine counts little; two pools without listeners then
-differ by some 3 % on a busy machine, so that seven of them need a quiet one. Last, what a call without listeners pays for events, in a loop of its own.
+differ by some 3 % on a busy machine, so that seven of them need a quiet one. Last, what a call without listeners pays for events, in a separate event loop.
 """
 
 from __future__ import annotations

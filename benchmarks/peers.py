@@ -10,9 +10,9 @@ Four targets in two regions at the embedded provider, 50 ms per answer, every te
   the number of requests per call that reach the provider from the fourth second on, when clients may have learnt of it.
 * surge: 400 calls/s for 3 s without faults. `answered` counts answers within 5 s. `load`: the calls per second that the client took up.
 
-A process of its own offers the load, and a call's time counts from the moment at which it was to arrive: a client that keeps
+A separate process offers the load, and a call's time counts from the moment at which it was to arrive: a client that keeps
 its event loop busy is as slow as its callers see it. A load that was not achieved is reported below the table.
-Each client runs in an environment of its own, set up in `benchmarks/clients.py`. All are asked for whole answers: not every
+Each client runs in a separate environment, set up in `benchmarks/clients.py`. All are asked for whole answers: not every
 client can fail over in streams.
 """
 

@@ -4,7 +4,7 @@
     python benchmarks/seam.py --rounds 9 --calls 400
 
 The contenders take turns inside each round, so that a busy machine slows all of them, and each cell is a median over the
-rounds. The server runs in a process of its own. Only the ratios mean something on another machine.
+rounds. The server runs in a separate process. Only the ratios mean something on another machine.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python benchmarks/transport.py                 # all transports that are installed
     python benchmarks/transport.py --only aiohttp  # one of httpx, aiohttp, pyreqwest, auto
 
-A server in a process of its own answers `/json` after 50 ms with about 1 kB, and `/sse` with 60 events. Each transport
+A server in a separate process answers `/json` after 50 ms with about 1 kB, and `/sse` with 60 events. Each transport
 runs in a new process. Columns:
 
 * `calls/s`: closed loop, 100 concurrent calls, whole bodies (sync: 100 threads)
@@ -255,7 +255,7 @@ def measure(mode: str, name: str, via: str, base: str, seconds: float) -> list[s
 
 @contextlib.contextmanager
 def server() -> Generator[str]:
-    """Run the server in a process of its own; yields its base URL."""
+    """Run the server in a separate process; yields its base URL."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=serve, args=(sender,), daemon=True)

@@ -1,1 +1,1 @@
-"""What a call costs with each of several clients, each in an environment of its own."""
+"""What a call costs with each of several clients, each in a separate environment."""

@@ -50,7 +50,7 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--client", help="on the wire: only the clients with this word in their name")
     parser.add_argument(
         "--parallel", type=int, metavar="N",
-        help="on the wire: how many storms are played at once (default: two a core for hotspare alone, one for two cores beside other clients)",
+        help="on the wire: how many storms are played in parallel (default: two a core for hotspare alone, one for two cores beside other clients)",
     )  # fmt: skip
     options = parser.parse_args(arguments)
     if not options.wire and (options.client or options.parallel is not None):

@@ -4,7 +4,7 @@ python -m benchmarks.storms.herd                          # five rooms, five see
 python -m benchmarks.storms.herd --wire                   # on the wire, one after the other: ten minutes
 python -m benchmarks.storms.herd --rooms 5 --seeds 1 --wire
 
-50 calls a second for 15 s, with a deadline of 30 s. From the eighth second on each target answers so many calls at once (`room`), in
+50 calls a second for 15 s, with a deadline of 30 s. From the eighth second on each target answers `room` concurrent calls, in
 0.2 s, and all others with a 503. Exits with 1 if 2 % of the calls of one play are lost.
 """
 
@@ -28,7 +28,7 @@ _TARGETS = {"a": ("p/m", "r1"), "b": ("q/m", "r2")}
 
 
 def herd(room: int, *, busy: float = 0.0) -> Storm:
-    """The storm: what the two targets bear at once after they were down. `busy`: see `Storm`."""
+    """The storm: the concurrent calls that the two targets can answer after they were down. `busy`: see `Storm`."""
     faults = (Fault("status", start=0.0, end=8.0, status=503), Fault("crowd", start=8.0, end=99.0, room=room))
     return Storm(
         f"room for {room}", dict.fromkeys(_TARGETS, faults), rate=50.0, seconds=15.0, deadline=30.0, latency=0.2, ids=_TARGETS, busy=busy,
@@ -38,7 +38,9 @@ def herd(room: int, *, busy: float = 0.0) -> Storm:
 def main() -> None:
     """Play and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rooms", type=int, nargs="+", default=ROOMS, help="calls at once that each target bears")
+    parser.add_argument(
+        "--rooms", type=int, nargs="+", default=ROOMS, help="concurrent calls that each target can answer"
+    )
     parser.add_argument("--seeds", type=int, default=5, help="how many (default 5)")
     parser.add_argument("--wire", action="store_true", help="on the real wire")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Plays storms on the wire, several at once: each play is a process with its client, a provider and a load of its own."""
+"""Plays storms on the wire, several in parallel: each play is a process with its client, a provider and a load of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.storms.thresholds import Result, thresholds
 
 
 def at_once(clients: Sequence[Opening]) -> int:
-    """How many storms are played at once by default, so that they do not disturb each other.
+    """How many storms are played in parallel by default, so that they do not disturb each other.
 
     At 40 calls a second, hotspare, the provider and the load together use an eighth of a core; LiteLLM's Router with fallbacks uses a whole one.
     """

@@ -1,4 +1,4 @@
-"""A storm on the real wire: the embedded provider as upstream, and the load from a process of its own.
+"""A storm on the real wire: the embedded provider as upstream, and the load from a separate process.
 
 `python -m benchmarks.storms.wire CLIENT STORM SEED` plays one storm with one client and prints what came of it as JSON.
 """
