@@ -24,9 +24,9 @@ def path(tmp_path: Path) -> Path:
 
 def test_pools_in_one_process_share_it(path: Path) -> None:
     """By `Pool(shared=…)`: a word that one pool's operator gives reaches the other by its thread, and no store is reported as lost."""
-    pools = [Pool([ScriptedTarget("a", "ok").target], shared=Shared(f"sqlite://{path}")) for _ in range(2)]
     seen: list[events.Event] = []
-    pools[1].subscribe(seen.append)
+    shared = Shared(f"sqlite://{path}")
+    pools = [Pool([ScriptedTarget("a", "ok").target], shared=shared, listeners=[seen.append]) for _ in range(2)]
     pools[0].chat("hello")
     pools[0].disable("a", "maintenance")
     eventually(lambda: pools[1].health()["a"].disabled == "maintenance")

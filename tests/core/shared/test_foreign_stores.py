@@ -60,10 +60,13 @@ def answering(answer: bytes, port: int = 0) -> Iterator[int]:
 def sharing(url: str) -> Iterator[tuple[Pool, list[events.Event]]]:
     """A pool that shares this store, and what it says of it. A thread of it that ends with an error fails the test: pytest says so."""
     seen: list[events.Event] = []
-    with Pool(ScriptedTarget("a", lambda _: "ok").target, shared=Shared(url, refresh=0.05, timeout=0.1)) as pool:
-        pool.subscribe(
-            lambda event: seen.append(event) if isinstance(event, events.StoreLost | events.StoreBack) else None
-        )
+
+    def note(event: events.Event) -> None:
+        if isinstance(event, events.StoreLost | events.StoreBack):
+            seen.append(event)
+
+    target, shared = ScriptedTarget("a", lambda _: "ok").target, Shared(url, refresh=0.05, timeout=0.1)
+    with Pool(target, shared=shared, listeners=[note]) as pool:  # the loss may come before a later `subscribe`
         yield pool, seen
 
 
