@@ -23,10 +23,10 @@ def waits_after(kind: str, seed: int) -> list[float]:
 
 @pytest.mark.parametrize("kind", ["refused", "status"])
 def test_an_outage_of_all_is_over(kind: str) -> None:
-    """95 % of those who waited have their answer within 0.5 s wherever the end falls, and within 0.4 s on average: it is noticed within
-    0.2 s, an answer takes 0.05 s, and each round of answers lets twice as many go on, at all targets from the first answer on."""
+    """95 % of those who waited have their answer within 0.45 s wherever the end falls, and within 0.34 s on average: it is noticed within
+    0.2 s, an answer takes 0.05 s, eight go on at each target that answers, and each round of answers lets twice as many go on."""
     found = [waits_after(kind, seed) for seed in range(1, 6)]
     assert min(map(len, found)) > 80
     p95 = [waits[int(0.95 * len(waits))] for waits in found]
-    assert max(p95) < 0.5, p95
-    assert sum(p95) / len(p95) < 0.4, p95
+    assert max(p95) < 0.45, p95
+    assert sum(p95) / len(p95) < 0.34, p95

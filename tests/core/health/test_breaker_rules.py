@@ -110,17 +110,35 @@ def test_a_failure_during_a_slow_start_halves_the_window() -> None:
     """A burst halves it once; it opens again when there is room for none, or by the usual evidence."""
     found = breaker()
     found.recover(10.0)
-    assert found.free(10.0) == 4, "the probe has succeeded"
+    assert found.free(10.0) == 8, "the probe has succeeded"
     assert not found.record_failure(10.0, 10.1)
     assert not found.record_failure(10.0, 10.1), "it began before the window was halved"
-    assert found.free(10.2) == 3
+    assert found.free(10.2) == 5
     assert not found.record_failure(10.2, 10.3)
-    assert found.record_failure(10.3, 10.4)
+    assert not found.record_failure(10.3, 10.4)
+    assert found.record_failure(10.4, 10.5)
     again = breaker(consecutive_failures=3)
     again.recover(10.0)
     for _ in range(30):
         again.record_success(10.0, 10.0)
     assert fail(again, 11.0, 11.5, 12.0) == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("fast", "needs_span", "opens"), [(True, True, False), (False, True, True), (True, False, True)]
+)
+def test_a_round_of_refusals_in_a_slow_start(fast: bool, needs_span: bool, opens: bool) -> None:
+    """Eight at once were too many for a server with room for one: it halves the window, and is not down. Eight timeouts, or eight refused
+    connections, are more than one observation."""
+    found = breaker()
+    found.recover(10.0)
+    ends = [found.record_failure(10.0 + n / 10, 11.0 + n / 10, needs_span=needs_span, fast=fast) for n in range(8)]
+    assert any(ends) is opens
+    assert found.recent[1] == (8 if opens else 1)
+    limited = breaker()
+    limited.rate_limit(10.0, HALF, None, 9.9)
+    limited.record_failure(9.0, 10.1, fast=True)
+    assert limited.recent == (1, 1), "it is closed: each failure counts"
 
 
 def test_window() -> None:

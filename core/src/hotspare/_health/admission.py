@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 GROWTH_SECONDS = 0.5
 """An overloaded target shows it within this time, by a 429 or a 503."""
-AFTER_PROBE = 4.0
-"""Concurrent attempts after the first success: the largest initial window of RFC 5681, so that waiting calls are answered one round
-trip sooner."""
+AFTER_PROBE = 8.0
+"""Concurrent attempts after the first success. RFC 5681 starts with at most 4, RFC 6928 with at most 10. With 8, waiting calls are
+answered one round trip sooner than with 4, and three failures still halve the window to one attempt, for the weakest targets."""
 _UNBOUND = 1000.0
 """From this size on a window no longer limits anything: it is the default of `Policy.max_waiters`."""
 _LOOK_AGAIN = 1.0
@@ -81,9 +81,13 @@ class AdmissionWindow:
 
     def record_failure(self, started: float, now: float) -> bool:
         """One attempt has failed. Returns whether the window is now smaller than one attempt."""
-        if self._halved_at is None or started >= self._halved_at:
+        if not self.was_halved_since(started):
             self._size, self._at, self._halved_at = self.limit(now) / 2, now, now
         return self._size < 1
+
+    def was_halved_since(self, started: float) -> bool:
+        """Whether a failure has halved it since `started`: an attempt from then belongs to a round that has already been counted."""
+        return self._halved_at is not None and started < self._halved_at
 
     @property
     def _grows_by_time(self) -> bool:

@@ -248,20 +248,20 @@ class CircuitBreaker:
         if self.state in BROKEN:
             self.recover(now, fastest=now - started)
 
-    def record_failure(self, started: float, now: float, *, needs_span: bool = True) -> bool:
+    def record_failure(self, started: float, now: float, *, needs_span: bool = True, fast: bool = False) -> bool:
         """An attempt that began at `started` failed. Returns whether the breaker should open. `needs_span`: failures within
-        `failure_span` are one observation."""
+        `failure_span` are one observation. `fast`: it failed within `Policy.fast_failure`, as a refusal by an overloaded server does.
+        In a slow start, the fast failures of one round are one observation: the window was too large, and has been halved."""
+        is_recovering = self.state is State.RECOVERING
+        if fast and needs_span and is_recovering and self.admission and self.admission.was_halved_since(started):
+            return False
         self._record(now, True)
         self.failures_in_a_row += 1
         self._first_failure_start = min(self._first_failure_start, started)
         self._last_failure = max(self._last_failure, now)
         if self.state in BROKEN:
             return True
-        if (
-            self.admission is not None
-            and self.admission.record_failure(started, now)
-            and self.state is State.RECOVERING
-        ):
+        if self.admission is not None and self.admission.record_failure(started, now) and is_recovering:
             return True
         config = self.config
         span = self._last_failure - self._first_failure_start

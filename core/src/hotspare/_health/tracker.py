@@ -284,7 +284,7 @@ class HealthTracker:
 
     def record_failure(self, state: TargetState, permit: Permit, outcome: Outcome, now: float) -> None:
         """Count a failure against the target, and, if no connection was made, against its region too."""
-        state.fails_fast = outcome.kind is not Kind.TIMEOUT and now - permit.started < self._policy.fast_failure
+        fast = state.fails_fast = outcome.kind is not Kind.TIMEOUT and now - permit.started < self._policy.fast_failure
         if outcome.retry_after:
             state.breaker.stay_away(now, outcome.retry_after)
             self.has_news = True
@@ -294,10 +294,10 @@ class HealthTracker:
             state.breaker.record_rejection(now)  # counted, but does not lengthen the break
             return
         permit.failed_at = now
-        opens = state.breaker.record_failure(permit.started, now, needs_span=not outcome.before_connect)
+        opens = state.breaker.record_failure(permit.started, now, needs_span=not outcome.before_connect, fast=fast)
         if opens or is_outlier(state, self.states, lambda other: self.available_at(other, now) <= now):
             since = permit.started if permit.probe else inf
-            self._open(state, now, outcome, fast=state.fails_fast and self._has_other(state, now), since=since)
+            self._open(state, now, outcome, fast=fast and self._has_other(state, now), since=since)
         region = state.domains[0]
         failed = outcome.before_connect and state.breakers[1].record_failure(permit.started, now)
         if failed and len(self._members.get(region, ())) > 1:
