@@ -1,6 +1,7 @@
 """Functions of `api_key` that hang: what they hold up, and what they leave behind."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +19,8 @@ from hotspare.errors import AttemptTimeout
 
 from tests.support.eventually import eventually
 from tests.support.methods import METHODS, run, target, text_of
+
+LATE = "^the function 'token' of api_key gave no key within 0.01 s$"
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def hanging(free: threading.Event, form: str) -> Callable[[], Any]:
 @pytest.mark.parametrize(
     ("method", "form"), [*((method, "sync") for method in METHODS), ("chat", "async"), ("asyncio achat", "async"), ("trio astream", "async")]
 )  # fmt: skip
-def test_the_call_ends_in_time_and_says_why(method: str, form: str, free: threading.Event, provider: Provider) -> None:
+def test_the_call_ends_in_time(method: str, form: str, free: threading.Event, provider: Provider) -> None:
     """At its deadline, with nothing left in flight and no permit taken: once the function goes on, the next call is admitted."""
     function = hanging(free, form)
     limited = target(provider, "a", api_key=function, limits=Limits(concurrency=1))
@@ -66,7 +69,6 @@ def test_the_call_ends_in_time_and_says_why(method: str, form: str, free: thread
             await text_of(pool, name, "q", deadline=0.4)
         (attempt,) = caught.value.attempts
         assert attempt.kind is Kind.TIMEOUT
-        assert attempt.message == f"the function {function.__name__!r} of api_key gave no key within 0.36 s"
         assert pool.health()["a"].in_flight == 0
         assert provider.stats("a").requests == 0
         free.set()
@@ -76,7 +78,7 @@ def test_the_call_ends_in_time_and_says_why(method: str, form: str, free: thread
 
 
 def test_threads_do_not_pile_up(free: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A function that hangs holds so many threads and no more, in each face; what waited for one of them is not called later.
+    """A function that hangs is named. It holds so many threads and no more, in each face; what waited for one of them is not called later.
     Once it goes on, it gives keys again."""
     monkeypatch.setattr(key_calls, "MAX_THREADS", 2)
     called = list[int]()
@@ -87,11 +89,14 @@ def test_threads_do_not_pile_up(free: threading.Event, monkeypatch: pytest.Monke
         return "test-1"
 
     calls = KeyCalls(token)
-    for _ in range(4):
-        with pytest.raises(AttemptTimeout):
+    while len(called) < 2:  # a busy machine may start a thread too late for its call
+        with pytest.raises(AttemptTimeout, match=LATE):
+            calls.get(0.01)
+    for _ in range(3):
+        with pytest.raises(AttemptTimeout, match=LATE):
             calls.get(0.01)
     for loop in ("asyncio", "trio"):
-        with pytest.raises(AttemptTimeout):
+        with pytest.raises(AttemptTimeout, match=LATE):
             anyio.run(calls.aget, 0.01, backend=loop)
     assert (len(threads()), len(called)) == (2, 2)
     assert all(one.daemon for one in threads()), "a thread that hangs would keep the process from ending"
@@ -104,7 +109,7 @@ def test_what_is_left_of_the_attempt_bounds_it(free: threading.Event) -> None:
     """The key that is asked for after a 401 has no time of its own."""
     key, handle = TargetKey(Target("openai/gpt-4.1", api_key=hanging(free, "sync"))), AbortHandle()
     handle.limit(0.05, from_now=True)
-    with handle.bind(), pytest.raises(AttemptTimeout, match=r"within 0\.0\d s"):
+    with handle.bind(), pytest.raises(AttemptTimeout, match=r"within 0\.0\d s$"):
         key.get(60)
 
 
@@ -151,5 +156,6 @@ def test_a_child_process_has_threads_of_its_own(free: threading.Event, monkeypat
     with calls._lock:
         child = os.fork()
         if child == 0:
+            signal.alarm(5)  # it ends even if it waits for a lock
             os._exit(calls.get(3) != "test-1")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
