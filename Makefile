@@ -111,9 +111,8 @@ fleet-faults: .venv/dev  ## a Redis and a Valkey killed, paused, flushed, made r
 	@$(BIN)/python -m benchmarks.fleet_faults --seconds $(or $(SECONDS),10) 2>/dev/null
 failover: .venv/dev  ## play the sixteen failover scenarios twenty times with both faces; RUNS=20
 	@$(BIN)/python -m benchmarks.failover --runs $(or $(RUNS),20)
-bench: .venv/dev  ## run the benchmarks, and write docs/benchmarks.md: other clients, the HTTP seam, the core, deadlines, hedging, a failed primary in LangChain
+bench: .venv/dev  ## run the benchmarks, and write docs/benchmarks.md and the README's table: other clients, the HTTP seam, the core, deadlines, hedging, a failed primary in LangChain
 	@$(BIN)/python -m benchmarks.compare --write
-	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m benchmarks.peers
 	@$(BIN)/python benchmarks/seam.py
 	@$(BIN)/python -m benchmarks.core --write
 	@$(BIN)/python -m benchmarks.wires --write
@@ -121,6 +120,7 @@ bench: .venv/dev  ## run the benchmarks, and write docs/benchmarks.md: other cli
 	@$(BIN)/python benchmarks/transport.py
 	@$(BIN)/python benchmarks/hedging.py
 	@$(BIN)/python benchmarks/langchain_dead_primary.py
+	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m benchmarks.peers --write
 cost: .venv/dev  ## a hard budget and 200 callers, 10,000 cached answers, a batch of 2,000 lines that is stopped in an outage
 	@HOTSPARE_CALLERS=200 $(BIN)/python -m pytest -q -n0 tests/core/cost/test_budget_processes.py
 	@$(BIN)/python benchmarks/cache.py

@@ -1,4 +1,11 @@
-"""The measured sections of docs/benchmarks.md. Each stands between `<!-- NAME -->` and `<!-- end of NAME -->`."""
+"""Writes what was measured into the documentation.
+
+A section of docs/benchmarks.md stands between `<!-- NAME -->` and `<!-- end of NAME -->`. The table of clients under faults stands in several pages,
+with headings and names in each page's own words: only its figures are written.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks.environments import ROOT
 
@@ -14,3 +21,27 @@ def write(section: str, text: str) -> None:
     if not (begun and ended):
         raise ValueError(f"{PAGE.name} has no section {section!r}: it needs {first.strip()} and {last.strip()}")
     PAGE.write_text(f"{head}{first}\n{text.strip()}\n\n{last}{tail}")
+
+
+def write_figures(page: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Replace the figures of the page's table of clients, the one with a p99 whose first row is hotspare's. `rows`: in its order, without names.
+
+    Raises ValueError if the page has no such table with as many rows and columns, or several.
+    """
+    lines = page.read_text().splitlines(keepends=True)
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    headings = [number for number, found in enumerate(cells) if "p99" in found]
+    fitting = [one + 2 for one in headings if _fits(cells[one + 2 : one + 3 + len(rows)], rows)]
+    if len(fitting) != 1:
+        raise ValueError(
+            f"{page.name} has {len(fitting)} tables with a p99 of {len(rows)} clients, hotspare first, not one"
+        )
+    for number, row in enumerate(rows, fitting[0]):
+        lines[number] = f"| {cells[number][0]} | {' | '.join(row)} |\n"
+    page.write_text("".join(lines))
+
+
+def _fits(cells: Sequence[Sequence[str]], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether these lines' cells are a table's last rows, each with a name and as many figures as measured, and the line behind the table."""
+    expected = [1 + len(row) for row in rows] + [0]
+    return [len(found) for found in cells] == expected and cells[0][0].strip("*") == "hotspare"

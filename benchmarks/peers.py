@@ -1,6 +1,7 @@
 """Measures hotspare and other clients under the same load and the same faults, on loopback, in about two minutes.
 
     python -m benchmarks.peers             # print the table
+    python -m benchmarks.peers --write     # and write the figures of the outage into the README and the pages that show them
     python -m benchmarks.peers --json
     python -m benchmarks.peers --short     # 6 s of outage, 1 s of surge: whether everything runs
 
@@ -34,9 +35,13 @@ from hotspare.drill.scenarios import ENDPOINTS, REGIONS, US, Phase, Scenario
 
 from benchmarks.clients import CLIENTS, Client, Setup, Upstream, opening
 from benchmarks.environments import ROOT
+from benchmarks.page import write_figures
 
 DEADLINE = 10.0
 DETECTED_AFTER = 3.0
+_OUTAGE = ("a region is down: answered", "p99", "requests per call")
+PAGES = [ROOT / name for name in ("README.md", "README.ko.md", "docs/index.md", "docs/choosing.md")]
+"""They show the figures of the outage."""
 
 
 def runs(*, short: bool) -> dict[str, tuple[Phase, ...]]:
@@ -60,7 +65,7 @@ async def _text(client: Client, prompt: str) -> str:
 
 async def measure(name: str, provider: Provider, *, short: bool) -> dict[str, Any]:
     """Run one client through the outage and the surge. Returns its row of the table, and its shortfalls."""
-    row, shortfalls = {"client": name}, list[str]()
+    row, shortfalls = {"client": name}, dict[str, list[str]]()
     for kind, phases in runs(short=short).items():
         provider.reset()  # the faults of the run before would fail the first call
         scenario = Scenario(
@@ -76,7 +81,7 @@ async def measure(name: str, provider: Provider, *, short: bool) -> dict[str, An
             detected = tasks.create_task(_detected(run, provider, len(phases))) if kind == "outage" else None
             await run.play(client)
         row |= _cells(run, detected.result() if detected is not None else None, provider)
-        shortfalls += [f"{name}: {shortfall}" for shortfall in run.result.shortfalls()]
+        shortfalls[kind] = [f"{name}: {shortfall}" for shortfall in run.result.shortfalls()]
     return {"row": row, "shortfalls": shortfalls}
 
 
@@ -93,11 +98,7 @@ def _cells(run: ScenarioRun, detected: tuple[float, int] | None, provider: Provi
     start, before = detected
     late = sum(call.started >= start for call in run.result.calls)
     requests = ratio((_requests(provider) - before) / late)
-    return {
-        "a region is down: answered": percent(share(call.correct for call in calls)),
-        "p99": p99,
-        "requests per call": requests,
-    }
+    return dict(zip(_OUTAGE, (percent(share(call.correct for call in calls)), p99, requests), strict=True))
 
 
 async def _detected(run: ScenarioRun, provider: Provider, phases: int) -> tuple[float, int]:
@@ -134,9 +135,12 @@ def main() -> None:
     """Run all clients and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--write", action="store_true", help=f"write into {', '.join(page.name for page in PAGES)}")
     parser.add_argument("--short", action="store_true", help="6 s of outage, 1 s of surge")
     parser.add_argument("--client", help="measure this client in this process, and print JSON")
     options = parser.parse_args()
+    if options.write and options.short:
+        parser.error("--short measures too little to --write it")
     if options.client:
         logging.disable(logging.CRITICAL)
         warnings.simplefilter("ignore")
@@ -144,11 +148,17 @@ def main() -> None:
             print("\n" + json.dumps(asyncio.run(measure(options.client, provider, short=options.short))))
         return
     found = [_in_its_environment(one.name, short=options.short) for one in CLIENTS]
-    rows, shortfalls = [one["row"] for one in found], [line for one in found for line in one["shortfalls"]]
+    rows = [one["row"] for one in found]
+    shortfalls = [line for one in found for lines in one["shortfalls"].values() for line in lines]
     if options.json:
         print(json.dumps({"rows": rows, "shortfalls": shortfalls}))
-        return
-    _print(rows, shortfalls)
+    else:
+        _print(rows, shortfalls)
+    if options.write:
+        if any(one["shortfalls"]["outage"] for one in found):
+            raise SystemExit("nothing was written: the load of the outage was not achieved")
+        for page in PAGES:
+            write_figures(page, [[row[name] for name in _OUTAGE] for row in rows])
 
 
 if __name__ == "__main__":
