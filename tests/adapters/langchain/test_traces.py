@@ -8,10 +8,12 @@ import pytest
 from hotspare import Pool
 from hotspare.drill.provider import Provider, answer
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
+from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langchain_hotspare import ChatHotspare, TargetsUnavailable
+from langchain_hotspare.request import langchain_targets
 from langchain_hotspare.targets import targets_of
 from langgraph.graph import START, MessagesState, StateGraph
 
@@ -172,3 +174,16 @@ async def test_a_cancelled_call_closes_its_connection(llm: ChatHotspare, method:
         await task
     assert await comes_true(lambda: provider.stats("a").client_disconnects == 1)
     assert llm.pool.health().in_flight == 0
+
+
+def test_what_is_kept_of_the_targets_follows_a_reload() -> None:
+    """What identifies the model is made once for a pool's targets, and again when they are replaced."""
+    names = {"targets": [{"id": "openai/m", "name": "a", "api_key": "test", "base_url": "http://127.0.0.1:9/v1"}]}
+    with Pool.from_config(names) as pool:
+        llm = ChatHotspare(pool=pool)
+        before = llm._identifying_params["targets"]
+        assert before is llm._identifying_params["targets"] and langchain_targets(pool) == 0
+        pool.reload({"targets": [*names["targets"], names["targets"][0] | {"name": "b"}]})
+        assert [one["target"] for one in llm._identifying_params["targets"]] == ["a", "b"]
+    wrapped = ChatHotspare(models=[GenericFakeChatModel(messages=iter(["x"]))])
+    assert langchain_targets(wrapped.pool) == 1 == langchain_targets(wrapped.pool)

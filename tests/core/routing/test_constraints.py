@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from hotspare import AllTargetsFailed, ConfigError, Kind, Outcome, Pool, Price, RequestError
+from hotspare import AllTargetsFailed, ConfigError, Kind, Outcome, Policy, Pool, Price, RequestError
+from hotspare._routing.constraints import CONSTRAINING, constraints_of
 from hotspare.messages import ChatRequest
 from hotspare.testing import ScriptedTarget, scripted_pool
 
@@ -205,3 +206,20 @@ def test_selections_are_kept_but_not_for_ever() -> None:
     for n in range(1000):
         of._call("q", {"max_price": float(n + 2)}, streaming=False)
     assert len(of._table._known) <= 256
+
+
+def test_only_options_that_constrain_are_looked_at() -> None:
+    """A call whose options constrain nothing shares its route's selection; the options that do are all that constraints are made of."""
+    read: set[str] = set()
+
+    class Options(dict[str, Any]):
+        def get(self, name: str, default: Any = None) -> Any:
+            read.add(name)
+            return default
+
+    constraints_of(None, Policy(), Options())
+    assert read == CONSTRAINING
+    of = pool()
+    plain = of._call("q", {}, streaming=False)
+    assert of._call("q", {"completion": "wait", "deadline": 5, "session": "s"}, streaming=False).tiers is plain.tiers
+    assert of._call("q", {"avoid": ["us"]}, streaming=False).tiers is not plain.tiers

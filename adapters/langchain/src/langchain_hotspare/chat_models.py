@@ -27,7 +27,7 @@ from langchain_hotspare.building import with_pool
 from langchain_hotspare.capabilities import capabilities_of
 from langchain_hotspare.errors import translate_errors
 from langchain_hotspare.metadata import adispatch_failovers, dispatch_failovers
-from langchain_hotspare.request import bound_arguments, request_of
+from langchain_hotspare.request import bound_arguments, langchain_targets, request_of
 from langchain_hotspare.response import ChunkConverter, response_of
 from langchain_hotspare.structured import Method, structured
 from langchain_hotspare.targets import ModelLike
@@ -85,6 +85,7 @@ class ChatHotspare(BaseChatModel):
     streaming: bool = False
     """Whether `invoke` streams underneath."""
     _latest: tuple[Sequence[Target], Target] | None = PrivateAttr(default=None)
+    _described: tuple[Sequence[Target], list[dict[str, Any]]] | None = PrivateAttr(default=None)
     """The pool's targets, which a reload replaces, and the one of them that answered last."""
 
     # --- building ------------------------------------------------------------------------------------------------
@@ -241,7 +242,12 @@ class ChatHotspare(BaseChatModel):
     @override
     def _identifying_params(self) -> Mapping[str, Any]:
         """Everything that changes an answer, for LangChain's cache key. Holds no API key."""
-        return {"targets": list(map(_target_params, self.pool.targets)), **self._settings()}
+        targets, known = self.pool.targets, self._described
+        if langchain_targets(self.pool):  # a model's own parameters may change
+            return {"targets": list(map(_target_params, targets)), **self._settings()}
+        if known is None or known[0] is not targets:
+            known = self._described = targets, list(map(_target_params, targets))
+        return {"targets": known[1], **self._settings()}
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from hotspare import CallOptions, ChatRequest, Pool, Problem, RequestError
+from hotspare import CallOptions, ChatRequest, Pool, Problem, RequestError, Target
 from langchain_core.messages import BaseMessage
 
 from langchain_hotspare.backend import LangChainBackend
@@ -91,5 +92,12 @@ def bound_arguments(
 
 
 def langchain_targets(pool: Pool) -> int:
-    """How many of the pool's targets are LangChain models."""
-    return sum(isinstance(target.backend, LangChainBackend) for target in pool.targets)
+    """How many of the pool's targets are LangChain models. Counted once: a pool of many targets is called often, and a change replaces
+    its `targets` as a whole."""
+    targets, known = pool.targets, _COUNTED.get(pool)
+    if known is None or known[0] is not targets:
+        known = _COUNTED[pool] = targets, sum(isinstance(target.backend, LangChainBackend) for target in targets)
+    return known[1]
+
+
+_COUNTED = WeakKeyDictionary[Pool, tuple[Sequence[Target], int]]()

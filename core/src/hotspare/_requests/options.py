@@ -25,6 +25,7 @@ OPTIONS = (
 """The options of a call that are not fields of its request."""
 _OPTIONS = frozenset(OPTIONS)
 _NAMES = ("regions", "prefer_regions", "require", "only", "avoid")
+_CHOICES = frozenset({*_NAMES, "max_price", "substitute", "accept", "session"})
 _RULES: tuple[str, ...] = get_args(Rule)
 _CAPABILITIES: tuple[str, ...] = get_args(Capability)
 
@@ -34,7 +35,11 @@ def take_options(fields: dict[str, Any]) -> dict[str, Any]:
     options = {name: fields.pop(name) for name in fields.keys() & _OPTIONS}
     if not options:
         return options
-    problems = [*_own_problems(options), *_choice_problems(options), *_key_problems(options)]
+    problems = _own_problems(options)
+    if not _CHOICES.isdisjoint(options):
+        problems += _choice_problems(options)
+    if "api_key" in options:
+        problems += _key_problems(options)
     if problems:
         raise RequestError(problems)
     return options
@@ -120,7 +125,7 @@ def _own_problems(options: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem.at("completion", completion, "must be auto, wait or stream"))
     if cache not in (None, "off", "read", "refresh"):
         problems.append(Problem.at("cache", cache, "must be off, read or refresh"))
-    if not _are_labels(labels):
+    if labels and not _are_labels(labels):
         problems.append(
             Problem.at("labels", labels, f"must be at most {MAX_LABELS} short words by name, e.g. {{'team': 'search'}}")
         )

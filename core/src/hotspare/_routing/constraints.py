@@ -57,6 +57,10 @@ class Selection:
     excluded: Mapping[TargetState, Exclusion] = field(default_factory=dict[TargetState, Exclusion])
 
 
+CONSTRAINING = frozenset({"regions", "prefer_regions", "max_price", "require", "only", "avoid", "substitute"})
+"""The options of a call that `Constraints` are made of: without them a call has its route's."""
+
+
 class RouteTable:
     """The routes of a pool, and a cache of the selections that calls made from them.
 
@@ -92,11 +96,11 @@ class RouteTable:
 
     def selection(self, model: str | None, options: Mapping[str, Any]) -> Selection:
         """The targets for a call with these options. Raises RequestError for an unknown name, and if no target is allowed."""
-        if options:
+        if options and not CONSTRAINING.isdisjoint(options):
             return self._selected(constraints_of(model, self.policy_of(model), options))
         found = self._plain.get(model)
         if found is None:
-            found = self._plain[model] = self._selected(constraints_of(model, self.policy_of(model), options))
+            found = self._plain[model] = self._selected(constraints_of(model, self.policy_of(model), {}))
         return found
 
     def _selected(self, asked: Constraints) -> Selection:

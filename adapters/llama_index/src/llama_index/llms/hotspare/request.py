@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.llms.hotspare.backend import LlamaIndexBackend
 from llama_index.llms.hotspare.messages import openai_messages
 
-from hotspare import Pool
+from hotspare import Pool, Target
 
 
 class Request(NamedTuple):
@@ -28,7 +29,18 @@ def request_of(pool: Pool, messages: Sequence[ChatMessage], settings: Mapping[st
     """
     options = {name: value for name, value in settings.items() if value is not None}
     single = options.pop("parallel_tool_calls", None) is False
-    wrapped = any(isinstance(target.backend, LlamaIndexBackend) for target in pool.targets)
+    wrapped = _has_llama_index_llms(pool)
     if wrapped:
         options["native"] = tuple(messages)
     return Request(openai_messages(messages, keep_unknown=wrapped), options, single)
+
+
+def _has_llama_index_llms(pool: Pool) -> bool:
+    """Whether a target is an LLM of LlamaIndex. Looked up once: a change replaces the `targets` of a pool as a whole."""
+    targets, known = pool.targets, _KNOWN.get(pool)
+    if known is None or known[0] is not targets:
+        known = _KNOWN[pool] = targets, any(isinstance(target.backend, LlamaIndexBackend) for target in targets)
+    return known[1]
+
+
+_KNOWN = WeakKeyDictionary[Pool, tuple[Sequence[Target], bool]]()
