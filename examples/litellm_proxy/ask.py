@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Generator
 from pathlib import Path
@@ -70,7 +69,7 @@ def proxy(key: str, config: Path = HERE / "config.yaml", *options: str, **enviro
 def wait_for(url: str, running: "subprocess.Popen[bytes]", output: TextIO) -> None:
     """Return when the proxy answers. Raises RuntimeError with the last line of its output if its process ends first."""
     while running.poll() is None:
-        with contextlib.suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(url, timeout=5):
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
             return
         time.sleep(0.2)
     output.seek(0)
