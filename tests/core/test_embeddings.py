@@ -76,7 +76,7 @@ def test_it_fails_over_to_the_same_model_elsewhere_and_to_nothing_else(embed: Em
     ("options", "words"),
     [
         ({}, "different models, whose vectors cannot be compared"),
-        ({"model": "claude"}, "none of these targets makes embeddings: claude"),
+        ({"model": "claude"}, "none of these targets supports embeddings: claude"),
         ({"model": SMALL, "dimensions": 0}, "dimensions: 0 must be an integer above 0"),
         ({"model": SMALL, "batch_size": "all"}, "batch_size: 'all' must be an integer above 0"),
         ({"model": SMALL, "dimension": 5}, "did you mean 'dimensions'?"),
@@ -171,5 +171,5 @@ def test_a_framework_model_makes_no_embeddings(provider: Provider) -> None:
     with pytest.raises(ConfigError):
         Pool([])
     bedrock = Target("bedrock/anthropic.claude-sonnet-4", region="us-east-1", api_key=KEY)
-    with Pool([bedrock]) as pool, pytest.raises(RequestError, match="none of these targets makes embeddings"):
+    with Pool([bedrock]) as pool, pytest.raises(RequestError, match="none of these targets supports embeddings"):
         pool.embed("x")

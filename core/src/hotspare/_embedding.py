@@ -34,7 +34,7 @@ class Embedding:
             options: `model`, `dimensions`, `batch_size` (100), and the options of a call (`hotspare.embeddings.EmbedOptions`).
 
         Raises:
-            RequestError: the targets serve different models, or none of them makes embeddings; nothing was sent.
+            RequestError: the targets serve different models, or none of them supports embeddings; nothing was sent.
             AllTargetsFailed: no target answered one of the requests; every attempt is inside.
         """
         requests, calling, model = self._embedding(texts, dict(options))
@@ -46,7 +46,7 @@ class Embedding:
         return joined([await self.achat(request, **calling) for request in requests], model)
 
     def _embedding(self, texts: object, options: dict[str, Any]) -> tuple[list[ChatRequest], CallOptions, str]:
-        """The requests, the options of their calls, and the model that all of their targets serve."""
+        """The requests, the options for their calls, and the one model that all their targets serve."""
         dimensions = options.get("dimensions")
         requests = list(requests_of(texts_of(texts), options))
         model = options.pop("model", None) or "default"
@@ -56,7 +56,7 @@ class Embedding:
         states = [state for state in allowed if getattr(state.backend, "embeds", False)]
         if not states:
             names = ", ".join(state.name for state in allowed)
-            raise RequestError(Problem(f"model: none of these targets makes embeddings: {names}. Add one that does"))
+            raise RequestError(Problem(f"model: none of these targets supports embeddings: {names}. Add one that does"))
         common = common_model([state.target for state in states])
         calling: CallOptions = {  # a call's own option of the same name is among `choosing`
             **options,  # type: ignore[typeddict-item]

@@ -12,8 +12,8 @@ from hotspare.outcome import Outcome
 
 
 def remaining_time() -> float | None:
-    """In sync code, inside a backend's call: the seconds that the pool will still wait for it (0: none). None: without
-    limit, or outside of a pool's call. After that the backend should raise `hotspare.errors.AttemptTimeout`."""
+    """In sync code, inside a backend's call: the seconds that the pool still waits for the result (0: the time is over). None: there
+    is no limit, or no pool made the call. When they are over the backend should raise `hotspare.errors.AttemptTimeout`."""
     handle = CURRENT.get()
     return None if handle is None else handle.remaining()
 
@@ -24,26 +24,26 @@ class Backend(Protocol):
     `timeout` is in seconds. For `send` it bounds the whole answer; for `stream` it bounds the wait for the first
     content, and `stall` the wait between pieces of content after that. The drivers enforce both from outside as well:
     in async code by cancelling, in sync code by closing the attempt's socket. A backend that does its own I/O in sync
-    code should therefore keep them as nearly as it can.
+    code should therefore observe both bounds as closely as it can.
 
     A stream yields chunks as they come and, as its last, exactly one chunk with `finish_reason` and `usage`, and that only
-    after the wire format's own proof of completion; otherwise it raises. It may say earlier that the proof has come, with
-    `finishing` in any chunk: then nothing that goes wrong afterwards is a break. It yields `IDLE` for what arrives without being
-    content (keep-alive comments, empty role chunks), so that its reader can look at the clock.
+    after the wire format's own proof of completion; otherwise it raises. An earlier chunk may have `finishing` set, once the
+    proof has arrived: an error after that is not a break. The stream yields `IDLE` for data without content (keep-alive
+    comments, empty role chunks), so that the pool can check its timeouts.
 
-    A backend with the attribute `embeds = True` answers `Pool.embed` too: to a request whose `native` is an `EmbedInput`, a reply
-    whose `native` is the list of the vectors, in the order of the texts.
+    A backend with the attribute `embeds = True` also serves `Pool.embed`: for a request whose `native` is an `EmbedInput` it returns
+    a reply whose `native` is the list of vectors, in the order of the texts.
     """
 
     prefill: bool = False
-    """Whether a trailing assistant message is continued; where not, a broken answer is continued by instruction."""
+    """Whether the model continues a trailing assistant message. If not, a broken answer is continued by an instruction."""
     streaming: bool = True
-    """Whether a whole answer may be streamed underneath (`Policy.completion`); where not, it is waited for. Calls that stream
-    use `stream` and `astream` all the same. With `completion = "auto"` only a backend that has the attribute
-    `prefers_streaming = True` is streamed underneath: one whose answers lack nothing but `raw` when they are read from a stream."""
+    """Whether the answer to `chat` may be read from a stream (`Policy.completion`); if not, `chat` always calls `send` or `asend`.
+    Calls that stream use `stream` and `astream` in any case. With `completion = "auto"` `chat` streams only from a backend with the
+    attribute `prefers_streaming = True`: its answers must lose nothing but `raw` when they are read from a stream."""
 
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
-        """Names of the request's fields that it cannot send; empty when it can send all of them.
+        """Names of the request's fields that this backend cannot send; empty if it can send all of them.
 
         What the *model* cannot do (`Target.missing`) is judged by the pool, for every backend alike.
         """
@@ -66,5 +66,5 @@ class Backend(Protocol):
         ...
 
     def classify(self, error: Exception) -> Outcome:
-        """What an exception of this backend means."""
+        """The outcome that an exception of this backend stands for."""
         ...

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 BatchRequest = Prompt | Mapping[str, Any]
 """One request of a batch: what `Pool.chat` takes, or its keywords, e.g. ``{"messages": […], "temperature": 0}``."""
 Progress = bool | Callable[[int, int | None], object]
-"""True: a bar on stderr (extra `cli`). A function is called with how many are done, and of how many (None: not known)."""
+"""True: a bar on stderr (extra `cli`). A function is called with the number of finished requests and the total (None: not known)."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of one request. `index`: its place in the batch, from 0. Either `reply` or `error` is set."""
+    """The result of one request. `index`: its place in the batch, from 0. Either `reply` or `error` is set."""
 
     index: int
     request: BatchRequest
@@ -44,8 +44,8 @@ class BatchResult:
 class MapOptions(CallOptions, total=False):
     """What `Pool.map` takes beside the options of a call.
 
-    concurrency: calls in flight at once. 8: what the limits of new accounts allow.
-    ordered: results in the order of the requests (the default); False: as they come.
+    concurrency: most calls in flight at the same time. 8: what the limits of new accounts allow.
+    ordered: results in the order of the requests (the default); False: each as soon as it is there.
     progress: a bar, or a function (`Progress`). Default: neither.
     """
 
@@ -149,7 +149,7 @@ class _Order:
         self._early: dict[int, BatchResult] = {}
 
     def add(self, result: BatchResult) -> Iterator[BatchResult]:
-        """The results that may be handed out now."""
+        """The results that can be handed out now, because all earlier ones have been."""
         if not self._ordered:
             yield result
             return
@@ -160,7 +160,7 @@ class _Order:
 
 
 class _Reporter:
-    """Counts what is done. `close`: at the end, however it came."""
+    """Counts finished requests. `close` is called at the end, also after an error."""
 
     def __init__(
         self, total: int | None, report: Callable[[int, int | None], object], close: Callable[[], object]
@@ -168,7 +168,7 @@ class _Reporter:
         self._total, self._report, self._close, self._done = total, report, close, 0
 
     def advance(self) -> None:
-        """One more is done."""
+        """Count one more finished request."""
         self._done += 1
         self._report(self._done, self._total)
 

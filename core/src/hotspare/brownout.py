@@ -20,7 +20,7 @@ class Brownout:
     samples: answers in the window before it is judged. 8: three slow ones do not move the median.
     window, window_max: the window is the last `samples` answers or the last 10 s, whichever holds more, none older than 60 s.
     share: share of its calls that a slow target still gets, so that its recovery is noticed. 0.02: too few to affect the p95.
-    interval: a slow target gets a call at least so often, in seconds. 60: `share` alone would take hours in a pool with little
+    interval: a slow target gets at least one call in this many seconds. 60: `share` alone would take hours in a pool with little
         traffic. After three fast answers it returns, over `Breaker.slow_start` seconds.
     """
 

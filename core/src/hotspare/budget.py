@@ -1,4 +1,4 @@
-"""Budget: how much may be spent in an hour, a day or a month, and what happens then."""
+"""Budget: how much may be spent in an hour, a day or a month, and what happens once it is spent."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from hotspare.errors import ConfigError, Problem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How much may be spent in a period of the calendar (UTC), and what happens then. Every target needs a known price.
+    """How much may be spent in a calendar period (UTC), and what happens once it is spent. Every target needs a known price.
 
-    A call is counted when it ends, with all of its attempts: the amount is exceeded at most by calls in flight.
+    A call is counted when it ends, with all of its attempts, so that only calls in flight can exceed the amount.
 
     usd: the amount.
     per: `hour`, `day` or `month`.
     action: what happens once it is spent. `refuse`: calls raise BudgetExceeded, with the seconds until the next period;
         `cheaper`: only targets of at most `max_price` are used; `warn`: only the event `BudgetReached` is emitted.
     max_price: for `cheaper`: USD per million tokens, three input to one output.
-    route: calls of this route only. None: of all.
+    route: calls of this route only. None: calls of all routes.
     account: attempts at targets of this account only (`Target.account`); the others may still be used.
     labels: calls with these labels only, e.g. ``{"tenant": "a"}``; ``{"tenant": "*"}`` is a budget for each tenant.
     warn_at: fraction of the amount at which `BudgetReached` is emitted for the first time. 0.8: early enough to act.
@@ -54,7 +54,7 @@ class Budget:
 
     @property
     def name(self) -> str:
-        """What it counts, for reports and for the file that keeps it: ``day route=batch tenant=*``."""
+        """The name of the budget in reports and in the spend file, made from what it counts: ``day route=batch tenant=*``."""
         parts = [
             self.per,
             *(f"{name}={value}" for name, value in (("route", self.route), ("account", self.account)) if value),

@@ -1,4 +1,4 @@
-"""Cache: answers that are kept for identical requests, and where."""
+"""Cache: which answers are kept for identical requests, where, and for how long."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from hotspare.messages import ChatReply
 
 
 class CacheEntry(NamedTuple):
-    """An answer that is kept. `stored`: when, in seconds since 1970."""
+    """A stored answer. `stored`: when it was stored, in seconds since 1970."""
 
     reply: ChatReply
     stored: float
 
 
 class CacheStore(Protocol):
-    """Keeps answers under keys, which are hashes of requests. Each pool uses it in one thread of its own: a call waits for it, at
-    most a second, and no event loop does.
+    """Stores answers under keys, which are hashes of requests. Each pool uses it from one separate thread: a call waits for it at
+    most a second, and it never blocks an event loop.
 
-    An error of the store fails no call: it is logged, the call is made, and the store is not used for a second.
+    An error of the store never fails a call: it is logged, the call goes to a target, and the store is not used for one second.
     """
 
     def get(self, key: str) -> CacheEntry | None:
-        """The answer, however old."""
+        """The answer under this key, whatever its age; None if there is none."""
         ...
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
-        """Store an answer for `keep` seconds; it replaces an older one."""
+        """Store an answer for `keep` seconds. It replaces an older answer under the same key."""
         ...
 
 
@@ -36,22 +36,22 @@ class CacheStore(Protocol):
 class Cache:
     """Answers that are kept for identical requests: route, messages, tools and every parameter are the same.
 
-    Whole text answers are kept: not tool calls, refusals, or answers that were cut. Concurrent identical calls make one
-    request; the others wait for its answer, and one of them makes the next request if it fails. A call may pass
+    Only complete text answers are kept: no tool calls, no refusals, no answers that were cut off. Of concurrent identical calls
+    one makes the request and the others wait for its answer; if it fails, another one of them makes the next request. A call may pass
     ``cache="off"`` (neither read nor kept) or ``cache="refresh"`` (a new request, and its answer is kept).
 
     ttl: seconds for which an answer is served. 3600.
     stale: seconds after that in which it is still served while no target answers, marked as `stale`. 0: never. A call with
         such an answer does not wait for a recovery.
-    max_entries: most answers kept; the oldest go first. 10,000. In Redis the server's `maxmemory` is the limit.
-    max_bytes: most memory or disk for them, roughly. 64 MiB. Not for Redis.
+    max_entries: most answers kept; the oldest are removed first. 10,000. In Redis the server's `maxmemory` is the limit.
+    max_bytes: approximate limit of the memory or disk space for answers. 64 MiB. Not for Redis.
     path: an SQLite file, which several processes may share. None: the memory of this process. Prompts are not in it, only
         hashes of requests; answers are.
     url: a Redis or Valkey server: ``redis://host:6379/0``, or any URL that `Pool(shared=…)` takes (extra `redis`). All processes
         with the same `url` and `prefix` share its answers. Prompts are not in it; answers are. A call waits for it at most
         50 ms, then continues without it.
-    prefix: what the keys in Redis begin with. ``hotspare``.
-    store: a store of your own, in place of memory, SQLite and Redis.
+    prefix: the beginning of all keys in Redis. ``hotspare``.
+    store: your own `CacheStore`, in place of memory, SQLite and Redis.
 
     Raises ConfigError.
     """

@@ -51,7 +51,7 @@ _OPTIONS = tuple(EmbedOptions.__annotations__)
 
 @dataclass(frozen=True, slots=True)
 class EmbedInput:
-    """What one request is to turn into vectors; `ChatRequest.native` of an embedding call."""
+    """The texts that one request turns into vectors; `ChatRequest.native` of an embedding call."""
 
     texts: tuple[str, ...]
     dimensions: int | None = None
@@ -61,7 +61,7 @@ class EmbedInput:
 class EmbedReply:
     """The vectors, in the order of the texts.
 
-    `model`: as the provider names it. `targets`: those that answered, one for each request. `cost`: USD, None if no price or no
+    `model`: as the provider names it. `targets`: the targets that answered, one for each request. `cost`: USD, None if no price or no
     usage is known.
     """
 
@@ -79,7 +79,7 @@ class EmbedReply:
 
 
 def texts_of(texts: object) -> list[str]:
-    """The texts of an embedding call. Raises RequestError, which names what is no text."""
+    """The texts of an embedding call. Raises RequestError, which names every input that is not a text."""
     if isinstance(texts, str):
         return [texts]
     if not isinstance(texts, Iterable):
@@ -98,7 +98,7 @@ def texts_of(texts: object) -> list[str]:
 
 
 def requests_of(texts: Sequence[str], options: dict[str, Any]) -> Iterator[ChatRequest]:
-    """The requests of an embedding call; `options` keeps those of the calls. Raises RequestError for a number that is none."""
+    """The requests of an embedding call; the options of the calls stay in `options`. Raises RequestError for an invalid number."""
     unknown = [
         unknown_field(name, options[name], "EmbedOptions", hint_for(name, {}, _OPTIONS))
         for name in options.keys() - {*_OPTIONS}
@@ -111,13 +111,13 @@ def requests_of(texts: Sequence[str], options: dict[str, Any]) -> Iterator[ChatR
             raise RequestError(Problem.at(name, value, "must be an integer above 0"))
     for start in range(0, len(texts), batch_size):
         batch = tuple(texts[start : start + batch_size])
-        # What estimates the prompt sees the longest text: each has the model's whole window for itself.
+        # The prompt's tokens are estimated from the longest text, because each text may fill the model's whole context window.
         longest = max(batch, key=len)
         yield ChatRequest(messages=[{"role": "user", "content": longest}], native=EmbedInput(batch, dimensions))
 
 
 def common_model(targets: Sequence[Target]) -> str:
-    """The model that all these targets serve. Raises RequestError where they serve none: by the last part of the model's name, or by an alias."""
+    """The one model that all these targets serve, compared by the last part of its name or by an alias. Raises RequestError if there is none."""
     common = _names(targets[0]).intersection(*(_names(target) for target in targets[1:]))
     if not common:
         served = ", ".join(f"{target.name} ({target.model})" for target in targets)
@@ -136,18 +136,18 @@ def _names(target: Target) -> set[str]:
 
 
 def vectors_of(reply: ChatReply) -> list[Vector]:
-    """The vectors of an answer that a wire format of embeddings has read."""
+    """The vectors of a reply from a wire format for embeddings."""
     return cast("list[Vector]", reply.native)
 
 
 class SameLength:
-    """Takes an answer whose vectors are as long as those before it; every other one goes to the next target."""
+    """Accepts an answer whose vectors are as long as those of earlier answers; any other answer is rejected, and the next target is called."""
 
     def __init__(self) -> None:
         self._length: int | None = None
 
     def __call__(self, reply: ChatReply) -> bool | str:
-        """True, or why the answer is not taken."""
+        """True, or why the answer is rejected."""
         lengths = {len(vector) for vector in vectors_of(reply)}
         if self._length is not None:
             lengths.add(self._length)
@@ -158,7 +158,7 @@ class SameLength:
 
 
 def joined(replies: Sequence[ChatReply], model: str) -> EmbedReply:
-    """The answers of an embedding call's requests as one. `model`: where the provider does not name it."""
+    """The answers of an embedding call's requests as one. `model`: used if the provider does not name it."""
     costs = [reply.cost for reply in replies]
     return EmbedReply(
         [vector for reply in replies for vector in vectors_of(reply)],

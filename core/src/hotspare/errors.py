@@ -19,9 +19,9 @@
         ├── MalformedAnswer           HTML, truncated JSON, or JSON of an unexpected shape
         ├── EmptyAnswer               a complete answer without content
         ├── IncompleteAnswer          the response ended without proof of completion
-        ├── TransportError            the connection broke, or what came over it is not HTTP
-        │   └── ConnectError          there was no connection: DNS, refused, TLS, a proxy, no answer within 5 s
-        ├── AnswerRejected            a complete answer that the caller's `accept` did not take
+        ├── TransportError            the connection broke, or the data received is not HTTP
+        │   └── ConnectError          no connection: DNS, refused, TLS, a proxy, or no answer within 5 s
+        ├── AnswerRejected            a complete answer that the caller's `accept` rejected
         ├── AttemptTimeout            no first token, a stall, or no whole answer in time
         └── BodyTooLarge              the response exceeds the size limit
 """
@@ -61,7 +61,7 @@ class HotspareError(Exception):
     docs: str = _GUIDES + "index.md"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Not by calling the class: its parameters are not what `args` holds.
+        # The copy is not made by calling the class: its parameters differ from `args`.
         return _restored, (type(self), self.args, self.__dict__)
 
 
@@ -85,7 +85,7 @@ class Problem(str):
     def replace_prefix(self, old: str, new: str) -> Problem:
         """The same problem under another path: ``target.id: …`` becomes ``targets[2].id: …``.
 
-        A path that does not begin with `old` is put below `new`.
+        `new` is put in front of a path that does not begin with `old`.
         """
         if self.startswith((f"{old}.", f"{old}:")):
             rest = self.removeprefix(old)
@@ -153,7 +153,7 @@ class MissingExtra(HotspareError, ImportError):
 
 
 class RecordingError(HotspareError, ValueError):
-    """A recording that cannot be read: no file, no recording, a damaged one, or one of another version."""
+    """A recording that cannot be read: the file is missing, damaged, not a recording, or of another version."""
 
     docs = _GUIDES + "setup.md"
 
@@ -173,7 +173,7 @@ class CallError(HotspareError):
 
 
 _MOST_SKIPPED = 12
-"""Targets that were not tried and that an error's text names: a large pool has hundreds."""
+"""Most targets that an error's text lists as not tried: a large pool has hundreds."""
 
 
 class AllTargetsFailed(CallError):
@@ -269,7 +269,7 @@ class StatusError(BackendError):
 class InBandError(BackendError):
     """An error inside a 200: in the body, or as an event of a stream. `.body` holds the error's JSON.
 
-    `.code`: what it means, where the body has no code of its own: `content_filter` or `context_length_exceeded`.
+    `.code`: `content_filter` or `context_length_exceeded`, if that is what the error means and its body has no code.
     """
 
     docs = _GUIDES + "overload.md"
@@ -294,7 +294,7 @@ class MalformedAnswer(BackendError):
 
 
 class AnswerRejected(BackendError):
-    """A complete answer that `accept` did not take."""
+    """A complete answer that `accept` rejected."""
 
     docs = _GUIDES + "broken-answers.md"
 
@@ -302,7 +302,7 @@ class AnswerRejected(BackendError):
 class EmptyAnswer(BackendError):
     """An answer without text, tool call or refusal, and without a reason that explains it.
 
-    `proven`: whether the wire format's proof of completion was there. When a broken answer is continued, a proven empty
+    `proven`: whether the response had the wire format's proof of completion. When a broken answer is continued, a proven empty
     answer means that nothing was missing.
     """
 
@@ -320,13 +320,13 @@ class IncompleteAnswer(BackendError):
 
 
 class TransportError(BackendError):
-    """The connection broke, or what came over it is not HTTP."""
+    """The connection broke, or the data received is not HTTP."""
 
     docs = _GUIDES + "connections.md"
 
 
 class ConnectError(TransportError):
-    """There was no connection: name resolution, refused, TLS, a proxy, or no answer in the time for connecting."""
+    """No connection could be made: name resolution, a refused connection, TLS, a proxy, or no answer within the connect timeout."""
 
 
 class AttemptTimeout(BackendError):
@@ -342,12 +342,12 @@ class BodyTooLarge(BackendError):
 
 
 class KeyFunctionFailed(TransportError):
-    """The function that gives a target's key raised. It says nothing about the provider or its region."""
+    """The function that returns a target's key raised an error. This is no evidence about the provider or its region."""
 
     docs = _GUIDES + "keys.md"
 
 
 class NoKeyGiven(BackendError):
-    """The function returned, but no key. No provider has refused anything: the target rests for a moment, not for 300 s."""
+    """The function returned no valid key. No provider has rejected a key, so the target is open for a moment, not for 300 s."""
 
     docs = _GUIDES + "keys.md"

@@ -28,7 +28,7 @@ class CallResult(StrEnum):
 @dataclass(frozen=True, slots=True)
 class CallStarted:
     """A call has begun. `model`: as given by the caller ("": none). `route`: the route, target or model whose tiers are used.
-    `labels`: the caller's own. `context`: the caller's context variables, for tracing."""
+    `labels`: the labels of the call. `context`: the caller's context variables, for tracing."""
 
     call: str
     model: str
@@ -40,8 +40,8 @@ class CallStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """An attempt has begun. `reason` is `hedge` for one beside another attempt. `continues`: it asks for the rest of a broken
-    answer."""
+    """An attempt has begun. `reason` is `hedge` if another attempt of the call was running. `continues`: it requests the
+    rest of a broken answer."""
 
     call: str
     number: int
@@ -52,7 +52,7 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """An attempt has ended; that of a stream at its first content. `usage`: its tokens, for a whole answer."""
+    """An attempt has ended; the attempt of a stream ends at its first content. `usage`: its tokens, for a whole answer."""
 
     call: str
     attempt: AttemptRecord
@@ -83,10 +83,10 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class CallEnded:
-    """A call is over. `target`: where the end of its answer came from (None: no target answered). `seconds`: to the end of the
+    """A call is over. `target`: the target that sent the end of the answer (None: no target answered). `seconds`: to the end of the
     answer. `ttft`: to its first content (streams). `usage`: of the answer (None: not known). `cost`: USD, broken attempts and
     lost hedges included (None: not known). `wasted_tokens`: estimated tokens paid for without being part of the answer.
-    `waited`: seconds in which no attempt ran. `rescued`: it was answered although its first attempt or its stream failed.
+    `waited`: seconds in which no attempt ran. `rescued`: it was answered although its first attempt failed or its stream broke.
     `error`: why it was not answered, in one line. `paid`: the cost of each attempt that was paid for. `wasted`: USD of those that
     did not complete the answer. `saved`: USD that the first target of the route would have cost more (None: not known). `saved_tokens`: estimated
     tokens removed from the prompt before it was sent."""
@@ -115,7 +115,7 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True)
 class CallQueued:
-    """A call waits for a recovery: no target is available. `until`: longest wait in seconds."""
+    """A call waits for a recovery, because no target is available. `until`: longest wait in seconds."""
 
     call: str
     until: float
@@ -123,7 +123,7 @@ class CallQueued:
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """A circuit breaker has moved. `subject`: the name of its target or domain. `open_for`: seconds until it admits a probe
+    """A circuit breaker has changed its state. `subject`: the name of its target or domain. `open_for`: seconds until it admits a probe
     (0: immediately). `level`: target, region, account or provider."""
 
     subject: str
@@ -145,9 +145,9 @@ class RateLimited:
 
 @dataclass(frozen=True, slots=True)
 class SpeedChanged:
-    """A target has become far slower than usual (`slow`), and is avoided while a faster one is available (`Brownout`), or is
-    back at its usual speed. `seconds`: its median now, `usual`: its usual one; to the first token of a stream, or (`whole`)
-    for each 25 tokens of a whole answer."""
+    """A target has become far slower than usual and is avoided while a faster one is available (`Brownout`), if `slow` is true; else
+    it is back at its usual speed. `seconds`: its median now, `usual`: its usual median; both are times to the first token of a
+    stream or, if `whole` is true, times for each 25 tokens of a whole answer."""
 
     target: str
     slow: bool
@@ -158,7 +158,7 @@ class SpeedChanged:
 
 @dataclass(frozen=True, slots=True)
 class TargetChecked:
-    """A background check of a target has ended (`Target.check`). It is not a call: no other event reports it. `cost`: USD
+    """A background check of a target has ended (`Target.check`). It is not a call, so no other event reports it. `cost`: USD
     (None: not known). `message`: why it failed."""
 
     target: str
@@ -179,15 +179,15 @@ class NeedsAttention:
 
 @dataclass(frozen=True, slots=True)
 class BudgetExhausted:
-    """The retry budget refused a retry of this call. Emitted once until the budget has recovered."""
+    """The retry budget refused a retry of this call. Not emitted again until the budget has recovered."""
 
     call: str
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetReached:
-    """A part of a budget (`Budget.warn_at`), or all of it, is spent: each is reported once a period. `spent`, `limit`: USD.
-    `action`: what happens once all is spent. `resets_in`: seconds until the next period."""
+    """The warning level of a budget (`Budget.warn_at`) is reached, or all of it is spent: each is reported once a period. `spent`,
+    `limit`: USD. `action`: what happens once all is spent. `resets_in`: seconds until the next period."""
 
     budget: str
     spent: float
@@ -211,8 +211,8 @@ class CacheServed:
 
 @dataclass(frozen=True, slots=True)
 class RequestAtFault:
-    """These targets failed in the same way on one call's request, while one of them answered other calls: the request was the
-    cause, and the failures no longer count against the targets."""
+    """These targets failed in the same way on one call's request, while one of them answered other calls: the cause was the
+    request, so the failures no longer count against the targets."""
 
     call: str
     targets: tuple[str, ...]
@@ -259,7 +259,7 @@ class TargetReset:
 
 @dataclass(frozen=True, slots=True)
 class LimitReached:
-    """A limit of a target delays calls: they go elsewhere or wait in the queue. `reason` names the limit; `seconds`: until it
+    """A limit of a target delays calls: they go to other targets or wait in the queue. `reason` names the limit; `seconds`: until it
     admits another call."""
 
     target: str
@@ -330,7 +330,7 @@ class AlertResolved:
 
 @dataclass(frozen=True, slots=True)
 class AlertUndelivered:
-    """A channel did not accept a notice after several tries. `reason`: the error, without keys."""
+    """A channel did not accept a notification after several attempts. `reason`: the error, without keys."""
 
     channel: str
     reason: str

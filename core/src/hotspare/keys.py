@@ -1,4 +1,4 @@
-"""A target's key, read at each attempt: keys rotate, and access tokens expire."""
+"""A target's key, read again for each attempt: keys rotate, and access tokens expire."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 class TargetKey:
-    """The current key of one target, for a backend that passes it on: what stands in `api_key`, what an object gives, or what a function
-    does. A function that is not async runs in a thread: it may wait for a server."""
+    """The current key of one target, for a backend that passes it on: the value of `api_key`, or the result of the object or function
+    there. A function that is not async runs in a thread, because it may wait for a server."""
 
     def __init__(self, target: Target) -> None:
         self._target, source = target, target.api_key
         self._calls = KeyCalls(cast("KeyFunction", source)) if is_key_function(source) else None
 
     def get(self, timeout: float) -> HiddenStr | None:
-        """The key, hidden in tracebacks; None if the target has none. Raises KeyFunctionFailed if the function, or the object, raises,
-        AttemptTimeout if the function takes longer than what is left of the attempt (without one: of `timeout` seconds), NoKeyGiven
-        for what cannot be a key."""
+        """The key, hidden in tracebacks; None if the target has none. Raises KeyFunctionFailed if the function or the object raises,
+        AttemptTimeout if the function takes longer than the rest of the attempt (outside of an attempt: than `timeout` seconds),
+        NoKeyGiven for a value that cannot be a key."""
         if self._calls is None:
             return self._read(self._target.api_key)
         handle = CURRENT.get()

@@ -31,11 +31,11 @@ ToolChoice = Literal["auto", "none", "required"] | Mapping[str, Any]
 """`auto`, `none`, `required`, or ``{"type": "function", "function": {"name": "…"}}``."""
 
 NATIVE_PART = "native"
-"""The type of a content part that stands for what has no shape of OpenAI's: only an adapter's own backend can send it."""
+"""The type of a content part that OpenAI's format cannot express: only an adapter's own backend can send it."""
 SEVERAL = "several"
 """`signed_by` of an answer that one target began and another one continued: its signatures are valid for none of them."""
 ANTHROPIC_TOOL_FIELDS = ("cache_control", "defer_loading", "allowed_callers", "eager_input_streaming", "input_examples")
-"""Fields that a tool may have beside its `function`, or in it, for Anthropic. Other providers are not sent them."""
+"""Fields for Anthropic that a tool may have beside its `function` or inside it. They are not sent to other providers."""
 
 
 class FunctionCallDict(TypedDict):
@@ -60,7 +60,7 @@ class MessageDict(TypedDict, total=False):
     `content`: text, or parts like ``{"type": "text", "text": "…"}`` and
     ``{"type": "image_url", "image_url": {"url": "https://…"}}``. Of an assistant: `tool_calls`, `refusal`,
     `reasoning_content`, `thinking_blocks`, `signed_by`. Of a tool's result: `tool_call_id`, `is_error`. `cache_control` is Anthropic's;
-    also parts, tools and tool calls may have it, and other providers are sent none.
+    parts, tools and tool calls may have it too, and it is not sent to other providers.
     """
 
     role: Required[Role]
@@ -90,7 +90,7 @@ class ChatRequest:
     reasoning included. `stop`: texts that end the answer. `reasoning_effort`: how much the model is to reason.
     `extra`: body fields for one dialect only, e.g. ``{"anthropic": {"thinking": {...}}}``; the keys are `openai`
     (Chat Completions), `responses`, `anthropic` and `gemini`. A target that cannot carry a field of the request is skipped.
-    `native`: what an adapter passes through to its own backends; hotspare's wire formats for chat do not read it.
+    `native`: data that an adapter passes through to its own backends; hotspare's wire formats for chat do not read it.
     """
 
     messages: Sequence[Message]
@@ -114,14 +114,14 @@ class ChatRequest:
 
     @property
     def follows_tool_result(self) -> bool:
-        """Whether the last message is a tool's result: after one a model may end its turn without a word. Messages of the
-        system behind it do not count."""
+        """Whether the last message, apart from system messages, is a tool's result: after one, a model may end its turn
+        without text."""
         roles = (message.get("role") for message in reversed(self.messages))
         return next((role in ("tool", "function") for role in roles if role not in ("system", "developer")), False)
 
 
 class RequestFields(TypedDict, total=False):
-    """The fields of ChatRequest except `messages` as keywords, so that type checkers know those of a call."""
+    """The fields of ChatRequest except `messages`, as the keywords of a call for type checkers."""
 
     model: str | None
     tools: Sequence[Mapping[str, Any]] | None
@@ -143,20 +143,20 @@ class RequestFields(TypedDict, total=False):
 
 
 Prompt = str | Sequence[Message] | ChatRequest
-"""What a call is about: one user message, OpenAI-shaped messages, or a whole request."""
+"""The prompt of a call: one user message, OpenAI-shaped messages, or a whole request."""
 
 
 class CallOptions(RequestFields, total=False):
-    """What a call takes beside its prompt. `messages`: the prompt, where it is not the first argument. `deadline`: seconds.
-    `completion`: as in Policy. `labels`: words for events, the ledger and reports. `cache`: as in `Cache`.
+    """The options of a call beside its prompt. `messages`: the prompt, if it is not the first argument. `deadline`: seconds.
+    `completion`: as in Policy. `labels`: names and values for events, the ledger and reports. `cache`: as in `Cache`.
 
-    Which targets may answer: `regions`, `max_price`, `substitute` and `prefer_regions` as in Policy (a call can only narrow what
-    that allows), `require`: capabilities, e.g. ``{"json_schema"}``; `only`, `avoid`: names of targets, models, aliases or
-    providers. `session`: the conversation that the call belongs to, so that it goes where its prompt cache is. `accept`: as in
+    Options for the choice of targets: `regions`, `max_price`, `substitute` and `prefer_regions` as in Policy (a call can only
+    narrow what the policy allows); `require`: capabilities, e.g. ``{"json_schema"}``; `only`, `avoid`: names of targets, models, aliases or
+    providers. `session`: the conversation that the call belongs to, so that it goes to the target with its prompt cache. `accept`: as in
     Policy.
 
-    `api_key`: the caller's own key, or keys by provider or target: the pool's targets are called with it, as an account of its own.
-    `targets`: `Target`s or ids that the call brings with it, in place of the pool's."""
+    `api_key`: the caller's own key, or keys by provider or target: the pool's targets are called with it, and it counts as a
+    separate account. `targets`: `Target`s or ids for this call alone, in place of the pool's."""
 
     messages: Sequence[Message]
     deadline: float | None
@@ -179,7 +179,7 @@ class CallOptions(RequestFields, total=False):
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A function that the model wants called. `arguments` is JSON text as the model wrote it.
+    """A function call that the model requests. `arguments` is JSON text as the model wrote it.
 
     `signature`: Gemini's thought signature, which must be sent back with the call.
     """
@@ -213,7 +213,7 @@ class ToolCallDelta:
 class Usage:
     """Tokens of one answer. `input_tokens` includes cached ones, `output_tokens` includes reasoning.
 
-    `cached_tokens`: read from a prompt cache. `cache_write_tokens`: written to one. Where the provider did not count,
+    `cached_tokens`: read from a prompt cache. `cache_write_tokens`: written to one. If the provider did not report them,
     they are 0 and `known` is false.
     """
 
@@ -230,7 +230,7 @@ class Usage:
 
     @property
     def known(self) -> bool:
-        """Whether the provider counted: there is no answer without a token."""
+        """Whether the provider reported usage: every answer has at least one token."""
         return self.total_tokens > 0
 
     def __add__(self, other: Usage) -> Usage:
@@ -244,11 +244,11 @@ class Usage:
 
 
 Cached = Literal["hit", "shared", "stale"]
-"""Where an answer came from that no attempt was made for: the cache, an identical call, or the cache although it is too old."""
+"""The origin of an answer for which no attempt was made: the cache, an identical call, or an expired entry of the cache."""
 
 
 class _WithAttempts:
-    """Shared by a whole answer and a stream's summary: the target, its cost, and the attempts."""
+    """The fields that a whole answer and a stream's summary share: the target, its cost, and the attempts."""
 
     __slots__ = ()
     target: str
@@ -278,10 +278,10 @@ class ChatReply(_WithAttempts):
     """A whole answer.
 
     `text`, `reasoning`: "" if there is none. `refusal`: the model's refusal text. `thinking`: signed reasoning blocks, to be
-    sent back with the history. `signed_by`: the model and the account that signed them, and the tool calls: they are sent back
-    only there. `media`: images, audio and files, as the provider sent them. `target`: the name of the target
-    that answered. `attempts`: every attempt, in order. `cost`: USD, None if no price or no usage is known. `cached`: it was served without an attempt, from where. `limits`: what the
-    answer said of the provider's limits. `raw`: the provider's JSON. `native`: the framework's own response, where a
+    sent back with the history. `signed_by`: the model and the account that signed these blocks and the tool calls; the signatures are sent back
+    only to it. `media`: images, audio and files, as the provider sent them. `target`: the name of the target
+    that answered. `attempts`: every attempt, in order. `cost`: USD, None if no price or no usage is known. `cached`: the origin of an answer that needed no attempt (None: an attempt was made). `limits`: the provider's limits as
+    stated in the answer. `raw`: the provider's JSON. `native`: the framework's own response, where a
     framework's model is behind the target.
     """
 
@@ -322,7 +322,7 @@ class ChatReply(_WithAttempts):
 
     @property
     def is_signed(self) -> bool:
-        """Whether anything in it is valid only where it was written: signed or encrypted reasoning, or a signed tool call."""
+        """Whether any part of it is valid only for the model that wrote it: signed or encrypted reasoning, or a signed tool call."""
         return bool(self.thinking) or any(call.signature for call in self.tool_calls)
 
 
@@ -330,7 +330,7 @@ class ChatReply(_WithAttempts):
 class StreamSummary(_WithAttempts):
     """Where the content of a stream came from.
 
-    `target`: the one that ended it. `targets`: all that contributed, in order. `splice_points`: offsets in the text, in
+    `target`: the target that sent the end. `targets`: all targets that contributed, in order. `splice_points`: offsets in the text, in
     characters, at which the next target continued. `attempts`: every attempt, in order. `cost`: USD, broken attempts
     estimated; None if a price, or the usage of the last part, is not known. `duplicate_tokens`: estimated tokens that were paid twice because of breaks.
     `signed_by`: as in ChatReply; `several` for an answer that was continued.
@@ -346,7 +346,7 @@ class StreamSummary(_WithAttempts):
     signed_by: str = field(default="", compare=False)
 
     def as_metadata(self) -> dict[str, Any]:
-        """As `ChatReply.as_metadata`; a spliced stream adds targets, splice points and duplicate tokens."""
+        """Like `ChatReply.as_metadata`; a spliced stream adds targets, splice points and duplicate tokens."""
         values = _WithAttempts.as_metadata(self)
         if self.splice_points:
             values |= {
@@ -360,16 +360,16 @@ class StreamSummary(_WithAttempts):
 @sparse
 @dataclass(frozen=True, kw_only=True)
 class ChatChunk:
-    """A piece of a streamed answer: what is new since the previous chunk.
+    """A piece of a streamed answer: the content that is new since the previous chunk.
 
     Only the last chunk has `finish_reason`, `usage` and `summary`. `media`: images, audio and files, as the provider sent
-    them. `limits`: what the answer said of the provider's limits, in the first chunk with content. `native`: the framework's own
+    them. `limits`: the provider's limits as stated in the answer, in the first chunk with content. `native`: the framework's own
     chunk, where a framework's model is behind the target and the text was not changed at a
     splice point.
 
-    Callers never see two things that backends yield. An empty chunk (`IDLE`) is a keep-alive; it is no progress. `finishing`,
-    in any chunk and with the usage so far, says that the finish reason has come: the answer is proven to be complete, and what
-    may still follow (usage, the regular end) is waited for at most `Timeouts.after_finish`.
+    Callers never see two things that backends yield. An empty chunk (`IDLE`) is a keep-alive, which is not progress. A chunk
+    with `finishing` and the usage so far means that the finish reason has arrived: the answer is complete, and the rest (usage,
+    the regular end) is awaited for at most `Timeouts.after_finish`.
     """
 
     text: str = ""

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 
 class Kind(StrEnum):
-    """What happened. What follows from each kind is a table in the documentation, "Outcomes"."""
+    """How an attempt ended. The page "Outcomes" of the documentation has a table of each kind's consequences."""
 
     OK = "ok"
     SERVER = "server"  # 5xx, an error event, a malformed or empty answer, no proof of completion
@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 class HealthEffect(StrEnum):
-    """What an outcome says about the target's health. A neutral one only gives the permit back."""
+    """What an outcome means for the target's health. A neutral one only releases the permit."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -35,7 +35,7 @@ class HealthEffect(StrEnum):
 
 
 class Scope(StrEnum):
-    """Whose fault an outcome is: what else the call stays away from."""
+    """What is at fault for an outcome, and therefore what else the call avoids."""
 
     TARGET = "target"
     REGION = "region"
@@ -51,14 +51,14 @@ class AttemptReason(StrEnum):
     FAILOVER = "failover"  # another target failed before
     RETRY = "retry"  # the same target failed before
     PROBE = "probe"  # the one attempt that a half-open breaker admits
-    EARLY_PROBE = "early_probe"  # calls were waiting, and one of them looked whether a target is back
+    EARLY_PROBE = "early_probe"  # calls were waiting, and one of them tried whether a target has recovered
     AFTER_WAIT = "after_wait"  # the call had waited for a recovery
     LAST_RESORT = "last_resort"  # no target was available
-    HEDGE = "hedge"  # beside an attempt that was still running
+    HEDGE = "hedge"  # started while another attempt was running
 
 
 _OK = Kind.OK
-"""Python 3.11 takes 0.1 µs to look a member up in its class, and a call asks a dozen times whether an outcome is OK."""
+"""A module constant, because Python 3.11 takes 0.1 µs to look a member up in its class, and a call compares with OK a dozen times."""
 _FAILURES = frozenset({Kind.SERVER, Kind.TRANSPORT, Kind.TIMEOUT})
 _SCOPES = {
     Kind.SERVER: Scope.REGION,
@@ -76,7 +76,7 @@ _SCOPES = {
 
 
 class RateLimit(NamedTuple):
-    """What a provider's answer states of one of its limits. `reset`: seconds until it is full again. None: not stated."""
+    """One of a provider's limits, as stated in its answer. `reset`: seconds until it is full again. None: not stated."""
 
     unit: Literal["requests", "tokens", "input_tokens", "output_tokens"]
     limit: float | None = None
@@ -90,10 +90,10 @@ class Outcome:
 
     `message`: the provider's own message, at most 500 characters. `status`, `code`: its HTTP status and error code.
     `retry_after`: seconds, counted from the response (None: the provider named no time).
-    `scope`: whose fault it is, where that differs from the kind's usual scope.
+    `scope`: what is at fault, if that differs from the kind's usual scope.
     `before_connect`: a TRANSPORT failure without a connection (DNS, refused, TLS).
     `should_retry`: the provider's own `x-should-retry`, which takes precedence over the status. `param`: the field of the
-    request that the provider named. `limits`: what the provider said of its limits.
+    request that the provider named. `limits`: the provider's limits as stated in the response.
     """
 
     kind: Kind
@@ -133,9 +133,9 @@ CANCELLED = Outcome(Kind.CANCELLED)
 class AttemptRecord:
     """One attempt, as replies, errors, events and the ledger show it.
 
-    `seconds`: how long it took. `ttft`: seconds to its first token (streams). `retry_after`: seconds. `scope`: whose fault
-    it was, where that differs from the kind's usual scope. `chosen_by`: the strategy that chose the target, or `session`.
-    `passed`: targets that would have come before it, each with the reason why it was not taken.
+    `seconds`: how long it took. `ttft`: seconds to its first token (streams). `retry_after`: seconds. `scope`: what was
+    at fault, if that differs from the kind's usual scope. `chosen_by`: the strategy that chose the target, or `session`.
+    `passed`: targets that come before it in order, each with the reason why it was not used.
     """
 
     number: int
@@ -171,11 +171,11 @@ class AttemptRecord:
 
 
 _MOST_LINES = 12
-"""Lines about a call's attempts: one that waits through a long outage makes hundreds."""
+"""Most lines about a call's attempts: a call that waits through a long outage makes hundreds of attempts."""
 
 
 def attempt_lines(attempts: Sequence[AttemptRecord]) -> list[str]:
-    """A line for each attempt; of many, one line for all that ended alike at one target."""
+    """A line for each attempt; if there are many, one line for all that ended in the same way at one target."""
     if len(attempts) <= _MOST_LINES:
         return [f"{one.number}. {one}" for one in attempts]
     alike: dict[tuple[object, ...], list[AttemptRecord]] = {}

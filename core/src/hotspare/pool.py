@@ -65,7 +65,7 @@ class Pool(Embedding, Operations):
             ``{"batch": {"tiers": ["a", "b"], "deadline": 600}}``. Without a ``default`` route one is made of all targets by
             their `tier`.
         choose: called with the request of each call that names no model; returns the route or model to use, or None for
-            the default route. Its exceptions are raised by the call.
+            the default route. The call raises its exceptions.
         transport: ``auto``, ``httpx`` (which vcrpy replays; a connection serves one request), or an httpx transport.
         verify: TLS verification: True, False, a CA bundle's path, or an `ssl.SSLContext`.
         cert: a client certificate: a PEM file with its key; or certificate, key, and the key's password.
@@ -117,7 +117,7 @@ class Pool(Embedding, Operations):
         self._fleet = assembly.agent_of(self, shared, budgets, recorder, self._scheduler, self._notify, clock)
         self._kept = assembly.keep_spent(self.policy.spend_file, budgets, self._scheduler)
         self._clock, self._caching = clock_of(clock), assembly.caching_of(self.policy, calendar, clock, self._notify)
-        self._now: Callable[[], float] = clock  # read several times a chunk: without the wrapper of `clock_of`
+        self._now: Callable[[], float] = clock  # read several times per chunk, so without the wrapper of `clock_of`
         self._ids, self._closed, self._rng = itertools.count(1), False, rng or random.Random()
         self._at_close = [one.close for one in (recorder, self._fleet, self._kept, self._caching) if one is not None]
         fork.watch(self._scheduler, self._notify, self._http)
@@ -157,7 +157,7 @@ class Pool(Embedding, Operations):
         Args:
             request: a question, OpenAI-shaped messages, or a ChatRequest. Messages may also be given as ``messages=``.
             options: `model` (a route, an alias or a target's name), `deadline` (seconds), `max_attempts`, `completion` (as
-                in Policy), `labels` (words for events and reports, e.g. ``{"team": "search"}``), `cache` (as in `Cache`), and any field of ChatRequest, e.g. ``temperature=0``.
+                in Policy), `labels` (for events and reports, e.g. ``{"team": "search"}``), `cache` (as in `Cache`), and any field of ChatRequest, e.g. ``temperature=0``.
 
         Raises:
             RequestError: no target supports the request as written; nothing was sent.
@@ -222,7 +222,7 @@ class Pool(Embedding, Operations):
 
         return amap_requests(self, requests, **options)
 
-    # --- ahead of the first call ---------------------------------------------------------------------------------
+    # --- before the first call ---------------------------------------------------------------------------------
 
     def warmup(self, timeout: float = 5.0) -> None:
         """Prepare the first call: load libraries and CAs, and open a connection to each provider.
@@ -237,7 +237,7 @@ class Pool(Embedding, Operations):
         if self._uses_http and not self._closed:
             await self._http.awarm_up(timeout)
 
-    # --- what can be read ----------------------------------------------------------------------------------------
+    # --- inspection ----------------------------------------------------------------------------------------------
 
     def explain(self, request: Prompt = "hello", **options: Unpack[CallOptions]) -> Explanation:
         """Which targets would be tried, in what order, with what score, and why the others are skipped. Options as in `chat`. No call
@@ -267,8 +267,8 @@ class Pool(Embedding, Operations):
         """Call `listener` with every event, in order. Returns a function that ends the subscription; it may be called again.
 
         It is called in a separate thread, so that it never delays a call; when 10,000 events wait for it, further ones are
-        dropped, and it receives `EventsDropped`. `append` of a list or a deque, and `put` of a SimpleQueue, are called in the
-        call's own thread. `inline`: so is this listener, which must then return within microseconds.
+        dropped, and the listener receives `EventsDropped`. `append` of a list or a deque, and `put` of a SimpleQueue, are called in the
+        call's own thread. `inline`: call this listener in the call's thread too; it must then return within microseconds.
         """
         return self._notify.subscribe(listener, inline=inline)
 
@@ -278,10 +278,10 @@ class Pool(Embedding, Operations):
 
     def flush(self, timeout: float = 1.0) -> bool:
         """Wait at most `timeout` seconds until the listeners have received all events so far. Returns
-        whether they have. The process does the same when it exits, for at most a second."""
+        whether they have. When the process exits it waits in the same way, for at most a second."""
         return self._notify.flush(timeout)
 
-    # --- the end -------------------------------------------------------------------------------------------------
+    # --- closing -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close the connections of sync callers, and those of event loops that have ended. Calls after it raise
@@ -323,7 +323,7 @@ class Pool(Embedding, Operations):
     def __repr__(self) -> str:
         return f"Pool({', '.join(target.name for target in self.targets)})"
 
-    # --- inside --------------------------------------------------------------------------------------------------
+    # --- private -------------------------------------------------------------------------------------------------
 
     def _flow(self, request: Prompt | None, options: CallOptions, *, streaming: bool) -> Flow:
         call = self._call(request, options, f"call-{next(self._ids)}", streaming=streaming)
@@ -379,7 +379,7 @@ class Pool(Embedding, Operations):
         return call
 
     def _selection(self, model: str | None, given: Mapping[str, Any]) -> Selection:
-        """The targets of a call. A reload replaces the table as a whole."""
+        """The targets of a call. `reload` replaces the whole table at once."""
         table, targets, key = self._table, given.get("targets"), given.get("api_key")
         if targets is None and key is None:
             return table.selection(model, given)

@@ -1,4 +1,4 @@
-"""Decisions on record: which file a pool writes them to, and how much of them."""
+"""Recorder: the file to which a pool writes its decisions, and how many of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hotspare.policy import Policy
 
 LEAST_BYTES = 4096
-"""The least `max_bytes`: less has no room for a policy and one call."""
+"""The smallest `max_bytes`: a smaller file has no room for a policy and one call."""
 
 
 class Recorder:
@@ -28,7 +28,7 @@ class Recorder:
     A write error ends the recording, never a call. A child process does not record into its parent's file.
 
     Args:
-        path: of the file. ``{pid}`` in it is replaced by the process id. An existing file is renamed to
+        path: the path of the file. ``{pid}`` in it is replaced by the process id. An existing file is renamed to
             ``<path>.1``, replacing an older one.
         sample: the share of calls whose decisions are written, 0 to 1. The inputs of all calls are written in any case, because
             each can change the health of targets for the next one. Default 1.

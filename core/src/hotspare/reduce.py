@@ -1,4 +1,4 @@
-"""Fewer tokens for the same request: the history trimmed to a size, white space and repetitions taken out of prompts."""
+"""Fewer tokens for the same request: `trim_history` removes old turns, `compact_prompt` removes white space and repetitions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hotspare._cost.tokens import prompt_tokens
 from hotspare.messages import ChatRequest, Message
 
 Reducer = Callable[[ChatRequest], ChatRequest]
-"""Makes a request of another one, before it is sent. What it raises, the call raises."""
+"""Returns a request to be sent in place of this one. The call raises its exceptions."""
 _KEPT_ROLES = frozenset({"system", "developer"})
 _FENCED_JSON = re.compile(r"(```json\s*\n)(.*?)(\n\s*```)", re.S)
 _CODE = re.compile(r"(```.*?(?:```|\Z))", re.S)
 LEAST_REPEATED = 200
-"""Characters from which a passage that stood in the prompt before is replaced by a reference: shorter ones save nothing."""
+"""Shortest passage, in characters, that is replaced by a reference when it is repeated: shorter ones save nothing."""
 REPEATED = "[as above]"
-"""What stands in the place of a repeated passage."""
+"""The text that replaces a repeated passage."""
 
 
 def trim_history(
@@ -31,8 +31,8 @@ def trim_history(
 ) -> list[Message]:
     """The messages without the oldest turns, so that they have an estimated `max_tokens` tokens at most.
 
-    A turn is a user's message and all that follows up to the next one, so that no tool result loses its call. System messages,
-    messages for which `pinned` is true, with their turn, and the last turn are always kept: they may be longer than `max_tokens`.
+    A turn is a user's message and all that follows up to the next one, so that no tool result loses its call. Always kept are
+    system messages, the last turn, and every turn with a message for which `pinned` is true: together they may exceed `max_tokens`.
     """
     turns: list[list[Message]] = [[]]
     for message in messages:
@@ -61,8 +61,8 @@ def _tokens(messages: Sequence[Message], model: str) -> int:
 
 
 def compact_prompt(request: ChatRequest) -> ChatRequest:
-    """The request with shorter texts: fenced JSON without white space, no blanks at the ends of lines and no runs of them or of
-    empty lines outside of code, and paragraphs of 200 characters and more that were there before replaced by "[as above]".
+    """The request with shorter texts. Fenced JSON loses its white space. Outside of code, blanks at the ends of lines are removed, and
+    runs of blanks or of empty lines are reduced to one. A repeated paragraph of 200 or more characters becomes "[as above]".
 
     A reducer for `Policy.reduce`. Messages of assistants and results of tools are sent as they are.
     """
@@ -91,7 +91,7 @@ def _compacted_part(part: object, seen: set[str]) -> object:
 
 
 def _shorter(text: str, seen: set[str]) -> str:
-    pieces = _CODE.split(_FENCED_JSON.sub(_minified, text))  # every second one is code
+    pieces = _CODE.split(_FENCED_JSON.sub(_minified, text))  # every second part is code
     for place in range(0, len(pieces), 2):
         plain = re.sub(r"[ \t]+\n", "\n", pieces[place])
         plain = re.sub(r"(?<=\S)[ \t]{2,}", " ", plain)

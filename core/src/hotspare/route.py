@@ -29,4 +29,4 @@ SHARED = (
     "spend_file",
     "cache",
 )
-"""Fields of Policy about what all calls of a pool share: a route cannot have its own."""
+"""Fields of Policy that concern all calls of a pool: a route cannot set them."""

@@ -1,4 +1,4 @@
-"""Keys: how they are held so that logs, reprs, pickles and tracebacks do not show them, and how they are struck out of errors."""
+"""Keys: wrappers that hide them from logs, reprs, pickles and tracebacks, and functions that remove them from errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MASK = "***"
 MIN_SECRET = 6
 """Characters: a shorter key is a placeholder ("none", "x"), and occurs in ordinary words."""
 _CUTS = (500, 65536)
-"""Lengths to which messages and bodies are cut: a key that was cut with them has lost its end."""
+"""Lengths to which messages and bodies are cut. A cut may go through a key, so that only its beginning is left."""
 _MAX_CAUSES = 16
 _MAX_DEPTH = 16
 _SHOWN = frozenset({"body", "headers", "message", "details", "response", "text"})
@@ -25,7 +25,7 @@ _SECRET_NAME = re.compile(r"auth|api.?key|(?<![a-z])key(?![a-z])|token$|secret|p
 _VARIABLE = re.compile(
     r"\$\{?\w+(:-[^}]*)?\}?|\$env:\w+|%\w+%|\{\{.*\}\}|os\.environ\b.*|(process\.)?env[:.]\w+|[A-Z][A-Z0-9]*(_[A-Z0-9]+)*_(KEY|TOKEN|SECRET)"
 )
-"""Ways to write the name of a variable where a key belongs."""
+"""Values that are the name of a variable where a key belongs."""
 _GIVE = "give a str, or an object whose `get_secret_value` returns one"
 _URL_SAFE = str.maketrans("+/", "-_")
 
@@ -90,18 +90,18 @@ class HiddenStr(str):
         return type(self)(super().__getitem__(key))
 
     def encode(self, encoding: str = "utf-8", errors: str = "strict") -> HiddenBytes:
-        """The bytes, which no repr shows either."""
+        """The encoded bytes, whose repr does not show the key either."""
         return HiddenBytes(super().encode(encoding, errors))
 
 
 class BearerStr(HiddenStr):
-    """A key that is sent as a bearer token, where the provider has another way for others."""
+    """A key that is sent as a bearer token, at a provider that sends its other keys in another way."""
 
     __slots__ = ()
 
 
 class HiddenBytes(bytes):
-    """As `HiddenStr`. httpx keeps header values as bytes, and hands text to aiohttp: what it decodes is hidden too."""
+    """Like `HiddenStr`. httpx keeps header values as bytes, and passes text to aiohttp, so the decoded text is hidden too."""
 
     __slots__ = ()
 
@@ -109,7 +109,7 @@ class HiddenBytes(bytes):
         return repr(MASK.encode())
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> HiddenStr:
-        """The text, which no repr shows either."""
+        """The decoded text, whose repr does not show the key either."""
         return HiddenStr(super().decode(encoding, errors))
 
 
@@ -125,8 +125,8 @@ class SecretUrl(SecretStr):
 
 
 def reveal(secret: Secret | str | None, of: str = "api_key") -> HiddenStr:
-    """The key itself, without surrounding white space; "" for None. `of`: where it stands, for the message of a ConfigError,
-    which is raised if an object gives something else, or raises."""
+    """The key itself, without surrounding white space; "" for None. `of`: the place of the key, for the message of the
+    ConfigError that is raised if an object returns something else or raises."""
     if isinstance(secret, str):
         return HiddenStr(secret.strip())
     try:
@@ -140,7 +140,7 @@ def reveal(secret: Secret | str | None, of: str = "api_key") -> HiddenStr:
 
 
 class NoKey(ValueError):
-    """Something else stands where a key belongs. The message goes on from the name of the place."""
+    """Not a key. The message continues a sentence that begins with the place of the key."""
 
 
 def held_by(source: object) -> object:
@@ -150,7 +150,7 @@ def held_by(source: object) -> object:
 
 
 def checked_key(held: object, *, needed: bool = False) -> HiddenStr:
-    """The key, without surrounding white space; "" for None. Raises NoKey for what cannot be one, and if `needed` for none."""
+    """The key, without surrounding white space; "" for None. Raises NoKey for a value that cannot be a key and, if `needed`, for no key."""
     key = _text_in(held)
     mistake = key_mistake(key)
     if not mistake and needed and not key:
@@ -167,7 +167,7 @@ def _text_in(held: object) -> HiddenStr:
 
 
 def source_name(source: object) -> str:
-    """Where a target's key comes from, for messages: a function by its name, an object that is called by its class."""
+    """The source of a target's key, for messages: the name of a function, or the class of a callable object."""
     if not is_key_function(source):
         return "api_key"
     function = getattr(source, "func", source)  # of a `functools.partial`
@@ -180,7 +180,7 @@ def key_failure(name: str, source: object, error: Exception) -> KeyFunctionFaile
 
 
 def is_key_function(source: object) -> bool:
-    """Whether this gives a key when it is called, and does not hold one."""
+    """Whether this is a function that returns a key, and not an object that holds one."""
     return callable(source) and not callable(getattr(source, "get_secret_value", None))
 
 
@@ -211,7 +211,7 @@ def shown_url(url: str) -> str:
 
 
 def secrets_of_url(url: str) -> list[str]:
-    """What a URL holds that `shown_url` leaves out: user and password, and the values of its query."""
+    """The parts of a URL that `shown_url` leaves out: user, password, and the values of its query."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -239,9 +239,9 @@ def secrets_in(fields: Mapping[str, object], depth: int = 0) -> list[str]:
 
 
 class Redactor:
-    """Strikes known secrets out of what a provider sent back: as they are, URL-encoded, escaped in JSON, or in base64.
+    """Removes known secrets from a provider's responses: in plain text, URL-encoded, escaped in JSON, or in base64.
 
-    Secrets shorter than `MIN_SECRET` are not struck out. The time is linear in the length of the text.
+    Secrets shorter than `MIN_SECRET` are not removed. The time is linear in the length of the text.
     """
 
     __slots__ = ("_forms",)
@@ -261,7 +261,7 @@ class Redactor:
         return self._without_cut_secret(text) if len(text) in _CUTS else text
 
     def _without_cut_secret(self, text: str) -> str:
-        """The text without the beginning of a secret at its end, where the rest was cut off."""
+        """The text without a secret's beginning at its very end, for texts that were cut."""
         for form in self._forms:
             secret = form.get_secret_value()
             for length in range(min(len(secret) - 1, len(text)), MIN_SECRET - 1, -1):
@@ -276,7 +276,7 @@ class Redactor:
         return self.text(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
     def error(self, error: BaseException) -> None:
-        """Strike the secrets out of an error and its causes, in place: of what `str` shows, and of the response."""
+        """Remove the secrets from an error and its causes, in place: from the text that `str` shows, and from the response."""
         seen: set[int] = set()
         one: BaseException | None = error
         while self._forms and one is not None and id(one) not in seen and len(seen) < _MAX_CAUSES:
@@ -309,12 +309,12 @@ class Redactor:
 
 
 def _forms(secret: str) -> set[str]:
-    """A secret as a response may hold it."""
+    """The forms of a secret that a response may contain."""
     escaped = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     found = escaped | {form.replace("/", "\\/") for form in escaped}
     found |= {quote(secret, safe=""), quote(secret), quote(secret, safe="").lower()}
     data = secret.encode("utf-8", "surrogatepass")
-    for offset in range(3):  # where it begins inside a longer text decides what its base64 is
+    for offset in range(3):  # its base64 depends on its offset in the encoded text
         encoded = b64encode(bytes(offset) + data).decode().rstrip("=")
         whole = len(encoded) - ((offset + len(data)) % 3 > 0)
         middle = encoded[(0, 2, 3)[offset] : whole]

@@ -3,7 +3,7 @@
 ::
 
     selector = Selector([Target("openai/whisper-1"), Target("groq/whisper-large-v3")])
-    with selector.pick() as lease:  # an exception inside is classified and settled; without one it was answered
+    with selector.pick() as lease:  # an exception inside is classified; without one the outcome is OK
         text = transcribe(lease.target.model)
 """
 
@@ -43,7 +43,7 @@ from hotspare.target import Target
 
 
 class _CallerMakesTheCall:
-    """The backend of a selector's targets: it can be sent everything, and makes no call.
+    """The backend of a selector's targets: it supports every request, and makes no call.
 
     A selector never starts an attempt, so the four methods that would make one are never called. They are here because a
     target's state needs a complete backend; only its `classify` is used.
@@ -206,11 +206,11 @@ class Selector:
         now = self._clock()
         step = self._scheduler.next_step(call, now)
         if isinstance(step, GiveUp) and any(self._scheduler.is_available(state, now) for state in call.results):
-            # All were tried, and some are available nevertheless: start again with all of them.
+            # All targets were tried, but some are available: start again with all of them.
             for attempt in call.attempts:
                 attempt.superseded = True
             step = self._scheduler.next_step(call, now)
-        while isinstance(step, Wait):  # a Retry-After of 0: the same target again, at once
+        while isinstance(step, Wait):  # a Retry-After of 0: the same target again, immediately
             step = self._scheduler.next_step(call, self._clock())
         if isinstance(step, GiveUp):
             self._notify()
@@ -236,7 +236,7 @@ class Selector:
         usage: Usage | None,
         headers: Mapping[str, str] | None,
     ) -> bool:
-        if self._open.pop(lease, lease) is lease:  # popped already: settled by another thread, or before
+        if self._open.pop(lease, lease) is lease:  # already popped: settled earlier, or by another thread
             return False
         if headers is not None and not outcome.limits:
             named = {name.lower(): value for name, value in headers.items()}
@@ -279,7 +279,7 @@ class Lease:
 
     @property
     def timeout(self) -> float:
-        """Seconds that a pool would give this attempt: to the first token of a stream, or to a whole answer."""
+        """The timeout in seconds that a pool would set for this attempt: to the first token of a stream, or to a whole answer."""
         return self.attempt.timeout
 
     def settle(
@@ -290,13 +290,13 @@ class Lease:
         usage: Usage | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> bool:
-        """Report how it ended: for a stream at its first content, otherwise at the end of the answer.
+        """Report how the call ended: for a stream at its first content, otherwise at the end of the answer.
 
-        `seconds`: how long it took; needed if it is reported later than it ended. `usage`: its tokens: reserved tokens of the
-        target's limits that were not used are returned. `headers`: of the response: limits in them are learnt
+        `seconds`: how long it took; needed if it is reported later than it ended. `usage`: its tokens, so that unused
+        reserved tokens of the target's limits are returned. `headers`: of the response, so that limits stated there are learnt
         (`Policy.learn_limits`). Returns whether this report counted.
         """
-        return self._selector._settle(self, outcome, seconds, usage, headers)  # pyright: ignore[reportPrivateUsage] - one module, two halves
+        return self._selector._settle(self, outcome, seconds, usage, headers)  # pyright: ignore[reportPrivateUsage] - both classes are parts of one module
 
     def record_break(self, outcome: Outcome) -> None:
         """Report that the stream, settled as OK before, broke afterwards."""

@@ -1,4 +1,4 @@
-"""What processes share, and where: `Pool(shared="redis://…")`, or with more settings, `Pool(shared=Shared("redis://…", prefix="search"))`."""
+"""The store that processes share: `Pool(shared="redis://…")`, or with more settings, `Pool(shared=Shared("redis://…", prefix="search"))`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Shared:
 
 
 def _check(url: str) -> None:
-    """Raise ConfigError for a URL that names neither a Redis nor a file, or a file in a folder that does not exist."""
+    """Raise ConfigError for a URL that names neither a Redis server nor a file, or a file in a missing folder."""
     from hotspare._config.store_urls import check_url, file_of
 
     path = file_of(url)

@@ -16,14 +16,14 @@ from hotspare._health.tracker import HealthTracker
 class TargetHealth:
     """The health of one target.
 
-    `state`: of its circuit breaker; `reason`: why that is open. `available_in`: seconds until it admits an attempt (0: now;
+    `state`: of its circuit breaker; `reason`: why the breaker is open. `available_in`: seconds until it admits an attempt (0: now;
     None: not before an operator enables it). `rate_limited_for`: seconds. `disabled`: why an operator took it out of use ("": it is in use).
-    `calls`, `failures`: in the recent window. `trips`: how often the breaker opened, less those that were forgiven.
+    `calls`, `failures`: in the recent window. `trips`: how often the breaker opened, less one for each `Breaker.backoff_reset` seconds in the closed state.
     `traffic_share`: below 1 during a slow start. `ttft_*`, `completion_*`: percentiles of its successful attempts, seconds
     to the first token and to a whole answer (None: none yet). `since`: seconds in this state (None: always).
     `last_success`, `last_failure`: seconds since the latest attempt ended that way (None: none has); `last_error`: why the latest
     failure failed. `in_flight`: attempts in flight, streams to their end. `limits_left`: what is left of each limit; `limits_used`: the
-    share of each that is used, of its burst or of a day.
+    used fraction of each, of its burst or of a day.
     `checks`: how many background checks were made (`Target.check`).
     """
 
@@ -52,7 +52,7 @@ class TargetHealth:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether it admits calls. One whose rest is over admits a probe, which proves nothing yet: in an outage that happens every second."""
+        """Whether it admits ordinary calls. A half-open target does not count: it admits only a probe, as it does every second in an outage."""
         return self.available_in == 0 and self.state in (State.CLOSED, State.RECOVERING)
 
 
@@ -92,8 +92,8 @@ class PoolHealth:
 
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
-    """A budget now. `name`: what it counts; `key`: with the values of its labels. USD: `spent` in this period, `limit`, `forecast` for the
-    end of the period at the pace so far (None: too early). `resets_in`: seconds until the next period."""
+    """The state of a budget. `name`: what it counts; `key`: the same with the values of its labels. USD: `spent` in this period, `limit`, `forecast`: USD at the
+    end of the period at the present rate (None: too early). `resets_in`: seconds until the next period."""
 
     name: str
     key: str
@@ -104,7 +104,8 @@ class BudgetStatus:
 
 
 def least_left(statuses: Iterable[BudgetStatus]) -> dict[str, float]:
-    """USD left by budget; where one counts each value of a label apart, the least: a metric for each tenant has no bound."""
+    """USD left, by budget. Of a budget that counts each value of a label separately it is the lowest: one metric per tenant would have no
+    bound."""
     left: dict[str, float] = {}
     for one in statuses:
         left[one.name] = min(left.get(one.name, one.limit), one.limit - one.spent)
@@ -112,7 +113,7 @@ def least_left(statuses: Iterable[BudgetStatus]) -> dict[str, float]:
 
 
 def snapshot(tracker: HealthTracker, now: float, in_flight: int, waiting: int, retry_tokens: float) -> PoolHealth:
-    """A copy of what is known. The scheduler holds the lock, so that all values are of one moment."""
+    """A copy of the current state. The scheduler holds the lock, so that all values belong to the same moment."""
     domains = tuple(
         DomainHealth(
             str(domain), domain.level, breaker.state_at(now), breaker.reason, max(0.0, breaker.available_at(now) - now)

@@ -19,7 +19,7 @@ Capability = Literal["tools", "vision", "json_mode", "json_schema", "seed", "rea
 
 
 ReasoningReplay = Literal["off", "reasoning", "reasoning_content", "reasoning_details"]
-"""The field of a message that carries the reasoning of an earlier answer, or `off`."""
+"""The message field that carries the reasoning of an earlier answer, or `off`."""
 RequestField = Literal[
     "messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "temperature", "top_p", "top_k",
     "max_tokens", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort", "user",
@@ -39,8 +39,8 @@ class LongPrice(NamedTuple):
 
 
 class Price(NamedTuple):
-    """USD per million tokens. `cached`: of prompt tokens read from a cache; `cache_write`: of those written to one (for both,
-    None: as `input`). `long`: the prices of long prompts."""
+    """USD per million tokens. `cached`: for prompt tokens read from a cache; `cache_write`: for those written to one (None: the
+    price of `input`). `long`: the prices of long prompts."""
 
     input: float
     output: float
@@ -49,7 +49,7 @@ class Price(NamedTuple):
     long: LongPrice | None = None
 
     def of_prompt(self, tokens: int) -> Price:
-        """The prices of a request, by the number of its prompt's tokens."""
+        """The prices of a request whose prompt has this many tokens."""
         long = self.long
         if long is None or tokens <= long.above:
             return self
@@ -61,16 +61,16 @@ class Price(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much a provider admits. A call that would exceed a limit goes to another target, or waits in the queue if its
-    deadline allows, or fails at once with the time to wait.
+    """The limits of a provider. A call that would exceed a limit goes to another target, or waits in the queue if its
+    deadline allows, or fails immediately with the time to wait.
 
     rpm: requests a minute. None: no limit, here and below.
     tpm: tokens a minute, prompts and answers together. The prompt's estimate and `max_tokens` are reserved; tokens that the answer
         did not use are returned.
     rpd, tpd: requests and tokens in any 24 hours.
-    concurrency: attempts in flight at once, streams until their end.
-    burst: seconds of the limits a minute that may be used at once. 50: less than a whole minute, so that requests that
-        arrive out of order do not exceed the limit. Servers that count by the second (Azure) need 1 to 10.
+    concurrency: attempts in flight at the same time; a stream counts until its end.
+    burst: how much of the limits per minute may be used in a single moment, in seconds of their refill. 50: less than a whole minute, so that requests that
+        arrive out of order do not exceed the limit. Servers that count per second (Azure) need 1 to 10.
     per: what the limits count for: the `target` itself, all targets of its `model` on the same account, or all on the
         `account`.
 
@@ -148,11 +148,11 @@ class Target:
         base_url: the provider's address. Default: the preset's own.
         api_key: a `SecretStr` (hotspare's or pydantic's), a plain string, or a function that gives either, async or not. It is
             read, or called, at each attempt: keys rotate. Default: the preset's environment variable.
-        api: which of OpenAI's APIs is called: Chat Completions or Responses. Default: Chat Completions; at OpenAI
-            Responses, where only that serves the model (`*-pro`, `*-codex*`) or its tools (GPT-5.4 and
-            later). A refusal that names Responses is learnt.
+        api: which of OpenAI's APIs is called: Chat Completions or Responses. Default: Chat Completions; but at OpenAI
+            Responses if only it serves the model (`*-pro`, `*-codex*`) or the model's tools (GPT-5.4 and
+            later). A refusal that names Responses is remembered.
         prefill: whether it continues an assistant message at the end of a request, so that a broken answer is continued exactly and not
-            by an instruction. Default: depends on the provider and the model; a refusal is learnt.
+            by an instruction. Default: depends on the provider and the model; a refusal is remembered.
         replay_reasoning: the message field that carries the reasoning of earlier answers to a Chat Completions server:
             `reasoning`, `reasoning_content`, or `reasoning_details` (only what this model itself sent there); `off`: no field.
             Default: depends on the provider; `off` for `openai-compatible` servers, because some reject the field.
@@ -175,9 +175,9 @@ class Target:
         completion: how `chat` gets this target's answers: see `Policy.completion`. Default: the policy's.
         reasoning: whether the model reasons before its first token. If so, `Timeouts.first_token_reasoning` applies to it
             until it has a record.
-        limits: how much the provider admits: `Limits`, or several, e.g. of the model and of the account. Limits stated in
+        limits: the provider's limits: one `Limits`, or several, e.g. of the model and of the account. Limits stated in
             the provider's responses are learnt in any case.
-        check: whether it is probed in the background: once its break or its rate limit is over, the pool sends a short request
+        check: whether it is probed in the background: when the breaker becomes half-open or the rate limit is over, the pool sends a short request
             ("Say ok.", 16 tokens, billed as any other), so that no caller's call has to be the probe. Default False.
         backend: an object that makes the calls itself (a framework's own model). Then `id` is only a label.
 
@@ -294,7 +294,7 @@ def _amounts(price: Price) -> list[float]:
 
 
 def _url_mistake(url: str) -> str:
-    """Why this is no base URL, and what to write instead; "" if it is one."""
+    """Why this is not a base URL, and what to write instead; "" if it is one."""
     if url.startswith("$"):
         return "is not a URL: in a file write ${NAME} for an environment variable"
     if not url.startswith(("http://", "https://")):

@@ -113,7 +113,10 @@ _LINES: dict[type[Any], Callable[[Any], tuple[int, str] | None]] = {
         f"alert {e.rule} ({e.severity}): {e.message}",
     ),
     events.AlertResolved: lambda e: (logging.INFO, f"alert {e.rule} resolved after {e.seconds:.0f} s"),
-    events.AlertUndelivered: lambda e: (logging.ERROR, f"the channel {e.channel} did not accept a notice: {e.reason}"),
+    events.AlertUndelivered: lambda e: (
+        logging.ERROR,
+        f"the channel {e.channel} did not accept a notification: {e.reason}",
+    ),
 }
 
 
