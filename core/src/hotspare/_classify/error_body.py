@@ -1,9 +1,9 @@
-# What is narrowed from Any stays partly unknown to pyright: bodies may have any shape.
+# Bodies may have any shape, so their types stay partly unknown to pyright.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-"""The body of an error: its message and its codes, in whatever shape a provider, a framework or a proxy wrote it.
+"""The body of an error: its message and its codes, in any shape that providers, frameworks and proxies use.
 
 Only the fields of the error itself are read. A body also repeats the request (`input`, `flagged_input`) or holds half an
-answer (`failed_generation`), whose words say nothing about the failure. All of it is linear in the size of the body.
+answer (`failed_generation`), whose words say nothing about the failure. The time is linear in the size of the body.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_WORDS = 4000
-"""Characters of a message that the rules look at: its beginning and its end. Longer ones repeat the request."""
+"""Characters at the beginning and the end of a message that the rules read. Longer messages repeat the request."""
 _MAX_DEPTH = 6
 _HTML_HEAD = 4096
 
@@ -37,21 +37,21 @@ _CODE_KEYS = frozenset({
 _NESTED_KEYS = (
     "error", "Error", "errors", "message", "detail", "details", "innererror", "metadata", "violations", "promptFeedback", "candidates", "raw",
 )  # fmt: skip
-"""Where more of the error may be. Everything else may hold the caller's words."""
+"""Fields that may hold more of the error. All other fields may hold the caller's text."""
 
 _QUOTED = re.compile(
     r"\"(?:\\.|[^\"\\])*(?:\"|$)|`[^`]*(?:`|$)|\u201c[^\u201d]*(?:\u201d|$)|(?<![^\s(\[{:=,b])'(?:\\.|[^'\\]|'(?=\w))*'(?!\w)",
     re.S,
 )
-"""What a message quotes: in double quotes, backticks, and in single quotes that are no apostrophes."""
+"""Quotations in a message: in double quotes, backticks, and in single quotes that are not apostrophes."""
 _WRAPPER = re.compile(r"\blitellm\.\w{1,60}: |(?<=exception: )\w{1,60}: ")
-"""LiteLLM's class for an error, which it has chosen by less than is read here."""
+"""The class that LiteLLM gave to an error. It is ignored, because LiteLLM reads less of the error than these rules do."""
 _SALVAGED = re.compile(r'"(message|code|type|status)"\s{0,9}:\s{0,9}(?:"((?:\\.|[^"\\]){0,8000})|(\d{1,9}))', re.S)
 
 
 @dataclass(slots=True)
 class ErrorBody:
-    """What a body says about its error.
+    """The error that a body describes.
 
     `message`: in the provider's words ("" if it has none). `code`: the first of the error's code, status and type.
     `codes`: all of them, of inner errors and details too. `param`: the request field that it names. `headers`: the
@@ -72,7 +72,7 @@ class ErrorBody:
 
 
 def read_body(text: str) -> ErrorBody:
-    """The error in this text. A text that is no JSON is itself the message; of a web page only its title is."""
+    """The error in this text. A text that is not JSON is itself the message; of a web page it is the title."""
     parsed = parse_json(text)
     if not isinstance(parsed, Mapping | list):
         is_json = text.lstrip()[:2] in ('{"', "{ ", "{\n", "[{")

@@ -1,4 +1,4 @@
-"""The handle of one attempt in sync code: it bounds the attempt's I/O again for each wait, and can end it from outside.
+"""The handle of one attempt in sync code: it sets the time limit of each I/O wait, and can end the I/O from another thread.
 
 A thread that waits for a socket cannot be interrupted, but the socket can be shut down, and its reads can be given a timeout.
 """
@@ -17,7 +17,7 @@ MIN_TIMEOUT = 0.001
 
 
 class AbortHandle:
-    """What bounds and ends the I/O of one attempt. `clock`: seconds, monotonic."""
+    """Limits and ends the I/O of one attempt. `clock`: seconds, monotonic."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -32,7 +32,7 @@ class AbortHandle:
 
     def limit(self, seconds: float | None, *, from_now: bool = False) -> None:
         """Limit all waits together to `seconds` (None: unbounded). They count from the first wait, so
-        that reading what is there already costs no look at the clock, or from now."""
+        that reading data that is already there does not read the clock, or from now."""
         self._limit = seconds
         self._deadline = self._clock() + seconds if from_now and seconds is not None else None
 
@@ -52,7 +52,7 @@ class AbortHandle:
         return left is not None and left <= MIN_TIMEOUT
 
     def timeout(self, default: float | None) -> float | None:
-        """The timeout of one socket operation: what is left, or `default` where it is unbounded."""
+        """The timeout of one socket operation: the rest of the time, or `default` if it is unbounded."""
         left = self.remaining()
         return default if left is None else max(MIN_TIMEOUT, left)
 
@@ -75,13 +75,13 @@ class AbortHandle:
                 raise ConnectionAbortedError("the attempt was cancelled")
 
     def detach(self) -> None:
-        """The connection goes back to its pool: it no longer belongs to this attempt."""
+        """Detach the socket: its connection goes back to the pool and no longer belongs to this attempt."""
         with self._lock:
             self._socket = None
 
     @property
     def aborted(self) -> threading.Event:
-        """Set by `abort`. Made when it is first asked for: few attempts wait for it, and it costs as much as a request's checks."""
+        """Set by `abort`. Created at first use: few attempts wait for it, and it costs as much as all checks of a request."""
         with self._lock:
             if self._aborted is None:
                 self._aborted = threading.Event()
@@ -99,7 +99,7 @@ class AbortHandle:
                 try:
                     # Not the TLS socket's own `shutdown`, which would take its state away under the reading thread.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-                except OSError:  # closed meanwhile, which is what was wanted
+                except OSError:  # already closed, which is the goal
                     self._socket = None
 
 

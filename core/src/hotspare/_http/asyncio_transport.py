@@ -1,4 +1,4 @@
-"""Connections for asyncio: a protocol that keeps what has come until it is read."""
+"""Connections for asyncio: a protocol that buffers received bytes until they are read."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from hotspare._http.streams import Connection, StreamTransport, tunnel
 from hotspare.errors import ConnectError, TransportError
 
 _MAX_UNREAD = 256 * 1024
-"""Bytes that may have come and not been read: then the server has to wait."""
+"""Most received bytes that are buffered; above that, reading from the socket is paused."""
 
 
 class AsyncioConnection(Connection, asyncio.Protocol):
-    """One connection. What asyncio calls is `asyncio.Protocol`'s."""
+    """One connection, as an `asyncio.Protocol`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -36,11 +36,11 @@ class AsyncioConnection(Connection, asyncio.Protocol):
     # --- called by asyncio ---------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is open."""
+        """The connection is open."""
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Bytes were received."""
         self._data = self._data + data if self._data else data
         if len(self._data) > _MAX_UNREAD and not self._paused and self.transport is not None:
             self._paused = True
@@ -48,12 +48,12 @@ class AsyncioConnection(Connection, asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> None:
-        """The server has closed its side: what it sends is complete, and so is the connection."""
+        """The server has closed its side, so that nothing more will be received. Close the connection."""
         self._ended = True
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is closed."""
+        """The connection is closed."""
         self._ended, self._error = True, exc
         self._wake()
 
@@ -69,7 +69,7 @@ class AsyncioConnection(Connection, asyncio.Protocol):
             self.transport.write(data)
 
     async def receive(self) -> bytes:
-        """What has come; b"" at the end of the connection. Raises TransportError."""
+        """The received bytes; b"" at the end of the connection. Raises TransportError."""
         if not self._data and not self._ended:
             self._reading = self._loop.create_future()
             try:
@@ -85,14 +85,14 @@ class AsyncioConnection(Connection, asyncio.Protocol):
         return data
 
     def is_quiet(self) -> bool:
-        """Whether nothing has come since the last response: no bytes, and no end."""
+        """Whether nothing was received since the last response: no bytes, and no end."""
         return not self._data and not self._ended
 
     async def close(self) -> None:
         """Close it immediately, without TLS's close_notify."""
         if self.transport is not None and not self._loop.is_closed():
             self.transport.abort()
-        elif self.socket is not None:  # its loop has ended, and the transport can do nothing without it
+        elif self.socket is not None:  # its loop has ended, without which the transport can do nothing
             self.socket.close()
 
     async def secure(self, context: ssl.SSLContext, host: str) -> None:

@@ -1,7 +1,7 @@
-"""Sends requests over the connections of one pool, for threads and for event loops, and decodes and bounds what comes back.
+"""Sends requests over the connections of one pool, for threads and for event loops, then decodes the responses and limits their size.
 
-The transports: HTTP/1.1 over connections of our own in threads, under asyncio and under trio; httpx's where one is handed in,
-with ``transport="httpx"``, and while vcrpy or another test tool stands in its place.
+The transports: HTTP/1.1 over connections of our own in threads, under asyncio and under trio; httpx's if the caller passes one,
+with ``transport="httpx"``, and while vcrpy or another test tool has replaced httpx's own.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from hotspare.errors import BackendError, BodyTooLarge, ConfigError, Problem
 from hotspare.secret import Secret, reveal
 
 MAX_BODY = 32 * 1024 * 1024
-"""Bytes of a decoded body, whole or streamed; no chat answer comes near."""
+"""Most bytes of a decoded body, whole or streamed: far more than any chat answer."""
 
 MAX_ERROR_BODY = 64 * 1024
-"""Bytes of an error's body that are read: its beginning says what it is about."""
+"""Bytes of an error's body that are read: the message is at its beginning."""
 
 TRANSPORTS = ("auto", "httpx")
 
@@ -55,9 +55,9 @@ class Http:
         transport: `auto`, `httpx`, or an instance of an httpx transport.
         verify: TLS verification: True, False, a CA bundle's path, or an `ssl.SSLContext`.
         cert: a client certificate's PEM file; or certificate, key, and the key's password.
-        proxy: a proxy's URL; None: as the environment says; False: none.
+        proxy: a proxy's URL; None: as in the environment; False: none.
 
-    Raises ConfigError for an unknown transport, a proxy that is none, and files that do not exist.
+    Raises ConfigError for an unknown transport, an invalid proxy, and files that do not exist.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Http:
             return self._tls_context
 
     def expect(self, url: Secret | str) -> None:
-        """There will be requests to this address: `prepare` gets ready for it."""
+        """Register an address to which requests will be sent, for `prepare` and `warm_up`."""
         origin = split_url(reveal(url))[0]
         self._origins[origin] = None
         self._expects_tls |= origin.secure
@@ -108,7 +108,7 @@ class Http:
         self._prepare_tls()
 
     def aprepare(self) -> None:
-        """`prepare`, for the running event loop. Without one it does nothing: the first attempt will do it."""
+        """`prepare`, for the running event loop. Without a running loop it does nothing, and the first attempt does this work."""
         with suppress(RuntimeError):
             self._for_loop()
         self._prepare_tls()
@@ -118,7 +118,7 @@ class Http:
             self._tls()
 
     def warm_up(self, timeout: float) -> None:
-        """Open a connection to each expected origin, side by side. What fails is left to the first request."""
+        """Open a connection to each expected origin, in parallel. Connections that fail are left to the first request."""
         self.prepare()
         transport, handle = self._for_threads(), AbortHandle()
         handle.limit(timeout, from_now=True)
@@ -164,7 +164,7 @@ class Http:
     def open(
         self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes, *, timeout: float
     ) -> Stream:
-        """An answer whose head has come. The current attempt's handle bounds it; without one, `timeout` seconds do."""
+        """An answer whose head was received. The current attempt's handle bounds it; without one, `timeout` seconds do."""
         handle = CURRENT.get()
         if handle is None:
             handle = AbortHandle()
@@ -207,7 +207,7 @@ class Http:
     def close(self) -> None:
         """Close the connections of sync callers, and those of event loops that have ended.
 
-        The transports stay: what a call in flight still opens is not kept.
+        The transports stay usable for calls in flight, whose connections are closed after use.
         """
         for transport in list(self._sync.values()):
             transport.close()
@@ -276,8 +276,8 @@ class Http:
     def _close_dead_loops(self) -> None:
         """Close the connections of event loops that have ended: each `asyncio.run` leaves some behind.
 
-        Nothing in such a transport can wait any more: closing it ends at once, or fails because the loop has ended, and its
-        sockets are closed either way.
+        Nothing in such a transport can wait any more: closing it either returns immediately or fails because the loop has ended;
+        the sockets are closed in both cases.
         """
         with self._lock:
             ended = [loop for loop in list(self._async) if hasattr(loop, "is_closed") and loop.is_closed()]
@@ -290,7 +290,7 @@ class Http:
             closing.close()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
     def __del__(self) -> None:
-        """Close what a pool that was never closed leaves in event loops that have ended, so that none is reported as unclosed."""
+        """Close the connections that an unclosed pool leaves in ended event loops, so that Python does not report them as unclosed."""
         if hasattr(self, "_async"):
             self._close_dead_loops()
 
@@ -312,7 +312,7 @@ def _request(method: str, url: Secret | str, headers: Mapping[str, str] | Header
 
 
 class _Decoding:
-    """The decoded body, piece by piece, and how much of it there is."""
+    """Decodes a body piece by piece, and counts its bytes."""
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         coding = headers.get("content-encoding", "")
@@ -324,7 +324,7 @@ class _Decoding:
         """Whether the rest of an error's body is not needed."""
 
     def feed(self, data: bytes) -> bytes:
-        """Raises MalformedAnswer for what cannot be decoded, BodyTooLarge for an answer that is too long."""
+        """Raises MalformedAnswer for bytes that cannot be decoded, BodyTooLarge for an answer that is too long."""
         part = data if self._decoder is None else self._decoder.feed(data)
         self._size += len(part)
         if self._failed:
@@ -345,7 +345,7 @@ class Stream:
         self.handle = handle
 
     def read(self) -> bytes | None:
-        """More of the decoded body, of an error's only the beginning; None at its end, and b"" if a read brought nothing of it."""
+        """More of the decoded body (of an error only the beginning); None at its end, and b"" if a read returned no bytes of the body."""
         if self._decoding.is_enough:
             return None
         data = self._answer.read()
@@ -375,7 +375,7 @@ class AsyncStream:
         self._decoding = _Decoding(answer.status, answer.headers)
 
     async def read(self) -> bytes | None:
-        """More of the decoded body, of an error's only the beginning; None at its end, and b"" if a read brought nothing of it."""
+        """More of the decoded body (of an error only the beginning); None at its end, and b"" if a read returned no bytes of the body."""
         if self._decoding.is_enough:
             return None
         data = await self._answer.read()

@@ -1,6 +1,6 @@
 """Content codings, decoded with a bound: 32 KB of a compressed body may stand for gigabytes.
 
-Only gzip and deflate are offered to servers. Some relays pass on another coding unasked: br and zstd are decoded where their
+Only gzip and deflate are offered to servers. Some relays send another coding all the same: br and zstd are decoded if their
 libraries are installed.
 """
 
@@ -17,9 +17,10 @@ from hotspare.errors import BodyTooLarge, MalformedAnswer
 ACCEPTED = "gzip, deflate"
 
 _STEP = 1024 * 1024
-"""Bytes that one step of a decoder gives at most, where its library can bound that."""
+"""Most bytes that one step of a decoder returns, if its library can limit them."""
 _SLICE = 64
-"""Bytes that are decoded in one step if it cannot. Sixteen blocks of zstd fit in, which give 2 MB; a command of brotli gives 16 MB."""
+"""Most bytes that are passed to a decoder in one step if it cannot. They may hold 16 blocks of zstd, which decode to 2 MB; one command of
+brotli decodes to 16 MB."""
 _MAX_WINDOW = 8 * 1024 * 1024
 """Bytes of zstd's window; RFC 9659 allows no more over HTTP."""
 
@@ -42,7 +43,7 @@ class Decoder:
         ]
 
     def feed(self, data: bytes) -> bytes:
-        """What these bytes stand for."""
+        """The decoded bytes."""
         parts: list[bytes] = []
         try:
             for part in self._decode(data, 0):
@@ -85,7 +86,7 @@ class _Zlib:
 
     def __init__(self, *, raw_allowed: bool) -> None:
         self._raw_allowed = raw_allowed
-        self._start = b""  # kept until it shows whether there is a header
+        self._start = b""  # buffered until they show whether there is a header
         self._decoder: Any = None
 
     def __call__(self, data: bytes) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """A connection for a thread: name resolution, several addresses in parallel, TLS, a tunnel through a proxy.
 
-All of it ends when its time is over, and soon after the attempt's handle is aborted.
+Each step ends at its time limit, and soon after the attempt's handle is aborted.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from hotspare.errors import AttemptTimeout, ConnectError, TransportError
 CONNECT = 5.0
 """Seconds for a connection, from the name's resolution to the end of the TLS handshake (DESIGN: `connect`)."""
 STAGGER = 0.25
-"""Seconds until the next address is tried beside the one before (RFC 8305, 5: 250 ms)."""
+"""Seconds until the next address is tried in parallel with the previous one (RFC 8305, 5: 250 ms)."""
 _SLICE = 0.05
 """Seconds after which an aborted attempt is noticed."""
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY}
 
 
 class Dialer:
-    """Opens connections. `tls` makes the context for TLS when it is first needed."""
+    """Opens connections. `tls` creates the TLS context at first use."""
 
     def __init__(self, resolver: Resolver, tls: Callable[[], ssl.SSLContext]) -> None:
         self._resolver = resolver
         self._tls = tls
 
     def connect(self, origin: Origin, proxy: Proxy | None, handle: AbortHandle) -> socket.socket:
-        """A connected socket, blocking, with TLS where the origin has it.
+        """A connected blocking socket, with TLS if the origin uses it.
 
         Raises ConnectError, or AttemptTimeout where the handle's own time is over.
         """
@@ -101,7 +101,7 @@ class Dialer:
 
 
 class _Limit:
-    """The time of one connection: its own, or the attempt's where that ends earlier."""
+    """The time limit of one connection: `CONNECT`, or the end of the attempt if that is earlier."""
 
     def __init__(self, origin: Origin, handle: AbortHandle) -> None:
         self._origin = origin
@@ -124,7 +124,7 @@ class _Limit:
 
 
 def _race(addresses: list[Address], limit: _Limit) -> socket.socket:
-    """The first of these addresses that accepts a connection; the next one is tried beside it when it is slow."""
+    """The first of these addresses that accepts a connection; while one is slow, the next one is tried in parallel."""
     waiting, errors = deque(addresses), list[OSError]()
     open_sockets: set[socket.socket] = set()
     next_start = 0.0
@@ -177,7 +177,7 @@ def _start(
 
 
 def _wait(waiting: socket.socket, limit: _Limit, *, writing: bool) -> None:
-    """Until the socket is ready. Raises when the time is over."""
+    """Wait until the socket is ready. Raises when the time is over."""
     with selectors.DefaultSelector() as selector:
         selector.register(waiting, selectors.EVENT_WRITE if writing else selectors.EVENT_READ)
         while not selector.select(min(_SLICE, limit.left())):

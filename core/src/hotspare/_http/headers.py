@@ -1,4 +1,4 @@
-"""Headers whose values no repr shows: not in a traceback with locals, not in `vars()`, here and in the HTTP libraries."""
+"""Headers whose values no repr shows, neither in tracebacks with locals nor in `vars()`, here and in the HTTP libraries."""
 
 from __future__ import annotations
 

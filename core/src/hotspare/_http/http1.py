@@ -63,7 +63,7 @@ def headers_of(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def check_head(status: int, headers: Mapping[str, str], reason: str = "") -> None:
-    """What a parser may let through. Raises TransportError for a status that is none, an unknown framing, and NUL."""
+    """Checks that parsers may omit. Raises TransportError for an invalid status, an unknown framing, and NUL."""
     if "\0" in reason:
         raise TransportError("broken HTTP: NUL in the status line")
     if not 200 <= status <= 599:
@@ -76,8 +76,8 @@ def check_head(status: int, headers: Mapping[str, str], reason: str = "") -> Non
 class ResponseReader:
     """Reads one response, wherever its bytes are split.
 
-    `feed` returns the bytes of the body that came to light, before content decoding; b"" stands for the end of the
-    connection. Raises TransportError for what is not HTTP. `tunnel`: it answers a CONNECT, and a success has no body.
+    `feed` returns the bytes of the body in its input, before content decoding; an input of b"" is the end of the
+    connection. Raises TransportError for data that is not HTTP. `tunnel`: it is the response to a CONNECT, whose success has no body.
     """
 
     __slots__ = ("_fields", "_informational", "_keep_alive", "_left", "_rest", "_state", "_tunnel", "ended", "has_head",
@@ -87,7 +87,7 @@ class ResponseReader:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.started = False
-        """Whether a byte has come."""
+        """Whether a byte was received."""
         self.has_head = False
         self.ended = False
         self._tunnel = tunnel
@@ -100,7 +100,7 @@ class ResponseReader:
 
     @property
     def reusable(self) -> bool:
-        """Whether the connection can carry another request: the response has ended, and nothing lies behind it."""
+        """Whether the connection can carry another request: the response has ended, and no bytes follow it."""
         return self.ended and self._keep_alive and not self._rest
 
     def feed(self, data: bytes) -> bytes:
@@ -306,8 +306,8 @@ class ResponseReader:
 
 
 def _take_chunks(data: bytes | bytearray, parts: list[bytes]) -> int:
-    """Move the whole chunks at the beginning of these bytes to `parts`, as far as they have no extensions, as those of a stream's
-    events have none. Returns how many bytes they take.
+    """Move the complete chunks at the beginning of these bytes to `parts`, up to one with an extension (those of event streams have
+    none). Returns the number of bytes moved.
 
     A shortcut with the same result as the states above, at a third of their time.
     """

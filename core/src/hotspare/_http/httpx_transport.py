@@ -1,4 +1,4 @@
-"""httpx's transports: one that was handed in, or its own one, which vcrpy and other test tools replay."""
+"""httpx's transports: one that the caller passed, or httpx's own, which vcrpy and other test tools replay."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from hotspare._http.request import build_request
 from hotspare.errors import AttemptTimeout, BackendError, ConnectError, TransportError
 
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=0)
-"""A connection serves one request: h11 would take what lies behind a response for the answer to the next one."""
+"""A connection serves one request: h11 would read bytes after a response as the response to the next request."""
 
 
 class HttpxAnswer:
-    """An answer whose head has come."""
+    """An answer whose head was received."""
 
     def __init__(self, response: httpx.Response, handle: AbortHandle) -> None:
         self._response = response
@@ -80,7 +80,7 @@ class HttpxTransport:
         install_backend(self._client)
 
     def open(self, request: Request, handle: AbortHandle) -> HttpxAnswer:
-        """The answer, once its head has come."""
+        """The answer, as soon as its head was received."""
         with handle.bind(), _translated():
             sent = _built(self._client, request, handle.timeout(None))
             return HttpxAnswer(self._client.send(sent, stream=True, follow_redirects=False), handle)
@@ -100,7 +100,7 @@ class AsyncHttpxTransport:
         self._client = httpx.AsyncClient(**_options(given, tls, proxies))
 
     async def open(self, request: Request) -> AsyncHttpxAnswer:
-        """The answer, once its head has come."""
+        """The answer, as soon as its head was received."""
         with _translated():
             sent = _built(self._client, request, None)
             return AsyncHttpxAnswer(await self._client.send(sent, stream=True, follow_redirects=False))

@@ -1,4 +1,4 @@
-"""Which event loop runs here."""
+"""Identifies the running event loop."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from hotspare._http.abort import CURRENT, AbortHandle
 def install_backend(client: httpx.Client) -> None:
     """Give a client's connection pools this network backend.
 
-    Where httpx keeps its pools is not public: should that change, reads keep the timeout of their request, and an aborted
+    The attribute in which httpx keeps its pools is not public: if it changes, reads keep the timeout of their request, and an aborted
     attempt ends when its wait is over.
     """
     for transport in (client._transport, *client._mounts.values()):  # pyright: ignore[reportPrivateUsage]
@@ -44,7 +44,7 @@ class _Stream(httpcore.NetworkStream):
         if handle is None:
             return timeout
         handle.attach(self._stream.get_extra_info("socket"))
-        if handle.expired:  # a server may send drop by drop, so that no single wait is long
+        if handle.expired:  # a server may send single bytes, so that no single wait is long
             raise httpcore.ReadTimeout("the time of the attempt is over")
         return handle.timeout(timeout)
 

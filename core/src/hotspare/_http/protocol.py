@@ -1,6 +1,6 @@
-"""What the transports have in common: a request, and what an answer can do.
+"""The interface of the transports: a request, and an answer that can be read and closed.
 
-A transport sends one request and gives the answer as soon as its head has come. It follows no redirect, decodes no
+A transport sends one request and returns the answer as soon as its head was received. It follows no redirect, decodes no
 content coding, and raises TransportError, ConnectError or AttemptTimeout.
 """
 
@@ -55,7 +55,7 @@ class Request:
 
 
 class Answer(Protocol):
-    """An answer in sync code, whose head has come."""
+    """An answer in sync code, whose head was received."""
 
     @property
     def status(self) -> int:
@@ -64,11 +64,11 @@ class Answer(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """By lower-case name."""
+        """The headers, by lower-case name."""
         ...
 
     def read(self) -> bytes | None:
-        """More of the body, not decoded; None at its end, and b"" if a read brought nothing of it."""
+        """More of the body, not decoded; None at its end, and b"" if a read returned no bytes of the body."""
         ...
 
     def close(self) -> None:
@@ -86,11 +86,11 @@ class AsyncAnswer(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """By lower-case name."""
+        """The headers, by lower-case name."""
         ...
 
     async def read(self) -> bytes | None:
-        """More of the body, not decoded; None at its end, and b"" if a read brought nothing of it."""
+        """More of the body, not decoded; None at its end, and b"" if a read returned no bytes of the body."""
         ...
 
     async def aclose(self) -> None:
@@ -102,11 +102,11 @@ class Transport(Protocol):
     """Connections for threads."""
 
     def warm_up(self, origin: Origin, handle: AbortHandle) -> None:
-        """Open a connection ahead, where the library can."""
+        """Open a connection before the first request, if the library can."""
         ...
 
     def open(self, request: Request, handle: AbortHandle) -> Answer:
-        """Send a request; the handle bounds it, and whatever is read of the answer."""
+        """Send a request; the handle limits its time and that of reading the answer."""
         ...
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class AsyncTransport(Protocol):
     """Connections of one event loop."""
 
     async def warm_up(self, origin: Origin) -> None:
-        """Open a connection ahead, where the library can."""
+        """Open a connection before the first request, if the library can."""
         ...
 
     async def open(self, request: Request) -> AsyncAnswer:

@@ -1,4 +1,4 @@
-"""Which proxy a connection goes through: the pool's own, or what the environment says."""
+"""Which proxy a connection goes through: the pool's own, or the one in the environment."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Proxy:
 
     @property
     def is_socks(self) -> bool:
-        """Whether it is a SOCKS proxy: these connections go to the origin."""
+        """Whether it is a SOCKS proxy, whose connections then behave like direct ones."""
         return self.scheme.startswith("socks")
 
     def connect(self, origin: Origin, timeout: float) -> socket.socket:
@@ -69,7 +69,7 @@ class Proxy:
 
     @contextmanager
     def _translated(self) -> Generator[None]:
-        """python-socks has errors of its own."""
+        """Convert the errors of python-socks."""
         try:
             yield
         except Exception as error:
@@ -122,7 +122,7 @@ class Proxies:
         self._known: dict[Origin, Proxy | None] = {}
 
     def proxy_of(self, origin: Origin) -> Proxy | None:
-        """The proxy for this origin. Raises ConfigError for a variable that holds no proxy's URL."""
+        """The proxy for this origin. Raises ConfigError for a variable that does not hold a proxy's URL."""
         if not self.from_environment:
             return self._fixed
         if origin not in self._known:
@@ -130,7 +130,7 @@ class Proxies:
         return self._known[origin]
 
     def load(self) -> None:
-        """Load what reads the environment, before an attempt's time begins."""
+        """Load the modules that read the environment, before an attempt's time begins."""
         if self.from_environment:
             import_module("urllib.request")
 

@@ -1,4 +1,4 @@
-"""Name resolution that can be left alone.
+"""Name resolution that a caller can abandon.
 
 The system's resolver cannot be interrupted, and may take minutes. Each lookup has a separate daemon thread, which keeps
 neither the process nor `asyncio.run` from ending; callers who want the same name meanwhile share it.
@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import Any
 
 Address = tuple[int, int, int, str, Any]
-"""As `socket.getaddrinfo` gives it: family, type, protocol, canonical name, socket address."""
+"""An address, as `socket.getaddrinfo` returns it: family, type, protocol, canonical name, socket address."""
 
 
 class Resolver:

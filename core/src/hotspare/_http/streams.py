@@ -1,4 +1,4 @@
-"""HTTP/1.1 over the connections of one event loop: the same reading as in threads, for asyncio and trio alike."""
+"""HTTP/1.1 over the connections of one event loop: the same parser as in threads, for asyncio and trio."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from hotspare.errors import ConnectError, TransportError
 
 
 class Connection(ABC):
-    """A connection of an event loop. `used`: it was kept after a request, or opened ahead of one."""
+    """A connection of an event loop. `used`: it was kept after a request, or opened before the first one."""
 
     used = False
     idle_since = 0.0
 
     @abstractmethod
     async def send(self, data: bytes) -> None:
-        """Send bytes. It fails silently: a server may refuse a request before all of it was sent, and what it says is read."""
+        """Send bytes. Errors are ignored here: a server may refuse a request before all of it was sent, and its response is read then."""
 
     @abstractmethod
     async def receive(self) -> bytes:
-        """What has come; b"" at the end of the connection. Raises TransportError."""
+        """The received bytes; b"" at the end of the connection. Raises TransportError."""
 
     @abstractmethod
     def is_quiet(self) -> bool:
-        """Whether nothing has come since the last response: no bytes, and no end."""
+        """Whether nothing was received since the last response: no bytes, and no end."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -73,7 +73,7 @@ class IdleStreams:
 
 
 class StreamAnswer:
-    """An answer whose head has come."""
+    """An answer whose head was received."""
 
     def __init__(self, connection: Connection, idle: IdleStreams) -> None:
         self._connection: Connection | None = connection
@@ -84,7 +84,7 @@ class StreamAnswer:
         self.headers: dict[str, str] = {}
 
     async def begin(self, data: WrittenRequest) -> None:
-        """Send the request and read the head. Raises StaleConnection where another connection should be tried."""
+        """Send the request and read the head. Raises StaleConnection if another connection should be tried."""
         connection, reader = self._connection, self._reader
         assert connection is not None
         try:
@@ -102,7 +102,7 @@ class StreamAnswer:
         self.status, self.headers = reader.status, reader.headers
 
     async def read(self) -> bytes | None:
-        """More of the body, not decoded; None at its end, and b"" if a read brought nothing of it."""
+        """More of the body, not decoded; None at its end, and b"" if a read returned no bytes of the body."""
         if self._first:
             first, self._first = self._first, b""
             return first
@@ -131,10 +131,10 @@ class StreamTransport(ABC):
 
     @abstractmethod
     async def _connect(self, origin: Origin, proxy: Proxy | None) -> Connection:
-        """A new connection, with TLS where the origin has it, within `CONNECT` seconds. Raises ConnectError."""
+        """A new connection, with TLS if the origin uses it, within `CONNECT` seconds. Raises ConnectError."""
 
     async def open(self, request: Request) -> StreamAnswer:
-        """The answer, once its head has come. A kept connection that has died meanwhile is replaced once."""
+        """The answer, as soon as its head was received. A kept connection that has died meanwhile is replaced once."""
         origin, target = split_url(request.url)
         proxy = self._proxies.proxy_of(origin)
         data = written(request, origin, target, proxy)
@@ -159,7 +159,7 @@ class StreamTransport(ABC):
         return answer
 
     async def warm_up(self, origin: Origin) -> None:
-        """Open a connection ahead."""
+        """Open a connection before the first request."""
         await self._idle_for(origin).keep(await self._connect(origin, self._proxies.proxy_of(origin)))
 
     async def aclose(self) -> None:

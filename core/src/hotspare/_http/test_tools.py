@@ -1,4 +1,4 @@
-"""Whether a test tool stands in for the network."""
+"""Detects test tools that replace the network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def is_httpx_replaced() -> bool:
-    """Whether vcrpy, respx or pytest-httpx has put a function of its own in the place of httpx's transport.
+    """Whether vcrpy, respx or pytest-httpx has replaced a function of httpx's transport.
 
     Requests then go through httpx, so that recordings and mocks work without a setting. Looked up in each call: it costs
     half a microsecond, and nothing is imported.

@@ -1,6 +1,6 @@
 """Connections for threads: HTTP/1.1 over sockets that the attempt's handle bounds and can shut down.
 
-A thread that waits in a library cannot be interrupted; that is why the sockets are our own.
+A thread that waits in a library cannot be interrupted, so hotspare opens the sockets itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _READ = 65536
 
 
 class StaleConnection(Exception):
-    """A kept connection ended before the first byte of a response: a fresh one takes its place."""
+    """A kept connection ended before the first byte of a response: a new one replaces it."""
 
 
 class Connection:
@@ -88,7 +88,7 @@ class IdleConnections:
 
 
 class SocketAnswer:
-    """An answer whose head has come. `handle` bounds what is read of it."""
+    """An answer whose head was received. `handle` limits the time of reading it."""
 
     def __init__(self, connection: Connection, idle: IdleConnections, handle: AbortHandle) -> None:
         self._connection: Connection | None = connection
@@ -100,7 +100,7 @@ class SocketAnswer:
         self.headers: dict[str, str] = {}
 
     def begin(self, data: WrittenRequest) -> None:
-        """Send the request and read the head. Raises StaleConnection where another connection should be tried."""
+        """Send the request and read the head. Raises StaleConnection if another connection should be tried."""
         connection, reader = self._connection, self._reader
         assert connection is not None
         try:
@@ -124,11 +124,11 @@ class SocketAnswer:
             connection.sendall(data.value)
         except TimeoutError:
             raise AttemptTimeout("the request could not be sent in time") from None
-        except OSError:  # a server may refuse a request before all of it was sent: what it says is read
+        except OSError:  # a server may refuse a request before all of it was sent: its response is read
             pass
 
     def read(self) -> bytes | None:
-        """More of the body, not decoded; None at its end, and b"" if a read brought nothing of it."""
+        """More of the body, not decoded; None at its end, and b"" if a read returned no bytes of the body."""
         if self._first:
             first, self._first = self._first, b""
             return first
@@ -137,7 +137,7 @@ class SocketAnswer:
         return self._read(self._connection.socket)
 
     def _read(self, connection: socket.socket) -> bytes:
-        """Read once. What bounds it is the time, not the number of reads: a server may send drop by drop."""
+        """Read once. The time is limited, not the number of reads, because a server may send single bytes."""
         handle = self._handle
         if handle.expired:
             raise AttemptTimeout("the response did not come in time")
@@ -164,7 +164,7 @@ class SocketAnswer:
 
 
 class WrittenRequest:
-    """Bytes that no traceback shows: a request holds a key."""
+    """Bytes that a traceback with locals does not show, because a request holds a key."""
 
     __slots__ = ("value",)
 
@@ -181,7 +181,7 @@ class ThreadTransport:
         self._idle = IdleConnections()
 
     def open(self, request: Request, handle: AbortHandle) -> SocketAnswer:
-        """The answer, once its head has come. A kept connection that has died meanwhile is replaced once."""
+        """The answer, as soon as its head was received. A kept connection that has died meanwhile is replaced once."""
         origin, target = split_url(request.url)
         proxy = self._proxies.proxy_of(origin)
         data = written(request, origin, target, proxy)
@@ -199,7 +199,7 @@ class ThreadTransport:
         return answer
 
     def warm_up(self, origin: Origin, handle: AbortHandle) -> None:
-        """Open a connection ahead."""
+        """Open a connection before the first request."""
         found = self._dialer.connect(origin, self._proxies.proxy_of(origin), handle)
         self._idle.put(Connection(found, origin))
 

@@ -1,4 +1,4 @@
-"""The TLS context of a pool: what it trusts, and the certificate that it shows."""
+"""The TLS context of a pool: the trusted CAs, and the client certificate."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class _TrioConnection(Connection):
     async def send(self, data: bytes) -> None:
         try:
             await self._stream.send(data)
-        except _BROKEN:  # what the server has said is read all the same
+        except _BROKEN:  # the server's response is read in any case
             pass
 
     async def receive(self) -> bytes:

@@ -16,16 +16,16 @@ class StreamReader(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether the finish reason has come: the proof that the answer is complete, whatever follows or fails to."""
+        """Whether the finish reason has arrived: it proves that the answer is complete, whether or not more follows."""
         ...
 
     @property
     def done(self) -> bool:
-        """Whether the last event has come (`[DONE]`, `message_stop`): nothing more needs to be read."""
+        """Whether the last event has arrived (`[DONE]`, `message_stop`): nothing more needs to be read."""
         ...
 
     def event(self, name: str, data: str) -> ChatChunk | None:
-        """What is new in this event; None if it has no content (ping, role only, usage only).
+        """The new content of this event; None if it has none (ping, role only, usage only).
 
         Raises InBandError for an error event, and MalformedAnswer for an event that cannot be read and may have held
         content; neither once `finished` is true.
@@ -86,12 +86,12 @@ class Wire(Protocol):
 
 
 class SecondApi(Protocol):
-    """Which requests of one target need another API in place of the first one. It keeps what refusals have shown."""
+    """Decides which requests of one target need another API than the first one. It remembers what refusals have shown."""
 
     def serves(self, request: ChatRequest) -> bool:
-        """Whether this request is for it."""
+        """Whether this request needs the other API."""
         ...
 
     def learn(self, error: StatusError, request: ChatRequest) -> bool:
-        """Whether the first API's refusal of this request showed that it is for this one."""
+        """Whether the first API's refusal of this request showed that it needs the other API."""
         ...

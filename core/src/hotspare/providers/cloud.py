@@ -1,5 +1,5 @@
-"""Amazon Bedrock and Google's Vertex AI: addresses that hold a region and a project, and what differs there from the wires
-that they serve.
+"""Amazon Bedrock and Google's Vertex AI: addresses that hold a region and a project, and how their APIs differ from the wire formats
+that they are based on.
 
 Sources: the anthropic 2.12 SDK (`lib/bedrock/_mantle.py`, `lib/vertex`), the openai 2.54 SDK (`providers/bedrock.py`), and
 google-genai 3.4 (`_api_client.py`).
@@ -23,14 +23,14 @@ from hotspare.secret import Secret, is_key_function, reveal
 from hotspare.target import Target
 
 _ONLY_CONVERSE = ("amazon.", "ai21.", "cohere.")
-"""Models that Bedrock serves by its own Converse API alone."""
+"""Models that Bedrock serves through its own Converse API only."""
 _OPENAI_PATH = ("openai.gpt-5", "google.gemma-4", "xai.")
 """Models that Bedrock serves under `/openai/v1`; all others of OpenAI's APIs are under `/v1`. The source is "Programmatic access" in
 AWS's card of each model (docs.aws.amazon.com/bedrock/latest/userguide/model-card-….html; models-api-compatibility.html says which
-API a model has). A model that is not among these is learnt from the refusal, see `other_route`."""
+API a model has). For a model that is not among these, the refusal shows it: see `other_route`."""
 _ROUTES = ("/openai/v1", "/v1")
 _WRONG_ROUTE = re.compile(r"n['’]t supported on this route|not support the '\S+' api\b", re.I)
-"""Answers to a model under the wrong one of them, with status 400: "model `xai.grok-4.3` isn't supported on this route"; "The model
+"""Errors for a model under the wrong path, with status 400: "model `xai.grok-4.3` isn't supported on this route"; "The model
 'nvidia.nemotron-nano-9b-v2' does not support the '/openai/v1/responses' API"."""
 _MULTI_REGION = {
     "global": "aiplatform.googleapis.com",
@@ -80,7 +80,7 @@ def _is_api_key(key: str) -> bool:
 
 
 def _plain_key(target: Target) -> str:
-    """The target's own key; "-" for a function, whose key is not known yet and is a token."""
+    """The target's own key; "-" for a function: its key is not known yet, and will be a token."""
     key = target.api_key
     return "-" if is_key_function(key) else reveal(cast("Secret | str | None", key))
 
@@ -95,7 +95,7 @@ def is_claude(model: str) -> bool:
 
 
 def cloud_wire(target: Target | None, provider: str) -> Wire | None:
-    """The wire format of a target in a cloud; None: that of OpenAI's APIs. Raises ConfigError for what has no wire here."""
+    """The wire format of a target in a cloud; None: that of OpenAI's APIs. Raises ConfigError for a model without a wire format here."""
     model = "" if target is None else target.model
     if (
         target is not None
@@ -110,7 +110,7 @@ def cloud_wire(target: Target | None, provider: str) -> Wire | None:
 
 
 def cloud_url(target: Target, provider: str, env: Mapping[str, str] | None = None) -> str:
-    """The base URL by region and project: the target's own (`account` is the project), else those of the environment.
+    """The base URL, made from region and project: the target's own (`account` is the project), else those in the environment.
 
     Raises ConfigError naming what is missing.
     """
@@ -140,7 +140,7 @@ def cloud_url(target: Target, provider: str, env: Mapping[str, str] | None = Non
 
 
 def other_route(base_url: str, error: StatusError) -> str | None:
-    """Bedrock's other base URL for OpenAI's APIs, where the refusal says that the model is not under this one; else None."""
+    """Bedrock's other base URL for OpenAI's APIs, if the refusal states that this one does not serve the model; else None."""
     if error.status not in (400, 404) or not _WRONG_ROUTE.search(classify(error).message):
         return None
     path = urlsplit(base_url).path.rstrip("/")

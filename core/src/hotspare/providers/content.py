@@ -1,4 +1,4 @@
-"""Message content in OpenAI's shape, part by part, and tool calls: what the other wire formats read out of them."""
+"""Message content in OpenAI's shape, part by part, and tool calls: readers for the other wire formats."""
 
 import base64
 import json
@@ -89,7 +89,7 @@ def part_types(messages: Sequence[Message]) -> set[str]:
 
 
 def marked(blocks: list[Json], mark: object) -> list[Json]:
-    """The blocks, the last of which carries this `cache_control` unless it has one. None: no mark."""
+    """The blocks with this `cache_control` on the last one, unless it already has one. None: unchanged."""
     if mark is None or not blocks or "cache_control" in blocks[-1]:
         return blocks
     return [*blocks[:-1], {**blocks[-1], "cache_control": mark}]

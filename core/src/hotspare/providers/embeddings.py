@@ -17,7 +17,7 @@ from hotspare.target import RequestField, Target
 
 
 class _EmbeddingWire:
-    """What both have in common. Addresses and authentication are those of the provider's chat API (`chat`)."""
+    """The base class of both. Addresses and authentication are those of the provider's chat API (`chat`)."""
 
     dialect: Dialect
     _chat_path: re.Pattern[str]
@@ -28,7 +28,7 @@ class _EmbeddingWire:
         self.history = chat.history
 
     def prefill(self, target: Target) -> bool:
-        """There is no answer to be continued."""
+        """No: embeddings are not continued."""
         return False
 
     def unsupported(self, request: ChatRequest, target: Target) -> tuple[RequestField, ...]:
@@ -36,7 +36,7 @@ class _EmbeddingWire:
         return ()
 
     def url(self, base_url: str, target: Target, *, stream: bool) -> str:
-        """The chat API's URL with another last part."""
+        """The chat API's URL with another last segment."""
         url = self._chat.url(base_url, target, stream=False)
         return with_path(url, self._chat_path.sub(self._path, urlsplit(url).path))
 

@@ -1,4 +1,4 @@
-"""Where a target's requests go: the APIs that it is served by, each with its wire format, addresses and headers."""
+"""The APIs of a target, each with its wire format, addresses and headers."""
 
 from __future__ import annotations
 
@@ -60,16 +60,16 @@ class Endpoint:
 
 
 class _Route(NamedTuple):
-    """A base URL, and the APIs made for it so far. None: the target's own."""
+    """A base URL (None: the target's own), and the `Endpoint` objects created for it so far."""
 
     base_url: str | None
     made: dict[str, Endpoint]
 
 
 class Endpoints:
-    """The APIs of one target, and which of them a request is for.
+    """The APIs of one target, and the choice among them for a request.
 
-    What a refusal shows is remembered: that the request is for the second API, or that the model is served at another base URL.
+    It remembers what refusals have shown: that requests need the second API, or that the model is served at another base URL.
     """
 
     def __init__(self, target: Target, preset: Preset, env: Mapping[str, str] | None = None) -> None:
@@ -79,7 +79,7 @@ class Endpoints:
 
     @property
     def first(self) -> Endpoint:
-        """The API for requests that need no other one."""
+        """The API for requests that do not need the second one."""
         return self._named("first")
 
     def of(self, request: ChatRequest) -> Endpoint:
@@ -102,7 +102,7 @@ class Endpoints:
 
     def learn(self, error: StatusError, request: ChatRequest, refused: Endpoint) -> bool:
         """Whether the refusal by this API showed that another one, or another base URL, serves the request."""
-        if self.of(request) is not refused:  # a call that was made at the same time has learnt it
+        if self.of(request) is not refused:  # a concurrent call has already learnt it
             return error.status in (400, 404)
         if self._second is not None and not self._second.serves(request) and self._second.learn(error, request):
             return True

@@ -1,4 +1,4 @@
-"""What the environment states about a provider, in the variables that its own SDK reads.
+"""A provider's settings in the environment variables that its own SDK reads.
 
 Sources: openai 2.54 (`_client.py`), anthropic 2.12 (`_client.py`, `lib/_env.py`), google-genai 3.4, groq 1.7, together 3.1,
 fireworks-ai 1.2, ollama 0.6.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from hotspare.errors import ConfigError, Problem
 
 _PATHS = {"ollama": "/v1", "groq": "/openai/v1", "fireworks": "/v1"}
-"""What the SDKs of these add to an address, which ends before it."""
+"""The path that the SDKs of these providers append to the base URL of the variable."""
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -37,7 +37,7 @@ def headers_in(name: str, env: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def check_headers(name: str, headers: Mapping[str, str]) -> None:
-    """Raises ConfigError for what the variable `name` holds and no header can be. No value is shown."""
+    """Raises ConfigError for a part of the variable `name` that cannot be a header. No value is shown."""
     for header, value in headers.items():
         if not (_NAME.fullmatch(header) and value.isascii() and value.isprintable()):
             hint = "must be one 'Name: value' a line, in printable ASCII"

@@ -1,4 +1,4 @@
-"""What the readers of all wire formats share: malformed events, errors, and what comes after the finish reason."""
+"""The common part of all wire formats' stream readers: malformed events, errors, and events after the finish reason."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -9,37 +9,37 @@ from hotspare.providers.json_access import Json, is_map, loads
 
 DONE = "[DONE]"
 _TRIES = 2
-"""Frames in a row that no event had, after which none is looked for: some servers number their events."""
+"""After this many frames in a row that matched no event the shortcut is switched off: some servers number their events."""
 
 
 class EventReader(ABC):
     """Reads the events of one streamed answer.
 
-    An event that cannot be read is a break, because it may have held content; it is skipped where that is impossible: after
-    the finish reason, by the event's name, or because it is a whole JSON value that holds nothing. An error event after the
+    An event that cannot be read is a break, because it may have had content. It is skipped if it cannot have any: after the
+    finish reason, by the event's name, or because it is a complete but empty JSON value. An error event after the
     finish reason is skipped as well: the answer is complete (OpenRouter sends "Token limit reached" after `length`).
     """
 
     without_content: ClassVar[frozenset[str]] = frozenset({"ping", "done", "heartbeat", "keepalive", "keep-alive"})
-    """Names of events that hold no content."""
+    """Names of events without content."""
 
     def __init__(self) -> None:
         self.reason = ""
         """The finish reason, in lower case."""
         self.seen = False
-        """Whether an event came."""
+        """Whether an event has arrived."""
         self.done = False
-        """Whether the last event came."""
+        """Whether the last event has arrived."""
         self._frame: _Frame | None = None
         self._tries = 0
 
     @property
     def finished(self) -> bool:
-        """Whether the finish reason has come."""
+        """Whether the finish reason has arrived."""
         return bool(self.reason)
 
     def event(self, name: str, data: str) -> ChatChunk | None:
-        """What is new in this event; None if it has no content. Raises InBandError and MalformedAnswer."""
+        """The new content of this event; None if it has none. Raises InBandError and MalformedAnswer."""
         frame, known = self._frame, False
         if frame is not None and frame.is_around(name, data):
             text, known = frame.text_in(data), True
@@ -57,7 +57,7 @@ class EventReader(ABC):
         return chunk
 
     def _event(self, name: str, data: str) -> ChatChunk | None:
-        """`event`, by parsing it."""
+        """The general form of `event`: it parses the data."""
         try:
             body: Any = loads(data)
         except (ValueError, RecursionError):
@@ -78,7 +78,7 @@ class EventReader(ABC):
 
     @abstractmethod
     def read(self, name: str, body: Json) -> ChatChunk | None:
-        """What is new in this event."""
+        """The new content of this event."""
 
     def _not_json(self, name: str, data: str) -> None:
         text = data.strip()
@@ -88,7 +88,7 @@ class EventReader(ABC):
             raise MalformedAnswer("an event of the stream is not JSON", body=error_body(data))
 
     def _not_an_object(self, name: str, body: Any, data: str) -> None:
-        """A number, a truth value or an empty value holds nothing; a text or a list may."""
+        """A number, a boolean or an empty value has no content; a text or a list may have."""
         may_hold_content = type(body) in (str, list) and len(body) > 0
         if may_hold_content and not self.finished and name not in self.without_content:
             raise MalformedAnswer("an event of the stream is not a JSON object", body=error_body(data))
@@ -102,8 +102,8 @@ def text_chunk(text: str) -> ChatChunk:
 
 
 class _Frame:
-    """An event around its text. Events that differ in nothing else are what nearly all of a stream consists of: they are read as
-    the one before was, without parsing them."""
+    """The parts of an event before and after its text. Nearly all events of a stream differ in their text only, so they are read
+    like the previous one, without parsing."""
 
     __slots__ = ("_after", "_before", "_name")
 
@@ -115,13 +115,13 @@ class _Frame:
         return data.startswith(self._before) and data.endswith(self._after) and name == self._name
 
     def text_in(self, data: str) -> str:
-        """The text of an event with this frame; "" where only a parser can tell: it is escaped, or it is not one JSON string."""
+        """The text of an event with this frame; "" if it must be parsed: it has escapes, or it is not a single JSON string."""
         text = data[len(self._before) : -len(self._after)]
         return text if text.isprintable() and '"' not in text and "\\" not in text else ""
 
 
 def _frame_of(name: str, data: str, text: str) -> _Frame | None:
-    """The frame of an event that was read as nothing but this text; None where it is not sure where the text stands."""
+    """The frame of an event whose only content is this text; None if the position of the text is not certain."""
     if "\\" in data:
         return None
     before, quoted, after = data.partition(f'"{text}"')

@@ -1,4 +1,4 @@
-"""What one attempt sends and how its answer is read. No I/O."""
+"""The request of one attempt, and how its answer is read. No I/O."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _is_about_signatures(error: StatusError) -> bool:
 
 
 class Exchange:
-    """The request of one attempt. `adapt` changes it where it was refused for its form; no form of it is sent twice."""
+    """The request of one attempt. `adapt` changes it after a refusal of its form; no form of it is sent twice."""
 
     _refused: frozenset[tuple[str, bytes]] = frozenset()
 
@@ -50,7 +50,7 @@ class Exchange:
         self.body = self._body()
 
     def _body(self) -> bytes:
-        """The request's JSON. Raises RequestError for what JSON cannot express."""
+        """The request's JSON. Raises RequestError for a value that JSON cannot express."""
         try:
             fields = self._endpoint.wire.write(self._request, self._target, stream=self._is_stream)
             return _encode(fields).encode()
@@ -59,12 +59,12 @@ class Exchange:
 
     @property
     def url(self) -> SecretUrl:
-        """Where it is posted to."""
+        """The URL to post it to."""
         return self._endpoint.stream_url if self._is_stream else self._endpoint.url
 
     @property
     def headers(self) -> Headers:
-        """With the key."""
+        """The headers, with the key."""
         return self._endpoint.headers(self._key, stream=self._is_stream)
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes) -> ChatReply:
@@ -76,9 +76,9 @@ class Exchange:
         return ResponseParser(self._endpoint.wire, self._request, status, headers)
 
     def adapt(self, error: StatusError, key: HiddenStr | None) -> bool:
-        """Whether the request was refused for something that is different now, so that it can be sent again at once: the key,
-        where another one (`key`) has come since; signatures of reasoning, where the provider refuses them: then it goes without
-        them; and the API or its base URL, where the refusal shows the right one."""
+        """Whether the cause of the refusal is removed now, so that the request can be sent again immediately. The causes: an old key,
+        if the current one (`key`) is another; rejected signatures of reasoning, which are then left out; a wrong API or base
+        URL, if the refusal shows the right one."""
         if key is not None and key != self._key and not self._rotated:
             self._key, self._rotated = key, True
             return True

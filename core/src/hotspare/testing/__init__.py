@@ -7,8 +7,8 @@ No network, no sleeping, and every default policy as it is::
     backup = ScriptedTarget("backup", answer("Hello from here", delay=0.4), clock=clock)
     pool = Pool([primary.target, backup.target], clock=clock)
 
-The fixtures come with `pip install hotspare`: `virtual_clock`, `scripted_pool`, `embedded_provider`. `docs/testing.md` has
-the whole story.
+The fixtures come with `pip install hotspare`: `virtual_clock`, `scripted_pool`, `embedded_provider`. See
+`docs/testing.md`.
 """
 
 from hotspare.testing.clock import VirtualClock as VirtualClock

@@ -1,4 +1,4 @@
-"""An event loop's part in a virtual clock: what waits there, and how one sees that all its tasks wait."""
+"""An event loop's wake-ups on a virtual clock, and how the clock detects that all tasks of the loop wait."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ROUNDS = 5
 
 
 class LoopPart(ABC):
-    """The wake-ups of one event loop on one clock. While there are any it looks, turn by turn, whether all tasks wait; then
-    the clock may move. Made and used in the loop's own thread."""
+    """The wake-ups of one event loop on one clock. While there are any it checks, in each turn of the loop, whether all tasks
+    wait; then the clock may move. Created and used in the loop's own thread."""
 
     rounds = ROUNDS
 
@@ -41,7 +41,7 @@ class LoopPart(ABC):
         return wake
 
     def remove(self, wake: WakeUp) -> None:
-        """It is not needed any more."""
+        """Forget this wake-up."""
         self._actions.pop(wake, None)
         self._timeline.remove(wake)
 
@@ -50,11 +50,11 @@ class LoopPart(ABC):
         return self._turns - self._waiting_since >= self.rounds and self._changes == self._timeline.changes
 
     def progress(self) -> object:
-        """The loop still turns."""
+        """The number of turns so far: it changes while the loop runs."""
         return self._turns
 
     def _turn(self, waiting: bool) -> float | None:
-        """One look. `waiting`: whether all tasks do. Returns the real seconds until the next; None: nothing is left."""
+        """Process one check. `waiting`: whether all tasks wait. Returns the real seconds until the next check; None: no wake-up is left."""
         self._turns += 1
         due = [wake for wake in self._actions if wake.granted]
         for wake in due:
@@ -78,11 +78,11 @@ class LoopPart(ABC):
 
     @abstractmethod
     def _start(self) -> None:
-        """Begin to look."""
+        """Start the checks."""
 
 
 class AsyncioPart(LoopPart):
-    """By callbacks, which need no task of their own: whatever counts tasks does not find one."""
+    """Checks by callbacks, which need no extra task that code which counts tasks would find."""
 
     def __init__(self, timeline: Timeline, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(timeline)
@@ -112,7 +112,7 @@ def _waits(task: asyncio.Task[Any]) -> bool:
 
 
 class TrioPart(LoopPart):
-    """By a system task: trio itself says when all others wait."""
+    """Checks by a system task: trio itself reports when all other tasks wait."""
 
     rounds = 1
 

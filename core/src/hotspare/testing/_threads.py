@@ -1,4 +1,4 @@
-"""Which threads could still do something on a virtual clock: those that do not wait on it."""
+"""The threads that could still act before a virtual clock moves: those that do not wait on it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import weakref
 from typing import Protocol
 
 MIN_POLLS = 5
-"""Looks that must all find the same, however much real time lies between them: on a busy machine the thread that looks may
-itself stand still for longer than `settle`."""
+"""Consecutive checks that must find the same state, however much real time lies between them: on a busy machine the checking
+thread itself may be suspended for longer than `settle`."""
 MAX_SETTLES = 500
-"""Times `settle` after which a thread that the system calls runnable counts as standing still all the same: not every system
-tells the truth."""
+"""A thread that the system reports as runnable counts as idle after this many times `settle`: not every system reports
+correctly."""
 
 
 class Party(Protocol):
@@ -24,12 +24,12 @@ class Party(Protocol):
         ...
 
     def progress(self) -> object:
-        """Differs from one look to the next while it does something."""
+        """A value that differs from one check to the next while the thread is active."""
         ...
 
 
 class Quiet:
-    """Whether threads stand still, as far as one can see from outside: for `settle` real seconds."""
+    """Detects that threads are idle, as far as this can be seen from outside: for `settle` real seconds."""
 
     def __init__(self) -> None:
         self._seen: object = None
@@ -37,7 +37,7 @@ class Quiet:
         self._polls = 0
 
     def lasts(self, state: object, running: list[threading.Thread], settle: float) -> bool:
-        """Whether `state` was the same for so long, and the system ran none of the threads. To be called again and again."""
+        """Whether `state` was the same for `settle` seconds and the system ran none of the threads. Must be called repeatedly."""
         now = time.monotonic()
         if state != self._seen:
             self._seen, self._first, self._since, self._polls = state, now, now, 0
@@ -48,7 +48,7 @@ class Quiet:
 
 
 def _runnable(thread: threading.Thread) -> bool:
-    """Whether the system runs the thread, or would if a processor were free. Only Linux tells; it is False elsewhere."""
+    """Whether the system runs the thread, or would if a processor were free. Known on Linux only; False elsewhere."""
     if thread.native_id is None:  # it is just being started
         return True
     try:
@@ -71,7 +71,7 @@ class Threads:
         self._alive = threading.enumerate()
 
     def enter(self, party: Party) -> Party | None:
-        """From now on this thread waits as `party` says; returns how it did before."""
+        """From now on this thread waits as `party` describes. Returns its previous party."""
         thread = threading.current_thread()
         self._earlier.discard(thread)
         before = self._parties.get(thread)
@@ -79,7 +79,7 @@ class Threads:
         return before
 
     def leave(self, before: Party | None = None) -> None:
-        """This thread waits as it did before, or no more."""
+        """Restore the thread's previous party; None: the thread no longer waits."""
         thread = threading.current_thread()
         if before is None:
             self._parties.pop(thread, None)
@@ -89,7 +89,7 @@ class Threads:
     def running(self) -> list[tuple[threading.Thread, Party | None]]:
         """The threads that do not wait on the clock."""
         found: list[tuple[threading.Thread, Party | None]] = []
-        # The list of threads comes first: one that has woken another and ended since then is still in it.
+        # The list of threads is read first: a thread that wakes another one and then ends is still in it.
         for thread in threading.enumerate():
             party = self._parties.get(thread)
             if party is None and thread in self._earlier:
@@ -99,7 +99,7 @@ class Threads:
         return found
 
     def changed(self) -> bool:
-        """Whether threads have started or ended since the last look."""
+        """Whether threads have started or ended since the last check."""
         before, self._alive = self._alive, threading.enumerate()
         return before != self._alive
 

@@ -11,16 +11,16 @@ from hotspare.testing._threads import Quiet, Threads
 
 @dataclass(slots=True, eq=False)
 class WakeUp:
-    """A moment at which something goes on. `granted`: it is there."""
+    """A time at which something continues. `granted`: the time has come."""
 
     when: float
     granted: bool = False
 
 
 class Timeline:
-    """One wake-up after the other, in the order of time and, at the same moment, of registration.
+    """Grants one wake-up after the other, in the order of their times, then of registration.
 
-    The next one is granted when everything waits, so that whatever the one before has set off is done by then.
+    The next one is granted only when everything waits, so that all consequences of the previous one are over.
     """
 
     def __init__(self, now: float, *, autojump: bool, settle: float) -> None:
@@ -48,7 +48,7 @@ class Timeline:
                 self.changes += 1
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, whatever waits."""
+        """Let time pass, whether or not everything waits."""
         with self.lock:
             self.now += seconds
             self.changes += 1

@@ -1,4 +1,4 @@
-"""The threads' part in a virtual clock: those that wait on it, and the one of them that looks for all."""
+"""The threads that wait on a virtual clock, and the one of them that checks for all whether time can move."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hotspare.testing._threads import Quiet
 from hotspare.testing._timeline import Timeline, WakeUp
 
 POLL = 0.001
-"""Real seconds between two looks while another thread runs."""
+"""Real seconds between two checks while another thread runs."""
 
 
 class Wait:
@@ -30,15 +30,15 @@ class Wait:
         return not self.over()
 
     def progress(self) -> object:
-        """Never the same: once its wait is over the thread goes on for certain, however long the machine takes."""
+        """A new value each time: a thread whose wait is over will continue, however long the machine takes."""
         return object()
 
 
 class ThreadWaits:
     """The waits of all threads on one clock.
 
-    Only one thread looks again and again whether time can move, and whether another's wait is over. If all did, then the
-    thread that they wait for would have to compete with them for the interpreter's lock.
+    Only one thread checks repeatedly whether time can move, and whether another thread's wait is over. If all did, they would
+    compete for the interpreter's lock with the thread that they wait for.
     """
 
     def __init__(self, timeline: Timeline) -> None:
@@ -82,7 +82,7 @@ class ThreadWaits:
         with self._timeline.lock:
             self._waits.remove(wait)
             if self._waits:
-                self._waits[0].released.set()  # it looks from now on
+                self._waits[0].released.set()  # it checks from now on
 
     @contextmanager
     def _entered(self, wait: Wait) -> Generator[None]:

@@ -61,9 +61,9 @@ class VirtualClock:
         return f"VirtualClock({self._timeline.now:.3f})"
 
     def advance(self, seconds: float) -> None:
-        """Let time pass at once. Raises ValueError if `seconds` is negative.
+        """Let time pass immediately. Raises ValueError if `seconds` is negative.
 
-        What is due then goes on as soon as its thread or loop has its turn.
+        Waits that are over by then end as soon as their thread or loop runs.
         """
         if seconds < 0:
             raise ValueError(f"seconds: {seconds!r} must not be negative: time does not run backwards")

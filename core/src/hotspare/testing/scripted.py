@@ -24,7 +24,7 @@ Script = StepLike | Iterable[StepLike] | Callable[[ChatRequest], StepLike]
 class ReceivedRequest:
     """A request that reached a scripted target.
 
-    `streamed`: whether a stream was asked for. `time`: seconds on the target's clock; None where it has none.
+    `streamed`: whether a stream was requested. `time`: seconds on the target's clock; None if it has no clock.
     """
 
     request: ChatRequest
@@ -43,10 +43,10 @@ class ScriptedTarget:
         name: its name in the pool.
         script: a step, a list of steps, or a function that returns the step for a request.
         clock: needed where a step takes time.
-        delay: seconds that every step takes before anything else, a failure as well.
+        delay: seconds before the first output of every step, failures included.
         repeat: whether the last step repeats.
         streaming: whether it can stream.
-        id: ``provider/model``. Default: ``<name>/<name>``, a provider, and so a failure domain, of its own.
+        id: ``provider/model``. Default: ``<name>/<name>``, so that each has a separate provider and failure domain.
         fields: further fields of `Target`, e.g. `region`, `price`, or `prefill`: whether it continues a
             trailing assistant message (default: no).
 
@@ -83,7 +83,7 @@ class ScriptedTarget:
         given: dict[str, Any] = dict(fields)
         self.target = Target(id or f"{name}/{name}", name=name, backend=self, **given)
 
-    # --- what it was sent ----------------------------------------------------------------------------------------
+    # --- requests received ---------------------------------------------------------------------------------------
 
     @property
     def requests(self) -> list[ChatRequest]:
@@ -136,17 +136,17 @@ class ScriptedTarget:
                 yield chunk
 
     def classify(self, error: Exception) -> Outcome:
-        """What the script says of it; anything else is classified as everywhere."""
+        """The outcome that the script states; any other exception is classified as usual."""
         if isinstance(error, ScriptedError):
             return error.outcome
         from hotspare._classify.rules import classify
 
         return classify(error)
 
-    # --- inside --------------------------------------------------------------------------------------------------
+    # --- private -------------------------------------------------------------------------------------------------
 
     def _take(self, request: ChatRequest, *, streamed: bool) -> Step:
-        """Keep the request; its step."""
+        """Record the request, and return its step."""
         now = None if self.clock is None else self.clock()
         with self._lock:
             place = self.calls
@@ -162,8 +162,8 @@ class ScriptedTarget:
         return replace(step, delay=step.delay + self._delay)
 
     def _play(self, step: Step, timeout: float, stall: float | None) -> Iterator[ChatChunk]:
-        """In sync code nothing cancels a target that waits. It keeps the bound of the pool's attempt itself, or, called without
-        a pool, `timeout` (without `stall`: for all chunks together) and `stall`."""
+        """In sync code nothing cancels a target that waits. So it observes the bound of the pool's attempt itself or, when called
+        without a pool, `timeout` (without `stall`: for all chunks together) and `stall`."""
         bound = self._now() + timeout
         for action in actions(step):
             if isinstance(action, ChatChunk):
@@ -180,8 +180,8 @@ class ScriptedTarget:
                 await self._clocked().asleep(action)
 
     def _sleep(self, seconds: float, bound: float) -> None:
-        """Raises AttemptTimeout at `bound` (clock seconds) if that comes first. A pool's own bound goes before it. Raises
-        ConnectionAbortedError where the pool gave the attempt up."""
+        """Raises AttemptTimeout at `bound` (clock seconds) if that comes first. A pool's own bound takes precedence. Raises
+        ConnectionAbortedError if the pool cancelled the attempt."""
         clock, handle = self._clocked(), CURRENT.get()
         left = None if handle is None else handle.remaining()
         limit = bound if left is None else clock() + left

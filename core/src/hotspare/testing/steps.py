@@ -30,13 +30,13 @@ class ScriptedError(BackendError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One answer or failure, as `answer`, `fail`, `break_after` and `hang` make it.
+    """One answer or failure, the result of `answer`, `fail`, `break_after` and `hang`.
 
     chunks: what is streamed, without the last chunk.
     last: the last chunk, with finish reason and usage; None for an answer without an end.
     error: what is raised after `chunks`, instead of `last`. With neither, the target hangs.
     delay: seconds before the first chunk, or before the failure.
-    gap: seconds between two chunks, and before what follows the last of `chunks`.
+    gap: seconds between two chunks, and between the last of `chunks` and the end or the error.
     reply: the reply of a call that does not stream, if it contains more than the chunks.
     """
 
@@ -61,11 +61,11 @@ RESET = Outcome(Kind.TRANSPORT, "the connection was reset")
 _USAGE = Usage(1, 1)
 
 Action = float | ChatChunk
-"""A command of the interpreter of a step: wait for a number of seconds, or hand out a chunk."""
+"""What running a step yields: a number of seconds to wait, or a chunk to hand out."""
 
 
 def actions(step: Step) -> Iterator[Action]:
-    """Run a step. Raises its error at its place."""
+    """Run a step. Raises its error after its chunks."""
     pause = step.delay
     for chunk in step.chunks:
         if pause:
@@ -80,7 +80,7 @@ def actions(step: Step) -> Iterator[Action]:
 
 
 def _another(error: Exception) -> Exception:
-    """What is raised. A script's own errors are copied: one that was raised holds the frames that it came through, and with them the pool."""
+    """The error to raise. A script's own errors are copied: a raised error holds the frames of its traceback, and with them the pool."""
     return copy(error) if isinstance(error, ScriptedError) else error.with_traceback(None)
 
 
