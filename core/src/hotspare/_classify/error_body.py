@@ -99,7 +99,7 @@ def parse_json(text: str) -> Any:
 
 
 def without_quotations(message: str, *, is_cut: bool = False) -> str:
-    """The message without what it quotes; of a very long one, its beginning and its end. `is_cut`: its last quotation may
+    """The message without its quotations; of a very long message, its beginning and its end. `is_cut`: its last quotation may
     have no end."""
     if len(message) > MAX_WORDS:
         message = f"{message[: MAX_WORDS // 2]} … {message[-MAX_WORDS // 2 :]}"
@@ -119,7 +119,7 @@ def _error_object(parsed: Any) -> Any:
 
 
 def _message(value: Any, depth: int) -> str:
-    """The words of an error: its message, and that of the upstream that a relay repeats in it."""
+    """The text of an error: its message, and the upstream's message that a relay repeats in it."""
     if depth <= 0:
         return ""
     if isinstance(value, str):
@@ -185,7 +185,7 @@ def _collect(mapping: Mapping[str, Any], body: ErrorBody) -> None:
 
 
 def _salvaged(text: str) -> ErrorBody:
-    """What can be read of JSON that is cut: a body is kept up to a limit, and may repeat a long request."""
+    """The readable fields of JSON that was cut: only the beginning of a body is kept, and it may repeat a long request."""
     body = ErrorBody(is_cut=True)
     for name, words, number in _SALVAGED.findall(text):
         if name != "message":

@@ -1,6 +1,6 @@
-# What is narrowed from Any stays partly unknown to pyright: errors and bodies may have any shape.
+# Errors and bodies may have any shape, so their types stay partly unknown to pyright.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-"""What an error and its causes carry: class names, status, headers, error codes, message.
+"""The evidence in an error and its causes: class names, status, headers, error codes, message.
 
 Read by duck typing (`.status`, `.body`, `.headers`, `.response`), because core imports no HTTP library and no SDK.
 """
@@ -17,7 +17,7 @@ from hotspare._classify.error_body import ErrorBody, read_body, without_quotatio
 from hotspare._classify.exceptions import EXACT, IN_BAND, is_transport
 
 MAX_TEXT = 65536
-"""Characters of a body that are looked at: as many as `BackendError.body` keeps bytes."""
+"""Characters of a body that are read: as many as `BackendError.body` keeps bytes."""
 MAX_MESSAGE = 500
 MAX_CODE = 100
 MAX_CAUSES = 8
@@ -28,13 +28,13 @@ _KEYLIKE = re.compile(r"(sk-|AIza|Bearer |gsk_|xai-|key-)[A-Za-z0-9_*\-.]{6,}")
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What an error says, wherever it keeps it.
+    """The evidence in an error, in whichever attribute it stands.
 
     `class_names`: the error's class, its parents, then the same of each cause. `status`: of the response; of an error
-    inside a 200, the number in its code. `words`: what the rules look at: the codes, and the message without what it
-    quotes. `code`, `message`, `param`: for people; the message has no key in it. `is_html`: the body is a web page, a
-    gateway's and not the provider's. `is_in_band`: it is an error inside a successful response. `quotas`: those that Gemini says
-    were exceeded, each its id and its value.
+    inside a 200, the number in its code. `words`: the text that the rules search: the codes, and the message without its
+    quotations. `code`, `message`, `param`: for people; the message contains no key. `is_html`: the body is a web page, a
+    gateway's and not the provider's. `is_in_band`: it is an error inside a successful response. `quotas`: id and value of each quota that
+    Gemini reports as exceeded.
     """
 
     class_names: tuple[str, ...]
@@ -57,7 +57,7 @@ class Evidence:
 
     @property
     def effective_status(self) -> int | None:
-        """The status that counts: inside a 200, the number in the error's code."""
+        """The effective status: for an error inside a 200, the number in its code."""
         if not self.is_in_band:
             return self.status
         number = int(self.code) if self.code.isascii() and self.code.isdecimal() else 0
@@ -65,7 +65,7 @@ class Evidence:
 
 
 def read_evidence(error: BaseException) -> Evidence:
-    """Collect what an error and its causes carry; the outermost status, headers and body win."""
+    """Collect the evidence of an error and its causes; the outermost status, headers and body win."""
     names: list[str] = []
     status: int | None = None
     headers: Mapping[str, str] = {}
@@ -77,10 +77,10 @@ def read_evidence(error: BaseException) -> Evidence:
             status = status if status is not None else _status(one)
             headers = headers or _headers(one)
             text = text or _body_text(one)
-        # The causes of a broken connection are the HTTP library's: the codes of its parser are no HTTP statuses.
+        # The causes of a broken connection belong to the HTTP library, whose parser's codes are not HTTP statuses.
         broken_connection = broken_connection or is_transport(names)
     own_class = names[0] if names else ""
-    # hotspare's own sentence about an answer says more than the answer, which holds the model's words.
+    # hotspare's own message about an answer is better evidence than the answer, which contains the model's text.
     body = ErrorBody() if own_class in EXACT and text else read_body((text or str(error))[:MAX_TEXT])
     code = body.code or str(getattr(error, "code", "") or "")
     message = body.message or str(error)

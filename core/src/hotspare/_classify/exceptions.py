@@ -1,4 +1,4 @@
-"""What exception classes mean, by name: core imports no HTTP library and no SDK, so no `isinstance` is possible here.
+"""The meaning of exception classes, by name: core imports no HTTP library and no SDK, so no `isinstance` is possible here.
 
 Names are looked up along the MRO of an error and of its causes, so that a parent's name covers its children.
 """
@@ -23,7 +23,7 @@ EXACT: Mapping[str, Kind] = {
 """The error's own class decides, whatever status or text it carries: hotspare's and its adapters', two of LiteLLM's, one of OpenAI's SDK."""
 
 OF_TARGET = frozenset({"NoKeyGiven", "KeyFunctionFailed"})
-"""Of these, none is a verdict on an account or a region: a function of this target alone was called."""
+"""Of these, none is evidence about an account or a region: they come from a function that belongs to one target."""
 
 BEFORE_CONNECT = frozenset({
     "ConnectTimeout", "ConnectTimeoutError", "ConnectionTimeoutError", "ConnectError", "ClientConnectorError",
@@ -38,7 +38,7 @@ IN_BAND = frozenset({"InBandError", "EventStreamError", "APIError", "MidStreamFa
 """Raised for an error inside a 200: hotspare's class, Bedrock's, OpenAI's, LiteLLM's."""
 
 BROKEN_CONNECTION = frozenset({"APIConnectionError", "TransportError"})
-"""A broken connection, under whatever class it is wrapped in."""
+"""A broken connection, whichever class wraps it."""
 
 KINDS: Mapping[str, Kind] = {
     **EXACT,
@@ -63,7 +63,7 @@ KINDS: Mapping[str, Kind] = {
     "OSError": Kind.TRANSPORT,
     "DecodingError": Kind.SERVER,
     "JSONDecodeError": Kind.SERVER,
-    # LiteLLM's, for errors that carry nothing but their class.
+    # LiteLLM's, for errors with no other evidence than their class.
     "AuthenticationError": Kind.AUTH,
     "PermissionDeniedError": Kind.AUTH,
     "RateLimitError": Kind.RATE_LIMITED,
@@ -79,5 +79,5 @@ def is_transport(class_names: tuple[str, ...] | list[str]) -> bool:
 
 
 def is_before_connect(class_names: tuple[str, ...]) -> bool:
-    """Whether there was no connection yet. An SDK's error says so only by the errors that it wraps."""
+    """Whether there was no connection yet. An SDK's error shows this only through the errors that it wraps."""
     return not BEFORE_CONNECT.isdisjoint(class_names) and CONNECTED.isdisjoint(class_names)

@@ -1,4 +1,4 @@
-"""An exception of a framework's model -> an Outcome: what the provider answered, or what the model's own code could not do."""
+"""An exception of a framework's model -> an Outcome: the provider's failure, or an error in the model's own code."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from hotspare._classify.evidence import MAX_MESSAGE
 from hotspare.outcome import Kind, Outcome, Scope
 
 _BUILT_IN = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, ImportError, NotImplementedError)  # fmt: skip
-"""What code raises for input that it cannot handle, with all subclasses (UnicodeError, pydantic's ValidationError…)."""
+"""Exceptions that code raises for input that it cannot handle, with all subclasses (UnicodeError, pydantic's ValidationError…)."""
 
 _ANSWERS = ("response", "raw_response", "completion", "chunk")
-"""Variables in which a model's methods hold what the provider sent: LangChain's and LlamaIndex's classes, and most others."""
+"""Variables in which a model's methods hold the provider's response: LangChain's and LlamaIndex's classes, and most others."""
 
 _CLIENTS = ("httpx", "httpx2", "requests", "aiohttp", "openai", "anthropic", "google")
 """Packages that decode JSON only from a response: HTTP clients, and SDKs that return the decoded answer."""
 
 
 def own_code_outcome(error: BaseException, outcome: Outcome, methods: Collection[str]) -> Outcome | None:
-    """What an exception of the model's own code means; None if it is a provider's failure, which `outcome` describes.
+    """The outcome of an exception in the model's own code; None if it is a provider's failure, which `outcome` describes.
 
-    Before the provider sent anything, this model cannot take this request: INVALID of scope TARGET, so that the next target is
-    tried and the model's health stays as it is. After that, it could not read the answer: SERVER. `methods`: the functions
+    Raised before the provider sent anything, it means that this model does not support the request: INVALID of scope TARGET, so
+    that the next target is tried and the model's health is unchanged. Raised later, it means that the answer could not be read: SERVER. `methods`: the functions
     that call the provider; whether it had sent something is read from their variables in the traceback.
     """
     own_code = isinstance(error, _BUILT_IN) and all(isinstance(cause, _BUILT_IN) for cause in _causes(error))

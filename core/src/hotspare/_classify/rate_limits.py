@@ -1,4 +1,4 @@
-"""What an answer states of the provider's limits: headers on every answer, and the bodies of 429s.
+"""The provider's limits as stated in a response: in the headers of every response, and in the bodies of 429s.
 
 =================================  ======================================================  =========================
 headers                            providers                                               reset
@@ -6,7 +6,7 @@ headers                            providers                                    
 `x-ratelimit-*-requests|tokens`    OpenAI, Azure, Groq, Together, Fireworks, most relays   `6m0s`, seconds
 `anthropic-ratelimit-*`            Anthropic: requests, tokens, input and output tokens    RFC 3339
 `x-ratelimit-*`, `ratelimit-*`     OpenRouter; the IETF draft                              seconds, or a moment
-none                               Gemini: the violated quotas stand in the 429's body     `RetryInfo`
+none                               Gemini: the exceeded quotas are in the 429's body       `RetryInfo`
 =================================  ======================================================  =========================
 
 A LiteLLM proxy passes its provider's headers on with the prefix `llm_provider-`.
@@ -52,7 +52,7 @@ def rate_limits(headers: Mapping[str, str], now: float) -> tuple[RateLimit, ...]
 
 
 def limits_in_words(message: str) -> tuple[RateLimit, ...]:
-    """The limit that the message of a 429 names: nothing of it remains."""
+    """The limit that the message of a 429 names, with nothing left of it."""
     found = _WORDS.search(message)
     if found is None:
         return ()
@@ -62,7 +62,7 @@ def limits_in_words(message: str) -> tuple[RateLimit, ...]:
 
 
 def limits_of_quotas(quotas: Sequence[tuple[str, str]]) -> tuple[RateLimit, ...]:
-    """Gemini's `QuotaFailure`: the quotas a minute that a request has exceeded, each its id and its value."""
+    """Gemini's `QuotaFailure`: id and value of each quota per minute that a request has exceeded."""
     found: list[RateLimit] = []
     for name, value in quotas:
         limit = _number(value)
@@ -85,7 +85,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _reset(text: str | None, now: float) -> float | None:
-    """Seconds from now: of a duration, of a date, or of a moment in seconds or milliseconds of the epoch."""
+    """Seconds from now, read from a duration, a date, or a time in seconds or milliseconds of the epoch."""
     if not text:
         return None
     if "T" in text or "," in text:

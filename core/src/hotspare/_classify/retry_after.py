@@ -25,9 +25,9 @@ _ACCESS_DATE = re.compile(
 )
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 _LONGEST = 1e9
-"""Seconds; more than 30 years are no time to wait."""
+"""Seconds: 30 years. A longer time is not a time to wait."""
 _EPOCH, _EPOCH_MS = 1e9, 1e11
-"""Numbers from here on are a moment, in seconds or in milliseconds of the epoch: as durations they would be decades."""
+"""Larger numbers are a point in time, in seconds or milliseconds of the epoch: as durations they would be decades."""
 
 
 def retry_after(headers: Mapping[str, str], text: str, now: float, *, delay: str = "") -> float | None:
@@ -98,7 +98,7 @@ def _seconds_or_date(value: str | None, now: float) -> float | None:
 
 
 def _plain_reset(headers: Mapping[str, str], now: float) -> float | None:
-    """`x-ratelimit-reset` and the `ratelimit-reset` of the IETF draft, where the limit is used up or not named."""
+    """`x-ratelimit-reset` and the `ratelimit-reset` of the IETF draft, if the limit is used up or not named."""
     for prefix in ("x-ratelimit", "ratelimit", "x-rate-limit"):
         value = headers.get(f"{prefix}-reset-after", headers.get(f"{prefix}-reset"))
         if value is None or headers.get(f"{prefix}-remaining", "0").strip() not in ("0", ""):
@@ -114,7 +114,7 @@ def _plain_reset(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def moment(value: str | None) -> float | None:
-    """A date in epoch seconds; None if it is none."""
+    """A date in epoch seconds; None if it is not a date."""
     if not value:
         return None
     for parse in (datetime.fromisoformat, parsedate_to_datetime):
@@ -138,7 +138,7 @@ def _access_date(text: str, now: float) -> float | None:
 
 
 def _valid(seconds: float) -> float | None:
-    """Never negative; None for NaN, and for what is too long to be a time to wait."""
+    """The seconds, never negative; None for NaN and for more than 30 years."""
     return max(0.0, seconds) if seconds == seconds and seconds < _LONGEST else None
 
 

@@ -1,4 +1,4 @@
-"""Evidence -> Outcome: which kind of failure it is, whose fault, and how long to wait.
+"""Evidence -> Outcome: the kind of failure, what is at fault (scope), and how long to wait.
 
 `classify` tries the steps in `_STEPS` in order; the first that decides wins.
 """
@@ -19,7 +19,7 @@ from hotspare.outcome import Kind, Outcome, RateLimit, Scope
 
 
 class Verdict(NamedTuple):
-    """What a step decides. `scope` None: the usual scope of the kind."""
+    """The decision of a step. `scope` None: the usual scope of the kind."""
 
     kind: Kind
     scope: Scope | None = None
@@ -27,13 +27,13 @@ class Verdict(NamedTuple):
 
 
 ELSEWHERE = Verdict(Kind.INVALID, Scope.TARGET)
-"""This target cannot take the request as it is; another one may. It says nothing about the target's health."""
+"""This target does not support the request as it is, but another one may. No evidence about the target's health."""
 
 STATUS_VERDICTS = {
     400: Verdict(Kind.INVALID),
     401: Verdict(Kind.AUTH),
     402: Verdict(Kind.QUOTA),
-    403: Verdict(Kind.SERVER, Scope.TARGET),  # only words about the key or the account make it AUTH
+    403: Verdict(Kind.SERVER, Scope.TARGET),  # AUTH only if the words are about the key or the account
     404: Verdict(Kind.NOT_FOUND),
     408: Verdict(Kind.TIMEOUT),
     413: Verdict(Kind.INVALID),
@@ -43,7 +43,7 @@ STATUS_VERDICTS = {
     429: Verdict(Kind.RATE_LIMITED),
     431: ELSEWHERE,
 }
-"""By status, where the words say nothing. Every other one is trouble of the provider or of a box in the middle: SERVER."""
+"""By status, if the words decide nothing. Every other status is a failure of the provider or of a gateway: SERVER."""
 
 _DAILY = re.compile(r"PerDay|per day|\((?:RPD|TPD)\)", re.I)
 _LIMIT_REACHED = re.compile(r"exceed|reached|too many|throttl|hit|again|retry|_", re.I)
@@ -60,7 +60,7 @@ def classify(error: BaseException, *, now: float | None = None, methods: Collect
             the model's own code is then INVALID of scope TARGET before the provider sent anything (another target may take
             the request), SERVER after that.
 
-    An error that is no provider's failure (a bug in a custom backend, say) is INVALID and does not count against health.
+    An error that is not a provider's failure (e.g. a bug in a custom backend) is INVALID and does not count against health.
     """
     outcome = _outcome_of(error, time.time() if now is None else now)
     return (own_code_outcome(error, outcome, methods) if methods else None) or outcome
@@ -91,7 +91,7 @@ def _by_own_class(evidence: Evidence) -> Verdict | None:
 
 
 def _broken_connection(evidence: Evidence) -> Verdict | None:
-    """LiteLLM gives a broken connection the status 500, which no server sent, or one whose digits it finds in the port."""
+    """LiteLLM gives a broken connection the status 500, which no server sent, or a status that it reads from the port's digits."""
     if evidence.message.startswith("litellm.") and "Cannot connect to host" in evidence.message:
         return Verdict(Kind.TRANSPORT, None, before_connect=True)
     if evidence.status != 500 or exceptions.BROKEN_CONNECTION.isdisjoint(evidence.class_names):
@@ -106,7 +106,7 @@ def _certain_status(evidence: Evidence) -> Verdict | None:
 
 
 def _web_page(evidence: Evidence) -> Verdict | None:
-    """A page is a gateway's or a firewall's, not the provider's. A 404 may be a route that is not there yet."""
+    """A web page comes from a gateway or a firewall, not from the provider. A 404 may be a route that does not exist yet."""
     if not (evidence.is_html and _has_response(evidence)):
         return None
     status = evidence.effective_status
@@ -118,7 +118,7 @@ def _web_page(evidence: Evidence) -> Verdict | None:
 
 
 def _context_length(evidence: Evidence) -> Verdict | None:
-    """Too long, whatever the status: some engines answer 500, or inside a 200."""
+    """A prompt that is too long, whatever the status: some engines report it with 500, or inside a 200."""
     if not _has_response(evidence):
         return None
     for rule in (vocabulary.LARGER_THAN_LIMIT, vocabulary.LONG_CONTEXT_LIMIT):
@@ -135,7 +135,7 @@ def _context_length(evidence: Evidence) -> Verdict | None:
 
 
 def _server_status(evidence: Evidence) -> Verdict | None:
-    """5xx, whatever the words are; but relays and Bedrock report a used-up quota or a content filter with one, as a code."""
+    """A 5xx is SERVER, whatever the words are; but relays and Bedrock also send 5xx with the code of a used-up quota or a content filter."""
     if (evidence.effective_status or 0) < 500:
         return None
     verdict = _by_words(evidence, evidence.words.rpartition(" | ")[0])
@@ -155,7 +155,7 @@ def _by_status(evidence: Evidence) -> Verdict | None:
 
 
 def _unexplained_in_band(evidence: Evidence) -> Verdict | None:
-    """An error inside a 200 that says nothing."""
+    """An error inside a 200 without further evidence."""
     return Verdict(Kind.SERVER) if evidence.is_in_band else None
 
 
@@ -202,7 +202,7 @@ def _has_response(evidence: Evidence) -> bool:
 
 
 def _reconcile(verdict: Verdict, evidence: Evidence) -> Verdict:
-    """What holds where words and status disagree."""
+    """The decision if words and status disagree."""
     status, words, kind = evidence.effective_status, evidence.words, verdict.kind
     if status == 404:  # the model, unless the provider says that only this request finds no endpoint
         return verdict if verdict.scope in (Scope.REQUEST, Scope.TARGET) else STATUS_VERDICTS[404]
@@ -211,7 +211,7 @@ def _reconcile(verdict: Verdict, evidence: Evidence) -> Verdict:
     if kind is Kind.RATE_LIMITED and status in (400, 422) and not _LIMIT_REACHED.search(words):
         return STATUS_VERDICTS[status]
     if kind is Kind.NOT_FOUND and status in (400, 422) and not re.search("model|deployment", words, re.I):
-        return ELSEWHERE  # a field or a feature that is not there
+        return ELSEWHERE  # a field or a feature that does not exist
     # Gemini says "exceeded your current quota" of limits per minute too, and names the limit in the details.
     if kind is Kind.QUOTA and _PER_MINUTE.search(words) and not _DAILY.search(words):
         return Verdict(Kind.RATE_LIMITED)
@@ -219,14 +219,14 @@ def _reconcile(verdict: Verdict, evidence: Evidence) -> Verdict:
 
 
 def _limits(kind: Kind, evidence: Evidence, now: float) -> tuple[RateLimit, ...]:
-    """What a 429 states of limits: in its headers, in its body (Gemini), or in its message."""
+    """The limits that a 429 states in its headers, its body (Gemini) or its message."""
     if kind is not Kind.RATE_LIMITED:
         return ()
     return rate_limits(evidence.headers, now) or limits_of_quotas(evidence.quotas) or limits_in_words(evidence.message)
 
 
 def _retry_after(kind: Kind, evidence: Evidence, now: float) -> float | None:
-    """Seconds to wait: to the reset of a quota whose period is known, else as the provider asks."""
+    """Seconds to wait: to the reset of a quota whose period is known, else the time that the provider states."""
     if kind is Kind.QUOTA and "PerDay" in evidence.words:
         return seconds_to_midnight_pacific(now)
     if kind is Kind.QUOTA and "enforced_spend_limit" in evidence.words:

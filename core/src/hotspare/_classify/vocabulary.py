@@ -1,6 +1,6 @@
-"""The words and codes by which providers and engines say what is wrong: one pattern a kind, in the order of precedence.
+"""The words and codes that providers and engines use for each kind of failure, as patterns in the order of precedence.
 
-They are searched in an error's codes and in its message without what that quotes (`Evidence.words`). Sources: the error
+They are searched in an error's codes and in its message without its quotations (`Evidence.words`). Sources: the error
 references of the providers, the sources of vLLM, llama.cpp, Ollama, LM Studio, TGI, SGLang, TensorRT-LLM and new-api, and
 recorded or reported responses; `tests/support/refusals.py` and `tests/field/` have an example of each.
 """
@@ -63,11 +63,11 @@ TOKENS_COUNTED = re.compile(
     r"(?!.{0,4000}(?:per (?:minute|min|day|hour)|rate|quota|(?:completion|output) tokens|max_(?:completion_|output_)?tokens))",
     re.I | re.S,
 )  # fmt: skip
-"""The fallback for unknown words: a message that counts tokens against a limit that is none of time."""
+"""The fallback for unknown words: a message that compares a number of tokens with a limit that is not per time."""
 
 RULES = (
     _rule(Kind.NOT_FOUND, [r"model_?not_?found", r"DeploymentNotFound", r"model_decommissioned", r"(?:does not|doesn't) have access to (?:the )?(?:requested )?model"]),
-    # Where the request comes from is at fault, not the key.
+    # The origin of the request is at fault, not the key.
     _rule(Kind.AUTH, [
         r"user location is not supported", r"unsupported_country", r"region, or territory not supported", r"not available in your (?:country|region)(?!.{0,80}billing)",
     ], Scope.REGION),
@@ -112,7 +112,7 @@ RULES = (
         r"Error converting to valid response block",  # LiteLLM, for an answer that it cannot read; its own class for that is a bad request
     ]),
     _rule(Kind.RATE_LIMITED, [r"rate[_ -]?limit", r"RESOURCE_EXHAUSTED", r"Throttl", r"too many requests", r"TooManyRequests", r"concurrency limit"]),
-    # This request finds no endpoint; the model and the key are well (OpenRouter).
+    # No endpoint serves this request, but the model and the key are valid (OpenRouter).
     _rule(Kind.NOT_FOUND, [
         r"no (?:allowed )?(?:endpoints?|providers?) (?:(?:is|are) )?(?:found|available|support\w*|match\w*|meets?)\b.{0,40}(?:that|support|match|which|for|with|your|the requested)",
         r"(?:file|response|conversation|thread|assistant|batch|cached ?content|vector store|previous_response)\b.{0,60}(?:not found|does not exist|not_found)",
@@ -124,7 +124,7 @@ RULES = (
         r"(?:decommissioned|discontinued|retired)\b", r"no longer available", r"not a valid model", r"(?:unknown|no such|invalid|unsupported|unrecogni[sz]ed) (?:model|deployment)\b", r"is not found for API version",
         r"\u6a21\u578b\u4e0d\u5b58\u5728",
     ]),
-    # This target cannot take a feature of the request; another one may.
+    # This target does not support a feature of the request; another one may.
     _rule(Kind.INVALID, [
         r"unsupported_(?:parameter|value|feature|operation)|not_supported|unknown_parameter|UnsupportedParams|extra_forbidden",
         r"\b(?:not|isn't|aren't) (?:yet |currently )?(?:supported|available|enabled|implemented|permitted|allowed)\b", r"\bunsupported\b",
@@ -133,4 +133,4 @@ RULES = (
         r"requires? .{0,40}(?:to be (?:set|enabled)|--enable|flag)", r"not implemented",
     ], Scope.TARGET),
 )  # fmt: skip
-"""In the order of precedence; the first match wins. What decides before them, and what the status overrules: `rules`."""
+"""In the order of precedence; the first match wins. `rules` has the steps before them, and the statuses that overrule them."""

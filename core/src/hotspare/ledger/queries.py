@@ -1,4 +1,4 @@
-"""What is asked of a ledger: the latest failures, the record of each target, of each hour, and its rows as CSV."""
+"""Queries of a ledger: the latest failures, statistics by target and by hour, and its rows as CSV."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _GROUPS = {
     "reason": "reason",
 }
 GROUPS = tuple(_GROUPS)
-"""What attempts can be grouped by. Hours are UTC."""
+"""The columns that attempts can be grouped by. Hours are UTC."""
 
 
 def last_failures(ledger: sqlite3.Connection, limit: int, since: float = 0.0) -> list[sqlite3.Row]:
-    """The latest attempts that failed, newest first; a caller who left and a hedge that lost are none."""
+    """The latest attempts that failed, newest first; without attempts that the caller or another attempt of the call cancelled."""
     return ledger.execute(
         "SELECT datetime(started, 'unixepoch') AS at, call, target, kind, status, reason, round(seconds, 3) AS seconds, message"
         " FROM attempts WHERE kind NOT IN ('ok', 'cancelled') AND started >= ? ORDER BY started DESC, id DESC LIMIT ?",

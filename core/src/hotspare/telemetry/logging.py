@@ -2,12 +2,12 @@
 
 ===========  =========================================================================================================
 ERROR        a call that no target answered; a key, a quota or a model that needs a human; a ledger that cannot be written;
-             a critical alert, and a notice that was not delivered
+             a critical alert, and a notification that was not delivered
 WARNING      a failover; a breaker that opened; a slow target; a broken stream; a rate limit; an exhausted retry budget; lost events; any other alert
-INFO         every other move of a breaker; what an operator disabled or enabled; a ledger that is written again; a resolved alert
+INFO         every other state change of a breaker; a target that an operator disabled or enabled; a ledger that is written again; a resolved alert
 ===========  =========================================================================================================
 
-A record's attribute `hotspare` has the event as plain values, for formatters of one's own.
+A record's attribute `hotspare` has the event as plain values, for your own formatters.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ _LINES: dict[type[Any], Callable[[Any], tuple[int, str] | None]] = {
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, and the fields of the event."""
+    """One JSON object per line: time (RFC 3339, UTC), level, logger, message, and the fields of the event."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -153,10 +153,10 @@ def configure_from_env() -> None:
         JsonFormatter() if wanted == "json" else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
     log.addHandler(handler)
-    log.propagate = False  # else an application with a handler of its own has every line twice
+    log.propagate = False  # else every line would appear twice in an application with its own handler
     if log.level == logging.NOTSET:
         log.setLevel(logging.INFO)
 
 
 class _EnvHandler(logging.StreamHandler[Any]):
-    """The handler that HOTSPARE_LOG asked for; one a process."""
+    """The handler for HOTSPARE_LOG; one per process."""

@@ -1,7 +1,7 @@
 """Spans and metrics for OpenTelemetry (extra `otel`), by the semantic conventions for generative AI.
 
-A span a call, with a child span an attempt: a failed attempt and the rescue stand in one trace, below the span in which the caller made
-the call. No prompt and no answer is in them. Spans are made in a thread of their own, with the times at which things happened.
+One span per call, with a child span per attempt: a failed attempt and the successful one are in one trace, below the span in which
+the caller made the call. Spans contain no prompt and no answer. They are created in a separate thread, with the original times.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Call:
 
 
 class Instrumentation:
-    """What makes spans and metrics of a pool's events. `close` ends it, after what has happened so far.
+    """Creates spans and metrics from a pool's events. `close` records the events so far and ends the subscription.
 
     The spans of a call are created at its end with all attributes: setting them one by one on open spans takes the SDK twice as long.
     """
@@ -74,11 +74,11 @@ class Instrumentation:
         self._unsubscribe = pool.subscribe(self._background)
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until what has happened so far was recorded. Returns whether it was."""
+        """Wait until all events so far are recorded. Returns whether they are."""
         return self._background.flush(timeout)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Listen no longer."""
+        """End the subscription."""
         self.flush(timeout)
         self._unsubscribe()
 
@@ -185,7 +185,7 @@ def instrument(
     tracer_provider: trace.TracerProvider | None = None,
     meter_provider: metrics.MeterProvider | None = None,
 ) -> Instrumentation:
-    """Send this pool's calls as spans and metrics. Providers: default the global ones."""
+    """Send this pool's calls as spans and metrics. Default providers: the global ones."""
     from hotspare import __version__
 
     return Instrumentation(

@@ -31,7 +31,7 @@ _STATES = {"closed": 0, "recovering": 1, "half-open": 2, "open": 3}
 
 
 class Names(dict[str, Mapping[str, str]]):
-    """The conventions' attributes of each target, made once."""
+    """The conventions' attributes of each target, created once."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -48,8 +48,8 @@ class Names(dict[str, Mapping[str, str]]):
 
 
 class Instruments:
-    """What is counted is added up here, and read when metrics are collected; only durations and tokens, whose distribution counts,
-    are recorded one by one, which takes the SDK 10 µs each."""
+    """Counters are added up here and read when metrics are collected. Only durations and tokens, whose distribution matters, are
+    recorded one by one, which takes the SDK 10 µs each."""
 
     def __init__(self, meter: Meter, pool: Pool, names: Names) -> None:
         self._names, self._pool = names, pool
@@ -92,7 +92,7 @@ class Instruments:
         meter.create_observable_gauge("hotspare.budget.left", [self._budgets], "USD", "What is left of a budget.")
 
     def record(self, event: events.Event) -> None:
-        """What one event adds."""
+        """Add one event to the metrics."""
         if isinstance(event, events.AttemptEnded):
             one, names = event.attempt, self._names[event.attempt.target]
             if one.kind is not Kind.OK:

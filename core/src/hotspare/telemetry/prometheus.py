@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from hotspare.pool import Pool
 
 SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 15.0, 20.0, 30.0, 60.0, 120.0)
-"""Buckets of durations. They hold the alert rules' 5 s and 15 s."""
+"""Buckets of durations, with the bounds 5 s and 15 s of the alert rules."""
 STATES = {State.CLOSED: 0, State.RECOVERING: 1, State.HALF_OPEN: 2, State.OPEN: 3}
 """The values of `hotspare_breaker_state`."""
 
 
 class PrometheusMetrics:
-    """The metrics of one pool, in `registry`. It listens in a separate thread; gauges are read when Prometheus asks."""
+    """The metrics of one pool, in `registry`. It listens in a separate thread; gauges are read at each scrape."""
 
     def __init__(self, pool: Pool, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
