@@ -1,4 +1,4 @@
-"""What a live view shows from a ledger: the traffic of the last minute, the spending of the last hour, the latest events."""
+"""The part of a ledger that a live view shows: the traffic of the last minute, the spending of the last hour, the latest events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Recent:
 
 
 def read_recent(ledger: sqlite3.Connection, now: float, events: int = 8) -> Recent:
-    """What has happened lately. `events`: how many."""
+    """The recent traffic, spending and events. `events`: their number."""
     traffic = {
         row["target"]: (row["attempts"], row["failures"])
         for row in ledger.execute(

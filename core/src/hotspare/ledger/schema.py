@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS silences (
 _UPGRADES = {
     1: "ALTER TABLE calls ADD COLUMN wasted REAL; ALTER TABLE calls ADD COLUMN saved REAL; ALTER TABLE calls ADD COLUMN saved_tokens INTEGER;"
 }
-"""By the format that a file has: what makes the next one of it."""
+"""The statements that convert a file to the next format, by its present format."""
 
 
 def default_path() -> Path | None:
@@ -49,10 +49,10 @@ def default_path() -> Path | None:
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:
-    """Open the file, and make what is missing: the folder, the file, the tables. Raises sqlite3.Error or OSError.
+    """Open the file; create the folder, the file and the tables if they are missing. Raises sqlite3.Error or OSError.
 
     With WAL and `synchronous = NORMAL` a commit survives the death of the process; after a power failure the latest ones may be
-    missing, and the file is sound.
+    missing, but the file is intact.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)

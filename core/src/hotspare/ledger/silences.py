@@ -1,4 +1,4 @@
-"""Silences: rules whose notices are suppressed for a time. They are stored in the ledger, so that they apply to every process."""
+"""Silences: rules whose notifications are suppressed for a time. They are stored in the ledger, so that they apply to every process."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def silence(path: Path, rule: str, until: float, reason: str) -> None:
 
 
 def unsilence(path: Path, rule: str) -> int:
-    """End the silences of this pattern. Returns how many there were."""
+    """End the silences of this pattern. Returns their number."""
     with closing(open_to_write(path)) as ledger:
         return ledger.execute("DELETE FROM silences WHERE rule = ?", (rule,)).rowcount
 
 
 def silences(ledger: sqlite3.Connection, now: float) -> list[sqlite3.Row]:
-    """Those that are not over."""
+    """The silences that are not over."""
     return ledger.execute("SELECT rule, until, reason FROM silences WHERE until > ? ORDER BY until", (now,)).fetchall()
 
 
 def silenced_rules(path: Path, names: Iterable[str], now: float) -> frozenset[str]:
-    """The rules that are silenced now; none where the ledger cannot be read."""
+    """The rules that are silenced now; none if the ledger cannot be read."""
     try:
         with closing(open_to_read(path)) as ledger:
             patterns = [row["rule"] for row in silences(ledger, now)]

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from hotspare.pool import Pool
 
 BATCH = 2_000
-"""Records of one transaction, at most: some 20 ms of writing, in which other processes wait."""
+"""Most records in one transaction: some 20 ms of writing, in which other processes wait."""
 INTERVAL = 0.25
 """Seconds for which records are collected before they are written."""
 MAX_BUFFERED = 50_000
-"""Records kept while the file cannot be written. 50,000 are some 50 MB, and minutes of a busy process."""
+"""Most records kept in memory while the file cannot be written. 50,000 are some 50 MB, or some minutes of a busy process."""
 RETRY_MIN, RETRY_MAX = 0.5, 30.0
-"""Seconds between two tries of a file that cannot be written; doubling."""
+"""Seconds between two attempts to write a file that cannot be written; doubling."""
 PRUNE_INTERVAL = 60.0
 EXIT_SECONDS = 2.0
 """Seconds for which the end of the process waits for the file."""
@@ -47,12 +47,12 @@ _Record = tuple[str, int, float, Event]
 class Ledger:
     """Every attempt and call in an SQLite file that several processes may share.
 
-    It never waits in a call: while the file cannot be written (disk full, read-only, locked) records wait in memory, and are
-    dropped beyond a bound; `LedgerFailed` says so once, `LedgerRecovered` how many were lost. What `flush` has acknowledged
-    survives the death of the process.
+    It never delays a call: while the file cannot be written (disk full, read-only, locked) records are kept in memory, and are
+    dropped beyond a limit. `LedgerFailed` reports this once, `LedgerRecovered` the number of lost records. After a successful
+    `flush` the records survive the death of the process.
 
     Args:
-        path: the file; made with its folder if it does not exist.
+        path: the file; created with its folder if it does not exist.
         max_age: days for which records are kept. 30.
         max_bytes: size of the file beyond which the oldest records are deleted. 512 MiB: some two million attempts.
         clock: seconds since 1970; for tests.
@@ -85,21 +85,21 @@ class Ledger:
         _ledgers.add(self)
 
     def attach(self, pool: Pool) -> Self:
-        """Record what happens in this pool, too. Returns the ledger."""
-        name = uuid.uuid4().hex[:8]  # a process may have several pools, and a machine the same process id again
+        """Record the events of this pool too. Returns the ledger."""
+        name = uuid.uuid4().hex[:8]  # a process may have several pools, and process ids are reused
 
         if self._clock is time.time:
             background = Background(lambda at, event: self.record(event, name, at / 1e9))
             pool.subscribe(background)
             self._backgrounds.append(background)
-        else:  # a clock of one's own must be read when things happen
+        else:  # a custom clock must be read at the time of the event
             pool.subscribe(lambda event: self.record(event, name), inline=True)
         pool.on_close(self.flush)
         self._publish.append(pool.publish)
         return self
 
     def record(self, event: Event, pool: str = "", at: float | None = None) -> None:
-        """Put an event into the buffer. It never waits. `pool`: distinguishes the ids of calls. `at`: seconds since 1970 (None: now)."""
+        """Put an event into the buffer without waiting. `pool`: distinguishes the ids of calls. `at`: seconds since 1970 (None: now)."""
         if self._closed or not is_kept(event):
             return
         if len(self._buffer) >= MAX_BUFFERED:
@@ -110,19 +110,19 @@ class Ledger:
             self._start()
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until everything that has happened so far is committed. Returns whether it is."""
+        """Wait until all events so far are committed. Returns whether they are."""
         until = time.monotonic() + timeout
         for background in self._backgrounds:
             background.flush(timeout)
         timeout = max(0.0, until - time.monotonic())
-        with self._written:  # under it the writer moves records from the buffer to those that are committed
+        with self._written:  # held by the writer while it moves records from the buffer to the committed ones
             wanted = self._committed + len(self._buffer)
             self._wake.set()
             self._written.wait_for(lambda: self._committed >= wanted or self._has_stopped, timeout)
             return self._committed >= wanted
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Write what is left, and close the file. Returns whether all was written."""
+        """Write the remaining records, and close the file. Returns whether all were written."""
         done = self.flush(timeout)
         self._closed = True
         self._wake.set()

@@ -1,4 +1,4 @@
-"""Finish reasons, and what each means: one table for all wire formats, because relays pass on the reasons of other ones.
+"""Finish reasons, and what each means: one table for all wire formats, because relays pass on the reasons of other providers.
 
 Sources: the providers' API references; google-genai 3.4, `types.FinishReason`; for the spellings that relays make of them, the
 recorded exchanges of the conformance tests.
@@ -14,7 +14,7 @@ from hotspare.messages import ChatRequest, FinishReason
 from hotspare.providers.json_access import as_text, dump
 
 _ABSENT = frozenset({"null", "none", "nil", "undefined", "unspecified", "finish_reason_unspecified"})
-"""Words with which servers say that there is no reason yet (KoboldCpp: the text "null" in every event)."""
+"""Values that stand for no reason yet (KoboldCpp: the text "null" in every event)."""
 
 BLOCKED = frozenset({
     "content_filter", "content_filtered", "refusal", "safety", "sensitive", "recitation", "language", "blocklist",
@@ -26,7 +26,7 @@ CONTEXT_FULL = frozenset({"model_length", "model_context_window_exceeded", "cont
 """The context window is full. Without any content, the prompt alone fills it."""
 FINISH_REASONS: dict[str, FinishReason] = {
     **dict.fromkeys(("stop", "stop_sequence", "end_turn", "eos", "eos_token", "complete", "completed"), "stop"),
-    "pause_turn": "stop",  # a turn of a server tool was paused: what came is complete, the next call continues it
+    "pause_turn": "stop",  # a turn of a server tool was paused: this part is complete, and the next call continues the turn
     "compaction": "stop",
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", *CONTEXT_FULL), "length"),
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
@@ -51,7 +51,7 @@ def reason_of(value: object) -> str:
 
 @lru_cache(maxsize=64)
 def finish_reason_of(reason: str) -> FinishReason | None:
-    """The finish reason in OpenAI's words; None if it is not known."""
+    """OpenAI's name of the finish reason; None if it is not known."""
     return next((FINISH_REASONS[word] for word in _words(reason) if word in FINISH_REASONS), None)
 
 
@@ -68,7 +68,7 @@ def _words(reason: str) -> Sequence[str]:
 
 
 def raise_if_broken(reason: str, body: object) -> None:
-    """Raise if the reason says that the answer is no whole one."""
+    """Raise if the reason means that the answer is incomplete."""
     words = _words(reason)
     if words[0] == "error" or words[0].endswith("_error"):
         raise InBandError(f"the provider ended the answer with an error (finish reason: {reason})", body=dump(body))
@@ -79,11 +79,11 @@ def raise_if_broken(reason: str, body: object) -> None:
 
 
 def ending_of(reason: str, request: ChatRequest, body: Any, *, content: bool, explanation: str = "") -> FinishReason:
-    """How an answer with this finish reason ended. Raises the error that the ending means, if it is none.
+    """How an answer with this finish reason ended. Raises an error if the reason means one.
 
     A reason that is not known is a regular end. An answer without content is valid only if the reason explains it: the limit
-    on tokens, a stop text that came first, or the end of a turn whose words the model has said before it called its tools.
-    `explanation`: the provider's words about a refusal.
+    on tokens, a stop text that came first, or the end of a turn whose text came before its tool calls.
+    `explanation`: the provider's text about a refusal.
     """
     raise_if_broken(reason, body)
     finish, word = finish_reason_of(reason) or "stop", reason.lower()

@@ -70,7 +70,7 @@ def valid_history(messages: Iterable[Message], rules: HistoryRules, target: Targ
     Args:
         messages: any history, written by any provider; it is not changed.
         rules: what the API accepts.
-        target: the one that gets it. What another model or account signed (`signed_by`) is left out. Default: any with these rules.
+        target: the target that gets it. What another model or account signed (`signed_by`) is left out. Default: any with these rules.
     """
     history = with_tool_calls(messages)
     own = signer_of(target) if target is not None and any("signed_by" in message for message in history) else ""
@@ -200,7 +200,7 @@ def _unsigned(message: Json) -> Json:
 
 
 def _without_signatures(message: Json, signers: Collection[str], *, calls: bool) -> Json:
-    """The message without blocks that others than these signed, and without signatures of tool calls unless `calls`."""
+    """The message without blocks that dialects other than `signers` signed, and without signatures of tool calls unless `calls`."""
     blocks = [block for block in as_maps(message.get("thinking_blocks")) if as_text(block.get("dialect")) in signers]
     result = without(message, ["thinking_blocks"])
     if blocks:

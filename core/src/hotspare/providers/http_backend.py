@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _DRAIN = 0.1
 """Seconds to wait for the end of a body after the last event of the wire format."""
 _DRAIN_READS = 16
-"""Reads at most after that event."""
+"""Most reads after that event."""
 
 
 def backend_for(target: Target, http: "Http", env: Mapping[str, str] | None = None) -> Backend:
@@ -38,8 +38,8 @@ def backend_for(target: Target, http: "Http", env: Mapping[str, str] | None = No
 
 
 class HttpBackend:
-    """Makes HTTP calls to one target. It keeps no health and does not retry what failed; a request that was refused for its form
-    (`Exchange`) is sent once more in another one, within the same attempt."""
+    """Makes HTTP calls to one target. It keeps no health and does not retry failures. A request that was refused for its form
+    (`Exchange`) is sent once more in another form, within the same attempt."""
 
     streaming: bool = True
     prefers_streaming: bool = True
@@ -141,7 +141,7 @@ class HttpBackend:
 
 
 def _drain(answer: "Stream") -> None:
-    """Read to the end of the body, most of which is there already: only then can the connection be used again."""
+    """Read to the end of the body, most of which was already received: only then can the connection be reused."""
     with contextlib.suppress(Exception):
         for _ in range(_DRAIN_READS):
             if answer.read() is None:

@@ -1,4 +1,4 @@
-"""Access to JSON from outside: what is absent or of another type reads as empty.
+"""Access to JSON from outside: a field that is absent or of another type reads as empty.
 
 Only `must_map` and `must_list` raise, namely MalformedAnswer.
 """
@@ -51,7 +51,7 @@ def as_text(value: object) -> str:
 
 
 MAX_COUNT = 10**12
-"""Tokens that no answer can have: a larger count is a fault of the server, and counts as unknown."""
+"""More tokens than any answer has: a larger count is a server's error, and counts as unknown."""
 
 
 def as_count(value: object) -> int:
@@ -71,7 +71,7 @@ def as_count(value: object) -> int:
 
 
 def is_usage(usage: Mapping[str, Any]) -> bool:
-    """Whether these can be the tokens of an answer. With one count that cannot be, none of them is believed."""
+    """Whether these can be the tokens of an answer. If one count is impossible, all are ignored."""
     for value in usage.values():  # noqa: SIM110 - a generator takes three times as long
         if isinstance(value, int | float) and value > MAX_COUNT:
             return False
@@ -82,7 +82,7 @@ def merge_counts(known: Mapping[str, Any], update: Mapping[str, Any]) -> Json:
     """Counts of tokens that come in several events: the latest of each, but a count is never replaced by none."""
     merged = dict(known)
     for name, value in update.items():
-        if type(value) is int and 0 < value <= MAX_COUNT:  # nearly all: Gemini counts in every event of a stream
+        if type(value) is int and 0 < value <= MAX_COUNT:  # the usual case: Gemini counts in every event of a stream
             merged[name] = value
         elif is_map(value):
             merged[name] = merge_counts(as_map(merged.get(name)), as_map(value))

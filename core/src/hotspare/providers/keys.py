@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from hotspare.target import Target
 
 _REMEMBERED = 8
-"""Keys of one target that are struck out of what comes back: the current one, and those before it that a late answer repeats."""
+"""Most keys of one target that are removed from responses: the current one, and earlier ones that a late response may repeat."""
 
 
 class Keys(TargetKey):
-    """The current key of one target: its own, that of its function, or that of the provider's environment variable, of which what
-    cannot be a key is a StatusError (401).
+    """The current key of one target: its own, the result of its function, or the value of the provider's environment variable. A value
+    that cannot be a key raises StatusError (401).
 
-    Raises ConfigError at once for a missing or impossible key, unless a function gives it.
+    Raises ConfigError when it is created, for a missing or invalid key, unless a function returns the key.
     """
 
     def __init__(self, target: Target, preset: Preset, env: Mapping[str, str] | None = None) -> None:
@@ -31,7 +31,7 @@ class Keys(TargetKey):
         self._preset, self._env = preset, env
         self._known: deque[HiddenStr] = deque(maxlen=_REMEMBERED)
         self.redactor = Redactor()
-        """Strikes out the keys that came after the first one, which the pool strikes out."""
+        """Removes the keys after the first one, which the pool itself removes."""
         self._key = preset.key_of(target, env)
 
     def _key_in(self, held: object) -> HiddenStr | None:

@@ -1,4 +1,4 @@
-"""A history made valid for a provider that is named, for those that have no wire format at hand."""
+"""A history made valid for a named provider, for callers without a wire format."""
 
 import re
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def portable_history(
         dialect: the wire format of the provider that gets it.
         id_rule: which tool-call ids are valid: those of this dialect or provider, or `any` that nearly all accept. Default: those
             of the dialect.
-        target: the one that gets it. What another model or account signed (`signed_by`) is left out. Default: any of the dialect.
+        target: the target that gets it. What another model or account signed (`signed_by`) is left out. Default: any of the dialect.
     """
     rules = wire_named(dialect).history
     if id_rule is not None:

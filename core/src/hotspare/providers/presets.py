@@ -28,7 +28,7 @@ from hotspare.secret import (
 from hotspare.target import ReasoningReplay, Target
 
 NOT_ASKED = object()
-"""In place of what a function would give: it was not called."""
+"""Stands for the result of a function that was not called."""
 _CLOUDS = frozenset({"bedrock", "vertex"})
 _BEARER = frozenset({"ANTHROPIC_AUTH_TOKEN", "AZURE_OPENAI_AD_TOKEN"})
 """Variables whose key is sent as a bearer token."""
@@ -37,7 +37,7 @@ _NEED_BACKEND = frozenset({"litellm", "langchain", "llama_index"})
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """What hotspare knows about a provider.
+    """The settings of a provider.
 
     `base_url`: None means that each target has to set its own. `key_env`: environment variables that may hold the key, in
     the order in which they are read. `needs_key`: whether a call without a key is impossible. `url_env`: those that may hold
@@ -74,14 +74,14 @@ class Preset:
         return _wire(self.name, replay)
 
     def _without_api(self, target: Target | None, wire: Wire) -> Wire:
-        """The wire format of an API that is the only one. Raises ConfigError for a target that wants another."""
+        """The wire format of the provider's only API. Raises ConfigError for a target that wants another."""
         for name in ("api", "replay_reasoning"):
             if target is not None and getattr(target, name) is not None:
                 raise _not_settable(target, name, f"{self.name} has an API of its own for {target.model}")
         return wire
 
     def second_api(self, target: Target) -> SecondApi | None:
-        """The API that some requests need in place of the first one; None where there is none, or the target says which it is."""
+        """The second API that some requests need; None if there is none, or if the target's `api` names the one to use."""
         if target.api is not None or self.name not in FLAVORS or self.wire(target).dialect != "openai":
             return None
         from hotspare.providers.responses.choice import ResponsesBesideChat
@@ -107,7 +107,7 @@ class Preset:
         return (GeminiEmbeddings if self.name == "gemini" else OpenAIEmbeddings)(_wire(self.name))
 
     def is_own_host(self, target: Target) -> bool:
-        """Whether the target is the provider's own service, and no proxy or other server in its place."""
+        """Whether the target is the provider's own service, not a proxy or another server."""
         own = urlsplit(self.base_url or "").hostname or ""
         return (urlsplit(self.base_url_of(target)).hostname or "").endswith(own)
 
@@ -125,7 +125,7 @@ class Preset:
         return url
 
     def other_base_url(self, base_url: str, error: StatusError) -> str | None:
-        """The base URL in place of this one, where this refusal shows that the model is not served there; else None."""
+        """Another base URL, if this refusal shows that this one does not serve the model; else None."""
         if self.name != "bedrock":
             return None
         from hotspare.providers.cloud import other_route
@@ -133,7 +133,7 @@ class Preset:
         return other_route(base_url, error)
 
     def headers_of(self, target: Target, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Headers that the environment states, for a target whose key is the environment's too.
+        """Headers from the environment, for a target whose key is from the environment too.
 
         Raises ConfigError for a variable that holds no headers.
         """
@@ -157,7 +157,7 @@ class Preset:
     ) -> HiddenStr | None:
         """The key: the target's own, else that of the environment (`env`); None if there is none and none is needed.
 
-        `asked`: what the target's function gave, or the object that holds its key. Without it a function is not called, and
+        `asked`: the result of the target's function, or the object that holds its key. Without it a function is not called, and
         the key is None.
         Raises ConfigError naming the function or the variables if a needed key is missing, or if it cannot be a key. No value
         is shown.
@@ -307,8 +307,8 @@ def preset_of(target: Target) -> Preset:
 
 
 def known_secrets(targets: Iterable[Target], env: Mapping[str, str] | None = None) -> set[str]:
-    """What must not be shown of these targets: their keys, those in the providers' key variables, and what headers, `extra`
-    and base URLs hold of the kind. The name of a provider ("ollama") is a usual placeholder, and no secret."""
+    """The secrets of these targets, which must not be shown: their keys, those in the providers' key variables, and secrets in
+    headers, `extra` and base URLs. The name of a provider ("ollama") is a common placeholder, not a secret."""
     found: set[str] = {reveal(variable(name, env)) for preset in PRESETS.values() for name in preset.key_env}
     for name in {preset.headers_env for preset in PRESETS.values()}:
         found.update(secrets_in(headers_in(name, env)))

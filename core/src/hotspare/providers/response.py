@@ -1,4 +1,4 @@
-"""HTTP response -> ChatReply or ChatChunks: whole bodies and streams, also where a server sends one for the other.
+"""HTTP response -> ChatReply or ChatChunks: whole bodies and streams, even if a server sends one in place of the other.
 
 No I/O: the parsers are fed bytes. Every error that they raise carries the response's headers.
 """
@@ -19,9 +19,9 @@ from hotspare.providers.sse import SSEDecoder
 from hotspare.providers.surrogates import SurrogateJoiner, joined_reply
 
 ERROR_BODY = 64 * 1024
-"""Bytes of an error's body that are kept."""
+"""Most bytes of an error's body that are kept."""
 MAX_BODY = 64 * 1024 * 1024
-"""Bytes of a whole answer: far more than the largest output of any model, images and audio included."""
+"""Most bytes of a whole answer: far more than the largest output of any model, images and audio included."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -50,7 +50,7 @@ def read_response(wire: Wire, request: ChatRequest, status: int, headers: Mappin
 
 
 def _limits(headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
-    """What the headers state of the provider's limits; most state nothing."""
+    """The provider's limits as stated in the headers; usually none."""
     if "ratelimit" not in " ".join(headers):
         return ()
     from hotspare._classify.rate_limits import rate_limits
@@ -59,7 +59,7 @@ def _limits(headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
 
 
 def _is_utf8(text: bytes) -> bool:
-    """Whether this JSON object is in UTF-8, as RFC 8259 wants it, without a look at the whole of it."""
+    """Whether this JSON object is in UTF-8, as RFC 8259 requires, judged by its beginning."""
     return text[:1] == b"{" and text[1:2] != b"\0"
 
 
@@ -92,10 +92,10 @@ class EventParser:
         self._reader = wire.reader(request)
         self._surrogates = SurrogateJoiner()
         self.done = False
-        """Whether the last event came. The connection may stay open after it."""
+        """Whether the last event has arrived. The connection may stay open after it."""
 
     def feed(self, received: bytes | None) -> Iterator[ChatChunk]:
-        """The chunks that these bytes complete; IDLE if there are none. None: the end of the body, and the last chunk.
+        """The chunks that these bytes complete; IDLE if there are none. An input of None is the end of the body, and returns the last chunk.
 
         From the finish reason on each event but the last gives a chunk with `finishing` and the usage so far: the answer is complete.
         An error, also of the reader's `finish`, is raised after the content that came before it.
@@ -183,7 +183,7 @@ class ResponseParser:
         yield from chunks_of(read_response(self._wire, self._request, self._status, self._headers, body))
 
     def _with_limits(self, chunks: Iterator[ChatChunk]) -> Iterator[ChatChunk]:
-        """Put the limits into the first chunk that says something, and the headers into an error."""
+        """Put the limits into the first chunk with content, and the headers into an error."""
         try:
             for chunk in chunks:
                 if chunk is IDLE or not self._limits:

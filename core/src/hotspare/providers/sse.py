@@ -3,7 +3,7 @@
 from hotspare.errors import BodyTooLarge
 
 MAX_EVENT = 16 * 1024 * 1024
-"""Bytes of one event. The largest real ones hold an image in base64; none comes near 16 MiB."""
+"""Most bytes of one event. The largest real ones hold an image in base64; none comes near 16 MiB."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -114,6 +114,6 @@ def _plain_events(chunk: bytes) -> list[tuple[str, str]]:
 
 
 def _named_event(chunk: bytes) -> list[tuple[str, str]]:
-    """The one event of these bytes, if it is a name and one line of data (Anthropic, Responses); else none."""
+    """The one event of these bytes, if it is a name and one line of data (Anthropic, Responses); else an empty list."""
     name, _, data = chunk[7:-2].decode("utf-8", "replace").partition("\ndata: ")
     return [(name or "message", data)] if data and "\n" not in name and "\n" not in data else []

@@ -1,5 +1,5 @@
 """Halves of surrogate pairs. JSON may escape a character beyond U+FFFF as two halves; relays that cut a text by UTF-16 units send
-them in two events. A half alone is no character: it cannot be encoded, and is not handed out."""
+them in two events. A single half is not a character: it cannot be encoded, and is not handed out."""
 
 import re
 from collections.abc import Hashable
@@ -13,7 +13,7 @@ _FIRST_HALF = ("\ud800", "\udbff")
 
 
 def _join(text: str) -> str:
-    """The text with its pairs joined. Raises MalformedAnswer for a half that is alone."""
+    """The text with its pairs joined. Raises MalformedAnswer for a half without its pair."""
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
     if _HALF.search(joined):
         raise MalformedAnswer("the answer contains half a surrogate pair")
@@ -25,10 +25,10 @@ class SurrogateJoiner:
 
     def __init__(self) -> None:
         self.held: dict[Hashable, str] = {}
-        """The first half of a pair, by the kind of text in which the other is due."""
+        """The first half of a pair, by the kind of text in which the second half must follow."""
 
     def feed(self, chunk: ChatChunk) -> ChatChunk:
-        """The chunk without the first half that may end it. Raises MalformedAnswer for a half that is alone."""
+        """The chunk without the first half that may end it. Raises MalformedAnswer for a half without its pair."""
         calls = (replace(call, arguments=self._text(call.arguments, ("call", call.index))) for call in chunk.tool_calls)
         return replace(
             chunk,
@@ -47,7 +47,7 @@ class SurrogateJoiner:
         return _join(text)
 
     def end(self, finish_reason: FinishReason | None) -> None:
-        """The stream has ended. A half that is left is a break, except at the limit on tokens, which may fall anywhere."""
+        """The stream has ended. A remaining half is a break, except at the limit on tokens, which may fall anywhere."""
         if self.held and finish_reason != "length":
             raise MalformedAnswer("the answer ends with half a surrogate pair")
 
