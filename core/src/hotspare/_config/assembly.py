@@ -1,4 +1,4 @@
-"""What a pool is made of, beside what it was given: built once, and loaded only where it is used."""
+"""The parts that a pool builds from its settings: each is built once, and its modules are loaded only if it is used."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 def states_of(
     targets: Iterable[Target], policy: Policy, http: Http, before: Iterable[TargetState] = ()
 ) -> tuple[TargetState, ...]:
-    """The state of each target, with the backend that makes its calls. What is known of targets in `before` is kept, where
-    the new one of the same name is called at the same place on the same account."""
+    """The state of each target, with the backend that makes its calls. The health of targets in `before` is kept if
+    the new target of the same name has the same address and account."""
     from hotspare.providers.http_backend import backend_for
     from hotspare.providers.presets import known_secrets
 
@@ -61,7 +61,7 @@ def states_of(
 
 
 def traits_of(states: Iterable[TargetState]) -> tuple[float, bool]:
-    """The tokens of the smallest context window that is known, and whether any of the targets is called over HTTP."""
+    """The smallest known context window in tokens, and whether any of the targets is called over HTTP."""
     from hotspare.providers.http_backend import HttpBackend
 
     states = tuple(states)
@@ -98,7 +98,7 @@ def scheduler_of(
 
 
 def with_prices(targets: tuple[Target, ...], policy: Policy) -> tuple[Target, ...]:
-    """The targets, checked, with the prices and the windows that are looked up for them. Raises ConfigError, MissingExtra."""
+    """The validated targets, with the prices and context windows that are looked up for them. Raises ConfigError, MissingExtra."""
     check_targets(targets)
     if not policy.prices:
         return targets
@@ -114,7 +114,7 @@ def budgets_of(
     calendar: Callable[[], float],
     shared: object,
 ) -> Budgets | None:
-    """The budgets of a pool; None if it has none. `shared`: as the pool was given it. Raises ConfigError for one that cannot be kept."""
+    """The budgets of a pool; None if it has none. `shared`: the argument of the pool. Raises ConfigError for one that cannot be kept."""
     if not policy.budgets:
         return None
     from hotspare._config.budgets import check_budgets
@@ -146,7 +146,7 @@ def agent_of(
     notify: Notifier,
     clock: Callable[[], float],
 ) -> Agent | None:
-    """What stands between a pool and the store of its fleet, begun; None if it shares nothing. Raises ConfigError, MissingExtra."""
+    """The started connection between a pool and the store of its fleet; None if the pool shares nothing. Raises ConfigError, MissingExtra."""
     if shared is None:
         return None
     from hotspare._shared.joining import join

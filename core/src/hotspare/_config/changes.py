@@ -1,4 +1,4 @@
-"""What a new configuration changes in a running pool, in words, and what it cannot change."""
+"""The changes that a new configuration makes in a running pool, as text, and the settings that cannot change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hotspare.shared import Shared
 
 _AT_THE_START = ("budgets", "spend_file", "cache")
-"""Fields of a policy that hold what a running pool counts or keeps: they change only with a new pool."""
+"""Fields of a policy about counts and answers that a running pool keeps: they change only with a new pool."""
 _HIDDEN = frozenset({"api_key", "headers", "extra", "base_url"})
 
 
@@ -23,7 +23,7 @@ Parts = tuple[Iterable[Target], Policy, Mapping[str, Any]]
 
 
 def changes_between(before: Parts, after: Parts) -> Iterator[str]:
-    """What differs, a line each. Values that may hold a secret are not shown."""
+    """The differences, one line each. Values that may hold a secret are not shown."""
     yield from _changed_targets(before[0], after[0])
     yield from _changed_policy(before[1], after[1])
     yield from _changed_routes(before[2], after[2])
@@ -63,7 +63,7 @@ def _changed_routes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iter
 
 
 def unchangeable(before: tuple[Policy, Shared | None], after: tuple[Policy, Shared | None]) -> list[Problem]:
-    """The settings that differ and need a new pool: of the policy, and where processes share what they find out."""
+    """The changed settings that need a new pool: some of the policy, and the shared store."""
     hint = "cannot change in a running pool: restart the application"
     changed = (name for name in _AT_THE_START if getattr(before[0], name) != getattr(after[0], name))
     problems = [Problem.at(name, getattr(after[0], name), hint) for name in changed]

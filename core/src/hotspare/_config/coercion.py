@@ -23,7 +23,7 @@ T = TypeVar("T")
 def coerce(path: str, instance: Any) -> dict[str, Any]:
     """The fields of dataclass `instance`, each converted to the type of its annotation.
 
-    Raises ConfigError with every mistake; `path` is what their paths begin with.
+    Raises ConfigError with every mistake; `path` is the beginning of their paths.
     """
     coercer = Coercer()
     found = coercer.values(path, cast("type[object]", type(instance)), _fields(instance))
@@ -64,7 +64,7 @@ class Coercer:
         return {key: value for key, value in raw.items() if isinstance(key, str)}
 
     def report_unknown(self, path: str, key: str, known: Sequence[str], hints: Mapping[str, str]) -> None:
-        """Report a field that does not exist, with what was probably meant."""
+        """Report a field that does not exist, with the probably intended one."""
         hint = hint_for(key, hints, known)
         self.problems.append(Problem(f"{_join(path, key)}: unknown field; {hint}"))
 

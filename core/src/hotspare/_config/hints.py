@@ -1,4 +1,4 @@
-"""What people write from the habits of other libraries, and what it is called here."""
+"""Names from other libraries, and their names here."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ TARGET_HINTS: Mapping[str, str] = {
 
 
 def hint_for(name: str, hints: Mapping[str, str], known: Sequence[str]) -> str:
-    """What to write instead of a field that does not exist: the usual confusion, else the nearest name, else all."""
+    """What to write instead of a field that does not exist: the known equivalent of another library's name, else the nearest name, else all names."""
     hint = hints.get(name)
     if hint is not None:
         return hint.replace("{name}", name)
@@ -98,12 +98,12 @@ _OWNERS: Mapping[str, str] = {
     "fireworks_ai": "fireworks", "deep_seek": "deepseek", "deep-seek": "deepseek", "open_router": "openrouter", "ollama_chat": "ollama", "hosted_vllm": "vllm",
     **dict.fromkeys(("llamacpp", "llama.cpp", "llama-cpp", "llama_cpp", "lmstudio", "lm_studio", "lm-studio", "localai", "local", "tgi", "sglang", "openai_compatible", "custom"), "openai-compatible"),
 }  # fmt: skip
-"""What other libraries call a provider."""
+"""Other libraries' names for a provider."""
 _VERTEX = frozenset({"vertex", "vertex_ai", "vertexai", "google_vertexai", "google-vertex", "vertex_ai_beta"})
 _ELSEWHERE = frozenset({"bedrock", "bedrock_converse", "aws", "amazon", "sagemaker", "cohere", "huggingface", "replicate", "watsonx", "databricks", "snowflake", "oci", "nvidia_nim", "perplexity", "ai21", "cloudflare", "voyage"})  # fmt: skip
 """Providers without a wire format here, which LiteLLM and the frameworks know."""
 _ORGANISATIONS = frozenset({"meta-llama", "meta", "qwen", "nvidia", "microsoft", "nousresearch", "moonshotai", "z-ai", "deepseek-ai", "thudm", "unsloth", "minimax", "tiiuae", "bigcode"})  # fmt: skip
-"""Who made a model: the first part of its name at OpenRouter, Together and Hugging Face."""
+"""The vendors of models: the first part of a model's name at OpenRouter, Together and Hugging Face."""
 _PREFIXES = (
     ("gpt-", "openai"), ("chatgpt", "openai"), ("o1", "openai"), ("o3", "openai"), ("o4", "openai"), ("claude", "anthropic"), ("gemini", "gemini"),
     ("gemma", "gemini"), ("deepseek", "deepseek"), ("grok", "xai"), ("mistral", "mistral"), ("codestral", "mistral"), ("llama", "ollama"), ("qwen", "ollama"),

@@ -49,16 +49,16 @@ Transport = Literal["auto", "httpx"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What `Pool.from_config` builds a pool from.
+    """The settings from which `Pool.from_config` builds a pool.
 
     routes: name -> tiers -> names of targets, with fields of Policy where the route has its own. Empty: one default route, by the targets' `tier`.
     transport: the HTTP transport.
     verify: whether TLS certificates are verified, or the path of a CA bundle.
     cert: the path of a client certificate with its key.
-    proxy: a proxy's URL; None: as the environment says; False: none.
-    monitor: what is recorded and watched for; None: nothing.
+    proxy: a proxy's URL; None: as in the environment; False: none.
+    monitor: the settings of the ledger and the alerts; None: neither.
     record: the file to which decisions are written; None: no recording.
-    shared: where processes share what they find out; None: nowhere.
+    shared: the store through which processes share health and limits; None: nothing is shared.
     source: the file's name ("" for a dict). variables: those of the environment that it uses.
     """
 
@@ -95,7 +95,7 @@ def load(source: str | Path | Mapping[str, Any], env: Mapping[str, str] | None =
     variables, coercer = Variables(env), Coercer()
     with reported(name, variables):
         config = _build(source if isinstance(source, Mapping) else _read(source), variables, coercer)
-        if config is None:  # raised here, where no local holds what the file says
+        if config is None:  # raised here, where no local holds the file's content
             raise ConfigError(coercer.problems)
     return replace(config, source=name, variables=variables)
 

@@ -1,7 +1,7 @@
 """Targets that are passed with one call, and the pool's targets with a caller's own key: each is a separate account with separate health.
 
-What is known of them is kept for the callers of late, so that memory stays flat. They share what the pool knows of regions and
-providers, and what they learn of these the pool knows.
+Their health is kept for the most recent callers only, so that memory is bounded. The health of regions and providers is shared with
+the pool's own targets.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hotspare._http import Http
 
 MOST = 256
-"""Accounts whose health is kept, at most; those that were used least lately are forgotten. A target's is some 10 kB."""
+"""Most accounts whose health is kept; the least recently used are dropped. One target takes some 10 kB."""
 _MOST_SELECTIONS = 64
 
 
@@ -82,7 +82,7 @@ class PerCall:
             return known[1]
 
     def forget(self, policy: Policy) -> None:
-        """The pool was switched to another configuration."""
+        """Forget all accounts, because the pool has switched to another configuration."""
         with self._lock:
             self._policy = policy
             accounts, self._accounts = self._accounts, OrderedDict()
@@ -160,7 +160,7 @@ def _keys(given: Any, selected: Selection) -> dict[str, HiddenStr]:
 
 
 def _key_of(target: Target, keys: Mapping[str, HiddenStr]) -> HiddenStr | None:
-    """A framework's own model has a key of its own."""
+    """The caller's key for this target; None for a framework's own model, which has its own key."""
     return None if target.backend is not None else keys.get(target.name) or keys.get(target.provider)
 
 

@@ -8,14 +8,14 @@ from typing import Any
 from hotspare.errors import Problem
 
 MAX_NUMBER = 30 * 86400
-"""The largest value of a setting that is no count. Of seconds it is 30 days: what sockets and locks of every platform can wait for."""
+"""The largest value of a setting that is not a count. In seconds it is 30 days: sockets and locks of every platform can wait that long."""
 _FRACTIONS = frozenset(
     {"failure_ratio", "outlier_ratio", "slow_start_min_share", "max_deadline_fraction", "max_rejection", "share"}
 )
 
 
 def out_of_range(path: str, group: Any) -> list[Problem]:
-    """What is wrong with the numbers of a group of settings. `path`: what the paths of its fields begin with."""
+    """The mistakes in the numbers of a group of settings. `path`: the beginning of its fields' paths."""
     found: list[Problem] = []
     for knob in fields(group):
         value = getattr(group, knob.name)

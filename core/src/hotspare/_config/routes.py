@@ -18,7 +18,7 @@ Tiers = tuple[tuple[Target, ...], ...]
 
 
 def targets_of(given: Any, more: Iterable[object] = ()) -> tuple[Target, ...]:
-    """What a pool was given as targets: `Target`s and ids, one or several.
+    """The targets of a pool, from its argument: `Target`s and ids, one or several.
 
     Raises:
         ConfigError: lists every mistake, with paths like ``targets[2].id``.
@@ -38,7 +38,7 @@ def targets_of(given: Any, more: Iterable[object] = ()) -> tuple[Target, ...]:
                 problems += [Problem(one).replace_prefix("target", f"targets[{index}]") for one in error.problems]
     if problems:
         raise ConfigError(problems)
-    return cast("tuple[Target, ...]", tuple(found))  # `check_targets` reports what is no Target
+    return cast("tuple[Target, ...]", tuple(found))  # `check_targets` reports items that are not Targets
 
 
 def check_targets(targets: Sequence[Target]) -> None:
@@ -56,7 +56,7 @@ def check_targets(targets: Sequence[Target]) -> None:
 
 
 def _backend_problems(index: int, target: Target) -> list[Problem]:
-    backend = getattr(target, "backend", None)  # what is no Target is reported elsewhere
+    backend = getattr(target, "backend", None)  # items that are not Targets are reported elsewhere
     if backend is None:
         return []
     missing = [name for name in ("unsupported", "classify") if not callable(getattr(backend, name, None))]
@@ -67,7 +67,7 @@ def _backend_problems(index: int, target: Target) -> list[Problem]:
 
 
 def target_problems(numbered: Iterable[tuple[int, Target]], *, check_provider: bool = True) -> list[Problem]:
-    """What is wrong with these targets; each comes with its index in the pool's list.
+    """The mistakes in these targets; each target comes with its index in the pool's list.
 
     `check_provider`: whether hotspare makes the calls itself, so that it needs a known provider, a base URL and a key.
     """

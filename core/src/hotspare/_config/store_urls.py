@@ -34,7 +34,7 @@ def check_url(url: str, field: str = "shared", *, file: bool = False) -> None:
 
 
 def _wrong_place(parts: SplitResult) -> str:
-    """What such an address lacks, or has too much of; "" if nothing."""
+    """The mistake in such an address; "" if there is none."""
     kind, place = parts.scheme.partition("+")[2], parts.path.strip("/")
     if kind == "sentinel":
         name, _, database = place.partition("/")

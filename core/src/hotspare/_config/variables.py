@@ -18,7 +18,7 @@ _MAX_DEPTH = 50
 _MAX_VALUES = 100_000
 """Values in all, those that a YAML alias repeats counted each time."""
 _MIN_HIDDEN = 4
-"""Characters of a value that is looked for inside a message; a shorter one is only hidden where it is the whole value."""
+"""Characters: shorter values are not searched for inside messages, and are hidden only where they are the whole value."""
 
 
 class Variables:

@@ -1,1 +1,1 @@
-"""Decisions on record: a pool's scheduler whose every call is a line of a file, and the same scheduler fed with such a file."""
+"""Recordings: a scheduler that writes each of its calls as a line of a file, and a player that feeds such a file to a scheduler."""

@@ -1,4 +1,4 @@
-"""What decisions use besides their arguments, noted as it is used: random numbers, and what tenacity's objects say."""
+"""Records the inputs of decisions besides their arguments: random numbers, and the results of tenacity's objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hotspare.policy import Policy
 
 
 class NotedRandom(random.Random):
-    """Draws from another source, and notes what was drawn: all methods that the engine uses are built on `random`."""
+    """Draws from another source, and records each number: all methods that the engine uses are built on `random`."""
 
     def __init__(self, source: random.Random) -> None:
         super().__init__(0)

@@ -1,4 +1,4 @@
-"""What another policy decides on the inputs of a recording."""
+"""The decisions of another policy on the inputs of a recording."""
 
 from __future__ import annotations
 
