@@ -187,7 +187,12 @@ def test_the_command(outage: tuple[Path, Report], tmp_path: Path) -> None:
     assert (numbers["calls"], numbers["success"]) == (33, 1.0)
     run(app, ["report", "--since", "2025-12-31", "--ledger", path, "--html", str(tmp_path / "r.html")])
     assert "hotspare report" in (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "--day: 'today' must be like" in str(run(app, ["report", "--day", "today", "--ledger", path]).exception)
+    assert "--day: 'monday' must be like" in str(run(app, ["report", "--day", "monday", "--ledger", path]).exception)
+    today, yesterday = (
+        json.loads(run(app, ["report", "--day", day, "--ledger", path, "--json"]).stdout)
+        for day in ("today", "yesterday")
+    )
+    assert (today["start"] - yesterday["start"], today["start"] % 86_400) == (86_400, 0)
     assert "--day: '9999-01-01' has not begun" in str(run(app, ["report", "--day", "9999-01-01"]).exception)
     receiver = Receiver()
     with receiver.serve() as url:

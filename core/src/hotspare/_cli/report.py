@@ -33,10 +33,11 @@ Default: the last 24 hours. The HTML page is self-contained. With --send the rep
 from cron for a report every morning. Times are UTC.
 """
 _DAY = 86_400.0
+_DAYS_AGO = {"today": 0, "yesterday": 1}
 
 
 def run(
-    day: Annotated[str, typer.Option(help="A day, e.g. 2026-01-31, or yesterday.")] = "",
+    day: Annotated[str, typer.Option(help="A day (UTC): 2026-01-31, today or yesterday.")] = "",
     since: SinceOption = "",
     html: Annotated[Path | None, typer.Option("--html", help="Write an HTML page to this file.")] = None,
     language: Annotated[str, typer.Option("--lang", help="en or ko.")] = "en",
@@ -75,14 +76,14 @@ def _period(day: str, since: str) -> tuple[float, float]:
         raise ConfigError(Problem.at("--since", since, "cannot be combined with --day: give one of them"))
     try:
         start = (
-            now // _DAY * _DAY - _DAY
-            if day == "yesterday"
+            (now // _DAY - _DAYS_AGO[day]) * _DAY
+            if day in _DAYS_AGO
             else datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
         )
     except ValueError:
-        raise ConfigError(Problem.at("--day", day, "must be like 2026-01-31, or yesterday")) from None
+        raise ConfigError(Problem.at("--day", day, "must be like 2026-01-31, today or yesterday")) from None
     if start > now:
-        raise ConfigError(Problem.at("--day", day, "has not begun yet (UTC); give a day up to today, or yesterday"))
+        raise ConfigError(Problem.at("--day", day, "has not begun yet (UTC); give a day up to today"))
     return start, start + _DAY
 
 
