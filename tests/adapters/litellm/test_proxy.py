@@ -188,10 +188,10 @@ def test_everything_down_is_bounded(stream: bool, proxy: Proxied, provider: Prov
 @pytest.mark.parametrize(
     ("words", "fault", "expected"),
     [
-        ("hello", {"kind": "rate_limited", "retry_after": 3}, openai.RateLimitError),
         ("toolong", None, openai.BadRequestError),
         ("refuse me", None, openai.BadRequestError),
         ("hello", {"kind": "blackhole"}, openai.APIStatusError),
+        ("hello", {"kind": "rate_limited", "retry_after": 3}, openai.RateLimitError),  # the last: the limit outlives it
     ],
 )
 def test_errors(

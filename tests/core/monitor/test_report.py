@@ -178,6 +178,20 @@ def test_what_is_almost_all_is_not_all() -> None:
     assert (percent(0.999999), percent(1.0), percent(0.0)) == ("99.99%", "100.00%", "0.00%")
 
 
+def test_a_cost_that_is_not_known_is_not_zero(tmp_path: Path) -> None:
+    """Without prices neither costs nor savings are shown as $0.0000: not in the totals, not by route, not for an answer of the cache."""
+    path = tmp_path / "ledger.db"
+    with scripted_pool("a") as pool:
+        Ledger(path, clock=lambda: 1_767_225_600.0).attach(pool)
+        pool.publish(CallEnded("c1", "a", (), 1.0, usage=Usage(100, 50), wasted=None))
+        pool.publish(CallEnded("c2", "a", (), 1.0, usage=Usage(100, 50)))
+        pool.publish(CacheServed("hit", "default", {}, "a", None))
+    report = read(path)
+    assert (report.cost, report.wasted, report.saved, report.saved_cache, report.routes[0].cost) == (None,) * 5
+    for shown in (report_html(report), report_text(report, "ko")):
+        assert "$" not in shown
+
+
 def test_the_command(outage: tuple[Path, Report], tmp_path: Path) -> None:
     """A day as text, as JSON, and as a page; sent to the channels; a day that is none is named."""
     run, path = CliRunner().invoke, str(outage[0])

@@ -44,7 +44,7 @@ def run(
     left = {key: request for key, request in requests.items() if key not in done}
     stopping = _Stopping(left.values())
     options: dict[str, Any] = {"model": model} if model else {}
-    failed, cost = 0, 0.0
+    failed, costs = 0, list[float]()
     errors = output.with_name(output.name + ".errors")
     errors.unlink(missing_ok=True)
     keys = list(left)
@@ -56,7 +56,8 @@ def run(
             key = keys[result.index]
             if result.reply is not None:
                 answers.add({"custom_id": key, **_as_dict(result.reply)})
-                cost += result.reply.cost or 0.0
+                if result.reply.cost is not None:
+                    costs.append(result.reply.cost)
             else:
                 failed += 1
                 with _Appender(errors) as failures:
@@ -64,8 +65,9 @@ def run(
                         {"custom_id": key, "error": printable(str(result.error)), "type": type(result.error).__name__}
                     )
     open_lines = len(requests) - len(_answered(output))
+    cost = f"{sum(costs):.6f} USD" if costs else "cost not known"
     print(
-        f"{len(requests) - open_lines} of {len(requests)} answered, {len(done)} before, {failed} failed, {cost:.6f} USD",
+        f"{len(requests) - open_lines} of {len(requests)} answered, {len(done)} before, {failed} failed, {cost}",
         file=sys.stderr,
     )
     raise typer.Exit(130 if stopping.stopped else int(open_lines > 0))

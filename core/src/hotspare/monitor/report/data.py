@@ -33,7 +33,7 @@ class Spread:
 @dataclass(frozen=True, slots=True)
 class Row:
     """One route, or one label: number of calls, answered calls and rescued calls, p95 duration of answered calls in seconds, input and
-    output tokens, USD in total, wasted and saved."""
+    output tokens, USD in total, wasted and saved (None: not known)."""
 
     name: str
     calls: int
@@ -42,9 +42,9 @@ class Row:
     p95: float | None
     input_tokens: int
     output_tokens: int
-    cost: float
-    wasted: float
-    saved: float
+    cost: float | None
+    wasted: float | None
+    saved: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,9 @@ class Report:
 
     `survived`: seconds of outages of a target or a domain in which no call in flight was lost. `detect`, `recover`: mean seconds from the first
     failure of an outage to the opening of the breaker, and from there to the recovery. `limits`, `budgets`: the largest share used in a
-    minute, if a `Monitor` was running. In USD: `wasted` on attempts that are not part of an answer; `saved` by using a cheaper target than the
-    first; `saved_cache` by answers from the cache. `saved_tokens`: removed from prompts.
+    minute, if a `Monitor` was running. In USD, of the calls of which it is known (None: not known): `cost` of the `priced_calls`; `wasted` on
+    attempts that are not part of an answer; `saved` by using a cheaper target than the first; `saved_cache` by answers from the cache.
+    `saved_tokens`: removed from prompts.
     """
 
     start: float
@@ -96,11 +97,11 @@ class Report:
     output_tokens: int
     cached_tokens: int
     wasted_tokens: int
-    cost: float
+    cost: float | None
     priced_calls: int
-    wasted: float = 0.0
-    saved: float = 0.0
-    saved_cache: float = 0.0
+    wasted: float | None = None
+    saved: float | None = None
+    saved_cache: float | None = None
     saved_tokens: int = 0
     limits: dict[str, float] = field(default_factory=dict[str, float])
     budgets: dict[str, float] = field(default_factory=dict[str, float])
@@ -152,7 +153,7 @@ def read_report(ledger: sqlite3.Connection, start: float, end: float) -> Report:
         _mean([one.detect for one in outages if one.detect is not None]),
         _mean([one.end - one.start for one in outages if one.end is not None]),
         **{name: sum(row[name] or 0 for row in calls) for name in _SUMS},
-        cost=sum(row["cost"] or 0.0 for row in calls),
+        cost=_known_sum(row["cost"] for row in calls),
         priced_calls=sum(row["cost"] is not None for row in calls),
         **_savings(calls, events),
         limits=_most_used("limit", events),
@@ -182,11 +183,18 @@ def spread(values: Sequence[float]) -> Spread:
 def _savings(calls: Sequence[sqlite3.Row], events: Sequence[sqlite3.Row]) -> dict[str, Any]:
     cached = [json.loads(row["fields"]) for row in events if row["event"] == "CacheServed"]
     return {
-        "wasted": sum(row["wasted"] or 0.0 for row in calls),
-        "saved": sum(row["saved"] or 0.0 for row in calls),
-        "saved_cache": sum(one.get("saved", 0.0) for one in cached),
+        "wasted": _known_sum(row["wasted"] for row in calls),
+        "saved": _known_sum(row["saved"] for row in calls),
+        "saved_cache": _known_sum(one.get("saved") for one in cached),
         "saved_tokens": sum(row["saved_tokens"] or 0 for row in calls),
     }
+
+
+def _known_sum(values: Iterable[float | None]) -> float | None:
+    """The sum of the values that are known. None if it would be 0 only because others are not known."""
+    found = list(values)
+    total = sum(value for value in found if value is not None)
+    return None if total == 0 and None in found else total
 
 
 def _most_used(kind: str, events: Iterable[sqlite3.Row]) -> dict[str, float]:
@@ -256,7 +264,7 @@ def _rows(calls: Iterable[sqlite3.Row], names: Callable[[sqlite3.Row], list[str]
             spread([row["seconds"] for row in rows if row["result"] == "answered"]).p95,
             sum(row["input_tokens"] or 0 for row in rows),
             sum(row["output_tokens"] or 0 for row in rows),
-            *(sum(row[name] or 0.0 for row in rows) for name in ("cost", "wasted", "saved")),
+            *(_known_sum(row[name] for row in rows) for name in ("cost", "wasted", "saved")),
         )
         for name, rows in sorted(groups.items(), key=lambda item: -len(item[1]))
     )

@@ -60,6 +60,8 @@ def percent(value: float | None) -> str:
     return f"{value:.2%}" if value in (0.0, 1.0) else f"{min(value, 0.9999):.2%}"
 
 
-def usd(value: float) -> str:
-    """USD, with more decimals for small amounts."""
+def usd(value: float | None) -> str:
+    """USD, with more decimals for small amounts; a dash if it is not known."""
+    if value is None:
+        return "–"
     return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
