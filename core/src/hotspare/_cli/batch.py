@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -44,7 +44,7 @@ def run(
     left = {key: request for key, request in requests.items() if key not in done}
     stopping = _Stopping(left.values())
     options: dict[str, Any] = {"model": model} if model else {}
-    failed, costs = 0, list[float]()
+    failed, costs = 0, list[float | None]()
     errors = output.with_name(output.name + ".errors")
     errors.unlink(missing_ok=True)
     keys = list(left)
@@ -56,8 +56,7 @@ def run(
             key = keys[result.index]
             if result.reply is not None:
                 answers.add({"custom_id": key, **_as_dict(result.reply)})
-                if result.reply.cost is not None:
-                    costs.append(result.reply.cost)
+                costs.append(result.reply.cost)
             else:
                 failed += 1
                 with _Appender(errors) as failures:
@@ -65,12 +64,16 @@ def run(
                         {"custom_id": key, "error": printable(str(result.error)), "type": type(result.error).__name__}
                     )
     open_lines = len(requests) - len(_answered(output))
-    cost = f"{sum(costs):.6f} USD" if costs else "cost not known"
     print(
-        f"{len(requests) - open_lines} of {len(requests)} answered, {len(done)} before, {failed} failed, {cost}",
+        f"{len(requests) - open_lines} of {len(requests)} answered, {len(done)} before, {failed} failed, {_sum(costs)}",
         file=sys.stderr,
     )
     raise typer.Exit(130 if stopping.stopped else int(open_lines > 0))
+
+
+def _sum(costs: Sequence[float | None]) -> str:
+    known = [cost for cost in costs if cost is not None]
+    return f"{sum(known):.6f} USD" if known or not costs else "cost not known"
 
 
 def _recorded(pool: Pool) -> Pool:
