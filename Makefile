@@ -101,6 +101,8 @@ herd: .venv/dev  ## count what is lost when all targets are back with little roo
 storms-wire: .venv/dev  ## play the storms on the wire beside other clients, each in an environment of its own; STORMS="flaps" SEEDS=1 SECONDS=40 CLIENT=hotspare PARALLEL=4
 	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m benchmarks.storms --wire --seeds $(or $(SEEDS),1) --seconds $(or $(SECONDS),40) \
 		$(if $(CLIENT),--client "$(CLIENT)") $(if $(PARALLEL),--parallel $(PARALLEL)) $(STORMS)
+kills: .venv/dev  ## kill a process that writes its ledger a hundred times, and look for what is missing or double
+	@HOTSPARE_KILLS=100 $(BIN)/python -m pytest -q -n0 tests/core/ledger/test_ledger.py -k kill_9
 soak: .venv/dev  ## soak the pools in chaos for MINUTES=30, and see that nothing is left over
 	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 fleet: .venv/dev  ## eight processes and one Redis: calls to a dead target, a shared limit, Redis commands at 10 to 1,000 calls a second; two workers of a LiteLLM proxy; SECONDS=10

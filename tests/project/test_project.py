@@ -57,3 +57,15 @@ def test_metadata_of_the_distributions() -> None:
         if folder.name != "core":
             major, minor, _ = project["version"].split(".")
             assert f"hotspare>={major}.{minor}.0,<{major}.{int(minor) + 1}" in project["dependencies"]
+
+
+def test_every_make_command_has_a_rule() -> None:
+    """Those that `.PHONY` declares, and those that the docs name: without a rule, make answers "nothing to be done" and succeeds."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    rules = set(re.findall(r"^([a-z-]+):(?!=)", makefile, re.MULTILINE))
+    phony = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())  # type: ignore[index]
+    named = {
+        name for path in tracked("*.md") for name in re.findall(r"`make ([a-z-]+)", path.read_text(encoding="utf-8"))
+    }
+    assert phony <= rules
+    assert named <= rules
