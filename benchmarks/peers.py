@@ -40,7 +40,7 @@ from benchmarks.page import write_figures
 DEADLINE = 10.0
 DETECTED_AFTER = 3.0
 _OUTAGE = ("a region is down: answered", "p99", "requests per call")
-PAGES = [ROOT / name for name in ("README.md", "README.ko.md", "docs/index.md", "docs/choosing.md")]
+PAGES = [ROOT / name for name in ("README.md", "README.ko.md", "docs/index.md", "docs/ko/index.md", "docs/choosing.md")]
 """They show the figures of the outage."""
 
 
