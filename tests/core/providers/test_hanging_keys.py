@@ -159,3 +159,18 @@ def test_a_child_process_has_threads_of_its_own(free: threading.Event, monkeypat
             signal.alarm(5)  # it ends even if it waits for a lock
             os._exit(calls.get(3) != "test-1")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_thread_that_cannot_start_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine has no thread left, more often than a function may have threads: the next call, with one, gets its key."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    calls = KeyCalls(lambda: "k")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(key_calls.MAX_THREADS + 1):
+            with pytest.raises(RuntimeError, match="new thread"):
+                calls.get(0.1)
+    assert calls.get(5) == "k"

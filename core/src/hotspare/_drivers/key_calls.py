@@ -91,7 +91,13 @@ class KeyCalls:
             is_free = self._threads < MAX_THREADS
             self._threads += is_free
         if is_free:
-            threading.Thread(target=self._run, name="hotspare-key", daemon=True).start()
+            try:
+                threading.Thread(target=self._run, name="hotspare-key", daemon=True).start()
+            except RuntimeError:  # the machine has no thread left: later calls may find one
+                self._withdraw(answer)
+                with self._lock:
+                    self._threads -= 1
+                raise
         return answer
 
     def _withdraw(self, answer: Future[object]) -> None:
