@@ -14,7 +14,7 @@ import asyncio
 import time
 
 from hotspare import Hedge, Pool, Target
-from hotspare.drill.load import Step, playing
+from hotspare.drill.load import ScriptStep, run_load
 from hotspare.drill.metrics import quantile
 from hotspare.drill.provider import Provider
 from rich.console import Console
@@ -39,7 +39,7 @@ async def measure(pool: Pool, provider: Provider, calls: int, progress: Progress
     """Seconds to the first token of each stream, from its arrival, sorted."""
     found: list[float] = []
     shown = progress.add_task(name, total=calls)
-    steps = [Step(number / RATE) for number in range(calls)]
+    steps = [ScriptStep(number / RATE) for number in range(calls)]
 
     async def stream(number: int, start: float) -> None:
         first: float | None = None
@@ -48,7 +48,7 @@ async def measure(pool: Pool, provider: Provider, calls: int, progress: Progress
         found.append(first or 0.0)
         progress.advance(shown)
 
-    async with pool, playing(steps, provider) as (start, announced), asyncio.TaskGroup() as group:
+    async with pool, run_load(steps, provider) as (start, announced), asyncio.TaskGroup() as group:
         async for number in announced:
             group.create_task(stream(number, start))
     return sorted(found)

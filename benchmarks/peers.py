@@ -79,7 +79,7 @@ async def measure(name: str, provider: Provider, *, short: bool) -> dict[str, An
 
             await _text(ask, "the first call, which imports modules")
             detected = tasks.create_task(_detected(run, provider, len(phases))) if kind == "outage" else None
-            await run.play(client)
+            await run.execute(client)
         row |= _cells(run, detected.result() if detected is not None else None, provider)
         shortfalls[kind] = [f"{name}: {shortfall}" for shortfall in run.result.shortfalls()]
     return {"row": row, "shortfalls": shortfalls}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from hotspare import HotspareError, Pool, Target, classify
 from hotspare._simulation.loop import VirtualLoop as VirtualLoop
-from hotspare._simulation.loop import run_virtually as run_virtually
+from hotspare._simulation.loop import run_in_virtual_time as run_in_virtual_time
 from hotspare.errors import IncompleteAnswer, StatusError
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Usage
 from hotspare.outcome import Outcome
@@ -139,7 +139,7 @@ def play(storm: Storm, seed: int) -> Result:
 def played(storm: Storm, seed: int) -> Played:
     """One storm with the default policy."""
     logging.getLogger("hotspare").setLevel(logging.CRITICAL)
-    found: Played = run_virtually(lambda loop: _play(loop, storm, seed))
+    found: Played = run_in_virtual_time(lambda loop: _play(loop, storm, seed))
     return found
 
 

@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import Any
 
 from hotspare.drill.answers import answer
-from hotspare.drill.load import Step, playing
+from hotspare.drill.load import ScriptStep, run_load
 from hotspare.drill.metrics import quantile
 from hotspare.drill.provider import Provider
 
@@ -41,29 +41,29 @@ _KINDS = {
 }
 
 
-def script_of(storm: Storm, seed: int) -> tuple[list[Step], set[int]]:
+def script_of(storm: Storm, seed: int) -> tuple[list[ScriptStep], set[int]]:
     """The steps of a storm, and which of them are calls. The calls' arrivals are those of the twin."""
-    rng, calls, now = random.Random(seed), list[Step](), 0.0
+    rng, calls, now = random.Random(seed), list[ScriptStep](), 0.0
     while now < storm.seconds:
         now += rng.expovariate(storm.rate)
-        calls.append(Step(now))
+        calls.append(ScriptStep(now))
     steps = [*_weather(storm), *calls]
     steps.sort(key=lambda step: step.at)
     return steps, {index for index, step in enumerate(steps) if step.command is None}
 
 
-def _weather(storm: Storm) -> Iterator[Step]:
+def _weather(storm: Storm) -> Iterator[ScriptStep]:
     """What the provider does: each endpoint's faults anew, whenever one of them begins or ends."""
     for name in storm.ids:
         faults = storm.faults.get(name, ())
         changes = {0.0, *(at for fault in faults for at in _changes(fault, storm.seconds))}
         for at in sorted(changes):
             active = [fault for fault in faults if fault.active(at)]
-            yield Step(at, ("clear", [name], {}))
-            yield Step(at, ("configure", [name], _settings(active)))
+            yield ScriptStep(at, ("clear", [name], {}))
+            yield ScriptStep(at, ("configure", [name], _settings(active)))
             gap = _GAP if storm.stream else 0.0
-            yield Step(at, ("fault", [name], {"kind": "latency", "seconds": storm.latency, "gap": gap}))
-            yield from (Step(at, ("fault", [name], _options(one, storm))) for one in active if one.kind in _KINDS)
+            yield ScriptStep(at, ("fault", [name], {"kind": "latency", "seconds": storm.latency, "gap": gap}))
+            yield from (ScriptStep(at, ("fault", [name], _options(one, storm))) for one in active if one.kind in _KINDS)
 
 
 def _changes(fault: Fault, end: float) -> Iterator[float]:
@@ -119,9 +119,9 @@ class Storming:
     async def play(self, seed: int) -> Result:
         """Play it to its end."""
         steps, calls = script_of(self.storm, seed)
-        steps.append(Step(max(self.storm.seconds, steps[-1].at)))
+        steps.append(ScriptStep(max(self.storm.seconds, steps[-1].at)))
         before = self._requests()
-        async with playing(steps, self.provider) as (self.start, announced), asyncio.TaskGroup() as group:
+        async with run_load(steps, self.provider) as (self.start, announced), asyncio.TaskGroup() as group:
             watching = group.create_task(self._watch())
             async for index in announced:
                 if index in calls:

@@ -15,8 +15,8 @@ from hotspare._config.loader import Config, load
 from hotspare._simulation.figures import Figures
 from hotspare._simulation.from_ledger import traffic_of
 from hotspare._simulation.from_load import read_load
-from hotspare._simulation.loop import run_virtually
-from hotspare._simulation.play import ARRIVAL, SimulatedBackend, play
+from hotspare._simulation.loop import run_in_virtual_time
+from hotspare._simulation.simulator import ARRIVAL, SimulatedBackend, simulate
 from hotspare._simulation.traffic import Answer, Arrival, Traffic
 from hotspare.ledger import Ledger
 from hotspare.ledger.schema import open_to_read
@@ -82,7 +82,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
         await asyncio.gather(*(call(number) for number in range(round(RATE * END))))
         assert file.close()
 
-    run_virtually(run)
+    run_in_virtual_time(run)
     return path
 
 
@@ -92,20 +92,20 @@ def config_of(tmp_path: Path, text: str, name: str = "new.toml") -> Path:
     return path
 
 
-def simulate(path: Path, ledger: Path) -> tuple[Figures, Figures]:
-    """What was recorded, and what the configuration would have made of it."""
+def simulate_ledger(path: Path, ledger: Path) -> tuple[Figures, Figures]:
+    """The recorded figures, and those of the simulation with this configuration."""
     from hotspare._cli.recordings import AnyVariable
 
     config: Config = load(path, AnyVariable())
     with closing(open_to_read(ledger)) as connection:
         traffic = traffic_of(connection, 0.0, 10**6)
     assert traffic.recorded is not None
-    return traffic.recorded, play(config, traffic)
+    return traffic.recorded, simulate(config, traffic)
 
 
 def test_the_same_configuration_gives_what_was_recorded(ledger: Path, tmp_path: Path) -> None:
     """The proof of the simulation: calls, answers, cost and latencies are those of the ledger, within a tenth."""
-    recorded, simulated = simulate(config_of(tmp_path, AS_IT_WAS), ledger)
+    recorded, simulated = simulate_ledger(config_of(tmp_path, AS_IT_WAS), ledger)
     assert simulated.calls == recorded.calls == round(RATE * END)
     assert (len(simulated.seconds), simulated.refused) == (len(recorded.seconds), 0)
     assert simulated.cost == pytest.approx(recorded.cost, rel=0.1)
@@ -117,7 +117,7 @@ def test_the_same_configuration_gives_what_was_recorded(ledger: Path, tmp_path: 
 
 def test_a_changed_order_shows_what_it_would_change(ledger: Path, tmp_path: Path) -> None:
     """The cheap, slow target first: nearly all answers come from it, at a quarter of the price and four times the latency."""
-    recorded, simulated = simulate(config_of(tmp_path, SWAPPED), ledger)
+    recorded, simulated = simulate_ledger(config_of(tmp_path, SWAPPED), ledger)
     assert simulated.answered_by["slow"] == simulated.calls
     assert simulated.cost == pytest.approx(simulated.calls * (1000 * 1 + 200 * 2) / 1e6)
     assert simulated.cost < 0.5 * recorded.cost
@@ -152,13 +152,13 @@ def test_a_described_load_and_refusals(tmp_path: Path) -> None:
     limited = load(
         config_of(tmp_path, alone_text + "limits = [{ rpm = 120, burst = 1 }]\n"), {"A_KEY_THAT_IS_NOT_SET": "k"}
     )
-    found, again = play(both, traffic), play(both, traffic)
+    found, again = simulate(both, traffic), simulate(both, traffic)
     assert found.as_dict() == again.as_dict()
     assert found.calls == len(traffic.arrivals) == pytest.approx(270, rel=0.2)
     assert len(found.seconds) > 0.99 * found.calls
-    lost = play(alone, traffic)
+    lost = simulate(alone, traffic)
     assert lost.calls - len(lost.seconds) > 60
-    refused = play(limited, traffic)
+    refused = simulate(limited, traffic)
     assert refused.refused > 2 * lost.refused
 
 

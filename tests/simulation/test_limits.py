@@ -26,7 +26,7 @@ from hotspare._classify.rules import classify
 from hotspare.errors import StatusError
 from hotspare.outcome import RateLimit
 
-from benchmarks.storms.twin import run_virtually
+from benchmarks.storms.twin import run_in_virtual_time
 
 SECONDS = 60.0
 
@@ -160,7 +160,7 @@ def play(
         await asyncio.gather(*(call(number) for number in range(round(rate * SECONDS))))
         return Played(providers[0], providers[1], ends, longest[0], pool.health())
 
-    return run_virtually(main)
+    return run_in_virtual_time(main)
 
 
 def check(played: Played, *, rejected: float) -> None:

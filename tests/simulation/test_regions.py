@@ -12,7 +12,7 @@ from hotspare import ChatChunk, ChatReply, ChatRequest, Outcome, Pool, Target, U
 from hotspare._classify.rules import classify
 from hotspare.errors import ConnectError, StatusError
 
-from benchmarks.storms.twin import run_virtually
+from benchmarks.storms.twin import run_in_virtual_time
 
 MODELS = ("large", "medium", "small")
 DOWN, UP, END = 5.0, 65.0, 80.0
@@ -83,7 +83,7 @@ def play(error: Exception, seed: int, *, domains: bool) -> tuple[int, int]:
         await asyncio.gather(*(call(number / 20) for number in range(round(20 * END))))
         return regions["us"].wasted, lost
 
-    result: tuple[int, int] = run_virtually(main)
+    result: tuple[int, int] = run_in_virtual_time(main)
     return result
 
 

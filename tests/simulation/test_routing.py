@@ -11,7 +11,7 @@ from hotspare import Outcome, Pool, Target, classify
 from hotspare.events import SpeedChanged
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Usage
 
-from benchmarks.storms.twin import run_virtually
+from benchmarks.storms.twin import run_in_virtual_time
 
 BASE = 0.3
 SLOW, HEALED, END = 30.0, 90.0, 210.0
@@ -112,7 +112,7 @@ def play(seed: int, targets: dict[str, dict[str, Any]], *, rate: float, stream: 
                 group.create_task(call())
         return played
 
-    return run_virtually(main)
+    return run_in_virtual_time(main)
 
 
 @pytest.mark.parametrize(("seed", "stream"), [(1, False), (2, True)])

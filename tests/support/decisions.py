@@ -19,10 +19,10 @@ from unittest.mock import patch
 
 from hotspare import Breaker, Hedge, Kind, Outcome, Pool, RetryBudget
 from hotspare._recording.changes import changes
+from hotspare._recording.explanation import describe_decision
 from hotspare._recording.file import RecordingFile
-from hotspare._recording.lines import LEFT_OUT, Line
-from hotspare._recording.player import Player
-from hotspare._recording.story import words_of
+from hotspare._recording.lines import LEFT_OUT, JsonLine
+from hotspare._recording.replayer import Replayer
 from hotspare.testing import ScriptedTarget, VirtualClock, scripted_pool
 
 from tests.core.settings import test_breaker, test_brownout, test_budgets, test_policy, test_timeouts
@@ -195,11 +195,11 @@ def _difference(
 def _by_replay(file: Path, group: str, name: str, value: Any) -> tuple[str, str] | None:
     if name in LEFT_OUT:
         return None
-    policy = Player(RecordingFile(file).header).recorded
+    policy = Replayer(RecordingFile(file).header).recorded
     if group:
         value = replace(getattr(policy, group) or Hedge(), **{name: value})
     found = changes(file, replace(policy, **{group or name: value}), stop_at=1)
-    return next(((words_of(one.recorded), words_of(one.changed)) for one in found.all), None)
+    return next(((describe_decision(one.recorded), describe_decision(one.changed)) for one in found.all), None)
 
 
 def _by_comparison(one: Path, two: Path) -> tuple[str, str] | None:
@@ -208,13 +208,13 @@ def _by_comparison(one: Path, two: Path) -> tuple[str, str] | None:
     return next((pair for pair in shown if pair[0] != pair[1]), None)
 
 
-def _decision(line: Line | None) -> str:
+def _decision(line: JsonLine | None) -> str:
     if line is None:
         return "nothing is decided"
     ends = {"stream_end": "the stream is complete", "end": f"the call is {line.get('result')}"}
     if line["do"] == "call":
         ends["call"] = f"a call with a prompt of about {line['prompt_tokens']:.0f} tokens"
-    return f"at {line['at']:.3f} s: {ends.get(line['do']) or words_of(line)}"
+    return f"at {line['at']:.3f} s: {ends.get(line['do']) or describe_decision(line)}"
 
 
 def _shown(value: Any) -> str:

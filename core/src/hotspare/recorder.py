@@ -74,7 +74,7 @@ class Recorder:
             )
         self._sink = FileSink(self.path, self.max_bytes)
         chosen = random.Random()
-        return RecordingScheduler.beginning(
+        return RecordingScheduler.start_recording(
             states,
             policy,
             rng,

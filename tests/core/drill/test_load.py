@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from hotspare.drill.answers import answer
 from hotspare.drill.html import report_page
-from hotspare.drill.load import Step, playing
+from hotspare.drill.load import ScriptStep, run_load
 from hotspare.drill.metrics import CallRecord, Result, as_dict, by_phase
 from hotspare.drill.provider import Provider
 from hotspare.drill.run import ScenarioRun
@@ -41,7 +41,7 @@ def test_a_client_that_is_too_slow_cannot_look_fast(provider: Provider) -> None:
         listening.append(provider.stats(ENDPOINTS[0]).listening)
         return answer(prompt)
 
-    asyncio.run(run.play(client))
+    asyncio.run(run.execute(client))
     assert run.result.phase_starts == [0.0, 0.3] and run.result.succeeded
     assert [call.started for call in run.result.calls] == [pytest.approx(number / 200) for number in range(60)]
     for number, call in enumerate(run.result.calls):
@@ -69,7 +69,7 @@ def test_a_call_that_was_late_has_less_time(provider: Provider) -> None:
         await asyncio.sleep(0)
         return answer(prompt)
 
-    asyncio.run(run.play(client))
+    asyncio.run(run.execute(client))
     assert [(call.correct, call.error) for call in run.result.calls] == [(False, "TimeoutError")] * 2
 
 
@@ -94,8 +94,8 @@ def test_a_load_that_fails_is_no_measurement(provider: Provider) -> None:
     """A command that the provider rejects ends the process, and the drill with an error."""
 
     async def announced() -> list[int]:
-        steps = [Step(0.0), Step(0.0, ("nonsense", (), {})), Step(0.1)]
-        async with playing(steps, provider) as (_, indices):
+        steps = [ScriptStep(0.0), ScriptStep(0.0, ("nonsense", (), {})), ScriptStep(0.1)]
+        async with run_load(steps, provider) as (_, indices):
             return [index async for index in indices]
 
     with pytest.raises(RuntimeError, match="the load ended after 1 of 3 steps"):

@@ -1,4 +1,4 @@
-"""What another policy would have decided, given all that happened until then; and the story of one call."""
+"""What another policy would have decided, given all that happened until then; and the explanation of one call."""
 
 import json
 import sys
@@ -11,9 +11,9 @@ import pytest
 from hotspare import Breaker, Kind, Outcome, Recorder, RecordingError, Timeouts
 from hotspare._cli.entry import main
 from hotspare._recording.changes import Changes, changes
+from hotspare._recording.explanation import explain_call
 from hotspare._recording.file import RecordingFile
-from hotspare._recording.player import Player
-from hotspare._recording.story import story
+from hotspare._recording.replayer import Replayer
 from hotspare.testing import ScriptedTarget, VirtualClock, fail, scripted_pool
 
 from tests.support.calls import Ask, play, side_by_side
@@ -57,7 +57,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 def changed(path: Path, **settings: Any) -> Changes:
     """With these settings in place of the recorded ones."""
-    return changes(path, replace(Player(RecordingFile(path).header).recorded, **settings))
+    return changes(path, replace(Replayer(RecordingFile(path).header).recorded, **settings))
 
 
 def test_the_same_policy_changes_nothing(recording: Path) -> None:
@@ -71,15 +71,15 @@ def test_a_call_goes_on_as_it_was_recorded_after_a_change(recording: Path) -> No
     """With one attempt a call, each failover is given up, and the only attempt of the last call is no probe; all calls are looked
     at, and the health stays as recorded."""
     found = changed(recording, max_attempts=1)
-    assert [one.changed.get("gives_up") for one in found.elsewhere] == [*["all 1 attempts are used"] * 5, None]
-    assert (found.elsewhere[-1].recorded["takes"], found.elsewhere[-1].changed["takes"]) == ("a", "b")
+    assert [one.changed.get("gives_up") for one in found.other_decisions] == [*["all 1 attempts are used"] * 5, None]
+    assert (found.other_decisions[-1].recorded["takes"], found.other_decisions[-1].changed["takes"]) == ("a", "b")
     assert found.opened == {"recorded": 1, "changed": 1}
 
 
 def test_what_a_longer_break_would_not_have_tried(recording: Path) -> None:
     """A breaker that opens after two failures, for long, passes the target over in the calls that tried it."""
     found = changed(recording, breaker=Breaker(consecutive_failures=2, fast_break_duration=20, break_duration=20))
-    assert [(one.call, one.recorded["takes"], one.changed["takes"]) for one in found.elsewhere[:3]] == [
+    assert [(one.call, one.recorded["takes"], one.changed["takes"]) for one in found.other_decisions[:3]] == [
         ("call-3", "a", "b"), ("call-4", "a", "b"), ("call-5", "a", "b")
     ]  # fmt: skip
 
@@ -87,8 +87,8 @@ def test_what_a_longer_break_would_not_have_tried(recording: Path) -> None:
 def test_other_times_are_told_apart_from_other_decisions(recording: Path) -> None:
     """The same targets with other timeouts, where the targets have no record yet."""
     found = changed(recording, timeouts=Timeouts(first_token=7))
-    assert (len(found.elsewhere), len(found.bounds) > 3) == (0, True)
-    assert {one.changed["timeout"] for one in found.bounds} == {7.0}
+    assert (len(found.other_decisions), len(found.other_times) > 3) == (0, True)
+    assert {one.changed["timeout"] for one in found.other_times} == {7.0}
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_other_times_are_told_apart_from_other_decisions(recording: Path) -> Non
         {"breaker": Breaker(consecutive_failures=1, failure_span=0, break_duration=50.0, fast_break_duration=50.0)},
     ],
 )  # fmt: skip
-def test_any_change_can_be_played_through_a_chaos_run(shaken: Path, settings: dict[str, Any]) -> None:
+def test_any_change_can_be_replayed_through_a_chaos_run(shaken: Path, settings: dict[str, Any]) -> None:
     """Each decision of the run is looked at, whatever the policy: no line fails to fit what another policy has decided."""
     found = changed(shaken, **settings)
-    assert found.elsewhere
+    assert found.other_decisions
     assert found.calls == 200
 
 
@@ -115,7 +115,7 @@ def shaken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_story_of_a_call(recording: Path) -> None:
     """Each step in words: time, rule, target, those passed over and why, outcome, and what it did to a breaker."""
-    told = story(recording, "5")
+    told = explain_call(recording, "5")
     assert told[0].startswith("call-5: a stream, deadline 30 s, at most 6 attempts; began 20")
     assert told[1:] == [
         "targets: a, b, c",
@@ -129,7 +129,7 @@ def test_the_story_of_a_call(recording: Path) -> None:
         "   +0.500 s  the stream of attempt 2 is complete",
         "   +0.500 s  the call is over: answered by b, 2 attempts",
     ]
-    assert "            b does not support tools" in story(recording, "call-7")
+    assert "            b does not support tools" in explain_call(recording, "call-7")
 
 
 def test_the_story_of_a_call_that_waits(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_the_story_of_a_call_that_waits(tmp_path: Path) -> None:
     pool = scripted_pool(target, clock=clock, record=Recorder(path, sample=0), max_retry_after_wait=0)
     side_by_side("sync", pool, clock, [Ask(), Ask(pause=1)])
     pool.close()
-    told = "\n".join([*story(path, "1"), *story(path, "2")])
+    told = "\n".join([*explain_call(path, "1"), *explain_call(path, "2")])
     assert "rule 7 (wait in the queue): waits at most" in told
     assert "skipped a: rate limited, retry after 5.0 s" in told
     assert "woken by call-" in told
@@ -148,14 +148,14 @@ def test_the_story_of_a_call_that_waits(tmp_path: Path) -> None:
 def test_a_call_that_is_not_there(recording: Path) -> None:
     """The error says how many there are, and where ids stand."""
     with pytest.raises(RecordingError, match="contains 8 calls, but none with the id 'call-99'"):
-        story(recording, "99")
+        explain_call(recording, "99")
 
 
 def test_a_call_without_its_end(recording: Path) -> None:
     """Of a process that was killed meanwhile."""
     lines = recording.read_text(encoding="utf-8").splitlines(keepends=True)
     recording.write_text("".join(lines[:4]), encoding="utf-8")
-    assert story(recording, "1")[-1] == "the recording ends here, before the call does"
+    assert explain_call(recording, "1")[-1] == "the recording ends here, before the call does"
 
 
 def test_replay_at_the_command_line(recording: Path, command: Command) -> None:
@@ -211,7 +211,7 @@ def test_wrong_usage_is_named(recording: Path, command: Command, words: tuple[st
 
 
 def test_explain_at_the_command_line(recording: Path, command: Command, tmp_path: Path) -> None:
-    """The story, as text and as JSON; a file that is none, and a call that is not there, are errors of usage."""
+    """The explanation, as text and as JSON; a file that is none, and a call that is not there, are errors of usage."""
     code, out, err = command("explain", recording, "call-7")
     assert (code, err) == (0, "")
     assert out.splitlines() == json.loads(command("explain", recording, "7", "--json")[1])

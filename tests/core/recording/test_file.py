@@ -54,11 +54,11 @@ def test_a_kill_loses_at_most_the_line_that_was_written(tmp_path: Path, seed: in
     process.send_signal(signal.SIGKILL)
     process.stdout.read()
     process.wait()
-    played = replay(path)
-    assert played.first is None
-    assert played.calls >= 50
+    replayed = replay(path)
+    assert replayed.first is None
+    assert replayed.calls >= 50
     with path.open("rb") as file:
-        assert played.lines == sum(line.endswith(b"\n") for line in file) - 1
+        assert replayed.lines == sum(line.endswith(b"\n") for line in file) - 1
 
 
 def python_path() -> dict[str, str]:
@@ -66,7 +66,7 @@ def python_path() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(one for one in sys.path if one)}
 
 
-def test_a_file_that_was_cut_anywhere_plays_up_to_there(tmp_path: Path) -> None:
+def test_a_file_that_was_cut_anywhere_replays_up_to_there(tmp_path: Path) -> None:
     """At each byte of its last line, and at many before it: every whole line plays, and a part of one is said to be cut."""
     whole = recorded(tmp_path / "calls.jsonl", calls=1).read_bytes()
     first = whole.index(b"\n") + 1
@@ -74,9 +74,9 @@ def test_a_file_that_was_cut_anywhere_plays_up_to_there(tmp_path: Path) -> None:
     last = whole.rindex(b"\n", 0, -1)
     for length in (*range(first, last, 61), *range(last, len(whole) + 1)):
         cut.write_bytes(whole[:length])
-        played = replay(cut)
+        replayed = replay(cut)
         lines = whole[first:length].count(b"\n")
-        assert (played.first, played.lines, played.is_cut) == (None, lines, not whole[:length].endswith(b"\n"))
+        assert (replayed.first, replayed.lines, replayed.is_cut) == (None, lines, not whole[:length].endswith(b"\n"))
 
 
 def test_a_full_file_ends_the_recording_and_says_so(tmp_path: Path) -> None:
@@ -84,8 +84,8 @@ def test_a_full_file_ends_the_recording_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     recorded(path, 50, Recorder(path, max_bytes=8000))
     assert 7000 < path.stat().st_size <= 8000
-    played = replay(path)
-    assert (played.is_full, played.is_cut, played.first) == (True, False, None)
+    replayed = replay(path)
+    assert (replayed.is_full, replayed.is_cut, replayed.first) == (True, False, None)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
@@ -111,8 +111,8 @@ def test_a_child_process_does_not_write_into_its_parents_file(tmp_path: Path) ->
     assert os.waitpid(child, 0)[1] == 0
     pool.chat("q")
     pool.close()
-    played = replay(path)
-    assert (played.calls, played.first) == (2, None)
+    replayed = replay(path)
+    assert (replayed.calls, replayed.first) == (2, None)
 
 
 def test_an_earlier_recording_is_kept(tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     for damage, message in (
         ("{", "line 4 is damaged"),
-        ('{"do":"settle","call":"call-9","attempt":1}', "line 4 cannot be played: it does not follow"),
-        ('{"do":"dance"}', "line 4 cannot be played"),
+        ('{"do":"settle","call":"call-9","attempt":1}', "line 4 cannot be replayed: it does not follow"),
+        ('{"do":"dance"}', "line 4 cannot be replayed"),
     ):
         path.write_text("\n".join([*lines[:3], damage, *lines[4:], ""]), encoding="utf-8")
         with pytest.raises(RecordingError, match=message):
@@ -225,5 +225,5 @@ def test_a_reload_ends_the_recording(tmp_path: Path) -> None:
     pool.chat("q")
     pool.reload(config)
     pool.close()
-    played = replay(path)
-    assert (played.calls, played.first, played.is_reloaded) == (1, None, True)
+    replayed = replay(path)
+    assert (replayed.calls, replayed.first, replayed.is_reloaded) == (1, None, True)

@@ -28,9 +28,9 @@ def test_a_thousand_calls_of_a_chaos_run_reproduce_byte_for_byte(tmp_path: Path)
     exactly as it was. No word of a prompt, an answer, an error or a key is in the file. (Slow: it is a thousand calls.)"""
     path = tmp_path / "calls.jsonl"
     chaos(1000, record=path).close()
-    played = replay(path)
-    assert played.first is None
-    assert (played.calls, played.is_cut, played.is_full) == (1000, False, False)
+    replayed = replay(path)
+    assert replayed.first is None
+    assert (replayed.calls, replayed.is_cut, replayed.is_full) == (1000, False, False)
     rules = {line["rule"] for line in lines_of(path) if "rule" in line}
     assert rules >= {0, 1, 2, 3, 4, 7, 8}
     assert SECRET.lower() not in path.read_text(encoding="utf-8").lower()
@@ -54,8 +54,8 @@ def test_calls_of_many_threads_stand_in_the_order_of_the_lock(tmp_path: Path) ->
     for thread in threads:
         thread.join()
     pool.close()
-    played = replay(path)
-    assert (played.calls, played.first) == (200, None)
+    replayed = replay(path)
+    assert (replayed.calls, replayed.first) == (200, None)
     names = [line["call"] for line in lines_of(path)]
     assert sum(a != b for a, b in pairwise(names)) > 200
 

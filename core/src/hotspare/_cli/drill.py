@@ -48,11 +48,11 @@ def run(
     live: Annotated[bool, typer.Option("--live/--no-live", help="Show the progress.")] = True,
 ) -> None:
     """See `HELP`. Exit code 1 if any call of a pool was lost or got a wrong answer."""
-    played = _scenario(scenario, scale)
+    chosen = _scenario(scenario, scale)
     _check_report(report)
     ledger = f"{report}.ledger.db" if report else ""
     results = run_scenario(
-        played,
+        chosen,
         baseline=baseline,
         watch=lambda: terminal.watch(live and not as_json),
         observe=_observer(ledger, monitor),
@@ -70,7 +70,7 @@ def run(
             out.print(
                 "Every attempt:", f"hotspare report --ledger {ledger}", markup=False, highlight=False, soft_wrap=True
             )
-    pools = results[: len(played.pools)]
+    pools = results[: len(chosen.pools)]
     raise typer.Exit(0 if all(result.succeeded for result in pools) else 1)
 
 

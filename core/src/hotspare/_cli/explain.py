@@ -11,7 +11,7 @@ from rich.console import Console
 from hotspare._cli.options import JsonOption
 from hotspare._cli.output import printable
 from hotspare._cli.recordings import FileArgument, progress_of
-from hotspare._recording.story import story
+from hotspare._recording.explanation import explain_call
 
 HELP = """Explain one call of a recording: each decision, its rule, the chosen target, and why others were skipped.
 
@@ -26,7 +26,7 @@ def run(
 ) -> None:
     """See `HELP`."""
     with progress_of(file, shown=not as_json) as progress:
-        lines = story(file, call, progress)
+        lines = explain_call(file, call, progress)
     if as_json:
         print(json.dumps(lines, ensure_ascii=False))
         return

@@ -13,8 +13,8 @@ from rich.console import Console
 from hotspare._cli.options import JsonOption
 from hotspare._cli.recordings import FileArgument, changed_policy, progress_of
 from hotspare._recording.changes import Change, Changes, changes
+from hotspare._recording.explanation import describe_decision
 from hotspare._recording.replay import Replay, replay
-from hotspare._recording.story import words_of
 
 HELP = """Replay a recording: repeat every decision from the recorded inputs, and compare it byte for byte.
 
@@ -38,12 +38,12 @@ def run(
         policy = changed_policy(file, config, settings or ())
         with progress_of(file, shown=not as_json) as progress:
             changed = changes(file, policy, progress)
-        _print(_changes_as_dict(changed, show) if as_json else _changed(changed, show))
+        _print(_changes_as_dict(changed, show) if as_json else _changes_text(changed, show))
         return
     with progress_of(file, shown=not as_json) as progress:
-        played = replay(file, progress)
-    _print(asdict(played) if as_json else _played(played))
-    raise typer.Exit(0 if played.first is None else 1)
+        found = replay(file, progress)
+    _print(asdict(found) if as_json else _replay_text(found))
+    raise typer.Exit(0 if found.first is None else 1)
 
 
 def _print(shown: object) -> None:
@@ -53,11 +53,11 @@ def _print(shown: object) -> None:
         print(json.dumps(shown, ensure_ascii=False))
 
 
-def _played(played: Replay) -> str:
+def _replay_text(found: Replay) -> str:
     lines = [
-        f"{played.calls:,} calls, {played.decisions:,} decisions, {played.lines:,} lines, {played.seconds:,.1f} s of the pool's clock"
+        f"{found.calls:,} calls, {found.decisions:,} decisions, {found.lines:,} lines, {found.seconds:,.1f} s of the pool's clock"
     ]
-    first = played.first
+    first = found.first
     if first is None:
         lines.append("every line is reproduced byte for byte")
     else:
@@ -66,7 +66,7 @@ def _played(played: Replay) -> str:
             f"  recorded: {first.recorded}",
             f"  replayed: {first.replayed}",
         ]
-    return "\n".join([*lines, *_end(played)])
+    return "\n".join([*lines, *_end(found)])
 
 
 def _end(found: Replay | Changes) -> list[str]:
@@ -80,12 +80,12 @@ def _end(found: Replay | Changes) -> list[str]:
     return ends
 
 
-def _changed(found: Changes, show: int) -> str:
-    calls = len({one.call for one in found.elsewhere})
+def _changes_text(found: Changes, show: int) -> str:
+    calls = len({one.call for one in found.other_decisions})
     lines = [
         f"{found.calls:,} calls, {found.decisions:,} decisions",
-        f"other decisions: {len(found.elsewhere):,}, in {calls:,} calls",
-        f"the same decisions with other times: {len(found.bounds):,}",
+        f"other decisions: {len(found.other_decisions):,}, in {calls:,} calls",
+        f"the same decisions with other times: {len(found.other_times):,}",
         f"circuit breakers open {found.opened['changed']:,} times, as recorded {found.opened['recorded']:,} times",
     ]
     lines += [_in_words(one) for one in _first(found, show)]
@@ -93,17 +93,17 @@ def _changed(found: Changes, show: int) -> str:
 
 
 def _first(found: Changes, show: int) -> list[Change]:
-    return (found.elsewhere or found.bounds)[:show]
+    return (found.other_decisions or found.other_times)[:show]
 
 
 def _in_words(change: Change) -> str:
     head = f"line {change.line}, {change.call}, at {change.at:.3f} s"
-    return f"{head}\n  recorded: {words_of(change.recorded)}\n  changed:  {words_of(change.changed)}"
+    return f"{head}\n  recorded: {describe_decision(change.recorded)}\n  changed:  {describe_decision(change.changed)}"
 
 
 def _changes_as_dict(found: Changes, show: int) -> dict[str, object]:
     return {
-        "calls": found.calls, "decisions": found.decisions, "other_decisions": len(found.elsewhere),
-        "other_times": len(found.bounds), "opened": dict(found.opened), "first": [asdict(one) for one in _first(found, show)],
+        "calls": found.calls, "decisions": found.decisions, "other_decisions": len(found.other_decisions),
+        "other_times": len(found.other_times), "opened": dict(found.opened), "first": [asdict(one) for one in _first(found, show)],
         "is_cut": found.is_cut, "is_full": found.is_full,
     }  # fmt: skip

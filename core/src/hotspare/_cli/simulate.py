@@ -20,7 +20,7 @@ from hotspare._config.loader import Config, load
 from hotspare._simulation.figures import Figures
 from hotspare._simulation.from_ledger import traffic_of
 from hotspare._simulation.from_load import read_load
-from hotspare._simulation.play import play
+from hotspare._simulation.simulator import simulate
 from hotspare._simulation.traffic import Traffic
 from hotspare.errors import ConfigError, Problem
 from hotspare.ledger.schema import open_to_read
@@ -54,8 +54,8 @@ def run(
     traffic = _traffic(ledger, load_file, since, most, seed)
     runs = 1 if old is None else 2
     with _progress(runs * len(traffic.arrivals), shown=not as_json) as progress:
-        before = traffic.recorded if old is None else play(old, traffic, seed=seed, progress=progress)
-        after = play(new, traffic, seed=seed, progress=progress)
+        before = traffic.recorded if old is None else simulate(old, traffic, seed=seed, progress=progress)
+        after = simulate(new, traffic, seed=seed, progress=progress)
     name = "recorded" if old is None else "before"
     if as_json:
         found: dict[str, Any] = {} if before is None else {name: before.as_dict()}

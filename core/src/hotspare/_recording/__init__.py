@@ -1,1 +1,1 @@
-"""Recordings: a scheduler that writes each of its calls as a line of a file, and a player that feeds such a file to a scheduler."""
+"""Recordings: a scheduler that writes each of its method calls as a line of a file, and a replayer that repeats these calls from the file."""

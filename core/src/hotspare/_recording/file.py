@@ -1,4 +1,4 @@
-"""The file of a recording: JSON lines, appended as they come, bounded in size; and its reader."""
+"""The file of a recording: JSON Lines, appended at once, bounded in size; and its reader."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-from hotspare._recording.lines import VERSION, Line, text_of
+from hotspare._recording.lines import VERSION, JsonLine, text_of
 from hotspare.errors import ConfigError, Problem, RecordingError
 
 log = logging.getLogger("hotspare")
-_ROOM_FOR_THE_END = 64
-"""Bytes kept for the line that says that the file is full."""
+_LAST_LINE_BYTES = 64
+"""Bytes reserved for the last line, which says that the file is full."""
 
 
 class FileSink:
     """Appends lines to a file, each as soon as it is complete: a process that is killed loses at most the line that it was
-    writing. One thread at a time writes, and none waits for another. What cannot be written ends the recording, not the
-    call; so does `max_bytes`."""
+    writing. One thread at a time writes, and no thread waits for another. A failed write, or reaching `max_bytes`, ends the
+    recording but not the call. Raises ConfigError if the file cannot be created."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
-        self._path, self._left = path, max_bytes - _ROOM_FOR_THE_END
+        self._path, self._left = path, max_bytes - _LAST_LINE_BYTES
         self._pending: deque[bytes] = deque()
         self._writing = threading.Lock()
         self._is_open = True
@@ -39,8 +39,8 @@ class FileSink:
             raise ConfigError(Problem.at("record", str(path), hint)) from None
         self._close = weakref.finalize(self, os.close, self._file)
 
-    def add(self, line: Line) -> None:
-        """Take a line; the first one that has no room left is replaced by one that says so."""
+    def add(self, line: JsonLine) -> None:
+        """Queue a line. The first line that exceeds `max_bytes` is replaced by one that says that the file is full."""
         if not self._is_open:
             return
         written = (text_of(line) + "\n").encode("utf-8", "surrogatepass")
@@ -51,7 +51,7 @@ class FileSink:
         self._pending.append(written)
 
     def flush(self) -> None:
-        """Write what is pending. Tried again after each release: another thread may have found the lock taken."""
+        """Write the queued lines. Checks the queue again after each release: another thread may have queued a line while the lock was held."""
         while self._pending and self._writing.acquire(blocking=False):
             try:
                 while self._pending:
@@ -68,7 +68,7 @@ class FileSink:
             data = data[os.write(self._file, data) :]
 
     def end(self) -> None:
-        """Take no further line."""
+        """Accept no further lines."""
         self._is_open = False
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class FileSink:
             self._close()
 
     def after_fork(self) -> None:
-        """Stop recording here: the file is the parent's."""
+        """Stop recording in this child process: the file belongs to the parent."""
         self._writing = threading.Lock()
         self._pending.clear()
         if self._is_open:
@@ -88,10 +88,10 @@ class FileSink:
 
 
 class RecordingFile:
-    """A recording that is read. `header`: its first line. `is_cut`: it ends in the middle of a line; `is_full`: it ended at
-    its greatest size; `is_reloaded`: where the pool's configuration was reloaded. They are known once it was read to its end.
+    """Reads a recording. `header`: its first line. `is_cut`: it ends in the middle of a line; `is_full`: it ended at `max_bytes`;
+    `is_reloaded`: it ended when the pool's configuration was reloaded. The three are known after `lines` has reached the end.
 
-    Raises RecordingError for a file that cannot be read, that is no recording, or that has another version.
+    Raises RecordingError for a file that cannot be read, that is not a recording, or that has another format version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -104,7 +104,7 @@ class RecordingFile:
         except OSError as error:
             raise RecordingError(Problem.at("recording", str(path), f"cannot be read: {error.strerror}")) from None
 
-    def _checked(self, first: bytes) -> Line:
+    def _checked(self, first: bytes) -> JsonLine:
         header = _parsed(first)
         if header is None or header.get("recording") != "hotspare":
             hint = "is not a recording of hotspare: name a file written by Pool(record=…)"
@@ -115,8 +115,8 @@ class RecordingFile:
             raise RecordingError(Problem.at("recording", str(self._path), f"{hint} ({header.get('hotspare')})"))
         return header
 
-    def lines(self) -> Iterator[tuple[int, int, Line, str]]:
-        """Number, bytes, content and text of every line but the first. Raises RecordingError for a line that is none."""
+    def lines(self) -> Iterator[tuple[int, int, JsonLine, str]]:
+        """Number, size in bytes, content and text of every line but the first. Raises RecordingError for a line that is not a JSON object."""
         with self._path.open("rb") as file:
             file.readline()
             for number, raw in enumerate(file, 2):
@@ -132,9 +132,9 @@ class RecordingFile:
                 yield number, len(raw), line, raw.decode("utf-8", "surrogatepass").rstrip("\n")
 
 
-def _parsed(raw: bytes) -> Line | None:
+def _parsed(raw: bytes) -> JsonLine | None:
     try:
         found = json.loads(raw.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
         return None
-    return cast("Line", found) if isinstance(found, dict) else None
+    return cast("JsonLine", found) if isinstance(found, dict) else None

@@ -1,7 +1,7 @@
-"""The lines of a recording: what is written of a policy, a target, a call, an outcome, a decision, and read again.
+"""The lines of a recording: policies, targets, calls, outcomes and decisions as JSON, and back.
 
-A recording holds no text of a prompt or an answer, and no key. A provider's message may quote a prompt: of it only the names
-of request features that it mentions are kept, since nothing else of it decides anything.
+A recording holds no text of a prompt or an answer, and no key. A provider's message may quote a prompt, so that only the names of
+request features in it are kept; no decision uses anything else of a message.
 """
 
 from __future__ import annotations
@@ -24,42 +24,42 @@ from hotspare.policy import Policy
 from hotspare.target import Domain, Limits, Target
 
 VERSION = 1
-"""Of the format. A reader refuses a file with another one."""
+"""Version of the file format. A file with another version is rejected."""
 _CODE = re.compile(r"[\w.:-]{1,64}")
 _KINDS = "|".join(Kind)
 _MESSAGE = re.compile(rf"\(({_KINDS}): .*\)|^({_KINDS}): .*", re.S)
 _CODE_ONLY = ("wait", "stop")
-"""Settings that are objects of tenacity: what they say is an input of each decision."""
+"""Settings that are objects of tenacity: their results are recorded as inputs of each decision."""
 LEFT_OUT = ("continue_instruction", "budgets", "spend_file", "cache", "accept", "reduce")
-"""Settings that are not written: a text, which decides nothing; budgets, of which each call's line says what they left; the
-cache, whose answers need no decision; the judge of answers,
-whose word is in the outcomes; and what makes a prompt shorter, whose length is in the calls."""
-_MOST_PASSED = 16
-"""Targets of which a line says why they were passed over: a pool may have a thousand."""
+"""Settings that are not written, because no decision needs them: a text; budgets, whose effect is in each call's line; the cache,
+whose answers need no decision; `accept`, whose verdicts are in the outcomes; `reduce`, whose result is the prompt length of each call."""
+_MAX_SKIPPED = 16
+"""Skipped targets that a line lists with their reason; a pool may have a thousand targets."""
 EVENTS = (
     events.StateChanged, events.RateLimited, events.SpeedChanged, events.NeedsAttention, events.BudgetExhausted,
     events.RequestAtFault, events.LimitReached, events.LimitReleased, events.LimitLearnt,
 )  # fmt: skip
-"""The events that are written: those of the pool's health. What happens to a call, its lines say themselves."""
-Line = dict[str, Any]
+"""The events that are written: those of the pool's health. Events of a call are not, because its lines hold the same."""
+JsonLine = dict[str, Any]
+"""One line of the file, a JSON object."""
 
 
-def text_of(line: Line) -> str:
-    """A line of the file, without its end."""
+def text_of(line: JsonLine) -> str:
+    """The text of a line, without the newline."""
     return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
 
 
 def shown(value: float | None) -> float | None:
-    """A number of an output, to the microsecond: the last digits of a logarithm differ between machines."""
+    """A computed number of seconds, rounded to the microsecond: the last digits of a logarithm differ between machines."""
     return None if value is None else round(value, 6)
 
 
 # --- the head of a file ----------------------------------------------------------------------------------------------
 
 
-def policy_line(policy: Any) -> Line:
+def policy_line(policy: Any) -> JsonLine:
     """The fields of a policy, nested as in a configuration file."""
-    found: Line = {}
+    found: JsonLine = {}
     for one in fields(policy):
         value = getattr(policy, one.name)
         if one.name in _CODE_ONLY:
@@ -72,12 +72,11 @@ def policy_line(policy: Any) -> Line:
 def _plain(value: Any) -> Any:
     if isinstance(value, frozenset | set | list | tuple):
         return sorted(str(one) for one in cast("Collection[object]", value))
-    return (
-        "ordered" if callable(value) else value
-    )  # a strategy in code: each call has its targets in the order that it gave
+    # a strategy in code is recorded as `ordered`: the tiers of each call are in the order that it returned
+    return "ordered" if callable(value) else value
 
 
-def policy_from(line: Line) -> Policy:
+def policy_from(line: JsonLine) -> Policy:
     """The policy of a recording, without `wait` and `stop`. Raises ConfigError for a field or a value that is unknown here."""
     from hotspare._config.coercion import Coercer
     from hotspare.errors import ConfigError
@@ -90,8 +89,8 @@ def policy_from(line: Line) -> Policy:
     return policy
 
 
-def target_line(target: Target, domains: tuple[Domain, ...], *, prefill: bool, streaming: bool) -> Line:
-    """What decisions use of a target."""
+def target_line(target: Target, domains: tuple[Domain, ...], *, prefill: bool, streaming: bool) -> JsonLine:
+    """The fields of a target that decisions use."""
     return {
         "name": target.name, "id": target.id, "domains": [list(domain) for domain in domains], "weight": target.weight,
         "tier": target.tier, "context_window": target.context_window, "price": target.price,
@@ -100,8 +99,8 @@ def target_line(target: Target, domains: tuple[Domain, ...], *, prefill: bool, s
     }  # fmt: skip
 
 
-def shown_domains(targets: list[tuple[Target, tuple[Domain, ...]]]) -> dict[Domain, Domain]:
-    """The domains whose names are a digest of a key, and what is written instead of them."""
+def anonymous_domains(targets: list[tuple[Target, tuple[Domain, ...]]]) -> dict[Domain, Domain]:
+    """The domains whose names are a digest of a key, each with the domain that is written instead."""
     found: dict[Domain, Domain] = {}
     for target, domains in targets:
         for domain in domains:
@@ -113,9 +112,9 @@ def shown_domains(targets: list[tuple[Target, tuple[Domain, ...]]]) -> dict[Doma
 # --- inputs ----------------------------------------------------------------------------------------------------------
 
 
-def call_line(call: Call, *, sampled: bool) -> Line:
-    """A call at its start. Its request is only what it asks of a target."""
-    line: Line = {
+def call_line(call: Call, *, sampled: bool) -> JsonLine:
+    """A call at its start. Of its request only what a target must support."""
+    line: JsonLine = {
         "do": "call", "call": call.id, "at": call.started, "sampled": sampled, "stream": call.streaming,
         "deadline": call.deadline, "seconds": call.time_budget, "total_deadline": call.total_deadline,
         "max_attempts": call.max_attempts, "features": sorted(call.features), "prompt_tokens": call.need.prompt,
@@ -134,7 +133,7 @@ def call_line(call: Call, *, sampled: bool) -> Line:
 
 
 def usage_line(usage: Usage | None) -> list[int] | None:
-    """Tokens of a prompt and its answer; None where they are not known."""
+    """Input and output tokens; None if they are not known."""
     return None if usage is None else [usage.input_tokens, usage.output_tokens]
 
 
@@ -143,12 +142,12 @@ def usage_from(line: list[int] | None) -> Usage | None:
     return None if line is None else Usage(input_tokens=line[0], output_tokens=line[1])
 
 
-def changed_fields(policy: Line, base: Line) -> Line:
-    """What a policy has otherwise than another one, by field; fields of a group by themselves."""
-    found: Line = {}
+def changed_fields(policy: JsonLine, base: JsonLine) -> JsonLine:
+    """The fields of `policy` that differ from `base`; of a group, only the differing fields."""
+    found: JsonLine = {}
     for name, value in policy.items():
         if isinstance(value, dict) and isinstance(base[name], dict):
-            group = changed_fields(cast("Line", value), base[name])
+            group = changed_fields(cast("JsonLine", value), base[name])
             if group:
                 found[name] = group
         elif value != base[name]:
@@ -156,15 +155,15 @@ def changed_fields(policy: Line, base: Line) -> Line:
     return found
 
 
-def merged(base: Line, changes: Line) -> Line:
+def merged(base: JsonLine, changes: JsonLine) -> JsonLine:
     """The opposite of `changed_fields`."""
     nested = {name: isinstance(value, dict) and isinstance(base.get(name), dict) for name, value in changes.items()}
     return base | {name: merged(base[name], value) if nested[name] else value for name, value in changes.items()}
 
 
-def outcome_line(outcome: Outcome, call: Call) -> Line:
+def outcome_line(outcome: Outcome, call: Call) -> JsonLine:
     """An outcome without its message; `words`: the features of the request that the message names."""
-    line: Line = {"kind": str(outcome.kind)}
+    line: JsonLine = {"kind": str(outcome.kind)}
     if outcome.status is not None:
         line["status"] = outcome.status
     if outcome.code is not None and _CODE.fullmatch(outcome.code):
@@ -187,7 +186,7 @@ def outcome_line(outcome: Outcome, call: Call) -> Line:
     return line
 
 
-def outcome_from(line: Line) -> Outcome:
+def outcome_from(line: JsonLine) -> Outcome:
     """The outcome, with a message that names the same features of a request."""
     words = ["parallel" if word == "parallel_tool_calls" else word for word in line.get("words", ())]
     scope = line.get("scope")
@@ -201,10 +200,10 @@ def outcome_from(line: Line) -> Outcome:
 # --- outputs ---------------------------------------------------------------------------------------------------------
 
 
-def step_line(step: Step, call: Call, trace: Trace) -> Line:
-    """A decision: its rule, what it takes, and what spoke against each other target that was looked at, or had failed the call
-    before ("": nothing, it was not needed)."""
-    line: Line = {"rule": trace.rule}
+def step_line(step: Step, call: Call, trace: Trace) -> JsonLine:
+    """A decision: its rule, the target it takes, and why each other target was skipped that was considered or had failed this call
+    ("": it was available, but not needed)."""
+    line: JsonLine = {"rule": trace.rule}
     passed = {
         state.name: f"failed this call: {attempt.outcome.kind}"
         for state, attempt in call.results.items()
@@ -228,18 +227,18 @@ def step_line(step: Step, call: Call, trace: Trace) -> Line:
     else:
         line |= {"gives_up": step.reason, "retry_after": shown(step.retry_after)}
     if passed:
-        line["passed"] = {name: without_message(why) for name, why in list(passed.items())[:_MOST_PASSED]}
-    return line | ({"passed_more": len(passed) - _MOST_PASSED} if len(passed) > _MOST_PASSED else {})
+        line["passed"] = {name: without_message(why) for name, why in list(passed.items())[:_MAX_SKIPPED]}
+    return line | ({"passed_more": len(passed) - _MAX_SKIPPED} if len(passed) > _MAX_SKIPPED else {})
 
 
 def without_message(text: str) -> str:
-    """Why a breaker is open, without the provider's words."""
+    """The reason why a breaker is open, without the provider's message."""
     return _MESSAGE.sub(lambda found: f"({found[1]})" if found[1] else found[2], text)
 
 
-def event_line(event: events.Event) -> Line:
-    """An event, without what a provider wrote."""
-    line: Line = {"event": type(event).__name__}
+def event_line(event: events.Event) -> JsonLine:
+    """An event, without the provider's message."""
+    line: JsonLine = {"event": type(event).__name__}
     for one in fields(event):
         value = getattr(event, one.name)
         if one.name == "reason":
@@ -254,7 +253,7 @@ def event_line(event: events.Event) -> Line:
 
 
 def replaced(value: Any, names: Mapping[str, str]) -> Any:
-    """A plain value in which these names are replaced, wherever they stand."""
+    """A JSON value in which these names are replaced in every string."""
     if isinstance(value, str):
         for old, new in names.items():
             value = value.replace(old, new)

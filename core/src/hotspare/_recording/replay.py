@@ -1,4 +1,4 @@
-"""Whether a recording follows from its own inputs, line by line."""
+"""Replays a recording from its own inputs, and compares it line by line."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from hotspare._recording.file import RecordingFile
 from hotspare._recording.lines import text_of
-from hotspare._recording.player import Player
+from hotspare._recording.replayer import Replayer
 
 Progress = Callable[[int], object]
-"""Called with the number of bytes that were read since the last time."""
+"""Called with the number of bytes read since the previous call."""
 EVERY = 256
-"""Lines between two reports of progress."""
+"""Lines between two progress reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A line that was written otherwise: its number, its call, and both versions."""
+    """A line that the replay wrote differently: its number, its call, and both versions."""
 
     line: int
     call: str | None
@@ -28,8 +28,8 @@ class Difference:
 
 @dataclass(slots=True)
 class Replay:
-    """What came of playing a recording. `first`: the first line that differs, where playing ends. `seconds`: of the pool's
-    clock, from the first line to the last."""
+    """The result of a replay. `first`: the first line that differs, where the replay ends. `seconds`: from the first line to the
+    last, on the pool's clock."""
 
     lines: int = 0
     calls: int = 0
@@ -42,15 +42,15 @@ class Replay:
 
 
 def replay(path: Path, progress: Progress | None = None) -> Replay:
-    """Play a recording, and compare each line with what is written again, byte for byte, until one differs.
+    """Replay a recording, and compare each line with the one written again, byte for byte, until one differs.
 
-    Raises RecordingError for a file that cannot be read or played.
+    Raises RecordingError for a file that cannot be read or replayed.
     """
     file, found = RecordingFile(path), Replay()
-    player, unreported, started = Player(file.header), 0, file.header["at"]
+    replayer, unreported, started = Replayer(file.header), 0, file.header["at"]
     for number, size, line, text in file.lines():
-        player.play(line, number)
-        again = text_of(player.written.pop())
+        replayer.replay(line, number)
+        again = text_of(replayer.written.pop())
         found.lines += 1
         found.calls += line["do"] == "call"
         found.decisions += line["do"] == "next"

@@ -1,7 +1,7 @@
 """The scheduler of a pool that is recorded: each call that changes something becomes a line, in the order of the lock.
 
-A line holds what the engine was given (times, outcomes, random numbers) and what it decided. The same class plays a file
-again: it writes the line again, and both must be equal.
+A line holds the inputs of the engine (times, outcomes, random numbers) and its decision. The same class replays a file: it writes
+each line again, and both must be equal.
 """
 
 from __future__ import annotations
@@ -24,42 +24,42 @@ from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.waiters import Waiter
 from hotspare._health.target_state import TargetState
 from hotspare._recording import lines
-from hotspare._recording.chance import NotedRandom, noting
-from hotspare._recording.lines import Line
+from hotspare._recording.input_recorders import RecordingRandom, with_recording_rules
+from hotspare._recording.lines import JsonLine
 from hotspare._routing.candidates import Tiers
 from hotspare.messages import ChatReply, Usage
 from hotspare.outcome import AttemptReason, Kind, Outcome
 from hotspare.policy import Policy
 
-_MOST_ROUTES = 64
-"""Routes that are written once, and named by their number then; the targets of others stand in the line of each call."""
+_MAX_NAMED_ROUTES = 64
+"""Routes whose targets are written once, and named by a number then; of further routes each call's line lists the targets."""
 
 
 class Sink(Protocol):
     """Where lines go. `add` is called under the lock and does no I/O; `flush` is called after it."""
 
-    def add(self, line: Line) -> None:
-        """Take a line."""
+    def add(self, line: JsonLine) -> None:
+        """Queue a line."""
         ...
 
     def flush(self) -> None:
-        """Write what was added."""
+        """Write the queued lines."""
         ...
 
     def end(self) -> None:
-        """Take no further line."""
+        """Accept no further lines."""
         ...
 
     def after_fork(self) -> None:
-        """In a child process: the file is the parent's."""
+        """Stop in a child process: the file belongs to the parent."""
         ...
 
 
 class RecordingScheduler(Scheduler):
-    """A scheduler that writes down what it is given and what it decides.
+    """A scheduler that records its inputs and its decisions.
 
-    Its own lock stands around that of `Scheduler`, so that lines stand in the order in which the state changed.
-    `sampled`: whether the decisions of a call are written; its inputs always are.
+    Its lock is taken before that of `Scheduler`, so that lines are in the order in which the state changed.
+    `sampled`: whether the decisions of a call are written; its inputs always are. `names`: domain names and what is written instead.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class RecordingScheduler(Scheduler):
         budgets: Budgets | None = None,
         session_name: Callable[[str], str] = str,
     ) -> None:
-        self._rng = NotedRandom(rng)
+        self._rng = RecordingRandom(rng)
         self._waits: list[float | bool] = []
         self._stops: list[float | bool] = []
         self._given, self._policy_line = policy, lines.policy_line(policy)
-        super().__init__(states, noting(policy, self._waits, self._stops), self._rng, budgets)
+        super().__init__(states, with_recording_rules(policy, self._waits, self._stops), self._rng, budgets)
         self._trace = self._shared.trace = Trace()
         self._sink, self._is_sampled, self._names = sink, sampled, names or {}
         self._calls: dict[Call, bool] = {}
@@ -88,7 +88,7 @@ class RecordingScheduler(Scheduler):
         self._order = threading.Lock()
 
     @classmethod
-    def beginning(
+    def start_recording(
         cls,
         states: Sequence[TargetState],
         policy: Policy,
@@ -100,8 +100,8 @@ class RecordingScheduler(Scheduler):
         sample: float,
         budgets: Budgets | None,
     ) -> RecordingScheduler:
-        """A scheduler whose first line is written. `clock`: the pool's, whose time at the wall clock's `began` is written."""
-        shown = lines.shown_domains([(state.target, state.domains) for state in states])
+        """A scheduler of which the first line is written. `clock`: the pool's; its time is written beside that of the wall clock."""
+        shown = lines.anonymous_domains([(state.target, state.domains) for state in states])
         targets = [
             lines.target_line(
                 state.target, tuple(shown.get(domain, domain) for domain in state.domains),
@@ -131,10 +131,13 @@ class RecordingScheduler(Scheduler):
         self._sink.after_fork()
         super().after_fork()
 
-    # --- a line --------------------------------------------------------------------------------------------------
+    # --- writing a line --------------------------------------------------------------------------------------------------
 
-    def _add(self, line: Line, seen: int, woken: int, call: Call | None = None, decision: Line | None = None) -> None:
-        """Add what chance said, the decision, and what is new among the events and the calls to be woken."""
+    def _add(
+        self, line: JsonLine, seen: int, woken: int, call: Call | None = None, decision: JsonLine | None = None
+    ) -> None:
+        """Complete a line with the random numbers, the decision, new events and newly woken calls, and queue it. `seen`, `woken`: how
+        many events and woken calls there were before."""
         for name, noted in (("drawn", self._rng.noted), ("wait", self._waits), ("stop", self._stops)):
             if noted:
                 line[name] = [*noted]
@@ -144,21 +147,21 @@ class RecordingScheduler(Scheduler):
         if decision and (call is None or self._calls.get(call, False)):
             line |= decision
         pending = self._shared.tracker.pending_events[seen:]
-        news = [self._event(event, line) for event in pending if isinstance(event, lines.EVENTS)]
-        if news:
-            line["events"] = news
+        new_events = [self._event(event, line) for event in pending if isinstance(event, lines.EVENTS)]
+        if new_events:
+            line["events"] = new_events
         if len(self._shared.queue.to_wake) > woken:
             line["wakes"] = [waiter.call.id for waiter in self._shared.queue.to_wake[woken:]]
         self._sink.add(lines.replaced(line, self._names) if self._names else line)
 
-    def _add_unsendable(self, line: Line, call: Call) -> None:
-        """Targets that were found since the last line to be unable to be sent the request."""
+    def _add_unsendable(self, line: JsonLine, call: Call) -> None:
+        """The targets that were found since the last line not to support the request."""
         found, known = call.unsendable, self._unsendable.get(call, 0)
         if len(found) > known:
             line["unsupported"] = {state.name: list(names) for state, names in list(found.items())[known:]}
             self._unsendable[call] = len(found)
 
-    def _event(self, event: events.Event, line: Line) -> Line:
+    def _event(self, event: events.Event, line: JsonLine) -> JsonLine:
         written = lines.event_line(event)
         if written.get("call") == line.get("call"):
             written.pop("call", None)
@@ -167,8 +170,8 @@ class RecordingScheduler(Scheduler):
     def _before(self) -> tuple[int, int]:
         return len(self._shared.tracker.pending_events), len(self._shared.queue.to_wake)
 
-    def _played(self, line: Line, call: Call | None, work: Callable[[], object]) -> None:
-        """Do the work, and write its line."""
+    def _record(self, line: JsonLine, call: Call | None, work: Callable[[], object]) -> None:
+        """Call `work`, and write its line."""
         with self._order:
             before = self._before()
             work()
@@ -183,29 +186,36 @@ class RecordingScheduler(Scheduler):
         line = lines.call_line(call, sampled=self._is_sampled(call))
         if call.policy is not self._given:
             line["policy"] = lines.changed_fields(lines.policy_line(call.policy), self._policy_line)
-        if call.session is not None:  # which calls belong together is written, not the name that the caller gave
+        if (
+            call.session is not None
+        ):  # a keyed hash: shows which calls belong together, not the caller's name for the session
             line["session"] = self._session_name(call.session)
-        call.policy = self._policy if call.policy is self._given else noting(call.policy, self._waits, self._stops)
+        call.policy = (
+            self._policy if call.policy is self._given else with_recording_rules(call.policy, self._waits, self._stops)
+        )
         with self._order:
             line |= self._route(call.tiers)
             self._calls[call] = line["sampled"]
             before = self._before()
             try:
                 super().call_started(now, call)
-            finally:  # also of a call that a used-up budget refuses
+            finally:  # a call that an exhausted budget rejects is recorded too
                 if call.excluded:
                     line["excluded"] = {state.name: str(why.skipped) for state, why in call.excluded.items()}
                 self._add(line, *before, call)
         self._sink.flush()
 
-    def _route(self, tiers: Tiers) -> Line:
+    def _route(self, tiers: Tiers) -> JsonLine:
         known = self._routes.get(id(tiers))
         if known is not None:
             return {"route": known[0]}
-        line: Line = {"tiers": [[state.name for state in tier] for tier in tiers]}
-        if len(self._routes) < _MOST_ROUTES:
+        line: JsonLine = {"tiers": [[state.name for state in tier] for tier in tiers]}
+        if len(self._routes) < _MAX_NAMED_ROUTES:
             line["route"] = len(self._routes)
-            self._routes[id(tiers)] = len(self._routes), tiers  # kept, so that no other one gets its id
+            self._routes[id(tiers)] = (
+                len(self._routes),
+                tiers,
+            )  # keeps a reference, so that no other object gets this id
         return line
 
     def next_step(self, call: Call, now: float) -> Step:
@@ -213,7 +223,7 @@ class RecordingScheduler(Scheduler):
         with self._order:
             before = self._before()
             step = super().next_step(call, now)
-            line: Line = {"do": "next", "call": call.id, "at": now}
+            line: JsonLine = {"do": "next", "call": call.id, "at": now}
             decision = lines.step_line(step, call, self._trace) if self._calls.get(call) else None
             self._add(line, *before, call, decision)
         self._sink.flush()
@@ -221,26 +231,26 @@ class RecordingScheduler(Scheduler):
 
     def leave_queue(self, waiter: Waiter, *, for_good: bool = False) -> None:
         """As in `Scheduler`."""
-        line: Line = {"do": "leave", "call": waiter.call.id} | ({"for_good": True} if for_good else {})
-        self._played(line, waiter.call, lambda: Scheduler.leave_queue(self, waiter, for_good=for_good))
+        line: JsonLine = {"do": "leave", "call": waiter.call.id} | ({"for_good": True} if for_good else {})
+        self._record(line, waiter.call, lambda: Scheduler.leave_queue(self, waiter, for_good=for_good))
 
     def settle(self, call: Call, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """As in `Scheduler`."""
-        line: Line = {"do": "settle", "call": call.id, "at": now, "attempt": attempt.number}
+        line: JsonLine = {"do": "settle", "call": call.id, "at": now, "attempt": attempt.number}
         line["outcome"] = lines.outcome_line(outcome, call)
         if attempt.result is not None:
             line["answer"] = "stream" if isinstance(attempt.result, OpenStream) else "whole"
         if isinstance(attempt.result, ChatReply):
             line["usage"] = lines.usage_line(attempt.result.usage)
-            if not attempt.result.usage.output_tokens:  # then the engine goes by its length
+            if not attempt.result.usage.output_tokens:  # then the engine estimates the tokens from its length
                 line["characters"] = len(attempt.result.text)
         found = attempt.result.first if isinstance(attempt.result, OpenStream) else attempt.result
         if found is not None and found.limits:
             line["limits"] = [list(one) for one in found.limits]
-        self._played(line, call, lambda: Scheduler.settle(self, call, attempt, outcome, now))
+        self._record(line, call, lambda: Scheduler.settle(self, call, attempt, outcome, now))
 
     def has_free_alternative(self, call: Call, now: float) -> bool:
-        """As in `Scheduler`. It changes nothing, but a slow stream is left because of it."""
+        """As in `Scheduler`. It changes no state, but a slow stream may be abandoned because of it."""
         with self._order:
             before = self._before()
             free = super().has_free_alternative(call, now)
@@ -253,21 +263,21 @@ class RecordingScheduler(Scheduler):
         line = {
             "do": "stream", "call": call.id, "attempt": attempt.number, "gap": longest_gap, "throughput": throughput,
         }  # fmt: skip
-        self._played(line, call, lambda: Scheduler.record_stream(self, call, attempt, longest_gap, throughput))
+        self._record(line, call, lambda: Scheduler.record_stream(self, call, attempt, longest_gap, throughput))
 
     def record_stream_end(
         self, call: Call, attempt: Attempt, now: float, usage: Usage | None = None, *, whole: bool = False
     ) -> None:
         """As in `Scheduler`."""
-        line: Line = {"do": "stream_end", "call": call.id, "at": now, "attempt": attempt.number, "whole": whole}
+        line: JsonLine = {"do": "stream_end", "call": call.id, "at": now, "attempt": attempt.number, "whole": whole}
         line["usage"] = lines.usage_line(usage)
-        self._played(line, call, lambda: Scheduler.record_stream_end(self, call, attempt, now, usage, whole=whole))
+        self._record(line, call, lambda: Scheduler.record_stream_end(self, call, attempt, now, usage, whole=whole))
 
     def record_stream_break(self, call: Call, attempt: Attempt, outcome: Outcome, emitted: str, now: float) -> None:
-        """As in `Scheduler`. Of the text, only whether there is any is written."""
-        line: Line = {"do": "stream_break", "call": call.id, "at": now, "attempt": attempt.number}
+        """As in `Scheduler`. Of the text it writes only whether there is any."""
+        line: JsonLine = {"do": "stream_break", "call": call.id, "at": now, "attempt": attempt.number}
         line |= {"outcome": lines.outcome_line(outcome, call), "text": bool(emitted.strip())}
-        self._played(
+        self._record(
             line,
             call,
             lambda: Scheduler.record_stream_break(self, call, attempt, outcome, emitted, now),
@@ -275,7 +285,7 @@ class RecordingScheduler(Scheduler):
 
     def record_call_end(self, call: Call, now: float, error: BaseException | None = None) -> None:
         """As in `Scheduler`."""
-        line: Line = {"do": "end", "call": call.id, "at": now, "result": str(call_report.result_of(call, error))}
+        line: JsonLine = {"do": "end", "call": call.id, "at": now, "result": str(call_report.result_of(call, error))}
         answered = [record.target for record in call.records if record.kind is Kind.OK]
         decision = {"attempts": len(call.attempts), "answered_by": answered[-1] if answered else None}
         with self._order:
@@ -287,16 +297,16 @@ class RecordingScheduler(Scheduler):
         self._sink.flush()
 
     def disable(self, name: str, reason: str) -> None:
-        """As in `Scheduler`. The operator's words are not written."""
-        self._played({"do": "disable", "target": name}, None, lambda: Scheduler.disable(self, name, reason))
+        """As in `Scheduler`. The operator's reason is not written."""
+        self._record({"do": "disable", "target": name}, None, lambda: Scheduler.disable(self, name, reason))
 
     def enable(self, name: str) -> None:
         """As in `Scheduler`."""
-        self._played({"do": "enable", "target": name}, None, lambda: Scheduler.enable(self, name))
+        self._record({"do": "enable", "target": name}, None, lambda: Scheduler.enable(self, name))
 
     def reset(self, name: str, now: float) -> None:
         """As in `Scheduler`."""
-        self._played({"do": "reset", "target": name, "at": now}, None, lambda: Scheduler.reset(self, name, now))
+        self._record({"do": "reset", "target": name, "at": now}, None, lambda: Scheduler.reset(self, name, now))
 
     def replace(self, states: Sequence[TargetState], policy: Policy) -> None:
         """As in `Scheduler`. The recording ends here: its first line holds the targets and the policy."""
@@ -307,8 +317,8 @@ class RecordingScheduler(Scheduler):
         self._sink.flush()
 
     def force(self, call: Call, state: TargetState, reason: AttemptReason, now: float) -> None:
-        """Start the attempt that a recording made, and that another policy would not make. Where the target is not available
-        under that policy, what the attempt shows of it counts no more than that of an attempt from before a break."""
+        """Start an attempt that was recorded, but that another policy would not make. If the target is not available under that policy,
+        the result of the attempt does not count for its breaker, like that of an attempt from before the breaker opened."""
         with self._order, self._lock:
             available = self._shared.tracker.available_at(state, now) <= now
             reason = reason if available else AttemptReason.LAST_RESORT
@@ -317,7 +327,7 @@ class RecordingScheduler(Scheduler):
                 attempt.permit.epoch = -1
 
     def take_pending(self) -> tuple[list[events.Event], list[Waiter]]:
-        """As in `Scheduler`: not between the beginning and the end of a line, whose events it would take."""
+        """As in `Scheduler`. Takes the lock, so that it never takes the events of an unfinished line."""
         with self._order:
             return super().take_pending()
 

@@ -1,1 +1,1 @@
-"""Traffic replayed in virtual time against a configuration: what would happen, without a call."""
+"""Replays traffic in virtual time against a configuration, without making a call."""

@@ -1,4 +1,4 @@
-"""The figures of a simulation, and of what was recorded: in the same words, so that they can be compared."""
+"""The figures of a simulation or of a ledger, in one form, so that they can be compared."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 @dataclass(slots=True)
 class Figures:
-    """What came of all calls. `refused`: failed without an attempt: by a limit, a budget, a rule, or because no target was available.
-    `failed`: the others that were not answered. `rescued`: answered after a first attempt that failed. `cost`: USD of the calls whose
-    price is known (`priced`). `seconds`: of each answered call, to its end. `answered_by`: calls by target."""
+    """Counts of calls. `refused`: failed without an attempt, because of a limit, a budget or a rule, or because no target was available.
+    `failed`: failed after at least one attempt. `rescued`: answered after a first attempt that failed. `cost`: USD of the `priced`
+    calls, those with a known price. `seconds`: duration of each answered call. `answered_by`: answered calls by target."""
 
     calls: int = 0
     refused: int = 0
@@ -43,7 +43,7 @@ class Figures:
             self.refused += 1
 
     def quantile(self, q: float) -> float | None:
-        """Of the seconds of answered calls."""
+        """The quantile `q` (0 to 1) of the durations of answered calls, in seconds, by nearest rank. None if there are none."""
         times = sorted(self.seconds)
         return times[max(0, ceil(q * len(times)) - 1)] if times else None
 

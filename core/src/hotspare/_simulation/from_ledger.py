@@ -1,4 +1,4 @@
-"""The traffic that a ledger holds: each call at its time, and how each target answered at that time."""
+"""Traffic from a ledger: the start of each call, and how each target answered at that time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from hotspare.errors import ConfigError, Problem
 from hotspare.outcome import Kind
 
 NEAR = 60.0
-"""Seconds around an attempt in which recorded attempts at the same target say how it answers. Beyond them, its answers of all times do."""
+"""A simulated attempt gets the result of an attempt recorded at the same target at most this many seconds earlier or later. If there is
+none, it gets one of the target's successful answers of any time."""
 _NEIGHBOURS = 8
-"""Recorded attempts before and after that moment among which one is drawn."""
-_OF_REQUESTS = ("invalid", "content_filter", "context_length", "rejected", "cancelled")
-"""Outcomes that say nothing about a target: a request was at fault, or its caller left."""
+"""Recorded attempts on either side of that moment from which one is drawn."""
+_CAUSED_BY_CALLERS = ("invalid", "content_filter", "context_length", "rejected", "cancelled")
+"""Outcomes that say nothing about a target: the request was at fault, or the caller cancelled."""
 
 
 class _Sample(NamedTuple):
@@ -28,8 +29,8 @@ class _Sample(NamedTuple):
     answer: Answer
 
 
-class Recorded:
-    """How targets answered. What was never called answers as the others do on average."""
+class RecordedUpstreams:
+    """The recorded results of each target. A target without any gets the successful answers of all targets."""
 
     def __init__(self, samples: Iterable[tuple[str, bool, _Sample]]) -> None:
         self._all: dict[tuple[str, bool], list[_Sample]] = defaultdict(list)
@@ -42,7 +43,7 @@ class Recorded:
         self.targets = frozenset(target for target, _ in self._all)
 
     def answer(self, target: str, at: float, rng: Random, *, streaming: bool) -> Answer:
-        """One of the attempts at this target nearest in time, drawn at random."""
+        """The result of an attempt at this target near `at`, drawn at random; see `NEAR`."""
         kinds = (streaming, not streaming)
         for kind in kinds:
             near = _near(self._all.get((target, kind), ()), at)
@@ -59,7 +60,7 @@ def _near(samples: Sequence[_Sample], at: float) -> list[_Sample]:
 
 
 def traffic_of(ledger: sqlite3.Connection, since: float, most: int) -> Traffic:
-    """The latest `most` calls since then. Raises ConfigError if there are none."""
+    """The latest `most` calls that started after `since`, in seconds since 1970. Raises ConfigError if there are none."""
     rows = ledger.execute(
         "SELECT * FROM (SELECT * FROM calls WHERE started >= ? AND result != 'abandoned' ORDER BY started DESC LIMIT ?) ORDER BY started",
         (since, most),
@@ -71,10 +72,10 @@ def traffic_of(ledger: sqlite3.Connection, since: float, most: int) -> Traffic:
         "SELECT started, seconds, target, kind, status, ttft FROM attempts WHERE started BETWEEN ? AND ? ORDER BY started",
         (began - NEAR, ended + NEAR),
     )
-    upstreams = Recorded(
+    upstreams = RecordedUpstreams(
         (row["target"], row["ttft"] is not None, _Sample(row["started"] - began, _answer(row)))
         for row in attempts
-        if row["kind"] not in _OF_REQUESTS
+        if row["kind"] not in _CAUSED_BY_CALLERS
     )
     recorded = Figures()
     for row in rows:

@@ -18,8 +18,9 @@ from hotspare.outcome import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """How a target answers. `seconds`: the median of whole answers; a stream's first token takes a third of it. `spread`: sigma of their
-    logarithm (0.3: the p95 is 1.6 times the median). `failures`: share of attempts that fail, with `status`, after a tenth of the time."""
+    """How a target answers. `seconds`: median duration of a whole answer (default 1); the first token of a stream takes a third of it.
+    `spread`: sigma of the log-normal distribution (default 0.3: the p95 is 1.6 times the median). `failures`: share of attempts that
+    fail with `status` (default 0, 503) after a tenth of the duration."""
 
     seconds: float = 1.0
     spread: float = 0.3
@@ -29,7 +30,8 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """From `start` to `end` (seconds) these targets take `slow` times as long, and fail more often."""
+    """From `start` to `end` (seconds since the first call) these targets take `slow` times as long (default 1); `failures`: the share of
+    their attempts that fails, if it is above their own."""
 
     start: float
     end: float
@@ -40,7 +42,8 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """`rate`: calls a second, at random moments, for `seconds`. `streaming`: their share that streams. `model`: as in ChatRequest."""
+    """Calls with random arrivals: `rate` a second (default 5) for `seconds` (default 300). `streaming`: share of streamed calls (default
+    0.5). `input_tokens`, `output_tokens`: of each call (default 500, 100). `model`: as in ChatRequest. Default: the default route."""
 
     seconds: float = 300.0
     rate: float = 5.0
@@ -51,14 +54,14 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """How the described targets answer; others answer as `Behaviour()` says."""
+class DescribedUpstreams:
+    """How the described targets answer; other targets have the defaults of `Behaviour`."""
 
     targets: Mapping[str, Behaviour] = field(default_factory=dict[str, Behaviour])
     phases: tuple[Phase, ...] = ()
 
     def answer(self, target: str, at: float, rng: Random, *, streaming: bool) -> Answer:
-        """Drawn from the target's distribution."""
+        """A result drawn from the target's distribution."""
         usual = self.targets.get(target, Behaviour())
         now = [phase for phase in self.phases if phase.start <= at < phase.end and target in phase.targets]
         seconds = rng.lognormvariate(log(usual.seconds), usual.spread) * max((phase.slow for phase in now), default=1.0)
@@ -85,7 +88,7 @@ def read_load(path: Path, seed: int) -> Traffic:
     problems = [*coercer.problems, *_impossible(load, behaviours)]
     if problems or load is None:
         raise ConfigError(problems)
-    upstreams = Described(
+    upstreams = DescribedUpstreams(
         {name: one for name, one in behaviours.items() if one is not None},
         tuple(one for one in found if one is not None),
     )
@@ -112,6 +115,13 @@ def _arrivals(load: Load, rng: Random) -> list[Arrival]:
     at = 0.0
     while (at := at + rng.expovariate(load.rate)) < load.seconds:
         found.append(
-            Arrival(at, load.model, rng.random() < load.streaming, load.input_tokens, load.output_tokens, rest=0.5)
+            Arrival(
+                at,
+                load.model,
+                rng.random() < load.streaming,
+                load.input_tokens,
+                load.output_tokens,
+                after_first_token=0.5,
+            )
         )
     return found

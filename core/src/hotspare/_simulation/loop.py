@@ -1,4 +1,4 @@
-"""An asyncio event loop whose clock jumps to the next timer: hours of traffic pass in seconds. Nothing in it may do I/O."""
+"""An asyncio event loop whose clock jumps to the next timer, so that hours of traffic take seconds. Its tasks must not do I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop without waiting."""
+    """An event loop in virtual time: it never sleeps."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
@@ -30,8 +30,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
 
-def run_virtually(main: Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, Any]]) -> Any:
-    """Run it to its end on a new virtual loop."""
+def run_in_virtual_time(main: Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, Any]]) -> Any:
+    """Run the coroutine that `main` returns on a new virtual loop. Returns its result."""
     loop = VirtualLoop()
     try:
         return loop.run_until_complete(main(loop))

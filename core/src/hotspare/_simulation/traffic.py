@@ -1,4 +1,4 @@
-"""What is replayed: calls at their times, and how each target answers."""
+"""The traffic of a simulation: the start of each call, and how each target answers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from hotspare.outcome import Kind
 
 
 class Arrival(NamedTuple):
-    """One call. `at`: seconds since the first. `model`: as in ChatRequest (None: the default route). `rest`: seconds from the first
-    token of a stream to its end."""
+    """One call. `at`: seconds since the first call. `model`: as in ChatRequest (None: the default route). `after_first_token`: seconds
+    from the first token of a stream to its end."""
 
     at: float
     model: str | None = None
     streaming: bool = False
     input_tokens: int = 500
     output_tokens: int = 100
-    rest: float = 0.0
+    after_first_token: float = 0.0
     labels: Mapping[str, str] = {}
 
 
@@ -36,14 +36,14 @@ class Upstreams(Protocol):
     """How the targets answer, by name."""
 
     def answer(self, target: str, at: float, rng: Random, *, streaming: bool) -> Answer:
-        """What this target does with an attempt that begins at `at` (seconds since the first call)."""
+        """The result of an attempt at this target that starts at `at` (seconds since the first call)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What is replayed. `began`: seconds since 1970 of the first call. `recorded`: what came of it (None: it was never real). `notes`:
-    what the reader must know."""
+    """The calls of a simulation. `began`: start of the first call, in seconds since 1970. `recorded`: the figures of the real calls (None:
+    there were none). `notes`: remarks that are printed with the result."""
 
     arrivals: Sequence[Arrival]
     upstreams: Upstreams

@@ -45,8 +45,8 @@ def answer(prompt: str, tokens: int = DEFAULT_TOKENS) -> str:
     """The answer to `prompt`: the same text in every process and on every machine.
 
     It has exactly `tokens` tokens (see `tokenize`), or N if the prompt contains `tokens=N`. It mixes Latin words,
-    punctuation, Markdown (sometimes a code fence), Korean, Chinese, Japanese and multi-byte emoji. A word that stands without
-    a space is never repeated at once: where a stream broke between the two, no reader could tell whether both are meant.
+    punctuation, Markdown (sometimes a code fence), Korean, Chinese, Japanese and multi-byte emoji. A word without a space before it
+    never occurs twice in a row: after a break between the two, a continuation and a repetition would look the same.
     """
     found = _TOKENS_DIRECTIVE.search(prompt)
     count = min(int(found[1]), MAX_TOKENS) if found else tokens

@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (this module reads JSON of any shape)
-"""From a request to its answer: which prompt to answer, and how much of the answer was already given."""
+"""Composes the answer to a request: finds the prompt to answer, and how much of the answer was given before."""
 
 import json
 import re
@@ -13,18 +13,18 @@ from hotspare.drill.schema import sample
 
 CONTINUATION_MODES: Final = ("continue", "strip", "overlap", "restart", "prose")
 """How a cut answer is continued: exactly, without leading white space, with the last four tokens repeated, from the
-beginning, or between two sentences of chatter; after a prefill also `echo`: the whole of it again, and then the rest."""
+beginning, or between two sentences of prose."""
 PREFILL_MODES: Final = (*CONTINUATION_MODES, "echo", "refuse")
-"""The same after a trailing assistant message, which can also be refused with a 400."""
+"""The same after a trailing assistant message; also `echo` (that message again, then the rest) and `refuse` (a 400)."""
 PROSE_BEFORE: Final = "Sure, here is the rest of the answer:\n\n"
 PROSE_AFTER: Final = "\n\nI hope this helps!"
 OVERLAP_TOKENS: Final = 4
 
 
 class Conversation:
-    """What the turns of a request amount to.
+    """The state of a conversation, from the turns of a request.
 
-    prompt: the user message to be answered. full_answer: the whole answer to it. answered: what of it was given already.
+    prompt: the user message to answer. full_answer: the whole answer to it. answered: the part of it that was given before.
     continue_requested: the last message is an instruction to continue. prefilled: the last message is the assistant's.
     """
 
@@ -48,7 +48,7 @@ class Conversation:
             self.full_answer, self.answered = after_tools(self.prompt, self._results), ""
         if not turn.text and not turn.images:
             return
-        # any message after a part of the answer asks for the rest; after all of it, only one that says "continue"
+        # after a part of the answer any message requests the rest; after the whole answer only one that contains "continu"
         started = bool(self.answered) and self.full_answer.startswith(self.answered)
         unfinished = self.answered != self.full_answer or "continu" in turn.text.lower()
         if started and unfinished and not turn.results:
@@ -148,7 +148,7 @@ def _tool_calls(request: Request, talk: Conversation, prepared: Json) -> list[To
 
 
 def _calls_in(prompt: str, tool: str) -> int:
-    """How often the prompt asks for a call of this tool."""
+    """How many calls of this tool the prompt requests."""
     found = re.search(rf"\bcall `?{re.escape(tool)}`?\b( twice| three times)?", prompt, re.IGNORECASE)
     if not found:
         return 0

@@ -39,7 +39,7 @@ class Endpoint(Observer):
         self.name = name
         self._seed = seed
         self._connections: set[Connection] = set()
-        self._reservation = _bound_socket(0)  # never listens; keeps the port number while the port is closed
+        self._reservation = _bound_socket(0)  # never listens; reserves the port number while the port is closed
         self.port: int = self._reservation.getsockname()[1]
         self._listener: socket.socket | None = None
         self._server: asyncio.Server | None = None
@@ -47,7 +47,7 @@ class Endpoint(Observer):
         self.reset()
 
     def reset(self) -> None:
-        """Forget settings, faults and counters. Connections stay open."""
+        """Clear settings, faults and counters. Connections stay open."""
         self.configure({})
         self.faults.clear()
         self._random = random.Random(f"{self._seed}/{self.name}")
@@ -134,7 +134,7 @@ class Endpoint(Observer):
     def _respond(self, dialect: Dialect, http: HttpRequest) -> Iterator[Step]:
         """The steps of the response. Raises Rejection.
 
-        A fault hits invalid requests too, as an outage does, unless it waits for a certain model or number of requests.
+        A fault hits invalid requests too, as an outage does, unless it has a `model` or a `count`.
         """
         body = _json(http.body)
         headers = {name: value for name, value in http.headers.items() if name not in _SECRET_HEADERS}
@@ -181,7 +181,7 @@ class Endpoint(Observer):
         return headers
 
     def _validate(self, dialect: Dialect, request: Request) -> None:
-        """Apply the settings. Raises Rejection; counts what passes as ok."""
+        """Apply the settings. Raises Rejection; counts an accepted request as `ok`."""
         settings, last = self._settings, request.turns[-1] if request.turns else None
         request.prefill = settings.prefill or request.prefill
         if last is not None and last.role == "assistant" and request.prefill == "refuse":

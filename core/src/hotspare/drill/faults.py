@@ -18,16 +18,16 @@ KINDS: Final[Mapping[str, str]] = {
     "status": "HTTP `status` with the provider's own error body, with `message` in it, or with the raw `body`; "
     "`retry_after` adds a Retry-After header, `headers` any others; a 502 is an HTML page of a gateway",
     "rate_limited": "HTTP 429; `retry_after_form` says where the `retry_after` seconds (default 1) are stated",
-    "quota": "the quota is used up: `limit` is `day` (resets tomorrow) or `balance` (no credit left)",
+    "quota": "the quota is exhausted: `limit` is `day` (resets tomorrow) or `balance` (no credit left)",
     "cut": "after `at` tokens the connection ends inside a chunk; `how` is `reset` or `close`",
     "stall": "after `at` tokens nothing more is sent; the connection stays open",
-    "malformed": "after `at` tokens one malformed event; then the stream ends if `ends`, else it continues",
+    "malformed": "after `at` tokens one malformed event; then the stream ends if `ends` is true, else it continues",
     "lost_event": "after `at` tokens the event of the next one is cut short; then the stream continues",
     "half_character": "after `at` tokens one token that is half a surrogate pair; then the answer continues",
     "null_reason": "after `at` tokens a regular end, but the finish reason is the text `null`",
     "malformed_call": "after `at` tokens a regular end, but the finish reason says that the tool call was malformed",
-    "reasoning_only": "reasoning, then a regular end without a word of the answer",
-    "unended": "after the finish reason nothing of the regular end: `how` is `hang`, `reset` or `close`",
+    "reasoning_only": "reasoning, then a regular end without any text",
+    "unended": "after the finish reason the regular end is missing: `how` is `hang`, `reset` or `close`",
     "late_error": "after the finish reason an error event for `status`, and no regular end",
     "error_event": "after `at` tokens an error event for `status`, then the end; if not streamed, an error body in a 200",
     "eof": "after `at` tokens a clean end of the body, without the format's proof of completion",
@@ -86,9 +86,9 @@ class Fault:
     model: applies to models whose name contains it. Default: every model.
     dialect: `openai`, `responses`, `anthropic` or `gemini`. Default: all four.
     streaming: True for streamed requests, False for others. Default: both.
-    skip: matching requests that pass before the first one is hit.
-    count: requests that are hit at most. Default: no limit.
-    probability: chance that a matching request is hit.
+    skip: number of matching requests that pass before the first one is hit. 0.
+    count: maximum number of requests that are hit. Default: no limit.
+    probability: of a hit, for each matching request, 0 to 1. 1.
     """
 
     kind: str

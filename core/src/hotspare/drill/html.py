@@ -29,8 +29,8 @@ td:first-child,th:first-child{text-align:left;padding-left:0}td:not(:first-child
 _METHOD = (
     "All calls are real HTTP requests through hotspare to an embedded provider on this machine, which fails as the scenario says. "
     "The right answer to each prompt is known, so every answer was compared exactly. "
-    "A process of its own offers the load, and a call's time counts from the moment at which it was to arrive. Hatching marks when a target was faulty; the "
-    "band below its traffic is its state in the pool. Each bar is a quarter of a second, on a square-root scale."
+    "The load comes from a separate process; a call's duration is measured from its scheduled arrival. Hatching marks the time in which a target was faulty; the "
+    "band below its traffic shows its state in the pool. Each bar is a quarter of a second, on a square-root scale."
 )
 
 
@@ -61,7 +61,7 @@ def report_page(results: Sequence[Result]) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], style: str = "plain") -> str:
-    """`phases`: on a telephone each row becomes a block of names and values."""
+    """A table. With the style `phases`, each row becomes a block of names and values on a narrow screen."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
     names = [escape(head.replace("\n", " "), quote=True) for head in heads]
     body = "".join(

@@ -1,4 +1,4 @@
-"""The provider's end of an HTTP/1.1 connection. h11 reads the requests; responses are written as raw bytes, because faults
+"""The server side of an HTTP/1.1 connection. h11 reads the requests; responses are written as raw bytes, because faults
 need responses that no HTTP library would write."""
 
 import asyncio
@@ -16,16 +16,16 @@ MAX_HEAD: Final = 64 * 1024
 MAX_BODY: Final = 64 * 1024 * 1024
 
 
-class Ending(enum.Enum):
-    """How a response ends if it does not end regularly."""
+class AbnormalEnd(enum.Enum):
+    """How a response ends early: connection reset, connection closed, or nothing more is sent."""
 
     RESET = "reset"
     CLOSE = "close"
     HANG = "hang"
 
 
-Step = bytes | int | float | Ending
-"""One step of a response: bytes to write, seconds to wait, or the way it ends."""
+Step = bytes | int | float | AbnormalEnd
+"""One step of a response: bytes to write, seconds to wait, or its early end."""
 
 
 @dataclass(slots=True)
@@ -39,23 +39,23 @@ class HttpRequest:
 
 
 class Observer:
-    """What happens to a server's connections. Override what is needed."""
+    """Callbacks for a server's connections, which do nothing by default."""
 
     def opened(self, connection: "Connection") -> None:
         """A client connected."""
 
     def closed(self, connection: "Connection", *, by_client: bool, busy: bool) -> None:
-        """A connection is gone. `busy`: its response was not finished."""
+        """A connection was closed. `busy`: its response was not finished."""
 
     def finished(self) -> None:
-        """A response is finished, in whatever way."""
+        """A response has ended, completely or early."""
 
 
 class Connection(asyncio.Protocol):
     """One client's connection: one request at a time, kept alive.
 
     Every request has its own h11 parser, which starts with the bytes that the previous one did not use. One parser for
-    all requests would have to know what was sent in between, and a broken response cannot be described to it.
+    all requests would have to be given each response too, and h11 does not accept a broken response.
     """
 
     def __init__(self, handle: Callable[[HttpRequest], Iterator[Step]], observer: Observer) -> None:
@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._request = HttpRequest("", "", {}, b"")
         self._body = bytearray()
-        if received:  # no bytes at all would mean the end of the connection to h11
+        if received:  # h11 takes an empty input for the end of the connection
             self._parser.receive_data(received)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
                     return
         except h11.RemoteProtocolError as error:
             self._transport.write(response(error.error_status_hint, str(error).encode(), "text/plain"))
-            self._end(Ending.CLOSE)
+            self._end(AbnormalEnd.CLOSE)
 
     def _begin(self, event: h11.Request) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
         self._advance()
 
     def _advance(self) -> None:
-        """Take the steps up to the next wait, or to the end. What is due now is sent in one write."""
+        """Run the steps up to the next wait or the end. Their bytes are sent in one write."""
         self._timer = None
         out: list[bytes] = []
         for step in self._steps or ():
@@ -143,12 +143,12 @@ class Connection(asyncio.Protocol):
         self._flush(out)
         self._finish()
         if self._parser.their_state is h11.MUST_CLOSE:
-            self._end(Ending.CLOSE)
+            self._end(AbnormalEnd.CLOSE)
         else:
             self._new_parser(self._parser.trailing_data[0])
 
     def _resume(self) -> None:
-        """Continue after a wait, then with a request that arrived meanwhile."""
+        """Continue the response after a wait; then read a request that arrived meanwhile."""
         self._advance()
         self._read()
 
@@ -156,10 +156,10 @@ class Connection(asyncio.Protocol):
         if out and not self._transport.is_closing():
             self._transport.write(b"".join(out))
 
-    def _end(self, ending: Ending) -> None:
-        if ending is Ending.RESET:
+    def _end(self, ending: AbnormalEnd) -> None:
+        if ending is AbnormalEnd.RESET:
             self.reset()
-        elif ending is Ending.CLOSE:
+        elif ending is AbnormalEnd.CLOSE:
             self._finish()
             self._closed_by_us = True
             self._transport.close()

@@ -9,7 +9,7 @@ from hotspare.drill.scenarios import Scenario
 
 
 def percent(value: Metric) -> str:
-    """A share as a percentage. Rounded to 100 only if it is exactly that."""
+    """A fraction as a percentage. 100 % only if it is exactly 1."""
     if not isinstance(value, int | float):
         return "-"
     return "100 %" if value == 1 else f"{min(99.9, 100 * value):.1f} %"

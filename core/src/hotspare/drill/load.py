@@ -1,8 +1,8 @@
-"""The load of a scenario, from a separate process: a busy client cannot delay the calls' arrivals or the faults.
+"""The load of a scenario, from a separate process, so that a busy client cannot delay the calls' arrivals or the faults.
 
-The process plays a script. At each step's time it sends a command to the embedded provider if the step has one, and then
-announces the step on stdout. The client starts a call when it reads the announcement, and counts the call's time from
-the step's time in the script, so that a client that is late is as slow as its callers see it.
+The process runs a script. At each step's time it sends a command to the embedded provider if the step has one, and then
+announces the step on stdout. The client starts a call when it reads the announcement, and measures the call's duration from
+the step's time in the script, so that the delay of a late client is part of the duration.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from typing import Any
 from hotspare.drill.provider import Provider, send_command
 
 _LEAD = 0.05
-"""Seconds from the first announcement, which says when the script starts, to the start."""
+"""Seconds from the first announcement, which states the start of the script, to that start."""
 
 Command = tuple[str, Sequence[str], Mapping[str, Any]]
 """A command of the embedded provider, its endpoints and its options, see `send_command`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScriptStep:
     """One step of a script. `at`: seconds since its start. Without a command it is only announced: a call arrives."""
 
     at: float
@@ -35,8 +35,8 @@ class Step:
 
 
 @asynccontextmanager
-async def playing(steps: Sequence[Step], provider: Provider) -> AsyncGenerator[tuple[float, AsyncIterator[int]]]:
-    """Play the steps in their order. Yields their start, a value of `time.perf_counter`, and each step's index when it is done.
+async def run_load(steps: Sequence[ScriptStep], provider: Provider) -> AsyncGenerator[tuple[float, AsyncIterator[int]]]:
+    """Run the steps in their order. Yields the start, a value of `time.perf_counter`, and an iterator of the indices of finished steps.
 
     The iterator raises RuntimeError if the process ends before the script.
     """
@@ -67,7 +67,7 @@ async def _announced(lines: asyncio.StreamReader, expected: int) -> AsyncIterato
 
 
 def main() -> None:
-    """The process: read a script from stdin and play it."""
+    """The process: read a script from stdin and run it."""
     script = json.load(sys.stdin)
     start = time.perf_counter() + _LEAD
     _announce(start)

@@ -24,7 +24,7 @@ class Tool:
 class Turn:
     """One message. `images`: size of each image in bytes (0 for a link). `results`: tool results.
 
-    tools_called: names of the tools that the message calls. prefix: the message asks to be continued (Mistral, DeepSeek).
+    tools_called: names of the tools that the message calls. prefix: the message is to be continued (Mistral, DeepSeek).
     """
 
     role: str
@@ -37,7 +37,7 @@ class Turn:
 
 @dataclass(slots=True)
 class Request:
-    """One request. `tool_choice` is auto, none, any or the name of a tool; `json_mode` asks for JSON, by `json_schema` if given.
+    """One request. `tool_choice` is auto, none, any or the name of a tool; `json_mode` requests JSON, by `json_schema` if given.
 
     prefill: how a trailing assistant message is continued, see `hotspare.drill.conversation.PREFILL_MODES`.
     stream_as_array: the stream is one JSON array instead of server-sent events (Gemini without `alt=sse`).
@@ -63,7 +63,7 @@ class Request:
 
     @property
     def prompt_tokens(self) -> int:
-        """Tokens of the prompt: of its texts, three for each message, 85 for each image."""
+        """Estimated tokens of the prompt: a quarter of the characters of its texts, 3 for each message, 85 for each image."""
         texts = [*([self.system] if self.system else []), *(turn.text or " ".join(turn.results) for turn in self.turns)]
         images = sum(len(turn.images) for turn in self.turns)
         return sum(estimate_tokens(text) + _TOKENS_PER_MESSAGE for text in texts) + _TOKENS_PER_IMAGE * images

@@ -1,4 +1,4 @@
-"""What was recorded while a scenario was played, and the metrics that are computed from it."""
+"""The calls, attempts and states recorded while a scenario ran, and the metrics computed from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hotspare.drill.scenarios import Phase, Role, Scenario
 from hotspare.outcome import Kind
 
 DETECTION_TIME = 2.0
-"""Seconds into an outage after which every breaker has had time to open."""
+"""Seconds after the start of an outage within which every breaker has time to open."""
 MIN_ACHIEVED = 0.9
 """A phase whose load is smaller than this share of the planned one is reported: the client, or this machine, was too slow."""
 ON_TIME = 5.0
@@ -24,10 +24,10 @@ Metric = str | int | float | None
 
 @dataclass(slots=True)
 class CallRecord:
-    """One call. `started`: its arrival in the script, in seconds since the scenario's start; `seconds`, `ttft`: from there to
-    the end and to the first token.
+    """One call. `started`: its arrival in the script, in seconds since the scenario's start. `seconds`, `ttft`: from then to the end
+    and to the first token.
 
-    late: seconds from `started` until the client began with the call. They are part of `seconds`.
+    late: seconds from `started` until the client started the call, included in `seconds`.
     last_progress: seconds from `started` to the latest part of a stream. longest_gap: longest time between two parts.
     """
 
@@ -45,7 +45,7 @@ class CallRecord:
     late: float = 0.0
 
     def note_progress(self, seconds: float) -> None:
-        """A part of the stream, or its end, arrived `seconds` after the start."""
+        """Record that a part of the stream, or its end, arrived `seconds` after the start."""
         self.longest_gap = max(self.longest_gap, seconds - self.last_progress)
         self.last_progress = seconds
 
@@ -67,7 +67,7 @@ class AttemptSample:
 
     @property
     def failed(self) -> bool:
-        """Whether it failed. A cancelled attempt did not: another one was faster."""
+        """Whether it failed. A cancelled attempt did not fail: another one was faster."""
         return self.kind not in (Kind.OK, Kind.CANCELLED)
 
 
@@ -144,8 +144,8 @@ class Result:
         return [one for one in self.attempts if start <= one.started < end]
 
     def limit_used(self, index: int) -> float | None:
-        """Of a phase that offers more than the limited endpoints admit: what was admitted, as a share of all that could be, what they
-        admit at once included."""
+        """Answered attempts at the rate-limited endpoints in a phase of role `surge`, as a share of those that the limits admit, bursts
+        included. None for other phases, or without limits."""
         start, end = self.span(index)
         limited = {name: one for name, one in self.scenario.settings.items() if one.get("rpm")}
         most = sum((one.get("rpm") or 0) / 60 * (end - start) + (one.get("burst") or 0) for one in limited.values())
@@ -159,13 +159,13 @@ class Result:
         return self.phases[index].rate, count / seconds
 
     def _offered(self, index: int) -> tuple[int, float]:
-        """The calls of a phase, and the seconds in which the client began with them: the phase's own unless calls were late."""
+        """The number of calls of a phase, and the seconds in which the client started them: the length of the phase, or more if calls were late."""
         calls = [call for call in self.calls if call.phase == index]
         ends = (call.started + call.late - self.phase_starts[index] for call in calls)
         return len(calls), max(self.phases[index].seconds, *ends, 0.0)
 
     def shortfalls(self) -> list[str]:
-        """The phases whose planned load was not achieved, as sentences. What was measured in them is not what was planned."""
+        """The phases whose planned load was not achieved, as sentences. Their figures are for a smaller load than planned."""
         found: list[str] = []
         for index, phase in enumerate(self.phases[: len(self.phase_starts)]):
             count, seconds = self._offered(index)
@@ -255,7 +255,7 @@ def _latencies(calls: Iterable[CallRecord]) -> dict[str, Metric]:
 
 
 def share(flags: Iterable[bool]) -> float | None:
-    """The fraction that is true, between 0 and 1. None if there are none."""
+    """The fraction of true flags, 0 to 1. None without flags."""
     values = list(flags)
     return sum(values) / len(values) if values else None
 
@@ -266,6 +266,6 @@ def _mean(values: Iterable[int]) -> float | None:
 
 
 def quantile(values: Iterable[float], at: float) -> float | None:
-    """By nearest rank. None if there are no values."""
+    """The quantile `at` (0 to 1), by nearest rank. None without values."""
     ranked = sorted(values)
     return ranked[min(int(at * len(ranked)), len(ranked) - 1)] if ranked else None

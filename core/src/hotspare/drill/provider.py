@@ -28,9 +28,13 @@ images (the answer states their number and size), reasoning. After tool results 
 
 A conversation that ends in a part of the answer, or in an instruction to continue it, is answered with the rest. The
 settings `prefill` and `continuation` say how: `continue` exactly, `strip` without leading white space, `overlap` with the
-last four tokens repeated, `restart` from the beginning, `prose` between two sentences of chatter; `prefill="refuse"` answers
+last four tokens repeated, `restart` from the beginning, `prose` between two sentences of prose; `prefill="refuse"` answers
 400. Without the setting, Anthropic and Gemini continue; OpenAI restarts unless the message has `prefix: true` (Mistral,
-DeepSeek) or the body `continue_final_message` (vLLM). Chat completions refuses OpenAI's models that need responses: `-pro`, `codex`, and from GPT-5.4 on tools with reasoning. Models with `strict` in their name require thought signatures (Gemini), those with `mistral` Mistral's call ids.
+DeepSeek) or the body `continue_final_message` (vLLM).
+
+Chat Completions rejects what OpenAI serves over Responses only: models with `-pro` or `codex` in their names, and tools with
+reasoning from GPT-5.4 on. Models with `strict` in their name require thought signatures (Gemini), those with `mistral` tool-call ids
+of nine letters and digits.
 
 The faults and their options are listed in `hotspare.drill.faults`, the settings in `hotspare.drill.settings`.
 """
@@ -81,7 +85,7 @@ class Stats:
 class Provider:
     """The embedded provider as a context manager: entering it starts the process, leaving it stops the process.
 
-    `endpoints`: their names. `seed`: of the random numbers that `probability` uses. All methods are safe to call from any
+    `endpoints`: their names. Default: `a` to `h`. `seed`: of the random numbers that a fault's `probability` uses. Default: 0. All methods are safe to call from any
     thread, and take about a millisecond.
     """
 
@@ -163,7 +167,7 @@ class Provider:
         self._send("clear", endpoints, {})
 
     def configure(self, endpoints: str | Iterable[str] | None = None, **settings: Unpack[SettingsOptions]) -> None:
-        """Replace the settings; what is not named returns to its default. Default: on all endpoints. Raises FaultError."""
+        """Replace the settings; those that are not named return to their defaults. Default: on all endpoints. Raises FaultError."""
         self._send("configure", endpoints, settings)
 
     def stats(self, endpoint: str) -> Stats:

@@ -1,4 +1,4 @@
-"""A response on the wire, step by step, with its timing and its fault."""
+"""Renders a response as the steps of a connection, with its timing and its fault."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -6,7 +6,7 @@ from typing import Final
 
 from hotspare.drill.dialects.base import Dialect, Rejection, StreamEvent, dumps
 from hotspare.drill.faults import Fault, FaultPlan
-from hotspare.drill.http1 import LAST_CHUNK, Ending, Step, chunk, response, response_head
+from hotspare.drill.http1 import LAST_CHUNK, AbnormalEnd, Step, chunk, response, response_head
 from hotspare.drill.messages import Answer, Request
 
 _HTML: Final = (
@@ -20,7 +20,7 @@ _REPLACES_ANSWER: Final = frozenset({
 })  # fmt: skip
 
 _ALTERED: Final = frozenset({"half_character", "null_reason", "malformed_call", "reasoning_only"})
-"""A regular response with an answer that is broken itself."""
+"""Faults that change the answer; the response itself is regular."""
 
 
 def reject(rejection: Rejection) -> bytes:
@@ -36,7 +36,7 @@ def render(
     if plan.delay:
         yield plan.delay
     if plan.fault is not None and plan.fault.kind in _REPLACES_ANSWER:
-        yield from _instead(dialect, request, answer, plan.fault)
+        yield from _replacement(dialect, request, answer, plan.fault)
         return
     if plan.latency:
         yield plan.latency
@@ -45,7 +45,7 @@ def render(
 
 
 def _altered(answer: Answer, fault: Fault | None) -> Answer:
-    """The answer, with what the fault changes in it."""
+    """The answer with the change that the fault makes."""
     kind, at = ("", 0) if fault is None else (fault.kind, fault.at)
     if kind == "half_character":
         return replace(answer, text=[*answer.text[:at], "\ud83d", *answer.text[at:]])
@@ -57,11 +57,11 @@ def _altered(answer: Answer, fault: Fault | None) -> Answer:
     return answer
 
 
-def _instead(dialect: Dialect, request: Request, answer: Answer, fault: Fault) -> Iterator[Step]:
-    """Faults that take the place of an answer."""
+def _replacement(dialect: Dialect, request: Request, answer: Answer, fault: Fault) -> Iterator[Step]:
+    """The response of a fault that replaces the answer."""
     kind = fault.kind
     if kind in ("reset", "close", "blackhole"):
-        yield {"reset": Ending.RESET, "close": Ending.CLOSE, "blackhole": Ending.HANG}[kind]
+        yield {"reset": AbnormalEnd.RESET, "close": AbnormalEnd.CLOSE, "blackhole": AbnormalEnd.HANG}[kind]
     elif kind == "status":
         yield _status(dialect, fault)
     elif kind == "rate_limited":
@@ -141,15 +141,15 @@ def _stream(
 def _broken(
     dialect: Dialect, request: Request, fault: Fault, rest: list[StreamEvent], gap: float, *, first: bool
 ) -> Iterator[Step]:
-    """What comes instead of the rest of a stream."""
+    """The steps that replace the rest of a stream."""
     if fault.kind in ("stall", "silence"):
-        yield Ending.HANG
+        yield AbnormalEnd.HANG
     elif fault.kind == "cut":
         yield _half_chunk(rest[0].data if rest else b"data: ")
-        yield Ending.RESET if fault.how == "reset" else Ending.CLOSE
+        yield AbnormalEnd.RESET if fault.how == "reset" else AbnormalEnd.CLOSE
     elif fault.kind == "unended":
-        yield 0.05  # what was sent arrives before a reset
-        yield {"reset": Ending.RESET, "close": Ending.CLOSE, "hang": Ending.HANG}[fault.how]
+        yield 0.05  # lets the bytes sent so far arrive before a reset
+        yield {"reset": AbnormalEnd.RESET, "close": AbnormalEnd.CLOSE, "hang": AbnormalEnd.HANG}[fault.how]
     elif fault.kind in ("error_event", "late_error"):
         yield chunk(dialect.error_event(request, fault.status, fault.message, first=first))
         yield LAST_CHUNK
@@ -210,9 +210,11 @@ def _whole(
     elif fault.kind in ("malformed", "lost_event"):
         yield response(200, part + b"\x00{" + body[len(part) :])
     elif fault.kind == "eof":
-        # without a length, the end of the connection is the end of the body
+        # without a content length the body ends with the connection
         yield response_head(200, {"content-type": content_type, "connection": "close"}) + part
-        yield Ending.CLOSE
+        yield AbnormalEnd.CLOSE
     else:
         yield response_head(200, {"content-type": content_type, "content-length": str(len(body))}) + part
-        yield {"cut": Ending.RESET if fault.how == "reset" else Ending.CLOSE}.get(fault.kind, Ending.HANG)
+        yield {"cut": AbnormalEnd.RESET if fault.how == "reset" else AbnormalEnd.CLOSE}.get(
+            fault.kind, AbnormalEnd.HANG
+        )

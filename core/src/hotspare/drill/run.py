@@ -1,4 +1,4 @@
-"""Plays a scenario: real HTTP calls through hotspare's public API, every answer compared with the expected text."""
+"""Runs a scenario: makes real HTTP calls through hotspare's public API, and compares every answer with the expected text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, aclosing, nullcontext
 
 from hotspare import AllTargetsFailed, CallError, Limits, Pool, Target
 from hotspare.drill.answers import answer
-from hotspare.drill.load import Step, playing
+from hotspare.drill.load import ScriptStep, run_load
 from hotspare.drill.metrics import WRONG_TEXT, AttemptSample, CallRecord, Result
 from hotspare.drill.provider import KEY, Provider
 from hotspare.drill.scenarios import PLAIN_CLIENT, REGIONS, Scenario, Served, plain_client
@@ -19,14 +19,14 @@ from hotspare.messages import ChatChunk, StreamSummary
 from hotspare.policy import Policy
 
 _GRACE = 0.5
-"""Seconds after the deadline for which a call is still waited for."""
+"""Seconds after the deadline before a call is given up."""
 SAMPLE_INTERVAL = 0.25
 """Seconds between two samples of the targets' states."""
 
 Client = Callable[[str, bool, CallRecord], Awaitable[str]]
-"""Sends a prompt, streamed or not, and returns the text. Notes the first token and the attempts in the record."""
+"""Sends a prompt, streamed or not, and returns the text. Stores the first token and the attempts in the record."""
 Progress = Callable[[Result], None]
-"""Called several times a second with what was recorded so far."""
+"""Called several times a second with the result so far."""
 Observe = Callable[[Pool], object]
 """Called with a pool before its first call, to attach a ledger or a monitor to it."""
 
@@ -35,20 +35,20 @@ def unobserved(pool: Pool) -> None:
     """Attach nothing."""
 
 
-def script_of(scenario: Scenario) -> tuple[list[Step], list[tuple[int, int | None]]]:
-    """The script of a scenario, and each step's place in it: the phase, and the number of the call if it is one."""
-    steps: list[Step] = []
+def script_of(scenario: Scenario) -> tuple[list[ScriptStep], list[tuple[int, int | None]]]:
+    """The script of a scenario, and for each step its phase and, if it is a call, the call's number in the phase."""
+    steps: list[ScriptStep] = []
     places: list[tuple[int, int | None]] = []
     start, pace = 0.0, {"seconds": scenario.latency, "gap": scenario.token_gap}
     for index, phase in enumerate(scenario.phases):
         faults = [(endpoints, {"kind": kind, **options}) for endpoints, kind, options in phase.faults]
         faults.insert(0, (tuple(scenario.endpoints), {"kind": "latency", **pace}))
-        steps += [Step(start, ("clear", (), {})), *(Step(start, ("fault", *fault)) for fault in faults)]
+        steps += [ScriptStep(start, ("clear", (), {})), *(ScriptStep(start, ("fault", *fault)) for fault in faults)]
         calls = range(round(phase.seconds * phase.rate))
-        steps += [Step(start + number / phase.rate) for number in calls]
+        steps += [ScriptStep(start + number / phase.rate) for number in calls]
         places += [*[(index, None)] * (1 + len(faults)), *((index, number) for number in calls)]
         start += phase.seconds
-    return [*steps, Step(start)], [*places, (len(scenario.phases), None)]
+    return [*steps, ScriptStep(start)], [*places, (len(scenario.phases), None)]
 
 
 def targets_of(
@@ -65,7 +65,7 @@ def targets_of(
 
 
 class ScenarioRun:
-    """One scenario, played once. `result` grows while it runs."""
+    """One run of a scenario. `result` grows meanwhile."""
 
     def __init__(self, name: str, provider: Provider, scenario: Scenario) -> None:
         self.result = Result(name, scenario)
@@ -79,23 +79,23 @@ class ScenarioRun:
         """Seconds since the start."""
         return time.perf_counter() - self._start
 
-    async def play(self, client: Client) -> None:
-        """Play one phase after the other. Calls continue in later phases until their deadline."""
+    async def execute(self, client: Client) -> None:
+        """Run the phases in their order. Calls continue in later phases until their deadline."""
         self._provider.reset()
         for endpoint, options in self.scenario.settings.items():
             self._provider.configure(endpoint, **options)
         try:
-            async with playing(self._steps, self._provider) as (self._start, announced):
+            async with run_load(self._steps, self._provider) as (self._start, announced):
                 async for index in announced:
-                    self._take(index, client)
+                    self._on_step(index, client)
             if self._running:
                 await asyncio.wait(self._running, timeout=self.scenario.deadline + 5)
         finally:
             for task in self._running:
                 task.cancel()
 
-    def _take(self, index: int, client: Client) -> None:
-        """Note the start of a phase, or start a call, whether earlier ones are answered or not."""
+    def _on_step(self, index: int, client: Client) -> None:
+        """Record the start of a phase, or start a call, without waiting for earlier ones."""
         at, (phase, number) = self._steps[index].at, self._places[index]
         if phase == len(self.result.phase_starts) < len(self.scenario.phases):
             self.result.phase_starts.append(at)
@@ -115,7 +115,7 @@ class ScenarioRun:
             async with asyncio.timeout(limit - self.now()):
                 text = await client(prompt, streaming, record)
             if self.now() > limit:
-                raise TimeoutError  # the client kept the event loop from ending the call
+                raise TimeoutError  # the client blocked the event loop, so that asyncio.timeout could not end the call
             record.correct = text == answer(prompt)
             record.error = "" if record.correct else WRONG_TEXT
         except Exception as error:  # any error means that the call was lost; the report shows it
@@ -184,9 +184,9 @@ async def run_client(
     progress: Progress,
     observe: Observe = unobserved,
 ) -> Result:
-    """Play the scenario through a pool, and sample the state of its targets meanwhile."""
+    """Run the scenario through a pool, and sample the state of its targets meanwhile."""
     provider.reset()
-    for target in targets:  # modules that a first call imports are not part of the measurement
+    for target in targets:  # the imports of a first call must not be part of the measurement
         async with Pool(target) as warm_up:
             await warm_up.achat("hello")
     run = ScenarioRun(name, provider, scenario)
@@ -205,7 +205,7 @@ async def run_client(
         observe(pool)
         sampling = asyncio.create_task(sample_states(pool))
         try:
-            await run.play(pool_client(pool, run))
+            await run.execute(pool_client(pool, run))
         finally:
             sampling.cancel()
     return run.result
@@ -218,12 +218,13 @@ def run_scenario(
     watch: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(lambda result: None),
     observe: Observe = unobserved,
 ) -> list[Result]:
-    """Play the scenario with each of its pools, one after the other; with `baseline` also with a client without failover.
+    """Run the scenario with each of its pools, one after the other; with `baseline` also with a client without failover.
 
-    `watch` makes a context for each of them, which yields what shows the progress. `observe` is not called with the client without failover.
+    `watch` returns a context manager for each client, which yields the function that shows its progress. `observe` is called with the
+    pools, not with the client without failover.
     """
     log = logging.getLogger("hotspare")
-    was_disabled, log.disabled = log.disabled, True  # thousands of lines about failures that are intended
+    was_disabled, log.disabled = log.disabled, True  # intended failures would log thousands of lines
     results: list[Result] = []
     try:
         with Provider(tuple(scenario.endpoints)) as provider:
@@ -235,10 +236,10 @@ def run_scenario(
             if baseline:
                 clients.append((PLAIN_CLIENT, targets[:1], plain_client(scenario.deadline)))
             for name, its_targets, policy in clients:
-                seen = observe if name in scenario.pools else unobserved
+                attach = observe if name in scenario.pools else unobserved
                 with watch() as progress:
                     results.append(
-                        asyncio.run(run_client(name, its_targets, policy, scenario, provider, progress, seen))
+                        asyncio.run(run_client(name, its_targets, policy, scenario, provider, progress, attach))
                     )
     finally:
         log.disabled = was_disabled

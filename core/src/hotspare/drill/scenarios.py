@@ -15,7 +15,7 @@ ENDPOINTS = (*US, *EU)
 
 
 class Served(NamedTuple):
-    """What an endpoint serves: the target's id and region, and its wire format by the name that the embedded provider knows."""
+    """What an endpoint serves: the target's id and region, and the wire format by its name in the embedded provider."""
 
     id: str
     region: str
@@ -70,13 +70,13 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """Phases, and the pools that play them one after the other.
+    """Phases, and the pools that run them one after the other.
 
     about: what is rehearsed, for the help text and the report.
-    latency, token_gap: seconds until the first token of a healthy target, and between its tokens. tokens: per answer.
+    latency, token_gap: seconds until the first token of a healthy target (default 0.05), and between its tokens (0). tokens: per answer (20).
     columns: metrics shown per phase. highlights: metrics at the top of the report.
-    endpoints: what is called, in this order. settings: of the provider, by endpoint, see `hotspare.drill.settings`. limits: of the
-        targets, by pool and endpoint. without_domains: the pools in which it is not known what the targets share.
+    endpoints: the targets' endpoints, in the pools' order. settings: of the provider, by endpoint, see `hotspare.drill.settings`.
+    limits: of the targets, by pool and endpoint. without_domains: the pools whose targets have no failure domain in common.
     """
 
     about: str
@@ -93,7 +93,7 @@ class Scenario:
     without_domains: frozenset[str] = frozenset()
 
     def served(self, pool: str) -> Mapping[str, Served]:
-        """The endpoints as this pool knows them: without domains each is in a region of its own."""
+        """The endpoints of this pool's targets; without domains each is in a region of its own."""
         if pool not in self.without_domains:
             return self.endpoints
         return {name: one._replace(region=name) for name, one in self.endpoints.items()}
@@ -175,7 +175,7 @@ STREAMS = Scenario(
 )  # fmt: skip
 
 SLOW = Scenario(
-    about="One call in twenty takes ten times as long: what hedging and racing save, and the extra attempts that they cost.",
+    about="One call in twenty takes ten times as long: how much time hedging and racing save, and how many extra attempts they cost.",
     phases=(
         Phase("normal", 5, 40),
         Phase("one in twenty is slow", 10, 40, "fault", ((US, "delay", {"seconds": 0.9, "probability": 0.05}),)),
@@ -193,7 +193,7 @@ SLOW = Scenario(
 )  # fmt: skip
 
 LIMITS = Scenario(
-    about="The first target admits 10 calls a second, and 40 come: limits that are configured, and limits that only its answers state.",
+    about="The first target admits 10 calls a second, and 40 arrive: with configured limits, and with limits learnt from its answers.",
     phases=(Phase("below the limit", 4, 8), Phase("four times the limit", 15, 40, "surge"), Phase("below again", 4, 8)),
     pools={"configured": Policy(deadline=10), "learnt": Policy(deadline=10)},
     settings={"us-openai": {"rpm": 600, "burst": 20}},
@@ -207,7 +207,7 @@ _TWO_DOWN = (_CHAT_DOWN, (("responses",), "status", {"status": 503}))
 _THREE_DOWN = (*_TWO_DOWN, (("messages",), "status", {"status": 529}))
 
 WIRES_DOWN = Scenario(
-    about="Four wire formats in one pool: each takes over from the one before it, and goes on with its broken streams.",
+    about="Four wire formats in one pool: each takes over from the one before it, and continues its broken streams.",
     phases=(
         Phase("normal", 3, 15),
         Phase("Chat Completions down", 5, 15, "outage", (_CHAT_DOWN,)),
@@ -227,7 +227,7 @@ WIRES_DOWN = Scenario(
 
 
 BLACKOUT = Scenario(
-    about="All targets are down for ten seconds, and again for five soon after: with --monitor one alert, one resolved notice, and nothing in the cooldown.",
+    about="All targets are down for ten seconds, and again for five soon after: with --monitor one alert, one resolved notice, and no message during the cooldown.",
     phases=(
         Phase("normal", 3, 10),
         Phase("all down", 10, 10, "total_outage", ((ENDPOINTS, "status", {"status": 503}),)),
@@ -243,12 +243,12 @@ BLACKOUT = Scenario(
 _SLOW = (US[:1], "delay", {"seconds": 0.52})
 
 BROWNOUT = Scenario(
-    about="The first target becomes four times slower, without an error, and is well again: with the brownout rule and without it.",
+    about="The first target becomes four times slower, without an error, and recovers: with the brownout rule and without it.",
     phases=(
         Phase("normal", 5, 20),
         Phase("one becomes slow", 7, 20, "fault", (_SLOW,)),
         Phase("still slow", 9, 20, "fault", (_SLOW,)),
-        Phase("well again", 5, 20),
+        Phase("recovered", 5, 20),
     ),
     pools={"brownout rule": Policy(deadline=10), "no rule": Policy(deadline=10, brownout=None)},
     latency=0.15,
@@ -257,7 +257,7 @@ BROWNOUT = Scenario(
 )  # fmt: skip
 
 TWO_REGIONS = Scenario(
-    about="A region goes down with all its models: attempts that are wasted on it, with its targets' failure domain known and unknown.",
+    about="A region goes down with all its models: the attempts wasted on it, with and without a known failure domain of its targets.",
     phases=(
         Phase("normal", 3, 40),
         Phase("us-east down", 22, 40, "outage", ((tuple(f"us-{model}" for model in _MODELS), "status", {"status": 503}),)),
@@ -271,7 +271,7 @@ TWO_REGIONS = Scenario(
 )  # fmt: skip
 
 DISASTERS = Scenario(
-    about="The six disasters of the tutorial: a model fails, latency surges, 429, streams are cut, a region is unreachable, a daily quota is used up.",
+    about="The six disasters of the tutorial: a model fails, latency surges, 429, streams are cut, a region is unreachable, a daily quota is exhausted.",
     phases=(
         Phase("normal", 4, 20),
         Phase("a model fails (503)", 4, 20, "outage", ((("us-openai",), "status", {"status": 503}),)),
@@ -308,7 +308,7 @@ PLAIN_CLIENT = "plain client"
 
 
 def plain_client(deadline: float) -> Policy:
-    """What a client of one target without failover does: one attempt per call, whatever happened to the calls before."""
+    """The policy of a client without failover: one attempt per call, independent of earlier calls."""
     return Policy(
         deadline=deadline, max_attempts=1, when_all_down="fail", max_rejection=0, breaker=_NEVER_OPENS, completion="wait",
         on_break="raise", learn_limits=False,

@@ -84,7 +84,7 @@ class _Sampler:
     def _branch(self, schema: Schema, union: str, depth: int) -> Schema:
         branches = [self._resolve(branch) for branch in schema[union]]
         real = [branch for branch in branches if branch.get("type") not in ("null", "NULL")] or branches
-        # the first branch is what users mean; the last one usually ends a recursive type (`Node | str`)
+        # the first branch is usually the main one; the last one usually ends a recursive type (`Node | str`)
         branch = real[-1] if depth >= _MAX_DEPTH else real[0]
         rest = {name: v for name, v in schema.items() if name not in (union, "description", "title", "default")}
         return {**rest, **branch}
@@ -110,7 +110,7 @@ class _Sampler:
         items = schema.get("items")
         if items is False:
             return made
-        for number in range(len(made), wanted + 64):  # several tries, if the items must be unique
+        for number in range(len(made), wanted + 64):  # more tries than items, because unique items may repeat at first
             if len(made) >= wanted:
                 break
             item = self.value(items, f"{seed}[{number}]", depth + 1)

@@ -1,6 +1,6 @@
 """The process of the embedded provider: `python -m hotspare.drill.server NAME[,NAME…] [SEED]`.
 
-It prints its ports as one line of JSON and serves until its stdin is closed or its parent process is gone.
+It prints its ports as one line of JSON and serves until its stdin is closed or its parent process has ended.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ async def _serve(names: Sequence[str], seed: int) -> None:
 
 
 async def _parent_gone() -> None:
-    """Return when the parent has closed our stdin, or when it died and another process has adopted us."""
+    """Return when stdin is closed, or when the parent process has ended (then the parent's id changes)."""
     loop = asyncio.get_running_loop()
     gone = asyncio.Event()
     parent = os.getppid()

@@ -27,13 +27,13 @@ class SettingsOptions(TypedDict, total=False):
 
 @dataclass(slots=True)
 class Settings:
-    """How an endpoint behaves apart from faults.
+    """How an endpoint behaves without faults.
 
-    rpm: requests it admits per minute; more get a 429. Default: no limit.
-    burst: requests it admits at once. Default: `rpm`.
-    concurrency: requests that it serves at the same time; more get a 503. Default: no limit.
+    rpm: requests per minute that it admits; further ones get a 429. Default: no limit.
+    burst: requests that it admits at once. Default: `rpm`.
+    concurrency: requests that it serves at the same time; further ones get a 503. Default: no limit.
     retry_after_form: where its 429 states the time to wait, see `hotspare.drill.faults.RETRY_AFTER_FORMS`.
-    prefill: how a trailing assistant message is continued, or `refuse`. Default: as the dialect's own provider does.
+    prefill: how a trailing assistant message is continued, or `refuse`. Default: as the provider of the dialect does.
     continuation: how an instruction to continue is followed, see `hotspare.drill.conversation.CONTINUATION_MODES`.
     context_window: tokens; a longer prompt is rejected. 128000.
     streaming: False rejects streamed requests with a 400.

@@ -1,4 +1,4 @@
-"""A timeline of a scenario as SVG: what the callers saw, and the state and the traffic of each target."""
+"""A timeline of a scenario as SVG: the results of the calls, and the state and the traffic of each target."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Bars = dict[int, float]
 
 
 def _style() -> str:
-    """Colours as classes, for a light page and, where the reader wants one, a dark one."""
+    """Colours as classes, for a light page and for a dark one."""
     light, dark = (
         "".join(f".{name}{{fill:{colour}}}" for name, colour in colours.items()) + f"text{{fill:{colours['ink']}}}.d{{fill:{colours['dim']}}}"
         for colours in (_LIGHT, _DARK)
@@ -48,7 +48,7 @@ def _style() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Sizes in pixels. left: room beside the lanes for their labels, which stand above them if it is too small. lane: height of one."""
+    """Sizes in pixels. left: width of the labels beside the lanes; below 100 the labels are above them. lane: height of a lane."""
 
     name: str
     left: int
@@ -63,7 +63,7 @@ class Layout:
 
 WIDE = Layout("wide", 186, 922, 62)
 NARROW = Layout("narrow", 8, 344, 80)
-"""For a telephone held upright, where `WIDE` would have letters of 4 pixels."""
+"""For phones, where the letters of `WIDE` would be 4 pixels high."""
 
 
 def draw_timeline(results: Sequence[Result], layout: Layout = WIDE) -> str:
@@ -103,7 +103,7 @@ class _Canvas:
         return self._layout.left + self._layout.width * min(at, self._end) / self._end
 
     def _top(self) -> int:
-        """Of the present lane, without its label."""
+        """The upper edge of the current lane, below its label."""
         return _HEAD + self._row * self._layout.lane + self._layout.above
 
     def _add_phase(self, index: int, lines: Sequence[str], start: float, end: float) -> None:
@@ -169,7 +169,7 @@ class _Canvas:
             self._out.append(f'<text x="12" y="{y + 15:.0f}" class="d">{escape(note)}</text>')
 
     def _add_bars(self, layers: Iterable[tuple[Bars, str]], room: float) -> None:
-        """The bars of all layers on one square-root scale, which shows a few beside hundreds; one path per layer."""
+        """The bars of all layers on one square-root scale, on which small counts stay visible beside large ones; one path per layer."""
         drawn = [layer for layer in layers if layer[0]]
         most = max((max(bars.values()) for bars, _ in drawn), default=1)
         foot = self._top() + 6 + room
@@ -182,7 +182,7 @@ class _Canvas:
             self._out.append(f'<path d="{path}" class="{style}"/>')
 
     def _legend(self) -> tuple[str, int]:
-        """The key of the colours, and that of numbered phases; and where it ends."""
+        """The legend of the colours and of numbered phases, and its lower edge."""
         colours = [
             ("answered", "answered"),
             ("waiting", "waiting"),
@@ -244,7 +244,7 @@ def _slot(at: float) -> int:
 
 
 def _wrap(text: str, width: float) -> list[str]:
-    """In one line, or in two of similar length; empty if that is too wide."""
+    """The text in one line or in two of similar length; empty if neither fits."""
     spaces = [i for i, letter in enumerate(text) if letter == " "]
     middle = min(spaces, key=lambda i: abs(2 * i - len(text)), default=0)
     lines = [text] if _fits(text, width) or not spaces else [text[:middle], text[middle + 1 :]]

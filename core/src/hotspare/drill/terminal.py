@@ -1,4 +1,4 @@
-"""A drill at the terminal: its progress while it runs, and its tables at the end."""
+"""Terminal output of a drill: the progress, and the tables at the end."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _ERRORS_SHOWN = 3
 
 
 def console() -> Console:
-    """The console of a drill. 132 columns wide if the output is no terminal, so that the tables fit."""
+    """The console of a drill. 132 columns wide if the output is not a terminal, so that the tables fit."""
     found = Console()
     return found if found.is_terminal else Console(width=132)
 
 
 @contextmanager
 def watch(live: bool) -> Generator[Progress]:
-    """Show the progress: as a live view at a terminal, else one line per phase; not at all unless `live`."""
+    """Show the progress: a live view on a terminal, else one line per phase; nothing if `live` is false."""
     out = console()
     if not live:
         yield lambda result: None
@@ -75,7 +75,7 @@ class _PhaseLines:
 
 
 def live_view(result: Result) -> RenderableType:
-    """The present phase, the callers, and the state and the recent attempts of each target."""
+    """The current phase, the calls, and the state and the recent attempts of each target."""
     now = result.states[-1][0]
     index = len(result.phase_starts) - 1
     phase, start = result.phases[index], result.phase_starts[index]

@@ -81,9 +81,9 @@ class AnthropicDialect(Dialect):
     def events(self, request: Request, answer: Answer, *, usage: bool = True) -> list[StreamEvent]:
         blocks: list[list[StreamEvent]] = []
         if answer.reasoning:
-            seal = {"type": "signature_delta", "signature": signature("".join(answer.reasoning))}
+            signed = {"type": "signature_delta", "signature": signature("".join(answer.reasoning))}
             deltas = [{"type": "thinking_delta", "thinking": token} for token in answer.reasoning]
-            blocks.append(_block(0, {"type": "thinking", "thinking": "", "signature": ""}, deltas, [seal]))
+            blocks.append(_block(0, {"type": "thinking", "thinking": "", "signature": ""}, deltas, [signed]))
         if answer.text:
             deltas = [{"type": "text_delta", "text": token} for token in answer.text]
             blocks.append(_block(len(blocks), {"type": "text", "text": ""}, deltas))
@@ -91,7 +91,7 @@ class AnthropicDialect(Dialect):
             deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in call.pieces]
             blocks.append(_block(len(blocks), _tool_use(call, {}), deltas))
         out = [_start(request, answer), *(event for block in blocks for event in block)]
-        # a ping after the start of the first block, where every recorded stream has one
+        # a ping after the start of the first block, as in every recorded stream
         out.insert(min(2, len(out)), StreamEvent(_PING))
         stated = {"usage": _usage(answer, answer.output_tokens)} if usage else {}
         ending = _event("message_delta", {"delta": _ending(answer), **stated})._replace(finish=True)

@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (this module reads JSON of any shape)
-"""Requests that Anthropic rejects, in its own words."""
+"""Rejects requests that Anthropic would reject, with Anthropic's error messages."""
 
 import re
 from typing import Any, Final
@@ -28,7 +28,7 @@ def signature(thinking: str) -> str:
 
 
 def _is_signed(given: str, thinking: str) -> bool:
-    """Whether the signature is ours and matches, or is one of Anthropic's (base64 of a protobuf), which only they can check."""
+    """Whether `given` is the signature of this text, or has the form of Anthropic's own (base64 of a protobuf), which only they can check."""
     return given == signature(thinking) or _ANTHROPIC_SIGNATURE.fullmatch(given) is not None
 
 

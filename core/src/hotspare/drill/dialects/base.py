@@ -1,4 +1,4 @@
-"""What every dialect can do, and what their modules share."""
+"""The protocol of a dialect, and what the modules of the dialects share."""
 
 import json
 import time
@@ -14,12 +14,12 @@ KEY_PREFIX = "test-"
 UNKNOWN_MODEL_PREFIX = "gone"
 """Models whose name begins with this do not exist."""
 MODELS = ("gpt-4.1", "claude-sonnet-4-20250514", "gemini-2.5-flash", "deepseek-chat", "mistral-small-latest")
-"""What the list of models shows; other names are accepted too."""
+"""The models in the list of models; other names are accepted too."""
 
 
 class StreamEvent(NamedTuple):
-    """One event of a stream. `token`: it carries content (the position of a fault counts these only). `finish`: it carries
-    the finish reason."""
+    """One event of a stream. `token`: it carries content; a fault's position counts these events only. `finish`: it carries the finish
+    reason."""
 
     data: bytes
     token: bool = False
@@ -51,10 +51,10 @@ class Dialect(Protocol):
     malformed: bytes
     """An event whose JSON ends in the middle."""
     keepalive: bytes
-    """What the provider sends while there is no content."""
+    """The event that the provider sends while there is no content."""
 
     def read(self, path: str, headers: Headers, body: Any) -> Request:
-        """Validate a request as the provider does. Raises `Rejection` in the provider's own words."""
+        """Validate and read a request. Raises `Rejection` with the provider's own error."""
         ...
 
     def body(self, request: Request, answer: Answer) -> Json:
@@ -98,7 +98,7 @@ class Dialect(Protocol):
         ...
 
     def quota(self, limit: str) -> Rejection:
-        """A quota is used up: `day` until tomorrow, `balance` until the account is topped up."""
+        """An exhausted quota: `day` until tomorrow, `balance` until the account is topped up."""
         ...
 
     def rate_limit_headers(self, limit: RateLimit) -> Headers:
@@ -126,10 +126,10 @@ def retry_after_headers(form: str, seconds: float) -> dict[str, str]:
 
 
 def data_size(base64_text: str) -> int:
-    """Size in bytes of what is encoded in base64."""
+    """Size in bytes of data that is encoded in base64."""
     return len(base64_text.rstrip("=")) * 3 // 4
 
 
 def unknown_fields(body: Mapping[str, Any], known: frozenset[str]) -> list[str]:
-    """Fields that the dialect does not know, in their order."""
+    """The fields of `body` that are not in `known`, in their order."""
     return [name for name in body if name not in known]

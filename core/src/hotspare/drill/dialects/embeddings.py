@@ -15,13 +15,13 @@ from hotspare.drill.dialects.openai import OpenAIDialect, api_key
 from hotspare.drill.messages import Answer, Json, Request, Turn
 
 DIMENSIONS: Final = 256
-"""Numbers of a vector, where the request does not say."""
+"""Length of a vector if the request does not state it."""
 _WORD: Final = re.compile(r"\w+")
 _GEMINI_PATH: Final = re.compile(r"/models/([^:]+):batchEmbedContents")
 
 
 def vector(text: str, dimensions: int) -> list[float]:
-    """A vector of length 1: each word counts at a place of its own, so that texts with common words are near each other."""
+    """A vector of norm 1 that counts each word at one index, so that texts with common words are near each other."""
     counts = [0.0] * dimensions
     for word in _WORD.findall(text.lower()) or [text]:
         counts[int.from_bytes(sha256(word.encode()).digest()[:4]) % dimensions] += 1

@@ -38,7 +38,7 @@ class GeminiDialect(Dialect):
     keepalive = b": keep-alive\n\n"
 
     def model_of(self, path: str, headers: Headers, form: re.Pattern[str]) -> re.Match[str]:
-        """The model in the path, and what is done with it. Raises `Rejection` for a wrong key, path or model."""
+        """Check the key, and match the path: group 1 is the model. Raises `Rejection` for a wrong key, path or model."""
         key = headers.get("x-goog-api-key") or "".join(re.findall(r"[?&]key=([^&]+)", path))
         if not key:
             message = (
@@ -133,7 +133,7 @@ class GeminiDialect(Dialect):
         if limit != "day":
             return Rejection(402, error_body(402))
         body = error_body(429, "You exceeded your current quota, please check your plan and billing details.")
-        # real answers state such a delay too, although the quota is reset at midnight Pacific time
+        # as in recorded answers, although the quota is reset at midnight Pacific time
         body["error"]["details"] = _quota_details("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "38s")
         return Rejection(429, body)
 

@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (this module reads JSON of any shape)
-"""Requests that Gemini rejects, in its own words, and its error bodies."""
+"""Rejects requests that Gemini would reject, with Gemini's error bodies."""
 
 import json
 import re
@@ -26,7 +26,7 @@ _PARTS: Final = frozenset({
 })  # fmt: skip
 _DATA_PARTS: Final = _PARTS - {"thought", "thoughtSignature", "videoMetadata"}
 _SKIP_SIGNATURE: Final = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
-"""What Google documents for histories that another model wrote."""
+"""Signatures that Google documents for histories of other models."""
 _MISSING_SIGNATURE: Final = (
     "Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly, "
     "and missing thought_signature may lead to degraded model performance."
@@ -83,14 +83,14 @@ def signature(name: str, arguments: Json) -> str:
     return "Sig" + opaque_id("gemini", name, json.dumps(arguments, sort_keys=True), length=61)
 
 
-# objects whose keys are the user's own
+# objects with keys of the user, which are left as they are
 _OPAQUE: Final = frozenset({
     "args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema", "labels",
 })  # fmt: skip
 
 
 def camel_case(value: Any) -> Any:
-    """All field names in camelCase: Gemini accepts snake_case too."""
+    """The same with all field names in camelCase, because Gemini accepts snake_case too."""
     if isinstance(value, list):
         return [camel_case(item) for item in value]
     if not isinstance(value, dict):

@@ -38,7 +38,7 @@ class OpenAIDialect(Dialect):
     keepalive = b": keep-alive\n\n"
 
     def model_of(self, path: str, body: Any) -> str:
-        """The model in the body or, for a deployment of Azure's, in the path. Raises `Rejection` where there is none."""
+        """The model in the body or, for an Azure deployment, in the path. Raises `Rejection` if there is none."""
         if not isinstance(body, dict):
             raise errors.invalid("We could not parse the JSON body of your request.")
         in_path = "/deployments/" in path
@@ -135,7 +135,7 @@ class OpenAIDialect(Dialect):
 
 
 def api_key(path: str, headers: Headers) -> bool:
-    """Whether the path is one of Azure's, whose key has a header of its own. Raises `Rejection` for a wrong key."""
+    """Check the API key. Returns whether the path is one of Azure's. Raises `Rejection` for a wrong key."""
     azure = "/openai/" in path
     key = headers.get("api-key") if azure else None
     if not (key or headers.get("authorization", "").removeprefix("Bearer ")).startswith(KEY_PREFIX):
@@ -144,7 +144,7 @@ def api_key(path: str, headers: Headers) -> bool:
 
 
 def _tool_call(request: Request, call: ToolCall, arguments: str) -> Json:
-    mistral = "mistral" in request.model.lower()  # takes nine letters and digits only
+    mistral = "mistral" in request.model.lower()  # Mistral accepts ids of exactly nine letters and digits
     ident = opaque_id(call.seed, length=9) if mistral else "call_" + opaque_id(call.seed)
     return {"id": ident, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
@@ -193,7 +193,7 @@ def _request(model: str, body: Json) -> Request:
         stop=(stop,) if isinstance(stop, str) else tuple(stop),
         reasoning=_wants_reasoning(body),
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
-        # OpenAI restarts after a trailing assistant message; Mistral and DeepSeek continue it if it has `prefix`, vLLM if asked
+        # OpenAI restarts after a trailing assistant message; Mistral and DeepSeek continue it if it has `prefix`, vLLM with this field
         prefill="continue" if body.get("continue_final_message") or (turns and turns[-1].prefix) else "restart",
     )
 
@@ -204,7 +204,7 @@ def _wants_reasoning(body: Json) -> bool:
 
 
 def tool_choice(choice: Any) -> str:
-    """The choice in the words of `Request`; both APIs of OpenAI's."""
+    """The tool choice as in `Request.tool_choice`, for Chat Completions and Responses."""
     if isinstance(choice, dict):
         return str(choice.get("function", choice).get("name", "auto"))
     return {"required": "any", "any": "any", "none": "none"}.get(choice, "auto")

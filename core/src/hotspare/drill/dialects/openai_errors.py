@@ -55,7 +55,7 @@ def content_filtered() -> Rejection:
 
 
 def unknown_model(model: str, *, azure_deployment: bool) -> Rejection:
-    """A 404, in OpenAI's words or in Azure's."""
+    """A 404 as OpenAI or Azure sends it."""
     if azure_deployment:
         message = (
             "The API deployment for this resource does not exist. If you created the deployment within "

@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (this module reads JSON of any shape)
-"""Requests that OpenAI rejects, in its own words where they were recorded."""
+"""Rejects requests that OpenAI would reject, with recorded error messages where there are any."""
 
 import re
 from typing import Any, Final
@@ -113,7 +113,7 @@ def _check_reasoning(body: Json) -> None:
 
 
 def _check_api(model: str, body: Json) -> None:
-    """OpenAI's models that Chat Completions does not serve, or not with tools unless reasoning is off."""
+    """Reject models that Chat Completions does not serve, and tools with models that take them there only without reasoning."""
     if _ONLY_RESPONSES.match(model):
         text = "This model is only supported in v1/responses and not in v1/chat/completions."
         raise Rejection(404, invalid(text, "model").body)

@@ -81,7 +81,7 @@ class ResponsesDialect(OpenAIDialect):
 
 
 class _Stream:
-    """The events of one stream, numbered."""
+    """The numbered events of one stream."""
 
     def __init__(self) -> None:
         self.events: list[StreamEvent] = []
@@ -92,7 +92,7 @@ class _Stream:
         self.events.append(StreamEvent(data, token, finish))
 
     def item(self, index: int, item: Json, field: str, tokens: list[str]) -> None:
-        """An output item: its beginning, its pieces, its end. `field`: what the pieces are of."""
+        """Add the events of one output item: start, pieces, end. `field`: the kind of the pieces."""
         start: Json = {**item, "status": "in_progress"}
         start |= {name: empty for name, empty in (("content", []), ("arguments", "")) if name in item}
         place: Json = {"output_index": index, "item_id": item["id"]}
@@ -116,7 +116,7 @@ class _Stream:
 
 
 def _items(request: Request, answer: Answer) -> list[tuple[Json, str, list[str]]]:
-    """The output items, each with the kind of its pieces and the pieces."""
+    """The output items, each with the kind of its pieces, and the pieces."""
     found: list[tuple[Json, str, list[str]]] = []
     if answer.reasoning:
         hidden = hides_reasoning(request.model)

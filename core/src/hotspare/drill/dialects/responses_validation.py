@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (this module reads JSON of any shape)
-"""What OpenAI's Responses API rejects, in its own words."""
+"""Rejects requests that OpenAI's Responses API would reject, with its error messages."""
 
 from typing import Any, Final
 
@@ -30,12 +30,12 @@ _PARTS: Final = {
     "user": ("input_text", "input_image", "input_file"), "assistant": ("output_text", "refusal"),
     "system": ("input_text",), "developer": ("input_text",),
 }  # fmt: skip
-_SEAL: Final = "gAAAAA"
+_CIPHERTEXT_PREFIX: Final = "gAAAAA"
 
 
 def encrypted(model: str, seed: str) -> str:
-    """The encrypted reasoning of a model: no other one can read it."""
-    return _SEAL + opaque_id("reasoning", model) + opaque_id(seed)
+    """The encrypted reasoning of a model. Other models cannot read it."""
+    return _CIPHERTEXT_PREFIX + opaque_id("reasoning", model) + opaque_id(seed)
 
 
 def validate(body: Json) -> None:
@@ -134,13 +134,13 @@ def _check_reasoning(model: str, items: list[Json], place: int) -> None:
     """Reasoning belongs to the item that follows it, and to the model that wrote it."""
     item = items[place]
     following = items[place + 1] if place + 1 < len(items) else {}
-    seal = str(item.get("encrypted_content") or "")
+    ciphertext = str(item.get("encrypted_content") or "")
     own_items = following.get("type") in ("function_call", "reasoning") or following.get("role") == "assistant"
     if not own_items:
         text = f"Item '{item.get('id')}' of type 'reasoning' was provided without its required following item."
         raise invalid(text, "input")
-    if not seal.startswith(_SEAL + opaque_id("reasoning", model)):
-        text = f"The encrypted content {seal[:4]}...{seal[-4:]} could not be verified. Reason: Encrypted content could not be decrypted or parsed."
+    if not ciphertext.startswith(_CIPHERTEXT_PREFIX + opaque_id("reasoning", model)):
+        text = f"The encrypted content {ciphertext[:4]}...{ciphertext[-4:]} could not be verified. Reason: Encrypted content could not be decrypted or parsed."
         raise invalid(text, None, "invalid_encrypted_content")
 
 

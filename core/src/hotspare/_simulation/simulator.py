@@ -1,4 +1,4 @@
-"""Plays traffic against a configuration: the pool is a real one, its targets and its time are not."""
+"""Sends traffic through a real pool with simulated targets in virtual time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from random import Random
 
 from hotspare._config.loader import Config
 from hotspare._simulation.figures import Figures
-from hotspare._simulation.loop import run_virtually
+from hotspare._simulation.loop import run_in_virtual_time
 from hotspare._simulation.traffic import Arrival, Traffic
 from hotspare.errors import BackendError, CallError, RequestError
 from hotspare.events import CallEnded, CallResult, Event
@@ -22,14 +22,14 @@ from hotspare.outcome import Kind, Outcome
 from hotspare.pool import Pool
 
 _STEP = 100
-"""Calls between two reports of progress."""
+"""Calls between two progress reports."""
 ARRIVAL: ContextVar[Arrival] = ContextVar("arrival")
-"""The call that is replayed."""
+"""The call to which the current task belongs."""
 Progress = Callable[[int], object]
 
 
 class _Failure(BackendError):
-    """An attempt that the traffic says fails."""
+    """A simulated failure of an attempt."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.message)
@@ -37,7 +37,7 @@ class _Failure(BackendError):
 
 
 class SimulatedBackend:
-    """The backend of one target: it answers as the traffic says, in virtual time."""
+    """The backend of one target. Its answers and their durations come from the traffic; it waits in virtual time."""
 
     prefill = False
     streaming = True
@@ -47,11 +47,11 @@ class SimulatedBackend:
         self._name, self._traffic, self._loop, self._rng = name, traffic, loop, rng
 
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
-        """It can be sent everything."""
+        """Nothing: every request is supported."""
         return ()
 
     def classify(self, error: Exception) -> Outcome:
-        """What the traffic says."""
+        """The outcome that the traffic states."""
         return error.outcome if isinstance(error, _Failure) else Outcome(Kind.SERVER, str(error))
 
     async def _answer(self, *, streaming: bool) -> Arrival:
@@ -67,10 +67,10 @@ class SimulatedBackend:
         return ChatReply(text="ok", usage=Usage(arrival.input_tokens, arrival.output_tokens))
 
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
-        """The first token, and the end."""
+        """Two chunks: the first token, and the rest."""
         arrival = await self._answer(streaming=True)
         yield ChatChunk(text="o")
-        await asyncio.sleep(min(arrival.rest, stall / 2))
+        await asyncio.sleep(min(arrival.after_first_token, stall / 2))
         yield ChatChunk(text="k", finish_reason="stop", usage=Usage(arrival.input_tokens, arrival.output_tokens))
 
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
@@ -82,11 +82,11 @@ class SimulatedBackend:
         raise NotImplementedError("a simulation is asynchronous")
 
 
-def play(config: Config, traffic: Traffic, *, seed: int = 0, progress: Progress = lambda count: None) -> Figures:
-    """What comes of this traffic with this configuration. `progress` is called with numbers of calls that are over.
+def simulate(config: Config, traffic: Traffic, *, seed: int = 0, progress: Progress = lambda count: None) -> Figures:
+    """The figures of this traffic with this configuration. `progress` is called with the number of calls started since its last call.
 
-    The same seed gives the same figures. The cache is off, since every call counts as different, and nothing is written: no ledger, no
-    spend file, no recording.
+    The same `seed` gives the same figures. The cache is off, because every call counts as different. No ledger, spend file or
+    recording is written.
     """
 
     async def main(loop: asyncio.AbstractEventLoop) -> Figures:
@@ -102,8 +102,8 @@ def play(config: Config, traffic: Traffic, *, seed: int = 0, progress: Progress 
         progress(len(traffic.arrivals) % _STEP)
         return figures
 
-    with _silent(), config.reporting():
-        found: Figures = run_virtually(main)
+    with _log_disabled(), config.reporting():
+        found: Figures = run_in_virtual_time(main)
     return found
 
 
@@ -128,7 +128,7 @@ async def _call(pool: Pool, arrival: Arrival, figures: Figures) -> None:
                     pass
             else:
                 await pool.achat(_prompt(arrival.input_tokens), model=arrival.model, labels=arrival.labels)
-    except RequestError:  # no call began: no target may be sent it
+    except RequestError:  # rejected before the call started: no target may be used for it
         figures.add(answered=False, target=None, seconds=0.0, attempts=0, cost=None, rescued=False)
 
 
@@ -146,8 +146,8 @@ def _prompt(tokens: int) -> str:
 
 
 @contextmanager
-def _silent() -> Generator[None]:
-    """The log is for what happens."""
+def _log_disabled() -> Generator[None]:
+    """Disable the log: what a simulation logs does not happen."""
     log = logging.getLogger("hotspare")
     before, log.disabled = log.disabled, True
     try:

@@ -9,17 +9,17 @@ from pathlib import Path
 
 from hotspare._engine.reasons import RULES
 from hotspare._recording.file import RecordingFile
-from hotspare._recording.lines import Line, text_of
-from hotspare._recording.player import Player
+from hotspare._recording.lines import JsonLine, text_of
 from hotspare._recording.replay import EVERY, Progress
+from hotspare._recording.replayer import Replayer
 from hotspare.errors import RecordingError
 
 _INDENT = " " * 12
 _NUMBER = re.compile(r"\d+")
 
 
-def words_of(decision: Line) -> str:
-    """A decision in a few words."""
+def describe_decision(decision: JsonLine) -> str:
+    """A decision as one line of text."""
     rule = decision.get("rule")
     begin = "" if rule is None else f"rule {rule} ({RULES.get(rule, 'unknown')}): "
     if "takes" in decision:
@@ -32,7 +32,7 @@ def words_of(decision: Line) -> str:
     return f"{begin}{decision.get('gives_up')}" + (f"; retry after {after:.1f} s" if after is not None else "")
 
 
-def _attempt(decision: Line) -> str:
+def _attempt(decision: JsonLine) -> str:
     what = "a whole answer" if decision["unary"] else "the first content"
     bound = decision.get("race_after", decision["timeout"])
     more = [
@@ -50,42 +50,42 @@ def _attempt(decision: Line) -> str:
     return f"takes {decision['takes']} (attempt {decision['attempt']}, {reason}), {', '.join(more)}"
 
 
-def _wait(decision: Line) -> str:
+def _wait(decision: JsonLine) -> str:
     seconds = "" if decision["waits"] is None else f" at most {decision['waits']:.3f} s"
     if decision.get("queued"):
         return f"waits{seconds} in the queue, until it is woken"
     return (
-        f"waits{seconds} for what is running"
+        f"waits{seconds} for the running attempts"
         if decision.get("rule") == 0 or not seconds
         else f"waits{seconds.removeprefix(' at most')}"
     )
 
 
-def story(path: Path, wanted: str, progress: Progress | None = None) -> list[str]:
+def explain_call(path: Path, wanted: str, progress: Progress | None = None) -> list[str]:
     """The lines of text about one call: `wanted` is its id (``call-17``) or its number.
 
-    The whole recording is played up to the end of the call, so that a call whose decisions were not sampled has them too.
-    Raises RecordingError for a file that cannot be read or played, or that does not hold the call.
+    The recording is replayed up to the end of the call, so that a call outside of the sample has its decisions too.
+    Raises RecordingError for a file that cannot be read or replayed, or that does not hold the call.
     """
     file = RecordingFile(path)
     name = f"call-{wanted}" if _NUMBER.fullmatch(wanted) else wanted
-    player = Player(file.header, sampled=lambda line: line["sampled"] or line["call"] == name)
+    replayer = Replayer(file.header, sampled=lambda line: line["sampled"] or line["call"] == name)
     lines: list[str] = []
     takes: dict[int, str] = {}
     seen, begin, unreported = 0, 0.0, 0
     for number, size, line, text in file.lines():
-        player.play(line, number)
-        written = player.written.pop()
+        replayer.replay(line, number)
+        written = replayer.written.pop()
         seen += line["do"] == "call"
         unreported += size
         if progress is not None and not number % EVERY:
             progress(unreported)
             unreported = 0
         if line.get("call") != name:
-            lines += _from_outside(written, name, begin)
+            lines += _woken_by(written, name, begin)
         elif line["do"] == "call":
             begin = line["at"]
-            lines += _beginning(file.header, line, player)
+            lines += _call_start(file.header, line, replayer)
         else:
             if "takes" in written:
                 takes[written["attempt"]] = written["takes"]
@@ -100,14 +100,14 @@ def story(path: Path, wanted: str, progress: Progress | None = None) -> list[str
     return [*lines, "the recording ends here, before the call does"]
 
 
-def _beginning(header: Line, line: Line, player: Player) -> Iterator[str]:
+def _call_start(header: JsonLine, line: JsonLine, replayer: Replayer) -> Iterator[str]:
     at = datetime.fromisoformat(header["began"]) + timedelta(seconds=line["at"] - header["at"])
     kind = "a stream" if line["stream"] else "a whole answer"
     yield (
         f"{line['call']}: {kind}, deadline {line['seconds']:g} s, at most {line['max_attempts']} attempts; "
         f"began {at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} UTC, at {line['at']:.3f} s of the pool's clock"
     )
-    tiers = player.calls[line["call"]].tiers
+    tiers = replayer.calls[line["call"]].tiers
     yield "targets: " + ", then ".join(", ".join(state.name for state in tier) for tier in tiers)
     if line["features"]:
         yield f"the request uses: {', '.join(line['features'])}"
@@ -115,13 +115,13 @@ def _beginning(header: Line, line: Line, player: Player) -> Iterator[str]:
         yield f"not used: {target} ({why.replace('_', ' ')})"
 
 
-def _described(line: Line, begin: float, takes: Mapping[int, str]) -> Iterator[str]:
+def _described(line: JsonLine, begin: float, takes: Mapping[int, str]) -> Iterator[str]:
     do, at = line["do"], f"{line['at'] - begin:+9.3f} s " if "at" in line else _INDENT[:-1]
     if do == "next" and line.get("waits", 0) is None:
-        return  # nothing is decided before what is running has ended
+        return  # no decision: the call waits until a running attempt ends
     if do in ("next", "alternative"):
-        yield f"{at} {words_of(line)}"
-        yield from _passed(line)
+        yield f"{at} {describe_decision(line)}"
+        yield from _skipped(line)
     elif do == "settle":
         yield f"{at} attempt {line['attempt']} at {takes[line['attempt']]} {_ended(line)}"
     elif do == "stream_break":
@@ -139,7 +139,7 @@ def _described(line: Line, begin: float, takes: Mapping[int, str]) -> Iterator[s
         yield f"{_INDENT}wakes {', '.join(line['wakes'])}"
 
 
-def _passed(line: Line) -> Iterator[str]:
+def _skipped(line: JsonLine) -> Iterator[str]:
     passed = line.get("passed", {})
     for target, why in passed.items():
         if why:
@@ -151,19 +151,19 @@ def _passed(line: Line) -> Iterator[str]:
         yield f"{_INDENT}also available: {', '.join(later)}"
 
 
-def _ended(line: Line) -> str:
+def _ended(line: JsonLine) -> str:
     if line["outcome"]["kind"] == "ok":
         return "has its first content" if line.get("answer") == "stream" else "is answered"
     return f"ends: {_outcome(line['outcome'])}"
 
 
-def _outcome(outcome: Line) -> str:
+def _outcome(outcome: JsonLine) -> str:
     status = f" {outcome['status']}" if "status" in outcome else ""
     after = f", retry after {outcome['retry_after']:g} s" if "retry_after" in outcome else ""
     return f"{outcome['kind']}{status}{after}"
 
 
-def _event(event: Line) -> Iterator[str]:
+def _event(event: JsonLine) -> Iterator[str]:
     match event["event"]:
         case "StateChanged":
             why = f" ({event['reason']})" if event["reason"] else ""
@@ -176,12 +176,12 @@ def _event(event: Line) -> Iterator[str]:
             yield f"{_INDENT}the retry budget is exhausted"
         case "RequestAtFault":
             yield f"{_INDENT}the failures of {', '.join(event['targets'])} no longer count: the request was at fault"
-        case _:  # what the outcome itself says
+        case _:  # the line of the outcome says the same
             return
 
 
-def _from_outside(line: Line, name: str, begin: float) -> Iterator[str]:
-    """What other calls did to this one."""
+def _woken_by(line: JsonLine, name: str, begin: float) -> Iterator[str]:
+    """The line by which another call, or the pool, woke this one."""
     if name in line.get("wakes", ()):
         at = f"{line['at'] - begin:+9.3f} s " if "at" in line else _INDENT[:-1]
         yield f"{at} woken by {line.get('call', 'the pool')}: {'an attempt ended' if line['do'] == 'settle' else 'it left the queue'}"

@@ -10,8 +10,8 @@ from typing import Any, cast
 from hotspare.policy import Policy
 
 
-class NotedRandom(random.Random):
-    """Draws from another source, and records each number: all methods that the engine uses are built on `random`."""
+class RecordingRandom(random.Random):
+    """Draws from another source, and records each number. All methods that the engine uses are built on `random`."""
 
     def __init__(self, source: random.Random) -> None:
         super().__init__(0)
@@ -26,8 +26,8 @@ class NotedRandom(random.Random):
 
 
 @dataclass(eq=False, slots=True)
-class NotedRule:
-    """One of tenacity's `wait_*` or `stop_*`, and what it said."""
+class RecordingRule:
+    """One of tenacity's `wait_*` or `stop_*` objects, which records each of its results."""
 
     rule: Callable[[Any], float | bool]
     noted: list[float | bool]
@@ -38,11 +38,11 @@ class NotedRule:
         return value
 
 
-def noting(policy: Policy, waits: list[float | bool], stops: list[float | bool]) -> Policy:
-    """The policy, whose `wait` and `stop` note what they say."""
+def with_recording_rules(policy: Policy, waits: list[float | bool], stops: list[float | bool]) -> Policy:
+    """The policy with a `wait` and a `stop` that append their results to these lists."""
     changes: dict[str, Any] = {}
     if policy.wait is not None:
-        changes["wait"] = NotedRule(cast("Any", policy.wait), waits)
+        changes["wait"] = RecordingRule(cast("Any", policy.wait), waits)
     if policy.stop is not None:
-        changes["stop"] = NotedRule(cast("Any", policy.stop), stops)
+        changes["stop"] = RecordingRule(cast("Any", policy.stop), stops)
     return replace(policy, **changes) if changes else policy

@@ -1,4 +1,4 @@
-"""A recording played again: targets and policy from its first line, each further line given to the same scheduler."""
+"""Replays a recording: builds targets and policy from its first line, and repeats each further line on one scheduler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hotspare._engine.waiters import Waiter
 from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.target_state import TargetState
 from hotspare._recording import lines
-from hotspare._recording.lines import Line
+from hotspare._recording.lines import JsonLine
 from hotspare._recording.scheduler import RecordingScheduler
 from hotspare._routing.candidates import Tier, Tiers
 from hotspare._routing.explain import Exclusion, SkipReason
@@ -27,18 +27,18 @@ from hotspare.policy import Policy
 from hotspare.target import Domain, Limits, LongPrice, Price, Target
 
 _TEXT = "text"
-"""In place of what was handed out before a break."""
+"""Stands for the text that was emitted before a break."""
 
 
 class RecordedBackend:
-    """The backend of a target that is played again: it makes no call, and knows no error."""
+    """The backend of a replayed target. It makes no call."""
 
     def __init__(self, *, prefill: bool, streaming: bool) -> None:
         self.prefill, self.streaming = prefill, streaming
         self.cannot: dict[int, tuple[str, ...]] = {}
 
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
-        """What it was found to be unable to be sent of this call's request."""
+        """The features of this call's request that the target was recorded not to support."""
         return self.cannot.get(id(request), ())
 
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
@@ -58,13 +58,13 @@ class RecordedBackend:
         raise NotImplementedError("a recording makes no call")
 
     def classify(self, error: Exception) -> Outcome:
-        """No error is met."""
+        """No error occurs."""
         raise NotImplementedError("a recording makes no call")
 
 
-class Inputs(random.Random):
-    """The recorded random numbers, line by line. If a line has no more of them (another policy decides otherwise), it continues with
-    numbers that follow from the line alone."""
+class RecordedInputs(random.Random):
+    """The recorded random numbers, line by line. If a line has too few of them, because another policy decides differently, further
+    numbers come from a generator seeded with the line's number."""
 
     def __init__(self) -> None:
         super().__init__(0)
@@ -73,8 +73,8 @@ class Inputs(random.Random):
         self._stops: list[bool] = []
         self._further = random.Random(0)
 
-    def of(self, line: Line, number: int) -> None:
-        """Go on with what this line has. `number`: its place in the file."""
+    def of(self, line: JsonLine, number: int) -> None:
+        """Use the inputs of this line. `number`: its number in the file."""
         self._drawn = [*line.get("drawn", ())]
         self._waits, self._stops = [*line.get("wait", ())], [*line.get("stop", ())]
         self._number: int | None = number
@@ -88,31 +88,31 @@ class Inputs(random.Random):
         return self._further.random()
 
     def wait(self, _: object) -> float:
-        """What `Policy.wait` said."""
+        """The next recorded result of `Policy.wait`."""
         return self._waits.pop(0) if self._waits else 0.0
 
     def stop(self, _: object) -> bool:
-        """What `Policy.stop` said."""
+        """The next recorded result of `Policy.stop`."""
         return self._stops.pop(0) if self._stops else False
 
 
-class Player:
-    """One engine, fed with a recording. `policy`: another one than the recorded, to see what it would decide; its `wait` and
-    `stop` are the recorded ones unless it has its own.
+class Replayer:
+    """One scheduler that repeats a recording. `policy`: replaces the recorded policy, to see what it would decide; if it has no
+    `wait` or `stop`, their recorded results are used.
 
-    `sampled`: whether the decisions of a call, by its line, are written into `written`; None: as they were.
-    Raises RecordingError for a line that does not fit.
+    `sampled`: decides from the line of a call whether its decisions are written into `written`. Default: as recorded.
+    Raises RecordingError for a line that does not follow from those before it.
     """
 
     def __init__(
-        self, header: Line, policy: Policy | None = None, *, sampled: Callable[[Line], bool] | None = None
+        self, header: JsonLine, policy: Policy | None = None, *, sampled: Callable[[JsonLine], bool] | None = None
     ) -> None:
         self.recorded = _policy(header)
-        self._inputs = Inputs()
+        self._inputs = RecordedInputs()
         self._has = [name for name in ("wait", "stop") if header["policy"].get(name)]
         self.policy = self._with_recorded(self.recorded if policy is None else policy)
         self.states = {state.name: state for state in _states(header, self.policy)}
-        self.written: list[Line] = []
+        self.written: list[JsonLine] = []
         self._sampled = sampled
         self._sampled_here = True
         self.scheduler = RecordingScheduler(
@@ -126,42 +126,42 @@ class Player:
         self.calls: dict[str, Call] = {}
         self._routes: dict[int, Tiers] = {}
         self._waiters: dict[str, Waiter] = {}
-        self._plays: dict[str, Callable[[Line], Step | None]] = {
+        self._handlers: dict[str, Callable[[JsonLine], Step | None]] = {
             "call": self._call, "next": self._next, "leave": self._leave, "settle": self._settle,
             "alternative": self._alternative, "stream": self._stream, "stream_end": self._stream_end,
             "stream_break": self._stream_break, "end": self._end, "reset": self._reset, "disable": self._disable, "enable": self._enable,
         }  # fmt: skip
 
     def _with_recorded(self, policy: Policy) -> Policy:
-        """The policy, whose `wait` and `stop` say what they said, unless it has its own."""
+        """The policy; a `wait` or `stop` that it lacks returns the recorded results."""
         kept: dict[str, Any] = {
             name: getattr(self._inputs, name) for name in self._has if getattr(policy, name) is None
         }
         return replace(policy, **kept) if kept else policy
 
-    def play(self, line: Line, number: int) -> Step | None:
-        """One line. Returns the decision of a `next`; what is written of it comes into `written`."""
+    def replay(self, line: JsonLine, number: int) -> Step | None:
+        """Repeat one line. Returns the decision of a `next` line; the line as written again is appended to `written`."""
         self._inputs.of(line, number)
         try:
-            return self._play(line)
+            return self._replay(line)
         except (KeyError, ValueError, IndexError, TypeError, AttributeError, AssertionError) as error:
             what = f"{type(error).__name__}: {error}"
             raise RecordingError(
-                f"line {number} cannot be played: it does not follow from those before it ({what})"
+                f"line {number} cannot be replayed: it does not follow from those before it ({what})"
             ) from error
 
-    def _play(self, line: Line) -> Step | None:
-        play = self._plays[line["do"]]
+    def _replay(self, line: JsonLine) -> Step | None:
+        handler = self._handlers[line["do"]]
         if line["do"] != "call" and "unsupported" in line:
             self._learn_unsupported(self.calls[line["call"]], line)
-        step = play(line)
+        step = handler(line)
         self.scheduler.take_pending()
         return step
 
     def follow(self, step: Step, call: Call, recorded: Call, now: float) -> None:
-        """Undo a decision of this engine, and do what the recording did instead, so that the call goes on as it was recorded.
+        """Undo a decision of this scheduler, and make the recorded one instead, so that the call continues as recorded.
 
-        `recorded`: the same call in the engine that plays the recording, after its own decision.
+        `recorded`: the same call in the replayer with the recorded policy, after its own decision.
         """
         if isinstance(step, Attempt):
             self.scheduler.settle(call, step, CANCELLED, now)
@@ -174,9 +174,9 @@ class Player:
             self.scheduler.force(call, self.states[attempt.state.name], attempt.reason, now)
         self.written.clear()
 
-    # --- a line each ---------------------------------------------------------------------------------------------
+    # --- one method for each kind of line ---------------------------------------------------------------------------------------------
 
-    def _call(self, line: Line) -> None:
+    def _call(self, line: JsonLine) -> None:
         reasoning: Literal["high"] | None = "high" if line.get("reasoning") else None
         request = ChatRequest(messages=(), reasoning_effort=reasoning, max_tokens=line.get("max_tokens"))
         call = Call(
@@ -195,7 +195,7 @@ class Player:
         self._sampled_here = line["sampled"] if self._sampled is None else self._sampled(line)
         self.scheduler.call_started(call.started, call)
 
-    def _tiers(self, line: Line) -> Tiers:
+    def _tiers(self, line: JsonLine) -> Tiers:
         if "tiers" not in line:
             return self._routes[line["route"]]
         tiers = tuple(Tier(self.states[name] for name in tier) for tier in line["tiers"])
@@ -203,14 +203,14 @@ class Player:
             self._routes[line["route"]] = tiers
         return tiers
 
-    def _policy_of(self, line: Line) -> Policy:
-        """The policy of the call's route, where it has one of its own."""
+    def _policy_of(self, line: JsonLine) -> Policy:
+        """The policy of the call's route, or the pool's."""
         if "policy" not in line:
             return self.policy
         return self._with_recorded(lines.policy_from(lines.merged(lines.policy_line(self.policy), line["policy"])))
 
     def _follow_policy(self, call: Call) -> None:
-        """A call that was given no bound of its own follows the policy, also another one."""
+        """Apply the deadlines and the number of attempts of `policy` to a call that had no deadline or number of its own."""
         policy, recorded, started = self.policy, self.recorded, call.started
         if policy.total_deadline != recorded.total_deadline:
             call.total_deadline = None if policy.total_deadline is None else started + policy.total_deadline
@@ -222,25 +222,25 @@ class Player:
         if policy.max_attempts != recorded.max_attempts and call.max_attempts == recorded.max_attempts:
             call.max_attempts = policy.max_attempts
 
-    def _learn_unsupported(self, call: Call, line: Line) -> None:
+    def _learn_unsupported(self, call: Call, line: JsonLine) -> None:
         for name, fields in line.get("unsupported", {}).items():
             backend = self.states[name].backend
             assert isinstance(backend, RecordedBackend)
             backend.cannot[id(call.request)] = tuple(fields)
 
-    def _next(self, line: Line) -> Step:
+    def _next(self, line: JsonLine) -> Step:
         call = self.calls[line["call"]]
         step = self.scheduler.next_step(call, line["at"])
         if isinstance(step, Wait) and step.waiter is not None:
             self._waiters[call.id] = step.waiter
         return step
 
-    def _leave(self, line: Line) -> None:
+    def _leave(self, line: JsonLine) -> None:
         call = self.calls[line["call"]]
         waiter = self._waiters.pop(call.id) if call.id in self._waiters else Waiter(call, 0.0)
         self.scheduler.leave_queue(waiter, for_good=line.get("for_good", False))
 
-    def _settle(self, line: Line) -> None:
+    def _settle(self, line: JsonLine) -> None:
         call, attempt = self._attempt(line)
         answer: Literal["stream", "whole"] | None = line.get("answer")
         limits = tuple(RateLimit(*one) for one in line.get("limits", ()))
@@ -251,38 +251,38 @@ class Player:
             attempt.result = ChatReply(text=" " * line.get("characters", 0), usage=usage, limits=limits)
         self.scheduler.settle(call, attempt, lines.outcome_from(line["outcome"]), line["at"])
 
-    def _alternative(self, line: Line) -> None:
+    def _alternative(self, line: JsonLine) -> None:
         self.scheduler.has_free_alternative(self.calls[line["call"]], line["at"])
 
-    def _stream(self, line: Line) -> None:
+    def _stream(self, line: JsonLine) -> None:
         self.scheduler.record_stream(*self._attempt(line), line["gap"], line["throughput"])
 
-    def _stream_end(self, line: Line) -> None:
+    def _stream_end(self, line: JsonLine) -> None:
         usage = lines.usage_from(line["usage"])
         self.scheduler.record_stream_end(*self._attempt(line), line["at"], usage, whole=line["whole"])
 
-    def _stream_break(self, line: Line) -> None:
+    def _stream_break(self, line: JsonLine) -> None:
         outcome = lines.outcome_from(line["outcome"])
         emitted = _TEXT if line["text"] else ""
         self.scheduler.record_stream_break(*self._attempt(line), outcome, emitted, line["at"])
 
-    def _end(self, line: Line) -> None:
+    def _end(self, line: JsonLine) -> None:
         call = self.calls.pop(line["call"])
         for state in self.states.values():
             assert isinstance(state.backend, RecordedBackend)
             state.backend.cannot.pop(id(call.request), None)
         self.scheduler.record_call_end(call, line["at"], _ENDS[CallResult(line["result"])])
 
-    def _disable(self, line: Line) -> None:
+    def _disable(self, line: JsonLine) -> None:
         self.scheduler.disable(line["target"], "by hand")
 
-    def _enable(self, line: Line) -> None:
+    def _enable(self, line: JsonLine) -> None:
         self.scheduler.enable(line["target"])
 
-    def _reset(self, line: Line) -> None:
+    def _reset(self, line: JsonLine) -> None:
         self.scheduler.reset(line["target"], line["at"])
 
-    def _attempt(self, line: Line) -> tuple[Call, Attempt]:
+    def _attempt(self, line: JsonLine) -> tuple[Call, Attempt]:
         call, number = self.calls[line["call"]], int(line["attempt"])
         return call, call.attempts[number - 1]
 
@@ -290,10 +290,10 @@ class Player:
 class _ListSink:
     """Keeps lines in a list."""
 
-    def __init__(self, written: list[Line]) -> None:
+    def __init__(self, written: list[JsonLine]) -> None:
         self._written = written
 
-    def add(self, line: Line) -> None:
+    def add(self, line: JsonLine) -> None:
         """Keep a line."""
         self._written.append(line)
 
@@ -301,20 +301,20 @@ class _ListSink:
         """Nothing is pending."""
 
     def end(self) -> None:
-        """It never ends."""
+        """The list has no end."""
 
     def after_fork(self) -> None:
-        """The list is the child's own."""
+        """Nothing to do: the child has its own list."""
 
 
-def _policy(header: Line) -> Policy:
+def _policy(header: JsonLine) -> Policy:
     try:
         return lines.policy_from(header["policy"])
     except (ConfigError, KeyError, TypeError, AttributeError) as error:
         raise RecordingError(f"the recording's policy cannot be read by this hotspare: {error}") from error
 
 
-def _states(header: Line, policy: Policy) -> list[TargetState]:
+def _states(header: JsonLine, policy: Policy) -> list[TargetState]:
     try:
         found: list[TargetState] = []
         for place, line in enumerate(header["targets"]):
@@ -341,4 +341,4 @@ _ENDS: dict[CallResult, BaseException | None] = {
     CallResult.ANSWERED: None, CallResult.FAILED: AllTargetsFailed(""), CallResult.INTERRUPTED: StreamInterrupted(""),
     CallResult.ABANDONED: GeneratorExit(),
 }  # fmt: skip
-"""What a call raised for its caller, by how it ended."""
+"""The error that a call raised, by its result."""
