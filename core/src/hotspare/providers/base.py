@@ -12,11 +12,11 @@ from hotspare.target import RequestField, Target
 
 
 class StreamReader(Protocol):
-    """Reads one streamed answer. It is fed SSE events in order and keeps what spans several events."""
+    """Reads one streamed answer: receives its SSE events in order, and keeps the state across events."""
 
     @property
     def finished(self) -> bool:
-        """Whether the finish reason has arrived: it proves that the answer is complete, whether or not more follows."""
+        """Whether the finish reason has arrived. The answer is then complete, even if more events follow."""
         ...
 
     @property
@@ -27,17 +27,17 @@ class StreamReader(Protocol):
     def event(self, name: str, data: str) -> ChatChunk | None:
         """The new content of this event; None if it has none (ping, role only, usage only).
 
-        Raises InBandError for an error event, and MalformedAnswer for an event that cannot be read and may have held
-        content; neither once `finished` is true.
+        Raises InBandError for an error event, and MalformedAnswer for an event that cannot be read and may have had
+        content. Raises neither once `finished` is true.
         """
         ...
 
     def finish(self) -> ChatChunk:
         """The last chunk, with finish reason and usage. It may be called at the finish reason and again at the end of the
-        stream; content that it holds is not repeated.
+        stream; the second chunk does not repeat the content of the first.
 
-        Raises IncompleteAnswer without proof of completion, EmptyAnswer without content, MalformedAnswer for tool calls
-        that are not whole, InBandError for an answer that a content filter blocked.
+        Raises IncompleteAnswer without proof of completion, EmptyAnswer without content, MalformedAnswer for incomplete
+        tool calls, InBandError for an answer that a content filter blocked.
         """
         ...
 
@@ -50,7 +50,7 @@ class Wire(Protocol):
 
     @property
     def history(self) -> HistoryRules:
-        """What the API accepts of a history."""
+        """The rules for the histories that the API accepts."""
         ...
 
     def prefill(self, target: Target) -> bool:
@@ -86,12 +86,12 @@ class Wire(Protocol):
 
 
 class SecondApi(Protocol):
-    """Decides which requests of one target need another API than the first one. It remembers what refusals have shown."""
+    """Decides which requests of one target need its second API, and learns this from rejections by the first API."""
 
     def serves(self, request: ChatRequest) -> bool:
-        """Whether this request needs the other API."""
+        """Whether this request needs the second API."""
         ...
 
     def learn(self, error: StatusError, request: ChatRequest) -> bool:
-        """Whether the first API's refusal of this request showed that it needs the other API."""
+        """Learn from a rejection by the first API. Returns whether it shows that this request needs the second API."""
         ...

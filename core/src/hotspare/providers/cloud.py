@@ -1,5 +1,5 @@
-"""Amazon Bedrock and Google's Vertex AI: addresses that hold a region and a project, and how their APIs differ from the wire formats
-that they are based on.
+"""Amazon Bedrock and Google's Vertex AI: base URLs made from region and project, and the differences of their APIs from the wire formats
+on which they are based.
 
 Sources: the anthropic 2.12 SDK (`lib/bedrock/_mantle.py`, `lib/vertex`), the openai 2.54 SDK (`providers/bedrock.py`), and
 google-genai 3.4 (`_api_client.py`).
@@ -27,7 +27,7 @@ _ONLY_CONVERSE = ("amazon.", "ai21.", "cohere.")
 _OPENAI_PATH = ("openai.gpt-5", "google.gemma-4", "xai.")
 """Models that Bedrock serves under `/openai/v1`; all others of OpenAI's APIs are under `/v1`. The source is "Programmatic access" in
 AWS's card of each model (docs.aws.amazon.com/bedrock/latest/userguide/model-card-….html; models-api-compatibility.html says which
-API a model has). For a model that is not among these, the refusal shows it: see `other_route`."""
+API a model has). For other models the path is learnt from a rejection, see `other_route`."""
 _ROUTES = ("/openai/v1", "/v1")
 _WRONG_ROUTE = re.compile(r"n['’]t supported on this route|not support the '\S+' api\b", re.I)
 """Errors for a model under the wrong path, with status 400: "model `xai.grok-4.3` isn't supported on this route"; "The model
@@ -80,7 +80,7 @@ def _is_api_key(key: str) -> bool:
 
 
 def _plain_key(target: Target) -> str:
-    """The target's own key; "-" for a function: its key is not known yet, and will be a token."""
+    """The target's own key; "-" for a function, whose key is not known yet and is an access token."""
     key = target.api_key
     return "-" if is_key_function(key) else reveal(cast("Secret | str | None", key))
 
@@ -90,19 +90,19 @@ def _bearer(key: str | None) -> dict[str, str]:
 
 
 def is_claude(model: str) -> bool:
-    """Whether a model is Anthropic's, by the names of both clouds."""
+    """Whether a model is Anthropic's, by its name at Vertex AI or Bedrock."""
     return model.startswith("claude-") or "anthropic." in model
 
 
 def cloud_wire(target: Target | None, provider: str) -> Wire | None:
-    """The wire format of a target in a cloud; None: that of OpenAI's APIs. Raises ConfigError for a model without a wire format here."""
+    """The wire format of a target in a cloud; None: that of OpenAI's APIs. Raises ConfigError for a model that hotspare has no wire format for."""
     model = "" if target is None else target.model
     if (
         target is not None
         and provider == "bedrock"
         and model.split(":", 1)[0].removeprefix("us.").startswith(_ONLY_CONVERSE)
     ):
-        hint = f"is served by Converse alone: pip install litellm-hotspare and write 'litellm/bedrock/{model}'"
+        hint = f"is served through Converse only: pip install litellm-hotspare and write 'litellm/bedrock/{model}'"
         raise ConfigError(Problem.at(f"target {target.name!r}: id", target.id, hint))
     if provider == "vertex":
         return VertexMessagesWire() if is_claude(model) else VertexGeminiWire()
@@ -125,7 +125,7 @@ def cloud_url(target: Target, provider: str, env: Mapping[str, str] | None = Non
         path = "anthropic" if claude else "openai/v1" if target.model.startswith(_OPENAI_PATH) else "v1"
         return f"https://bedrock-mantle.{region}.api.aws/{path}"
     regions, projects = ["GOOGLE_CLOUD_LOCATION"], ["GOOGLE_CLOUD_PROJECT"]
-    if claude:  # Anthropic's own client has names of its own
+    if claude:  # the variables that Anthropic's client reads
         regions, projects = ["CLOUD_ML_REGION", *regions], ["ANTHROPIC_VERTEX_PROJECT_ID", *projects]
     region = target.region or _first(variables, regions) or "global"
     if not (claude or target.account) and _is_api_key(_plain_key(target) or variables.get("GOOGLE_API_KEY", "")):
@@ -140,7 +140,7 @@ def cloud_url(target: Target, provider: str, env: Mapping[str, str] | None = Non
 
 
 def other_route(base_url: str, error: StatusError) -> str | None:
-    """Bedrock's other base URL for OpenAI's APIs, if the refusal states that this one does not serve the model; else None."""
+    """Bedrock's other base URL for OpenAI's APIs, if the rejection states that this one does not serve the model; else None."""
     if error.status not in (400, 404) or not _WRONG_ROUTE.search(classify(error).message):
         return None
     path = urlsplit(base_url).path.rstrip("/")

@@ -67,7 +67,7 @@ def call_name(call: Mapping[str, Any]) -> str:
 def call_arguments(call: Mapping[str, Any]) -> Json:
     """A tool call's arguments as an object; ``{"invalid_json": …}`` if the model wrote invalid JSON.
 
-    Such a call stays in the history, and Anthropic and Gemini accept only an object.
+    Such a call stays in the history, but Anthropic and Gemini accept only an object.
     """
     written = as_text(as_map(call.get("function")).get("arguments"))
     if not written.strip():
@@ -88,11 +88,11 @@ def part_types(messages: Sequence[Message]) -> set[str]:
     return {as_text(part.get("type")) for message in messages for part in parts_of(message.get("content"))}
 
 
-def marked(blocks: list[Json], mark: object) -> list[Json]:
+def with_cache_control(blocks: list[Json], value: object) -> list[Json]:
     """The blocks with this `cache_control` on the last one, unless it already has one. None: unchanged."""
-    if mark is None or not blocks or "cache_control" in blocks[-1]:
+    if value is None or not blocks or "cache_control" in blocks[-1]:
         return blocks
-    return [*blocks[:-1], {**blocks[-1], "cache_control": mark}]
+    return [*blocks[:-1], {**blocks[-1], "cache_control": value}]
 
 
 def json_text(value: object) -> str:

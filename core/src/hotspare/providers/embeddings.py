@@ -17,7 +17,7 @@ from hotspare.target import RequestField, Target
 
 
 class _EmbeddingWire:
-    """The base class of both. Addresses and authentication are those of the provider's chat API (`chat`)."""
+    """The base class of both. URLs and authentication are derived from the provider's chat API (`chat`)."""
 
     dialect: Dialect
     _chat_path: re.Pattern[str]
@@ -28,11 +28,11 @@ class _EmbeddingWire:
         self.history = chat.history
 
     def prefill(self, target: Target) -> bool:
-        """No: embeddings are not continued."""
+        """False: embeddings are not continued."""
         return False
 
     def unsupported(self, request: ChatRequest, target: Target) -> tuple[RequestField, ...]:
-        """Nothing."""
+        """None: every field of an embeddings request is carried."""
         return ()
 
     def url(self, base_url: str, target: Target, *, stream: bool) -> str:
@@ -58,10 +58,10 @@ class OpenAIEmbeddings(_EmbeddingWire):
 
     def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
         """The JSON body."""
-        asked = cast("EmbedInput", request.native)
-        fields: dict[str, Any] = {"model": target.model, "input": list(asked.texts), "encoding_format": "float"}
-        if asked.dimensions is not None:
-            fields["dimensions"] = asked.dimensions
+        given = cast("EmbedInput", request.native)
+        fields: dict[str, Any] = {"model": target.model, "input": list(given.texts), "encoding_format": "float"}
+        if given.dimensions is not None:
+            fields["dimensions"] = given.dimensions
         if request.user is not None:
             fields["user"] = request.user
         return fields | {**request.extra.get(self.dialect, {})} | {**target.extra}
@@ -83,12 +83,12 @@ class GeminiEmbeddings(_EmbeddingWire):
 
     def write(self, request: ChatRequest, target: Target, *, stream: bool) -> dict[str, Any]:
         """The JSON body: one request for each text."""
-        asked = cast("EmbedInput", request.native)
+        given = cast("EmbedInput", request.native)
         common: dict[str, Any] = {"model": f"models/{target.model.removeprefix('models/')}"}
-        if asked.dimensions is not None:
-            common["outputDimensionality"] = asked.dimensions
+        if given.dimensions is not None:
+            common["outputDimensionality"] = given.dimensions
         common |= {**request.extra.get(self.dialect, {})} | {**target.extra}
-        return {"requests": [{**common, "content": {"parts": [{"text": text}]}} for text in asked.texts]}
+        return {"requests": [{**common, "content": {"parts": [{"text": text}]}} for text in given.texts]}
 
     def read(self, body: Mapping[str, Any], request: ChatRequest) -> ChatReply:
         """The vectors, in the order of the texts. Raises EmptyAnswer or MalformedAnswer."""

@@ -18,7 +18,7 @@ from hotspare.target import Target
 
 
 class _Sent(NamedTuple):
-    """Headers, and the key that they were made for."""
+    """Headers of whole and of streamed answers, and the key that they contain."""
 
     key: HiddenStr | None
     whole: Headers
@@ -69,7 +69,7 @@ class _Route(NamedTuple):
 class Endpoints:
     """The APIs of one target, and the choice among them for a request.
 
-    It remembers what refusals have shown: that requests need the second API, or that the model is served at another base URL.
+    It learns from rejections that requests need the second API, or that the model is served at another base URL.
     """
 
     def __init__(self, target: Target, preset: Preset, env: Mapping[str, str] | None = None) -> None:
@@ -101,7 +101,7 @@ class Endpoints:
         return self._preset.embeddings_wire() if name == "embeddings" else self._preset.wire(self._target)
 
     def learn(self, error: StatusError, request: ChatRequest, refused: Endpoint) -> bool:
-        """Whether the refusal by this API showed that another one, or another base URL, serves the request."""
+        """Learn from a rejection by the API `refused`. Returns whether another API, or another base URL, serves the request."""
         if self.of(request) is not refused:  # a concurrent call has already learnt it
             return error.status in (400, 404)
         if self._second is not None and not self._second.serves(request) and self._second.learn(error, request):

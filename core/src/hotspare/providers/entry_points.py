@@ -1,6 +1,6 @@
 """Backends of other distributions: the entry points of group `hotspare.backends`.
 
-A distribution that makes the calls of ``Target("<name>/…")`` registers under ``<name>`` a callable that takes the Target
+A distribution that provides the backend of ``Target("<name>/…")`` registers under ``<name>`` a callable that takes the Target
 and returns its Backend::
 
     [project.entry-points."hotspare.backends"]

@@ -17,7 +17,7 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 def variable(name: str, env: Mapping[str, str] | None) -> str:
     """One variable of `env`, or of the process; "" where it is not set."""
-    # No local holds the environment: a traceback with locals would show all of it.
+    # The environment is kept in no local variable, because a traceback that shows locals would show all of it.
     return os.environ.get(name, "") if env is None else env.get(name, "")
 
 
@@ -37,7 +37,7 @@ def headers_in(name: str, env: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def check_headers(name: str, headers: Mapping[str, str]) -> None:
-    """Raises ConfigError for a part of the variable `name` that cannot be a header. No value is shown."""
+    """Raise ConfigError for a part of the variable `name` that cannot be a header. The message contains no value."""
     for header, value in headers.items():
         if not (_NAME.fullmatch(header) and value.isascii() and value.isprintable()):
             hint = "must be one 'Name: value' a line, in printable ASCII"

@@ -1,4 +1,4 @@
-"""The common part of all wire formats' stream readers: malformed events, errors, and events after the finish reason."""
+"""The base class of all wire formats' stream readers: malformed events, errors, and events after the finish reason."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -9,14 +9,14 @@ from hotspare.providers.json_access import Json, is_map, loads
 
 DONE = "[DONE]"
 _TRIES = 2
-"""After this many frames in a row that matched no event the shortcut is switched off: some servers number their events."""
+"""The fast path is switched off after this many frames in a row that matched no later event: some servers number their events."""
 
 
 class EventReader(ABC):
     """Reads the events of one streamed answer.
 
-    An event that cannot be read is a break, because it may have had content. It is skipped if it cannot have any: after the
-    finish reason, by the event's name, or because it is a complete but empty JSON value. An error event after the
+    An event that cannot be read breaks the stream, because it may have had content. It is skipped if it cannot have had any: after
+    the finish reason, by the event's name, or because it is an empty JSON value. An error event after the
     finish reason is skipped as well: the answer is complete (OpenRouter sends "Token limit reached" after `length`).
     """
 
@@ -41,7 +41,7 @@ class EventReader(ABC):
     def event(self, name: str, data: str) -> ChatChunk | None:
         """The new content of this event; None if it has none. Raises InBandError and MalformedAnswer."""
         frame, known = self._frame, False
-        if frame is not None and frame.is_around(name, data):
+        if frame is not None and frame.matches(name, data):
             text, known = frame.text_in(data), True
             if text:
                 self._tries = 0
@@ -88,30 +88,30 @@ class EventReader(ABC):
             raise MalformedAnswer("an event of the stream is not JSON", body=error_body(data))
 
     def _not_an_object(self, name: str, body: Any, data: str) -> None:
-        """A number, a boolean or an empty value has no content; a text or a list may have."""
+        """Raise MalformedAnswer for a text or a list, which may have content; skip numbers, booleans and empty values."""
         may_hold_content = type(body) in (str, list) and len(body) > 0
         if may_hold_content and not self.finished and name not in self.without_content:
             raise MalformedAnswer("an event of the stream is not a JSON object", body=error_body(data))
 
 
 def text_chunk(text: str) -> ChatChunk:
-    """``ChatChunk(text=text)`` in half the time: a stream makes one for each token."""
+    """``ChatChunk(text=text)`` in half the time, because a stream creates one for each token."""
     chunk = object.__new__(ChatChunk)
     chunk.__dict__["text"] = text
     return chunk
 
 
 class _Frame:
-    """The parts of an event before and after its text. Nearly all events of a stream differ in their text only, so they are read
-    like the previous one, without parsing."""
+    """The parts of an event before and after its text. Nearly all events of a stream differ in their text only, so that their text can
+    be read without parsing."""
 
     __slots__ = ("_after", "_before", "_name")
 
     def __init__(self, name: str, before: str, after: str) -> None:
         self._name, self._before, self._after = name, before, after
 
-    def is_around(self, name: str, data: str) -> bool:
-        """Whether this event has this frame."""
+    def matches(self, name: str, data: str) -> bool:
+        """Whether the event has this frame."""
         return data.startswith(self._before) and data.endswith(self._after) and name == self._name
 
     def text_in(self, data: str) -> str:
@@ -129,5 +129,5 @@ def _frame_of(name: str, data: str, text: str) -> _Frame | None:
 
 
 def error_body(data: str) -> bytes:
-    """An event as the body of an error."""
+    """The first 64 KiB of an event, as the body of an error."""
     return data[:65536].encode("utf-8", "replace")

@@ -17,19 +17,19 @@ from hotspare.providers.response import ResponseParser, read_response
 from hotspare.secret import HiddenStr, SecretUrl
 from hotspare.target import Target
 
-_encode = json.JSONEncoder(allow_nan=False).encode  # `json.dumps` would make an encoder for each request
+_encode = json.JSONEncoder(allow_nan=False).encode  # `json.dumps` would create an encoder for each request
 
 
 _ABOUT_SIGNATURES = re.compile(
     r"signature|encrypted[ _]content|thinking.{0,20}blocks?|of type .?reasoning|\brs_\w{8}", re.I
 )
 """Anthropic: "Invalid `signature` in `thinking` block", "`thinking` or `redacted_thinking` blocks … cannot be modified"; Gemini:
-"Corrupted thought signature"; OpenAI: "The encrypted content … could not be verified", or its code alone; of a reasoning item "Item
+"Corrupted thought signature"; OpenAI: "The encrypted content … could not be verified", or only its code; of a reasoning item "Item
 'rs_…' of type 'reasoning' was provided without its required following item" and, as a 404, "Item with id 'rs_…' not found"."""
 
 
 def _is_about_signatures(error: StatusError) -> bool:
-    """Whether a refusal is about signatures or encrypted reasoning of earlier turns."""
+    """Whether a rejection is about signatures or encrypted reasoning of earlier turns."""
     if error.status not in (400, 404):
         return False
     outcome = classify(error)
@@ -37,7 +37,7 @@ def _is_about_signatures(error: StatusError) -> bool:
 
 
 class Exchange:
-    """The request of one attempt. `adapt` changes it after a refusal of its form; no form of it is sent twice."""
+    """The request of one attempt. `adapt` changes it after the provider has rejected its form; the same form is never sent twice."""
 
     _refused: frozenset[tuple[str, bytes]] = frozenset()
 
@@ -76,9 +76,9 @@ class Exchange:
         return ResponseParser(self._endpoint.wire, self._request, status, headers)
 
     def adapt(self, error: StatusError, key: HiddenStr | None) -> bool:
-        """Whether the cause of the refusal is removed now, so that the request can be sent again immediately. The causes: an old key,
-        if the current one (`key`) is another; rejected signatures of reasoning, which are then left out; a wrong API or base
-        URL, if the refusal shows the right one."""
+        """Remove the cause of a rejection. Returns whether the request can be sent again immediately. Handles an old key, if the current
+        one (`key`) is another; rejected signatures of reasoning, which are then left out; and a wrong API or base URL, if the
+        rejection shows the right one."""
         if key is not None and key != self._key and not self._rotated:
             self._key, self._rotated = key, True
             return True

@@ -1,7 +1,7 @@
-"""Finish reasons, and what each means: one table for all wire formats, because relays pass on the reasons of other providers.
+"""Finish reasons and their meanings: one table for all wire formats, because relays pass on the reasons of other providers.
 
-Sources: the providers' API references; google-genai 3.4, `types.FinishReason`; for the spellings that relays make of them, the
-recorded exchanges of the conformance tests.
+Sources: the providers' API references; google-genai 3.4, `types.FinishReason`; for the spellings of relays, the recorded
+exchanges of the conformance tests.
 """
 
 import re
@@ -14,7 +14,7 @@ from hotspare.messages import ChatRequest, FinishReason
 from hotspare.providers.json_access import as_text, dump
 
 _ABSENT = frozenset({"null", "none", "nil", "undefined", "unspecified", "finish_reason_unspecified"})
-"""Values that stand for no reason yet (KoboldCpp: the text "null" in every event)."""
+"""Values that mean that there is no reason yet (KoboldCpp: the text "null" in every event)."""
 
 BLOCKED = frozenset({
     "content_filter", "content_filtered", "refusal", "safety", "sensitive", "recitation", "language", "blocklist",
@@ -37,14 +37,14 @@ _ABORTED = frozenset({
     "insufficient_system_resource", "abort", "aborted", "cancel", "canceled", "cancelled", "user_cancel", "incomplete", "other",
     "image_other", "no_image", "timeout", "network_error", "failed", "overloaded",
 })  # fmt: skip
-"""The provider gave up before the end: DeepSeek, vLLM, Z.ai, Cohere, Gemini, and relays of them."""
+"""The provider aborted the answer: DeepSeek, vLLM, Z.ai, Cohere, Gemini, and relays of them."""
 _MALFORMED = frozenset(
     {"unexpected_tool_call", "too_many_tool_calls", "missing_thought_signature", "invalid_tool_call"}
 )
 
 
 def reason_of(value: object) -> str:
-    """The finish reason as the provider spells it; "" if there is none. The functions below read it in any case."""
+    """The finish reason as the provider spells it; "" if there is none. The functions below ignore upper and lower case."""
     reason = as_text(value).strip()
     return "" if reason.lower() in _ABSENT else reason
 
@@ -57,32 +57,32 @@ def finish_reason_of(reason: str) -> FinishReason | None:
 
 @lru_cache(maxsize=64)
 def is_malformed(reason: str) -> bool:
-    """Whether the provider could not read what the model wrote; text that comes with it is a leaked tool call."""
+    """Whether the provider could not parse the model's output. Any text of the answer is then part of a tool call."""
     return "malformed" in reason.lower() or not _MALFORMED.isdisjoint(_words(reason))
 
 
 @lru_cache(maxsize=64)
 def _words(reason: str) -> Sequence[str]:
-    """Google's OpenAI endpoint writes ``content_filter: SAFETY`` and ``function_call_filter: MALFORMED_FUNCTION_CALL``."""
+    """The words of a reason: Google's OpenAI endpoint writes ``content_filter: SAFETY``, ``function_call_filter: MALFORMED_FUNCTION_CALL``."""
     return re.split(r"[:\s]+", reason.lower())
 
 
 def raise_if_broken(reason: str, body: object) -> None:
-    """Raise if the reason means that the answer is incomplete."""
+    """Raise InBandError, MalformedAnswer or IncompleteAnswer if the reason means that the answer failed."""
     words = _words(reason)
     if words[0] == "error" or words[0].endswith("_error"):
         raise InBandError(f"the provider ended the answer with an error (finish reason: {reason})", body=dump(body))
     if is_malformed(reason):
         raise MalformedAnswer(f"the model's answer was malformed (finish reason: {reason})", body=dump(body))
     if words[0] in _ABORTED:
-        raise IncompleteAnswer(f"the provider broke the answer off early (finish reason: {reason})", body=dump(body))
+        raise IncompleteAnswer(f"the provider aborted the answer (finish reason: {reason})", body=dump(body))
 
 
 def ending_of(reason: str, request: ChatRequest, body: Any, *, content: bool, explanation: str = "") -> FinishReason:
-    """How an answer with this finish reason ended. Raises an error if the reason means one.
+    """OpenAI's name of the finish reason. Raises the error that the reason stands for, if any.
 
-    A reason that is not known is a regular end. An answer without content is valid only if the reason explains it: the limit
-    on tokens, a stop text that came first, or the end of a turn whose text came before its tool calls.
+    An unknown reason counts as a regular end. An answer without content is valid only if the reason explains it: the token
+    limit, a stop sequence at its beginning, or the end of a turn whose text came before its tool calls.
     `explanation`: the provider's text about a refusal.
     """
     raise_if_broken(reason, body)
@@ -103,5 +103,5 @@ def ending_of(reason: str, request: ChatRequest, body: Any, *, content: bool, ex
 
 
 def blocked(message: str, body: object) -> InBandError:
-    """The error of an answer that a content filter or a refusal left without content."""
+    """The error of an answer without content because of a content filter or a refusal."""
     return InBandError(message, code="content_filter", body=dump(body))

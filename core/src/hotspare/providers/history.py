@@ -1,14 +1,14 @@
-"""A history that one provider wrote, made valid for another one. Pure functions.
+"""Makes a history that one provider wrote valid for another one. Pure functions.
 
-What differs between providers, and what is done about it:
+The differences between providers, and how they are resolved:
 
-* tool-call ids: length and charset are limited; an invalid or repeated id is replaced by a hash of it, in the call and in
-  its result alike;
-* signed thinking and thought signatures: only the model and the account that signed them accept them for sure, so others do
-  not get them; where it is not known what signed them, the dialect decides;
+* tool-call ids: length and charset are limited; an invalid or repeated id is replaced by a hash of it, both in the
+  call and in its result;
+* signed thinking and thought signatures: they are sent only to the model and the account that signed them; if the signer
+  is not known, to every target of the same dialect;
 * `function_call` and the role `function`, OpenAI's shape of 2023, become tool calls and their results;
-* a tool call without its result, or a result without its call, is a 400 everywhere, so neither is sent;
-* Anthropic and Gemini have a separate field for system messages and want alternating roles (`merge_turns`).
+* a tool call without its result, or a result without its call, gets a 400 from every provider, so neither is sent;
+* Anthropic and Gemini have a separate field for system messages and require alternating roles (`merge_turns`).
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from hotspare.providers.json_access import Json, as_map, as_maps, as_text, witho
 from hotspare.target import Target
 
 OPENING_TURN = "(The conversation begins with the assistant.)"
-"""The user turn put before a history that begins with the assistant: Anthropic and Gemini want a user turn first."""
+"""The user turn inserted before a history that begins with the assistant: Anthropic and Gemini require a user turn first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class IdRule:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRules:
-    """What an API accepts of a history that other ones may have written. Each wire format states its own.
+    """The rules for the histories that an API accepts. Each wire format has its own.
 
     ids: valid ids of tool calls.
-    signers: the dialects whose signed or encrypted reasoning it accepts. "" stands for blocks that name no dialect.
+    signers: the dialects whose signed or encrypted reasoning it accepts. "" stands for blocks without a dialect.
     call_signatures: whether it accepts signed tool calls (Gemini's `extra_content`).
     cache_control: whether `cache_control` is kept.
     media_in_results: whether a tool's result may hold images and files. Else they follow in a user message.
@@ -70,7 +70,7 @@ def valid_history(messages: Iterable[Message], rules: HistoryRules, target: Targ
     Args:
         messages: any history, written by any provider; it is not changed.
         rules: what the API accepts.
-        target: the target that gets it. What another model or account signed (`signed_by`) is left out. Default: any with these rules.
+        target: the target that gets it. Reasoning signed by another model or account (`signed_by`) is left out. Default: any target with these rules.
     """
     history = with_tool_calls(messages)
     own = signer_of(target) if target is not None and any("signed_by" in message for message in history) else ""
@@ -78,7 +78,7 @@ def valid_history(messages: Iterable[Message], rules: HistoryRules, target: Targ
     result: list[Json] = []
     for index, message in enumerate(history):
         if message.get("role") == "tool":
-            continue  # added after its call, or a result without a call
+            continue  # a result is added after its call; one without a call is dropped
         if message.get("role") != "assistant":
             result.append(message)
             continue
@@ -97,7 +97,7 @@ def valid_history(messages: Iterable[Message], rules: HistoryRules, target: Targ
 def with_tool_calls(messages: Iterable[Message]) -> list[Json]:
     """The history with tool calls in place of `function_call`, and their results in place of the role `function`.
 
-    These have no ids: the function's name becomes the id of both.
+    They have no ids: the function's name becomes the id of the call and of its result.
     """
     result: list[Json] = []
     called = ""
@@ -123,7 +123,7 @@ def has_thinking_parts(message: Message) -> bool:
 
 
 def with_thinking_blocks(message: Message) -> Message:
-    """The message with such parts in `thinking_blocks` and `reasoning_content`, which every provider's request is made from."""
+    """The message with these parts moved to `thinking_blocks` and `reasoning_content`, which all wire formats read."""
     if not has_thinking_parts(message):
         return message
     parts = parts_of(message.get("content"))
@@ -211,7 +211,7 @@ def _without_signatures(message: Json, signers: Collection[str], *, calls: bool)
 
 
 def _media_after_results(messages: Iterable[Json]) -> list[Json]:
-    """Tool results with text only, as OpenAI wants them: their images and files follow in a user message."""
+    """Tool results with text only, as OpenAI requires: their images and files follow in a user message."""
     result: list[Json] = []
     media: list[Json] = []
     for message in messages:

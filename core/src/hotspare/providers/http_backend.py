@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _DRAIN = 0.1
 """Seconds to wait for the end of a body after the last event of the wire format."""
 _DRAIN_READS = 16
-"""Most reads after that event."""
+"""Maximum number of reads after that event."""
 
 
 def backend_for(target: Target, http: "Http", env: Mapping[str, str] | None = None) -> Backend:
@@ -38,8 +38,8 @@ def backend_for(target: Target, http: "Http", env: Mapping[str, str] | None = No
 
 
 class HttpBackend:
-    """Makes HTTP calls to one target. It keeps no health and does not retry failures. A request that was refused for its form
-    (`Exchange`) is sent once more in another form, within the same attempt."""
+    """Makes HTTP calls to one target. It keeps no health and does not retry failures. A request whose form was rejected is
+    sent again in another form, within the same attempt (see `Exchange`)."""
 
     streaming: bool = True
     prefers_streaming: bool = True
@@ -75,7 +75,7 @@ class HttpBackend:
                     raise
 
     async def asend(self, request: ChatRequest, *, timeout: float) -> ChatReply:
-        """The whole answer, for async callers, who bound it by cancelling."""
+        """The whole answer, for async callers, which bound its time by cancelling it."""
         exchange = self._exchange(request, await self._keys.aget(timeout), stream=False)
         while True:
             answer = await self._http.asend("POST", exchange.url, exchange.headers, exchange.body)
@@ -86,8 +86,8 @@ class HttpBackend:
                     raise
 
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
-        """The answer piece by piece. Raises AttemptTimeout without content for `timeout`, later for `stall` seconds; a
-        driver bounds each wait separately."""
+        """The answer chunk by chunk. Raises AttemptTimeout if the first content takes more than `timeout` seconds, or later content more
+        than `stall` seconds."""
         exchange = self._exchange(request, self._keys.get(timeout), stream=True)
         while True:
             with self._http.open("POST", exchange.url, exchange.headers, exchange.body, timeout=timeout) as answer:
@@ -111,7 +111,7 @@ class HttpBackend:
                         raise
 
     async def astream(self, request: ChatRequest, *, timeout: float, stall: float) -> AsyncGenerator[ChatChunk]:
-        """The answer piece by piece, for async callers, who bound each wait by cancelling."""
+        """The answer chunk by chunk, for async callers, which bound each wait by cancelling it."""
         exchange = self._exchange(request, await self._keys.aget(timeout), stream=True)
         while True:
             answer = await self._http.aopen("POST", exchange.url, exchange.headers, exchange.body)
@@ -133,7 +133,7 @@ class HttpBackend:
                 await answer.aclose()
 
     def classify(self, error: Exception) -> "Outcome":
-        """What an exception of this backend means."""
+        """The outcome for an exception of this backend."""
         from hotspare import classify
 
         self._keys.redactor.error(error)
@@ -141,7 +141,7 @@ class HttpBackend:
 
 
 def _drain(answer: "Stream") -> None:
-    """Read to the end of the body, most of which was already received: only then can the connection be reused."""
+    """Read to the end of the body, because only then can the connection be reused. Usually all of it was received already."""
     with contextlib.suppress(Exception):
         for _ in range(_DRAIN_READS):
             if answer.read() is None:

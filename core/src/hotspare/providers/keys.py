@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hotspare.errors import ConfigError, NoKeyGiven, StatusError
 from hotspare.keys import TargetKey
-from hotspare.providers.presets import NOT_ASKED
+from hotspare.providers.presets import UNRESOLVED
 from hotspare.secret import HiddenStr, Redactor
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hotspare.target import Target
 
 _REMEMBERED = 8
-"""Most keys of one target that are removed from responses: the current one, and earlier ones that a late response may repeat."""
+"""Maximum number of a target's keys that are removed from responses: the current one, and earlier ones, which a late response may contain."""
 
 
 class Keys(TargetKey):
@@ -37,7 +37,7 @@ class Keys(TargetKey):
     def _key_in(self, held: object) -> HiddenStr | None:
         of_variable = self._target.api_key is None
         try:
-            key = self._preset.key_of(self._target, self._env, asked=NOT_ASKED if of_variable else held)
+            key = self._preset.key_of(self._target, self._env, resolved=UNRESOLVED if of_variable else held)
         except ConfigError as error:
             raise (StatusError(str(error), status=401) if of_variable else NoKeyGiven(str(error))) from None
         if key != self._key:

@@ -1,4 +1,4 @@
-"""A history made valid for a named provider, for callers without a wire format."""
+"""Makes a history valid for a named provider, for callers without a wire format."""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from hotspare.target import Target
 
 IdRuleName = Dialect | Literal["mistral", "any"]
 _ANY = IdRule(re.compile(r"[A-Za-z0-9_-]{1,40}"))
-"""Ids that are valid everywhere but at Mistral."""
+"""Ids that every provider but Mistral accepts."""
 
 
 def portable_history(
@@ -27,9 +27,10 @@ def portable_history(
     Args:
         messages: any history, written by any provider; it is not changed.
         dialect: the wire format of the provider that gets it.
-        id_rule: which tool-call ids are valid: those of this dialect or provider, or `any` that nearly all accept. Default: those
+        id_rule: the dialect or provider whose rule tool-call ids must follow; `any`: ids that every provider but Mistral accepts.
+            Default: the dialect's.
+        target: the target that gets it. Reasoning signed by another model or account (`signed_by`) is left out. Default: any target
             of the dialect.
-        target: the target that gets it. What another model or account signed (`signed_by`) is left out. Default: any of the dialect.
     """
     rules = wire_named(dialect).history
     if id_rule is not None:

@@ -27,8 +27,8 @@ from hotspare.secret import (
 )
 from hotspare.target import ReasoningReplay, Target
 
-NOT_ASKED = object()
-"""Stands for the result of a function that was not called."""
+UNRESOLVED = object()
+"""Stands for a key that was not read from its holder or function yet."""
 _CLOUDS = frozenset({"bedrock", "vertex"})
 _BEARER = frozenset({"ANTHROPIC_AUTH_TOKEN", "AZURE_OPENAI_AD_TOKEN"})
 """Variables whose key is sent as a bearer token."""
@@ -40,9 +40,9 @@ class Preset:
     """The settings of a provider.
 
     `base_url`: None means that each target has to set its own. `key_env`: environment variables that may hold the key, in
-    the order in which they are read. `needs_key`: whether a call without a key is impossible. `url_env`: those that may hold
-    the base URL, as the provider's own SDK reads them. `header_env`: the header that each of these is sent in, and
-    `headers_env`: the one that holds whole headers; both beside a key from the environment.
+    the order in which they are read. `needs_key`: whether a call without a key is impossible. `url_env`: variables that may hold
+    the base URL, as in the provider's own SDK. `header_env`: pairs of a variable and the header in which it is sent; `headers_env`:
+    the variable that holds whole headers. Both are used only with a key from the environment.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Preset:
     headers_env: str = ""
 
     def wire(self, target: Target | None = None) -> Wire:
-        """The wire format of the target's API, imported at first use. It holds no state, so there is one object for each.
+        """The wire format of the target's API, imported at first use. It is stateless, so that all targets share one object.
 
         Raises ConfigError for an `api` that the provider does not have.
         """
@@ -97,7 +97,7 @@ class Preset:
 
     @property
     def has_embeddings(self) -> bool:
-        """Whether the provider has an API of embeddings that hotspare speaks."""
+        """Whether the provider has an embeddings API that hotspare supports."""
         return self.name == "gemini" or (self.name in FLAVORS and self.name not in _CLOUDS)
 
     def embeddings_wire(self) -> Wire:
@@ -125,7 +125,7 @@ class Preset:
         return url
 
     def other_base_url(self, base_url: str, error: StatusError) -> str | None:
-        """Another base URL, if this refusal shows that this one does not serve the model; else None."""
+        """Another base URL, if this rejection shows that `base_url` does not serve the model; else None."""
         if self.name != "bedrock":
             return None
         from hotspare.providers.cloud import other_route
@@ -135,7 +135,7 @@ class Preset:
     def headers_of(self, target: Target, env: Mapping[str, str] | None = None) -> dict[str, str]:
         """Headers from the environment, for a target whose key is from the environment too.
 
-        Raises ConfigError for a variable that holds no headers.
+        Raises ConfigError for a variable with an invalid header.
         """
         if target.api_key is not None or not self._has_headers_for(target):
             return {}
@@ -145,7 +145,7 @@ class Preset:
         return {header: value for header, value in named.items() if value} | free
 
     def _has_headers_for(self, target: Target) -> bool:
-        """Whether the SDK that speaks to this target reads the variable: in a cloud, Anthropic's own does."""
+        """Whether the SDK for this target reads these variables: in a cloud only Anthropic's does."""
         if self.name not in _CLOUDS:
             return True
         from hotspare.providers.cloud import is_claude
@@ -153,18 +153,17 @@ class Preset:
         return is_claude(target.model)
 
     def key_of(
-        self, target: Target, env: Mapping[str, str] | None = None, *, asked: object = NOT_ASKED
+        self, target: Target, env: Mapping[str, str] | None = None, *, resolved: object = UNRESOLVED
     ) -> HiddenStr | None:
         """The key: the target's own, else that of the environment (`env`); None if there is none and none is needed.
 
-        `asked`: the result of the target's function, or the object that holds its key. Without it a function is not called, and
-        the key is None.
-        Raises ConfigError naming the function or the variables if a needed key is missing, or if it cannot be a key. No value
-        is shown.
+        `resolved`: the result of the target's function, or the object that holds its key. Default: the target's `api_key` is read; a
+        function is not called, and its key is None.
+        Raises ConfigError, which names the function or the variables but no value, if a needed key is missing or invalid.
         """
-        given, held = target.api_key, asked
+        given, held = target.api_key, resolved
         is_function, source = is_key_function(given), source_name(given)
-        if asked is NOT_ASKED:
+        if resolved is UNRESOLVED:
             if is_function:
                 return None
             held = reveal(cast("Secret | str | None", given), f"target {target.name!r}: api_key")

@@ -19,9 +19,9 @@ from hotspare.providers.sse import SSEDecoder
 from hotspare.providers.surrogates import SurrogateJoiner, joined_reply
 
 ERROR_BODY = 64 * 1024
-"""Most bytes of an error's body that are kept."""
+"""Maximum bytes of an error's body that are kept."""
 MAX_BODY = 64 * 1024 * 1024
-"""Most bytes of a whole answer: far more than the largest output of any model, images and audio included."""
+"""Maximum bytes of a whole answer: far more than the largest output of any model, images and audio included."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -76,7 +76,7 @@ def _json(body: bytes) -> dict[str, object]:
     if is_map(value):
         return cast("dict[str, object]", value)
     items = as_list(value)
-    if len(items) == 1:  # Gemini sends an error as a list of one where the request did not ask for SSE
+    if len(items) == 1:  # Gemini sends an error as a list of one if the request was not for SSE
         value = items[0]
     if not is_map(value):
         raise MalformedAnswer("the response is not a JSON object", body=body)
@@ -95,10 +95,10 @@ class EventParser:
         """Whether the last event has arrived. The connection may stay open after it."""
 
     def feed(self, received: bytes | None) -> Iterator[ChatChunk]:
-        """The chunks that these bytes complete; IDLE if there are none. An input of None is the end of the body, and returns the last chunk.
+        """The chunks that these bytes complete; IDLE if there are none. None stands for the end of the body, and gives the last chunk.
 
-        From the finish reason on each event but the last gives a chunk with `finishing` and the usage so far: the answer is complete.
-        An error, also of the reader's `finish`, is raised after the content that came before it.
+        After the finish reason, each event but the last gives a chunk with `finishing` and the usage so far, because the answer is
+        complete then. An error, also one of the reader's `finish`, is raised after the content that came before it.
         """
         progress = False
         reader, surrogates = self._reader, self._surrogates
@@ -156,7 +156,7 @@ class ResponseParser:
         return self._with_limits(self._detect(data) if self._events is None else self._events.feed(data))
 
     def _detect(self, data: bytes) -> Iterator[ChatChunk]:
-        """Collect bytes until it is clear whether this is a stream: by the content, because relays mislabel both."""
+        """Collect bytes until they show whether this is a stream. The content type is not used, because relays mislabel both."""
         self._body.append(data)
         self._size += len(data)
         limit = ERROR_BODY if self._failed else MAX_BODY
@@ -175,7 +175,7 @@ class ResponseParser:
         yield IDLE
 
     def end(self) -> Iterator[ChatChunk]:
-        """At the end of the body: the last chunk, or all chunks of a body that was no stream."""
+        """At the end of the body: the last chunk, or all chunks of a body that was not a stream."""
         return self._with_limits(self._whole_body() if self._events is None else self._events.feed(None))
 
     def _whole_body(self) -> Iterator[ChatChunk]:

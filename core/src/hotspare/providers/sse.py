@@ -3,15 +3,15 @@
 from hotspare.errors import BodyTooLarge
 
 MAX_EVENT = 16 * 1024 * 1024
-"""Most bytes of one event. The largest real ones hold an image in base64; none comes near 16 MiB."""
+"""Maximum bytes of one event. The largest real ones hold an image in base64, far below 16 MiB."""
 _BOM = b"\xef\xbb\xbf"
 
 
 class SSEDecoder:
-    """Bytes in, events out, wherever the bytes are split.
+    """Decodes bytes into events; the bytes may be split anywhere.
 
     An event is ``(name, data)``; without an `event:` line its name is `message`. `id` and `retry` are ignored: they are
-    for reconnecting, which a chat answer does not support.
+    for reconnecting, which chat APIs do not support.
     """
 
     __slots__ = ("_cr", "_data", "_limit", "_line", "_name", "_size", "_started")
@@ -26,7 +26,7 @@ class SSEDecoder:
         self._started = False
 
     def feed(self, chunk: bytes) -> list[tuple[str, str]]:
-        """The events that these bytes complete, in order; none for comments and partial events.
+        """The events that these bytes complete, in order. Comments and partial events give none.
 
         Raises BodyTooLarge if one event is longer than the limit.
         """
@@ -56,8 +56,8 @@ class SSEDecoder:
     def flush(self) -> list[tuple[str, str]]:
         """The event that the end of the stream completes.
 
-        The standard discards it, but some servers end with `data: [DONE]` and no blank line. A truncated JSON event does
-        not parse, so it cannot be taken for a whole one.
+        The standard discards it, but some servers end with `data: [DONE]` and no blank line. A truncated JSON event
+        does not parse, so that it cannot be taken for a complete one.
         """
         rest = b"".join(self._line).removeprefix(b"" if self._started else _BOM)
         self._line = []
@@ -96,9 +96,9 @@ class SSEDecoder:
 
 
 def _plain_events(chunk: bytes) -> list[tuple[str, str]]:
-    """The events of these bytes if they are whole ones with one line of data each, as nearly all are; else none.
+    """The events of these bytes if each is complete and has one line of data, as nearly always; else none.
 
-    A shortcut past the general reading, with the same result.
+    A fast path with the same result as the general parser.
     """
     if not chunk.endswith(b"\n\n") or b"\r" in chunk:
         return []

@@ -1,5 +1,5 @@
 """Halves of surrogate pairs. JSON may escape a character beyond U+FFFF as two halves; relays that cut a text by UTF-16 units send
-them in two events. A single half is not a character: it cannot be encoded, and is not handed out."""
+them in two events. A single half is not a character: it cannot be encoded, and is never emitted."""
 
 import re
 from collections.abc import Hashable
@@ -47,7 +47,7 @@ class SurrogateJoiner:
         return _join(text)
 
     def end(self, finish_reason: FinishReason | None) -> None:
-        """The stream has ended. A remaining half is a break, except at the limit on tokens, which may fall anywhere."""
+        """Check the end of the stream. A remaining half raises MalformedAnswer, except at the token limit, which may split a pair."""
         if self.held and finish_reason != "length":
             raise MalformedAnswer("the answer ends with half a surrogate pair")
 

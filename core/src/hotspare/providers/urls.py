@@ -1,4 +1,4 @@
-"""URLs of requests: paths and queries added to a base URL, and the login that a base URL may hold."""
+"""URLs of requests: paths and queries added to a base URL, and the credentials that a base URL may contain."""
 
 from base64 import b64encode
 from urllib.parse import quote, unquote, urlsplit, urlunsplit

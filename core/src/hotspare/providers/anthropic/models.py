@@ -1,4 +1,4 @@
-"""What each generation of Claude accepts: thinking, effort, sampling, structured output.
+"""The features of each generation of Claude: thinking, effort, sampling, structured output.
 
 Sources: the notes in the anthropic 2.12 SDK (`thinking`, `output_config`), its list of models, LiteLLM's model map and
 recorded responses of the API ("This model does not support effort level 'xhigh'. Supported levels: high, low, max,
@@ -13,7 +13,7 @@ _NAME = re.compile(
 )
 _ALWAYS_REASONING = frozenset({("sonnet", 5, 5), ("opus", 5, 5)})
 THINKING_BUDGETS = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192}
-"""Thinking tokens for a model that wants a number: LiteLLM's figures; 1,024 is Anthropic's minimum."""
+"""Thinking budgets in tokens by effort, for models that require a number. LiteLLM's figures; 1,024 is Anthropic's minimum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class ModelTraits:
 
     reasoning: whether it can reason.
     adaptive: reasoning is set by `thinking.type=adaptive` and `output_config.effort`, not by a budget of tokens.
-    xhigh: whether it knows that effort.
+    xhigh: whether it accepts the effort `xhigh`.
     always_reasoning: reasoning cannot be switched off.
     sampling: whether it accepts temperature, top_p and top_k.
     json_schema: whether it accepts a JSON schema for its answer.
@@ -60,7 +60,7 @@ def traits_of(model: str) -> ModelTraits:
 
 
 def effort_of(effort: str, traits: ModelTraits) -> str:
-    """The nearest effort that the model knows. Anthropic has no `minimal`, older models have no `xhigh`."""
+    """The nearest effort that the model accepts. Anthropic has no `minimal`, older models have no `xhigh`."""
     if effort == "minimal":
         return "low"
     return "high" if effort == "xhigh" and not traits.xhigh else effort

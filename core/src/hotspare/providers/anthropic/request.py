@@ -11,11 +11,11 @@ from hotspare.providers.content import (
     call_arguments,
     call_name,
     image_url,
-    marked,
     media_type_of,
     parse_data_url,
     parts_of,
     tool_calls,
+    with_cache_control,
 )
 from hotspare.providers.history import OPENING_TURN, HistoryRules, IdRule, merge_turns, valid_history
 from hotspare.providers.json_access import (
@@ -33,7 +33,7 @@ from hotspare.target import Target
 HISTORY = HistoryRules(
     IdRule(re.compile(r"[A-Za-z0-9_-]{1,64}")), signers=frozenset({"anthropic", ""}), cache_control=True
 )
-"""Ids: "tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'". Blocks of thinking that name no dialect have Anthropic's shape."""
+"""Ids: "tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'". Thinking blocks without a dialect have Anthropic's shape."""
 
 
 def write_body(request: ChatRequest, target: Target, *, stream: bool) -> Json:
@@ -66,7 +66,7 @@ def write_body(request: ChatRequest, target: Target, *, stream: bool) -> Json:
 
 
 def thinking_budget(request: ChatRequest) -> int:
-    """Thinking tokens for a model that wants a number; 0 if `max_tokens` leaves no room for the minimum."""
+    """The thinking budget in tokens, for models that require a number; 0 if `max_tokens` is too small for the minimum."""
     budget = THINKING_BUDGETS.get(request.reasoning_effort or "", 0)
     if request.max_tokens is not None:
         budget = min(budget, request.max_tokens - 1)
@@ -107,7 +107,7 @@ def _is_in_foreign_tool_loop(messages: Sequence[Message]) -> bool:
     """Whether the latest turn of the assistant called tools without thinking that this model signed.
 
     With a thinking budget, Anthropic requires that turn to begin with such thinking ("preceding the lastmost set of `tool_use`
-    and `tool_result` blocks"); what the user writes behind the results is part of their message.
+    and `tool_result` blocks"); text of the user after the results belongs to the same message.
     """
     last = next((message for message in reversed(messages) if message.get("role") == "assistant"), None)
     return last is not None and "tool_calls" in last and not last.get("thinking_blocks")
@@ -156,13 +156,13 @@ def _turn(message: Message) -> tuple[str, list[Json]]:
         thinking = [without(block, ["dialect"]) for block in as_maps(message.get("thinking_blocks"))]
         content = _blocks(parts_of(message.get("content"))) or _blocks(parts_of(message.get("refusal")))
         blocks = [*content, *(_tool_use(call) for call in tool_calls(message))]
-        return "assistant", [*thinking, *marked(blocks, message.get("cache_control"))]
+        return "assistant", [*thinking, *with_cache_control(blocks, message.get("cache_control"))]
     return "user", _content(message)
 
 
 def _content(message: Message) -> list[Json]:
-    """The content as blocks. A cache mark of the message, which Anthropic does not have, becomes one of its last block."""
-    return marked(_blocks(parts_of(message.get("content"))), message.get("cache_control"))
+    """The content as blocks. `cache_control` of the message, which Anthropic does not have, is moved to its last block."""
+    return with_cache_control(_blocks(parts_of(message.get("content"))), message.get("cache_control"))
 
 
 def _tool_use(call: Json) -> Json:
@@ -200,7 +200,7 @@ def _blocks(parts: Sequence[Json]) -> list[Json]:
 
 
 def block_of(part: Json) -> Json | None:
-    """A content part as an Anthropic block; None if it cannot be one, and for blank text."""
+    """A content part as an Anthropic block; None for blank text, and for parts that Anthropic does not accept."""
     kind = part.get("type")
     if kind in ("text", "refusal"):
         text = as_text(part.get("text") or part.get("refusal"))
@@ -231,7 +231,7 @@ def _image(url: str) -> Json | None:
 
 
 def _document(file: Json) -> Json | None:
-    """A file: PDF or plain text as data, a PDF's URL, or the id that Anthropic's own Files API gave (`file_…`)."""
+    """A file: PDF or plain text as data, a PDF's URL, or the id of an upload to Anthropic's Files API (`file_…`)."""
     title = drop_empty(title=file.get("filename"))
     file_id = as_text(file.get("file_id"))
     if file_id.startswith("file_"):
@@ -253,7 +253,7 @@ def _document(file: Json) -> Json | None:
 
 
 def _tools(request: ChatRequest, messages: Sequence[Message]) -> list[Json]:
-    """The tools. Without tools, a history with tool calls is valid only if their names are declared, so that is done."""
+    """The tools. Without tools, a history with tool calls is valid only if their names are declared, so these are."""
     if request.tools:
         return [_tool(tool) for tool in request.tools]
     names = {call_name(call): None for message in messages for call in tool_calls(message)}

@@ -17,7 +17,7 @@ def in_band_error(body: Json) -> InBandError:
 
 
 def finish_of(body: Json, request: ChatRequest, *, has_content: bool) -> FinishReason:
-    """The finish reason of a message. Raises IncompleteAnswer without one, or the error that the ending means."""
+    """The finish reason of a message. Raises IncompleteAnswer without one, or the error that it stands for."""
     reason = reason_of(body.get("stop_reason"))
     if not reason:
         raise IncompleteAnswer("the answer has no stop_reason", body=dump(body))

@@ -13,7 +13,7 @@ from hotspare.providers.json_access import Json, as_map, as_text, is_arguments, 
 
 @dataclass(slots=True)
 class _Block:
-    """A content block that is being streamed. `place`: which tool call of the message it is."""
+    """A content block that is being streamed. `place`: its index among the message's tool calls (-1: not a tool call)."""
 
     start: Json
     place: int = -1
@@ -30,7 +30,7 @@ class _Block:
 class AnthropicReader(EventReader):
     """Reads one streamed message. Blocks of server tools and of unknown types are skipped.
 
-    Each event names its block by `index`; relays interleave blocks. Where one names none, it belongs to the last block.
+    Each event names its block by `index`, because relays interleave blocks. An event without one belongs to the last block.
     """
 
     without_content = EventReader.without_content | {"message_start", "message_delta", "message_stop"}
@@ -138,15 +138,15 @@ class AnthropicReader(EventReader):
         if block.kind != "tool_use":
             return None
         arguments = "".join(block.arguments)
-        if not arguments.strip():  # not streamed: they were in the start of the block, or there are none
+        if not arguments.strip():  # not streamed: they are in the block's start event, or there are none
             given = json_text(as_map(block.start.get("input")))
             return ChatChunk(tool_calls=(ToolCallDelta(block.place, arguments=given),))
         if not is_arguments(arguments):
-            self._blocks[index] = block  # the stop reason says whether it was cut at the limit
+            self._blocks[index] = block  # the stop reason will show whether it was cut at the token limit
         return None
 
     def _open_calls(self) -> tuple[ToolCallDelta, ...]:
-        """The end of tool calls whose `content_block_stop` never came. Raises MalformedAnswer if their arguments are not whole."""
+        """The ends of tool calls without `content_block_stop`. Raises MalformedAnswer if their arguments are incomplete."""
         found: list[ToolCallDelta] = []
         for index, block in list(self._blocks.items()):
             if block.kind != "tool_use":

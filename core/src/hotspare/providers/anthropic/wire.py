@@ -37,7 +37,7 @@ class AnthropicWire:
         """The fields of the request that this wire format cannot carry for this target.
 
         `seed`, the penalties, JSON mode (`response_format` of type `json_object`) and tool choices over several tools do
-        not exist; temperatures end at 1; what a generation of models does not accept is in `models.traits_of`.
+        not exist; the maximum temperature is 1; features that depend on the model are in `models.traits_of`.
         """
         own = request.extra.get("anthropic", {})
         thinking = request.reasoning_effort not in (None, "none") and "thinking" not in own
@@ -64,8 +64,8 @@ class AnthropicWire:
         return with_path(base_url, f"{path}/messages" if path.endswith("/v1") else f"{path}/v1/messages")
 
     def headers(self, key: str | None) -> dict[str, str]:
-        """Authentication and version headers. An OAuth token, and what ANTHROPIC_AUTH_TOKEN holds, is sent as a bearer token, a key
-        as `x-api-key`."""
+        """Authentication and version headers. An OAuth token, and the value of ANTHROPIC_AUTH_TOKEN, are sent as a bearer token, a key as
+        `x-api-key`."""
         version = {"anthropic-version": "2023-06-01"}
         if not key:
             return version

@@ -27,7 +27,7 @@ PLACEHOLDER_SIGNATURE = "skip_thought_signature_validator"
 """Sent in place of a signature for tool calls of another model: Gemini 3 rejects calls without one (Google's FAQ on thought
 signatures documents this value; Gemini CLI sends it)."""
 THINKING_BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192}
-"""Thinking tokens for Gemini 2.5, which wants a number: LiteLLM's figures."""
+"""Thinking budgets in tokens by effort, for Gemini 2.5, which requires a number. LiteLLM's figures."""
 _VERTEX = re.compile(r"aiplatform\.(?:\w+\.rep\.)?googleapis\.com|/projects/[^/]+/locations/[^/]+")
 _THINKING_LEVELS = {
     "none": "minimal",
@@ -96,7 +96,7 @@ def _thinking(request: ChatRequest, target: Target) -> Json | None:
         return {"thinkingBudget": THINKING_BUDGETS[effort], **({"includeThoughts": True} if effort != "none" else {})}
     level = _THINKING_LEVELS[effort]
     if level == "minimal" and "flash" not in target.model:
-        level = "low"  # only the flash models know `minimal`
+        level = "low"  # only the flash models accept `minimal`
     return {"thinkingLevel": level, **({"includeThoughts": True} if effort != "none" else {})}
 
 
@@ -147,7 +147,7 @@ def _function_call(call: Json) -> Json:
 
 
 def gemini_id(call_id: object) -> str | None:
-    """The id if Gemini gave it; None for one that hotspare generated, because Gemini gave none."""
+    """The id of a tool call at Gemini; None if hotspare generated it, because Gemini's call had none."""
     text = as_text(call_id)
     return None if not text or text.startswith(GENERATED_PREFIX) else text
 
@@ -168,7 +168,7 @@ def _function_response(message: Message, names: Mapping[str, str], target: Targe
 
 
 def _fits_in_response(blob: Json) -> bool:
-    """Whether the data can be inside a function response: Gemini 3 accepts images and PDFs there. Else it follows it."""
+    """Whether the data can be inside a function response: Gemini 3 accepts images and PDFs there. Other data follows the response."""
     media_type = as_text(as_map(blob.get("inlineData") or blob.get("fileData")).get("mimeType"))
     return media_type.startswith("image/") or media_type == "application/pdf"
 

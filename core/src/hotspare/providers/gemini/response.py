@@ -22,7 +22,7 @@ from hotspare.providers.json_access import (
 )
 
 GENERATED_PREFIX = "hs_"
-"""Prefix of a tool-call id that Gemini did not give; such an id is not sent back to Gemini."""
+"""Prefix of the ids that hotspare generates for Gemini's tool calls without an id. They are not sent back to Gemini."""
 
 
 def in_band_error(body: Json) -> InBandError:
@@ -56,7 +56,7 @@ class Candidate:
         self._content = False
 
     def add(self, body: Json) -> ChatChunk:
-        """What is new in this body."""
+        """The new content of this body."""
         self._last = body
         self.model = as_text(body.get("modelVersion")) or self.model
         self.id = as_text(body.get("responseId")) or self.id
@@ -95,7 +95,7 @@ class Candidate:
                     thinking.append(signed_block("signature", signature=signature))
             elif "inlineData" in part or "fileData" in part:
                 media.append(part)
-            elif part.keys() - {"thoughtSignature"}:  # code, server tools: not read, but content
+            elif part.keys() - {"thoughtSignature"}:  # code, server tools: not read, but they are content
                 self._content = True
         self._content = self._content or bool(text or calls or media)
         return ChatChunk(
@@ -112,7 +112,7 @@ class Candidate:
         return ToolCallDelta(self._calls - 1, call_id, name, arguments, signature or None)
 
     def finish(self) -> FinishReason:
-        """The finish reason. Raises the error that this ending means, if it is none."""
+        """The finish reason. Raises the error that it stands for, if any."""
         if not self.reason and not self._last.get("candidates"):
             raise EmptyAnswer("the answer has no candidates", body=dump(self._last))
         if finish_reason_of(self.reason) is None:
@@ -125,9 +125,9 @@ class Candidate:
 
 
 def _text_only(body: Json) -> str:
-    """The text of a body whose first candidate has a piece of text and nothing else, as nearly all of a stream do; else "".
+    """The text of a body whose first candidate has a piece of text and nothing else, as nearly all events of a stream; else "".
 
-    A shortcut with the same result as the general reading, which takes three times as long.
+    A fast path with the same result as the general parser, which takes three times as long.
     """
     candidates: Any = body.get("candidates")
     if not is_exactly(candidates, list) or len(candidates) != 1 or "promptFeedback" in body:
@@ -175,7 +175,7 @@ def read_answer(body: Json, request: ChatRequest) -> ChatReply:
 
 
 class GeminiReader(EventReader):
-    """Reads one streamed answer: every event is a body of its own."""
+    """Reads one streamed answer, of which every event is a complete body."""
 
     def __init__(self, request: ChatRequest) -> None:
         super().__init__()

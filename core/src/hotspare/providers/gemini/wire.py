@@ -24,14 +24,14 @@ class GeminiWire:
     history = HISTORY
 
     def prefill(self, target: Target) -> bool:
-        """Yes: a turn of the model at the end is continued."""
+        """True: a turn of the model at the end is continued."""
         return True
 
     def unsupported(self, request: ChatRequest, target: Target) -> tuple[RequestField, ...]:
         """The fields of the request that this wire format cannot carry for this target.
 
-        `user` and `parallel_tool_calls=False` do not exist, there are at most five `stop` texts, models before 2.5 do not
-        reason, and reasoning cannot be switched off in 2.5 Pro and from 3 on.
+        `user` and `parallel_tool_calls=False` do not exist; there are at most five `stop` sequences; models before 2.5 do not
+        reason; reasoning cannot be switched off in 2.5 Pro and from 3 on.
         """
         found: dict[RequestField, bool] = {
             "user": request.user is not None,

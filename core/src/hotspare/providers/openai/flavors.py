@@ -31,27 +31,26 @@ class Flavor:
     name: the preset's name.
     ids: which tool-call ids it accepts.
     cache_control: whether it accepts `cache_control`.
-    unsupported: fields of a ChatRequest that it rejects or ignores.
+    unsupported: fields of ChatRequest that it rejects or ignores.
     content_parts: the types of content parts that it accepts; None: any.
     openai_models: whether OpenAI's model names decide what a model accepts.
     developer_role: whether it knows the role `developer`; else it is sent as `system`.
     refusal_field: whether assistant messages may have `refusal`; else it is sent as text.
-    allowed_tools, forced_tool_choice: whether `tool_choice` may be of type `allowed_tools`, and other than `auto`.
+    allowed_tools: whether `tool_choice` may be of type `allowed_tools`. forced_tool_choice: whether it may be other than `auto`.
     json_schema: whether `response_format` may be of type `json_schema`.
     effort_field: the field that holds the reasoning effort, in this provider's shape.
-    effort_levels: the efforts that it knows.
-    reasoning_field: the field in which it wants the reasoning of earlier turns; None: not sent.
+    effort_levels: the efforts that it accepts.
+    reasoning_field: the field in which it takes the reasoning of earlier turns; None: not sent.
     reasoning_signer: the dialect of the reasoning blocks that it sends and accepts: `reasoning_details`, or the `thinking` parts
-        of the content (Mistral). Only the model that wrote them is sent them again.
+        of the content (Mistral). They are sent back only to the model that wrote them.
     stream_usage_option: whether a stream's usage must be requested with `stream_options`.
-    done_completes: whether a stream that ended with `[DONE]`, and a whole answer without a finish reason, is complete even without a
-        finish reason.
+    done_completes: whether an answer may be complete without a finish reason: a stream that ended with `[DONE]`, or a whole answer.
     joins_text_parts: whether content that consists of text parts is sent as one string.
     seed_field: its name for `seed`.
     required_choice: its value for `tool_choice="required"`.
-    prefill: how it is asked to continue an assistant message at the end of a request: by nothing else, by `prefix` in that message
-        (Mistral, DeepSeek), or by `continue_final_message` in the body (vLLM).
-    prefilled_models: the models that do; None: all.
+    prefill: what makes it continue an assistant message at the end of a request: nothing else (`trailing`), `prefix` in that message
+        (Mistral, DeepSeek), or `continue_final_message` in the body (vLLM).
+    prefilled_models: the models that continue it; None: all.
     extra_message_fields: fields of messages that it accepts besides OpenAI's.
     """
 
@@ -81,7 +80,7 @@ class Flavor:
 
     @property
     def history(self) -> HistoryRules:
-        """What it accepts of a history."""
+        """The rules for the histories that it accepts."""
         signers = frozenset({self.reasoning_signer} if self.reasoning_signer else ())
         return HistoryRules(self.ids, signers, cache_control=self.cache_control, media_in_results=False)
 
@@ -104,7 +103,7 @@ _OPENAI = Flavor(
 _PREFILLED_AT_OPENROUTER = re.compile(
     r"^(?:anthropic/claude-(?:3|(?:opus|sonnet|haiku)-4(?:[.-][0-5])?(?![.-]?\d))|mistralai/|deepseek/)"
 )
-"""Models that continue an assistant message there. OpenAI's begin a new answer; Claude refuses from 4.6 on."""
+"""Models that continue an assistant message there. OpenAI's models begin a new answer; Claude rejects the request from 4.6 on."""
 _LOW_TO_HIGH: tuple[ReasoningEffort, ...] = ("low", "medium", "high")
 
 FLAVORS = {
@@ -189,7 +188,7 @@ def openai_effort_levels(model: str) -> tuple[ReasoningEffort, ...]:
 
 
 def nearest_effort(effort: str, levels: tuple[ReasoningEffort, ...]) -> ReasoningEffort | None:
-    """The effort itself if it is among `levels`, else the nearest one. `none` has no nearest one."""
+    """The effort itself if it is among `levels`, else the nearest one. `none` matches only itself; None if no level matches."""
     order: tuple[str, ...] = get_args(ReasoningEffort)
     choices: list[ReasoningEffort] = [level for level in levels if level == effort or "none" not in (level, effort)]
     return min(choices, key=lambda level: abs(order.index(level) - order.index(effort)), default=None)

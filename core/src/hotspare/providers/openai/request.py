@@ -9,9 +9,9 @@ from hotspare.providers.content import (
     call_arguments,
     call_name,
     json_text,
-    marked,
     parts_of,
     tool_calls,
+    with_cache_control,
 )
 from hotspare.providers.history import valid_history
 from hotspare.providers.json_access import Json, as_map, as_maps, as_text, deep_merge, without
@@ -47,7 +47,7 @@ def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: 
 
 
 def _fields(request: ChatRequest, target: Target, flavor: Flavor) -> Json:
-    """What the request sets beside its messages; most requests set little of it."""
+    """The fields that the request sets, except its messages."""
     fields: Json = {}
     if request.tools:
         fields["tools"] = [_tool(tool, flavor) for tool in request.tools]
@@ -77,7 +77,7 @@ def effort_levels(target: Target, flavor: Flavor) -> tuple[ReasoningEffort, ...]
 
 
 def effort_fields(effort: str | None, target: Target, flavor: Flavor) -> Json:
-    """The field for a reasoning effort, in this flavor's shape; none where the model has no reasoning to control."""
+    """The field for a reasoning effort, in this flavor's shape; none if the model has no reasoning to control."""
     if effort is None:
         return {}
     if flavor.effort_field == "thinking":  # DeepSeek: on or off
@@ -89,8 +89,8 @@ def effort_fields(effort: str | None, target: Target, flavor: Flavor) -> Json:
 
 
 def _tool(tool: Mapping[str, Any], flavor: Flavor) -> Json:
-    """A tool without the fields that only Anthropic knows (api.openai.com: "Unknown parameter: 'tools[0].cache_control'").
-    OpenRouter passes a mark beside the function on to Anthropic."""
+    """A tool without the fields that only Anthropic accepts (api.openai.com: "Unknown parameter: 'tools[0].cache_control'").
+    OpenRouter passes `cache_control` on to Anthropic."""
     foreign: Sequence[str] = ANTHROPIC_TOOL_FIELDS
     if flavor.cache_control:
         foreign = tuple(name for name in foreign if name != "cache_control")
@@ -99,17 +99,17 @@ def _tool(tool: Mapping[str, Any], flavor: Flavor) -> Json:
 
 
 def write_messages(request: ChatRequest, target: Target, flavor: Flavor) -> list[Json]:
-    """The history in this provider's shape. A history of plain texts has it already."""
+    """The history in this provider's shape. A history of plain texts already has it."""
     if all(map(_is_plain, request.messages)):
         return [dict(message) for message in request.messages]
     rules = flavor.history
-    if "googleapis.com" in (target.base_url or ""):  # Google's OpenAI endpoint accepts what Gemini signed
+    if "googleapis.com" in (target.base_url or ""):  # Google's OpenAI endpoint accepts Gemini's signatures
         rules = replace(rules, signers=rules.signers | {"gemini"}, call_signatures=True)
     return [_message(message, flavor) for message in valid_history(request.messages, rules, target)]
 
 
 def _is_plain(message: Mapping[str, Any]) -> bool:
-    """Whether the message has a role that every provider knows, and a text, and nothing else."""
+    """Whether the message has only a role that every provider accepts, and a text."""
     return len(message) == 2 and message.get("role") in _PLAIN_ROLES and type(message.get("content")) is str
 
 
@@ -117,7 +117,9 @@ def _message(message: Mapping[str, Any], flavor: Flavor) -> Json:
     kept = _MESSAGE_FIELDS | flavor.extra_message_fields
     result = {name: value for name, value in message.items() if name in kept}
     if "cache_control" in message:  # kept for OpenRouter only, which reads it from parts
-        result["content"] = marked(parts_of(message.get("content")), message["cache_control"]) or message.get("content")
+        result["content"] = with_cache_control(
+            parts_of(message.get("content")), message["cache_control"]
+        ) or message.get("content")
     if result.get("role") == "developer" and not flavor.developer_role:
         result["role"] = "system"
     if result.get("name", "") is None:

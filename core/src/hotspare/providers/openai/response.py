@@ -25,7 +25,7 @@ from hotspare.providers.json_access import (
 from hotspare.providers.openai.flavors import MISTRAL, Flavor
 
 _MEDIA = ("image", "audio", "video", "file")
-"""What the types of media parts contain: `image_url`, `output_image`, `audio_url`, `input_audio`…"""
+"""Words in the types of media parts: `image_url`, `output_image`, `audio_url`, `input_audio`…"""
 
 
 def raise_in_band_error(body: Mapping[str, Any]) -> None:
@@ -62,20 +62,20 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
     return Usage(
         input_tokens=prompt,
         output_tokens=max(completion, as_count(usage.get("total_tokens")) - prompt),
-        cached_tokens=_most(cached),
-        cache_write_tokens=_most(written),
-        reasoning_tokens=_most((completion_details.get("reasoning_tokens"), usage.get("reasoning_tokens"))),
+        cached_tokens=_largest(cached),
+        cache_write_tokens=_largest(written),
+        reasoning_tokens=_largest((completion_details.get("reasoning_tokens"), usage.get("reasoning_tokens"))),
     )
 
 
-def _most(counts: tuple[object, ...]) -> int:
-    """The largest of these counts, most of which are not there."""
+def _largest(counts: tuple[object, ...]) -> int:
+    """The largest of these counts, of which most are absent; 0 without any."""
     known = [as_count(count) for count in counts if count]
     return max(known) if known else 0
 
 
 class Content(NamedTuple):
-    """What a message or a delta holds beside tool calls."""
+    """The content of a message or a delta, except tool calls."""
 
     text: str
     reasoning: str
@@ -89,7 +89,7 @@ class Content(NamedTuple):
 
 
 def content_of(message: Json) -> Content:
-    """The content of a message or a delta: a string, or parts; media also in fields of their own (OpenRouter, OpenAI).
+    """The content of a message or a delta: a string, or parts; media also from separate fields (OpenRouter, OpenAI).
 
     Raises MalformedAnswer for content of another type.
     """
@@ -145,8 +145,8 @@ def reasoning_text(message: Mapping[str, Any]) -> str:
 
 
 def choice_reason(choice: Json) -> str:
-    """The finish reason of a choice. OpenRouter writes `stop` where the provider's own reason says that the answer is
-    malformed."""
+    """The finish reason of a choice. OpenRouter writes `stop` even if the provider's own reason says that the answer is
+    malformed; then the provider's is used."""
     reason, native = reason_of(choice.get("finish_reason")), reason_of(choice.get("native_finish_reason"))
     return native if reason and is_malformed(native) else reason
 
@@ -167,8 +167,8 @@ def signature_of(call: Mapping[str, Any]) -> str | None:
 
 
 def read_answer(body: Json, request: ChatRequest, flavor: Flavor) -> ChatReply:
-    """A whole answer. One without a finish reason is incomplete: relays send it for a stream that broke behind them, and write null
-    or its name. Compatible servers that state no reasons at all (Snowflake: "") are believed."""
+    """A whole answer. Without a finish reason it is incomplete: relays send null, or the text "null", for a stream that broke upstream of
+    them. An answer of a compatible server that never states reasons (Snowflake: "") counts as complete."""
     raise_in_band_error(body)
     choices = as_maps(body.get("choices"))
     if not choices:
@@ -200,7 +200,7 @@ def read_answer(body: Json, request: ChatRequest, flavor: Flavor) -> ChatReply:
 
 
 def reasoning_blocks(message: Json, signer: str | None) -> list[Json]:
-    """The reasoning in a message or a delta that its model is sent again: `reasoning_details`, or Mistral's parts, as one block."""
+    """The reasoning in a message or a delta that is sent back to its model: `reasoning_details`, or Mistral's parts as one block."""
     if signer != MISTRAL:
         return as_maps(message.get("reasoning_details")) if signer else []
     content = message.get("content")
@@ -222,7 +222,7 @@ def _no_choices(body: Json) -> NoReturn:
 
 
 def _calls(message: Json, response_id: str, *, cut: bool) -> tuple[ToolCall, ...]:
-    """The tool calls. `cut`: the limit on tokens ended the answer, so that the arguments of the last one may be incomplete."""
+    """The tool calls. `cut`: the token limit ended the answer, so that the arguments of the last call may be incomplete."""
     found: list[ToolCall] = []
     for call in as_maps(message.get("tool_calls")):
         function, custom = as_map(call.get("function")), as_map(call.get("custom"))
@@ -246,6 +246,6 @@ def _calls(message: Json, response_id: str, *, cut: bool) -> tuple[ToolCall, ...
 def finish_of(
     reason: str, *, content: bool, calls: bool, request: ChatRequest, body: Mapping[str, Any]
 ) -> FinishReason:
-    """The finish reason. Raises the error that this ending means, if it is none."""
+    """The finish reason. Raises the error that it stands for, if any."""
     finish = ending_of(reason, request, body, content=content)
     return "tool_calls" if calls and finish == "stop" else finish

@@ -59,9 +59,9 @@ class OpenAIReader(EventReader):
             self._usage = merge_counts(self._usage, as_map(usage))
 
     def _text_only(self, body: Json) -> str:
-        """The text of an event that holds a piece of text and nothing else, as nearly all do; else "".
+        """The text of an event that has a piece of text and nothing else, as nearly all events; else "".
 
-        A shortcut with the same result as `_choice`, which takes four times as long.
+        A fast path with the same result as `_choice`, which takes four times as long.
         """
         choices: Any = body.get("choices")
         if not is_exactly(choices, list) or len(choices) != 1:

@@ -11,7 +11,7 @@ from hotspare.providers.openai.response import arguments_of, generated_id, signa
 
 @dataclass(slots=True)
 class _Call:
-    """A tool call that is being streamed. `is_text`: a custom tool's input, which is no JSON."""
+    """A tool call that is being streamed. `is_text`: the input of a custom tool, which is text instead of JSON."""
 
     index: object
     position: int
@@ -23,22 +23,22 @@ class _Call:
     is_text: bool = False
 
     def add_name(self, piece: str) -> None:
-        """Some servers send a name in pieces, others repeat it, or what is known of it, with every piece."""
+        """Add a piece of the name. Some servers send a name in pieces, others repeat the name so far with every piece."""
         if not self.announced:
             self.name = piece if piece.startswith(self.name) else self.name + piece
 
     def announce(self, response_id: str) -> ToolCallDelta:
-        """Its first piece, with name and id."""
+        """The first delta, with name and id."""
         self.announced = True
         self.id = self.id or generated_id(response_id, self.position, self.name)
         return ToolCallDelta(self.position, self.id, self.name, self.arguments, self.signature)
 
 
 class ToolCallAccumulator:
-    """The pieces of streamed tool calls, assigned to their calls.
+    """Assigns the pieces of streamed tool calls to their calls.
 
     OpenAI gives each piece the index of its call. Some providers omit it, and Google's endpoint sends whole calls that all
-    have index 0; then the id tells the calls apart. A call is announced once its name is whole: with its first arguments,
+    have index 0; then the id distinguishes the calls. A call is announced once its name is complete: with its first arguments,
     before the next call, or at the end.
     """
 
@@ -46,7 +46,7 @@ class ToolCallAccumulator:
         self.calls: list[_Call] = []
 
     def add(self, piece: Json, response_id: str) -> Iterator[ToolCallDelta]:
-        """What is new in this piece: nothing while the call's name is not whole, or for a repetition."""
+        """The new deltas of this piece: none until the call's name is complete, and none for a repeated piece."""
         custom = "function" not in piece and "custom" in piece
         function = as_map(piece.get("custom" if custom else "function"))
         name, call_id = as_text(function.get("name")), as_text(piece.get("id"))
@@ -89,7 +89,7 @@ class ToolCallAccumulator:
         return self.calls[-1]
 
     def end(self, response_id: str) -> tuple[ToolCallDelta, ...]:
-        """What is left at the end: calls whose name came last, and an empty object for each call without arguments."""
+        """The last deltas: calls that were not announced yet, and an empty object for each call without arguments."""
         found: list[ToolCallDelta] = []
         for call in self.calls:
             if not call.arguments.strip() and not call.is_text:

@@ -30,12 +30,12 @@ class OpenAIWire:
 
     @property
     def history(self) -> HistoryRules:
-        """What this flavor accepts of a history."""
+        """The rules for the histories that this flavor accepts."""
         return self.flavor.history
 
     def prefill(self, target: Target) -> bool:
         """Whether the target continues an assistant message at the end of the request: Mistral, vLLM, Ollama (and llama.cpp, which
-        has no preset), some models at OpenRouter, DeepSeek at its beta address. Others answer it with a new one."""
+        has no preset), some models at OpenRouter, DeepSeek at its beta URL. Others begin a new answer."""
         if self.flavor.name == "deepseek":
             return urlsplit(target.base_url or "").path.rstrip("/").endswith("/beta")
         models = self.flavor.prefilled_models
@@ -44,7 +44,7 @@ class OpenAIWire:
     def unsupported(self, request: ChatRequest, target: Target) -> tuple[RequestField, ...]:
         """The fields of the request that this wire format cannot carry for this target.
 
-        What a provider rejects or ignores is in its `Flavor`; what OpenAI's reasoning models reject is added here.
+        Fields that a provider rejects or ignores are in its `Flavor`; those that OpenAI's reasoning models reject are added here.
         """
         flavor = self.flavor
         found: dict[RequestField, bool] = {name: _is_set(request, name) for name in flavor.unsupported}
@@ -110,7 +110,7 @@ def auth_headers(key: str | None, flavor: Flavor) -> dict[str, str]:
 
 
 def effort_unsupported(effort: str | None, target: Target, flavor: Flavor) -> bool:
-    """Whether this target knows no effort like this one."""
+    """Whether this target accepts neither this effort nor a near one."""
     if effort is None:
         return False
     levels = effort_levels(target, flavor)
@@ -120,14 +120,14 @@ def effort_unsupported(effort: str | None, target: Target, flavor: Flavor) -> bo
 
 
 def _parts(request: ChatRequest) -> Iterator[Json]:
-    """The parts of its messages; not those that are a text alone, which every target takes."""
+    """The content parts of its messages. Contents that are a plain text are skipped, because every target accepts them."""
     contents = (message.get("content") for message in request.messages)
     return (part for content in contents if not isinstance(content, str) for part in parts_of(content))
 
 
 def _is_foreign(part: Json) -> bool:
-    """Whether no flavor carries the part: content of a framework's own model, a file by URL, which only Anthropic and Gemini
-    take (OpenAI takes data or the id of an upload), and a video."""
+    """Whether no flavor accepts the part: content of a framework's own model, a file by URL, which only Anthropic and Gemini
+    accept (OpenAI accepts data or the id of an upload), or a video."""
     file = as_map(part.get("file"))
     by_url = as_text(file.get("file_id")).startswith(("https://", "http://", "gs://"))
     return part.get("type") == NATIVE_PART or by_url or as_text(file.get("file_data")).startswith("data:video/")
@@ -142,8 +142,8 @@ def _is_set(request: ChatRequest, name: RequestField) -> bool:
 
 
 def _reasoning_model_rejects(request: ChatRequest, target: Target) -> dict[RequestField, bool]:
-    """What OpenAI's reasoning models reject ("Unsupported parameter"): sampling, unless reasoning is off; stop texts;
-    and, in the o series, `parallel_tool_calls`."""
+    """The fields that OpenAI's reasoning models reject ("Unsupported parameter"): sampling, unless reasoning is off; stop
+    sequences; and, in the o series, `parallel_tool_calls`."""
     none_known = "none" in openai_effort_levels(target.model)
     reasons = not (none_known and request.reasoning_effort in (None, "none"))
     return {

@@ -1,8 +1,8 @@
-"""Which requests need the Responses API at a target that has Chat Completions too.
+"""Decides which requests need the Responses API at a target that also has Chat Completions.
 
-Sources: OpenAI's list of models and their endpoints, and its refusals: "This model is only supported in v1/responses and not in
+Sources: OpenAI's list of models and their endpoints, and its error messages: "This model is only supported in v1/responses and not in
 v1/chat/completions.", "Function tools with reasoning_effort are not supported for gpt-5.4 in /v1/chat/completions. Please use
-/v1/responses instead."; Bedrock's model cards of GPT-5, and its refusal, which names the API that was called: "The model
+/v1/responses instead."; Bedrock's model cards of GPT-5, and its error message, which names the API that was called: "The model
 'openai.gpt-5.6-terra' does not support the '/v1/chat/completions' API".
 """
 
@@ -20,18 +20,19 @@ _NAMES_RESPONSES = re.compile(
 
 
 class ResponsesBesideChat:
-    """Responses as the second API of one target. `is_known`: whether the names of models say what needs it, as at OpenAI."""
+    """Responses as the second API of one target. `is_known`: whether the model's name decides which requests need it, as at OpenAI."""
 
     def __init__(self, model: str, *, is_known: bool) -> None:
         self._always = is_known and only_responses(model)
         self._with_tools = is_known and tools_by_responses(model)
 
     def serves(self, request: ChatRequest) -> bool:
-        """Whether this request needs it."""
+        """Whether this request needs Responses."""
         return self._always or (self._with_tools and uses_tools(request))
 
     def learn(self, error: StatusError, request: ChatRequest) -> bool:
-        """Whether a refusal of Chat Completions says so: for requests with tools or for all, by what was refused."""
+        """Learn from a rejection by Chat Completions. Returns whether it says that Responses is needed. This then holds for requests with
+        tools if the rejected one had tools, else for all requests."""
         if not names_responses(error):
             return False
         if uses_tools(request):
@@ -47,7 +48,7 @@ def only_responses(model: str) -> bool:
 
 
 def tools_by_responses(model: str) -> bool:
-    """Whether Chat Completions refuses tools for this model unless reasoning is off: from GPT-5.4 on."""
+    """Whether Chat Completions rejects tools for this model unless reasoning is off: from GPT-5.4 on."""
     found = _VERSION.search(model)
     return found is not None and (int(found[1]), int(found[2] or 0)) >= (5, 4)
 

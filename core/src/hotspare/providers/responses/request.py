@@ -25,15 +25,15 @@ from hotspare.target import Target
 HISTORY = HistoryRules(IdRule(re.compile(r"[!-~]{1,64}")), signers=frozenset({"responses"}))
 """Ids: "string too long. Expected a string with maximum length 64" (OpenAI)."""
 _HISTORY_ELSEWHERE = replace(HISTORY, ids=IDS, media_in_results=False)
-"""Of servers that speak this API too: ids as for Chat Completions, and tool results of text alone."""
+"""For other servers of this API: ids as for Chat Completions, tool results with text only."""
 _REASONING_FIELDS = ("type", "id", "summary", "content", "encrypted_content")
-"""What is sent back of a reasoning item."""
+"""The fields of a reasoning item that are sent back."""
 
 
 def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: bool) -> Json:
     """The JSON body. The target's `extra`, then the request's, override what hotspare writes.
 
-    Nothing is stored at the provider: the history is sent whole, and reasoning comes encrypted, so that it can go back.
+    Nothing is stored at the provider: the whole history is sent, and reasoning is requested encrypted, so that it can be sent back.
     """
     body = drop_empty(
         model=target.model,
@@ -55,13 +55,13 @@ def write_body(request: ChatRequest, target: Target, flavor: Flavor, *, stream: 
 
 
 def history_rules(flavor: Flavor) -> HistoryRules:
-    """What this flavor accepts of a history."""
+    """The rules for the histories that this flavor accepts."""
     return HISTORY if flavor.openai_models else _HISTORY_ELSEWHERE
 
 
 def write_input(request: ChatRequest, target: Target, flavor: Flavor) -> list[Json]:
-    """The history as input items. Tool results carry images and files at OpenAI and Azure; elsewhere these follow in a
-    message of their own."""
+    """The history as input items. Tool results carry images and files at OpenAI and Azure; for other servers these follow in a
+    separate message."""
     history = valid_history(request.messages, history_rules(flavor), target)
     return [item for message in history for item in _items(message, flavor)] or [_message("user", OPENING_TURN)]
 
@@ -102,7 +102,7 @@ def _refusal(message: Json) -> str:
 
 
 def _is_valid(block: Json, flavor: Flavor) -> bool:
-    """OpenAI keeps nothing of a response that is not stored: it only reads reasoning that comes back encrypted."""
+    """Whether the reasoning can be sent back. OpenAI accepts it only encrypted, because it keeps nothing of a response that is not stored."""
     return bool(block.get("encrypted_content")) or not flavor.openai_models
 
 
@@ -127,7 +127,7 @@ def _parts(content: object) -> list[Json]:
 
 
 def input_part(part: Json) -> Json | None:
-    """A content part as one of an input message; None if it cannot be one."""
+    """A content part in the shape of an input message; None if this API does not accept it."""
     kind = part.get("type")
     if kind in ("text", "refusal"):
         return {"type": "input_text", "text": as_text(part.get("text") or part.get("refusal"))}
@@ -138,7 +138,7 @@ def input_part(part: Json) -> Json | None:
 
 
 def _file(file: Json) -> Json | None:
-    """A file: data, a public URL, or the id of an upload. Audio and video are none of these."""
+    """A file: data, a public URL, or the id of an upload. None for audio and video."""
     data, file_id = as_text(file.get("file_data")), as_text(file.get("file_id"))
     if data.startswith(("data:audio/", "data:video/")) or file_id.startswith("gs://"):
         return None

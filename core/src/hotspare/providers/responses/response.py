@@ -1,6 +1,6 @@
 """A response of the Responses API -> ChatReply. Proof of completion: its status.
 
-A response is a list of output items: messages, reasoning, calls of functions, and the doings of server tools.
+A response is a list of output items: messages, reasoning, function calls, and calls of server tools.
 """
 
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ from hotspare.providers.json_access import (
 
 _UNFINISHED = frozenset({"in_progress", "queued"})
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
-"""The items that are calls of the caller's tools, and the field that holds what the model wrote."""
-_SILENT = frozenset({"reasoning", "mcp_list_tools"})
+"""The types of items that call the caller's tools, and the field with the model's output."""
+_NOT_ANSWERS = frozenset({"reasoning", "mcp_list_tools"})
 """Items that alone are not an answer."""
 
 
@@ -46,19 +46,22 @@ def usage_of(usage: Json) -> Usage:
     """Token counts."""
     if not is_usage(usage):
         return Usage()
-    paid, made = as_map(usage.get("input_tokens_details")), as_map(usage.get("output_tokens_details"))
+    input_details, output_details = (
+        as_map(usage.get("input_tokens_details")),
+        as_map(usage.get("output_tokens_details")),
+    )
     return Usage(
         input_tokens=as_count(usage.get("input_tokens")),
         output_tokens=as_count(usage.get("output_tokens")),
-        cached_tokens=as_count(paid.get("cached_tokens")),
-        cache_write_tokens=as_count(paid.get("cache_write_tokens")),
-        reasoning_tokens=as_count(made.get("reasoning_tokens")),
+        cached_tokens=as_count(input_details.get("cached_tokens")),
+        cache_write_tokens=as_count(input_details.get("cache_write_tokens")),
+        reasoning_tokens=as_count(output_details.get("reasoning_tokens")),
     )
 
 
 def status_reason(body: Json) -> str:
-    """How a response ended: its status, or why it is incomplete. "" while it has not ended. A server that states no status
-    answers when it has ended; null is not left out."""
+    """How a response ended: its status, or why it is incomplete; "" if it has not ended. A response without the field has ended; one
+    whose status is null has not."""
     status = reason_of(body.get("status", "completed"))
     if status in _UNFINISHED:
         return ""
@@ -68,7 +71,7 @@ def status_reason(body: Json) -> str:
 
 
 class Item(NamedTuple):
-    """What an output item holds. `call`: its arguments may be incomplete."""
+    """The content of an output item. `call`: its arguments may be incomplete."""
 
     text: str = ""
     reasoning: str = ""
@@ -80,7 +83,7 @@ class Item(NamedTuple):
 
 
 def item_of(item: Json) -> Item:
-    """What an output item holds. Raises MalformedAnswer for a message without content, and a call without a name."""
+    """The content of an output item. Raises MalformedAnswer for a message without content, and a call without a name."""
     kind = as_text(item.get("type"))
     if kind == "message":
         parts = [must_map(part, "content[]") for part in must_list(item.get("content"), "content")]
@@ -92,7 +95,7 @@ def item_of(item: Json) -> Item:
     if kind in _CALLS:
         return Item(call=call_of(item), is_answer=True)
     media = (item,) if kind == "image_generation_call" and item.get("result") else ()
-    return Item(media=media, is_answer=kind not in _SILENT)
+    return Item(media=media, is_answer=kind not in _NOT_ANSWERS)
 
 
 def call_of(item: Json) -> ToolCall:
@@ -109,12 +112,12 @@ def is_call(item: Json) -> bool:
 
 
 def is_text_call(item: Json) -> bool:
-    """Whether what the model wrote for this call is a text, and no JSON."""
+    """Whether the input of this call is text instead of JSON."""
     return item.get("type") == "custom_tool_call"
 
 
 def reasoning_text(item: Json) -> str:
-    """The summary of a reasoning item, or the reasoning itself where the server shows it (DeepSeek, gpt-oss)."""
+    """The summary of a reasoning item, or the reasoning itself if the server shows it (DeepSeek, gpt-oss)."""
     summary = "\n\n".join(as_text(part.get("text")) for part in as_maps(item.get("summary")))
     return summary + "".join(as_text(part.get("text")) for part in as_maps(item.get("content")))
 
@@ -125,13 +128,13 @@ def signed_block(item: Json) -> Json:
 
 
 def check_arguments(name: str, arguments: str) -> None:
-    """Raise MalformedAnswer unless these arguments are whole."""
+    """Raise MalformedAnswer unless these arguments are complete."""
     if not is_arguments(arguments):
         raise MalformedAnswer(f"the arguments of the tool call {name} are not a JSON object")
 
 
 def finish_of(reason: str, request: ChatRequest, body: Json, *, content: bool, calls: bool) -> FinishReason:
-    """The finish reason. Raises IncompleteAnswer without one, or the error that the ending means."""
+    """The finish reason. Raises IncompleteAnswer without one, or the error that it stands for."""
     if not reason:
         raise IncompleteAnswer(f"the response has not ended (status: {body.get('status')})", body=dump(body))
     finish = ending_of(reason, request, body, content=content)

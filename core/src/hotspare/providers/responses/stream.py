@@ -35,7 +35,8 @@ _FAILURES = frozenset({"response.failed", "response.cancelled", "error"})
 
 @dataclass(slots=True)
 class _Item:
-    """An output item that is being streamed. `place`: which tool call of the answer it is. `streamed`: whether pieces of it came."""
+    """An output item that is being streamed. `place`: its index among the answer's tool calls (-1: not a tool call). `streamed`: whether
+    deltas of it have arrived."""
 
     place: int = -1
     name: str = ""
@@ -46,8 +47,8 @@ class _Item:
 
 
 class ResponsesReader(EventReader):
-    """Reads one streamed response. Events name their item by `output_index`; what a server did not stream is read from the
-    end of the item, or of the whole response."""
+    """Reads one streamed response. Events name their item by `output_index`; content that a server did not stream is read
+    from the item's last event, or from the response's."""
 
     without_content = EventReader.without_content | {
         "response.created", "response.queued", "response.in_progress", "response.output_text.annotation.added",
@@ -66,7 +67,7 @@ class ResponsesReader(EventReader):
         kind: Any = body.get("type")
         if kind == _TEXT and self._last is not None and body.get("output_index") == self._last:
             delta: Any = body.get("delta")
-            if type(delta) is str:  # the way of nearly all events: one more piece of the item that the last one was of
+            if type(delta) is str:  # fast path, for nearly all events: text of the same item as before
                 return text_chunk(delta)
         kind = as_text(kind) or name
         if kind in _PIECES:
@@ -99,7 +100,7 @@ class ResponsesReader(EventReader):
         return ChatChunk(refusal=delta) if field == "refusal" else ChatChunk(reasoning=delta)
 
     def _item(self, body: Json) -> _Item:
-        """The item that an event names, by its place; servers that have no places name it by its id alone."""
+        """The item of an event, by `output_index`, or by the item's id if the server sends no index."""
         index = body.get("output_index")
         key = f"{index}" if index is not None else as_text(body.get("item_id") or as_map(body.get("item")).get("id"))
         return self._items.setdefault(key, _Item())
@@ -124,7 +125,7 @@ class ResponsesReader(EventReader):
         return ChatChunk(tool_calls=(ToolCallDelta(item.place, arguments=piece),)) if piece else None
 
     def _done(self, item: _Item, whole: Json) -> ChatChunk | None:
-        """The end of an item: what of it was not streamed."""
+        """The end of an item. Returns the content that was not streamed."""
         if item.done:
             return None
         item.done, self._last = True, None
@@ -152,8 +153,8 @@ class ResponsesReader(EventReader):
         return ChatChunk(tool_calls=(ToolCallDelta(item.place, call_id, name, rest),))
 
     def _end(self, kind: str, response: Json) -> ChatChunk | None:
-        """The last event holds the whole response again. Items count only where none was streamed at all, or where they end
-        one that was: relays renumber them."""
+        """The last event repeats the whole response. An item of it is used only if no item was streamed, or if it is of the same kind as
+        the streamed item with its index, because relays renumber items."""
         raise_in_band_error(response)
         chunk: ChatChunk | None = None
         streamed = {key: item.place >= 0 for key, item in self._items.items()}

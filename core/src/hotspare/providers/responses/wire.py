@@ -18,7 +18,7 @@ from hotspare.providers.responses.stream import ResponsesReader
 from hotspare.providers.urls import with_path
 from hotspare.target import RequestField, Target
 
-_LEAST_TOKENS = 16
+_MIN_OUTPUT_TOKENS = 16
 """OpenAI: "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16"."""
 
 
@@ -32,18 +32,18 @@ class ResponsesWire:
 
     @property
     def history(self) -> HistoryRules:
-        """What this flavor accepts of a history."""
+        """The rules for the histories that this flavor accepts."""
         return history_rules(self.flavor)
 
     def prefill(self, target: Target) -> bool:
-        """No: an assistant message at the end is answered with a new one."""
+        """False: after an assistant message at the end, the model begins a new answer."""
         return False
 
     def unsupported(self, request: ChatRequest, target: Target) -> tuple[RequestField, ...]:
         """The fields of the request that this wire format cannot carry for this target.
 
-        `stop`, `seed`, `top_k` and the penalties do not exist; OpenAI's models want at least 16 tokens, and its reasoning
-        models reject sampling.
+        `stop`, `seed`, `top_k` and the penalties do not exist; OpenAI's models require `max_tokens` of at least 16, and its
+        reasoning models reject sampling.
         """
         own = self.flavor.openai_models
         fixed = own and is_reasoning_model(target.model) and _reasons(request, target)
@@ -55,7 +55,7 @@ class ResponsesWire:
             "presence_penalty": bool(request.presence_penalty),
             "temperature": fixed and request.temperature not in (None, 1),
             "top_p": fixed and request.top_p not in (None, 1),
-            "max_tokens": own and request.max_tokens is not None and request.max_tokens < _LEAST_TOKENS,
+            "max_tokens": own and request.max_tokens is not None and request.max_tokens < _MIN_OUTPUT_TOKENS,
             "tool_choice": not self.flavor.allowed_tools
             and bool(request.tools)
             and as_map(request.tool_choice).get("type") == "allowed_tools",
@@ -70,7 +70,7 @@ class ResponsesWire:
 
     def url(self, base_url: str, target: Target, *, stream: bool) -> str:
         """`<base_url>/responses`; a base URL without a path gets `/v1` first, on Azure `/openai/v1`, or `/openai` for the
-        classic API (`?api-version=`). A base URL that names Chat Completions or a deployment is understood."""
+        classic API (`?api-version=`). A base URL with `/chat/completions` or a deployment is accepted too."""
         parts = urlsplit(base_url)
         path = parts.path.rstrip("/").removesuffix("/responses").removesuffix("/chat/completions")
         if self.flavor.name == "azure":
