@@ -20,7 +20,7 @@ from hotspare import events
 from hotspare._config import assembly
 from hotspare._config.routes import route_policies, targets_of, tiers_of
 from hotspare._cost.reduction import reduced
-from hotspare._cost.tokens import most_tokens
+from hotspare._cost.tokens import tokens_upper_bound
 from hotspare._drivers import event_loop, fork, threads
 from hotspare._drivers.clock import Clock, clock_of
 from hotspare._drivers.notifier import Notifier
@@ -372,7 +372,7 @@ class Pool(Embedding, Operations):
             pays_itself="api_key" in given,
             context=copy_context() if self._scheduler.is_observed else None,
         )
-        if (self._smallest_window < inf and most_tokens(checked) > self._smallest_window) or "targets" in given:
+        if (self._smallest_window < inf and tokens_upper_bound(checked) > self._smallest_window) or "targets" in given:
             call.excluded = {**call.excluded, **too_small(checked, tuple(call.supporting(call.states())))}
         if callable(policy.strategy):
             call.tiers = by_function(policy.strategy, self._scheduler.candidates(call, now))

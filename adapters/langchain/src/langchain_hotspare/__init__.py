@@ -43,7 +43,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # The middleware needs `langchain`, of which the other classes need the core only.
+    # Only the middleware needs the package `langchain`; the other classes need `langchain-core`.
     if name == "HotspareMiddleware":
         from langchain_hotspare.middleware import HotspareMiddleware
 

@@ -1,10 +1,10 @@
-# What a chat model has to implement is named with an underscore by LangChain; it is its contract all the same.
+# LangChain names the methods that a chat model must implement with an underscore, although they are part of its API.
 # pyright: reportPrivateUsage=false
 """A LangChain chat model as a hotspare backend: it makes the calls of its target.
 
-The model's `_generate`, `_stream` and their async twins are called without a callback manager: a run of its own inside
-the pool's run would count every token twice. So the model's `callbacks` and `cache` are not used. Its rate limiter is
-acquired without waiting: with no token left, the call fails over to another target.
+The model's `_generate`, `_stream` and their async twins are called without a callback manager, because a separate run
+inside the pool's run would count every token twice. So the model's `callbacks` and `cache` are not used. Its rate limiter is
+acquired without waiting: if it has no token left, the call fails over to another target.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
-from langchain_hotspare.backend_request import binding_for, call_of, may_end_wordless, messages_for, model_for
+from langchain_hotspare.backend_request import binding_for, call_of, may_be_empty, messages_for, model_for
 from langchain_hotspare.backend_response import StreamReader, chunks_of, reply_of
 from langchain_hotspare.cut_answers import cut_answer, ignore_cut_answers
 from langchain_hotspare.model_families import family_of
@@ -28,17 +28,17 @@ from langchain_hotspare.model_families import family_of
 log = logging.getLogger("hotspare")
 
 _MODALITIES = {"image_url": "image_inputs", "input_audio": "audio_inputs", "file": "pdf_inputs"}
-"""Types of content parts, and the key of LangChain's model profiles that says whether a model takes them."""
+"""Types of content parts, and the key of LangChain's model profiles that states whether a model accepts them."""
 
 _TIMEOUTS = ("request_timeout", "default_request_timeout", "timeout")
-"""Fields in which models keep their own timeout in seconds. It still applies if it is shorter than the pool's."""
+"""Fields of models with their own timeout in seconds, which applies if it is shorter than the pool's."""
 
 
 _METHODS = frozenset({
     "_generate", "_agenerate", "_stream", "_astream", "_stream_responses", "_astream_responses", "send", "asend", "stream",
     "astream",
 })  # fmt: skip
-"""The methods in which models, and this backend, hold what the provider sent."""
+"""The methods of models, and of this backend, whose local variables hold the provider's response; see `hotspare.classify`."""
 
 
 class RateLimiterExhausted(BackendError):
@@ -71,7 +71,7 @@ class LangChainBackend:
         return f"LangChainBackend({self.name!r}, {type(self.model).__name__})"
 
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
-        """Names of the request's fields that the model cannot take: by its profile and by its own `bind_tools`."""
+        """Names of the request's fields that the model does not support, by its profile and its own `bind_tools`."""
         profile = self.model.profile or {}
         found = self.family.unsupported(request, profile)
         kinds = {part.get("type") for message in request.messages for part in _parts(message.get("content"))}
@@ -79,7 +79,7 @@ class LangChainBackend:
             found.append("messages")
         try:
             binding_for(request).arguments_for(self.model)
-        except Exception as error:  # whatever its bind_tools raises, the model cannot take this request
+        except Exception as error:  # whatever its bind_tools raises, the model does not support this request
             log.debug("%s does not support this request: %s", self.name, error)
             found.append("response_format" if request.response_format is not None else "tools")
         return tuple(found)
@@ -140,7 +140,7 @@ class LangChainBackend:
             yield last
 
     def classify(self, error: Exception) -> Outcome:
-        """What an exception of the model or its SDK means: see `hotspare.classify`. LangGraph's control-flow exceptions are
+        """The outcome for an exception of the model or its SDK, see `hotspare.classify`. LangGraph's control-flow exceptions are
         raised again."""
         if any(parent.__name__ == "GraphBubbleUp" for parent in type(error).__mro__):
             raise error
@@ -162,7 +162,7 @@ class LangChainBackend:
             messages_for(request, self.model, self.name),
             list(request.stop) or None,
             kwargs,
-            may_end_wordless(request),
+            may_be_empty(request),
         )
 
     def _acquire(self) -> None:

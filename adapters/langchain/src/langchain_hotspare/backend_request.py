@@ -2,8 +2,8 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """hotspare's request -> the messages for one LangChain model.
 
-Messages that another target wrote are reduced to text and tool calls: reasoning and its signatures are valid only where
-they were issued. `history` makes tool calls and their results valid.
+Messages that another target wrote are reduced to text and tool calls: reasoning and its signatures are valid only for
+the target that wrote them. `history` makes tool calls and their results valid.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from langchain_hotspare.model_families import family_of, is_a, is_claude
 
 @dataclass(frozen=True, slots=True)
 class LangChainCall:
-    """What the pool's LangChain models get with a request, as `ChatRequest.native`.
+    """The original call, which the pool's LangChain models receive as `ChatRequest.native`.
 
-    `messages`: the caller's own. `length`: how many of the request's OpenAI-shaped messages stand for them; any
+    `messages`: the caller's own. `length`: how many of the request's OpenAI-shaped messages were converted from them; any
     messages after those were appended to continue a broken stream. `arguments`: further arguments of the model's call.
     """
 
@@ -37,12 +37,12 @@ class LangChainCall:
 
 
 def call_of(request: ChatRequest) -> LangChainCall | None:
-    """What came with the request from LangChain's caller; None if it came from elsewhere."""
+    """The original LangChain call of a request; None if the request does not come from LangChain."""
     return request.native if isinstance(request.native, LangChainCall) else None
 
 
 def binding_for(request: ChatRequest) -> Binding:
-    """The tools and the response format of a request, as LangChain's caller gave them where it came from LangChain."""
+    """The tools and the response format of a request: those of the original LangChain call, if there is one."""
     call = call_of(request)
     return call.binding if call is not None and call.binding is not None else Binding.of(request)
 
@@ -63,15 +63,15 @@ def messages_for(request: ChatRequest, model: BaseChatModel, target: str) -> lis
     return [*own, *convert_to_messages([dict(message) for message in appended])]
 
 
-def may_end_wordless(request: ChatRequest) -> bool:
-    """Whether an answer without content can be a proper one: after tool results, and where a stop text may come first."""
+def may_be_empty(request: ChatRequest) -> bool:
+    """Whether an answer without content can be valid: after tool results, and if the request has stop sequences."""
     return bool(request.stop) or request.follows_tool_result
 
 
 def model_for(request: ChatRequest, model: BaseChatModel, target: str) -> BaseChatModel:
     """The model, or a copy without thinking inside a tool loop that another target began.
 
-    With a thinking budget, Anthropic requires such a turn to begin with thinking that it signed itself.
+    With a thinking budget, Anthropic requires such a turn to begin with thinking that the same model signed.
     """
     call = call_of(request)
     thinking = getattr(model, "thinking", None)
@@ -99,14 +99,14 @@ def _portable(message: BaseMessage, target: str, *, keeps_cache_marks: bool) -> 
 def _is_foreign(message: AIMessage, target: str) -> bool:
     """Whether another target wrote it, or a part of it.
 
-    Two accounts at one provider count as two: encrypted reasoning can be decrypted only for the account that got it.
+    Two accounts at one provider count as two targets, because only the account that received encrypted reasoning can decrypt it.
     """
     metadata = cast("dict[str, Any] | None", message.response_metadata.get(METADATA_KEY))
     return metadata is not None and (metadata.get("target") != target or bool(metadata.get("splice_points")))
 
 
 def _text_results(messages: Iterable[BaseMessage]) -> Iterator[BaseMessage]:
-    """OpenAI's tool results are text only: their images and files follow in a user message."""
+    """Tool results with text only, as OpenAI requires: their images and files follow in a user message."""
     media: list[Any] = []
     for message in messages:
         if media and not isinstance(message, ToolMessage):
@@ -122,7 +122,7 @@ def _text_results(messages: Iterable[BaseMessage]) -> Iterator[BaseMessage]:
 
 
 def _without_cache_marks(message: BaseMessage) -> BaseMessage:
-    """Without Anthropic's `cache_control`, which other providers reject."""
+    """The message without Anthropic's `cache_control`, which other providers reject."""
     content = message.content
     if isinstance(content, str) or not any(isinstance(block, dict) and "cache_control" in block for block in content):
         return message

@@ -39,17 +39,18 @@ _BROKEN = re.compile(
     r"malformed|unexpected_tool_call|too_many_tool_calls|missing_thought_signature|invalid_tool_call|^(\w+_)?error$",
     re.I,
 )
-"""Finish reasons of an answer that the provider could not read or broke off; text that comes with one is a leaked call."""
+"""Finish reasons of an answer that the provider could not parse or aborted. Any text of such an answer is part of a tool call."""
 
 
 class AnswerBlocked(BackendError):
-    """An answer of which a content filter, or the model's own refusal, left nothing. `classify` knows it by its name."""
+    """An answer without content because of a content filter or a refusal. `classify` recognizes it by its name."""
 
 
 def reply_of(result: ChatResult, *, allow_empty: bool = False) -> ChatReply:
-    """The whole answer. Raises IncompleteAnswer if the provider broke it off, AnswerBlocked or EmptyAnswer if there is nothing in it and no finish reason that allows that.
+    """The whole answer. `allow_empty`: whether the model may have ended its turn without content.
 
-    `allow_empty`: whether the model may have ended its turn without content.
+    Raises IncompleteAnswer if the provider aborted it, AnswerBlocked or EmptyAnswer if it has no content and its finish reason does not
+    explain that.
     """
     if not result.generations:
         raise EmptyAnswer("the answer has no choices")
@@ -81,7 +82,10 @@ def chunks_of(reply: ChatReply) -> tuple[ChatChunk, ...]:
     """A whole answer as a stream, for a model that cannot stream."""
     reader = StreamReader(needs_finish_reason=False, allow_empty=True)
     generation: ChatGeneration = reply.native
-    once = {"response_metadata", "usage_metadata"}  # merging chunks would concatenate or add them: last chunk only
+    once = {
+        "response_metadata",
+        "usage_metadata",
+    }  # only on the last chunk, because merging chunks concatenates or adds them
     content = generation.message.model_dump(exclude={"type", *once})
     metadata = generation.message.model_dump(include=once)
     first = reader.read(ChatGenerationChunk(message=AIMessageChunk.model_validate(content)))
@@ -111,7 +115,7 @@ class StreamReader:
         self._model = self._id = ""
 
     def read(self, chunk: ChatGenerationChunk) -> ChatChunk:
-        """What is new in a chunk; `IDLE` if it has no content."""
+        """The new content of a chunk; `IDLE` if it has none."""
         message = chunk.message
         metadata = {**message.response_metadata, **(chunk.generation_info or {})}
         _raise_if_broken(metadata)
@@ -121,7 +125,9 @@ class StreamReader:
         self._model = self._model or _model(metadata)
         self._id = self._id or message.id or ""
         self._usage += usage_of(message)
-        message.id = None  # LangChain gives all chunks of a run one id; the model's own would make two messages of one
+        message.id = (
+            None  # LangChain gives all chunks of a run one id; with the model's own id, they would become two messages
+        )
         found = _chunk(chunk)
         if not found.is_content:
             self._held_back = chunk if self._held_back is None else self._held_back + chunk
@@ -130,7 +136,7 @@ class StreamReader:
         return self._finishing(found)
 
     def _finishing(self, found: ChatChunk) -> ChatChunk:
-        """The chunk; once the finish reason has come, with it: then the answer is complete, whatever follows."""
+        """The chunk; after the finish reason, with `finishing`: the answer is complete then, whatever follows."""
         if self._finish_reason is None or not (self._has_content or self._may_be_empty):
             return found
         return replace(found, finishing=self._finish_reason, usage=self._usage, model=self._model, id=self._id)
@@ -138,8 +144,8 @@ class StreamReader:
     def end(self) -> tuple[ChatChunk, ...]:
         """The last chunk, with the buffered ones merged into it.
 
-        Raises IncompleteAnswer without a finish reason, EmptyAnswer without content, where these are needed,
-        AnswerBlocked if a content filter left none.
+        Raises IncompleteAnswer without a required finish reason, EmptyAnswer without required content, AnswerBlocked if a
+        content filter left none.
         """
         if self._needs_finish_reason and self._finish_reason is None:
             raise IncompleteAnswer("the stream ended without a finish reason")
@@ -191,7 +197,7 @@ def usage_of(message: BaseMessage) -> Usage:
 
 
 def _may_be_empty(metadata: dict[str, Any], *, allow_empty: bool) -> bool:
-    """Whether an answer with this ending may have no content: it was cut, or it is the proven end of a turn."""
+    """Whether an answer with this finish reason may have no content: it was cut at a limit, or the model ended its turn."""
     if metadata.get("stop_reason") in _ALLOW_EMPTY or finish_reason_of(metadata) == "length":
         return True
     return allow_empty and _ends_properly(metadata)

@@ -30,17 +30,17 @@ from langchain_hotspare.tools import (
 )
 
 _WARNINGS_LOCK = threading.Lock()
-"""Python's warning filters belong to the process: two threads that replace them at once may leave the wrong ones."""
+"""Python's warning filters are global: two threads that replace them at the same time may restore the wrong ones."""
 
 
 class Binding:
-    """Tools, a choice among them and a response format, as the caller gave them.
+    """The caller's tools, tool choice and response format.
 
     Args:
         tools: anything LangChain accepts as a tool, provider-specific dicts included.
         choice: `auto`, `any`, `none` or a tool's name.
         response_format: OpenAI's `response_format`.
-        schema: the JSON schema of `response_format`, for models whose JSON mode takes one.
+        schema: the JSON schema of `response_format`, for models whose JSON mode accepts one.
         options: further arguments of the model's own `bind_tools`, e.g. `strict`.
     """
 
@@ -68,7 +68,7 @@ class Binding:
         )
 
     def arguments_for(self, model: BaseChatModel) -> Json:
-        """The keyword arguments of this model's calls. Raises whatever the model raises for what it does not support."""
+        """The keyword arguments of this model's calls. Raises what the model raises for unsupported tools or formats."""
         if not (self.tools or self.response_format):
             return {}
         found = self._bound.get(id(model))
@@ -80,7 +80,7 @@ class Binding:
         return found
 
     def for_call(self, fields: Mapping[str, Any]) -> Binding | None:
-        """The binding of a call with these request fields, which may override it. None: the fields name other tools."""
+        """The binding for a call with these request fields, which may override its choice and format. None: the fields have other tools."""
         bound = [tool_name(tool) for tool in self.tools if not is_provider_specific(tool)]
         if [tool_name(tool) for tool in fields.get("tools", ())] != bound:
             return None

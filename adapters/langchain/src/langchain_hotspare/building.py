@@ -16,7 +16,8 @@ log = logging.getLogger("hotspare")
 
 _SOURCES = ("pool", "targets", "models", "config")
 _UNUSED = frozenset({"api_key", "base_url", "max_retries"})
-"""Arguments of other chat models that belong to targets here. They are accepted, so that replacing a class is one edit."""
+"""Arguments of other chat models that belong to targets here. They are accepted and ignored, so that ChatHotspare can replace such a
+model without further changes."""
 
 
 def with_pool(given: dict[str, Any], cls: type[BaseChatModel]) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def build_pool(given: dict[str, Any]) -> Pool:
 
 
 def _problems(given: dict[str, Any], cls: type[BaseChatModel]) -> Iterator[Problem]:
-    """Mistakes in the constructor's arguments. An unknown one is a mistake: a misspelt name must not be ignored."""
+    """Mistakes in the constructor's arguments. An unknown argument is a mistake, because a misspelt name must not be ignored."""
     fields = [*cls.model_fields, "timeout", "route"]
     for name in sorted(given.keys() - _UNUSED - set(fields)):
         near = get_close_matches(name, fields, 1)

@@ -1,4 +1,4 @@
-"""What a pool can do: only what each of its targets can."""
+"""The capabilities of a pool: those that all its targets have."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _PROBES: Mapping[str, ChatRequest] = {
     "structured_output": ChatRequest(messages=_HELLO, response_format=_SCHEMA),
     "image_inputs": ChatRequest(messages=_IMAGE),
 }
-"""Keys of a model profile, and a request that only a target with this capability can take."""
+"""Keys of a model profile, and a request that only a target with this capability supports."""
 
 
 def capabilities_of(pool: Pool, model: str | None) -> ModelProfile:
     """The profile that holds for every target that may answer a call with this `model`.
 
-    LangChain models have a profile of their own. For hotspare's targets it is read from `Pool.explain`, which makes no call:
-    whether they can be sent a request that needs the capability. The context window is the smallest.
+    LangChain models have a profile of their own. For hotspare's targets, `Pool.explain` shows, without making a call,
+    whether they support a request that needs the capability. The context window is the smallest one.
 
     Raises RequestError for a route or model that the pool does not have.
     """

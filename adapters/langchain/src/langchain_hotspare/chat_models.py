@@ -1,4 +1,4 @@
-# What a chat model has to implement is named with an underscore by LangChain; it is its contract all the same.
+# LangChain names the methods that a chat model must implement with an underscore, although they are part of its API.
 # pyright: reportPrivateUsage=false
 """`ChatHotspare`: a LangChain chat model over a pool of targets."""
 
@@ -55,7 +55,7 @@ class ChatHotspare(BaseChatModel):
     Raises:
         ConfigError: naming every mistake; nothing was sent.
 
-    Calls raise the classes of `langchain_hotspare.errors`, each of them both hotspare's and LangChain's.
+    Calls raise the classes of `langchain_hotspare.errors`, which are subclasses of both hotspare's and LangChain's.
     """
 
     pool: Annotated[Pool, _UNVALIDATED] = Field(default=cast("Pool", None), exclude=True)
@@ -63,11 +63,11 @@ class ChatHotspare(BaseChatModel):
     targets: Annotated[Sequence[Target] | None, _UNVALIDATED] = Field(default=None, exclude=True, repr=False)
     """Instead of `pool`: hotspare targets, from which a pool is built."""
     models: Annotated[Sequence[ModelLike] | None, _UNVALIDATED] = Field(default=None, exclude=True, repr=False)
-    """Instead of `pool`: LangChain chat models, targets, and names of either, in order of preference."""
+    """Instead of `pool`: LangChain chat models, targets, or their names, in order of preference."""
     config: str | Path | Mapping[str, Any] | None = Field(default=None, exclude=True, repr=False)
     """Instead of `pool`: a configuration, as `Pool.from_config` takes it."""
     policy: Annotated[Policy | None, _UNVALIDATED] = Field(default=None, exclude=True, repr=False)
-    """Of a pool built from `targets` or `models`."""
+    """The policy of a pool built from `targets` or `models`. None: the default policy."""
     model: str | None = Field(default=None, validation_alias=AliasChoices("model", "route"))
     """A route of the pool, a model or the name of a target. None: the default route."""
     temperature: float | None = None
@@ -83,17 +83,18 @@ class ChatHotspare(BaseChatModel):
     model_kwargs: Mapping[str, Any] = Field(default_factory=dict[str, Any])
     """Further fields of hotspare's ChatRequest (`extra`, `user`…), or arguments of LangChain models."""
     streaming: bool = False
-    """Whether `invoke` streams underneath."""
+    """Whether `invoke` streams internally."""
     _latest: tuple[Sequence[Target], Target] | None = PrivateAttr(default=None)
-    _described: tuple[Sequence[Target], list[dict[str, Any]]] | None = PrivateAttr(default=None)
     """The pool's targets, which a reload replaces, and the one of them that answered last."""
+    _described: tuple[Sequence[Target], list[dict[str, Any]]] | None = PrivateAttr(default=None)
+    """The pool's targets, and their parameters for `_identifying_params`."""
 
     # --- building ------------------------------------------------------------------------------------------------
 
     if not TYPE_CHECKING:  # type checkers infer the signature from the fields
 
         def __init__(self, **fields: Any) -> None:
-            # Not in a validator: pydantic would wrap the ConfigError in one of its own, which shows a config's keys.
+            # Not in a validator: pydantic would wrap the ConfigError in its own error, which would show the keys in a config.
             super().__init__(**with_pool(fields, type(self)))
 
     @model_validator(mode="after")
@@ -202,12 +203,12 @@ class ChatHotspare(BaseChatModel):
         Args:
             tools: functions, LangChain tools, pydantic classes, schemas. Tools of one provider (`web_search_20250305`)
                 only if all targets are LangChain models.
-            tool_choice: `auto`, `any` (or True, `required`), `none`, a tool's name, or OpenAI's and Anthropic's dicts.
+            tool_choice: `auto`, `any` (or True, `required`), `none`, a tool's name, or a dict in OpenAI's or Anthropic's form.
             strict: whether arguments must follow the schema, where the provider supports that.
             kwargs: further arguments of a call, e.g. `parallel_tool_calls`, `response_format`, `temperature`.
 
         Raises:
-            RequestError: for a tool that a target cannot be sent, or an invalid choice.
+            RequestError: for a tool that a target does not support, or an invalid choice.
         """
         with translate_errors():
             bound = bound_arguments(self.pool, tools, tool_choice, strict=strict, options=kwargs)
@@ -226,7 +227,7 @@ class ChatHotspare(BaseChatModel):
         """Answers as instances of a pydantic class, or as dicts for a TypedDict or a JSON schema.
 
         `method`: `function_calling` (works with every provider), `json_schema` (the provider's own structured output) or
-        `json_mode` (any JSON; ask for its keys in the prompt). Targets that do not support it are not called.
+        `json_mode` (any JSON; name its keys in the prompt). Targets that do not support it are not called.
         """
         with translate_errors():
             return structured(self, schema, method, strict=strict, include_raw=include_raw, **kwargs)
@@ -251,7 +252,8 @@ class ChatHotspare(BaseChatModel):
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        """For traces, until the answer names its target: the one that answered last, before any answer the one called first."""
+        """For traces, until the target of the answer is known: the target that answered last, or, before any answer, the one that would be
+        called first."""
         settings = {**self._settings(), **kwargs}
         latest = self._latest
         if latest is not None and latest[0] is self.pool.targets:
@@ -294,7 +296,7 @@ class ChatHotspare(BaseChatModel):
         return request_of(self.pool, messages, stop, settings)
 
     def _target(self, name: str) -> Target:
-        """The target of this name. What is asked for is the one that has answered, which mostly is the one that did so last."""
+        """The target with this name. It is the target of an answer, and usually that of the previous answer too, which is cached."""
         latest, targets = self._latest, self.pool.targets
         if latest is None or latest[1].name != name or latest[0] is not targets:
             latest = self._latest = targets, next(target for target in targets if target.name == name)
@@ -309,5 +311,5 @@ def _target_params(target: Target) -> dict[str, Any]:
 
 
 for _method in (ChatHotspare._generate, ChatHotspare._agenerate):
-    # LangChain looks at their parameters in each call, which takes 50 µs where the signature has to be made from the code.
+    # LangChain inspects their parameters in each call, which takes 50 µs unless the signature is stored.
     cast("Any", _method).__signature__ = signature(_method)

@@ -1,9 +1,9 @@
-# What a chat model has to implement is named with an underscore by LangChain; it is its contract all the same.
+# LangChain names the methods that a chat model must implement with an underscore, although they are part of its API.
 # pyright: reportPrivateUsage=false
-"""Structured answers that OpenAI's SDK does not return because they were cut at `max_tokens`.
+"""Structured answers that were cut at `max_tokens`.
 
-It parses them, and raises LengthFinishReasonError for one that is not whole. hotspare's own targets return such an answer with
-the finish reason `length`, and so do LangChain's models behind hotspare.
+OpenAI's SDK parses structured answers, and raises LengthFinishReasonError for a cut one. hotspare's own targets return such an answer
+with the finish reason `length`, and so do LangChain's models behind hotspare.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatResult
 
 
 def cut_answer(model: BaseChatModel, error: Exception) -> ChatResult:
-    """The answer that OpenAI's SDK did not parse. Raises any other error."""
+    """The cut answer inside the error of OpenAI's SDK. Raises any other error again."""
     create: Any = getattr(model, "_create_chat_result", None)
     if not _is_cut(error) or create is None:
         raise error
@@ -27,7 +27,7 @@ def cut_answer(model: BaseChatModel, error: Exception) -> ChatResult:
 
 @contextmanager
 def ignore_cut_answers() -> Generator[None]:
-    """For a stream: the SDK raises when all chunks, and the finish reason, were handed out."""
+    """For a stream: ignore this error, which the SDK raises after all chunks and the finish reason."""
     try:
         yield
     except Exception as error:

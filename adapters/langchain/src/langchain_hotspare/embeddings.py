@@ -24,11 +24,13 @@ class HotspareEmbeddings(Embeddings):
         ])
 
     Args:
-        pool: the pool; or instead of it `targets`, from which one is built with `policy`, or `config`, as `Pool.from_config`
-            takes it.
-        model: a route of the pool, a model or a target's name; needed where the pool has targets of several models.
+        pool: the pool. Exactly one of `pool`, `targets` and `config` must be given.
+        targets: targets from which a pool is built, with `policy`.
+        config: a configuration, as for `Pool.from_config`.
+        policy: of a pool built from `targets`. Default: the default policy.
+        model: a route of the pool, a model or a target's name; needed if the pool has targets of several models.
         dimensions: the length of the vectors, for models that can shorten them.
-        batch_size: texts in one request.
+        batch_size: texts in one request. Default: 100.
         deadline: seconds of one request, failover included. None: the policy's.
 
     Raises:

@@ -87,7 +87,7 @@ _CLASS_BY_KIND: dict[Kind, type[AllTargetsFailed]] = {
     Kind.INVALID: RequestRejected,
 }
 _REQUEST_AT_FAULT = (Kind.CONTEXT_LENGTH, Kind.CONTENT_FILTER, Kind.INVALID)
-"""As the last attempt's kind, these decide the class alone, unless only that target is concerned."""
+"""If the last attempt has one of these kinds, it alone decides the class, unless its scope is the target."""
 _TEMPORARY = (TargetsUnavailable, TargetsUnreachable, TargetsTimedOut, TargetsRateLimited)
 
 
@@ -114,8 +114,8 @@ def translated(error: HotspareError) -> HotspareError:
 def _class_of(error: AllTargetsFailed) -> type[AllTargetsFailed]:
     """The class for these attempts. Mixed failures count as unavailable if at least one of them is temporary.
 
-    What is too long for a target that works is too long, whatever the others answered; what only one target cannot take says
-    nothing about the others.
+    A prompt that is too long for one target gives ContextLengthExceeded, whatever the other attempts were. A failure whose scope is one
+    target says nothing about the others.
     """
     if isinstance(error, LimitExceeded) and not error.attempts:
         return TargetsRateLimited

@@ -1,6 +1,6 @@
 # LangChain's messages hold any JSON: what is narrowed from Any stays partly unknown to pyright.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-"""A LangChain history made valid for one LangChain model: by hotspare's rules, on LangChain's own messages.
+"""Makes a LangChain history valid for one LangChain model, by hotspare's rules, with LangChain's own messages.
 
 Messages that need no change are the caller's own objects.
 """
@@ -25,13 +25,13 @@ SIGNATURES_KEY = "__gemini_function_call_thought_signatures__"
 _CALL_IDS = {
     "tool_use": "id", "tool_call": "id", "tool_call_chunk": "id", "invalid_tool_call": "id", "function_call": "call_id",
 }  # fmt: skip
-"""Content blocks that repeat a tool call, and where they keep its id."""
+"""Content blocks that repeat a tool call, and their field with its id."""
 
 
 def with_tool_calls(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
     """The history with tool calls in place of `function_call`, and their results in place of FunctionMessage.
 
-    These have no ids: the function's name becomes the id of both.
+    They have no ids: the function's name becomes the id of the call and of its result.
     """
     return [_modern(message) for message in messages]
 
@@ -58,7 +58,7 @@ def _modern(message: BaseMessage) -> BaseMessage:
 
 def with_valid_ids(messages: Sequence[BaseMessage], ids: IdRuleName) -> list[BaseMessage]:
     """The history with tool-call ids that the model's provider accepts, without calls that have no result, results that
-    have no call, and assistant messages with nothing in them."""
+    have no call, and empty assistant messages."""
     outlines = [outline for place, message in enumerate(messages) for outline in _outlines(message, place)]
     kept = portable_history(outlines, "anthropic", id_rule=ids)
     results = {(one["place"], one["block"]): one["tool_call_id"] for one in kept if "block" in one}
@@ -67,7 +67,7 @@ def with_valid_ids(messages: Sequence[BaseMessage], ids: IdRuleName) -> list[Bas
 
 
 def _outlines(message: BaseMessage, place: int) -> Iterator[Json]:
-    """What `portable_history` decides by: roles, ids, and whether there is content."""
+    """The data that `portable_history` needs: roles, ids, and whether there is content."""
     if isinstance(message, AIMessage):
         calls = [
             {"id": call_id, "function": {"name": ""}, "slot": slot} for slot, call_id in enumerate(_call_ids(message))
@@ -84,7 +84,7 @@ def _outlines(message: BaseMessage, place: int) -> Iterator[Json]:
 
 
 def _call_ids(message: AIMessage) -> list[str]:
-    """The ids of its calls: valid ones, invalid ones, then those that only its content has (Anthropic's shape)."""
+    """The ids of its calls: the valid calls, the invalid ones, then those that are only in its content (Anthropic's shape)."""
     listed = [call["id"] or "" for call in (*message.tool_calls, *message.invalid_tool_calls)]
     in_content = [block.get("id") for block in _blocks(message) if block.get("type") == "tool_use"]
     return [*listed, *(str(call_id) for call_id in in_content if call_id not in listed)]

@@ -2,9 +2,9 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """LangChain's messages -> OpenAI's chat shape, which every hotspare target takes.
 
-LangChain's own `convert_to_openai_messages` converts envelopes and media. What it loses is kept here: reasoning moves
-from `content` to `reasoning_content` and `thinking_blocks`, cache marks stay, tool errors stay marked as errors, and
-tool calls whose arguments are not JSON stay in the history as the model wrote them.
+LangChain's own `convert_to_openai_messages` converts envelopes and media. This module keeps what that function loses: reasoning,
+moved from `content` to `reasoning_content` and `thinking_blocks`; `cache_control`; the error flag of tool results; and tool calls
+whose arguments are not JSON, as the model wrote them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NOT_CONTENT = frozenset(
         "non_standard",
     }
 )  # fmt: skip
-"""Content blocks that `tool_calls` repeats, or that only the provider that wrote them understands."""
+"""Content blocks that `tool_calls` repeats, or that only their own provider supports."""
 
 _PLAIN_ROLES: Mapping[type[BaseMessage], str] = {HumanMessage: "user", AIMessage: "assistant", SystemMessage: "system"}
 _REASONING = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning_content"})
@@ -45,7 +45,7 @@ def openai_messages(messages: Sequence[BaseMessage], *, keep_unknown: bool = Fal
     """The history in OpenAI's shape.
 
     Raises RequestError, with its place, for a content block or a role without a counterpart. With `keep_unknown` such
-    content becomes a part of the type `native`, which only LangChain's own models are sent.
+    content becomes a part of the type `native`, which only LangChain's own models support.
     """
     if all(map(_is_plain, messages)):
         return [{"role": _PLAIN_ROLES[type(message)], "content": message.content} for message in messages]
@@ -58,7 +58,7 @@ def openai_messages(messages: Sequence[BaseMessage], *, keep_unknown: bool = Fal
 
 
 def _is_plain(message: BaseMessage) -> bool:
-    """Whether the message is a text and nothing else."""
+    """Whether the message has a text only."""
     if type(message) not in _PLAIN_ROLES or message.additional_kwargs or message.name or not message.content:
         return False
     calls = isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls)
@@ -153,7 +153,7 @@ def _content(content: object, blocks: list[Json], place: str, keep_unknown: bool
         kind = block.get("type")
         if kind in _REASONING or kind in _NOT_CONTENT:
             continue
-        if kind is None and "cachePoint" in block:  # Bedrock's cache mark: a block of its own behind what it marks
+        if kind is None and "cachePoint" in block:  # Bedrock: a separate block after the one to cache
             if parts:
                 parts[-1].setdefault("cache_control", {"type": "ephemeral"})
             continue
@@ -171,7 +171,7 @@ def _native(kind: object) -> Json:
 
 
 def _part(block: Json, place: str) -> Json:
-    """A content block as OpenAI's part, with its cache mark."""
+    """A content block in OpenAI's shape, with its `cache_control`."""
     named = {"filename": "document.pdf", **block} if block.get("type") == "file" and "file" not in block else block
     part = _text_part(block) or _media_part(block) or _converted(HumanMessage([named]), place)[0]["content"][0]
     if not part.get("type"):
@@ -186,7 +186,7 @@ def _text_part(block: Json) -> Json | None:
 
 
 def _media_part(block: Json) -> Json | None:
-    """Media that LangChain's own conversion does not take: files by URL, and `media`, the block of Google's classes."""
+    """Media that LangChain's own conversion does not support: files by URL, and `media`, the block of Google's classes."""
     kind, media_type = str(block.get("type")), str(block.get("mime_type") or "")
     data, url = block.get("base64") or block.get("data"), block.get("url") or block.get("file_uri")
     if not isinstance(data, str) and not isinstance(url, str):

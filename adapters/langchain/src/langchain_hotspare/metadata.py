@@ -1,4 +1,4 @@
-"""Where an answer came from: the key in `response_metadata`, and the failovers of a call as LangChain's custom events."""
+"""The metadata of an answer: its key in `response_metadata`, and the failovers of a call as LangChain's custom events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAILOVER_EVENT = "hotspare_failover"
 def failovers(attempts: Sequence[AttemptRecord]) -> Iterator[dict[str, Any]]:
     """Each change from one target to the next: `source`, `target`, and the attempt on `source` that was left.
 
-    The attempt is `AttemptRecord.as_dict()`. Its kind is `ok` where a stream broke after its first content.
+    The attempt is `AttemptRecord.as_dict()`. Its kind is `ok` if its stream broke after the first content.
     """
     for attempt, following in pairwise(attempts):
         if attempt.target != following.target:

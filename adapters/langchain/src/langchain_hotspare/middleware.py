@@ -23,11 +23,11 @@ from langchain_hotspare.metadata import FAILOVER_EVENT, METADATA_KEY
 from langchain_hotspare.targets import ModelLike
 
 INTERRUPTED = "This tool call was interrupted: there is no result. Call the tool again if the result is still needed."
-"""The result that the model is shown for a tool call that has none."""
+"""The result that is sent to the model for a tool call without one."""
 
 
 class HotspareMiddleware(AgentMiddleware[Any, Any]):
-    """An agent's model calls fail over, by the health of a pool that all runs of the agent share.
+    """Lets an agent's model calls fail over, using the health of a pool that all runs of the agent share.
 
     ::
 
@@ -35,15 +35,15 @@ class HotspareMiddleware(AgentMiddleware[Any, Any]):
         create_agent(model, tools, middleware=[HotspareMiddleware(pool=pool)])
 
     Args:
-        fallbacks: models after the agent's own, in order of preference: LangChain models, targets, and names of either, as
-            `ChatHotspare(models=[…])` takes them.
-        pool: a pool, `targets` or `config` to be used in place of the agent's own model.
-        policy: of a pool that is built from `fallbacks` or `targets`.
-        model: a route of the pool, a model or a target's name.
+        fallbacks: models after the agent's own, in order of preference: LangChain models, targets, or their names, as in
+            `ChatHotspare(models=[…])`.
+        pool: a pool that is used in place of the agent's own model; `targets`, `config`: likewise, to build one.
+        policy: of a pool that is built from `fallbacks` or `targets`. Default: the default policy.
+        model: a route of the pool, a model or a target's name. Default: the default route.
 
     Each failover is written to the agent's stream (`stream_mode="custom"`) as ``{"event": "hotspare_failover", "source": …,
-    "target": …, "attempt": …}``. A history in which a run was interrupted between a tool call and its result is repaired for the
-    model: it is told that there is no result.
+    "target": …, "attempt": …}``. If a run was interrupted between a tool call and its result, the history gets
+    a result that says so.
 
     Raises:
         ConfigError: naming the mistake; nothing was sent.
@@ -71,11 +71,11 @@ class HotspareMiddleware(AgentMiddleware[Any, Any]):
         self._lock = Lock()
 
     def llm_for(self, own: BaseChatModel) -> ChatHotspare:
-        """The model that is called in place of the agent's `own`; built once for each, so that health is kept."""
+        """The model that is called in place of the agent's `own`; built once per model, so that its health is kept."""
         if self._llm is not None:
             return self._llm
         with self._lock:
-            if id(own) not in self._built:  # the model is kept beside it, so that no other one gets its id
+            if id(own) not in self._built:  # stores the model too, so that no other object gets this id
                 made = ChatHotspare(models=[own, *self._fallbacks], policy=self._policy, model=self._model)
                 self._built[id(own)] = own, made
             return self._built[id(own)][1]
@@ -111,7 +111,7 @@ class HotspareMiddleware(AgentMiddleware[Any, Any]):
 
 
 def _with_results(messages: Sequence[AnyMessage]) -> Iterator[AnyMessage]:
-    """The history, with a result for each tool call that has none: an interrupted run leaves such calls."""
+    """The history with a result for each tool call that has none, because its run was interrupted."""
     answered = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
     for message in messages:
         yield message

@@ -1,6 +1,6 @@
-# What a chat model has to implement is named with an underscore by LangChain; it is its contract all the same.
+# LangChain names the methods that a chat model must implement with an underscore, although they are part of its API.
 # pyright: reportPrivateUsage=false
-"""What is known of LangChain's model classes: the names of their call's arguments, and which request fields they take.
+"""The differences of LangChain's model classes: the names of their call's arguments, and the request fields that they support.
 
 Classes are matched by name, so that no partner package is imported.
 """
@@ -30,8 +30,8 @@ class ModelFamily:
         arguments: a request's field to the keyword argument of the model's call. Fields that are missing here cannot
             be sent.
         known: the class takes `timeout` in seconds per call, and its streams end with a finish reason.
-        ids: which tool-call ids its provider accepts. `any`: those that nearly all do.
-        needs_effort_levels: a model whose profile has no `reasoning_effort_levels` takes no reasoning effort.
+        ids: which tool-call ids its provider accepts. `any`: ids that nearly all providers accept.
+        needs_effort_levels: whether a model without `reasoning_effort_levels` in its profile supports no reasoning effort.
     """
 
     arguments: Mapping[str, str]
@@ -43,12 +43,12 @@ class ModelFamily:
         """Keyword arguments of a call for the fields that the request sets."""
         found = {self.arguments[name]: value for name, value in _set(request).items() if name in self.arguments}
         if request.reasoning_effort == "none" and "none" not in (profile.get("reasoning_effort_levels") or ()):
-            # The model does not reason by default. One that does, and has no level `none`, is listed as unsupported.
+            # `none` is the default of a model without reasoning; for a reasoning model without the level `none` see `unsupported`.
             found.pop("reasoning_effort", None)
         return found
 
     def unsupported(self, request: ChatRequest, profile: Mapping[str, Any]) -> list[str]:
-        """Names of the request's fields that a model of this family with this profile cannot take."""
+        """Names of the request's fields that a model of this family with this profile does not support."""
         found = [name for name in _set(request) if name not in self.arguments]
         effort = request.reasoning_effort
         if effort is None or not profile:
@@ -99,5 +99,5 @@ def is_claude(model: BaseChatModel) -> bool:
 
 
 def takes_parallel_tool_calls(model: BaseChatModel) -> bool:
-    """Whether its `bind_tools` knows `parallel_tool_calls`. A model that does not is called without it."""
+    """Whether its `bind_tools` has the parameter `parallel_tool_calls`. Other models are called without it."""
     return is_a(model, "BaseChatOpenAI") or "parallel_tool_calls" in signature(model.bind_tools).parameters

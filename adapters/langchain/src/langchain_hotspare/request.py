@@ -29,7 +29,7 @@ _FIELDS = frozenset(field.name for field in dataclasses.fields(ChatRequest)) - {
 _OPTIONS = frozenset(CallOptions.__annotations__) - _FIELDS - {"native"}
 _SYNONYMS = {"timeout": "deadline", "max_completion_tokens": "max_tokens", "max_output_tokens": "max_tokens"}
 _IGNORED = frozenset({"stream", "strict", "ls_structured_output_format", "structured_output_format"})
-"""Arguments that LangChain passes to every model and that have no meaning for a pool."""
+"""Arguments that LangChain passes to every model, and that a pool ignores."""
 
 
 def request_of(
@@ -37,8 +37,8 @@ def request_of(
 ) -> tuple[ChatRequest, dict[str, Any]]:
     """The request, and the options of `Pool.chat` for it.
 
-    `settings`: arguments of the model and of the call; those of the call win. Raises RequestError for an argument that
-    neither the request nor a LangChain model takes.
+    `settings`: arguments of the model and of the call; the call's take precedence. Raises RequestError for an argument that
+    neither the request nor a LangChain model has.
     """
     given = {_SYNONYMS.get(name, name): value for name, value in settings.items() if value is not None}
     binding: Binding | None = given.pop(BINDING_KEY, None)
@@ -67,7 +67,7 @@ def request_of(
 def bound_arguments(
     pool: Pool, tools: Sequence[Any], tool_choice: Any, *, strict: bool | None, options: dict[str, Any]
 ) -> dict[str, Any]:
-    """The keyword arguments that `bind_tools` binds. Raises RequestError for a tool that a target cannot be sent."""
+    """The keyword arguments that `bind_tools` binds. Raises RequestError for a tool that a target does not support."""
     choice = None if is_allowed_tools(tool_choice) else langchain_choice(tool_choice)
     converted, provider_specific = openai_tools(tools, strict)
     wrapped = langchain_targets(pool)
@@ -92,8 +92,8 @@ def bound_arguments(
 
 
 def langchain_targets(pool: Pool) -> int:
-    """How many of the pool's targets are LangChain models. Counted once: a pool of many targets is called often, and a change replaces
-    its `targets` as a whole."""
+    """How many of the pool's targets are LangChain models. The number is cached, because a pool may have many targets; a change replaces the
+    pool's `targets` as a whole."""
     targets, known = pool.targets, _COUNTED.get(pool)
     if known is None or known[0] is not targets:
         known = _COUNTED[pool] = targets, sum(isinstance(target.backend, LangChainBackend) for target in targets)

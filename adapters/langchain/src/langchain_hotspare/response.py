@@ -3,8 +3,8 @@
 """hotspare's replies and chunks -> LangChain's results.
 
 The answer of a LangChain model is passed on unchanged. The answer of one of hotspare's own targets becomes plain text
-content, tool calls, reasoning in `additional_kwargs["reasoning_content"]`, from where LangChain's `content_blocks` read
-it, and signed thinking in `additional_kwargs["thinking_blocks"]`, which is sent back with the history.
+content, tool calls, reasoning in `additional_kwargs["reasoning_content"]`, which LangChain's `content_blocks` read,
+and signed thinking in `additional_kwargs["thinking_blocks"]`, which is sent back with the history.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from langchain_hotspare.history import SIGNATURES_KEY
 from langchain_hotspare.metadata import METADATA_KEY
 
 _GATEWAY_KEY = "lc_gateway_metadata"
-"""The key in `generation_info` from which LangSmith's tracer takes the provider and the model that answered. LangChain
-removes it from messages. The value of its private constant `GATEWAY_METADATA_RESPONSE_KEY`, so that a renamed constant
-cannot break the import."""
+"""The key in `generation_info` from which LangSmith's tracer reads the provider and the model of the answer. LangChain removes it
+from messages. It is copied from the private constant `GATEWAY_METADATA_RESPONSE_KEY`, because importing that could break."""
 
 
 def response_of(reply: ChatReply, target: Target) -> ChatResult:

@@ -1,4 +1,4 @@
-# What a chat model has to implement is named with an underscore by LangChain; it is its contract all the same.
+# LangChain names the methods that a chat model must implement with an underscore, although they are part of its API.
 # pyright: reportPrivateUsage=false, reportUnknownVariableType=false, reportUnknownMemberType=false
 """LangChain chat models as targets of a pool: unwrapped, copied, with their SDK's retries switched off."""
 
@@ -21,7 +21,7 @@ ModelLike = BaseChatModel | Runnable[Any, Any] | Target | str
 `openai:gpt-4.1` is a LangChain model from `init_chat_model`, `openai/gpt-4.1` a hotspare Target."""
 
 _PRESETS = {"google_genai": "gemini", "mistralai": "mistral"}
-"""LangChain's names of providers for which hotspare has another: one provider is one failure domain."""
+"""LangChain's provider names that differ from hotspare's. One provider must have one name, because it is one failure domain."""
 
 _BASE_URLS = ("openai_api_base", "azure_endpoint", "anthropic_api_url", "base_url")
 _KEYS = ("openai_api_key", "anthropic_api_key", "google_api_key", "api_key")
@@ -38,12 +38,12 @@ def target_of(
 
     Args:
         model: the chat model, or one with bound arguments (`model.bind(...)`). It is copied, not changed.
-        name: the target's name in reports. Default: its `id`, with the host where the model has a base URL.
-        id: `provider/model`. Default: what the model reports for traces.
+        name: the target's name in reports. Default: its `id`, and the host if the model has a base URL.
+        id: `provider/model`. Default: the names that the model reports for traces.
         options: further fields of `Target`: region, account, tier, weight, aliases, context_window, price…
 
     Raises:
-        ConfigError: `model` is not a chat model, or has retries or fallbacks of its own around it.
+        ConfigError: `model` is not a chat model, or is wrapped in retries or fallbacks.
     """
     plain, kwargs = _unwrapped(model)
     options.setdefault("region", _host_of(plain))
@@ -127,14 +127,18 @@ def _key_of(model: BaseChatModel) -> Any:
 
 
 def _without_retries(model: BaseChatModel) -> BaseChatModel:
-    """A copy whose SDK does not retry: the pool does, and retries of two layers multiply."""
+    """A copy whose SDK does not retry, because the pool retries, and retries in two layers multiply."""
     if "max_retries" not in type(model).model_fields:
         return model
     copy: Any = model.model_copy(update={"max_retries": 0})
     if is_a(model, "BaseChatOpenAI"):
         _replace_openai_clients(copy)
     elif is_a(model, "ChatAnthropic"):
-        for client in ("_client", "_async_client", "_client_params"):  # cached; made again from the copy's fields
+        for client in (
+            "_client",
+            "_async_client",
+            "_client_params",
+        ):  # cached clients, which are created again from the copy's fields
             vars(copy).pop(client, None)
     elif not family_of(model).known and getattr(model, "max_retries", None):
         warnings.warn(
@@ -146,7 +150,7 @@ def _without_retries(model: BaseChatModel) -> BaseChatModel:
 
 
 def _replace_openai_clients(copy: Any) -> None:
-    """OpenAI's clients are made together with the model: replace them by clients without retries."""
+    """Replace OpenAI's clients, which are created together with the model, by clients without retries."""
     for root, completions in (("root_client", "client"), ("root_async_client", "async_client")):
         client = getattr(copy, root, None)
         if client is not None:

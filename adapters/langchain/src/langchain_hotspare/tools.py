@@ -13,7 +13,7 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 Json = dict[str, Any]
 
 ANTHROPIC_TOOL_FIELDS = ("cache_control", "defer_loading", "allowed_callers", "eager_input_streaming", "input_examples")
-"""Fields of a tool for Anthropic only. hotspare's own targets are sent them beside the tool's `function`."""
+"""Fields of a tool for Anthropic only. They are passed to hotspare's own targets beside the tool's `function`."""
 
 
 def openai_tools(tools: Sequence[Any], strict: bool | None) -> tuple[list[Json], list[str]]:
@@ -30,18 +30,18 @@ def openai_tools(tools: Sequence[Any], strict: bool | None) -> tuple[list[Json],
 
 
 def anthropic_fields(tool: Any) -> Json:
-    """What a tool says for Anthropic only, such as `cache_control`: beside or in a dict's function, or a tool's `extras`."""
+    """A tool's fields for Anthropic only, such as `cache_control`: beside or in a dict's function, or in a tool object's `extras`."""
     if isinstance(tool, Mapping):
         function: Any = tool.get("function")
-        said = {**function, **tool} if isinstance(function, Mapping) else tool
+        fields = {**function, **tool} if isinstance(function, Mapping) else tool
     else:
-        said = getattr(tool, "extras", None) or {}
-    return {name: said[name] for name in ANTHROPIC_TOOL_FIELDS if name in said}
+        fields = getattr(tool, "extras", None) or {}
+    return {name: fields[name] for name in ANTHROPIC_TOOL_FIELDS if name in fields}
 
 
 def without_anthropic_fields(tool: Any) -> Any:
-    """The tool without them, for models other than Claude. Objects are returned as they are: only Claude's classes read
-    their `extras`."""
+    """The tool without these fields, for models other than Claude. Tool objects are returned unchanged, because only Claude's classes
+    read their `extras`."""
     if not isinstance(tool, Mapping) or is_provider_specific(tool) or not anthropic_fields(tool):
         return tool
     plain = {name: value for name, value in tool.items() if name not in ANTHROPIC_TOOL_FIELDS}
@@ -52,14 +52,15 @@ def without_anthropic_fields(tool: Any) -> Any:
 
 
 def anthropic_tool(tool: Any) -> Any:
-    """A dict that has such fields in Anthropic's shape, in which Claude's classes keep them. Any other tool as it is."""
+    """A dict with such fields in Anthropic's shape, in which Claude's classes keep them. Any other tool is returned unchanged."""
     fields = anthropic_fields(tool)
     if not isinstance(tool, Mapping) or is_provider_specific(tool) or not fields:
         return tool
     function = convert_to_openai_tool(without_anthropic_fields(tool))["function"]
     return {
         "name": function["name"],
-        "description": function.get("description") or function["name"],  # without one, the shape is not recognised
+        "description": function.get("description")
+        or function["name"],  # without a description, the shape is not recognized
         "input_schema": function.get("parameters") or {"type": "object", "properties": {}},
         **({"strict": function["strict"]} if "strict" in function else {}),
         **fields,

@@ -1,4 +1,4 @@
-"""hotspare for LiteLLM: a pool as a provider, its health as a Router's strategy, LiteLLM's models as targets of a pool.
+"""hotspare for LiteLLM: a pool as a provider, its health as a Router's strategy, and LiteLLM's models as targets of a pool.
 
 Names are loaded on first use, because LiteLLM takes seconds to import.
 """

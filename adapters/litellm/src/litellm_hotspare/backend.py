@@ -12,7 +12,7 @@ from litellm_hotspare.backend_response import StreamReader, reply_of
 from litellm_hotspare.litellm_api import litellm
 
 _ALWAYS_SUPPORTED = frozenset({"max_tokens", "user"})
-"""Fields that never make a target unsuitable, whatever LiteLLM lists for its model."""
+"""Fields that count as supported, whatever LiteLLM lists for the model."""
 _STREAMED: Mapping[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 
 
@@ -74,7 +74,7 @@ class LiteLLMBackend:
             await stream.aclose()
 
     def classify(self, error: Exception) -> Outcome:
-        """What an exception of LiteLLM's means."""
+        """The outcome for an exception of LiteLLM."""
         return classify(error)
 
     def _call(self, request: ChatRequest, key: str | None) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def arguments_for(
 ) -> dict[str, Any]:
     """The keyword arguments of one call, with LiteLLM's own retries off.
 
-    `supported`: the fields that LiteLLM sends to this model; others are left out. None: not known, all are sent.
+    `supported`: the fields that LiteLLM sends to this model; others are left out. None: not known, so that all are sent.
     """
     dialect = dialect_of(target.model)
     fields = fields_of(request)

@@ -27,7 +27,7 @@ _FINISH_REASONS: Mapping[str, FinishReason] = {
 
 
 def reply_of(response: Any) -> ChatReply:
-    """A whole answer; `native` is LiteLLM's own. Raises EmptyAnswer without content, which LiteLLM counts as a success."""
+    """A whole answer; `native` is LiteLLM's response. Raises EmptyAnswer without content, which LiteLLM counts as a success."""
     if not response.choices:
         raise EmptyAnswer("the answer has no choices")
     choice = response.choices[0]
@@ -62,7 +62,7 @@ class StreamReader:
         self._model = ""
 
     def read(self, chunk: Any) -> ChatChunk:
-        """What is new in a chunk; `IDLE` if it has no content."""
+        """The new content of a chunk; `IDLE` if it has none."""
         self._usage = getattr(chunk, "usage", None) or self._usage
         self._model = chunk.model or self._model
         found = chunk_of(chunk)
@@ -76,7 +76,7 @@ class StreamReader:
     def end(self) -> tuple[ChatChunk, ...]:
         """The last chunk. Raises IncompleteAnswer without the provider's finish reason, EmptyAnswer without content.
 
-        LiteLLM's last chunk has an invented finish reason where the provider sent none; its wrapper has the real one.
+        If the provider sent no finish reason, LiteLLM's last chunk has an invented one; its wrapper has the real one.
         """
         reason = self._stream.received_finish_reason or self._stream.intermittent_finish_reason
         if not reason:
@@ -87,7 +87,7 @@ class StreamReader:
 
 
 def chunk_of(chunk: Any) -> ChatChunk:
-    """What is new in one of LiteLLM's chunks."""
+    """The new content of one of LiteLLM's chunks."""
     if not chunk.choices:
         return IDLE
     delta = chunk.choices[0].delta
@@ -109,12 +109,12 @@ def chunk_of(chunk: Any) -> ChatChunk:
 
 
 def finish_reason_of(reason: str | None) -> FinishReason:
-    """LiteLLM has mapped the providers' reasons to OpenAI's already; any other one is a normal end."""
+    """The finish reason. LiteLLM has already mapped the providers' reasons to OpenAI's; any other reason counts as `stop`."""
     return _FINISH_REASONS.get(reason or "", "stop")
 
 
 def usage_of(usage: Any) -> Usage:
-    """Tokens. LiteLLM's details may be missing."""
+    """Token counts; 0 for missing ones."""
     if usage is None:
         return Usage()
     inputs = getattr(usage, "prompt_tokens_details", None)

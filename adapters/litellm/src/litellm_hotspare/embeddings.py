@@ -17,7 +17,7 @@ _HANDLED = frozenset({"encoding_format", "max_retries", "extra_body"})
 
 def embedding_arguments(call: Mapping[str, Any], pool: Pool) -> tuple[list[str], EmbedOptions]:
     """The texts and the options. Raises litellm.UnsupportedParamsError for parameters that are not sent, and RequestError for
-    texts as tokens, which only the model that they were made for could read."""
+    texts as token ids, which are valid for one model only."""
     texts: list[Any] = [call["input"]] if isinstance(call["input"], str) else list(call["input"])
     if not all(isinstance(text, str) for text in texts):
         raise RequestError(Problem("input: must be a text or a list of texts, not of tokens"))
@@ -28,7 +28,7 @@ def embedding_arguments(call: Mapping[str, Any], pool: Pool) -> tuple[list[str],
     options = {name: given[name] for name in _FIELDS | _OPTIONS if name in given}
     options |= {"model": call["model"], "deadline": deadline_of(call.get("timeout"), pool.policy.deadline)}
     extra = dict(as_mapping(given.get("extra_body")))
-    if "dimensions" in extra:  # LiteLLM itself refuses the parameter for custom providers
+    if "dimensions" in extra:  # LiteLLM rejects the parameter itself for custom providers
         options["dimensions"] = extra.pop("dimensions")
     if extra:
         options["extra"] = {"openai": extra}

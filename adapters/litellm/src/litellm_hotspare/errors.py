@@ -42,7 +42,7 @@ _SAME_FROM_ALL: Mapping[Kind, type[Exception]] = {
     Kind.NOT_FOUND: litellm.NotFoundError,
     Kind.TIMEOUT: litellm.Timeout,
 }
-"""The class where every attempt gives the same one. Mixed failures are ServiceUnavailableError."""
+"""The class if it is the same for every attempt. Mixed failures are ServiceUnavailableError."""
 
 
 @contextmanager
@@ -57,8 +57,8 @@ def translate_errors(model: str) -> Generator[None]:
 def translated(error: HotspareError, model: str) -> Exception:
     """The LiteLLM exception for one of hotspare's.
 
-    `num_retries` is 0: the pool has called every target, and a Router must not multiply that. A proxy sends `headers` to
-    its client: `x-should-retry` stops the official SDKs' retries, `retry-after` has the seconds to wait.
+    `num_retries` is 0, because the pool has called every target, and retries of a Router would multiply the attempts. A proxy sends
+    `headers` to its client: `x-should-retry` stops the official SDKs' retries, `retry-after` has the seconds to wait.
     """
     cls = _class_of(error)
     headers = {"x-should-retry": "false"}

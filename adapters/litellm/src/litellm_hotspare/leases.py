@@ -1,4 +1,4 @@
-"""The leases of running calls, found again by what LiteLLM's callbacks name: the request's trace id and the deployment."""
+"""The leases of running calls, by the request's trace id and the deployment, which LiteLLM's callbacks contain."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hotspare import Kind, Lease, Outcome
 OK = Outcome(Kind.OK)
 CANCELLED = Outcome(Kind.CANCELLED)
 UNUSED = Outcome(Kind.CANCELLED, before_connect=True)
-"""The deployment was not called: nothing of its limits is used."""
+"""The deployment was not called, and its limits were not used."""
 
 _MAX_OPEN = 16_384
-"""Leases kept for callbacks. LiteLLM reports no cancelled call: its lease is given back as the oldest one."""
+"""Maximum number of open leases. LiteLLM does not report cancelled calls: their leases are settled when they are the oldest."""
 _MAX_FAILED = 4_096
-"""Failed leases kept for retries. Where no retry follows, the oldest one is dropped."""
+"""Maximum number of failed leases kept for retries; the oldest is dropped."""
 
 
 class _Open(NamedTuple):
@@ -43,23 +43,23 @@ class Leases:
             oldest.lease.settle(CANCELLED)
 
     def take(self, trace: str, deployment: str, *, failed: bool = False) -> Lease | None:
-        """The lease that a callback is about, which is kept no longer; None if it was taken before.
+        """Remove and return the lease that a callback is about; None if it was taken before.
 
-        Where a trace id has several calls of one deployment (a caller may choose the id), the oldest one.
+        If a trace id has several calls of one deployment (a caller may choose the id), it is the oldest one.
         """
         with self._lock:
             if (trace, deployment) not in self._open:
                 return None
             found = self._pop((trace, deployment))
             if failed:
-                self._failed.pop((trace, found.group), None)  # so that the newest one is the last to be dropped
+                self._failed.pop((trace, found.group), None)  # inserted again below, as the newest
                 self._failed[trace, found.group] = found.lease
                 if len(self._failed) > _MAX_FAILED:
                     del self._failed[next(iter(self._failed))]
             return found.lease
 
     def take_failed(self, trace: str, group: str) -> Lease | None:
-        """The lease of a request's last failed attempt in a model group."""
+        """Remove and return the lease of a request's last failed attempt in a model group; None if there is none."""
         with self._lock:
             return self._failed.pop((trace, group), None)
 

@@ -1,4 +1,4 @@
-"""Where an answer came from, in LiteLLM's hidden parameters and in the last chunk of a stream."""
+"""The metadata of an answer, in LiteLLM's hidden parameters and in the last chunk of a stream."""
 
 from __future__ import annotations
 

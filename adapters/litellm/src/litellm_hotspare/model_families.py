@@ -1,4 +1,4 @@
-"""What is known of models behind LiteLLM by their names."""
+"""The dialect of a model behind LiteLLM, by its name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from hotspare import Dialect
 
 
 def dialect_of(model: str) -> Dialect:
-    """The dialect whose rules for histories apply. They depend on who made the model, not on where it runs."""
+    """The dialect whose rules for histories apply. It depends on the vendor of the model, not on the provider that runs it."""
     name = model.lower()
     return "anthropic" if "claude" in name else "gemini" if "gemini" in name else "openai"

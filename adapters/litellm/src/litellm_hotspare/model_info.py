@@ -1,4 +1,4 @@
-"""What LiteLLM knows of a pool: its routes, models and targets in LiteLLM's list of models, prices and capabilities."""
+"""Adds a pool's routes, models and targets to LiteLLM's map of models, prices and capabilities."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from litellm_hotspare.litellm_api import litellm
 
 
 def describe(pool: Pool, provider: str) -> None:
-    """Make everything that may follow ``<provider>/`` known to `get_model_info`, `completion_cost`, `supports_…`,
-    `get_valid_models` and a proxy's list of models. What an earlier pool registered under that name is removed."""
+    """Register every name that may follow ``<provider>/``, for `get_model_info`, `completion_cost`, `supports_…`, `get_valid_models` and a
+    proxy's list of models. Entries of an earlier pool with that provider name are removed."""
     known = names_of(pool)
     for key in [key for key in litellm.model_cost if key.startswith(f"{provider}/")]:
         del litellm.model_cost[key]
@@ -21,14 +21,14 @@ def describe(pool: Pool, provider: str) -> None:
 
 
 def describe_answer(model: str, target: Target, provider: str) -> None:
-    """Make the model that an answer names known as well: a provider's name for it, e.g. with a date."""
+    """Register the model name in an answer too, which may differ from the target's, e.g. by a date."""
     key = f"{provider}/{model}"
     if model and key not in litellm.model_cost:
         _register({key: info_of([target], provider)})
 
 
 def _register(entries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Without the list of providers that LiteLLM prints for each entry of a provider that is not its own."""
+    """Register entries, without the list of providers that LiteLLM prints for each entry of an unknown provider."""
     quiet, litellm.suppress_debug_info = litellm.suppress_debug_info, True
     try:
         litellm.register_model(entries)
@@ -47,9 +47,9 @@ def names_of(pool: Pool) -> dict[str, list[Target]]:
 
 
 def info_of(targets: Sequence[Target], provider: str) -> dict[str, Any]:
-    """One entry of LiteLLM's map: capabilities that a target has, the largest context window, the first target's price.
+    """One entry of LiteLLM's map: capabilities that at least one target has, the largest context window, the first target's price.
 
-    What the pool's configuration leaves open is taken from LiteLLM's own entry for the target's model.
+    Values that the pool's configuration does not have are taken from LiteLLM's own entry for the target's model.
     """
     entries = [_litellm_entry(target) for target in targets]
     tools, images = _supports(targets, "tools"), _supports(targets, "vision")
@@ -73,7 +73,7 @@ def _supports(targets: Iterable[Target], capability: str) -> bool:
 
 
 def _windows(targets: Sequence[Target], entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """The largest context window; nothing if one is unknown, because that target is never left out."""
+    """The largest context window; empty if a target's is unknown, because such a target is never excluded by prompt length."""
     found = [
         target.context_window or entry.get("max_input_tokens") for target, entry in zip(targets, entries, strict=True)
     ]
@@ -82,7 +82,7 @@ def _windows(targets: Sequence[Target], entries: Sequence[Mapping[str, Any]]) ->
 
 
 def _prices(target: Target, entry: Mapping[str, Any]) -> dict[str, float]:
-    """USD per token. LiteLLM takes a missing price of cached tokens for 0; here it is that of other tokens."""
+    """USD per token. A missing price of cached tokens, which LiteLLM would count as 0, is set to that of input tokens."""
     if target.price is None:
         found = {key: entry[key] for key in entry if key.endswith(("_cost_per_token", "_token_cost"))}
     else:

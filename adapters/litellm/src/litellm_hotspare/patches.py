@@ -1,12 +1,12 @@
-"""The three places where LiteLLM has no hook for a custom provider: functions of LiteLLM's that are wrapped, once a process.
+"""Wraps, once per process, three functions of LiteLLM for which a custom provider has no hook:
 
-* `litellm.acompletion`. LiteLLM calls `CustomLLM.astreaming` where nothing can be awaited, and so returns before a custom
-  provider has been called. A failure then comes out of a stream that has begun: a Router's fallbacks ignore it if its status is
-  a 400 class, and `/v1/messages` and `/v1/responses` have answered 200. Router, proxy and the adapters of those two APIs all
-  call `litellm.acompletion`, which here waits for the first content of a pool's stream.
-* `get_valid_models`, which a proxy expands ``hotspare/*`` with in `/v1/models`, and which knows no custom provider.
-* The adapter of `/v1/messages` keeps cache marks for models whose name contains "claude" or "anthropic" only. A pool sends
-  them to the targets that know them.
+* `litellm.acompletion`. LiteLLM calls `CustomLLM.astreaming` without awaiting, and so returns before a custom provider has been
+  called. A failure then comes from a stream that has begun: a Router's fallbacks ignore it if its status is 4xx, and `/v1/messages`
+  and `/v1/responses` have already answered 200. Router, proxy and the adapters of those two APIs all call `litellm.acompletion`,
+  which, once wrapped, waits for the first content of a pool's stream.
+* `get_valid_models`, with which a proxy expands ``hotspare/*`` in `/v1/models`. It does not support custom providers.
+* The adapter of `/v1/messages`, which keeps `cache_control` only for models whose name contains "claude" or "anthropic". A pool
+  sends it to the targets that support it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from litellm_hotspare.streams import start_stream
 
 _MARK = "_wrapped_by_hotspare"
 _MESSAGES_ADAPTERS = ("messages", "pass_through", "experimental_pass_through")
-"""Where LiteLLM has the adapter of `/v1/messages`, since 1.110, since 1.105 and before."""
+"""The module of the adapter of `/v1/messages`: since LiteLLM 1.110, since 1.105, and before."""
 _PROVIDERS: set[str] = set()
-"""Names that pools are registered under."""
+"""The provider names of registered pools."""
 
 
 def install(provider: str) -> None:
-    """Wrap what is not wrapped yet, and remember `provider` as the name of a pool."""
+    """Wrap the functions that are not wrapped yet, and store `provider` as the name of a pool."""
     _PROVIDERS.add(provider)
     _wrap(litellm, "acompletion", _acompletion)
     for module in (litellm, litellm.utils, sys.modules.get("litellm.proxy.auth.model_checks")):
@@ -42,7 +42,7 @@ def install(provider: str) -> None:
 
 
 def is_pool(model: object) -> bool:
-    """Whether a model's name leads to a registered pool."""
+    """Whether a model's name belongs to a registered pool."""
     return isinstance(model, str) and model.partition("/")[0] in _PROVIDERS
 
 

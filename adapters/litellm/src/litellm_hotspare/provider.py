@@ -21,11 +21,11 @@ from litellm_hotspare.streams import PoolStream
 
 
 class HotspareLLM(CustomLLM):
-    """LiteLLM's handler for a pool. Makes the pool's routes, models and targets known to LiteLLM.
+    """LiteLLM's handler for a pool. Registers the pool's routes, models and targets with LiteLLM.
 
     Args:
         pool: the pool.
-        name: the provider's name in LiteLLM: what stands before the slash in ``hotspare/default``.
+        name: the provider's name in LiteLLM, i.e. the part before the slash in ``hotspare/default``.
     """
 
     def __init__(self, pool: Pool, name: str = "hotspare") -> None:
@@ -49,8 +49,8 @@ class HotspareLLM(CustomLLM):
     def streaming(self, *args: Any, **call: Any) -> Iterator[Any]:
         """The answer chunk by chunk.
 
-        Returns after the first content, so that a failure before it is raised by the call itself, where a Router's retries
-        and fallbacks catch it.
+        Returns after the first content, so that a failure before it is raised by the call itself, and a Router's retries and
+        fallbacks apply.
         """
         with translate_errors(call["model"]):
             chunks = self.pool.stream(request_of(call), **self._options(call))
@@ -96,9 +96,9 @@ class HotspareLLM(CustomLLM):
 
 
 def register(pool: Pool, name: str = "hotspare") -> HotspareLLM:
-    """Make ``model="<name>/<route, alias or target>"`` work everywhere in LiteLLM. A second call with a name replaces it.
+    """Make ``model="<name>/<route, alias or target>"`` work everywhere in LiteLLM. A second call with the same name replaces the pool.
 
-    Raises ConfigError for the name of a provider of LiteLLM's own.
+    Raises ConfigError for an invalid name, or for that of one of LiteLLM's own providers.
     """
     if name in {provider.value for provider in types.LlmProviders} or "/" in name or not name:
         raise ConfigError(

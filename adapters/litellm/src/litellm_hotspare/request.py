@@ -28,7 +28,7 @@ _OPENAI_ONLY = frozenset(
         "verbosity",
     }
 )  # fmt: skip
-"""OpenAI's own parameters that do not change what an answer means: sent to targets with OpenAI's wire format only."""
+"""OpenAI's own parameters that do not change the meaning of an answer. They are sent only to targets with OpenAI's wire format."""
 _HANDLED = frozenset(
     {"stream", "stream_options", "max_retries", "stop", "thinking", "extra_body", "max_completion_tokens"}
 )
@@ -37,7 +37,7 @@ _HANDLED = frozenset(
 def request_of(call: Mapping[str, Any]) -> ChatRequest:
     """The request in the keyword arguments that LiteLLM passes to a CustomLLM.
 
-    Raises litellm.UnsupportedParamsError for parameters that no target is sent, unless `drop_params` is set.
+    Raises litellm.UnsupportedParamsError for parameters that hotspare does not support, unless `drop_params` is set.
     """
     given: Mapping[str, Any] = {key: value for key, value in call["optional_params"].items() if value is not None}
     fields = {key: value for key, value in given.items() if key in _FIELDS}
@@ -55,7 +55,7 @@ def request_of(call: Mapping[str, Any]) -> ChatRequest:
 
 
 def options_of(call: Mapping[str, Any]) -> CallOptions:
-    """What else `Pool.chat` takes, from the parameters of a LiteLLM call: ``session="…"``, ``regions=["eu"]``."""
+    """Further options of `Pool.chat` from the parameters of a LiteLLM call: ``session="…"``, ``regions=["eu"]``."""
     given = call["optional_params"]
     return cast("CallOptions", {key: given[key] for key in _OPTIONS if given.get(key) is not None})
 

@@ -40,7 +40,7 @@ def response_of(reply: ChatReply, response: Any) -> Any:
 
 
 class ChunkConverter:
-    """Converts one stream's chunks. `model`: the name to use where the chunks have none."""
+    """Converts one stream's chunks. `model`: used for chunks without a model name."""
 
     def __init__(self, model: str) -> None:
         self._id = f"chatcmpl-{uuid.uuid4()}"
@@ -54,8 +54,8 @@ class ChunkConverter:
         """LiteLLM's chunks for one of hotspare's.
 
         Content becomes a ModelResponseStream with full deltas. The end becomes a GenericStreamingChunk, because
-        LiteLLM's wrapper passes finish reason and usage on unchanged only from that. Behind a tool call it has an empty
-        piece of that call: its empty text would be a text block of its own in `/v1/messages`.
+        LiteLLM's wrapper passes finish reason and usage on unchanged only from that. After a tool call it has an empty piece
+        of that call, because an empty text would become a separate text block in `/v1/messages`.
         """
         found: list[Any] = []
         if chunk.is_content:
@@ -77,7 +77,7 @@ class ChunkConverter:
         return found
 
     def _specific(self, summary: StreamSummary | None) -> dict[str, Any] | None:
-        """Fields of the last chunk, which LiteLLM puts into the message that it builds of a stream."""
+        """Fields of the last chunk, which LiteLLM copies into the message that it builds from a stream."""
         metadata = {METADATA_KEY: summary.as_metadata()} if summary else {}
         return metadata | ({BLOCKS_KEY: self._blocks} if self._blocks else {}) or None
 
@@ -127,7 +127,7 @@ def _reasoning(answer: ChatReply | ChatChunk) -> dict[str, Any]:
 
 
 def foreign_blocks(answer: ChatReply | ChatChunk) -> list[dict[str, Any]]:
-    """Reasoning that LiteLLM's messages have no field for: encrypted, or signed by another provider than Anthropic."""
+    """Reasoning for which LiteLLM's messages have no field: encrypted, or signed by a provider other than Anthropic."""
     return [dict(block) for block in answer.thinking if _is_foreign(block)]
 
 

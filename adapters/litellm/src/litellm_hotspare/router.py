@@ -1,6 +1,6 @@
-"""What is read from a LiteLLM Router and set on it. Since 1.110 it has a core in Rust, and some names are deprecated.
+"""Access to a LiteLLM Router. Since 1.110 it has a core in Rust, and some names are deprecated.
 
-The choice is made in the place of the latency strategy: in every Router, it is called last, in sync and async code, with the
+hotspare takes the place of the latency strategy, because every Router calls that last, in sync and async code, with the
 deployments that the Router's filters left. (`register_plugin` and `set_custom_routing_strategy` replace the whole choice, with
 cooldowns, tags and pre-call checks; `Router(plugins=…)` narrows model names, not deployments, and only in async code.)
 """
@@ -29,7 +29,9 @@ def latency_handler(router: Any) -> Any:
     The Router builds it, and unregisters it when its strategy changes. Raises ConfigError if it has none.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # for both names, since 1.110: there are no others yet
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # both names are deprecated since 1.110, without a replacement
         router.update_settings(routing_strategy=_STRATEGY)
         handler = getattr(router, "lowestlatency_logger", None)
     if not all(callable(getattr(handler, name, None)) for name in _METHODS[:2]):
@@ -45,26 +47,26 @@ def latency_handler(router: Any) -> Any:
 
 
 def take_over(handler: Any, strategy: Any) -> None:
-    """Let `strategy` answer the Router and LiteLLM's callbacks in the handler's place."""
+    """Replace the handler's methods by those of `strategy`, for the Router and for LiteLLM's callbacks."""
     for name in _METHODS:
         setattr(handler, name, getattr(strategy, name))
-    # LiteLLM registers one handler of a class with the same plain attributes: without one of its own, a second Router's
-    # would be left out.
+    # LiteLLM registers only one handler of a class with the same plain attributes. This attribute makes them differ, so that a
+    # second Router's handler is registered too.
     handler.routed_by = f"hotspare-{id(strategy):x}"
     if not is_installed(handler):
         litellm.callbacks.append(handler)
 
 
 def is_installed(handler: Any) -> bool:
-    """Whether LiteLLM still reports to the handler: it does not after the Router's strategy has changed."""
+    """Whether the handler is still among LiteLLM's callbacks. It is removed when the Router's strategy changes."""
     return any(callback is handler for callback in litellm.callbacks)
 
 
 def has_alternatives(
     router: Any, model_group: str, remaining: Sequence[Mapping[str, Any]], call: Mapping[str, Any]
 ) -> bool:
-    """Whether the Router can go on without the deployments that its filters left (`remaining`): to a later `order` in the
-    group, or to a fallback group."""
+    """Whether the Router has other deployments than those that its filters left (`remaining`): with a later `order` in the group, or in a
+    fallback group."""
     order = min((_order(deployment) for deployment in remaining), default=inf)
     group, configured = _group_and_fallbacks(router, model_group)
     if any(order < _order(deployment) < inf for deployment in group):

@@ -1,6 +1,6 @@
 """Health-based routing of a LiteLLM Router's own deployments.
 
-It answers for the Router's latency strategy, which is called last: after the Router's cooldowns, pre-call checks, tags,
+It takes the place of the Router's latency strategy, which is called last: after the Router's cooldowns, pre-call checks, tags,
 `order`, health checks and team filters, with the deployments that remain. Outcomes come from LiteLLM's success and failure
 callbacks.
 """
@@ -47,10 +47,10 @@ def route(
         router: a `litellm.Router`. Its retries, fallbacks and cooldowns stay as configured.
         policy: as for a Pool; its fields may be given directly instead. Without one the strategy is `weighted`, by the
             deployments' `weight`, `rpm` or `tpm`, like the Router's default.
-        listeners: called with every event; see `hotspare.events`.
+        listeners: called with every event; see `hotspare.events`. Default: none.
 
     Raises:
-        ConfigError: for an invalid policy, or a LiteLLM whose Router has no latency strategy to answer for.
+        ConfigError: for an invalid policy, or a LiteLLM version whose Router has no latency strategy to replace.
     """
     if policy is None:
         policy_fields.setdefault("strategy", "weighted")
@@ -71,7 +71,7 @@ class HealthRouting:
         self._leases = Leases()
 
     def activate(self) -> None:
-        """Make the Router use this strategy, and LiteLLM report to it.
+        """Make the Router use this strategy, and LiteLLM call its callbacks.
 
         Raises ConfigError if the Router has no latency strategy.
         """
@@ -98,7 +98,7 @@ class HealthRouting:
     ) -> Any:
         """One of the deployments that remain after the Router's own filters.
 
-        A pool that is the only one is always chosen, without a lease: its own health decides.
+        If a pool is the only deployment, it is always chosen, without a lease: its own health decides.
 
         Raises litellm's RouterRateLimitError if none of them is available.
         """
@@ -121,7 +121,7 @@ class HealthRouting:
         if trace:
             self._leases.add(lease, trace, model_group)
         else:
-            lease.settle(UNUSED)  # asked for a choice only: no call that LiteLLM could report follows
+            lease.settle(UNUSED)  # only a choice was requested: LiteLLM will report no call
         return by_id[lease.target.name]
 
     async def async_get_available_deployments(
@@ -138,7 +138,7 @@ class HealthRouting:
     # --- LiteLLM's callbacks -------------------------------------------------------------------------------------
 
     def log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """A whole answer, or the end of a stream."""
+        """Record a whole answer, or the end of a stream."""
         lease = self._leases.take(trace_of(kwargs), deployment_of(kwargs))
         if lease is None:
             return
@@ -155,7 +155,7 @@ class HealthRouting:
         )
 
     def log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """An error, or a broken stream: after its first content, that is a second outcome."""
+        """Record an error or a broken stream. A break after the first content is a second outcome."""
         self._record_failure(kwargs, kwargs.get("exception"), start_time, end_time)
 
     async def async_log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
@@ -169,7 +169,7 @@ class HealthRouting:
     async def async_post_call_failure_deployment_hook(
         self, request_data: Any, exception: Exception, call_type: Any, fallback_depth: int | None = None
     ) -> None:
-        """A failed attempt. LiteLLM calls this for every attempt; its proxy sends the failure event once per request."""
+        """Record a failed attempt. LiteLLM calls this for every attempt, but a proxy calls `log_failure_event` once per request."""
         self._record_failure(request_data, exception, None, None)
 
     # --- private -------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def _id_of(deployment: Mapping[str, Any]) -> str:
 
 
 def trace_of(kwargs: Mapping[str, Any]) -> str:
-    """The id that LiteLLM gives a Router's request, the same in each attempt and callback; "" outside a request."""
+    """The id of a Router's request, which is the same in each attempt and callback; "" outside a request."""
     return str(kwargs.get("litellm_trace_id") or "")
 
 
@@ -233,7 +233,7 @@ def _usage(answer: Any) -> Usage | None:
 
 
 def _headers(response: Any) -> Mapping[str, str]:
-    """The provider's headers, which LiteLLM keeps beside the answer. Those without the prefix are the Router's, of a whole group."""
+    """The provider's headers, which LiteLLM stores with the answer. Headers without this prefix are the Router's, for a whole group."""
     hidden = as_mapping(getattr(response, "_hidden_params", None))
     found = as_mapping(hidden.get("additional_headers"))
     return {name: str(value) for name, value in found.items() if str(name).startswith("llm_provider-")}

@@ -36,12 +36,12 @@ class PoolStream:
 
 
 async def start_stream(response: Any) -> Any:
-    """LiteLLM's response, after the first content if it is a pool's stream. Raises what fails before that."""
+    """LiteLLM's response; of a pool's stream, after its first content. Raises a failure before that."""
     stream = getattr(response, "completion_stream", None)
     error = await stream.start() if isinstance(stream, PoolStream) else None
     if error is None:
         return response
     try:
-        return await anext(response)  # fails: LiteLLM's wrapper reports the failure to the callbacks
+        return await anext(response)  # raises again, so that LiteLLM's wrapper reports the failure to the callbacks
     except Exception:
         raise error from error.__cause__

@@ -42,7 +42,7 @@ def _model_of(params: Mapping[str, Any]) -> str:
         inner, provider, *_ = litellm.get_llm_provider(
             model=model, custom_llm_provider=params.get("custom_llm_provider"), api_base=params.get("api_base")
         )
-    except litellm.BadRequestError:  # a model that LiteLLM does not know: the name alone is sufficient here
+    except litellm.BadRequestError:  # a model that LiteLLM does not know: its name is used
         return model
     return f"{provider}/{inner}"
 
@@ -61,7 +61,7 @@ def _weight(params: Mapping[str, Any]) -> float:
 
 
 def _limits(params: Mapping[str, Any]) -> Collection[Limits]:
-    """What LiteLLM calls the limits of a deployment."""
+    """The limits of a deployment, from its `rpm` and `tpm`."""
     found = {
         name: params[name] for name in ("rpm", "tpm") if isinstance(params.get(name), int | float) and params[name] > 0
     }

@@ -11,7 +11,8 @@ from hotspare.messages import ChatReply
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """The request of the leading call. `reply`: its answer, once it has arrived. `private`: its answer must not be shared."""
+    """The request of the leading call. `waiting`: the identical calls that wait for it. `reply`: its answer, once it has arrived.
+    `private`: its answer must not be shared."""
 
     waiting: list[Waiter] = field(default_factory=list[Waiter])
     reply: ChatReply | None = None
@@ -31,7 +32,7 @@ class Flights:
         self._flights.clear()
 
     def join(self, key: str, waiter: Waiter) -> tuple[Flight, bool]:
-        """Become the leading call (True), or wait for it (False): `waiter` is woken at its end."""
+        """Start a request for this key, or join the one in flight. Returns it, and whether this call leads; else `waiter` is woken at its end."""
         with self._lock:
             flight = self._flights.get(key)
             if flight is None:
@@ -40,12 +41,12 @@ class Flights:
             flight.waiting.append(waiter)
             return flight, False
 
-    def end(self, key: str, flight: Flight, reply: ChatReply | None, *, keepable: bool) -> None:
-        """The leading call has ended. Without an answer, the waiting calls join again, and the first of them leads; an answer that must
-        not be cached is not shared either: each waiting call makes its own request."""
+    def end(self, key: str, flight: Flight, reply: ChatReply | None, *, cacheable: bool) -> None:
+        """End the request of the leading call, and wake the waiting calls. Without an answer they join again, and the first of them leads.
+        An answer that must not be cached is not shared either: each waiting call makes its own request."""
         with self._lock:
             self._flights.pop(key, None)
-            flight.reply, flight.private = (reply if keepable else None), reply is not None and not keepable
+            flight.reply, flight.private = (reply if cacheable else None), reply is not None and not cacheable
             waiting, flight.waiting = flight.waiting, []
         for waiter in waiting:
             waiter.wake_up()

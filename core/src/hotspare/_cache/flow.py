@@ -19,8 +19,8 @@ from hotspare.cache import Cache, CacheEntry
 from hotspare.errors import AllTargetsFailed
 from hotspare.messages import ChatChunk, ChatReply, StreamSummary
 
-LONGEST_WAIT = 0.5
-"""Fraction of its deadline for which a call waits for an identical one before it makes its own request."""
+MAX_WAIT_FRACTION = 0.5
+"""Fraction of its remaining time for which a call waits for an identical one before it makes its own request."""
 Source = Literal["hit", "shared", "stale"]
 
 
@@ -47,7 +47,7 @@ class Caching:
         """The call's answer from the cache, from an identical call in flight, or from `inner`, the flow without a cache."""
         key = key_of(call)
         if refresh:
-            return (yield from self._ask(call, inner, key, None, None))
+            return (yield from self._call_targets(call, inner, key, None, None))
         while True:
             entry = yield from self._get(call, key)
             age = self._calendar() - entry.stored if entry is not None else 0.0
@@ -59,24 +59,24 @@ class Caching:
             waiter = Waiter(call, call.deadline)
             flight, leads = self.flights.join(key, waiter)
             if leads:
-                return (yield from self._ask(call, inner, key, flight, stale))
-            yield Wait(max(0.0, LONGEST_WAIT * call.time_left(self._clock())), waiter)
+                return (yield from self._call_targets(call, inner, key, flight, stale))
+            yield Wait(max(0.0, MAX_WAIT_FRACTION * call.time_left(self._clock())), waiter)
             if flight.reply is not None and _is_accepted(call, flight.reply):
                 return (yield from self._serve(call, flight.reply, "shared"))
             if flight.private or flight.reply is not None or not waiter.woken:
-                return (yield from self._ask(call, inner, key, None, stale))
+                return (yield from self._call_targets(call, inner, key, None, stale))
 
-    def _ask(self, call: Call, inner: Flow, key: str, flight: Flight | None, stale: CacheEntry | None) -> Flow:
+    def _call_targets(self, call: Call, inner: Flow, key: str, flight: Flight | None, stale: CacheEntry | None) -> Flow:
         if stale is not None:
             call.policy = replace(call.policy, when_all_down="fail")
         chunks: list[ChatChunk] = []
         answer: ChatReply | None = None
-        keepable = False
+        cacheable = False
         try:
             reply = yield from _watched(inner, chunks)
             answer = reply if reply is not None else _whole(chunks)
-            keepable = _is_keepable(answer)
-            if keepable:
+            cacheable = _is_cacheable(answer)
+            if cacheable:
                 self._put(key, answer)
             return reply
         except AllTargetsFailed:
@@ -84,7 +84,7 @@ class Caching:
                 raise
         finally:
             if flight is not None:
-                self.flights.end(key, flight, answer, keepable=keepable)
+                self.flights.end(key, flight, answer, cacheable=cacheable)
         return (yield from self._serve(call, stale.reply, "stale"))
 
     def _serve(self, call: Call, reply: ChatReply, source: Source) -> Flow:
@@ -113,7 +113,7 @@ class Caching:
 
 
 def _watched(inner: Flow, chunks: list[ChatChunk]) -> Flow:
-    """The flow; the chunks of its stream are collected in `chunks`."""
+    """The flow `inner`, whose streamed chunks are also collected in `chunks`."""
     event: Event = None
     try:
         while True:
@@ -135,11 +135,11 @@ def _whole(chunks: list[ChatChunk]) -> ChatReply:
 
 
 def _is_accepted(call: Call, reply: ChatReply) -> bool:
-    """Whether this call's own `accept` rules accept the answer: it may be the answer to a call with other rules."""
+    """Whether this call's `accept` rules accept the answer, which may come from a call with other rules."""
     return call.accept is None or not objection(reply, call.request, call.accept)
 
 
-def _is_keepable(reply: ChatReply) -> bool:
+def _is_cacheable(reply: ChatReply) -> bool:
     """Whether an answer may be cached: a complete text without tool calls, refusal or media."""
     return (
         reply.finish_reason == "stop"

@@ -1,4 +1,4 @@
-"""The key of a request: equal for identical requests to the same targets, and different otherwise."""
+"""Keys of requests: equal for identical requests to the same targets, different otherwise."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from hotspare._cache.replies import read, written
+from hotspare._cache.replies import from_json, to_json
 from hotspare._shared.connecting import connected
 from hotspare._shared.redis_store import SCHEMA
 from hotspare.cache import CacheEntry
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 TIMEOUT = 1.0
-"""Seconds after which the connection counts as lost. Calls wait for a shorter time."""
+"""Seconds without an answer after which the connection counts as lost. Calls wait for a shorter time."""
 
 
 class RemoteStore:
@@ -30,11 +30,11 @@ class RemoteStore:
         self._connection: Redis | None = None
 
     def after_fork(self) -> None:
-        """In a child process: the connection is the parent's."""
+        """In a child process: drop the connection, which belongs to the parent."""
         self._connection = None
 
     def get(self, key: str) -> CacheEntry | None:
-        """The answer, however old. Raises what the client raises."""
+        """The answer, of any age. Raises the Redis client's errors."""
         with cast("Any", self._client()).pipeline(transaction=False) as pipe:
             pipe.get(self._prefix + key)
             pipe.pttl(self._prefix + key)
@@ -45,14 +45,16 @@ class RemoteStore:
         """The entry; None if it expired between the two commands, or is invalid."""
         try:
             keep, _, text = (body or b"").partition(b"\n")
-            return CacheEntry(read(text.decode()), self._calendar() - (int(keep) - left) / 1000) if left > 0 else None
+            return (
+                CacheEntry(from_json(text.decode()), self._calendar() - (int(keep) - left) / 1000) if left > 0 else None
+            )
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
-        """Store an answer for `keep` seconds. Raises what the client raises."""
+        """Store an answer for `keep` seconds. Raises the Redis client's errors."""
         milliseconds = round(keep * 1000)
-        body = f"{milliseconds}\n{written(entry.reply)}"
+        body = f"{milliseconds}\n{to_json(entry.reply)}"
         self._client().set(self._prefix + key, body, px=milliseconds)
 
     def _client(self) -> Redis:

@@ -1,4 +1,4 @@
-"""Serialised answers, for stores outside this process."""
+"""Answers as JSON, for stores outside this process."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hotspare.messages import ChatReply, Usage
 _KEPT = ("text", "reasoning", "finish_reason", "model", "id", "target", "cost")
 
 
-def written(reply: ChatReply) -> str:
+def to_json(reply: ChatReply) -> str:
     """The answer as JSON, without the fields that are not cached."""
     values: dict[str, Any] = {name: getattr(reply, name) for name in _KEPT}
     return json.dumps(values | {"usage": asdict(reply.usage)}, ensure_ascii=False)
 
 
-def read(body: str) -> ChatReply:
+def from_json(body: str) -> ChatReply:
     """The answer from JSON. Raises ValueError, TypeError or KeyError if it is invalid."""
     values: dict[str, Any] = json.loads(body)
     kept = {name: values[name] for name in _KEPT}

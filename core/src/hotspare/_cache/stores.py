@@ -7,31 +7,31 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from hotspare._cache.replies import read, written
+from hotspare._cache.replies import from_json, to_json
 from hotspare._drivers import fork
 from hotspare._shared.worker import SLOW, Worker
 from hotspare.cache import Cache, CacheEntry, CacheStore
 from hotspare.messages import ChatReply
 
 WAIT = 1.0
-"""Seconds for which a call waits for a file, to which another process may be writing, or for a custom store."""
+"""Seconds for which a call waits for a custom store, or for a file, to which another process may be writing."""
 PRUNED_EVERY = 100
 """Number of writes to the file after which expired and excess answers are deleted."""
 _OVERHEAD = 500
 """Bytes of an entry in addition to its text."""
 
 
-def store_of(config: Cache, calendar: Callable[[], float]) -> MemoryStore | OffLoop:
+def store_of(config: Cache, calendar: Callable[[], float]) -> MemoryStore | BackgroundStore:
     """The store of a pool's cache. Children of this process create new locks, and reopen files and connections."""
-    store: MemoryStore | OffLoop
+    store: MemoryStore | BackgroundStore
     if config.url is not None:
         from hotspare._cache.remote import RemoteStore
 
-        store = OffLoop(RemoteStore(config.url, config.prefix, calendar), "the cache in Redis", SLOW)
+        store = BackgroundStore(RemoteStore(config.url, config.prefix, calendar), "the cache in Redis", SLOW)
     elif config.path is not None:
-        store = OffLoop(SQLiteStore(config, config.path), f"the cache {config.path}", WAIT)
+        store = BackgroundStore(SQLiteStore(config, config.path), f"the cache {config.path}", WAIT)
     elif config.store is not None:
-        store = OffLoop(config.store, "the cache", WAIT)
+        store = BackgroundStore(config.store, "the cache", WAIT)
     else:
         store = MemoryStore(config)
     fork.watch(store)
@@ -47,10 +47,11 @@ class Lookup:
         self.entry: CacheEntry | None = None
 
 
-class OffLoop:
-    """A store that may block on a disk, a lock or a server: a separate thread uses it, so that it does not block an event loop.
+class BackgroundStore:
+    """A store that may block on a disk, a lock or a server. A separate thread uses it, so that it does not block an event loop.
 
-    An error fails no call: it is logged, and for a second the store counts as unavailable. `max_wait`: seconds for which a call waits for it.
+    An error fails no call: it is logged, and the store counts as unavailable for a second. `what`: its name in log lines. `max_wait`:
+    seconds for which a call waits for it.
     """
 
     def __init__(self, store: CacheStore, what: str, max_wait: float) -> None:
@@ -68,15 +69,15 @@ class OffLoop:
         self._worker.finish(self.max_wait)
 
     def look_up(self, key: str, wake: Callable[[], object]) -> Lookup | None:
-        """Start a look-up, and call `wake` at its end. None: the store is unavailable, do not wait. After an error, the next call checks
-        whether the store is available again, without waiting for it."""
+        """Start a look-up, and call `wake` at its end. Returns None if the store is unavailable. After an error, the next call checks whether
+        it is available again, without waiting for it."""
         found = Lookup()
 
         def get() -> None:
             found.entry = self._store.get(key)
 
-        asked = self._worker.submit(get, lambda _: wake())
-        return found if asked and not self._worker.is_lost else None
+        submitted = self._worker.submit(get, lambda _: wake())
+        return found if submitted and not self._worker.is_lost else None
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
         """Store an answer for `keep` seconds. It is written in the background, or not at all while the store is unavailable."""
@@ -97,7 +98,7 @@ class MemoryStore:
         self._lock = threading.Lock()
 
     def get(self, key: str) -> CacheEntry | None:
-        """The answer, however old."""
+        """The answer, of any age."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
@@ -105,7 +106,7 @@ class MemoryStore:
             return entry
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
-        """Store an answer until its space is needed. `keep` is checked when the answer is read."""
+        """Store an answer until its space is needed. `keep` is ignored: the age of an answer is checked when it is read."""
         with self._lock:
             old = self._entries.pop(key, None)
             self._bytes += _size(entry.reply) - (0 if old is None else _size(old.reply))
@@ -130,16 +131,16 @@ class SQLiteStore:
         self._writes = 0
 
     def get(self, key: str) -> CacheEntry | None:
-        """The answer, however old; None if the entry is invalid. Raises sqlite3.Error."""
+        """The answer, of any age; None if the entry is invalid. Raises sqlite3.Error."""
         found = self._open().execute("SELECT stored, body FROM answers WHERE key = ?", (key,)).fetchone()
         try:
-            return None if found is None else CacheEntry(read(found[1]), found[0])
+            return None if found is None else CacheEntry(from_json(found[1]), found[0])
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
     def put(self, key: str, entry: CacheEntry, keep: float) -> None:
         """Store an answer for `keep` seconds. Raises sqlite3.Error."""
-        row = (key, entry.stored, entry.stored + keep, _size(entry.reply), written(entry.reply))
+        row = (key, entry.stored, entry.stored + keep, _size(entry.reply), to_json(entry.reply))
         with self._open() as connection:
             connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", row)
             if self._writes % PRUNED_EVERY == 0:

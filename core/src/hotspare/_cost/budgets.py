@@ -12,11 +12,11 @@ from hotspare.status import BudgetStatus
 from hotspare.target import Target
 
 MAX_COUNTS = 10_000
-"""Number of counts from which on those of past periods are dropped: a budget per tenant has one count per tenant."""
+"""Number of counts at which those of past periods are dropped. A budget per tenant has one count for each tenant."""
 
 
 FORECAST_FROM = 0.1
-"""Share of a period that must have passed before its spending is extrapolated: else one call in its first minute would raise an alert."""
+"""Fraction of a period that must have passed before its spending is extrapolated: else one call in its first minute would raise an alert."""
 
 
 Amounts = dict[tuple[str, str], float]
@@ -31,7 +31,8 @@ class Account(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """A budget that is used up, or nearly used up. `resets_at`, `resets_in`: start of its next period, in UTC and in seconds from now."""
+    """A budget that has reached its limit or its warning level. `resets_at`, `resets_in`: start of its next period, in UTC and in seconds
+    from now."""
 
     budget: Budget
     key: str
@@ -40,7 +41,7 @@ class Reached(NamedTuple):
     resets_in: float
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         """A message with the spending and the time of the reset."""
         rest = "" if self.spent >= self.budget.usd else ", and other processes have reserved the rest"
         minutes = int(self.resets_in // 60) + 1
@@ -65,18 +66,18 @@ class _Count:
 class Budgets:
     """The counts of all budgets of a pool. `wall`: seconds since 1970; periods are calendar periods in UTC.
 
-    `keeps`: spending is also stored outside, in a file; `unkept`: spending that was not written there yet.
+    `is_stored`: spending is also stored in a file; `unsaved`: spending that was not written there yet.
     """
 
     def __init__(self, budgets: Collection[Budget], wall: Callable[[], float]) -> None:
         self._budgets = sorted(budgets, key=lambda one: one.name)
         self._wall = wall
         self._counts: dict[str, _Count] = {}
-        self.keeps = False
-        self.unkept: Amounts = {}
+        self.is_stored = False
+        self.unsaved: Amounts = {}
 
     def reached(self, route: str, labels: Mapping[str, str]) -> list[Reached]:
-        """The budgets that are used up for a call of this route with these labels."""
+        """The exhausted budgets that apply to a call of this route with these labels."""
         if not self._budgets:
             return []
         now, found = datetime.fromtimestamp(self._wall(), UTC), list[Reached]()
@@ -96,18 +97,18 @@ class Budgets:
         if not self._budgets:
             return []
         paid = list(costs)
-        now, counted, news = datetime.fromtimestamp(self._wall(), UTC), set[str](), list[Reached]()
+        now, counted, reached = datetime.fromtimestamp(self._wall(), UTC), set[str](), list[Reached]()
         for budget, key in self._accounts(route, labels):
             usd = sum(cost for target, cost in paid if budget.account in (None, target.account))
             count = self._count(budget, key, now)
-            if key not in counted:  # budgets that differ only in their amounts share a count
+            if key not in counted:  # budgets that differ in their amounts only share a count
                 self._will_count(budget, key, usd, now)
                 count.usd += usd
                 counted.add(key)
-                if self.keeps and usd:
-                    self.unkept[key, count.period] = self.unkept.get((key, count.period), 0.0) + usd
-            news += self._news(budget, key, count, now)
-        return news
+                if self.is_stored and usd:
+                    self.unsaved[key, count.period] = self.unsaved.get((key, count.period), 0.0) + usd
+            reached += self._newly_reached(budget, key, count, now)
+        return reached
 
     def _will_count(self, budget: Budget, key: str, usd: float, now: datetime) -> None:
         """Hook: called with each amount before it is counted."""
@@ -126,9 +127,9 @@ class Budgets:
         if self._counts[key].period == period:
             self._counts[key].usd = usd
 
-    def take_unkept(self) -> Amounts:
+    def take_unsaved(self) -> Amounts:
         """The spending since the last call of this method."""
-        taken, self.unkept = self.unkept, {}
+        taken, self.unsaved = self.unsaved, {}
         return taken
 
     def spent(self) -> dict[str, float]:
@@ -174,7 +175,7 @@ class Budgets:
             count = self._counts[key] = _Count(period)
         return count
 
-    def _news(self, budget: Budget, key: str, count: _Count, now: datetime) -> list[Reached]:
+    def _newly_reached(self, budget: Budget, key: str, count: _Count, now: datetime) -> list[Reached]:
         marks = {
             (f"{budget.action} {budget.usd}", mark) for mark in (budget.warn_at, 1.0) if count.usd >= mark * budget.usd
         }

@@ -14,7 +14,7 @@ from hotspare.target import LongPrice, Price, Target
 _PROVIDERS = {"gemini": "google", "xai": "x-ai", "bedrock": "aws", "vertex": "google"}
 """Providers whose name in the data set differs."""
 _NO_PROVIDER = frozenset({"openai-compatible", "holysheep", "ollama", "vllm"})
-"""Presets whose name does not determine the price; only a base URL can."""
+"""Presets whose name does not determine the price; their base URL is looked up instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """The version of the data set's package, and the date of its latest dated price that is already valid (None: none)."""
+    """The version of the data set's package, and the date of its newest price that is already valid (None: no price has a date)."""
 
     version: str
     newest: date | None
 
 
 def look_up(target: Target, at: datetime) -> Known | None:
-    """The data set's entry for a target; None if the model is unknown. `at`: prices change on known days and at known hours.
+    """The data set's entry for a target; None if the model is unknown. `at`: the time for which prices are looked up, since they may depend on the day and the hour.
 
     The service tier in the target's `extra` ("flex", "priority") is considered. Raises MissingExtra.
     """
@@ -58,7 +58,7 @@ def look_up(target: Target, at: datetime) -> Known | None:
 
 
 def complete(targets: Iterable[Target], at: datetime) -> tuple[Target, ...]:
-    """The targets, completed by the prices and context windows that they do not state themselves. Raises MissingExtra."""
+    """The targets with the data set's price and context window, where they have none of their own. Raises MissingExtra."""
     return tuple(_completed(target, at) for target in targets)
 
 

@@ -1,7 +1,7 @@
 """Tokens that families of models add to the text of a prompt: chat templates, prompts for tools, reasoning and schemas.
 
 The constants were fitted to the usage in 204 recorded exchanges, and `tests/conformance/test_tokens.py` measures the errors;
-`tests/support/token_fit.py` fits them without the prompt that is estimated. They are close to documented numbers: Anthropic states
+`tests/support/token_fit.py` fits them, leaving out the prompt that is estimated. They are close to documented numbers: Anthropic states
 346 tokens for the tool prompt of Claude 4, and 313 if a tool must be called ("Tool use", pricing; recordings of later models show about
 494 and 594); Llama's chat template since 3.1 has a date preamble of 25, DeepSeek R1's adds three tokens to a question, and OpenAI's
 harmony format (gpt-oss) has a system message of about 60.
@@ -71,7 +71,7 @@ _FAMILIES: tuple[tuple[str, Family], ...] = (
     ("coder", Family(1.0, 12, 4, 0, 228, 0, 1.2, 0, 0.7, 30)),
     ("qwen", Family(1.0, 12, 4, 0, 105, 0, 1.2, 0, 0.7, 30)),
 )
-"""By a substring of ``provider/model``; the first match counts. Claude 3 and 4 stand before their successors."""
+"""Families by a substring of ``provider/model``; the first match counts, so that Claude 3 and 4 come before later models."""
 
 
 @lru_cache(64)

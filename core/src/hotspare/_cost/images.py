@@ -9,7 +9,7 @@ from math import ceil, sqrt
 from typing import cast
 
 _READ = 65_536
-"""Number of base64 characters that are searched for the size. A JPEG with a large preview has it later, so its size is unknown."""
+"""Number of base64 characters that are searched for the size. In a JPEG with a large preview it comes later, and stays unknown."""
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """JPEG's frame markers; the frame header has the size."""
 
@@ -91,12 +91,12 @@ def _tiles(base: int, each: int) -> Callable[[int, int], int]:
     return count
 
 
-def _patches(factor: float, side: int = 32, most: int = 1536) -> Callable[[int, int], int]:
-    """The small GPTs ("Images and vision"), Mistral and Qwen: the number of patches, at most `most`, times `factor`."""
+def _patches(factor: float, side: int = 32, limit: int = 1536) -> Callable[[int, int], int]:
+    """The small GPT models ("Images and vision"), Mistral and Qwen: the number of patches, at most `limit`, times `factor`."""
 
     def count(width: int, height: int) -> int:
-        shrink = min(1.0, sqrt(most * side * side / (width * height)))
-        return ceil(factor * min(most, ceil(width * shrink / side) * ceil(height * shrink / side)))
+        shrink = min(1.0, sqrt(limit * side * side / (width * height)))
+        return ceil(factor * min(limit, ceil(width * shrink / side) * ceil(height * shrink / side)))
 
     return count
 
@@ -118,4 +118,4 @@ _RULES: tuple[tuple[str, Callable[[int, int], int]], ...] = (
     ("pixtral", _patches(1.0, 16, 4096)),
     ("qwen", _patches(1.0, 28, 16384)),
 )
-"""By a substring of the model's name; the first match counts."""
+"""Rules by a substring of the model's name; the first match counts."""

@@ -1,4 +1,4 @@
-"""Shortens a request as the policy demands before it is sent, and estimates the saved tokens."""
+"""Shortens a request before it is sent, by `Policy.reduce` and `Policy.max_prompt_tokens`, and estimates the saved tokens."""
 
 from __future__ import annotations
 

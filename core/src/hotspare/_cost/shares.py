@@ -18,7 +18,7 @@ HOLD = 2.0
 REPORT = 1.0
 """Longest time in seconds until spending is reported."""
 PROCESSES_A_SECOND = 1000.0
-"""Upper bound of the reports per second of one budget: with more processes, each of them reports less often."""
+"""Maximum reports per second about one budget. With more processes, each of them reports less often."""
 IDLE = 5.0
 """Seconds without a call after which a block is released."""
 DENIED = 1.0
@@ -59,8 +59,8 @@ class Portion(NamedTuple):
 
 @dataclass(slots=True)
 class _Share:
-    """One count, as known to this process. `moved`: time of its last spending; `since`, `before`: when its block was granted, and what it
-    had spent by then."""
+    """One count, as known to this process. `is_pending`: a claim was sent and not answered yet. `spent_at`: time of the last spending.
+    `granted_at`, `spent_before`: when its block was granted, and its spending until then."""
 
     budget: Budget
     period: str
@@ -71,13 +71,13 @@ class _Share:
     block: float = 0.0
     granted: float = 0.0
     processes: int = 1
-    asked: bool = False
-    asked_at: float = -1e9
+    is_pending: bool = False
+    requested_at: float = -1e9
     denied_until: float = -1e9
-    denied_of: float = 0.0
-    moved: float = 0.0
-    since: float = 0.0
-    before: float = 0.0
+    denied_limit: float = 0.0
+    spent_at: float = 0.0
+    granted_at: float = 0.0
+    spent_before: float = 0.0
 
     @property
     def unreported(self) -> float:
@@ -89,9 +89,9 @@ class _Share:
 
 
 class SharedBudgets(Budgets):
-    """`Budgets` shared with other processes. `processes`: their number, until the store has given it.
+    """`Budgets` shared with other processes. `processes`: their number, used until the store's first answer.
 
-    Without a block and without the store, a process may spend an equal share of the amount that was left at the store's last answer.
+    Without a block and without the store, a process may spend an equal share of the rest of the budget at the store's last answer.
     """
 
     def __init__(self, budgets: Collection[Budget], wall: Callable[[], float], processes: int = 1) -> None:
@@ -114,7 +114,7 @@ class SharedBudgets(Budgets):
         if budget.action == "warn" or share.block > 0:
             return False
         if self._wall() < share.denied_until:
-            return share.denied_of == budget.usd
+            return share.denied_limit == budget.usd
         return share.known + share.unreported * share.processes >= budget.usd
 
     def _will_count(self, budget: Budget, key: str, usd: float, now: datetime) -> None:
@@ -122,7 +122,7 @@ class SharedBudgets(Budgets):
         share.spent += usd
         share.block -= usd
         share.calls += 1
-        share.moved = self._wall()
+        share.spent_at = self._wall()
 
     def _share(self, budget: Budget, key: str, now: datetime) -> _Share:
         period, share = period_of(budget, now), self._shares.get(key)
@@ -139,7 +139,7 @@ class SharedBudgets(Budgets):
     # --- for the store -------------------------------------------------------------------------------------------
 
     def claims_before(self, route: str, labels: Mapping[str, str]) -> tuple[list[str], list[Claim]]:
-        """The counts for which a call needs a block before it may start, and the claims for those that are not requested yet."""
+        """The counts for which a call needs a block before it may start, and the claims to send for those without a pending claim."""
         keys, claims, now = list[str](), list[Claim](), datetime.fromtimestamp(self._wall(), UTC)
         for budget, key in self._accounts(route, labels):
             if budget.action == "warn" or key in keys:
@@ -148,23 +148,23 @@ class SharedBudgets(Budgets):
             if share.block > 0 or self._wall() < share.denied_until or self._limit(key, share) is None:
                 continue
             keys.append(key)
-            if not share.asked:
+            if not share.is_pending:
                 claims.append(self._claim(key, share))
         return keys, claims
 
     def claims_after(self, route: str, labels: Mapping[str, str]) -> list[Claim]:
-        """The claims to send in the background after a call: for counts whose block is nearly used up, or whose last report is too old."""
+        """The claims to send in the background after a call: for counts of whose block less than half is left, or whose last report is too old."""
         now = datetime.fromtimestamp(self._wall(), UTC)
         shares = {key: self._share(budget, key, now) for budget, key in self._accounts(route, labels)}
         return [self._claim(key, share) for key, share in shares.items() if self._is_due(key, share)]
 
     def claims_now(self, *, leaving: bool = False) -> list[Claim]:
-        """The claims to send independently of calls: reports, and blocks to release. `leaving`: report and release all."""
+        """The claims to send independently of calls: reports, and blocks to release. `leaving`: report and release all counts, because the process ends."""
         ended, self._ended = self._ended, []
         claims = [self._claim(key, share, want=False) for key, share in ended]
         for key, share in self._shares.items():
-            idle = leaving or self._wall() - share.moved > IDLE
-            if share.asked and not leaving:
+            idle = leaving or self._wall() - share.spent_at > IDLE
+            if share.is_pending and not leaving:
                 continue
             if idle and (share.block > 0 or share.unreported > 0):
                 claims.append(self._claim(key, share, want=False))
@@ -173,40 +173,40 @@ class SharedBudgets(Budgets):
         return claims
 
     def _is_due(self, key: str, share: _Share) -> bool:
-        if share.asked or share.unreported <= 0:
+        if share.is_pending or share.unreported <= 0:
             return False
-        age = self._wall() - share.asked_at
+        age = self._wall() - share.requested_at
         low = share.block < share.granted / 2 and self._limit(key, share) is not None
         return age >= share.pause or (low and self._wall() >= share.denied_until)
 
     def _limit(self, key: str, share: _Share) -> float | None:
-        """The next amount at which a budget of this count acts; None: all are used up."""
+        """The next amount at which a budget of this count takes its action; None: all are exhausted."""
         spent = share.known + share.unreported
         return min((usd for usd in self._acting.get(share.budget.name, ()) if usd > spent), default=None)
 
     def _claim(self, key: str, share: _Share, *, want: bool = True) -> Claim:
         now, limit = self._wall(), self._limit(key, share)
         least = share.spent / share.calls if share.calls else (limit or 0.0) * FIRST_BLOCK
-        pace = (share.spent - share.before) / max(now - share.since, 0.5)
+        pace = (share.spent - share.spent_before) / max(now - share.granted_at, 0.5)
         wanted = max(least, pace * HOLD * share.pause) if want and limit is not None else 0.0
-        share.asked, share.asked_at = True, now
+        share.is_pending, share.requested_at = True, now
         seconds = seconds_left(share.budget, datetime.fromtimestamp(now, UTC)) + _DAY
         return Claim(
             key, share.period, seconds, now, share.spent, share.acked, share.known, limit or 0.0, wanted, least
         )
 
     def granted(self, claim: Claim, portion: Portion) -> None:
-        """The store's answer to a claim."""
+        """Apply the store's answer to a claim."""
         share = self._shares.get(claim.key)
         if share is None or share.period != claim.period:
             return  # the last report of a past period
         now = self._wall()
-        share.asked, share.acked, share.known = False, claim.mine, portion.spent
+        share.is_pending, share.acked, share.known = False, claim.mine, portion.spent
         share.granted, share.processes = portion.block, max(1, portion.processes)
         share.block = portion.block - share.unreported
-        share.since, share.before = now, claim.mine
+        share.granted_at, share.spent_before = now, claim.mine
         if claim.want > 0 and portion.block <= 0:
-            share.denied_until, share.denied_of = now + DENIED, claim.limit
+            share.denied_until, share.denied_limit = now + DENIED, claim.limit
         self._set(claim.key, claim.period, portion.spent + share.unreported)
 
     def shifted(self, claim: Claim, seconds: float) -> Claim:
@@ -219,12 +219,12 @@ class SharedBudgets(Budgets):
         return self._claim(claim.key, share, want=claim.want > 0)
 
     def after_fork(self) -> None:
-        """In a child process, which has neither spent nor reserved anything yet."""
+        """In a child process: drop the shares, because it has spent and reserved nothing yet."""
         self._shares.clear()
         self._ended.clear()
 
     def failed(self, key: str) -> None:
-        """The store did not answer: the spending is reported later."""
+        """Handle a claim without an answer: its spending is reported later."""
         share = self._shares.get(key)
         if share is not None:
-            share.asked = False
+            share.is_pending = False

@@ -1,7 +1,7 @@
 """Estimates the number of tokens of a prompt without a tokenizer.
 
 Words are counted by class, with weights that were fitted to OpenAI's vocabulary `o200k_base` on English prose, source code and
-Korean; `families` has what models add for messages, tools and schemas, `images` the tokens of images. `tests/core/cost/test_tokens.py`
+Korean; `families` has the tokens that models add for messages, tools and schemas, `images` those of images. `tests/core/cost/test_tokens.py`
 and `tests/conformance/test_tokens.py` measure the errors. No tokenizer is used: tiktoken downloads its vocabulary on first use, and exact
 counts of texts do not improve the estimates of recorded prompts, because the remaining errors come from what providers add.
 """
@@ -22,7 +22,7 @@ _ITEM_TEXTS = ("content", "text", "arguments", "output")
 _MEDIA = 800
 """Rough number of tokens of an image or a file. Recorded images have 85 to 1,600."""
 ANTHROPICS = frozenset({"anthropic", "bedrock", "vertex"})
-"""Providers that call Claude by Anthropic's API, which has schemas; others use a tool instead."""
+"""Providers that call Claude through Anthropic's API, which has schemas; others use a tool instead."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _LONG_PARTS = re.compile(r"[A-Z]?[a-z]{1,7}|[A-Z]{1,4}")
 _NUMBERS = re.compile(r"[0-9]{1,3}")
@@ -46,7 +46,7 @@ def prompt_tokens(request: ChatRequest, model: str = "", provider: str = "") -> 
         for call in cast("Sequence[Mapping[str, object]]", message.get("tool_calls") or ()):
             total += added.call + added.calls * text_tokens(_json(call.get("function")))
     total += sum(_own_text([fields.get("instructions"), fields.get("input")]) for fields in request.extra.values())
-    if request.tools and not (provider == "groq" and request.tool_choice == "none"):  # Groq leaves them out
+    if request.tools and not (provider == "groq" and request.tool_choice == "none"):  # Groq leaves the tools out then
         total += _tool_prompt(added, request.tool_choice) + added.tool * len(request.tools)
         total += added.tools * sum(text_tokens(_json(tool.get("function", tool))) for tool in request.tools)
     schema = request.response_format
@@ -66,7 +66,7 @@ def _tool_prompt(added: Family, choice: object) -> float:
 
 
 def text_tokens(text: str) -> float:
-    """An estimate of the tokens of a text, without anything around it."""
+    """An estimate of the tokens of a text, without those of a message around it."""
     words = len(_WORDS.findall(text))
     signs = _SIGNS.findall(text)
     total = 0.971 * words + 0.341 * (len(_LONG_PARTS.findall(text)) - words) + 1.558 * len(_NUMBERS.findall(text))
@@ -77,14 +77,14 @@ def text_tokens(text: str) -> float:
     return total
 
 
-def most_tokens(request: ChatRequest) -> int:
-    """A cheap upper bound of prompt and answer: messages hardly ever have more tokens than characters."""
+def tokens_upper_bound(request: ChatRequest) -> int:
+    """A cheap upper bound of the tokens of prompt and answer: messages hardly ever have more tokens than characters."""
     return (request.max_tokens or 0) + sum(_characters(message.get("content")) for message in request.messages)
 
 
 def rough_prompt_tokens(request: ChatRequest) -> float:
-    """A rough estimate at a hundredth of the cost, made for every call: four bytes of UTF-8 per token, which are about four characters
-    of English and one and a half of Korean."""
+    """A rough estimate for every call, in a hundredth of the time of `prompt_tokens`: four bytes of UTF-8 per token, which are about four
+    characters of English or one and a half of Korean."""
     size = sum(_bytes(message.get("content")) for message in request.messages) + sum(
         len(str(one)) for one in request.tools
     )

@@ -62,7 +62,7 @@ def _inside(value: object) -> str:
 
 
 def _is_signed(message: Mapping[str, Any]) -> bool:
-    """Whether a message has a thought signature. Gemini 3 counts the thoughts that it stands for."""
+    """Whether a message has a thought signature. Gemini 3 counts the thoughts behind it."""
     blocks = cast("Sequence[Mapping[str, object]]", message.get("thinking_blocks") or ())
     calls = cast("Sequence[Mapping[str, object]]", message.get("tool_calls") or ())
     google = [field_of(field_of(call, "extra_content"), "google") for call in calls]

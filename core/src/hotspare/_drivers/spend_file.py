@@ -33,7 +33,7 @@ class SpendFile:
 
     def __init__(self, path: str, budgets: Budgets, locked: Locked) -> None:
         self._path, self._budgets, self._locked = path, budgets, locked
-        budgets.keeps = True
+        budgets.is_stored = True
         self._worker = Worker(f"the spend file {path}", slow=WAIT, without="budgets count in memory only")
         self._connection: sqlite3.Connection | None = None
         self._left: Amounts = {}
@@ -46,7 +46,7 @@ class SpendFile:
         self._worker.after_fork()
         fork.leave(self._connection)
         self._connection, self._left = None, {}
-        self._budgets.take_unkept()
+        self._budgets.take_unsaved()
 
     def flow(self, call: Call, inner: Flow) -> Flow:
         """The flow of a call that ends only when its cost is in the file and the spending of other processes was read: otherwise the
@@ -63,7 +63,7 @@ class SpendFile:
         return reply
 
     def _keep(self, call: Call) -> Generator[Wait, object, None]:
-        if self._budgets.unkept or self._left:
+        if self._budgets.unsaved or self._left:
             waiter = Waiter(call, call.deadline)
             if self._worker.submit(self._write, lambda _: waiter.wake_up()):
                 yield Wait(WAIT, waiter)
@@ -94,14 +94,14 @@ class SpendFile:
 
     def _take(self) -> None:
         left = dict(self._left)
-        for count, usd in self._budgets.unkept.items():
+        for count, usd in self._budgets.unsaved.items():
             left[count] = left.get(count, 0.0) + usd
         self._left = left  # set first, so that `_keep` never misses an amount
-        self._budgets.take_unkept()
+        self._budgets.take_unsaved()
 
     def _learn(self, counts: list[tuple[str, str, float]]) -> None:
         for key, period, usd in counts:
-            self._budgets.raise_to(key, period, usd + self._budgets.unkept.get((key, period), 0.0))
+            self._budgets.raise_to(key, period, usd + self._budgets.unsaved.get((key, period), 0.0))
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -58,7 +58,7 @@ def allow(call: Call, budgets: Budgets) -> None:
     for one in reached:
         for state in call.states():
             if _is_barred(state, one):
-                excluded[state] = Exclusion(SkipReason.OVER_BUDGET, one.words)
+                excluded[state] = Exclusion(SkipReason.OVER_BUDGET, one.message)
     call.excluded = excluded
     if not any(True for _ in call.supporting(call.states())):
         first = max(reached, key=lambda one: one.resets_in)
@@ -68,7 +68,7 @@ def allow(call: Call, budgets: Budgets) -> None:
                 f"raise its `usd`, or its `max_price` of {first.budget.max_price:g}: no target of the call is cheaper"
             )
         raise BudgetExceeded(
-            f"no target may be used: {first.words}; {hint}", budget=first.key, retry_after=first.resets_in
+            f"no target may be used: {first.message}; {hint}", budget=first.key, retry_after=first.resets_in
         )
 
 

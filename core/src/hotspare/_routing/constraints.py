@@ -67,7 +67,7 @@ class RouteTable:
     `policies`: of the routes that have their own policy. Raises ConfigError for a route without an allowed target.
     """
 
-    _MOST = 256
+    _MAX_KNOWN = 256
     """Size of the cache of selections: an application uses a few combinations of options."""
 
     def __init__(
@@ -103,41 +103,41 @@ class RouteTable:
             found = self._plain[model] = self._selected(constraints_of(model, self.policy_of(model), {}))
         return found
 
-    def _selected(self, asked: Constraints) -> Selection:
-        found = self._known.get(asked)
+    def _selected(self, constraints: Constraints) -> Selection:
+        found = self._known.get(constraints)
         if found is None:
-            found = self._select(asked)
-            if len(self._known) >= self._MOST:
+            found = self._select(constraints)
+            if len(self._known) >= self._MAX_KNOWN:
                 self._known.clear()
-            self._known[asked] = found
+            self._known[constraints] = found
         return found
 
-    def _select(self, asked: Constraints) -> Selection:
-        self._check_names(asked)
-        route, tiers = tiers_for(asked.model, self.routes, self._states)
+    def _select(self, constraints: Constraints) -> Selection:
+        self._check_names(constraints)
+        route, tiers = tiers_for(constraints.model, self.routes, self._states)
         own = 0
-        if asked.model is not None and asked.model not in self.routes:
-            own = sum(tier[0].target.serves(asked.model) for tier in tiers)
-            tiers = tiers if asked.substitute else tiers[:own]
+        if constraints.model is not None and constraints.model not in self.routes:
+            own = sum(tier[0].target.serves(constraints.model) for tier in tiers)
+            tiers = tiers if constraints.substitute else tiers[:own]
         states = [state for tier in tiers for state in tier]
         excluded = {
             state: Exclusion(SkipReason.EXCLUDED, objection)
             for state in states
-            if (objection := asked.objection(state.target))
+            if (objection := constraints.objection(state.target))
         }
         kept, kept_own = list[Tier](), 0
         for level, tier in enumerate(tiers):
-            kept += _by_preference([state for state in tier if state not in excluded], asked.prefer_regions)
+            kept += _by_preference([state for state in tier if state not in excluded], constraints.prefer_regions)
             kept_own = len(kept) if level < own else kept_own
         if not kept:
             why = "; ".join(f"{state.name}: {exclusion.reason}" for state, exclusion in excluded.items())
             raise RequestError(Problem(f"no target may be used for this call: {why}"))
-        return Selection(route, tuple(kept), self.policy_of(asked.model), kept_own, excluded)
+        return Selection(route, tuple(kept), self.policy_of(constraints.model), kept_own, excluded)
 
-    def _check_names(self, asked: Constraints) -> None:
+    def _check_names(self, constraints: Constraints) -> None:
         """Raises RequestError for a name in `only` or `avoid` that no target has."""
         problems: list[Problem] = []
-        for option, names in (("only", asked.only or ()), ("avoid", asked.avoid)):
+        for option, names in (("only", constraints.only or ()), ("avoid", constraints.avoid)):
             for name in names:
                 if not any(_is_one_of(state.target, (name,)) for state in self._states):
                     known = sorted({word for state in self._states for word in (state.name, state.target.provider)})

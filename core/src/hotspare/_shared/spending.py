@@ -53,7 +53,7 @@ class Spending:
             waiter = Waiter(call, call.deadline)
             with self._lock:
                 self._waiting[waiter] = set(keys)
-            if self._ask(claims) and not self._worker.is_lost:
+            if self._send(claims) and not self._worker.is_lost:
                 yield Wait(SLOW, waiter)
             with self._lock:
                 self._waiting.pop(waiter, None)
@@ -62,31 +62,31 @@ class Spending:
     def after_call(self, event: events.Event) -> None:
         """A listener that reports spending and reserves blocks in the background when calls end."""
         if isinstance(event, events.CallEnded) and event.paid:
-            self._ask(self._locked(lambda: self._budgets.claims_after(event.route, event.labels)))
+            self._send(self._locked(lambda: self._budgets.claims_after(event.route, event.labels)))
 
     # --- for the agent -------------------------------------------------------------------------------------------
 
     def step(self) -> None:
         """About once a second: report spending, and release unneeded blocks."""
-        self._ask(self._locked(self._budgets.claims_now))
+        self._send(self._locked(self._budgets.claims_now))
 
     def leave(self) -> None:
         """Report all spending, and release every block."""
         done = threading.Event()
-        self._ask(self._locked(lambda: self._budgets.claims_now(leaving=True)))
+        self._send(self._locked(lambda: self._budgets.claims_now(leaving=True)))
         if self._worker.submit(lambda: None, lambda _: done.set()):
             done.wait(LEAVE)
 
     # --- the store -----------------------------------------------------------------------------------------------
 
-    def _ask(self, claims: Iterable[Claim]) -> bool:
+    def _send(self, claims: Iterable[Claim]) -> bool:
         """Send claims to the store. Returns whether all answers are pending."""
-        asked = True
+        submitted = True
         for claim in claims:
             if not self._worker.submit(partial(self._spend, claim), partial(self._settled, claim)):
                 self._settled(claim, False)
-                asked = False
-        return asked
+                submitted = False
+        return submitted
 
     def _spend(self, claim: Claim) -> None:
         try:

@@ -1,8 +1,8 @@
-"""When alerts fire and resolve, and which of them are sent. Pure: values and the time are passed in.
+"""Decides when alerts fire and resolve, and which of them are sent. Pure: values and the time are passed in.
 
 A rule fires once its condition has been true for `hold` seconds, and resolves when the condition is false; within `cooldown` of its last
 firing it does not fire again. All rules that fire while another rule is firing belong to one incident. An incident is reported when it begins,
-again if a rule of higher severity joins it, and when its last rule has resolved. So an outage is one alert, not forty.
+again if a rule of higher severity joins it, and when its last rule has resolved, so that an outage is one alert and not forty.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Alerts:
     def evaluate(
         self, values: Iterable[tuple[Rule, float | None, int]], silenced: frozenset[str], now: float
     ) -> list[AlertFired | AlertResolved]:
-        """The alerts that fired or resolved. `values`: each rule, its metric's value, the calls in its window. `silenced`: names of rules."""
+        """Update the states of the rules. Returns the alerts that fired or resolved. `values`: each rule, its metric's value, and the number of
+        calls in its window. `silenced`: names of rules. `now`: seconds."""
         fired: list[tuple[Rule, float]] = []
         resolved: list[tuple[Rule, float]] = []
         for rule, value, calls in values:
@@ -67,7 +68,7 @@ class Alerts:
         return [*self._fire(fired, silenced), *self._resolve(resolved, silenced)]
 
     def _fire(self, fired: list[tuple[Rule, float]], silenced: frozenset[str]) -> list[AlertFired]:
-        """The alert to report for these rules: the most severe one."""
+        """The alerts of these rules. Of those in one incident, only the most severe is sent."""
         found: list[AlertFired] = []
         for rule, value in sorted(fired, key=lambda one: -RANK[one[0].severity]):
             delivery = "grouped"

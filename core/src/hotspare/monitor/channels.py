@@ -15,7 +15,7 @@ from hotspare.errors import ConfigError, MissingExtra, Problem
 from hotspare.secret import Secret
 
 TIMEOUT = 10.0
-"""Seconds for one delivery of a notice."""
+"""Timeout in seconds of one delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Notice:
 
 
 class Channel(Protocol):
-    """Delivers notices. `send` is called in a thread of the monitor. If it raises, the notice is sent again."""
+    """Delivers notices. `send` is called in a thread of the monitor. If it raises any exception, it is called again later."""
 
     name: str
 
@@ -52,7 +52,10 @@ class Channel(Protocol):
 
 @dataclass(slots=True)
 class Webhook:
-    """POSTs each notice as JSON (`Notice.as_dict`). Any status but 2xx is a failure. The URL may contain a key, and is never shown."""
+    """POSTs each notice as JSON (`Notice.as_dict`). Any status but 2xx is a failure. The URL may contain a key, and never appears in messages.
+
+    `headers`: added to each request. `name`: in events and logs; default: `webhook <host>`. Raises ConfigError for a URL that is not HTTP(S).
+    """
 
     url: Secret | str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -65,7 +68,7 @@ class Webhook:
         self.name = self.name or f"webhook {urlsplit(url).hostname}"
 
     def send(self, notice: Notice) -> None:
-        """POST it."""
+        """POST the notice. Raises OSError."""
         import httpx
 
         try:
@@ -81,7 +84,7 @@ class Smtp:
     """Sends each notice by mail.
 
     host, port: the mail server; default port 587. sender, to: addresses. username, password: for servers that require them.
-    security: `starttls`, `tls` or `none`.
+    security: `starttls` (default), `tls` or `none`. name: in events and logs; default: `smtp <host>`. Raises ConfigError for invalid values.
     """
 
     host: str
@@ -104,7 +107,7 @@ class Smtp:
         self.name = self.name or f"smtp {self.host}"
 
     def send(self, notice: Notice) -> None:
-        """Send it."""
+        """Send the notice as a mail. Raises OSError, which includes smtplib's errors."""
         context = ssl.create_default_context()
         if self.security == "tls":
             server: smtplib.SMTP = smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT, context=context)
@@ -130,7 +133,10 @@ class Smtp:
 
 @dataclass(slots=True)
 class Apprise:
-    """Sends each notice through Apprise to one of its services (extra `alerts`). The URL contains keys, and is never shown."""
+    """Sends each notice through Apprise to one of its services (extra `alerts`). The URL contains keys, and never appears in messages.
+
+    Raises MissingExtra without the package apprise, and ConfigError for a URL that it does not support.
+    """
 
     url: Secret | str = field(repr=False)
     name: str = ""
@@ -145,7 +151,7 @@ class Apprise:
         self.name = self.name or f"apprise {urlsplit(_plain(self.url)).scheme}"
 
     def send(self, notice: Notice) -> None:
-        """Send it."""
+        """Send the notice. Raises OSError if Apprise did not deliver it."""
         import apprise
 
         service: Any = apprise.Apprise()

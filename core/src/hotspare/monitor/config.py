@@ -48,7 +48,7 @@ class MonitorConfig:
     channels: tuple[Channel, ...] = ()
 
     def start(self, pool: Pool, prefix: str = "") -> Monitor:
-        """Watch this pool until it is closed. `prefix`: put before the titles of notices."""
+        """Start a monitor for this pool, which ends when the pool is closed. `prefix`: put before the titles of notices."""
         ledger = Ledger(self.ledger).attach(pool) if self.ledger else None
         if self.prometheus:
             from hotspare.telemetry.prometheus import serve

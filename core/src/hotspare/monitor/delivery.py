@@ -12,12 +12,13 @@ from hotspare.monitor.channels import Channel, Notice
 MAX_QUEUED = 100
 """Size of a channel's queue; further notices are reported as undelivered."""
 RETRIES = 6
-"""Retries of a delivery, after pauses of 1, 2, 4, 8, 16 and 32 s: about a minute, as long as a mail server's restart takes."""
+"""Retries of a delivery, after pauses of 1, 2, 4, 8, 16 and 32 s: about a minute, enough for the restart of a mail server."""
 FIRST_PAUSE = 1.0
+"""Seconds before the first retry; each further pause is twice as long."""
 
 
 class Delivery:
-    """Delivers notices to one channel. `wait`: sleeps between tries, until the delivery is closed."""
+    """Delivers notices to one channel. `publish`: emits an event for a notice that was not delivered."""
 
     def __init__(self, channel: Channel, publish: Callable[[AlertUndelivered], object]) -> None:
         self.channel = channel

@@ -38,10 +38,12 @@ class Rule:
     comparison, threshold: the condition.
     window: seconds that the metric covers. 300: long enough not to fire for one slow call.
     hold: seconds for which the condition must be true before the rule fires. 0.
-    min_calls: calls in the window without which the rule does not fire, since a rate of few calls proves nothing. 1.
-    severity: `critical`, `warning` or `info`.
+    min_calls: minimum number of calls in the window; with fewer, a rate means little, and the rule does not fire. 1.
+    severity: `critical`, `warning` or `info`. warning.
     cooldown: seconds after a firing in which the rule does not fire again. 300: a flapping condition is reported once.
     advice: what to do, in one sentence; part of the notice.
+
+    Raises ConfigError for invalid values.
     """
 
     name: str
@@ -105,7 +107,7 @@ NOW = frozenset(
 DEFAULT_RULES: tuple[Rule, ...] = (
     Rule(
         name="no_healthy_target", metric="available_targets", comparison="<", threshold=1, hold=3, min_calls=0,
-        severity="critical", advice="Calls wait or fail. See `hotspare ledger failures` for what each provider says.",
+        severity="critical", advice="Calls wait or fail. See `hotspare ledger failures` for the providers' errors.",
     ),
     Rule(
         name="error_rate", metric="error_rate", threshold=0.05, window=60, min_calls=10, severity="critical",

@@ -24,14 +24,14 @@ from hotspare.outcome import Kind
 from hotspare.status import BudgetStatus, PoolHealth
 
 MAX_SAMPLES = 100_000
-"""How many calls are kept at most: 28 a second for an hour, about 10 MB."""
+"""Maximum number of calls that are kept: 28 a second for an hour, about 10 MB."""
 _DAY = 86_400.0
 _ATTENTION = {Kind.AUTH: "keys_rejected", Kind.QUOTA: "quotas_used_up", Kind.NOT_FOUND: "models_missing"}
 
 
 _KEPT = frozenset({CallEnded, NeedsAttention, RateLimited, BudgetReached, LedgerFailed, LedgerRecovered})
 _OUT = (State.OPEN, State.HALF_OPEN)
-"""States in which a domain counts as unavailable; half-open is one, until the probe has succeeded."""
+"""States in which a domain counts as unavailable. Half-open is one of them until the probe has succeeded."""
 
 
 class _Call(NamedTuple):
@@ -128,7 +128,7 @@ def _of_calls(metric: str, calls: list[_Call]) -> float | None:
         return float(len(calls))
     if metric == "error_rate":
         lost = sum(one.result in (CallResult.FAILED, CallResult.INTERRUPTED) for one in calls)
-        judged = lost + len(answered)  # abandoned calls do not count
+        judged = lost + len(answered)  # without abandoned calls
         return lost / judged if judged else None
     if metric == "rescue_rate":
         return sum(one.rescued for one in answered) / len(answered) if answered else None

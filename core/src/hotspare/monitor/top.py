@@ -23,7 +23,8 @@ Query = Callable[..., Any]
 
 @dataclass(slots=True)
 class View:
-    """The state of the screen. `applications`: the function that queries each application, by name. `message`: the answer to the latest key."""
+    """The state of the screen. `applications`: for each name, the function that queries the application. `rows`: (application, target).
+    `heads`: a line about each application. `message`: the answer to the latest key."""
 
     applications: Mapping[str, Query]
     selected: int = 0
@@ -33,12 +34,12 @@ class View:
     heads: dict[str, str] = field(default_factory=dict[str, str])
 
     def refresh(self) -> None:
-        """Query the health of every application. An application that has ended is shown as such."""
+        """Query the health of every application. If a query fails, its error is shown as the application's head."""
         self.rows, self.heads = [], {}
         for name, ask in self.applications.items():
             try:
                 health = ask("health")
-            except Exception as error:  # an application that has ended, or restarts
+            except Exception as error:  # e.g. the application has ended, or is restarting
                 self.heads[name] = str(error)
                 continue
             self.rows += [(name, row) for row in health["targets"]]
@@ -64,7 +65,7 @@ class View:
             self.selected = max(self.selected - 1, 0)
         elif key in ("d", "e") and self.rows:
             name, row = self.rows[self.selected]
-            try:  # a short timeout: the screen does not wait for streams to end
+            try:  # a short timeout, so that the screen does not wait until streams have ended
                 answer = (
                     self.applications[name]("drain", target=row["target"], timeout=0.1)
                     if key == "d"
@@ -111,7 +112,7 @@ def _cells(row: Mapping[str, Any], recent: Recent | None) -> Sequence[Text]:
 
 def _recent(recent: Recent | None) -> list[Text]:
     if recent is None:
-        return [Text("no ledger: traffic is that of each breaker's recent window", style="dim")]
+        return [Text("no ledger: the traffic columns show each breaker's recent window", style="dim")]
     lines = [
         Text(
             f"\nlast minute: {recent.calls} call{'' if recent.calls == 1 else 's'}, {recent.rescued} rescued, {recent.lost} lost; last hour: ${recent.spent:.2f}"

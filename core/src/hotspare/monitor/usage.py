@@ -1,4 +1,4 @@
-"""The use of limits and budgets: averages over a minute, as events for the ledger and its report."""
+"""The use of limits and budgets, averaged over a minute, as events for the ledger and its report."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ class Usage:
         total[1] += 1
 
     def take(self) -> list[UsageSampled]:
-        """The events of the current minute, which ends. A limit or budget without any use has none."""
+        """End the current minute, and return its events. A limit or budget without any use has none."""
         sums, self._sums, self._since = self._sums, {}, inf
         return [UsageSampled(kind, subject, total / count) for (kind, subject), (total, count) in sums.items() if total]

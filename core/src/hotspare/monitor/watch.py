@@ -38,14 +38,14 @@ class Monitor:
     Args:
         pool: the pool to watch.
         rules: the alert rules. Default: `DEFAULT_RULES`.
-        channels: deliver the notices. Without a channel, alerts are only events and log lines.
-        ledger: contains silences (`hotspare alerts silence`); attach it to the pool too for a history of alerts.
+        channels: deliver the notices. Default: none; alerts are then only events and log lines.
+        ledger: contains silences (`hotspare alerts silence`); attach it to the pool too for a history of alerts. Default: none.
         interval: seconds between two evaluations. Default 1: an outage is reported within seconds.
-        prefix: put before the title of every notice, e.g. `DRILL`.
+        prefix: put before the title of every notice, e.g. `DRILL`. Default: none.
         clock: seconds since 1970; for tests.
 
     Raises:
-        ConfigError: two rules have the same name.
+        ConfigError: two rules have the same name, or the interval is not above 0.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Monitor:
         self._deliveries = [Delivery(channel, pool.publish) for channel in channels]
         self._source = f"{socket.gethostname()} (process {os.getpid()})"
         self._silenced: frozenset[str] = frozenset()
-        self._next_look = 0.0
+        self._next_silence_check = 0.0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._background = Background(self._add)
@@ -93,8 +93,8 @@ class Monitor:
         """Evaluate the rules now; alerts that fired or resolved are sent, published as events, and returned."""
         self._background.flush(FLUSH_SECONDS)
         now = self._clock()
-        if self._ledger is not None and now >= self._next_look:
-            self._next_look = now + SILENCE_INTERVAL
+        if self._ledger is not None and now >= self._next_silence_check:
+            self._next_silence_check = now + SILENCE_INTERVAL
             self._silenced = silenced_rules(self._ledger.path, [rule.name for rule in self.rules], now)
         health, budgets = self._pool.health(), self._pool.budgets()
         for sampled in self._usage.add(health, budgets, now):
@@ -113,7 +113,7 @@ class Monitor:
             delivery.put(notice)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Stop, and deliver queued notices within `timeout` seconds."""
+        """Stop the evaluation, and try to deliver queued notices within `timeout` seconds per channel."""
         self._unsubscribe()
         self._stop.set()
         for sampled in self._usage.take():

@@ -13,7 +13,7 @@ from typing import Any
 from hotspare.monitor.report.outages import Outage, read_outages, seconds_of_union
 
 BUCKETS = 60
-"""Number of bars in the timeline: as many as can be told apart on a phone."""
+"""Number of bars in the timeline: as many as can be distinguished on a phone."""
 _LOST = ("failed", "interrupted")
 
 
@@ -76,9 +76,9 @@ class Report:
 
     `survived`: seconds of outages of a target or a domain in which no call in flight was lost. `detect`, `recover`: mean seconds from the first
     failure of an outage to the opening of the breaker, and from there to the recovery. `limits`, `budgets`: the largest share used in a
-    minute, if a `Monitor` was running. In USD, of the calls of which it is known (None: not known): `cost` of the `priced_calls`; `wasted` on
-    attempts that are not part of an answer; `saved` by using a cheaper target than the first; `saved_cache` by answers from the cache.
-    `saved_tokens`: removed from prompts.
+    minute, if a `Monitor` was running. `cost`: USD of the `priced_calls`, those with a known price.
+    `wasted`: USD of attempts that are not part of an answer. `saved`: USD saved by a cheaper target than the route's first; `saved_cache`:
+    by answers from the cache. None if such an amount is not known. `saved_tokens`: tokens removed from prompts.
     """
 
     start: float
@@ -191,7 +191,7 @@ def _savings(calls: Sequence[sqlite3.Row], events: Sequence[sqlite3.Row]) -> dic
 
 
 def _known_sum(values: Iterable[float | None]) -> float | None:
-    """The sum of the values that are known. None if it would be 0 only because others are not known."""
+    """The sum of the known values. None if it is 0 and some values are not known."""
     found = list(values)
     total = sum(value for value in found if value is not None)
     return None if total == 0 and None in found else total
@@ -229,7 +229,7 @@ def _targets(
 
 
 def _domains(outages: Sequence[Outage], span: float, last: float) -> dict[str, float]:
-    """The uptime of the domains that had an outage; that of all others is 1."""
+    """The uptime of the domains that had an outage. All others have an uptime of 1."""
     names = sorted({(one.level, one.subject) for one in outages if one.level != "target"})
     return {
         f"{level} {name}": _uptime([o for o in outages if (o.level, o.subject) == (level, name)], span, last)
@@ -242,7 +242,7 @@ def _uptime(outages: Sequence[Outage], span: float, last: float) -> float:
 
 
 def _survived(outages: Sequence[Outage], calls: Sequence[sqlite3.Row]) -> float:
-    """Seconds of the outages in which none of the calls in flight was lost."""
+    """Seconds of outages during which no lost call was in flight."""
     if not any(row["result"] == "answered" for row in calls):
         return 0.0
     out = [(one.start, one.end or one.last) for one in outages]

@@ -15,7 +15,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "cost_note": "{priced} of {calls} calls have a known price", "tokens": "Tokens in / out", "cached": "Tokens from a cache",
         "wasted": "Wasted tokens", "survived": "Outage survived", "survived_note": "a target was unavailable, and no call was lost",
         "detect": "Time to detect (mean)", "recover": "Time to recover (mean)", "failovers": "Failovers", "rate_limits": "Rate limits",
-        "lost": "Lost", "at_once": "Answered without failover", "abandoned": "Left by the caller", "timeline": "Timeline", "p95_line": "Seconds of a call, p95",
+        "lost": "Lost", "at_once": "Answered without failover", "abandoned": "Cancelled by the caller", "timeline": "Timeline", "p95_line": "Seconds of a call, p95",
         "targets": "Targets", "target": "Target", "attempts": "Attempts", "failures": "Failures", "uptime": "Uptime", "domains": "Failure domains",
         "outages": "Outages", "start": "Start", "duration": "Duration", "ongoing": "ongoing", "routes": "Routes", "labels": "Labels",
         "name": "Name", "alerts": "Alerts", "severity": "Severity", "rule": "Rule", "value": "Value", "none": "none", "out": "out",

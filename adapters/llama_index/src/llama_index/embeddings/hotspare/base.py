@@ -1,4 +1,4 @@
-# What an embedding model has to implement is named with an underscore by LlamaIndex; it is its contract all the same.
+# LlamaIndex names the methods that an embedding model must implement with an underscore, although they are part of its API.
 # pyright: reportPrivateUsage=false
 """`HotspareEmbedding`: a LlamaIndex embedding model over a pool of targets that serve one model."""
 
@@ -24,10 +24,10 @@ class HotspareEmbedding(BaseEmbedding):
         targets: `hotspare.Target`s, from which a pool is built.
         config: the path of a configuration file, or a mapping, for `Pool.from_config`.
         policy: of a pool that is built from `targets`.
-        model_name: a route of the pool, a model or the name of a target; needed where the pool has targets of several models.
+        model_name: a route of the pool, a model or the name of a target; needed if the pool has targets of several models.
         dimensions: the length of the vectors, for models that can shorten them.
         deadline: seconds of one request, failover included. Default: the policy's.
-        kwargs: what every LlamaIndex embedding model takes: `embed_batch_size`, `callback_manager`, `num_workers`…
+        kwargs: arguments of every LlamaIndex embedding model: `embed_batch_size`, `callback_manager`, `num_workers`…
 
     Raises:
         ConfigError: naming the mistake; nothing was sent.

@@ -1,4 +1,4 @@
-"""A LlamaIndex LLM as a hotspare backend: one request per attempt, no events of its own, time limits kept in sync code."""
+"""A LlamaIndex LLM as a hotspare backend: one request per attempt, no LlamaIndex events, time limits in sync code too."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _METHODS = frozenset({
     "chat", "_chat", "achat", "_achat", "stream_chat", "_stream_chat", "astream_chat", "_astream_chat", "gen", "send", "asend",
     "stream", "astream",
 })  # fmt: skip
-"""The methods in which LLMs, and this backend, hold what the provider sent."""
+"""The methods of LLMs, and of this backend, whose local variables hold the provider's response; see `hotspare.classify`."""
 
 
 class LlamaIndexBackend:
@@ -51,7 +51,7 @@ class LlamaIndexBackend:
         return f"LlamaIndexBackend({type(self._llm).__name__}, {self.metadata.model_name!r})"
 
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
-        """Names of the request's fields that this LLM cannot take."""
+        """Names of the request's fields that this LLM does not support."""
         return unsupported(request, self._family, takes_tools=self._takes_tools)
 
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
@@ -72,8 +72,8 @@ class LlamaIndexBackend:
     def stream(self, request: ChatRequest, *, timeout: float, stall: float) -> Generator[ChatChunk]:
         """The answer chunk by chunk.
 
-        Raises AttemptTimeout after `timeout` seconds without content, after the first content after `stall` seconds, and
-        when the pool stops waiting.
+        Raises AttemptTimeout after `timeout` seconds without a first content, `stall` seconds without further content, or when
+        the pool stops waiting.
         """
         until = time.monotonic() + timeout
         call = self._call("stream_chat", request, max(timeout, stall))
@@ -108,7 +108,7 @@ class LlamaIndexBackend:
             yield chunk
 
     def classify(self, error: Exception) -> Outcome:
-        """What an exception of this LLM or its SDK means: see `hotspare.classify`."""
+        """The outcome for an exception of this LLM or its SDK, see `hotspare.classify`."""
         early = _TERMINATED_EARLY.search(str(error))
         if early is not None:  # GoogleGenAI raises for every finish reason but STOP
             kind = Kind.INVALID if early[1] == "MAX_TOKENS" else Kind.CONTENT_FILTER
@@ -134,7 +134,7 @@ class LlamaIndexBackend:
         return call()
 
     async def _acall(self, name: str, request: ChatRequest, timeout: float) -> Any:
-        """The call's result. A client whose event loop is closed fails once, and then works: the call is made again."""
+        """The call's result. A client whose event loop is closed fails only once, so that the call is made again."""
         if self._llm.rate_limiter is not None:
             await self._llm.rate_limiter.async_acquire()
         try:
@@ -153,7 +153,7 @@ def _seconds_left(until: float) -> float:
 
 
 def _is_closed_loop(error: BaseException | None) -> bool:
-    """Whether the client failed because it belongs to an event loop that is closed: not the provider's failure."""
+    """Whether the client failed because it belongs to a closed event loop, which is not a failure of the provider."""
     while error is not None:
         if isinstance(error, RuntimeError) and "Event loop is closed" in str(error):
             return True

@@ -2,7 +2,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """hotspare's request -> the arguments of one LlamaIndex LLM's `chat`.
 
-They are created again for every attempt, because some integrations modify the messages that they are given.
+They are created anew for every attempt, because some integrations modify the messages that they receive.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SETTINGS = (
 
 
 def unsupported(request: ChatRequest, family: ModelFamily, *, takes_tools: bool) -> tuple[str, ...]:
-    """Names of the request's fields that an LLM of this family cannot take."""
+    """Names of the request's fields that an LLM of this family does not support."""
     found = [name for name in _settings(request) if name not in family.arguments]
     if request.tools and not takes_tools:
         found.append("tools")
@@ -84,7 +84,7 @@ def _with_tools(
     llm: FunctionCallingLLM, family: ModelFamily, request: ChatRequest, messages: list[ChatMessage]
 ) -> Json:
     """The arguments of `chat` with tools, prepared by the LLM itself."""
-    # LlamaIndex's hook for this, in the form that older integrations understand too.
+    # LlamaIndex's hook for this, in the form that older integrations support too.
     prepare: Any = llm._prepare_chat_with_tools_compat  # pyright: ignore[reportPrivateUsage]
     return dict(
         prepare(
@@ -110,7 +110,7 @@ def _choice(choice: str | Mapping[str, Any] | None, family: ModelFamily) -> Json
 
 
 class _Schema(ToolMetadata):
-    """The metadata of a tool that has a JSON schema already. Integrations read it as `fn_schema` or by this method."""
+    """The metadata of a tool that already has a JSON schema. Integrations read it from `fn_schema` or by this method."""
 
     def get_parameters_dict(self) -> Json:
         return dict(self.fn_schema) if isinstance(self.fn_schema, dict) else {"type": "object", "properties": {}}
@@ -131,14 +131,14 @@ def _not_callable(**kwargs: Any) -> None:
 
 
 def messages_for(request: ChatRequest, family: ModelFamily) -> list[ChatMessage]:
-    """The conversation as this family takes it: tool-call ids, signatures and roles as its provider requires them."""
+    """The conversation in this family's form: with the tool-call ids, signatures and roles that its provider requires."""
     originals: Sequence[ChatMessage] = request.native if isinstance(request.native, tuple) else ()
     placed = [{**message, "place": place} for place, message in enumerate(request.messages)]
     history = portable_history(placed, family.dialect, id_rule=family.ids)
     messages = [_chat_message(message, family, _original(message, originals, family)) for message in history]
     if family is not GEMINI:
         return messages
-    # Only a first system message is sent as one; later ones would be sent as the user's.
+    # The integration sends only the first system message as one, and later ones as the user's.
     system = [message for message in messages if message.role == MessageRole.SYSTEM]
     others = [message for message in messages if message.role != MessageRole.SYSTEM]
     texts = "\n\n".join(message.content or "" for message in system)
@@ -146,7 +146,7 @@ def messages_for(request: ChatRequest, family: ModelFamily) -> list[ChatMessage]
 
 
 def _original(message: Mapping[str, Any], originals: Sequence[ChatMessage], family: ModelFamily) -> ChatMessage | None:
-    """The caller's own user or system message, where the family takes blocks that OpenAI's shape does not have."""
+    """The caller's own user or system message, if the family supports blocks that OpenAI's shape does not have; else None."""
     place = message.get("place", len(originals))
     if message["role"] not in ("user", "system") or place >= len(originals):
         return None
@@ -177,7 +177,7 @@ def _chat_message(message: Mapping[str, Any], family: ModelFamily, original: Cha
 
 
 def _thinking_blocks(message: Mapping[str, Any]) -> list[ContentBlock]:
-    """Signed thinking. `portable_history` has removed what another provider signed."""
+    """Signed thinking. `portable_history` has removed blocks that another provider signed."""
     return [
         ThinkingBlock(content=block["thinking"], additional_information={"signature": block.get("signature", "")})
         for block in message.get("thinking_blocks") or ()
@@ -243,7 +243,7 @@ def _block(part: Mapping[str, Any]) -> ContentBlock:
 
 
 def _data(url: str) -> tuple[str | None, bytes | None]:
-    """The media type and the bytes of a `data:` URL; two times None for any other URL."""
+    """The media type and the bytes of a `data:` URL; (None, None) for any other URL."""
     head, comma, payload = url.partition(";base64,")
     return (
         (head.removeprefix("data:"), base64.b64decode(payload)) if comma and head.startswith("data:") else (None, None)

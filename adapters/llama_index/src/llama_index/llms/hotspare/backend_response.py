@@ -2,7 +2,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """A LlamaIndex LLM's response -> hotspare's reply and chunks.
 
-Each integration keeps usage, finish reasons and tool calls in another place.
+Each integration stores usage, finish reasons and tool calls in a different place.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ _BROKEN = re.compile(
     r"malformed|unexpected_tool_call|too_many_tool_calls|missing_thought_signature|invalid_tool_call|^(\w+_)?error$",
     re.I,
 )
-"""Finish reasons of an answer that the provider could not read or broke off; text that comes with one is a leaked call."""
+"""Finish reasons of an answer that the provider could not parse or aborted. Any text of such an answer is part of a tool call."""
 
 
 class AnswerBlocked(BackendError):
-    """An answer of which a content filter, or the model's own refusal, left nothing. `classify` knows it by its name."""
+    """An answer without content because of a content filter or a refusal. `classify` recognizes it by its name."""
 
 
 def reply_of(response: ChatResponse, model: str, *, allow_empty: bool = False) -> ChatReply:
-    """A whole answer. `model`: the name to use where the response has none.
+    """A whole answer. `model`: used for a response without a model name. `allow_empty`: whether the model may have ended its turn without
+    content, if the finish reason proves that.
 
-    Raises AnswerBlocked or EmptyAnswer if it has no content. `allow_empty`: whether the model may have ended its turn without
-    content, which its finish reason has to prove.
+    Raises IncompleteAnswer if the provider aborted it, AnswerBlocked or EmptyAnswer if it has no content.
     """
     message = response.message
     text, calls, thinking = message.content or "", _tool_calls(message), _thinking_blocks(message)
@@ -93,9 +93,9 @@ def reply_of(response: ChatResponse, model: str, *, allow_empty: bool = False) -
 
 
 class StreamReader:
-    """Reads one LLM's stream: its cumulative responses become chunks of what is new in each.
+    """Reads one LLM's stream, whose responses are cumulative: each becomes a chunk with the new content.
 
-    `model`: the name to use where the responses have none. `allow_empty`: whether the model may have ended its turn without
+    `model`: used for responses without a model name. `allow_empty`: whether the model may have ended its turn without
     content.
     """
 
@@ -112,7 +112,7 @@ class StreamReader:
         self._raw: Json = {"model": model}
 
     def read(self, response: ChatResponse) -> ChatChunk:
-        """What is new in a response; `IDLE` if it has no content. Usage and finish reason are kept for the end."""
+        """The new content of a response; `IDLE` if it has none. Usage and finish reason are stored for the end."""
         raw = _mapping(response.raw)
         self._raw = {**self._raw, **{name: raw[name] for name in ("id", "model") if isinstance(raw.get(name), str)}}
         _raise_if_broken(response)
@@ -127,7 +127,7 @@ class StreamReader:
         deltas = self._new_calls(_tool_calls(response.message), are_text=_arguments_are_text(response.message))
         has_content = bool(text or reasoning or refusal or deltas)
         self._has_content = self._has_content or has_content
-        # What is left of tool calls comes at the end only: before it, an answer with some is not complete.
+        # An answer with tool calls is not complete before the end, where the rest of their arguments follows.
         finishing = self._finish_reason if self._has_content and not self._calls else None
         if not has_content and finishing is None:
             return IDLE
@@ -139,7 +139,7 @@ class StreamReader:
     def end(self) -> tuple[ChatChunk, ...]:
         """The last chunks.
 
-        Raises IncompleteAnswer without a finish reason where the family reports one, AnswerBlocked or EmptyAnswer without
+        Raises IncompleteAnswer without a finish reason if the family reports one, AnswerBlocked or EmptyAnswer without
         content.
         """
         if self._finish_reason is None and self._family.reports_finish_reason:
@@ -173,9 +173,9 @@ class StreamReader:
         return new
 
     def _new_calls(self, calls: tuple[ToolCall, ...], *, are_text: bool) -> tuple[ToolCallDelta, ...]:
-        """The new parts of tool calls. A call's id and name are sent at once, and of its arguments what was appended.
+        """The new parts of tool calls: id and name of a new call, and appended text of the arguments.
 
-        Arguments that come as objects are sent at the end only: an object may still change.
+        Arguments that arrive as objects are sent at the end only, because an object may still change.
         """
         deltas: list[ToolCallDelta] = []
         for index, call in enumerate(calls):
@@ -189,7 +189,7 @@ class StreamReader:
                 new = call.arguments[len(sent) :]
                 deltas += [ToolCallDelta(index, arguments=new)] if new else []
             elif call.arguments != known:
-                deltas.append(ToolCallDelta(index))  # progress, although nothing of it can be sent yet
+                deltas.append(ToolCallDelta(index))  # counts as progress, although no arguments can be sent yet
         self._calls = calls or self._calls
         return tuple(deltas)
 
@@ -224,7 +224,7 @@ def _ends_properly(response: ChatResponse) -> bool:
 
 
 def _raise_if_empty(finish: FinishReason, *, proven: bool, allow_empty: bool) -> None:
-    """For an answer without content: raise unless its ending explains that."""
+    """For an answer without content: raise unless its finish reason explains that."""
     if finish == "content_filter":
         raise AnswerBlocked("the answer was blocked by a content filter")
     if finish != "length" and not (allow_empty and proven):
@@ -241,7 +241,7 @@ def usage_of(response: ChatResponse) -> Usage:
     reasoning = _count(usage, "thoughts_token_count")
     inputs = _mapping(usage.get("prompt_tokens_details"))
     outputs = _mapping(usage.get("completion_tokens_details"))
-    # Anthropic counts cached tokens beside the input tokens, Gemini reasoning tokens beside the output tokens.
+    # Anthropic does not include cached tokens in the input tokens, nor Gemini reasoning tokens in the output tokens.
     return Usage(
         input_tokens=_count(usage, "prompt_tokens", "prompt_token_count")
         or _count(usage, "input_tokens") + cached + written,
@@ -275,7 +275,7 @@ def _tool_calls(message: ChatMessage) -> tuple[ToolCall, ...]:
 
 
 def _arguments_are_text(message: ChatMessage) -> bool:
-    """Whether the tool calls' arguments are the model's text, which only grows, and not objects parsed from it."""
+    """Whether the tool calls' arguments are the model's text, which only grows, instead of objects parsed from it."""
     blocks = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
     return all(isinstance(block.tool_kwargs, str) for block in blocks)
 

@@ -48,12 +48,12 @@ class Hotspare(StructuredPrediction):
         llms: LlamaIndex LLMs and targets, in order of preference. LLMs are copied, with their retries switched off.
         policy: of a pool that is built from `targets` or `llms`.
         model: a route of the pool, a model or the name of a target. Default: the default route.
-        temperature, max_tokens: sent with every request that has none. `max_tokens`: tokens of the answer.
+        temperature, max_tokens: defaults for requests without them. `max_tokens`: tokens of the answer. Default: not sent.
         deadline: seconds to a stream's first content or to a whole answer. Default: the policy's.
         additional_kwargs: further fields of `hotspare.ChatRequest` for every request, e.g. ``{"seed": 7}``; they may also be given as
-            arguments of their own: ``seed=7``.
-        context_window, num_output, is_function_calling_model: override what `metadata` says of the pool; in tokens.
-        kwargs: what every LlamaIndex LLM takes: `system_prompt`, `callback_manager`, `pydantic_program_mode`…
+            separate arguments: ``seed=7``.
+        context_window, num_output, is_function_calling_model: override the fields of `metadata`; the first two in tokens.
+        kwargs: arguments of every LlamaIndex LLM: `system_prompt`, `callback_manager`, `pydantic_program_mode`…
 
     Every response has `ChatReply.as_metadata()` (target, failovers, attempts, cost) in
     ``additional_kwargs["hotspare"]``.
@@ -63,7 +63,7 @@ class Hotspare(StructuredPrediction):
     """
 
     model: str | None = Field(default=None, description="A route of the pool, a model or a target's name.")
-    temperature: float | None = Field(default=None, description="Sent with every request that has none.")
+    temperature: float | None = Field(default=None, description="Sent with requests that have none.")
     max_tokens: int | None = Field(default=None, gt=0, description="Tokens of an answer, if the request has none.")
     deadline: float | None = Field(
         default=None, gt=0, description="Seconds to a stream's first content or to a whole answer."
@@ -75,7 +75,7 @@ class Hotspare(StructuredPrediction):
     context_window: int | None = Field(default=None, gt=0, description="Overrides the smallest context window.")
     num_output: int | None = Field(default=None, gt=0, description="Overrides the smallest output limit.")
     is_function_calling_model: bool | None = Field(
-        default=None, description="Overrides whether all targets take tools."
+        default=None, description="Overrides whether all targets support tools."
     )
 
     _pool: Pool = PrivateAttr()
@@ -93,7 +93,7 @@ class Hotspare(StructuredPrediction):
     ) -> None:
         further = {name: kwargs.pop(name) for name in _REQUEST_FIELDS & kwargs.keys()}
         fields: dict[str, Any] = {"config": path_of(config), **kwargs}
-        if further:  # pydantic would drop them without a word
+        if further:  # pydantic would drop them silently
             fields["additional_kwargs"] = {**further, **kwargs.get("additional_kwargs", {})}
         super().__init__(**fields)
         self._pool = build_pool(pool, targets, config, llms, policy)
@@ -141,7 +141,7 @@ class Hotspare(StructuredPrediction):
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """The answer chunk by chunk: `message` is the whole message so far, `delta` what is new. Options as in `chat`.
+        """The answer chunk by chunk: `message` is the whole message so far, `delta` the new text. Options as in `chat`.
 
         Raises, while it is read, StreamInterrupted with the text so far if it breaks and cannot be continued.
         """

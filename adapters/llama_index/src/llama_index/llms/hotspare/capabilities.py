@@ -1,4 +1,4 @@
-"""What a pool can do: only what each of its targets can."""
+"""The capabilities of a pool: those that all its targets have."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOOL: dict[str, Any] = {
     "function": {"name": "probe", "parameters": {"type": "object", "properties": {}}},
 }
 _PROBE = ChatRequest(messages=[{"role": "user", "content": "hello"}], tools=[_TOOL])
-"""A request that only a target with function calling can take."""
+"""A request that only a target with function calling supports."""
 
 
 def capabilities_of(
@@ -29,8 +29,8 @@ def capabilities_of(
 ) -> LLMMetadata:
     """The metadata that holds for every target that may answer a call with this `model`. Given values take precedence.
 
-    The context window is the smallest known one (LlamaIndex's default of 3,900 tokens where none is known), the output
-    limit the smallest that is set (-1 where none is). Function calling is supported only if every target supports it:
+    The context window is the smallest known one (LlamaIndex's default of 3,900 tokens if none is known), the output
+    limit the smallest one that is set (-1 if none is). Function calling is supported only if every target supports it:
     it is read from `Pool.explain`, which makes no call.
 
     Raises RequestError for a route or model that the pool does not have.
@@ -55,6 +55,6 @@ def _windows(targets: Iterable[Target]) -> list[int]:
 
 
 def _output_limits(targets: Iterable[Target]) -> list[int]:
-    """Output limits of LlamaIndex LLMs. Those of hotspare's targets apply only where a provider requires one."""
+    """Output limits of LlamaIndex LLMs. Those of hotspare's targets apply only if a provider requires one."""
     found = [metadata_of(target) for target in targets]
     return [metadata.num_output for metadata in found if metadata is not None and metadata.num_output > 0]

@@ -1,4 +1,4 @@
-"""Closing a stream of a LlamaIndex LLM that is not read to its end, so that its connection is closed immediately.
+"""Closes the stream of a LlamaIndex LLM that is not read to its end, so that its connection is closed immediately.
 
 LlamaIndex's generators do not close the SDK's stream inside them, and that stream and its generator refer to each other:
 the connection would stay open until the garbage collector runs. So the streams inside a generator are found through the
@@ -15,7 +15,7 @@ from types import AsyncGeneratorType, CellType, GeneratorType
 from typing import Any
 
 _WRAPPED = ("completion_stream", "response_stream")
-"""Attributes in which LiteLLM and google-genai keep the stream that they wrap."""
+"""Attributes in which LiteLLM and google-genai store the stream that they wrap."""
 
 
 def close(stream: Any) -> None:

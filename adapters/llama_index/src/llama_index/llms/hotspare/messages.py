@@ -37,7 +37,7 @@ def openai_messages(messages: Iterable[ChatMessage], *, keep_unknown: bool = Fal
     """The history in OpenAI's shape, one message for each, with signed thinking blocks and thought signatures.
 
     Raises RequestError, with its place, for a block that cannot be read or has no counterpart. With `keep_unknown` a block
-    without counterpart becomes a part of the type `native`, which only LlamaIndex's own LLMs are sent.
+    without counterpart becomes a part of the type `native`, which only LlamaIndex's own LLMs support.
     """
     result: list[Json] = []
     unanswered: list[Json] = []
@@ -53,8 +53,8 @@ def openai_messages(messages: Iterable[ChatMessage], *, keep_unknown: bool = Fal
 
 
 def _call_id(message: ChatMessage, unanswered: Sequence[Json]) -> str:
-    """The id of the call that a result answers. Results of the role `function`, and of servers that give no ids, have none:
-    that of the first unanswered call, of the function that they name."""
+    """The id of the call to which a result belongs. Results of the role `function`, and of servers without ids, have none; they get that of
+    the first call without a result, of the function that they name."""
     extra = message.additional_kwargs
     if extra.get("tool_call_id"):
         return str(extra["tool_call_id"])
@@ -150,7 +150,7 @@ def _document_url(block: DocumentBlock) -> str:
 def _signed(block: ThinkingBlock) -> Json | None:
     """A thinking block that its provider signed or encrypted; None for plain reasoning text."""
     info = block.additional_information
-    if info.get("dialect") and info.get("type"):  # a block of one of hotspare's own targets, as it came
+    if info.get("dialect") and info.get("type"):  # a block of one of hotspare's own targets, unchanged
         return dict(info)
     if not (isinstance(info.get("signature"), str) and info["signature"]) and not info.get("data"):
         return None
@@ -161,7 +161,7 @@ def _signed(block: ThinkingBlock) -> Json | None:
 
 
 def tool_calls(message: ChatMessage, place: str = "message") -> list[Json]:
-    """The tool calls of an assistant message, from its blocks, else from `additional_kwargs`, where older integrations keep
+    """The tool calls of an assistant message, from its blocks, else from `additional_kwargs`, where older integrations store
     them.
 
     Raises RequestError for a value that is not a tool call.

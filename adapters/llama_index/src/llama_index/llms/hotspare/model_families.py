@@ -1,4 +1,4 @@
-"""What is known of LlamaIndex's integrations: the arguments that they take, and how they report a complete answer.
+"""The differences of LlamaIndex's integrations: the arguments that they accept, and how they report a complete answer.
 
 Measured with llms-openai 0.8, llms-anthropic 0.12, llms-google-genai 0.11 and llms-litellm 0.8.
 """
@@ -29,16 +29,16 @@ class ModelFamily:
     Args:
         name: its package under `llama_index.llms`.
         dialect: the rules by which a history is made portable.
-        ids: which tool-call ids its provider accepts. `any`: those that nearly all do.
+        ids: which tool-call ids its provider accepts. `any`: ids that nearly all providers accept.
         arguments: a request's field to the keyword argument of `chat`. Fields that are missing here cannot be sent.
         nested_in: the argument that holds those arguments, if they are not passed to `chat` directly.
-        parts: types of content parts that it takes; None: what it takes is not known.
-        tool_by_name: whether a tool can be required by name, or none at all.
+        parts: types of content parts that it accepts; None: not known.
+        tool_by_name: whether a tool can be required by name, and tool calls can be forbidden.
         reports_finish_reason: whether its streams show the provider's own finish reason.
         calls_in_kwargs: whether tool calls are in `additional_kwargs` instead of blocks.
         takes_timeout: whether `chat` passes a `timeout` on to its SDK.
         needs_usage_option: whether streams report usage only with `stream_options`.
-        max_retries_for_one_request: the value of `max_retries` with which it sends one request.
+        max_retries_for_one_request: the value of `max_retries` for a single request without retries.
     """
 
     name: str
@@ -94,13 +94,13 @@ GEMINI = ModelFamily(
 LITELLM = replace(
     OPENAI,
     name="litellm",
-    reports_finish_reason=False,  # it invents one where the provider sent none
+    reports_finish_reason=False,  # it invents one if the provider sent none
     calls_in_kwargs=True,
     needs_usage_option=False,  # from litellm 1.110 on, usage comes in a chunk without choices, on which the class fails
     max_retries_for_one_request=1,
 )
 OTHER = ModelFamily("other", arguments=_arguments("temperature", "max_tokens"))
-"""Any other LLM class: only the arguments that nearly all take."""
+"""Any other LLM class: only the arguments that nearly all classes accept."""
 
 _KNOWN = {
     ("openai", "OpenAI"): OPENAI,
@@ -120,6 +120,6 @@ def family_of(llm: LLM) -> ModelFamily:
 
 
 def package_of(cls: type) -> str:
-    """`openai` for a class in `llama_index.llms.openai…`, "" for one from elsewhere."""
+    """`openai` for a class in `llama_index.llms.openai…`, "" for a class outside of `llama_index.llms`."""
     head, _, rest = cls.__module__.partition("llama_index.llms.")
     return "" if head else rest.partition(".")[0]

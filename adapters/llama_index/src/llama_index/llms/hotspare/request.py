@@ -24,8 +24,7 @@ class Request(NamedTuple):
 def request_of(pool: Pool, messages: Sequence[ChatMessage], settings: Mapping[str, Any]) -> Request:
     """The pool's arguments for these messages. `settings`: those of the LLM and of the call; None values are dropped.
 
-    Not every provider can be restricted to one tool call at a time, and a provider that cannot is called all the same.
-    So `parallel_tool_calls=False` is not sent: further calls are removed from the response.
+    `parallel_tool_calls=False` is not sent, because not every provider supports it: further calls are removed from the response.
     """
     options = {name: value for name, value in settings.items() if value is not None}
     single = options.pop("parallel_tool_calls", None) is False
@@ -36,7 +35,7 @@ def request_of(pool: Pool, messages: Sequence[ChatMessage], settings: Mapping[st
 
 
 def _has_llama_index_llms(pool: Pool) -> bool:
-    """Whether a target is an LLM of LlamaIndex. Looked up once: a change replaces the `targets` of a pool as a whole."""
+    """Whether a target is an LLM of LlamaIndex. The result is cached; a change replaces the `targets` of a pool as a whole."""
     targets, known = pool.targets, _KNOWN.get(pool)
     if known is None or known[0] is not targets:
         known = _KNOWN[pool] = targets, any(isinstance(target.backend, LlamaIndexBackend) for target in targets)

@@ -61,7 +61,7 @@ def message_of(
 ) -> ChatMessage:
     """The assistant message: thinking, text and tool calls as blocks, and the calls in OpenAI's shape beside them.
 
-    All text is in one TextBlock, and there is no empty one beside other blocks: LlamaIndex joins them with newlines.
+    All text is in one TextBlock, without an empty one beside other blocks, because LlamaIndex joins text blocks with newlines.
     """
     blocks: list[ContentBlock] = _thinking_blocks(reasoning, thinking)
     blocks += [TextBlock(text=text)] if text or not (calls or blocks) else []
@@ -86,7 +86,7 @@ def _thinking_blocks(reasoning: str, thinking: Sequence[Mapping[str, Any]]) -> l
 
 
 def arguments_of(text: str) -> Json:
-    """A tool call's arguments. Truncated JSON gives what it has so far; anything but an object gives {}."""
+    """A tool call's arguments. Truncated JSON gives the fields so far; anything but an object gives {}."""
     try:
         value = from_json(text or "{}", allow_partial="trailing-strings")
     except ValueError:
@@ -97,7 +97,7 @@ def arguments_of(text: str) -> Json:
 def _raw(
     usage: Usage, finish_reason: str, model: str, answer_id: str, provider: Mapping[str, Any] | None = None
 ) -> Json:
-    """The provider's JSON, where there is one, with usage in the naming that LlamaIndex's counters read."""
+    """The provider's JSON, if there is any, with usage under the names that LlamaIndex's counters read."""
     reported = (provider or {}).get("usage")
     details: Json = dict(cast("Json", reported)) if isinstance(reported, Mapping) else {}
     known = {"id": answer_id, "model": model, "finish_reason": finish_reason}
@@ -105,7 +105,7 @@ def _raw(
 
 
 class ChunkConverter:
-    """Converts one stream's chunks. Every response holds the whole message so far, and in `delta` what is new.
+    """Converts one stream's chunks. Every response has the whole message so far, and in `delta` the new text.
 
     `single_tool_call` keeps only the first of several tool calls.
     """

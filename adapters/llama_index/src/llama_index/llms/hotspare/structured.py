@@ -15,7 +15,7 @@ from pydantic import BaseModel
 class StructuredPrediction(FunctionCallingLLM):
     """Corrects two faults of `FunctionCallingLLM`.
 
-    Its streaming methods do not require the tool call, so a model may answer in prose, which gives empty objects; its
+    Its streaming methods do not require the tool call, so that a model may answer in prose, which gives empty objects. Its
     `astructured_predict` drops the system prompt.
     """
 

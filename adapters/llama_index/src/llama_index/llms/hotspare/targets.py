@@ -22,7 +22,7 @@ _PRESETS = {
     "mistralai": "mistral",
     "openai_like": "openai-compatible",
 }
-"""LlamaIndex's names of providers for which hotspare has another: one provider is one failure domain."""
+"""LlamaIndex's provider names that differ from hotspare's. One provider must have one name, because it is one failure domain."""
 
 
 def target_of(llm: LLM, name: str = "", *, id: str | None = None, **options: Unpack[TargetFields]) -> Target:
@@ -32,8 +32,8 @@ def target_of(llm: LLM, name: str = "", *, id: str | None = None, **options: Unp
         llm: a LlamaIndex LLM. It is copied, not changed.
         name: the target's name in reports. Default: its `id`.
         id: `provider/model`. Default: the LLM's package and model name.
-        options: further fields of `Target`. They take precedence over what the LLM says: its context window, whether it
-            takes tools, its host (the region) and its key (the account).
+        options: further fields of `Target`. They take precedence over the LLM's own values: its context window, whether it
+            supports tools, its host (the region) and its key (the account).
 
     Raises:
         ConfigError: `llm` is not a LlamaIndex LLM, or its `metadata` raises (an unknown model name).

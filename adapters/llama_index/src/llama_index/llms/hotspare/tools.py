@@ -40,7 +40,7 @@ def chat_arguments(
 
 
 def _choice(choice: str | Mapping[str, Any] | None, *, required: bool) -> str | Mapping[str, Any]:
-    """The choice in OpenAI's form: a tool's name becomes an object, `any` (Anthropic's, Gemini's) becomes `required`."""
+    """The choice in OpenAI's form: a tool's name becomes an object, `any` (Anthropic, Gemini) becomes `required`."""
     if choice is None:
         return "required" if required else "auto"
     if choice == "any":

@@ -1,7 +1,7 @@
 """A thread per call, so that a caller can stop waiting for a LlamaIndex LLM.
 
 SDKs have a read timeout only, which keep-alive comments reset, and some of them start an event loop, which fails inside a
-running one. In a separate thread, a call is waited for exactly as long as its attempt may take.
+running one. With a separate thread, the caller waits exactly as long as the attempt may take.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Worker:
         thread.start()
 
     def run(self, task: Callable[[], Any], timeout: float) -> Any:
-        """The task's result; what it raises is raised. Raises AttemptTimeout after `timeout` seconds.
+        """Run the task and return its result. Raises the task's errors, and AttemptTimeout after `timeout` seconds.
 
         After a timeout the task continues, and its result is dropped.
         """
