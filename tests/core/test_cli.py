@@ -40,6 +40,7 @@ def test_help_and_version() -> None:
     command = [sys.executable, "-m", "hotspare", "--version"]
     assert "hotspare 0." in subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     assert "--baseline" in run("drill", "--help").stdout
+    assert "hotspare[prices]" in run("prices", "--help").stdout, "brackets are no markup"
 
 
 def test_prices_of_a_configuration(config: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hotspare import AllTargetsFailed, ConfigError, Pool, Price, Target
 from hotspare._cli.entry import main
+from hotspare._cli.recordings import UNUSED
 from hotspare._config.loader import Config, load
 from hotspare._simulation.figures import Figures
 from hotspare._simulation.from_ledger import traffic_of
@@ -94,9 +95,7 @@ def config_of(tmp_path: Path, text: str, name: str = "new.toml") -> Path:
 
 def simulate_ledger(path: Path, ledger: Path) -> tuple[Figures, Figures]:
     """The recorded figures, and those of the simulation with this configuration."""
-    from hotspare._cli.recordings import AnyVariable
-
-    config: Config = load(path, AnyVariable())
+    config: Config = load(path, placeholder=UNUSED)
     with closing(open_to_read(ledger)) as connection:
         traffic = traffic_of(connection, 0.0, 10**6)
     assert traffic.recorded is not None
@@ -194,6 +193,8 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         read_load(path, 0)
     message = str(caught.value)
     assert all(word in message for word in ("load.rat", "targets.a.seconds", "phases[0].end", "phases[0].targets"))
+    with pytest.raises(ConfigError, match=r"^--load: '[^']*/none\.toml' cannot be read: No such file or directory$"):
+        read_load(tmp_path / "none.toml", 0)
     config = config_of(tmp_path, AS_IT_WAS)
     assert run_command("simulate", "--config", str(config), "--ledger", str(path)) == 2
 

@@ -15,7 +15,7 @@ class Brownout:
     are judged by the time to their first token, whole answers by their time for each 25 tokens, and calls with reasoning
     separately.
 
-    factor: 3: answers of one target often differ by a factor of 2.
+    factor: the target is slow above this many times its usual median. 3: answers of one target often differ by a factor of 2.
     min_margin: a target is not slow if its times exceed the usual ones by less than this many seconds. 0.25: hardly noticed.
     samples: answers in the window before it is judged. 8: three slow ones do not move the median.
     window, window_max: the window is the last `samples` answers or the last 10 s, whichever holds more, none older than 60 s.

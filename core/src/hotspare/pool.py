@@ -379,7 +379,7 @@ class Pool(Embedding, Operations):
         return call
 
     def _selection(self, model: str | None, given: Mapping[str, Any]) -> Selection:
-        """The targets of a call. `reload` replaces the whole table at once."""
+        """The targets of a call. `reload` replaces the whole table in one step."""
         table, targets, key = self._table, given.get("targets"), given.get("api_key")
         if targets is None and key is None:
             return table.selection(model, given)

@@ -23,7 +23,7 @@ class Shared:
     prefix: of all keys and of the pub/sub channel. ``hotspare``. Processes with different prefixes share nothing.
     expected_processes: number of processes that limits are divided by while the store is unavailable. None: the last count, or 1.
     refresh: seconds between two reads of the whole state, jittered by a quarter. 2: changes arrive immediately, by pub/sub; missed ones arrive
-        with the next read, and a store that is back is noticed within 3 s.
+        with the next read, and the return of a store is noticed within 3 s.
     timeout: longest wait for an answer of the store, in seconds. 1. Calls do not wait that long: one that needs a shared limit waits 50 ms.
 
     Raises ConfigError for an invalid field, MissingExtra without redis-py.

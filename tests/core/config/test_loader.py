@@ -371,3 +371,12 @@ def test_the_shipped_examples_load(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_transports_are_those_of_the_http_client() -> None:
     """The type of `Config.transport` names exactly the transports that exist."""
     assert get_args(Transport) == TRANSPORTS
+
+
+def test_a_placeholder_replaces_only_what_is_missing() -> None:
+    """For `simulate` and `replay`, which send nothing: a variable's value and its default come first, and an address stays valid."""
+    raw = {
+        "targets": [{"id": "azure/m", "region": "${A}", "account": "${B:-b}", "base_url": "${C}", "api_key": "${D}"}]
+    }
+    (target,) = load(raw, {"A": "eu"}, placeholder="http://unused.invalid").targets
+    assert (target.region, target.account, target.base_url) == ("eu", "b", "http://unused.invalid")

@@ -33,7 +33,7 @@ from hotspare.monitor.channels import Notice
 HELP = """Test the channels of a configuration, list what fired, silence rules.
 
 test: send a notice to every channel of the configuration. list: the latest alerts and the silences in force.
-silence RULE --for 2h --reason "maintenance": suppress a rule's notices (`*`: all). unsilence RULE: end that.
+silence RULE --for 2h --reason "maintenance": suppress a rule's notices (`*`: all). unsilence RULE: end a silence.
 """
 _ACTIONS = ("list", "test", "silence", "unsilence")
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from typer.core import TyperGroup
 
 from hotspare import __version__
@@ -52,8 +53,8 @@ def load_command(name: str) -> Any:
 
 
 def _reflowed(text: str) -> str:
-    """Without the source's line ends, which would be kept: a paragraph takes the width of the terminal."""
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+    """Without the source's line ends, which would be kept: a paragraph takes the width of the terminal. Brackets are no markup."""
+    return escape("\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n")))
 
 
 def _print_version(value: bool) -> None:

@@ -32,13 +32,14 @@ HELP = (
     "Scenarios:\n\n" + "\n\n".join(f"{name}: {scenario.about}" for name, scenario in SCENARIOS.items())
 )
 
+_REPORT_HELP = "File of the report: .html, or .svg for the timeline alone; '' for none."
+ReportOption = Annotated[str, typer.Option("--report", "--html", help=_REPORT_HELP)]
+
 
 def run(
     scenario: Annotated[str, typer.Option(help=f"One of {', '.join(SCENARIOS)}.")] = "outage",
     scale: Annotated[float, typer.Option(help="Factor for the length of every phase.", min=0.1)] = 1.0,
-    report: Annotated[
-        str, typer.Option(help="File of the report: .html, or .svg for the timeline alone; '' for none.")
-    ] = "drill-report.html",
+    report: ReportOption = "drill-report.html",
     monitor: Annotated[
         Path | None,
         typer.Option("--monitor", help="Use the alert rules and channels of this configuration."),

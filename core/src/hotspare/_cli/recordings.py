@@ -32,18 +32,8 @@ def progress_of(path: Path, *, shown: bool) -> Generator[Callable[[int], object]
         yield lambda count: bar.advance(task, count)
 
 
-class AnyVariable(dict[str, str]):
-    """An environment in which every variable exists: only the policy of the configuration is used, so keys need not be set."""
-
-    def __missing__(self, name: str) -> str:
-        return "unused"
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """A value for any name."""
-        return self[name]
+UNUSED = "http://unused.invalid"
+"""In place of variables that are not set, where no request is sent: valid as a key and as an address."""
 
 
 def changed_policy(path: Path, config: Path | None, settings: Sequence[str]) -> Policy:
@@ -55,7 +45,7 @@ def changed_policy(path: Path, config: Path | None, settings: Sequence[str]) -> 
     if config is not None:
         from hotspare._recording.lines import policy_line
 
-        recorded = policy_line(load(config, AnyVariable()).policy)
+        recorded = policy_line(load(config, placeholder=UNUSED).policy)
     table = dict(recorded)
     for setting in settings:
         name, equals, value = setting.partition("=")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from hotspare._cli.operations import AppOption, operate
-from hotspare._cli.options import ConfigArgument
 
 HELP = """Switch a running application to another configuration, or re-read its own file, and print what changes.
 
@@ -11,6 +15,12 @@ An invalid configuration changes nothing. The application must have called pool.
 """
 
 
-def run(config: ConfigArgument = None, app: AppOption = None) -> None:
+_CONFIG_HELP = "TOML, YAML or JSON file. Default: the file that the application was built from."
+
+
+def run(
+    config: Annotated[Path | None, typer.Argument(help=_CONFIG_HELP)] = None,
+    app: AppOption = None,
+) -> None:
     """See `HELP`."""
     operate("reload", app, config=None if config is None else str(config.resolve()))

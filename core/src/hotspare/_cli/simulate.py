@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hotspare._cli.options import ConfigOption, JsonOption, SinceOption, config_file, ledger_file, since_time
-from hotspare._cli.recordings import AnyVariable
+from hotspare._cli.recordings import UNUSED
 from hotspare._config.loader import Config, load
 from hotspare._simulation.figures import Figures
 from hotspare._simulation.from_ledger import traffic_of
@@ -49,8 +49,8 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """See `HELP`."""
-    new = load(config_file(config), AnyVariable())
-    old = None if against is None else load(config_file(against), AnyVariable())
+    new = load(config_file(config), placeholder=UNUSED)
+    old = None if against is None else load(config_file(against), placeholder=UNUSED)
     traffic = _traffic(ledger, load_file, since, most, seed)
     runs = 1 if old is None else 2
     with _progress(runs * len(traffic.arrivals), shown=not as_json) as progress:

@@ -80,19 +80,22 @@ class Config:
         return reported(self.source, self.variables)
 
 
-def load(source: str | Path | Mapping[str, Any], env: Mapping[str, str] | None = None) -> Config:
+def load(
+    source: str | Path | Mapping[str, Any], env: Mapping[str, str] | None = None, *, placeholder: str = ""
+) -> Config:
     """Read and check a configuration.
 
     Args:
         source: the path of a `.toml`, `.yaml`, `.yml` or `.json` file, or its content as a dict.
         env: where `${NAME}` is looked up. Default: the environment of the process.
+        placeholder: the value of variables that are not set and have no default. "": they are mistakes.
 
     Raises:
         ConfigError: lists every mistake, not only the first. Values of variables are not shown.
         MissingExtra: for a YAML file without the extra `yaml`.
     """
     name = "" if isinstance(source, Mapping) else str(source)
-    variables, coercer = Variables(env), Coercer()
+    variables, coercer = Variables(env, placeholder), Coercer()
     with reported(name, variables):
         config = _build(source if isinstance(source, Mapping) else _read(source), variables, coercer)
         if config is None:  # raised here, where no local holds the file's content

@@ -25,12 +25,14 @@ class Variables:
     """Replaces variables in a configuration, and keeps their values out of its problems.
 
     `env`: where names are looked up. Default: the environment of the process. Its repr shows no value.
+    `placeholder`: the value of a variable that is not set and has no default; "": such a variable is a problem.
     """
 
-    __slots__ = ("_env", "_used", "_values")
+    __slots__ = ("_env", "_used", "_values", "placeholder")
 
-    def __init__(self, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, env: Mapping[str, str] | None = None, placeholder: str = "") -> None:
         self._env = os.environ if env is None else env
+        self.placeholder = placeholder
         self._used: dict[str, str] = {}
         self._values = 0
 
@@ -151,6 +153,6 @@ class _Text:
         if not self._text.startswith("}", self._at):
             raise SyntaxError
         self._at += 1
-        if wanted and not value:
+        if wanted and not value and not self._variables.placeholder:
             self._problems.append(self._variables.missing(self._path, match[0]))
-        return value
+        return value or self._variables.placeholder

@@ -33,10 +33,16 @@ def tls_context(verify: Any, cert: Certificate | None) -> ssl.SSLContext:
         return verify
     try:
         context = _trusting(verify)
-        if cert is not None:
-            context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
     except OSError as error:  # ssl.SSLError too
-        raise ConfigError(f"verify, cert: cannot be loaded: {error}") from None
+        hint = f"cannot be loaded ({error}): name a CA bundle in PEM format"
+        raise ConfigError(Problem.at("verify", verify, hint)) from None
+    if cert is not None:
+        files = (cert,) if isinstance(cert, str) else cert
+        try:
+            context.load_cert_chain(*files)
+        except OSError as error:
+            hint = f"cannot be loaded ({error}): name a PEM file with the certificate and its key"
+            raise ConfigError(Problem.at("cert", files[0], hint)) from None
     context.set_alpn_protocols(["http/1.1"])
     return context
 

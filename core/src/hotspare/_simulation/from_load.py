@@ -74,8 +74,10 @@ def read_load(path: Path, seed: int) -> Traffic:
     """The traffic that a TOML file describes. Raises ConfigError, which lists every mistake."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(Problem.at("--load", str(path), f"cannot be read: {error}")) from None
+    except OSError as error:
+        raise ConfigError(Problem.at("--load", str(path), f"cannot be read: {error.strerror}")) from None
+    except ValueError as error:  # no UTF-8, no TOML, an integer of over 4,300 digits
+        raise ConfigError(Problem.at("--load", str(path), f"is not TOML: {error}")) from None
     coercer = Coercer()
     targets, phases = raw.pop("targets", {}), raw.pop("phases", [])
     load = coercer.build("load", Load, raw)
