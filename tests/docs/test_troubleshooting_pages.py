@@ -63,9 +63,9 @@ def test_a_failed_call_leads_to_the_page_of_its_last_attempt(kind: Kind) -> None
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
 def test_one_shape(page: Path) -> None:
-    """What it looks like, what hotspare does, what is left; and the index leads to it."""
+    """What it looks like, what hotspare does, what the reader can do; and the index links to it."""
     headings = re.findall(r"^## (.*)$", page.read_text(encoding="utf-8"), re.M)
-    assert headings == ["What it looks like", "What hotspare does by itself", "What is left to do"]
+    assert headings == ["What it looks like", "What hotspare does automatically", "What you can do"]
     assert f"]({page.name})" in (page.parent / "index.md").read_text(encoding="utf-8")
 
 
