@@ -1,6 +1,7 @@
 """The reader of HTTP/1.1 responses: every split of the bytes, what it leaves behind, and h11's opinion of sound answers."""
 
 from itertools import pairwise
+from weakref import ref
 
 import h11
 import pytest
@@ -94,9 +95,32 @@ def test_an_answer_to_connect_has_no_body() -> None:
     assert not reader.ended
 
 
+@pytest.mark.parametrize("length", [b"5, 5", b"5\r\nContent-Length: 5", b"", b"-5", b"5x", b"9" * 20, b"9" * 5000])
+def test_a_length_that_is_none(length: bytes) -> None:
+    """It is broken HTTP, whether the head is received at once or by single bytes; so is a number that `int` refuses for its length."""
+    data = b"HTTP/1.1 200 OK\r\ncontent-length: " + length + b"\r\n\r\nhello"
+    for cuts in ([], [*range(len(data))]):
+        with pytest.raises(TransportError, match="length of the body"):
+            read(data, cuts)
+
+
+def test_the_head_of_a_response_is_read_alike_in_one_piece_and_by_lines() -> None:
+    """Names, repeated fields, white space around values, and bytes beyond ASCII, valid UTF-8 or not."""
+    head = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nset-cookie:\tb=2 \t\r\nX-N: \xc3\xa9 \xff:\r\nX-E:\r\nContent-Length: 2\r\n\r\n"
+    expected = {"set-cookie": "a=1, b=2", "x-n": "\xe9 \ufffd:", "x-e": "", "content-length": "2"}
+    for cuts in ([], [*range(len(head))]):
+        assert read(head + b"{}", cuts)[0].headers == expected
+
+
+def test_a_reader_is_freed_without_the_garbage_collector() -> None:
+    """It refers to nothing that refers to it: with many calls at once, collecting such cycles would take as long as parsing."""
+    found = ref(read(next(iter(SOUND)), [])[0])
+    assert found() is None
+
+
 def test_headers() -> None:
     """By lower-case name; a repeated one is joined."""
-    assert headers_of([(b"X-A", b"1"), (b"x-a", b"2"), (b"B", "é".encode())]) == {"x-a": "1, 2", "b": "é"}
+    assert headers_of([("X-A", "1"), ("x-a", "2"), ("B", "é")]) == {"x-a": "1, 2", "b": "é"}
 
 
 def test_a_request() -> None:

@@ -22,14 +22,14 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _NAME = re.compile(_TOKEN)
 _FIELD = re.compile(rb"(%b):([^\0\r]*)" % _TOKEN)
 _HEAD = re.compile(rb"HTTP/1\.([01]) ([2-5][0-9][0-9])(?: [^\0\r\n]*)?\r\n((?:%b:[^\0\r\n]*\r\n)+)\r\n" % _TOKEN)
-_LINES = re.compile(rb"([^:]+):[ \t]*([^\r]*)\r\n")
+_LINES = re.compile(r"([^:]+):[ \t]*([^\r]*)\r\n")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;%b(?:=(?:%b|\"(?:[^\"\\\0\r]|\\.)*\"))?)*" % (_TOKEN, _TOKEN))
 _ENDS = re.compile(rb"[\0\r]")
 _SIZE = re.compile(rb"[0-9A-Fa-f]+")
-_LENGTH = re.compile(rb"[0-9]+")
+_LENGTH = re.compile("[0-9]{1,1000}")
 _MAX_LENGTH = 2**63 - 1
 
-Fields = list[tuple[bytes, bytes]]
+Fields = list[tuple[str, str]]
 
 
 def request_bytes(method: str, target: str, host: str, headers: Collection[tuple[str, str]], body: bytes) -> bytes:
@@ -53,11 +53,11 @@ def written_request(method: str, target: str, host: str, lines: str, body: bytes
     return head.encode("utf-8") + body
 
 
-def headers_of(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def headers_of(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Header fields by lower-case name; the values of a repeated one are joined by commas."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in fields:
-        name, value = raw_name.decode("ascii", "replace").lower(), raw_value.decode("utf-8", "replace")
+        name, value = raw_name.lower(), raw_value.rstrip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 
@@ -80,8 +80,8 @@ class ResponseReader:
     connection. Raises TransportError for data that is not HTTP. `tunnel`: it is the response to a CONNECT, whose success has no body.
     """
 
-    __slots__ = ("_fields", "_informational", "_keep_alive", "_left", "_rest", "_state", "_tunnel", "ended", "has_head",
-                 "headers", "started", "status")  # fmt: skip
+    __slots__ = ("__weakref__", "_fields", "_informational", "_keep_alive", "_left", "_rest", "_state", "_tunnel", "ended",
+                 "has_head", "headers", "started", "status")  # fmt: skip
 
     def __init__(self, *, tunnel: bool = False) -> None:
         self.status = 0
@@ -96,7 +96,7 @@ class ResponseReader:
         self._informational = 0
         self._keep_alive = True
         self._left = 0
-        self._state: Callable[[list[bytes]], bool] = self._whole_head
+        self._state: _Step = ResponseReader._status_line  # a bound method would be a reference cycle
 
     @property
     def reusable(self) -> bool:
@@ -108,27 +108,53 @@ class ResponseReader:
         if not data:
             self._end_of_connection()
             return b""
-        self.started = True
+        with_head, is_first, self.started = not self.has_head, not self.started, True
         parts: list[bytes] = []
-        if not self._rest and self._state == self._chunk_size:
-            data = data[_take_chunks(data, parts) :]
-            if not data:
-                return parts[0] if len(parts) == 1 else b"".join(parts)
-        with_head = not self.has_head
-        self._rest += data
-        while not self.ended and self._state(parts):
-            pass
-        if self.ended and with_head and self._rest and not b"HTTP/".startswith(bytes(self._rest[:5])):
-            raise TransportError("broken HTTP: bytes after the end of the response")  # as aiohttp's parser has it
+        if is_first:
+            data = self._plain_head(data)
+        if not self._rest:
+            data = self._plain_body(data, parts)
+        if data:
+            self._rest += data
+            while not self.ended and self._state(self, parts):
+                pass
+            if self.ended and with_head and self._rest and not b"HTTP/".startswith(bytes(self._rest[:5])):
+                raise TransportError("broken HTTP: bytes after the end of the response")  # as aiohttp's parser has it
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _end_of_connection(self) -> None:
-        if self._state == self._until_close:
+        if self._state is ResponseReader._until_close:
             self.ended = True
             return
         if not self.ended:
             where = "in the body" if self.has_head else "in the head" if self.started else "before the response"
             raise TransportError(f"the connection was closed {where}")
+
+    # --- shortcuts for what arrives in one piece and has nothing unusual, like nearly all: same result as the states ---------
+
+    def _plain_head(self, data: bytes) -> bytes:
+        """Read the head. Returns what follows it; all of the data if the head has to be read by lines."""
+        end = data.find(b"\r\n\r\n")
+        found = _HEAD.match(data) if 0 < end <= MAX_LINE else None
+        if found is None or found.end() != end + 4:
+            return data
+        fields: Fields = _LINES.findall(found[3].decode("utf-8", "replace"))
+        if len(fields) > MAX_FIELDS:
+            return data
+        self.status, self._keep_alive = int(found[2]), found[1] == b"1"
+        self._begin_body(headers_of(fields))
+        return data[end + 4 :]
+
+    def _plain_body(self, data: bytes, parts: list[bytes]) -> bytes:
+        """Move complete chunks, or bytes of a body whose length is known, to `parts`. Returns what follows them."""
+        if self._state is ResponseReader._chunk_size:
+            return data[_take_chunks(data, parts) :]
+        if self._state is ResponseReader._sized and 0 < len(data) <= self._left:
+            parts.append(data)
+            self._left -= len(data)
+            self.ended = self._left == 0
+            return b""
+        return data
 
     # --- lines ---------------------------------------------------------------------------------------------------
 
@@ -142,21 +168,6 @@ class ResponseReader:
         line = bytes(self._rest[:end])
         del self._rest[: end + 1]
         return line
-
-    def _whole_head(self, parts: list[bytes]) -> bool:
-        """A shortcut for a head that arrived in one piece and has nothing unusual, like nearly all: same result, without parsing lines."""
-        self._state = self._status_line
-        end = self._rest.find(b"\r\n\r\n")
-        found = _HEAD.match(self._rest) if 0 < end <= MAX_LINE else None
-        if found is None or found.end() != end + 4:
-            return True
-        fields: Fields = _LINES.findall(found[3])
-        if len(fields) <= MAX_FIELDS:
-            self.status, self._keep_alive = int(found[2]), found[1] == b"1"
-            self._fields = [(name, value.rstrip(b" \t")) for name, value in fields]
-            del self._rest[: end + 4]
-            self._end_of_head()
-        return True
 
     def _status_line(self, parts: list[bytes]) -> bool:
         if (
@@ -176,7 +187,7 @@ class ResponseReader:
             raise TransportError(f"broken HTTP: status line {line[:60]!r}")
         self.status = int(found[2])
         self._keep_alive = found[1] != b"1.0"
-        self._state = self._field
+        self._state = ResponseReader._field
         return True
 
     def _field(self, parts: list[bytes]) -> bool:
@@ -191,11 +202,12 @@ class ResponseReader:
         is_folded = found is None and line[:1] in (b" ", b"\t") and self._fields and not _ENDS.search(line)
         if not (found or is_folded) or len(self._fields) >= MAX_FIELDS or len(line) > MAX_LINE:
             raise TransportError(f"broken HTTP: header line {line[:60]!r}")
+        text = (found[2] if found else line).strip(b" \t").decode("utf-8", "replace")
         if found:
-            self._fields.append((found[1], found[2].strip(b" \t")))
+            self._fields.append((found[1].decode("ascii"), text))
         else:
             name, value = self._fields.pop()
-            self._fields.append((name, value + b" " + line.strip(b" \t")))
+            self._fields.append((name, f"{value} {text}"))
         return True
 
     # --- framing -------------------------------------------------------------------------------------------------
@@ -206,35 +218,39 @@ class ResponseReader:
             if self._informational > MAX_INFORMATIONAL:
                 raise TransportError(f"broken HTTP: more than {MAX_INFORMATIONAL} responses with a status 1xx")
             self._fields.clear()
-            self._state = self._status_line
+            self._state = ResponseReader._status_line
             return
-        lengths = [value for name, value in self._fields if name.lower() == b"content-length"]
-        self.headers = headers_of(self._fields)
-        check_head(self.status, self.headers)
-        options = self.headers.get("connection", "").lower()
-        self._keep_alive = "close" not in options if self._keep_alive else "keep-alive" in options
+        self._begin_body(headers_of(self._fields))
+
+    def _begin_body(self, headers: dict[str, str]) -> None:
+        """The head was read: how the body ends. Raises TransportError."""
+        self.headers = headers
+        check_head(self.status, headers)
+        if "connection" in headers:
+            options = headers["connection"].lower()
+            self._keep_alive = "close" not in options if self._keep_alive else "keep-alive" in options
         self.has_head = True
         if self._tunnel and self.status < 300:
             self.ended = True
             return
-        self._state = self._frame(lengths, chunked="transfer-encoding" in self.headers)
+        self._state = self._frame(headers.get("content-length"), chunked="transfer-encoding" in headers)
 
-    def _frame(self, lengths: list[bytes], *, chunked: bool) -> Callable[[list[bytes]], bool]:
-        if len(lengths) > 1 or (lengths and (chunked or not _LENGTH.fullmatch(lengths[0]))):
+    def _frame(self, length: str | None, *, chunked: bool) -> _Step:
+        if length is not None and (chunked or not _LENGTH.fullmatch(length)):
             raise TransportError("broken HTTP: the length of the body is given twice, or is not a number")
         if self.status in (204, 304):
             self.ended = True
         elif chunked:
-            return self._chunk_size
-        elif lengths:
-            self._left = int(lengths[0])
+            return ResponseReader._chunk_size
+        elif length is not None:
+            self._left = int(length)
             if self._left > _MAX_LENGTH:
                 raise TransportError("broken HTTP: the length of the body is out of range")
             self.ended = self._left == 0
-            return self._sized
+            return ResponseReader._sized
         else:
             self._keep_alive = False
-        return self._until_close
+        return ResponseReader._until_close
 
     def _take(self, parts: list[bytes]) -> bool:
         """Move bytes of the body from the buffer to `parts`, as many as are left of its length."""
@@ -271,13 +287,13 @@ class ResponseReader:
         if found is None or int(found[1], 16) > _MAX_LENGTH:
             raise TransportError(f"broken HTTP: chunk size {line[:40]!r}")
         self._left = int(found[1], 16)
-        self._state = self._chunk if self._left else self._trailer
+        self._state = ResponseReader._chunk if self._left else ResponseReader._trailer
         return True
 
     def _chunk(self, parts: list[bytes]) -> bool:
         took = self._take(parts)
         if self._left == 0:
-            self._state = self._chunk_end
+            self._state = ResponseReader._chunk_end
             return True
         return took
 
@@ -287,7 +303,7 @@ class ResponseReader:
         if len(self._rest) < 2:
             return False
         del self._rest[:2]
-        self._state = self._chunk_size
+        self._state = ResponseReader._chunk_size
         return True
 
     def _trailer(self, parts: list[bytes]) -> bool:
@@ -299,7 +315,7 @@ class ResponseReader:
             self.ended = True
         else:
             name, colon, _ = line.partition(b":")
-            self._fields.append((name, b""))
+            self._fields.append(("", ""))
             if not colon or not _NAME.fullmatch(name) or len(self._fields) > 2 * MAX_FIELDS:
                 raise TransportError(f"broken HTTP: trailer {line[:60]!r}")
         return True
@@ -321,3 +337,7 @@ def _take_chunks(data: bytes | bytearray, parts: list[bytes]) -> int:
             return start
         parts.append(bytes(data[end + 2 : stop]))
         start = stop + 2
+
+
+_Step = Callable[[ResponseReader, list[bytes]], bool]
+"""A state of the reader: moves bytes of the body to the list, and returns whether it made progress."""
