@@ -59,7 +59,7 @@ real: .venv-real/gemma-3-270m.gguf  ## failover on llama.cpp's own server with a
 natives: .venv-natives/done .venv-google/done  ## test frameworks' own models as targets, in environments for SDKs that cannot be installed together
 	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_backend.py tests/adapters/llama_index/test_backend_calls.py
 	@.venv-google/bin/python -m pytest -q tests/adapters/langchain/test_backend.py tests/adapters/langchain/test_backend_targets.py tests/adapters/langchain/test_portability.py -k "google or gemini-langchain"
-# The adapters' suites with the newest versions that an installer gives today, and with the oldest that the adapters' metadata
+# The adapters' suites with the newest versions that can be installed, and with the oldest that the adapters' metadata
 # allow; in an environment for each adapter, because the frameworks pin different versions of the SDKs.
 SUITE_TOOLS := pytest pytest-asyncio pytest-xdist pytest-timeout pytest-recording hypothesis trio jsonschema pyyaml trustme
 SUITE_langchain := langchain langchain-openai langchain-anthropic langchain-tests langgraph
@@ -94,24 +94,24 @@ types: .venv/dev  ## check the types: mypy --strict and pyright strict
 	@$(BIN)/mypy && $(BIN)/mypy tests/typing && $(BIN)/pyright
 docs: .venv/dev  ## build the documentation
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-storms: .venv/dev  ## play the storms in virtual time; STORMS="…" picks those with one of these words
+storms: .venv/dev  ## run the storms in virtual time; STORMS="…" picks those with one of these words in their name
 	@$(BIN)/python -m benchmarks.storms --seeds $(or $(SEEDS),3) $(STORMS)
-herd: .venv/dev  ## count what is lost when all targets are back with little room; HERD=--wire plays it on the wire
+herd: .venv/dev  ## count the calls lost when all targets recover with little capacity; HERD=--wire runs it on the wire
 	@$(BIN)/python -m benchmarks.storms.herd $(HERD)
-storms-wire: .venv/dev  ## play the storms on the wire beside other clients, each in an environment of its own; STORMS="flaps" SEEDS=1 SECONDS=40 CLIENT=hotspare PARALLEL=4
+storms-wire: .venv/dev  ## run the storms on the wire with other clients, each in a separate environment; STORMS="flaps" SEEDS=1 SECONDS=40 CLIENT=hotspare PARALLEL=4
 	@$(INDEX) UV_LINK_MODE=copy $(BIN)/python -m benchmarks.storms --wire --seeds $(or $(SEEDS),1) --seconds $(or $(SECONDS),40) \
 		$(if $(CLIENT),--client "$(CLIENT)") $(if $(PARALLEL),--parallel $(PARALLEL)) $(STORMS)
-kills: .venv/dev  ## kill a process that writes its ledger a hundred times, and look for what is missing or double
+kills: .venv/dev  ## kill a process that writes its ledger a hundred times, and check for missing or duplicate rows
 	@HOTSPARE_KILLS=100 $(BIN)/python -m pytest -q -n0 tests/core/ledger/test_ledger.py -k kill_9
-soak: .venv/dev  ## soak the pools in chaos for MINUTES=30, and see that nothing is left over
+soak: .venv/dev  ## run the soak test with random faults for MINUTES=30, and check that no resource is left over
 	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 fleet: .venv/dev  ## eight processes and one Redis: calls to a dead target, a shared limit, Redis commands at 10 to 1,000 calls a second; two workers of a LiteLLM proxy; SECONDS=10
 	@$(BIN)/python -m benchmarks.fleet --seconds $(or $(SECONDS),10) 2>/dev/null
 	@HOTSPARE_FLEET=1 $(BIN)/python -m pytest -q -n0 tests/adapters/litellm/test_proxy_fleet.py
 
-fleet-faults: .venv/dev  ## a Redis and a Valkey killed, paused, flushed, made read-only, filled, restarted under load: what calls notice; SECONDS=10 each
+fleet-faults: .venv/dev  ## a Redis and a Valkey killed, paused, flushed, made read-only, filled, restarted under load: the effect on calls; SECONDS=10 each
 	@$(BIN)/python -m benchmarks.fleet_faults --seconds $(or $(SECONDS),10) 2>/dev/null
-failover: .venv/dev  ## play the sixteen failover scenarios twenty times with both faces; RUNS=20
+failover: .venv/dev  ## run the sixteen failover scenarios twenty times with both faces; RUNS=20
 	@$(BIN)/python -m benchmarks.failover --runs $(or $(RUNS),20)
 bench: .venv/dev  ## run the benchmarks, and write docs/benchmarks.md and the README's table: other clients, the HTTP seam, the core, deadlines, hedging, a failed primary in LangChain
 	@$(BIN)/python -m benchmarks.compare --write

@@ -1,9 +1,9 @@
-"""`hotspare batch` through an outage, stopped in the middle and started again: what is answered, and what is paid twice.
+"""`hotspare batch` during an outage, stopped in the middle and started again: how much is answered, and how much is paid twice.
 
     python benchmarks/batch.py
 
-2,000 lines, 16 at a time, two providers. The first one goes down after a quarter of the answers, the command is stopped after
-two fifths, and started again. The embedded provider counts the answers that it was paid for. In about a minute.
+2,000 lines, 16 at a time, two providers. The first one goes down after a quarter of the answers; the command is stopped after
+two fifths, and started again. The embedded provider counts its answers, which are those to pay for. Takes about a minute.
 """
 
 import json
@@ -19,7 +19,7 @@ from hotspare.drill.provider import KEY, Provider
 
 LINES, AT_ONCE = 2_000, 16
 LATENCY = 0.05
-"""Seconds of each answer: with less there would hardly be one under way when the command is stopped."""
+"""Seconds of each answer, long enough that some are in flight when the command is stopped."""
 
 
 def config_of(provider: Provider, folder: Path) -> Path:
@@ -45,18 +45,19 @@ def answered(path: Path) -> list[str]:
 
 
 def wait_for(path: Path, lines: int, process: subprocess.Popen[bytes]) -> None:
-    """Until so many are answered."""
+    """Wait until this many lines are answered, or the process has ended."""
     while process.poll() is None and len(answered(path)) < lines:
         time.sleep(0.02)
 
 
 def paid(provider: Provider) -> int:
-    """Answers that the providers were paid for."""
+    """The number of answers that the providers gave."""
     return sum(provider.stats(name).outcomes.get("ok", 0) for name in ("a", "b"))
 
 
-def play(provider: Provider, how: signal.Signals, lines: int = LINES) -> tuple[int, int]:
-    """The whole batch, stopped once. Returns answers that were paid for, and those of the lines that are answered once."""
+def run_batch(provider: Provider, how: signal.Signals, lines: int = LINES) -> tuple[int, int]:
+    """Run the whole batch, stopped once by the signal `how`. Returns the number of paid answers, and of lines in the output (0 if a line is in
+    it twice)."""
     provider.reset()
     provider.fault(("a", "b"), "latency", seconds=LATENCY)
     with tempfile.TemporaryDirectory() as name:
@@ -65,7 +66,7 @@ def play(provider: Provider, how: signal.Signals, lines: int = LINES) -> tuple[i
         source.write_text(
             "".join(f'{{"custom_id": "{n}", "prompt": "q{n} tokens=5"}}\n' for n in range(lines)), encoding="utf-8"
         )
-        words = [
+        command = [
             sys.executable,
             "-m",
             "hotspare",
@@ -75,15 +76,15 @@ def play(provider: Provider, how: signal.Signals, lines: int = LINES) -> tuple[i
             "--config",
             str(config_of(provider, folder)),
         ]
-        words += ["--concurrency", str(AT_ONCE), "--no-progress"]
+        command += ["--concurrency", str(AT_ONCE), "--no-progress"]
         environment = os.environ | {"HOTSPARE_LEDGER": str(folder / "ledger.db")}
-        first = subprocess.Popen(words, stderr=subprocess.DEVNULL, env=environment)
+        first = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
         wait_for(output, lines // 4, first)
         provider.fault("a", "status", status=503)
         wait_for(output, lines * 2 // 5, first)
         first.send_signal(how)
         first.wait()
-        second = subprocess.Popen(words, stderr=subprocess.DEVNULL, env=environment)
+        second = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
         wait_for(output, lines * 4 // 5, second)
         provider.clear("a")
         second.wait()
@@ -92,13 +93,13 @@ def play(provider: Provider, how: signal.Signals, lines: int = LINES) -> tuple[i
 
 
 def main(lines: int = LINES) -> None:
-    """With the signal of a system that shuts down, with Ctrl-C, and killed."""
+    """Run it with SIGTERM (as at a shutdown), SIGINT (Ctrl-C) and SIGKILL."""
     print(f"{lines:,} lines, {AT_ONCE} at a time, an outage, and stopped in the middle")
     print(f"{'stopped by':12}{'answered once':>16}{'paid':>8}{'paid twice':>12}{'seconds':>9}")
     with Provider(["a", "b"]) as provider:
         for how in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
             began = time.perf_counter()
-            bought, once = play(provider, how, lines)
+            bought, once = run_batch(provider, how, lines)
             print(f"{how.name:12}{once:16,}{bought:8,}{bought - once:12,}{time.perf_counter() - began:9.0f}")
 
 

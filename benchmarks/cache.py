@@ -1,9 +1,9 @@
-"""What an answer from the cache costs a caller, with 10,000 answers kept; in about a minute.
+"""The time of a call that is answered from a cache of 10,000 answers. Takes about a minute.
 
     python benchmarks/cache.py
 
-Each row is one place where answers are kept and one face of the pool. `all`: every hit of five rounds. `quickest`: of each key the
-quickest of its five hits, so that what else the machine did does not count. The last lines count requests at the target.
+Each row is one store, and one of the pool's faces. `all`: every hit of five rounds. `quickest`: the fastest of the five hits of each
+key, so that other load on the machine does not count. The last line counts requests at the target.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from hotspare.testing import ScriptedTarget
 
 KEYS, ROUNDS, AT_ONCE = 10_000, 5, 100
 LENGTH = 2_000
-"""Characters of an answer: some 400 tokens."""
+"""Characters of an answer, about 400 tokens."""
 Ask = Callable[[Pool, list[str]], list[float]]
 
 
-def asked(pool: Pool, questions: list[str]) -> list[float]:
-    """Seconds that each of these calls took."""
+def time_calls(pool: Pool, questions: list[str]) -> list[float]:
+    """The seconds of each of these calls."""
     found: list[float] = []
     for question in questions:
         start = time.perf_counter()
@@ -33,7 +33,7 @@ def asked(pool: Pool, questions: list[str]) -> list[float]:
     return found
 
 
-def aasked(pool: Pool, questions: list[str]) -> list[float]:
+def time_async_calls(pool: Pool, questions: list[str]) -> list[float]:
     """The same in an event loop."""
 
     async def ask() -> list[float]:
@@ -53,8 +53,8 @@ def _check(reply: ChatReply) -> None:
         sys.exit("a call was not answered from the cache")
 
 
-def row(words: str, cache: Cache, ask: Ask, keys: int) -> None:
-    """Fill a cache, ask for each answer, and print what that took."""
+def row(label: str, cache: Cache, ask: Ask, keys: int) -> None:
+    """Fill a cache, make the calls for each answer, and print their times."""
     target = ScriptedTarget("a", "x" * LENGTH)
     questions = [f"question {number}: {'what does this text say? ' * 20}" for number in range(keys)]
     with Pool([target.target], cache=cache) as filling:
@@ -71,11 +71,11 @@ def row(words: str, cache: Cache, ask: Ask, keys: int) -> None:
     quickest = sorted(min(hits) for hits in zip(*rounds, strict=True))
     figures = [everything[len(everything) // 2], everything[int(len(everything) * 0.95)]]
     figures += [quickest[len(quickest) // 2], quickest[int(len(quickest) * 0.95)], cpu]
-    print(f"{words:24}" + "".join(f"{1e6 * one:10.0f}" for one in figures))
+    print(f"{label:24}" + "".join(f"{1e6 * one:10.0f}" for one in figures))
 
 
 def at_once() -> int:
-    """Requests that so many identical calls at one time make."""
+    """The number of requests for `AT_ONCE` identical concurrent calls."""
     target = ScriptedTarget("a", "x" * LENGTH)
 
     async def ask() -> None:
@@ -92,7 +92,7 @@ def main(keys: int = KEYS) -> None:
     names = ("all p50", "all p95", "quickest", "its p95", "CPU")
     print(f"{'':24}" + "".join(f"{name:>10}" for name in names))
     with tempfile.TemporaryDirectory() as folder:
-        for number, (face, ask) in enumerate((("threads", asked), ("asyncio", aasked))):
+        for number, (face, ask) in enumerate((("threads", time_calls), ("asyncio", time_async_calls))):
             row(f"memory, {face}", Cache(max_entries=2 * keys), ask, keys)
             row(f"SQLite, {face}", Cache(max_entries=2 * keys, path=str(Path(folder) / f"{number}.db")), ask, keys)
     print(f"{AT_ONCE} identical calls at one time: {at_once()} request")

@@ -1,7 +1,7 @@
-"""What a fleet of 10,000 processes asks of its Redis, played in virtual time: ``python -m benchmarks.capacity``.
+"""The load of a fleet of 10,000 processes on its Redis, simulated in virtual time: ``python -m benchmarks.capacity``.
 
-What is counted is what would cross the wire (`tests/support/large_fleet.py`): commands, messages to subscribers, and bytes. The time that a
-command takes is measured at a real server, and the two give how much of one core of Redis the fleet needs.
+It counts commands, messages to subscribers, and bytes (`tests/support/large_fleet.py`), and measures the time of each command at a real
+server. From both follows how much of one core of Redis the fleet needs.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from tests.support.large_fleet import Count, LargeFleet
 from tests.support.redis_server import newest, redis_server
 
 
-def played(processes: int, calls: float, limit: float | None, seconds: float) -> list[tuple[str, float, Count, int]]:
-    """Each part of the play: its name, its seconds, what crossed the wire, and how many calls the first target got."""
+def run_phases(
+    processes: int, calls: float, limit: float | None, seconds: float
+) -> list[tuple[str, float, Count, int]]:
+    """Each phase: its name, its seconds, the counted traffic, and the number of calls that the first target got."""
     fleet = LargeFleet(processes, calls, limit)
     fleet.pass_time(5)
     found: list[tuple[str, float, Count, int]] = []
@@ -40,7 +42,7 @@ def played(processes: int, calls: float, limit: float | None, seconds: float) ->
 
 
 def microseconds() -> dict[str, float]:
-    """The time that each command takes in a real server, as `INFO commandstats` has it (the server's own time, without its network)."""
+    """The time of each command in a real server, by `INFO commandstats` (without the network)."""
     found: dict[str, float] = {}
     with redis_server(newest()) as redis:
         store, client = RedisStore(redis.url), redis.client()
@@ -66,7 +68,7 @@ def microseconds() -> dict[str, float]:
 
 
 def main() -> None:
-    """Play it, and print what it takes."""
+    """Run the simulation, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=10_000)
     parser.add_argument("--calls", type=float, default=0.5, help="of each process, a second")
@@ -78,7 +80,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     logging.getLogger("hotspare").setLevel(logging.ERROR)  # one line for each process would hide the table
-    gc.disable()  # ten thousand pools are no garbage, and looking through them takes most of the time
+    gc.disable()  # collections would take most of the time, because they visit ten thousand pools
     began = time.monotonic()
     cost = microseconds()
     cost["alive"], cost["sync"] = cost["sync"] / 2, cost["sync"] / 2
@@ -89,7 +91,7 @@ def main() -> None:
     print(
         "| | commands/s | a process | core of Redis | messages/s | MB/s | calls to the first target |\n|---|---:|---:|---:|---:|---:|---:|"
     )
-    for name, seconds, counted, calls in played(given.processes, given.calls, given.limit, given.seconds):
+    for name, seconds, counted, calls in run_phases(given.processes, given.calls, given.limit, given.seconds):
         busy = sum(number * cost[kind] for kind, number in counted.commands.items()) / seconds / 1e6
         print(
             f"| {name} | {counted.total / seconds:,.0f} | {counted.total / seconds / given.processes:.2f} | {busy:.0%} "
@@ -97,7 +99,7 @@ def main() -> None:
         )
         print(f"  {counted.commands}", file=sys.stderr)
     print(
-        f"A command takes {', '.join(f'{name} {found:.0f}' for name, found in cost.items())} µs. Played in {time.monotonic() - began:.0f} s."
+        f"A command takes {', '.join(f'{name} {found:.0f}' for name, found in cost.items())} µs. Simulated in {time.monotonic() - began:.0f} s."
     )
 
 

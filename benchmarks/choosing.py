@@ -1,6 +1,6 @@
-"""`python -m benchmarks.choosing`: what hotspare itself adds to a call, with 4 and with 1,000 targets, for each strategy.
+"""`python -m benchmarks.choosing`: the time that hotspare itself adds to a call, with 4 and with 1,000 targets, for each strategy.
 
-No I/O: a call is begun, its target chosen, its answer recorded.
+No I/O: a call is started, its target chosen, its answer recorded.
 """
 
 # pyright: reportPrivateUsage=false
@@ -18,7 +18,7 @@ STRATEGIES = ("ordered", "weighted", "latency", "cost")
 
 
 def pool_of(count: int, strategy: str) -> Pool:
-    """A pool of so many targets, each at a provider of its own."""
+    """A pool of `count` targets, each at a separate provider."""
     targets = [ScriptedTarget(f"t{n}", id=f"p{n}/m").target for n in range(count)]
     return Pool(targets, rng=random.Random(1), strategy=strategy)  # type: ignore[arg-type]
 

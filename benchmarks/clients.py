@@ -1,7 +1,7 @@
 """The clients that are compared under faults, each set up as its documentation shows for failover.
 
-`python -m benchmarks.peers` and the storms on the wire open them here. Their libraries are imported when they are opened: each peer has
-an environment of its own, with nothing but itself and hotspare's core.
+`python -m benchmarks.peers` and the storms on the wire open them here. Their libraries are imported when they are opened, because each
+peer has a separate environment with only itself and hotspare's core.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Upstream:
 
     @property
     def base_url(self) -> str:
-        """As hotspare, the openai SDK and LiteLLM take it: with `/v1` for OpenAI's wire format."""
+        """The base URL for hotspare, the openai SDK and LiteLLM: with `/v1` for OpenAI's wire format."""
         return f"{self.url}/v1" if self.wire == "openai" else self.url
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a client is set up with. `settings`: of hotspare's pool."""
+    """The settings of a client. `deadline`: seconds. `stream`: whether it streams. `settings`: of hotspare's pool."""
 
     upstreams: Sequence[Upstream]
     deadline: float
@@ -90,7 +90,7 @@ async def _hotspare(setup: Setup) -> AsyncGenerator[Client]:
 
 
 def _router(*, groups: bool) -> Open:
-    """LiteLLM's Router: each target as a group of its own with fallbacks, or all in one group with cooldowns and retries."""
+    """LiteLLM's Router: each target in a separate group with fallbacks, or all in one group with cooldowns and retries."""
 
     @asynccontextmanager
     async def open_router(setup: Setup) -> AsyncGenerator[Client]:
@@ -153,7 +153,7 @@ async def _with_fallbacks(setup: Setup) -> AsyncGenerator[Client]:
 
 @asynccontextmanager
 async def _sdk(setup: Setup) -> AsyncGenerator[Client]:
-    """The official SDK with the first target and its default of two retries. It answers whole."""
+    """The official SDK with the first target and its default of two retries. It does not stream."""
     import openai
 
     target = setup.upstreams[0]
@@ -175,7 +175,7 @@ CLIENTS = (
     Opening("LangChain with_fallbacks", _with_fallbacks, "langchain"),
     Opening("openai SDK, one target", _sdk, "http", failover=False),
 )
-"""All of them. The storms leave those out that do not fail over."""
+"""All clients. The storms leave out those that do not fail over."""
 
 
 def opening(name: str) -> Opening:

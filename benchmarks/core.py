@@ -1,10 +1,10 @@
-"""What hotspare itself adds to a call, without any HTTP, and what an open stream keeps in memory; in about 20 seconds.
+"""The CPU time that hotspare itself adds to a call, without HTTP, and the memory of open streams. Takes about 20 seconds.
 
     python -m benchmarks.core             # print the table
     python -m benchmarks.core --write     # and write it into docs/benchmarks.md
 
-The targets' backends answer immediately, from memory. Each row is the lowest of several rounds, in CPU time: what a call costs when nothing
-else disturbs it. Memory is measured with real streams, which a server in a separate process leaves open.
+The targets' backends answer immediately, from memory. Each row is the CPU time of the fastest of several rounds, so that
+other load on the machine counts little. Memory is measured with real streams, which a server in a separate process leaves open.
 """
 
 import argparse
@@ -40,7 +40,7 @@ class AtOnce:
         self.fails = fails
 
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
-        """Nothing."""
+        """None."""
         return ()
 
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
@@ -66,7 +66,7 @@ class AtOnce:
         yield _END
 
     def classify(self, error: Exception) -> Outcome:
-        """Every failure is the request's, so that no breaker opens."""
+        """A kind that is the request's fault, so that no breaker opens."""
         return Outcome(Kind.CONTENT_FILTER)
 
 
@@ -108,7 +108,7 @@ async def _aconsume(pool: Pool) -> None:
 
 
 def costs() -> dict[str, float]:
-    """Microseconds by what is measured."""
+    """The microseconds of each measurement, by its name."""
     small, large = pool_of(*(AtOnce() for _ in range(4))), pool_of(*(AtOnce() for _ in range(1000)))
     failing = pool_of(AtOnce(fails=True), AtOnce())
     sync, asynchronous = lowest(lambda: small.chat("hello")), alowest(lambda: small.achat("hello"))
@@ -161,7 +161,7 @@ def _resident() -> float:
 
 
 async def memory(port: int) -> float:
-    """Megabytes that open streams take."""
+    """The megabytes that `STREAMS` open streams take."""
     target = Target("openai/gpt-4.1", base_url=f"http://127.0.0.1:{port}/v1", api_key="test")
     async with Pool(target, max_attempts=1) as pool:
         streams: list[AsyncGenerator[ChatChunk]] = []
@@ -194,7 +194,9 @@ def main() -> None:
     process = context.Process(target=_serve, args=(sender,), daemon=True)
     process.start()
     try:
-        megabytes = asyncio.run(memory(receiver.recv()))  # first: what others have freed would be used again
+        megabytes = asyncio.run(
+            memory(receiver.recv())
+        )  # first, because streams would reuse memory that other measurements freed
     finally:
         process.terminate()
         process.join(5)

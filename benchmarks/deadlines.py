@@ -1,12 +1,12 @@
-"""Holds the deadline against a server that breaks answers at random: how late calls end, in threads, under asyncio and under trio.
+"""Measures how late calls end after their deadline, with a server that breaks answers at random; in threads, asyncio and trio.
 
     python benchmarks/deadlines.py                          # 2,000 calls in each face, in about a minute and a half
     python benchmarks/deadlines.py --calls 200 --seed 7
 
-Each call has 1.5 s, to a whole answer or to the first content of a stream. Three targets share a server, in a process of its
-own, that draws one of `FAULTS` for each request: what never comes, what comes drop by drop, what breaks, and what is sound.
-Beside them a thread only sleeps, 10 ms at a time: how late it wakes is the machine's doing. The command fails if a call ends
-more than 0.2 s later than that after its deadline, or if a bug shows as an error of another type.
+Each call has a deadline of 1.5 s, to a whole answer or to the first content of a stream. Three targets share a server, in a separate
+process, which draws one of `FAULTS` for each request: answers that never arrive, arrive slowly or break, and correct ones. Meanwhile
+a thread only sleeps, 10 ms at a time; the delay of its wake-ups is that of the machine. The command fails if a call ends more than
+0.2 s plus the largest such delay after its deadline, or with an unexpected type of error.
 """
 
 import argparse
@@ -125,7 +125,7 @@ def server(seed: int) -> Generator[str]:
 
 
 def pool_of(url: str) -> Pool:
-    """Three targets of one server, whose breakers never open: each call meets the faults itself, until its time is over."""
+    """Three targets of one server, whose breakers never open, so that each call meets the faults until its deadline."""
     targets = [Target("openai/gpt-4.1", name=name, region=name, base_url=url, api_key="test") for name in "abc"]
     never = Breaker(consecutive_failures=1_000_000, minimum_throughput=1_000_000, stalled_calls=1_000_000)
     return Pool(targets, deadline=DEADLINE, breaker=never, timeouts=Timeouts(start_min=0.05))
@@ -166,7 +166,7 @@ async def _acall(pool: Pool, streaming: bool) -> Ended:
 
 
 def run(url: str, face: Face, calls: int) -> list[Ended]:
-    """So many calls, every other one a stream, `AT_ONCE` at once."""
+    """Make `calls` calls, every other one streamed, `AT_ONCE` at the same time."""
     if face == "threads":
         with pool_of(url) as pool, ThreadPoolExecutor(AT_ONCE) as threads:
             pool.warmup()
@@ -192,7 +192,7 @@ def run(url: str, face: Face, calls: int) -> list[Ended]:
 
 @contextmanager
 def sleeper() -> Generator[list[float]]:
-    """The latest wake-up of a thread that only sleeps, in seconds: the last item of the list."""
+    """Runs a thread that only sleeps. Yields a list whose last item is the largest delay of a wake-up so far, in seconds."""
     ended, latest = threading.Event(), [0.0]
 
     def sleep() -> None:

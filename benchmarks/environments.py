@@ -1,7 +1,7 @@
 """The environments of the clients that are compared, one for each library, because they cannot all be installed together.
 
-Each holds the library as its installer gives it today, and hotspare with the adapter for it. They are made when they are first
-used, and kept in `.venv-peers/`.
+Each has the current release of the library, and hotspare with its adapter. They are created in `.venv-peers/` at their first use, and
+kept.
 """
 
 import subprocess
@@ -17,13 +17,13 @@ PACKAGES: dict[str, Sequence[str]] = {
     "litellm": ["litellm", "-e", "core", "-e", "adapters/litellm"],
     "pydantic_ai": ["pydantic-ai-slim[openai]"],
 }
-"""What is installed into each, by its name."""
+"""The packages of each environment, by its name."""
 
 
 def python_of(environment: str | None) -> Path:
-    """The environment's interpreter (None: the one that runs); the environment is made where it is missing, or where its packages have changed.
+    """The environment's interpreter (None: the current one). The environment is created if it is missing or its packages have changed.
 
-    Raises CalledProcessError where a package cannot be installed.
+    Raises CalledProcessError if a package cannot be installed.
     """
     if environment is None:
         return Path(sys.executable)

@@ -1,7 +1,7 @@
-"""Eight processes and one Redis, counted at the embedded provider and in Redis: `make fleet`.
+"""Measures eight processes that share one Redis, at the embedded provider and in Redis: `make fleet`.
 
-How many calls a dead target gets, with and without sharing; how much of a shared limit is used; and how many commands a process sends to Redis
-at 10 and at more calls a second.
+It measures how many calls a failing target gets, with and without sharing; how much of a shared limit is used; and how many commands a
+process sends to Redis at 10 to 1,000 calls a second.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COUNT = 8
 
 
 def outage(fleet: list[Worker], urls: list[str], provider: Provider, redis: RedisServer, seconds: float) -> None:
-    """The calls that reach a target which answers 503, by processes that share nothing and by those of a fleet. One begins, the others follow
+    """Count the calls that reach a target that answers 503, from separate processes and from a fleet. One process starts, the others follow
     after a second."""
     sent: dict[bool, int] = {}
     for shared in (False, True):
@@ -38,7 +38,7 @@ def outage(fleet: list[Worker], urls: list[str], provider: Provider, redis: Redi
 
 
 def limits(fleet: list[Worker], urls: list[str], provider: Provider, redis: RedisServer, seconds: float) -> None:
-    """How much of a limit of 600 a minute is used, by eight times as many calls."""
+    """Measure how much of a limit of 600 requests a minute is used by eight times as many calls."""
     build(fleet, urls, redis.url, limits={"rpm": 600, "burst": 1}, learn_limits=False, prefix="limits")
     time.sleep(1)
     before, began = provider.stats("a").requests, time.monotonic()
@@ -55,7 +55,7 @@ def limits(fleet: list[Worker], urls: list[str], provider: Provider, redis: Redi
 
 
 def linearity(fleet: list[Worker], urls: list[str], redis: RedisServer, seconds: float) -> None:
-    """Redis commands a second of one process, at different numbers of calls a second."""
+    """Measure the Redis commands per second of one process, at different call rates."""
     client = redis.client()
     for limited in (False, True):
         found: list[str] = []
@@ -77,7 +77,7 @@ def linearity(fleet: list[Worker], urls: list[str], redis: RedisServer, seconds:
 
 
 def main() -> None:
-    """Run all of them."""
+    """Run all measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     seconds = float(parser.parse_args().seconds)

@@ -1,7 +1,7 @@
 """A real Redis and a real Valkey, killed, paused, flushed, made read-only, filled and restarted under load: `make fleet-faults`.
 
-Two pools share the server, with limits, hard budgets and rests; a third one shares nothing, is called in turns with the first, and shows what of
-a call's time is the machine's own. A call reaches no network but for the store.
+Two pools share the server, with limits, hard budgets and open breakers. A third pool shares nothing and is called in turns with the
+first: its times show the part that is not caused by sharing. Calls use the network for the store only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tests.support.redis_server import newest, oldest, redis_server
 from tests.support.store_faults import FAULTS, Fault, Seen, strike
 
 MOST = {"failed": 0.0, "up": 0.002, "down": 0.06, "converged": 3.0}
-"""What each column may be at most."""
+"""The upper bound of each column, in calls or seconds."""
 
 
 def row(fault: Fault, seen: Seen) -> tuple[str, bool]:

@@ -1,9 +1,9 @@
-"""Measures what hedging does to tail latency: time to first token with and without it, in about a minute.
+"""Measures the effect of hedging on tail latency: the time to first token with and without it. Takes about a minute.
 
     python benchmarks/hedging.py            # 2,000 streams each, 60 a second
     python benchmarks/hedging.py --calls 400
 
-A separate process offers the streams, and a stream's time counts from the moment at which it was to arrive.
+A separate process schedules the streams, and a stream's time is measured from its scheduled arrival.
 
 The primary target answers after 0.4 s, and every twentieth call after ten times that. The second target, in another region,
 answers after 0.15 s. `extra attempts` is the cost of hedging: attempts above one per call, counted at the providers.

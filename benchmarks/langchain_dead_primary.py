@@ -1,4 +1,4 @@
-"""Measures what a primary target that is down adds to each call in LangChain: hotspare and `with_fallbacks`, in a minute.
+"""Measures the time that an unavailable primary target adds to each call in LangChain, with hotspare and with `with_fallbacks`.
 
     python benchmarks/langchain_dead_primary.py            # print the table
     python benchmarks/langchain_dead_primary.py --calls 500
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
     @property
     def added(self) -> float:
-        """What the primary that is down adds to the second and all later calls."""
+        """The time that the unavailable primary adds to the second and all later calls."""
         return self.later - self.healthy
 
     def __str__(self) -> str:

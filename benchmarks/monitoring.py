@@ -1,14 +1,15 @@
-"""What monitoring costs a call: python -m benchmarks.monitoring [rounds]
+"""The time that monitoring adds to a call: python -m benchmarks.monitoring [rounds]
 
 Calls over real sockets to the embedded provider, which runs in a separate process, in blocks that alternate between pools: without listeners,
-with each part, and with everything on: ledger, alerts, Prometheus, OpenTelemetry (SDK with spans and metrics, kept in memory).
+with each part, and with all parts: ledger, alerts, Prometheus, OpenTelemetry (SDK with spans and metrics, kept in memory).
 
-* On the caller's path: CPU time of the thread that calls, over answers that arrive immediately, the worst case.
-* In all threads: CPU time of the process, until all parts have caught up. Most of that work is done while the caller waits for the network.
-* What a caller sees: seconds of a call that takes 50 ms.
+* caller: CPU time of the calling thread, with answers that arrive immediately (the worst case).
+* all threads: CPU time of the process, until all parts have processed the events. Most of this work happens while the caller waits for
+  the network.
+* Time of a call that takes 50 ms, as the caller measures it.
 
-Each figure is the lower quartile of many short blocks, so that what else runs on the machine counts little; two pools without listeners then
-differ by some 3 % on a busy machine, so that seven of them need a quiet one. Last, what a call without listeners pays for events, in a separate event loop.
+Each figure is the lower quartile of many short blocks, so that other load on the machine counts little. On a busy machine, two pools
+without listeners still differ by about 3 %. The last line is the time that events take in a call without listeners.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def _opentelemetry(pool: Pool, folder: Path) -> Callable[[], object]:
 PARTS: dict[str, Callable[[Pool, Path], Callable[[], object]]] = {
     "ledger": _ledger, "alerts": _monitor, "Prometheus": _prometheus, "OpenTelemetry": _opentelemetry,
 }  # fmt: skip
-"""What attaches a part to a pool, and returns what waits until it has caught up."""
+"""Functions that attach a part to a pool. Each returns a function that waits until the part has processed all events."""
 SETS: dict[str, tuple[str, ...]] = {
     "none": (), **{name: (name,) for name in PARTS}, "all but OpenTelemetry": tuple(PARTS)[:-1], "all": tuple(PARTS),
 }  # fmt: skip
@@ -79,7 +80,7 @@ def _serve(there: Connection) -> None:
 
 
 def block(pool: Pool, flushes: Iterable[Callable[[], object]], calls: int) -> tuple[float, float, float]:
-    """Seconds of a call, over a block of them: CPU of this thread, CPU of all threads until what listens has caught up, and time."""
+    """Seconds of one call, averaged over a block: CPU of this thread, CPU of all threads until all events are processed, and wall time."""
     everything, start, here = time.process_time(), time.perf_counter(), time.thread_time()
     for _ in range(calls):
         pool.chat("hello")
@@ -90,7 +91,7 @@ def block(pool: Pool, flushes: Iterable[Callable[[], object]], calls: int) -> tu
 
 
 def compare(url: str, sets: Iterable[str], rounds: int, calls: int) -> Mapping[str, list[tuple[float, float, float]]]:
-    """What `block` measures with each set of parts, by round."""
+    """The results of `block` with each set of parts, by round."""
     target = Target("openai/m", name="a", base_url=url, api_key=KEY)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         pools = {name: stack.enter_context(Pool(target)) for name in sets}
@@ -107,13 +108,13 @@ def compare(url: str, sets: Iterable[str], rounds: int, calls: int) -> Mapping[s
 
 
 def more(found: Mapping[str, list[tuple[float, float, float]]], name: str, what: int) -> str:
-    """The figure of this set, and by how much it is more than without listeners."""
+    """The figure of this set, and its increase over that without listeners."""
     value, base = (quantiles((one[what] for one in found[which]), n=4)[0] for which in (name, "none"))
     return f"{value * 1e6:6.0f} us {value / base - 1:+6.1%}"
 
 
 def unobserved() -> float:
-    """Seconds that a call without listeners pays for events that are not made."""
+    """Seconds that events take in a call without listeners, for which none are created."""
     pool = Pool(Target("openai/m", name="a", api_key=KEY))
     scheduler, request = pool._scheduler, ChatRequest(messages=[{"role": "user", "content": "q"}])  # pyright: ignore[reportPrivateUsage]
     call = Call("c", request, (), False, 0.0, 1.0, 1, Policy())

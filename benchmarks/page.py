@@ -1,7 +1,7 @@
-"""Writes what was measured into the documentation.
+"""Writes measured figures into the documentation.
 
-A section of docs/benchmarks.md stands between `<!-- NAME -->` and `<!-- end of NAME -->`. The table of clients under faults stands in several pages,
-with headings and names in each page's own words: only its figures are written.
+A section of docs/benchmarks.md is between `<!-- NAME -->` and `<!-- end of NAME -->`. The table of clients under faults is in several
+pages with different headings and names, so that only its figures are replaced.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,8 @@ def write(section: str, text: str) -> None:
 
 
 def write_figures(page: Path, rows: Sequence[Sequence[str]]) -> None:
-    """Replace the figures of the page's table of clients, the one with a p99 whose first row is hotspare's. `rows`: in its order, without names.
+    """Replace the figures of the page's table of clients: the table with a p99 whose first row is hotspare. `rows`: in the table's order, without
+    names.
 
     Raises ValueError if the page has no such table with as many rows and columns, or several.
     """
@@ -42,6 +43,6 @@ def write_figures(page: Path, rows: Sequence[Sequence[str]]) -> None:
 
 
 def _fits(cells: Sequence[Sequence[str]], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether these lines' cells are a table's last rows, each with a name and as many figures as measured, and the line behind the table."""
+    """Whether these cells are the rows of the table, each with a name and the expected number of figures, and the line after the table."""
     expected = [1 + len(row) for row in rows] + [0]
     return [len(found) for found in cells] == expected and cells[0][0].strip("*") == "hotspare"

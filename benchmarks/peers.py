@@ -1,4 +1,4 @@
-"""Measures hotspare and other clients under the same load and the same faults, on loopback, in about two minutes.
+"""Measures hotspare and other clients under the same load and the same faults, on loopback. Takes about two minutes.
 
     python -m benchmarks.peers             # print the table
     python -m benchmarks.peers --write     # and write the figures of the outage into the README and the pages that show them
@@ -8,13 +8,13 @@
 Four targets in two regions at the embedded provider, 50 ms per answer, every text compared word for word. Two runs each:
 
 * outage: 20 calls/s for 10 s while the first region answers 503. `p99` is the latency of the answered calls. `requests per call` is
-  the number of requests per call that reach the provider from the fourth second on, when clients may have learnt of it.
-* surge: 400 calls/s for 3 s without faults. `answered` counts answers within 5 s. `load`: the calls per second that the client took up.
+  the number of requests per call that reach the provider after the first three seconds, within which clients can detect it.
+* surge: 400 calls/s for 3 s without faults. `answered` counts answers within 5 s. `load`: the calls per second that the client started.
 
-A separate process offers the load, and a call's time counts from the moment at which it was to arrive: a client that keeps
-its event loop busy is as slow as its callers see it. A load that was not achieved is reported below the table.
-Each client runs in a separate environment, set up in `benchmarks/clients.py`. All are asked for whole answers: not every
-client can fail over in streams.
+The load comes from a separate process, and a call's time is measured from its scheduled arrival, so that it includes the delay of a
+client that blocks its event loop. A load that was not achieved is reported below the table.
+Each client runs in a separate environment, set up in `benchmarks/clients.py`. No call streams, because not every client can fail
+over in streams.
 """
 
 import argparse
@@ -41,11 +41,11 @@ DEADLINE = 10.0
 DETECTED_AFTER = 3.0
 _OUTAGE = ("a region is down: answered", "p99", "requests per call")
 PAGES = [ROOT / name for name in ("README.md", "README.ko.md", "docs/index.md", "docs/ko/index.md", "docs/choosing.md")]
-"""They show the figures of the outage."""
+"""The pages that show the figures of the outage."""
 
 
 def runs(*, short: bool) -> dict[str, tuple[Phase, ...]]:
-    """The phases of the two runs. What is measured is the last phase."""
+    """The phases of the two runs. The last phase of each is measured."""
     outage, surge = (6, 1) if short else (10, 3)
     return {
         "outage": (Phase("normal", 2, 20), Phase("outage", outage, 20, "outage", ((US, "status", {"status": 503}),))),

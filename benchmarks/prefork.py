@@ -1,7 +1,7 @@
-"""Worker processes of one host that share a limit: by a Valkey on a Unix socket, and by an SQLite file. ``python -m benchmarks.prefork``.
+"""Worker processes of one host that share a limit through a Valkey on a Unix socket, or an SQLite file: ``python -m benchmarks.prefork``.
 
-Both do what a pool's agent asks most often, `take` of a bucket (the generic cell rate algorithm on one number), and both are asked as an agent
-asks: a few times a second by each process. Printed is what one request takes, and what it costs the host in processor time.
+Each process makes the most frequent request of a pool's agent, `take` of a bucket (the generic cell rate algorithm on one number), a few
+times a second, as an agent does. The table shows the time of a request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BUCKET = Bucket("limit", 6e5, 60, 1e4)
 
 
 def by_file(path: str) -> Callable[[], object]:
-    """Takes from a bucket in an SQLite file: WAL, no sync to the disk, as fast as SQLite goes."""
+    """Takes from a bucket in an SQLite file, with the fastest settings: WAL, no sync to the disk."""
     connection = sqlite3.connect(path, timeout=10, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=OFF")
@@ -57,7 +57,7 @@ def worker(
     seconds: float,
     results: multiprocessing.Queue[tuple[list[float], float]],
 ) -> None:
-    """One process: takes at random times, `rate` a second (0: one after the other), and reports how long each took and its processor time."""
+    """One process: takes at random times, `rate` a second (0: without pauses), and reports the time of each take and its CPU time."""
     take, found = make(where), list[float]()
     take()
     until, cpu = time.monotonic() + seconds, time.process_time()
@@ -73,7 +73,7 @@ def worker(
 def measured(
     make: Callable[[str], Callable[[], object]], where: str, processes: int, rate: float, seconds: float
 ) -> tuple[list[float], float]:
-    """The times of all requests, and the processor time of all processes."""
+    """The times of all requests, and the CPU time of all processes."""
     results: multiprocessing.Queue[tuple[list[float], float]] = multiprocessing.Queue()
     started = [
         multiprocessing.Process(target=worker, args=(make, where, rate, seconds, results)) for _ in range(processes)

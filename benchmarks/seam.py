@@ -1,10 +1,10 @@
-"""CPU and wall time of one call: bare aiohttp and bare httpcore against hotspare over the same server, in about a minute.
+"""CPU and wall time of one call: bare aiohttp and bare httpcore, and hotspare, with the same server. Takes about a minute.
 
     python benchmarks/seam.py              # print the table
     python benchmarks/seam.py --rounds 9 --calls 400
 
 The contenders take turns inside each round, so that a busy machine slows all of them, and each cell is a median over the
-rounds. The server runs in a separate process. Only the ratios mean something on another machine.
+rounds. The server runs in a separate process. Only the ratios are comparable between machines.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""A soak: one chaotic round after the other, and after each nothing may be left over.
+"""A soak test: rounds of random faults and load, after each of which no resource may be left over.
 
     python benchmarks/soak.py --minutes 30
-    python benchmarks/soak.py --minutes 1 --seed 7    # rounds 7, 8, …: a round that failed prints its seed
+    python benchmarks/soak.py --minutes 1 --seed 7    # rounds with the seeds 7, 8, …; a failed round prints its seed
 
 In each round sync callers in threads, asyncio and trio call the same pools over real sockets, while the targets get random
 faults, calls are cancelled and abandoned, floods arrive, children are forked, pools are reloaded with other targets and settings
-and replaced by others. Every text must be right, every error one of hotspare's. When a round is over no permit, waiter, task, thread, file
-descriptor or connection may be left; when all are over, memory must be flat.
+and replaced by others. Every text must be right, and every error one of hotspare's. After a round no permit, waiter, task, thread, file
+descriptor or connection may be left; after all rounds, memory must not have grown.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ IDS = {
     "e": "anthropic/claude-sonnet-4-20250514", "f": "openai/gpt-4.1-mini",
 }  # fmt: skip
 FAULTS = sorted(set(KINDS) - {"oversized", "null_reason"})
-"""All but two: ten megabytes an answer would be most of the work, and a whole answer of OpenAI's format needs no finish reason."""
+"""All kinds but two: answers of ten megabytes would take most of the time, and a whole answer of OpenAI's format needs no finish reason."""
 ROUND = 20.0
 """Seconds of a round."""
 _SYNC, _ASYNCIO, _TRIO, _FLOOD = 4, 6, 4, 60  # callers of each kind, calls of a flood
 _POOLS, _CHILD = 8, 30  # pools of a round, and seconds for which a child may take
-_PATIENCE = (
+_MAX_WAIT = (
     60.0  # seconds in which callers must end and connections be closed; it takes milliseconds on an idle machine
 )
 
 
 class Round:
-    """One round. `problems` says what went wrong, `ends` how the calls ended; `failures`: attempts that met a fault."""
+    """One round. `problems`: texts. `ends`: number of calls by their result. `failures`: attempts that met a fault."""
 
     def __init__(self, provider: Provider, seed: int) -> None:
         self.seed = seed
@@ -66,8 +66,8 @@ class Round:
         self._names = list(IDS)[:3]
         self._pools = [self._new_pool()]
 
-    def play(self, seconds: float) -> None:
-        """Play it, and look for what is left."""
+    def run(self, seconds: float) -> None:
+        """Run the round, and check for resources that are left over."""
         threads, files = _threads(), _open_files()
         callers = [threading.Thread(target=self._sync, args=(number,)) for number in range(_SYNC)]
         callers += [threading.Thread(target=asyncio.run, args=(self._asyncio(),)), threading.Thread(target=trio.run, args=(self._trio,))]  # fmt: skip
@@ -91,7 +91,7 @@ class Round:
         self._stop.set()
         self._provider.clear()
         for thread in callers:
-            thread.join(_PATIENCE)
+            thread.join(_MAX_WAIT)
         met = [self._provider.stats(end).outcomes for end in IDS]
         self.failures = sum(count for outcomes in met for kind, count in outcomes.items() if kind != "ok")
         for pool in self._pools:
@@ -108,8 +108,8 @@ class Round:
         self._expect("open files", lambda: gc.collect() >= 0 and _open_files() <= files, lambda: (files, _open_files()))
 
     def _expect(self, what: str, holds: Callable[[], bool], found: Callable[[], object]) -> None:
-        """Wait until it holds; a problem if it does not."""
-        end = time.monotonic() + _PATIENCE
+        """Wait until `holds` is true; add a problem if it stays false."""
+        end = time.monotonic() + _MAX_WAIT
         while not holds():
             if time.monotonic() > end:
                 self.problems.append(f"{what} left over: {found()}")
@@ -126,7 +126,7 @@ class Round:
         return Pool.from_config(self._config(), env={"KEY": KEY})
 
     def _config(self) -> dict[str, Any]:
-        """The targets that are there now, with settings of which some are random."""
+        """The current targets, with settings that are partly random."""
         rng = self._rng
         targets = [
             {"id": IDS[name], "name": name, "region": name, "api_key": "${KEY}", "base_url": self._provider.base_url(name, IDS[name].partition("/")[0])}
@@ -159,13 +159,13 @@ class Round:
         self._flood.set()
 
     def _reload(self) -> None:
-        """The pool goes on with other settings, and with one more or one less target."""
+        """Reload the pool with other settings, and with one target more or less."""
         count = min(max(2, len(self._names) + self._rng.choice((-1, 1, 1))), len(IDS))
         self._names = list(IDS)[:count]
         self._pools[-1].reload(self._config(), env={"KEY": KEY})
 
     def _replace(self) -> None:
-        """A new pool. Calls that run keep the old one until they end."""
+        """Add a new pool for further calls. Running calls keep the old one."""
         if len(self._pools) < _POOLS:
             self._pools.append(self._new_pool())
 
@@ -173,7 +173,7 @@ class Round:
         prompt, pool = self._prompt(self._rng), self._pools[-1]
         child = os.fork()
         if not child:
-            signal.alarm(_CHILD)  # a lock that nothing releases
+            signal.alarm(_CHILD)  # ends a child that waits for a lock forever
             try:
                 os._exit(0 if pool.chat(prompt, deadline=1).text == answer(prompt) else 3)
             except HotspareError:
@@ -189,7 +189,7 @@ class Round:
         return f"question {rng.random()} tokens=8"
 
     def _note(self, prompt: str, text: str, end: str, stopped: bool) -> None:
-        """The caller has the text, or a part of it if it has stopped to read."""
+        """Check a text; only its beginning if the caller stopped reading (`stopped`)."""
         right = answer(prompt).startswith(text) if stopped else text == answer(prompt)
         self.ends[end if right else "wrong"] += 1
         if not right:
@@ -209,7 +209,7 @@ class Round:
                     self._note(prompt, pool.chat(prompt).text, "whole", False)
                 else:
                     self._note(prompt, *_read(pool.stream(prompt), most))
-            except Exception as error:  # what is not hotspare's is a problem
+            except Exception as error:  # an error that is not one of hotspare's is a problem
                 self._failed(error)
 
     async def _call(self, rng: random.Random) -> None:
@@ -220,7 +220,7 @@ class Round:
                 self._note(prompt, (await pool.achat(prompt)).text, "whole", False)
             else:
                 self._note(prompt, *await _aread(pool.astream(prompt), most))
-        except Exception as error:  # a cancellation is no Exception
+        except Exception as error:  # a cancellation is not an Exception
             self._failed(error)
 
     async def _asyncio(self) -> None:
@@ -287,18 +287,18 @@ async def _aread(stream: AsyncGenerator[ChatChunk], most: int) -> tuple[str, str
 
 
 def _threads() -> set[threading.Thread]:
-    """Those that run, but for trio's, which keeps its own for ten seconds after their last work."""
+    """The running threads, without trio's, which trio keeps for ten seconds after their last work."""
     return {thread for thread in threading.enumerate() if not thread.name.startswith("Trio thread")}
 
 
 def _open_files() -> int:
-    """Descriptors of this process. 0 where the system does not list them."""
+    """The number of file descriptors of this process; 0 if the system does not list them."""
     folder = Path("/proc/self/fd")
     return len(list(folder.iterdir())) if folder.exists() else 0
 
 
 def _memory() -> tuple[float, int]:
-    """Resident memory in MB (0 where the system does not say), and the number of objects."""
+    """Resident memory in MB (0 if the system does not report it), and the number of objects."""
     for _ in range(3):
         gc.collect()
     statm = Path("/proc/self/statm")
@@ -307,14 +307,14 @@ def _memory() -> tuple[float, int]:
 
 
 def soak(seconds: float, seed: int, *, length: float = ROUND) -> list[str]:
-    """Rounds for so long, at least three. Returns the problems; prints each round."""
+    """Run rounds of `length` seconds for `seconds`, at least three. Returns the problems, and prints each round."""
     logging.disable(logging.CRITICAL)
     found: list[str] = []
     sizes: list[tuple[float, int]] = []
     with Provider(IDS, seed=seed) as provider:
         for number in range(max(3, round(seconds / length))):
             one = Round(provider, seed + number)
-            one.play(length)
+            one.run(length)
             sizes.append(_memory())
             found += [f"round {one.seed}: {problem}" for problem in one.problems]
             print(f"round {one.seed}: {sum(one.ends.values())} calls {dict(one.ends)}, {one.failures} faults, {sizes[-1][0]:.0f} MB, {sizes[-1][1]:,} objects", flush=True)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Compares HTTP transports behind httpx's transport interface, on loopback, in about a minute.
+"""Compares HTTP transports behind httpx's transport interface, on loopback. Takes about a minute.
 
     python benchmarks/transport.py                 # all transports that are installed
     python benchmarks/transport.py --only aiohttp  # one of httpx, aiohttp, pyreqwest, auto

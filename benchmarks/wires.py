@@ -1,11 +1,11 @@
-"""What each wire format costs: to write and keep (lines of code, files outside its folder that name it), and to run; in about 5 seconds.
+"""The cost of each wire format: its code (lines, and files outside its folder that name it), and its run time. Takes about 5 seconds.
 
     python -m benchmarks.wires             # print the table
     python -m benchmarks.wires --write     # and write it into docs/benchmarks.md
 
 Times are CPU time, the lowest of several rounds, without any HTTP. Every wire carries the same answers, of 50 and of 150 tokens, from the
-embedded provider, one event a read; what the longer one takes more is what its chunks cost. With HOTSPARE_WIRE, a directory of recorded
-provider traffic, a row more has the streams that each wire's own provider sent, with their beginning and their end.
+embedded provider, one event per read; the difference of the two is the cost of the additional chunks. With HOTSPARE_WIRE, a directory of
+recorded provider traffic, a further row has complete streams of each wire's own provider.
 """
 
 import argparse
@@ -64,9 +64,9 @@ PROVIDERS_NAMED = {
     "_classify/model_errors.py", "_config/hints.py", "_config/loader.py", "_cost/dataset.py", "_cost/families.py", "_cost/images.py",
     "_cost/tokens.py", "_cost/unknowns.py", "_health/domains.py", "telemetry/otel_metrics.py",
 }  # fmt: skip
-"""Files whose texts "openai", "anthropic" and "gemini" are providers: of prices, tokens, metrics, and what users write."""
+"""Files in which the texts "openai", "anthropic" and "gemini" name providers, not wire formats."""
 _RECORDED = {"responses": "openai-responses"}
-"""Where the recordings of a wire's own provider are, if not in the folder of its name."""
+"""The folder of the recordings of a wire's own provider, if it does not have the wire's name."""
 
 
 # --- its code ------------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def _lines(path: Path) -> int:
 
 
 def naming(wire: str) -> set[str]:
-    """The files of core outside its folder whose code names it; without those that mean the provider of the same name."""
+    """The files of core outside its folder whose code names it, without `PROVIDERS_NAMED`."""
     return having(wire) - PROVIDERS_NAMED
 
 
@@ -127,7 +127,7 @@ def _names(text: str, wire: str) -> bool:
 
 
 class Recorded(NamedTuple):
-    """What one wire was answered by the embedded provider, and the streams that its own provider sent."""
+    """The answers of the embedded provider over one wire, and the recorded streams of its own provider."""
 
     endpoints: Endpoints
     target: Target
@@ -138,16 +138,16 @@ class Recorded(NamedTuple):
 
 
 def record(provider: Provider, client: httpx.Client, wire: str) -> Recorded:
-    """Its answers, whole and streamed."""
+    """Record the answers of one wire, whole and streamed."""
     target = Target(**MODELS[wire], base_url=provider.base_url("a", wire), api_key=KEY)
     endpoints = Endpoints(target, preset_of(target))
 
-    def answer(asked: ChatRequest, *, stream: bool) -> bytes:
-        exchange = Exchange(endpoints, target, asked, HiddenStr(KEY), stream=stream)
+    def answer(request: ChatRequest, *, stream: bool) -> bytes:
+        exchange = Exchange(endpoints, target, request, HiddenStr(KEY), stream=stream)
         url, headers = exchange.url.get_secret_value(), dict(exchange.headers.items())
         return client.post(url, headers=headers, content=exchange.body).raise_for_status().content
 
-    short, long = (events(answer(asked, stream=True)) for asked in (ASK, ASK_MORE))
+    short, long = (events(answer(request, stream=True)) for request in (ASK, ASK_MORE))
     return Recorded(
         endpoints, target, answer(ASK, stream=False), short, long, list(recordings(wire)) if RECORDINGS else []
     )
@@ -169,14 +169,14 @@ def read(wire: Wire, stream: Iterable[bytes]) -> None:
 
 
 def decode(stream: Iterable[bytes]) -> None:
-    """Split it into lines and events, and no more: what reading its lines costs."""
+    """Only split a stream into lines and events."""
     decoder = SSEDecoder()
     for event in stream:
         decoder.feed(event)
 
 
 def recordings(wire: str) -> Iterator[list[bytes]]:
-    """The streams that its own provider sent."""
+    """The recorded streams of the wire's own provider."""
     folder = Path(RECORDINGS) / _RECORDED.get(wire, wire)
     for path in sorted(folder.glob("stream-[!e]*.yaml")):
         for exchange in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)["interactions"]:
@@ -187,7 +187,7 @@ def recordings(wire: str) -> Iterator[list[bytes]]:
 def lowest(
     calls: Mapping[tuple[str, str], Callable[[], object]], rounds: int, count: int
 ) -> dict[tuple[str, str], float]:
-    """Microseconds of CPU of each call in its best round. They take turns, so that what disturbs one disturbs the others too."""
+    """Microseconds of CPU of each call in its best round. They take turns, so that other load on the machine affects all of them."""
     found = dict.fromkeys(calls, float("inf"))
     for _ in range(rounds):
         for name, call in calls.items():
@@ -199,7 +199,7 @@ def lowest(
 
 
 def calls_of(made: Recorded) -> dict[str, Callable[[], object]]:
-    """What is measured of one wire."""
+    """The measured functions of one wire, by name."""
     wire = made.endpoints.of(ASK).wire
     return {
         "request": lambda: Exchange(made.endpoints, made.target, ASK, None, stream=True),
@@ -215,12 +215,12 @@ def calls_of(made: Recorded) -> dict[str, Callable[[], object]]:
 
 
 def code(wire: str) -> dict[str, str]:
-    """One wire's column: what it costs to keep."""
+    """The size of one wire's code, as cells of its column."""
     return {"lines of code": f"{lines(wire)}", "files outside that name it": f"{len(naming(wire))}"}
 
 
 def shown(wire: str, made: Recorded, cost: Mapping[tuple[str, str], float]) -> dict[str, str]:
-    """One wire's column: what it costs to run."""
+    """The run times of one wire, as cells of its column."""
     more = len(made.long) - len(made.short)
     chunk = (cost[wire, "long"] - cost[wire, "short"]) / more
     line = (cost[wire, "long lines"] - cost[wire, "short lines"]) / more

@@ -1,1 +1,1 @@
-"""What a call costs with each of several clients, each in a separate environment."""
+"""The CPU and wall time of one call, with several clients, each in a separate environment."""

@@ -1,11 +1,11 @@
-"""Compares clients: the CPU and wall time of one call, in about five minutes after the environments are made.
+"""Compares clients by the CPU and wall time of one call. Takes about five minutes, and longer if environments must be created.
 
     python -m benchmarks.compare             # print the table
     python -m benchmarks.compare --write     # and write docs/benchmarks.md and docs/benchmarks.svg
 
-Each client runs in a process and an environment of its own (`benchmarks/environments.py`), with what its installer gives today. The clients take
-turns in each round, so that a busy machine slows all of them; each cell is the median of the rounds. The server, in a process
-of its own, answers at once.
+Each client runs in a separate process and environment (`benchmarks/environments.py`), in its current release. The clients take turns in
+each round, so that a busy machine slows all of them; each cell is the median of the rounds. The server, in a separate process,
+answers immediately.
 """
 
 import argparse

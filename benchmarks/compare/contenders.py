@@ -1,5 +1,5 @@
 # pyright: basic, reportMissingImports=false
-# The clients are installed in environments of their own only.
+# The clients are installed in their separate environments only.
 """The clients that are compared, each set up as its documentation shows. Runs inside an environment that has the client.
 
 As a script it answers on stdout, one JSON line for each line on stdin: `[kind, calls, concurrency]` becomes `[CPU, wall]`,
@@ -223,7 +223,7 @@ async def _timed(call: Call, calls: int, concurrency: int) -> tuple[float, float
 
 
 def main() -> None:
-    """Serve the orders that come on stdin."""
+    """Run the measurements that are requested on stdin."""
     results, sys.stdout = os.fdopen(os.dup(1), "w", buffering=1), sys.stderr  # libraries may print
     with asyncio.Runner() as runner:
 

@@ -1,4 +1,4 @@
-"""Plays the sixteen failover scenarios with both faces of a pool, over real sockets, in about six minutes.
+"""Runs the sixteen failover scenarios with both faces of a pool, over real sockets. Takes about six minutes.
 
 python -m benchmarks.failover              # twenty runs, four at a time
 python -m benchmarks.failover --runs 1 cut # the scenarios with this word in their name, once
@@ -11,12 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from hotspare.drill.provider import Provider
 
-from benchmarks.failover.play import FACES, endpoints, play
+from benchmarks.failover.runner import FACES, endpoints, run_scenario
 from benchmarks.failover.scenarios import SCENARIOS, Scenario
 
 
 def main() -> None:
-    """Play, print a table, and exit with 1 if a scenario failed once."""
+    """Run the scenarios, print a table, and exit with 1 if one has failed at least once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="words of the names of the scenarios; default: all")
     parser.add_argument("--runs", type=int, default=20, help="runs of each scenario and face (default 20)")
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _together(chosen: list[Scenario], runs: range) -> list[tuple[Scenario, str, list[str]]]:
-    """Play all scenarios of some runs with both faces at the same time, each with targets of its own."""
+    """Run all scenarios of some runs with both faces at the same time, each with separate targets."""
     names = {
         (one.name, face, run): f"{number}-{face}-{run}"
         for number, one in enumerate(chosen)
@@ -50,13 +50,13 @@ def _together(chosen: list[Scenario], runs: range) -> list[tuple[Scenario, str, 
     }
     ends = [end for name in names.values() for end in endpoints(name).values()]
     with Provider(ends) as provider, ThreadPoolExecutor(len(names)) as threads:
-        playing: list[tuple[Scenario, str, Future[list[str]]]] = [
-            (one, face, threads.submit(play, one, face, provider, names[one.name, face, run]))
+        futures: list[tuple[Scenario, str, Future[list[str]]]] = [
+            (one, face, threads.submit(run_scenario, one, face, provider, names[one.name, face, run]))
             for one in chosen
             for face in FACES
             for run in runs
         ]
-        return [(one, face, future.result()) for one, face, future in playing]
+        return [(one, face, future.result()) for one, face, future in futures]
 
 
 if __name__ == "__main__":

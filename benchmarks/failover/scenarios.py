@@ -1,4 +1,4 @@
-"""The sixteen scenarios as data: what the primary does, what its callers do, and what must be true afterwards.
+"""The sixteen scenarios as data: the fault of the primary, the calls, and the expected results.
 
 Two targets: the primary is an OpenAI model, the backup an Anthropic one. Before the fault the primary answers one call. During
 it, calls are made one after the other; every one must get the exact answer in time. After it, the primary must be back.
@@ -15,8 +15,8 @@ MODELS = {"primary": "openai/gpt-4o-mini", "backup": "anthropic/claude-sonnet-4-
 
 @dataclass(frozen=True)
 class Answer:
-    """What a caller got. `seconds`: from the call to the answer or the error. `error`: "" or what the error says.
-    refused: whether the error says that the answer was blocked, which is no failure of the target.
+    """The result of one call. `seconds`: to the answer or the error. `error`: "", or the message of the error. `refused`: whether the answer
+    was blocked, which is not a failure of the target.
 
     `details`: the metadata of the answer, as plain values.
     """
@@ -32,7 +32,7 @@ class Answer:
 
 
 Check = Callable[[list[Answer]], str]
-"""Says what is wrong with the answers of the calls during the fault; "" if nothing is."""
+"""Returns a problem of the answers during the fault; "" if there is none."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,12 @@ class Scenario:
 
     fault, options: the primary's fault, as `Provider.fault` takes it. settings: of both targets, as `Provider.configure` takes
     them. stream: whether the calls are streams. prompt: of the calls during the fault.
-    warm: calls before the fault: one, or as many as the primary's record of its own latency takes. calls: calls during it, `gap` seconds apart, each answered within `within` seconds.
-    primary, backup: requests to the target during the fault, at least and at most.
+    warm: calls before the fault: one, or as many as needed to measure the primary's latency. calls: calls during it, `gap` seconds apart,
+        each to be answered within `within` seconds.
+    primary, backup: minimum and maximum number of requests to the target during the fault.
     flaps: seconds for which the primary fails for two seconds out of four, with calls all the time.
     back: seconds after the fault's end within which the primary answers again.
-    check: what else must be true of the answers.
+    check: a further check of the answers.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Plays the storms: in virtual time, or on the real wire beside other clients.
+"""Runs the storms: in virtual time, or on the real wire with other clients for comparison.
 
 python -m benchmarks.storms                     # every storm in virtual time, three seeds
 python -m benchmarks.storms flaps               # the storms with this word in their name
@@ -6,8 +6,8 @@ python -m benchmarks.storms --wire flaps        # on the wire, the clients in tu
 python -m benchmarks.storms --wire --seeds 3 --seconds 20 flaps
 python -m benchmarks.storms --wire --client hotspare --seeds 3 --parallel 4
 
-Exits with 1 if hotspare misses a threshold, or if its load on the wire fell behind: such a row is not judged. On the wire, each play's
-figures are printed to stderr when it is over, and the table at the end.
+Exits with 1 if hotspare misses a threshold, or if its load on the wire fell behind: such a row is not judged. On the wire, each run's
+figures are printed to stderr when it has ended, and the table at the end.
 """
 
 import argparse
@@ -21,17 +21,17 @@ from benchmarks.clients import CLIENTS, Opening
 from benchmarks.storms.report import Report
 from benchmarks.storms.scenarios import SECONDS, STORMS, Storm, shortened
 from benchmarks.storms.thresholds import thresholds
-from benchmarks.storms.turns import at_once, play_all
-from benchmarks.storms.twin import play
+from benchmarks.storms.turns import at_once, run_all
+from benchmarks.storms.twin import storm_result
 
 _FAILING_OVER = [one for one in CLIENTS if one.failover]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Play and print."""
+    """Run the storms, and print the table."""
     options = parsed(arguments)
     if options.wire:
-        report = play_all(options.storms, options.seeds, options.clients, options.parallel)
+        report = run_all(options.storms, options.seeds, options.clients, options.parallel)
     else:
         report = _in_virtual_time(options.storms, options.seeds)
     report.print()
@@ -39,18 +39,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The options of the command line, with what they choose: `storms` and `clients`. Exits with 2 where they choose nothing."""
+    """The options of the command line, with the chosen `storms` and `clients`. Exits with 2 if they choose none."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="words of the storms' names; default: all storms")
-    parser.add_argument("--wire", action="store_true", help="on the real wire, beside other clients")
+    parser.add_argument("--wire", action="store_true", help="on the real wire, with other clients for comparison")
     parser.add_argument("--seeds", type=int, help="how many (default 3, on the wire 1)")
     parser.add_argument(
-        "--seconds", type=float, default=SECONDS, help="length of a storm (default 40; 20 is short and fair)"
+        "--seconds",
+        type=float,
+        default=SECONDS,
+        help="length of a storm (default 40; 20 gives a short but fair comparison)",
     )
     parser.add_argument("--client", help="on the wire: only the clients with this word in their name")
     parser.add_argument(
         "--parallel", type=int, metavar="N",
-        help="on the wire: how many storms are played in parallel (default: two a core for hotspare alone, one for two cores beside other clients)",
+        help="on the wire: how many storms are run in parallel (default: two per core for hotspare alone, one per two cores with other clients)",
     )  # fmt: skip
     options = parser.parse_args(arguments)
     if not options.wire and (options.client or options.parallel is not None):
@@ -82,10 +85,10 @@ def _names(clients: Sequence[Opening]) -> str:
 
 def _in_virtual_time(storms: Sequence[Storm], seeds: int) -> Report:
     report = Report()
-    plays = [(storm, seed) for storm in storms for seed in range(1, seeds + 1)]
+    runs = [(storm, seed) for storm in storms for seed in range(1, seeds + 1)]
     with ProcessPoolExecutor() as processes:
-        played = processes.map(play, *zip(*plays, strict=True))
-        results = list(track(played, "storms", total=len(plays), console=Console(stderr=True), transient=True))
+        finished = processes.map(storm_result, *zip(*runs, strict=True))
+        results = list(track(finished, "storms", total=len(runs), console=Console(stderr=True), transient=True))
     for number, storm in enumerate(storms):
         report.add(storm, "hotspare", results[number * seeds : (number + 1) * seeds], thresholds(storm))
     return report

@@ -14,15 +14,16 @@ from benchmarks.storms.scenarios import Storm
 from benchmarks.storms.thresholds import Result, Thresholds
 
 WIDTH = 160
-"""Columns of the table where the output is no terminal."""
+"""Columns of the table if the output is not a terminal."""
 MOST_LATE = 1.0
-"""Seconds. If a call is begun later than this, the client or the machine was too slow, and the row is not judged."""
+"""Seconds. If a call was started later than this after its scheduled time, the client or the machine was too slow, and the row is not
+judged."""
 
 
 class Report:
-    """Rows of the table, the worst figures of all seeds each.
+    """The table, with the worst figures of all seeds in each row.
 
-    Of hotspare's `rows`, a threshold does not hold in `missed`, and `unjudged` are those whose load fell behind its script.
+    Of hotspare's `rows`, `missed` counts those that miss a threshold, and `unjudged` those whose load fell behind its script.
     """
 
     def __init__(self, *, clients: bool = False) -> None:
@@ -76,11 +77,11 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether not every threshold is shown to hold."""
+        """Whether a threshold was missed, or a row could not be judged."""
         return self.missed + self.unjudged > 0
 
     def print(self) -> None:
-        """Print the table, why some storms may take more calls than others, and where the load fell behind its script."""
+        """Print the table, the reasons for storms with more allowed calls, and the rows whose load fell behind its script."""
         console = Console()
         console = console if console.is_terminal else Console(width=WIDTH)
         console.print(self._table)
@@ -97,7 +98,7 @@ class Report:
 
 
 def load(result: Result) -> str:
-    """The load of a storm on the wire in words: achieved, offered, and by how much a call was begun late."""
+    """The load of a storm on the wire as text: achieved and offered, and the largest delay of a call's start."""
     return f"{result.achieved:.1f} of {result.offered:.1f} calls/s, begun up to {result.late:.2f} s late"
 
 

@@ -1,4 +1,4 @@
-"""The storms as data: what each target does at which second.
+"""The storms as data: the faults of each target over time.
 
 All have four targets of one model at three providers, `a` to `d` (`a` and `b` are one provider in two regions), 40 calls a
 second for 40 s, and a deadline of 5 s unless a storm says otherwise. Faults begin at second 5.
@@ -16,7 +16,7 @@ TARGETS = {"a": ("p/m", "r1"), "b": ("p/m", "r2"), "c": ("q/m", "r3"), "d": ("s/
 
 @dataclass(frozen=True)
 class Fault:
-    """What a target does from `start` to `end` (seconds). `share`: of the calls that meet it.
+    """A fault of a target from `start` to `end` (seconds). `share`: fraction of the calls that meet it.
 
     kind: `status` (with `status`, `retry_after`), `refused`, `silence`, `slow` (`factor` times its latency), `break` (of a
     stream, after `at` of its words), `stall` (of a stream), `limit` (`room` calls a second, 429 beyond), `crowd` (503 beyond
@@ -36,15 +36,16 @@ class Fault:
     phase: float = 0.0
 
     def active(self, at: float) -> bool:
-        """Whether it is there at this second: a fault with a period is there in the first half of each."""
+        """Whether the fault is active at this second. A fault with a period is active in the first half of each period."""
         flapping = self.period and (at + self.phase) % self.period >= self.period / 2
         return self.start <= at < self.end and not flapping
 
 
 @dataclass(frozen=True)
 class Storm:
-    """One storm. `stream`: whether the calls stream. `unavoidable`: upstream calls a call that no rule can save, `because` of what.
-    `busy`: in virtual time, seconds by which each attempt under way at a target delays that the client reads an outcome: it is short of CPU."""
+    """One storm. `stream`: whether the calls stream. `unavoidable`: additional upstream calls per call that no rule can avoid;
+    `because`: the reason. `busy`: in virtual time, seconds by which each attempt in flight at a target delays the reading of an outcome, as
+    if the client were short of CPU."""
 
     name: str
     faults: Mapping[str, tuple[Fault, ...]]
@@ -115,15 +116,15 @@ STORMS = (
 
 
 def least_seconds(storm: Storm) -> float:
-    """The shortest form of a storm: 5 s of what its faults do, and 5 s after them."""
+    """The shortest possible length of a storm: 5 s of its faults, and 5 s after them."""
     faults = [one for many in storm.faults.values() for one in many]
     return 5 + max(one.end if one.end < SECONDS - 5 else one.start + 5 for one in faults)
 
 
 def shortened(storm: Storm, seconds: float) -> Storm:
-    """The storm in less time: what lasts to its fifth second from the end does so again.
+    """A shorter form of the storm. Faults that last until 5 s before its end do so again.
 
-    Raises ValueError where its faults do not fit in.
+    Raises ValueError if its faults do not fit.
     """
     if seconds < (least := least_seconds(storm)):
         raise ValueError(f"{seconds:g} s are too short for the storm {storm.name!r}: at least {least:g} s")

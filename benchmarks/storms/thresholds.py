@@ -1,4 +1,4 @@
-"""What every storm has to show with the default policy, derived from its data."""
+"""The thresholds of each storm with the default policy, derived from its data."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from hotspare.policy import Timeouts
 from benchmarks.storms.scenarios import SECONDS, Fault, Storm
 
 SLOWEST = 1.275
-"""The p95 of a healthy target, times the storm's latency: it is drawn evenly from 0.8 to 1.3 times that."""
+"""The p95 of a healthy target, as a multiple of the storm's latency. The latency of a call is drawn evenly from 0.8 to 1.3 times that."""
 ROOM = 1.5
-"""Times the attempt limit within which 99 % of the calls are answered where targets are silent."""
+"""With silent targets, 99 % of the calls must be answered within this multiple of the attempt limit."""
 
 
 @dataclass
 class Result:
-    """What came of a storm. Times in seconds. `requests`: upstream calls a caller's call; `wrong`: answers that were handed out as
-    complete, and were not those that the provider gave; `back`: from the end of the primary's fault to its first request after
-    it; `late`: by how much the client was late to begin a call, which is part of its time; `offered` and `achieved`: calls a second
-    by the script, and as the client began them (on the wire only)."""
+    """The figures of a storm. Times in seconds. `requests`: upstream calls per call. `wrong`: answers that were returned as complete, but
+    differ from the provider's. `back`: from the end of the primary's fault to its next request. `late`: the largest delay of a call's
+    start, which is part of its time. `offered`, `achieved`: calls per second in the script, and as started (on the wire only)."""
 
     calls: int
     right: int
@@ -53,7 +52,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """`right`: the least share of right answers. The others are upper bounds; None: nothing is asked."""
+    """`right`: the minimum fraction of right answers. The others are upper bounds; None: no bound."""
 
     right: float
     requests: float
@@ -74,17 +73,19 @@ class Thresholds:
 
 
 def thresholds(storm: Storm) -> Thresholds:
-    """What the storm has to show. What evidence costs does not depend on how long a fault lasts: a shorter storm may take more
-    calls a call."""
+    """The thresholds of a storm. The calls needed to detect a fault do not depend on its length, so that a shorter storm may take more
+    upstream calls per call."""
     faults = storm.faults.get("a", ())
     silent = [one for one in faults if one.kind in ("silence", "stall")]
-    ends = [one for one in faults if one.end < storm.seconds and one.status != 401]  # a revoked key does not come back
+    ends = [one for one in faults if one.end < storm.seconds and one.status != 401]  # a revoked key does not recover
     allowed = 0.10 if storm.stream else 0.05
-    # What a provider names counts from its answer's arrival, which may be after the fault's end.
+    # A Retry-After counts from the arrival of the answer, which may be after the fault's end.
     named = [
         one.retry_after + SLOWEST * storm.latency for one in faults if one.status == 429 and one.retry_after is not None
     ]
-    costly = [one for one in faults if one.kind in ("silence", "stall", "slow")]  # to try it again costs a caller time
+    costly = [
+        one for one in faults if one.kind in ("silence", "stall", "slow")
+    ]  # trying it again takes a caller's time
     back = 6.0 if costly else max(1.5, *(seconds + 0.1 for seconds in named), 0.0)
     return Thresholds(
         0.995 if _all_down(storm) else 0.999,
@@ -95,7 +96,7 @@ def thresholds(storm: Storm) -> Thresholds:
 
 
 def attempt_limit(storm: Storm, fault: Fault) -> float:
-    """Seconds for which the default policy waits for a silent target with the record that the storm has given it."""
+    """Seconds for which the default policy waits for a silent target, with the latencies recorded in the storm."""
     timeouts, p95 = Timeouts(), SLOWEST * storm.latency
     if fault.kind == "stall":
         return timeouts.stall_min

@@ -1,4 +1,4 @@
-"""Plays storms on the wire, several in parallel: each play is a process with its client, a provider and a load of its own."""
+"""Runs storms on the wire, several in parallel. Each run is a process with its own client, provider and load."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.storms.thresholds import Result, thresholds
 
 
 def at_once(clients: Sequence[Opening]) -> int:
-    """How many storms are played in parallel by default, so that they do not disturb each other.
+    """How many storms run in parallel by default, so that they do not disturb each other.
 
     At 40 calls a second, hotspare, the provider and the load together use an eighth of a core; LiteLLM's Router with fallbacks uses a whole one.
     """
@@ -29,7 +29,7 @@ def at_once(clients: Sequence[Opening]) -> int:
 
 
 @dataclass(frozen=True)
-class _Play:
+class _Run:
     storm: Storm
     seed: int
     client: str
@@ -37,30 +37,31 @@ class _Play:
     variables: Mapping[str, str]
 
     @classmethod
-    def of(cls, storm: Storm, seed: int, client: Opening) -> _Play:
-        """One play. The client's environment is made if it is missing."""
+    def of(cls, storm: Storm, seed: int, client: Opening) -> _Run:
+        """A run. The client's environment is created if it is missing."""
         arguments = (client.name, storm.name, str(seed), str(storm.seconds))
         return cls(storm, seed, client.name, *client.command("benchmarks.storms.wire", *arguments))
 
     def result(self) -> Result:
-        """Play it in a process. Raises CalledProcessError if that fails."""
+        """Execute it in a process. Raises CalledProcessError if that fails."""
         done = subprocess.run(self.command, cwd=ROOT, env=self.variables, check=True, stdout=subprocess.PIPE, text=True)
         return Result(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def play_all(storms: Sequence[Storm], seeds: int, clients: Sequence[Opening], parallel: int) -> Report:
-    """Play every storm with every client and seed, `parallel` plays at once, and judge them when all are over.
+def run_all(storms: Sequence[Storm], seeds: int, clients: Sequence[Opening], parallel: int) -> Report:
+    """Run every storm with every client and seed, `parallel` runs at once, and judge them at the end.
 
-    The clients take turns within each storm, so that a busy machine slows all of them. Each play's figures are printed to stderr when it is over.
+    The clients take turns within each storm, so that a busy machine slows all of them. Each run's figures are printed to stderr when it
+    has ended.
     """
-    plays = [_Play.of(storm, seed, one) for storm in storms for seed in range(1, seeds + 1) for one in clients]
+    runs = [_Run.of(storm, seed, one) for storm in storms for seed in range(1, seeds + 1) for one in clients]
     found: dict[tuple[str, str], list[Result]] = {}
     console = Console(stderr=True)
     with ThreadPoolExecutor(parallel) as threads:
-        results = zip(plays, threads.map(_Play.result, plays), strict=True)
-        for play, result in track(results, "storms", total=len(plays), console=console, transient=True):
-            console.print(_line(play, result), highlight=False, soft_wrap=True)
-            found.setdefault((play.storm.name, play.client), []).append(result)
+        results = zip(runs, threads.map(_Run.result, runs), strict=True)
+        for run, result in track(results, "storms", total=len(runs), console=console, transient=True):
+            console.print(_line(run, result), highlight=False, soft_wrap=True)
+            found.setdefault((run.storm.name, run.client), []).append(result)
     report = Report(clients=True)
     for storm in storms:
         for one in clients:
@@ -72,9 +73,9 @@ def play_all(storms: Sequence[Storm], seeds: int, clients: Sequence[Opening], pa
     return report
 
 
-def _line(play: _Play, result: Result) -> str:
+def _line(run: _Run, result: Result) -> str:
     back = "" if result.back is None else f", back after {result.back:.2f} s"
     return (
-        f"{play.storm.name}, {play.client}, seed {play.seed}: {result.right} of {result.calls} right, {result.wrong} wrong, "
+        f"{run.storm.name}, {run.client}, seed {run.seed}: {result.right} of {result.calls} right, {result.wrong} wrong, "
         f"{result.requests:.3f} calls a call, p50 {result.p50:.2f} s, p99 {result.p99:.2f} s{back}; load {load(result)}"
     )

@@ -23,7 +23,7 @@ WORDS = 10
 
 @dataclass
 class Upstream:
-    """The backend of one target: it does what the storm says at that second."""
+    """The backend of one target, with the storm's faults at that second."""
 
     loop: asyncio.AbstractEventLoop
     storm: Storm
@@ -109,8 +109,8 @@ class Upstream:
 
 
 @dataclass
-class Played:
-    """A storm that is over. `ends`: of each call, when it began, when it ended, and whether its answer was right."""
+class StormRun:
+    """A finished storm. `ends`: for each call its start, its end, and whether its answer was right."""
 
     storm: Storm
     ups: dict[str, Upstream]
@@ -119,7 +119,7 @@ class Played:
 
     @property
     def result(self) -> Result:
-        """Its figures."""
+        """The figures of the storm."""
         times = sorted(end - start for start, end, right in self.ends if right) or [0.0]
         faults = self.storm.faults.get("a", ())
         over = max((one.end for one in faults if one.end < self.storm.seconds), default=None)
@@ -131,19 +131,19 @@ class Played:
         )  # fmt: skip
 
 
-def play(storm: Storm, seed: int) -> Result:
-    """The figures of one storm with the default policy."""
-    return played(storm, seed).result
+def storm_result(storm: Storm, seed: int) -> Result:
+    """Simulate a storm with the default policy, and return its figures."""
+    return simulate_storm(storm, seed).result
 
 
-def played(storm: Storm, seed: int) -> Played:
-    """One storm with the default policy."""
+def simulate_storm(storm: Storm, seed: int) -> StormRun:
+    """Simulate a storm with the default policy."""
     logging.getLogger("hotspare").setLevel(logging.CRITICAL)
-    found: Played = run_in_virtual_time(lambda loop: _play(loop, storm, seed))
+    found: StormRun = run_in_virtual_time(lambda loop: _simulate(loop, storm, seed))
     return found
 
 
-async def _play(loop: asyncio.AbstractEventLoop, storm: Storm, seed: int) -> Played:
+async def _simulate(loop: asyncio.AbstractEventLoop, storm: Storm, seed: int) -> StormRun:
     rng = random.Random(seed)
     ups = {
         name: Upstream(loop, storm, storm.faults.get(name, ()), random.Random(f"{seed}{name}")) for name in storm.ids
@@ -152,7 +152,7 @@ async def _play(loop: asyncio.AbstractEventLoop, storm: Storm, seed: int) -> Pla
         Target(id, region=region, name=name, backend=ups[name]) for name, (id, region) in storm.ids.items()
     ]  # fmt: skip
     pool = Pool(targets, clock=loop.time, rng=random.Random(seed), deadline=storm.deadline, **storm.settings)
-    found = Played(storm, ups)
+    found = StormRun(storm, ups)
 
     async def call() -> None:
         start, text, failed = loop.time(), "", False

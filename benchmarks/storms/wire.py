@@ -1,6 +1,6 @@
 """A storm on the real wire: the embedded provider as upstream, and the load from a separate process.
 
-`python -m benchmarks.storms.wire CLIENT STORM SEED` plays one storm with one client and prints what came of it as JSON.
+`python -m benchmarks.storms.wire CLIENT STORM SEED` runs one storm with one client, and prints its figures as JSON.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def script_of(storm: Storm, seed: int) -> tuple[list[ScriptStep], set[int]]:
     while now < storm.seconds:
         now += rng.expovariate(storm.rate)
         calls.append(ScriptStep(now))
-    steps = [*_weather(storm), *calls]
+    steps = [*_fault_steps(storm), *calls]
     steps.sort(key=lambda step: step.at)
     return steps, {index for index, step in enumerate(steps) if step.command is None}
 
 
-def _weather(storm: Storm) -> Iterator[ScriptStep]:
-    """What the provider does: each endpoint's faults anew, whenever one of them begins or ends."""
+def _fault_steps(storm: Storm) -> Iterator[ScriptStep]:
+    """The commands for the provider: all faults of an endpoint are set again whenever one of them begins or ends."""
     for name in storm.ids:
         faults = storm.faults.get(name, ())
         changes = {0.0, *(at for fault in faults for at in _changes(fault, storm.seconds))}
@@ -102,9 +102,8 @@ def _options(fault: Fault, storm: Storm) -> dict[str, Any]:
 
 
 @dataclass
-class Storming:
-    """One storm, played with one client. `late`: the most seconds by which the client began a call late; `last`: when it
-    began the last one."""
+class WireRun:
+    """One storm with one client. `late`: the largest delay of a call's start, in seconds; `last`: the start of the last call."""
 
     storm: Storm
     provider: Provider
@@ -116,8 +115,8 @@ class Storming:
     ends: list[tuple[bool, float]] = field(default_factory=list[tuple[bool, float]])
     back: float | None = None
 
-    async def play(self, seed: int) -> Result:
-        """Play it to its end."""
+    async def run(self, seed: int) -> Result:
+        """Run the storm to its end."""
         steps, calls = script_of(self.storm, seed)
         steps.append(ScriptStep(max(self.storm.seconds, steps[-1].at)))
         before = self._requests()
@@ -143,14 +142,14 @@ class Storming:
             async with asyncio.timeout(due + limit - now), aclosing(self.client(prompt)) as parts:
                 async for part in parts:
                     text += part
-        except Exception:  # whatever it is, the call is lost; the table shows how many are
+        except Exception:  # any error means that the call is lost; the table shows how many are
             failed = True
         seconds = perf_counter() - self.start - due
         self.wrong += not failed and text != answer(prompt)
         self.ends.append((not failed and text == answer(prompt) and seconds <= limit, seconds))
 
     async def _watch(self) -> None:
-        """Note when the primary gets a request again after the end of its fault."""
+        """Record when the primary gets a request again after the end of its fault."""
         over = max((one.end for one in self.storm.faults.get("a", ()) if one.end < self.storm.seconds), default=None)
         if over is None:
             return
@@ -175,8 +174,8 @@ def _setup(storm: Storm, provider: Provider) -> Setup:
     return Setup(upstreams, storm.deadline, storm.stream, storm.settings)
 
 
-async def storm_through(client: str, storm: Storm, seed: int) -> dict[str, Any]:
-    """Open the client, make one call that imports its modules, and play the storm. Returns the result as plain values."""
+async def run_on_wire(client: str, storm: Storm, seed: int) -> dict[str, Any]:
+    """Open the client, make one call that imports its modules, and run the storm. Returns the result as plain values."""
     one = opening(client)
     with Provider(storm.ids, seed=seed) as provider:
         setup = _setup(storm, provider)
@@ -184,17 +183,17 @@ async def storm_through(client: str, storm: Storm, seed: int) -> dict[str, Any]:
             async for _ in ask("the first call"):
                 pass
         async with one.open(setup) as ask:
-            storming = Storming(storm, provider, ask)
-            return asdict(await storming.play(seed))
+            run = WireRun(storm, provider, ask)
+            return asdict(await run.run(seed))
 
 
 def main() -> None:
-    """Play one storm, see the module."""
+    """Run one storm, see the module."""
     client, name, seed, seconds = sys.argv[1:5]
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     storm = shortened(next(one for one in STORMS if one.name == name), float(seconds))
-    result = asyncio.run(storm_through(client, storm, int(seed)))
+    result = asyncio.run(run_on_wire(client, storm, int(seed)))
     print("\n" + json.dumps(result))
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.storms.scenarios import Fault, Storm
-from benchmarks.storms.twin import played
+from benchmarks.storms.twin import simulate_storm
 
 REGIONS = {
     "a": ("openai/gpt", "us"), "b": ("anthropic/claude", "us"), "c": ("openai/gpt", "eu"), "d": ("anthropic/claude", "eu"),
@@ -16,7 +16,7 @@ def waits_after(kind: str, seed: int) -> list[float]:
     end = 5 + seed / 25
     fault = Fault(kind, start=end - 3, end=end, after=0.002, status=503)
     storm = Storm("aftermath", dict.fromkeys(REGIONS, (fault,)), False, 40.0, end, 10.0, 0.05, REGIONS)
-    found = played(storm, seed)
+    found = simulate_storm(storm, seed)
     assert all(right for _, _, right in found.ends)
     return sorted(at - end for start, at, _ in found.ends if start >= end - 3 and at > end)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hotspare.drill.provider import Provider
 
-from benchmarks.failover.play import FACES, endpoints, play
+from benchmarks.failover.runner import FACES, endpoints, run_scenario
 from benchmarks.failover.scenarios import SCENARIOS, Scenario
 
 WAITING = {
@@ -26,4 +26,4 @@ def both() -> Iterator[Provider]:
 @pytest.mark.parametrize("scenario", [one for one in SCENARIOS if one.name not in WAITING], ids=lambda one: one.name)
 def test_a_failover(scenario: Scenario, face: str, both: Provider) -> None:
     """Every call gets the exact answer in time, no request is sent in vain, and the primary is used again afterwards."""
-    assert play(scenario, face, both, "run") == []
+    assert run_scenario(scenario, face, both, "run") == []

@@ -109,7 +109,7 @@ class Provider:
 
 
 @dataclass
-class Played:
+class Simulation:
     """What came of the calls, at which times, and what the provider saw."""
 
     provider: Provider
@@ -127,12 +127,12 @@ class Played:
         return sum(a <= one < b for one in self.provider.served) / (self.provider.rpm / 60 * (b - a))
 
 
-def play(
+def simulate(
     rate: float, *, limits: Any = frozenset(), backup: bool = True, deadline: float = 5.0, **options: Any
-) -> Played:
+) -> Simulation:
     """`rate` calls a second for a minute, a tenth of them cancelled by their callers after a while."""
 
-    async def main(loop: asyncio.AbstractEventLoop) -> Played:
+    async def main(loop: asyncio.AbstractEventLoop) -> Simulation:
         rng = random.Random(3)
         providers = [Provider(loop, rng, **options), Provider(loop, rng)]
         targets = [
@@ -158,17 +158,17 @@ def play(
             longest[0] = max(longest[0], loop.time() - began)
 
         await asyncio.gather(*(call(number) for number in range(round(rate * SECONDS))))
-        return Played(providers[0], providers[1], ends, longest[0], pool.health())
+        return Simulation(providers[0], providers[1], ends, longest[0], pool.health())
 
     return run_in_virtual_time(main)
 
 
-def check(played: Played, *, rejected: float) -> None:
+def check(simulated: Simulation, *, rejected: float) -> None:
     """Nothing hangs or stays behind, no 429 reaches a caller, few are drawn, and the limit is used."""
-    assert played.longest <= 5.0 + 1e-6
-    assert (played.health.in_flight, played.health.waiting) == (0, 0)
-    assert played.share_rejected <= rejected, played.share_rejected
-    assert played.used() >= 0.95, played.used()
+    assert simulated.longest <= 5.0 + 1e-6
+    assert (simulated.health.in_flight, simulated.health.waiting) == (0, 0)
+    assert simulated.share_rejected <= rejected, simulated.share_rejected
+    assert simulated.used() >= 0.95, simulated.used()
 
 
 SHAPES = [{"rpm": 300.0, "burst": 60.0}, {"rpm": 300.0, "burst": 10.0}, {"rpm": 120.0, "burst": 5.0}]
@@ -180,44 +180,44 @@ def test_configured_limits(shape: dict[str, float], backup: bool) -> None:
     """Four times the limit: under 1 % of the attempts draw a 429. With a backup every call is answered; without one those
     that cannot be in time fail at once, with the time to wait."""
     limits = Limits(rpm=shape["rpm"], burst=0.8 * shape["burst"] * 60 / shape["rpm"])
-    played = play(shape["rpm"] / 15, limits=limits, backup=backup, **shape)
-    check(played, rejected=0.01)
+    simulated = simulate(shape["rpm"] / 15, limits=limits, backup=backup, **shape)
+    check(simulated, rejected=0.01)
     if backup:
-        assert set(played.ends) <= {"a", "b", "left"}
+        assert set(simulated.ends) <= {"a", "b", "left"}
     else:
-        assert played.ends["LimitExceeded"] > 0 and "AllTargetsFailed" not in played.ends
+        assert simulated.ends["LimitExceeded"] > 0 and "AllTargetsFailed" not in simulated.ends
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("backup", [True, False])
 def test_learnt_limits(shape: dict[str, float], backup: bool) -> None:
     """The same with limits that only the answers state: under 5 %."""
-    played = play(shape["rpm"] / 15, backup=backup, states=True, **shape)
-    check(played, rejected=0.05)
-    assert set(played.ends) <= {"a", "b", "left", "LimitExceeded"}
+    simulated = simulate(shape["rpm"] / 15, backup=backup, states=True, **shape)
+    check(simulated, rejected=0.05)
+    assert set(simulated.ends) <= {"a", "b", "left", "LimitExceeded"}
 
 
 def test_a_window_that_refills_all_at_once() -> None:
     """A provider that counts by windows of 20 s: `remaining: 0` rests it to the end of the window, and no 429 is drawn."""
-    played = play(20.0, states=True, rpm=300.0, window=20.0)
-    assert played.share_rejected <= 0.05
-    assert set(played.ends) <= {"a", "b", "left"}
+    simulated = simulate(20.0, states=True, rpm=300.0, window=20.0)
+    assert simulated.share_rejected <= 0.05
+    assert set(simulated.ends) <= {"a", "b", "left"}
 
 
 def test_tokens_and_slots() -> None:
     """Limits of tokens and of concurrent attempts are kept too, and used: what an answer does not use of its reservation is
     given back."""
-    tokens = play(20.0, limits=Limits(tpm=30_000), tpm=30_000.0)
+    tokens = simulate(20.0, limits=Limits(tpm=30_000), tpm=30_000.0)
     assert tokens.share_rejected <= 0.01
     assert tokens.provider.tokens_served >= 0.95 * 30_000 * SECONDS / 60
-    slots = play(20.0, limits=Limits(concurrency=4), at_once=4, backup=False)
+    slots = simulate(20.0, limits=Limits(concurrency=4), at_once=4, backup=False)
     assert slots.provider.rejected == 0 and slots.longest <= 5.0
     assert len(slots.provider.served) >= 0.9 * SECONDS * 4 / 0.34  # an answer takes 0.325 s, and its way 0.01 s
 
 
 def test_a_limit_without_numbers_is_found_by_trying() -> None:
     """429s without a time or a limit: half as many at once each time, so that most attempts are admitted."""
-    played = play(40.0, at_once=6)
-    assert played.share_rejected <= 0.15, played.share_rejected
-    assert set(played.ends) <= {"a", "b", "left"}
+    simulated = simulate(40.0, at_once=6)
+    assert simulated.share_rejected <= 0.15, simulated.share_rejected
+    assert set(simulated.ends) <= {"a", "b", "left"}
     assert issubclass(LimitExceeded, AllTargetsFailed)

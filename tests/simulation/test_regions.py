@@ -63,7 +63,7 @@ def targets(regions: dict[str, Region], *, domains: bool) -> list[Target]:
     return found
 
 
-def play(error: Exception, seed: int, *, domains: bool) -> tuple[int, int]:
+def simulate(error: Exception, seed: int, *, domains: bool) -> tuple[int, int]:
     """Attempts that were wasted on the dead region, and calls that were lost, of 20 calls a second."""
 
     async def main(loop: asyncio.AbstractEventLoop) -> tuple[int, int]:
@@ -90,8 +90,8 @@ def play(error: Exception, seed: int, *, domains: bool) -> tuple[int, int]:
 @pytest.mark.parametrize("error", [ConnectError("refused"), StatusError("down", status=503)], ids=["refused", "503"])
 def test_domains_halve_what_a_dead_region_costs(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     """The same outage with the targets' domains known and unknown: at most half of the attempts are wasted, none is lost."""
-    with_domains = [play(error, seed, domains=True) for seed in (1, 2, 3)]
-    without = [play(error, seed, domains=False) for seed in (1, 2, 3)]
+    with_domains = [simulate(error, seed, domains=True) for seed in (1, 2, 3)]
+    without = [simulate(error, seed, domains=False) for seed in (1, 2, 3)]
     wasted, wasted_without = (sum(one for one, _ in found) for found in (with_domains, without))
     with capsys.disabled():
         print(f"\nregion down ({type(error).__name__}): {wasted} wasted attempts, {wasted_without} without domains")

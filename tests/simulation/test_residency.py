@@ -45,7 +45,7 @@ pools = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-def play(pool: Pool, call: Call, rng: random.Random, now: float) -> list[Attempt]:
+def run_call(pool: Pool, call: Call, rng: random.Random, now: float) -> list[Attempt]:
     """A call to its end: its attempts fail, hang or answer as chance has it."""
     attempts: list[Attempt] = []
     for _ in range(40):
@@ -115,7 +115,7 @@ def test_no_attempt_leaves_the_allowed_regions(drawn: dict[str, Any]) -> None:
         except RequestError:
             continue
         pool._scheduler.call_started(now, call)
-        for attempt in play(pool, call, rng, now):
+        for attempt in run_call(pool, call, rng, now):
             SEEN.add(attempt.reason)
             assert attempt.target.region in allowed, attempt.target
 

@@ -57,7 +57,7 @@ class Upstream:
 
 
 @dataclass
-class Played:
+class Simulation:
     """What came of it: the targets, and for each call its start and its seconds."""
 
     ups: dict[str, Upstream]
@@ -83,19 +83,21 @@ def limping(now: float) -> float:
     return BASE * (10 if SLOW <= now < HEALED else 1)
 
 
-def play(seed: int, targets: dict[str, dict[str, Any]], *, rate: float, stream: bool = False, **policy: Any) -> Played:
+def simulate(
+    seed: int, targets: dict[str, dict[str, Any]], *, rate: float, stream: bool = False, **policy: Any
+) -> Simulation:
     """Calls at random moments, `rate` a second; target `a` limps for a minute."""
 
-    async def main(loop: asyncio.AbstractEventLoop) -> Played:
+    async def main(loop: asyncio.AbstractEventLoop) -> Simulation:
         rng = random.Random(seed)
         ups = {
             name: Upstream(loop, limping if name == "a" else lambda now: BASE, random.Random(f"{seed}{name}"))
             for name in targets
         }
         members = [Target(f"{name}/m", name=name, backend=ups[name], **more) for name, more in targets.items()]
-        played = Played(ups, [], [])
+        simulated = Simulation(ups, [], [])
         pool = Pool(members, clock=loop.time, rng=random.Random(seed), **policy)
-        pool.subscribe(lambda event: isinstance(event, SpeedChanged) and played.events.append(event), inline=True)
+        pool.subscribe(lambda event: isinstance(event, SpeedChanged) and simulated.events.append(event), inline=True)
 
         async def call() -> None:
             start = loop.time()
@@ -104,13 +106,13 @@ def play(seed: int, targets: dict[str, dict[str, Any]], *, rate: float, stream: 
                     pass
             else:
                 await pool.achat("q")
-            played.calls.append((start, loop.time() - start))
+            simulated.calls.append((start, loop.time() - start))
 
         async with asyncio.TaskGroup() as group:
             while loop.time() < END:
                 await asyncio.sleep(rng.expovariate(rate))
                 group.create_task(call())
-        return played
+        return simulated
 
     return run_in_virtual_time(main)
 
@@ -119,33 +121,35 @@ def play(seed: int, targets: dict[str, dict[str, Any]], *, rate: float, stream: 
 def test_latency_leaves_a_slow_target_and_returns_to_it(seed: int, stream: bool) -> None:
     """A target ten times slower gets under 10 % of the calls, and at least 15 % within two minutes of healing; meanwhile calls
     take little longer than with an oracle that never uses it."""
-    played = play(seed, {name: {} for name in "abcd"}, rate=10, stream=stream, strategy="latency")
-    assert 0.15 <= played.share("a", 5, SLOW) <= 0.35
-    assert played.share("a", SLOW, HEALED) < 0.10
-    assert played.share("a", HEALED + 90, HEALED + 120) >= 0.15
-    assert played.mean(SLOW + 20, HEALED) <= 1.15 * BASE
+    simulated = simulate(seed, {name: {} for name in "abcd"}, rate=10, stream=stream, strategy="latency")
+    assert 0.15 <= simulated.share("a", 5, SLOW) <= 0.35
+    assert simulated.share("a", SLOW, HEALED) < 0.10
+    assert simulated.share("a", HEALED + 90, HEALED + 120) >= 0.15
+    assert simulated.mean(SLOW + 20, HEALED) <= 1.15 * BASE
 
 
 @pytest.mark.parametrize(("seed", "rate", "stream"), [(1, 10, False), (2, 4, True)])
 def test_ordered_passes_over_a_brownout(seed: int, rate: float, stream: bool) -> None:
     """A primary ten times slower, without an error: after 20 s the p95 of calls is within 1.5 times the backup's own; when it
     is well again it gets the calls back, with an event each way."""
-    played = play(seed, {"a": {}, "b": {"tier": 1}}, rate=rate, stream=stream)
-    assert played.share("a", 0, SLOW) == 1.0
-    assert played.quantile(0.95, SLOW + 20, HEALED) <= 1.5 * 1.2 * BASE
-    assert played.share("a", HEALED + 60, END) > 0.9
-    assert [(event.target, event.slow) for event in played.events] == [("a", True), ("a", False)]
+    simulated = simulate(seed, {"a": {}, "b": {"tier": 1}}, rate=rate, stream=stream)
+    assert simulated.share("a", 0, SLOW) == 1.0
+    assert simulated.quantile(0.95, SLOW + 20, HEALED) <= 1.5 * 1.2 * BASE
+    assert simulated.share("a", HEALED + 60, END) > 0.9
+    assert [(event.target, event.slow) for event in simulated.events] == [("a", True), ("a", False)]
 
 
 def test_without_the_rule_every_call_is_slow() -> None:
     """The same primary with the rule off: what the rule is for."""
-    played = play(1, {"a": {}, "b": {"tier": 1}}, rate=4, brownout=None)
-    assert played.quantile(0.5, SLOW + 20, HEALED) >= 9 * BASE
-    assert not played.events
+    simulated = simulate(1, {"a": {}, "b": {"tier": 1}}, rate=4, brownout=None)
+    assert simulated.quantile(0.5, SLOW + 20, HEALED) >= 9 * BASE
+    assert not simulated.events
 
 
 def test_weighted_shares() -> None:
     """Within two points of the weights."""
-    played = play(1, {name: {"weight": float(n)} for n, name in enumerate("bcde", 1)}, rate=15, strategy="weighted")
+    simulated = simulate(
+        1, {name: {"weight": float(n)} for n, name in enumerate("bcde", 1)}, rate=15, strategy="weighted"
+    )
     for number, name in enumerate("bcde", 1):
-        assert played.share(name, 0, END) == pytest.approx(number / 10, abs=0.02)
+        assert simulated.share(name, 0, END) == pytest.approx(number / 10, abs=0.02)

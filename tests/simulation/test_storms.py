@@ -11,8 +11,8 @@ from benchmarks.storms.herd import herd
 from benchmarks.storms.report import Report
 from benchmarks.storms.scenarios import STORMS, Fault, Storm, shortened
 from benchmarks.storms.thresholds import Result, thresholds
-from benchmarks.storms.twin import play
-from benchmarks.storms.wire import script_of, storm_through
+from benchmarks.storms.twin import storm_result
+from benchmarks.storms.wire import run_on_wire, script_of
 
 PLAYED = (
     "the primary answers 500", "the primary is silent", "every third call fails", "nine streams of ten break",
@@ -24,7 +24,7 @@ PLAYED = (
 def test_a_storm(name: str) -> None:
     """Every threshold of the storm holds: answers, calls, the wait for what is silent, and the time to a recovery."""
     storm = next(one for one in STORMS if one.name == name)
-    found = play(storm, seed=4)
+    found = storm_result(storm, seed=4)
     assert thresholds(storm).missed(found) == [], found
 
 
@@ -70,14 +70,14 @@ def test_the_script_of_a_storm(storm: Storm) -> None:
 
 def test_a_herd() -> None:
     """Two targets come back with room for five calls each where hundreds wait: none is lost, and few are refused."""
-    found = play(herd(5), seed=1)
+    found = storm_result(herd(5), seed=1)
     assert found.right == found.calls > 700
     assert found.requests < 1.3
 
 
 def test_a_herd_of_a_busy_process() -> None:
     """Outcomes are read the later the more attempts are under way: the window must not grow by the clock meanwhile. It did: 1.6 calls a call."""
-    found = play(herd(20, busy=0.02), seed=1)
+    found = storm_result(herd(20, busy=0.02), seed=1)
     assert found.right == found.calls > 700
     assert found.requests < 1.4
 
@@ -86,7 +86,7 @@ def test_a_storm_on_the_wire() -> None:
     """A second of it, over real sockets, with the load from a process of its own: every call is answered, few are sent twice."""
     fault = Fault("status", start=0.3, end=0.9, status=503)
     storm = replace(STORMS[0], faults={"a": (fault,)}, seconds=1.2, deadline=30.0)
-    found = asyncio.run(storm_through("hotspare", storm, 1))
+    found = asyncio.run(run_on_wire("hotspare", storm, 1))
     assert found["right"] == found["calls"] > 20, found
     assert found["calls"] < found["requests"] * found["calls"] < found["calls"] + 25, (
         "the fault was met, and left alone"

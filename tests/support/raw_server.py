@@ -91,7 +91,7 @@ def raw_server(handler: Handler) -> Generator[RawServer]:
                 while (request := self.read()) is not None:
                     server.requests.append(request)
                     steps = handler(request)
-                    if not all(self.play(step) for step in ([steps] if isinstance(steps, bytes) else steps)):
+                    if not all(self.write_step(step) for step in ([steps] if isinstance(steps, bytes) else steps)):
                         return
             except OSError:
                 return  # the client left
@@ -106,7 +106,7 @@ def raw_server(handler: Handler) -> Generator[RawServer]:
                 headers[name.lower()] = value.strip()
             return RawRequest(line[0], line[1], headers, self.rfile.read(int(headers.get("content-length", 0))))
 
-        def play(self, step: Step) -> bool:
+        def write_step(self, step: Step) -> bool:
             if isinstance(step, bytes):
                 self.wfile.write(step)
             elif isinstance(step, int | float):

@@ -55,7 +55,7 @@ class Counted(Provider):
         super().__exit__(*args)
 
 
-def played(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Receiver, Mailbox, Report, dict[str, Any]]:
+def drill_results(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Receiver, Mailbox, Report, dict[str, Any]]:
     """`hotspare drill --scenario blackout --monitor …`: what was sent, the report, and the drill's own numbers."""
     phases = tuple(
         replace(phase, seconds=short, rate=20) for phase, short in zip(BLACKOUT.phases, SECONDS, strict=True)
@@ -89,7 +89,7 @@ def test_an_outage_is_one_alert_and_every_number_is_the_providers(
 
     The report counts what the provider counted, shows both outages on its timeline, and agrees with the drill's own record.
     """
-    receiver, mailbox, report, drill = played(tmp_path, monkeypatch)
+    receiver, mailbox, report, drill = drill_results(tmp_path, monkeypatch)
     assert [(one["status"], one["severity"], one["title"]) for one in receiver.notices] == [
         ("firing", "critical", "DRILL: CRITICAL: no_healthy_target"),
         ("resolved", "critical", "DRILL: RESOLVED: no_healthy_target"),

@@ -108,7 +108,7 @@ def regions() -> Iterator[Provider]:
         yield provider
 
 
-def play(scenario: Scenario, pool: str, provider: Provider, *, seconds: float, rate: float) -> Result:
+def run_phases(scenario: Scenario, pool: str, provider: Provider, *, seconds: float, rate: float) -> Result:
     """Every phase of a scenario, shortened."""
     short = tuple(replace(phase, seconds=seconds, rate=rate) for phase in scenario.phases)
     scenario = replace(scenario, phases=short)
@@ -138,7 +138,7 @@ def test_no_fault_of_a_stream_loses_a_call(phase: Phase, regions: Provider) -> N
     times = replace(policy.timeouts, first_token=2, first_token_min=2, first_token_max=2, stall=2, stall_min=2)
     patient = replace(policy, deadline=30, timeouts=times)
     scenario = replace(STREAMS, phases=(phase,), pools={"hotspare": patient})
-    result = play(scenario, "hotspare", regions, seconds=0.2, rate=20)
+    result = run_phases(scenario, "hotspare", regions, seconds=0.2, rate=20)
     assert [call.error for call in result.calls if not call.correct] == []
     assert any(one.failed for one in result.attempts) == (phase.name not in HARMLESS)
     assert [call.splice_points for call in result.calls] == ([0, 1, 0, 1] if phase.name in RESUMED else [0] * 4)
@@ -148,7 +148,7 @@ def test_a_second_attempt_overtakes_slow_calls(regions: Provider) -> None:
     """Hedges stay within their share of the calls; races are counted as extra attempts; `neither` has no hedges."""
     fault = (ENDPOINTS[:1], "delay", {"seconds": 4, "probability": 0.1})  # far more than a busy machine takes
     scenario = replace(SLOW, phases=(SLOW.phases[0], replace(SLOW.phases[1], faults=(fault,))))
-    found = {name: play(scenario, name, regions, seconds=1, rate=40) for name in SLOW.pools}
+    found = {name: run_phases(scenario, name, regions, seconds=1, rate=40) for name in SLOW.pools}
     assert all(result.succeeded for result in found.values())
     hedging, racing, neither = (overall(found[name]) for name in ("hedging", "racing", "neither"))
     assert isinstance(hedging["hedges"], int) and 0 < hedging["hedges"] <= 0.05 * 80
@@ -175,7 +175,7 @@ def test_a_slow_target_is_left_without_an_error(regions: Provider) -> None:
     back: tests/simulation/test_routing.py, in virtual time.)"""
     phases = tuple(one for one in BROWNOUT.phases if one.name in ("normal", "still slow"))
     pools = {"quick": replace(BROWNOUT.pools["brownout rule"], brownout=replace(Brownout(), window=0.3))}
-    result = play(replace(BROWNOUT, phases=phases, pools=pools), "quick", regions, seconds=1.3, rate=40)
+    result = run_phases(replace(BROWNOUT, phases=phases, pools=pools), "quick", regions, seconds=1.3, rate=40)
     assert result.succeeded
     start, _ = result.span(1)
     assert sum(one.started >= start and one.target != ENDPOINTS[0] for one in result.attempts) >= 8

@@ -1,4 +1,4 @@
-"""Plays a scenario with one of a pool's two faces, and lists what went wrong."""
+"""Runs a scenario with the sync or the async face of a pool, and lists the problems."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Ask = Callable[[str, bool], Answer]
 
 
 def endpoints(run: str) -> dict[str, str]:
-    """The endpoints of the two targets of one run: runs beside each other share nothing."""
+    """The endpoints of the two targets of one run. Concurrent runs share no endpoint."""
     return {name: f"{run}-{name}" for name in MODELS}
 
 
-def play(scenario: Scenario, face: str, provider: Provider, run: str) -> list[str]:
-    """Play a scenario. Returns what went wrong, nothing if it is passed."""
+def run_scenario(scenario: Scenario, face: str, provider: Provider, run: str) -> list[str]:
+    """Run a scenario. Returns the problems, none if it is passed."""
     ends = endpoints(run)
     provider.clear(ends.values())
     provider.configure(ends.values())
@@ -36,18 +36,18 @@ def play(scenario: Scenario, face: str, provider: Provider, run: str) -> list[st
         for name, id in MODELS.items()
     ]
     with _sync(Pool(targets)) if face == "sync" else _async(Pool(targets)) as ask:
-        return _Play(scenario, provider, ends, ask).problems()
+        return _Runner(scenario, provider, ends, ask).problems()
 
 
-class _Play:
-    """One scenario, played through `ask`."""
+class _Runner:
+    """Runs one scenario with calls through `ask`."""
 
     def __init__(self, scenario: Scenario, provider: Provider, ends: dict[str, str], ask: Ask) -> None:
         self._scenario, self._provider, self._ends, self._ask = scenario, provider, ends, ask
         self._found: list[str] = []
 
     def problems(self) -> list[str]:
-        """Everything that went wrong."""
+        """Run the scenario, and return the problems."""
         scenario = self._scenario
         for number in range(scenario.warm):
             self._call(f"before {number} tokens=40", within=5)
