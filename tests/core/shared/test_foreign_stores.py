@@ -79,9 +79,9 @@ def test_whatever_answers_no_call_fails(answer: bytes) -> None:
         assert [pool.chat("q").text for _ in range(3)] == ["ok"] * 3
         agent = pool._fleet  # pyright: ignore[reportPrivateUsage]
         assert agent is not None
-        agent._next_picture = 0.0  # pyright: ignore[reportPrivateUsage] - it is tried again
+        agent._next_sync = 0.0  # pyright: ignore[reportPrivateUsage] - it is tried again
         agent.poke()
-        eventually(lambda: agent._next_picture > 0.0)  # pyright: ignore[reportPrivateUsage]
+        eventually(lambda: agent._next_sync > 0.0)  # pyright: ignore[reportPrivateUsage]
         assert [type(event) for event in seen] == [events.StoreLost]
 
 

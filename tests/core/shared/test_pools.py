@@ -109,7 +109,7 @@ def test_another_key_is_another_account() -> None:
     same = SharedPools(1, fields={"api_key": SecretStr("old"), "account": "main"})
     for other in (new, same):
         other.members[0].agent._store = old.store
-        old.store.listen(other.members[0].agent._heard)
+        old.store.listen(other.members[0].agent._on_notification)
     old.step = fail(401)
     old.members[0].call()
     assert (new.members[0].call(), same.members[0].call()) == ("first", "second")

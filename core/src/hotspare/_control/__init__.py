@@ -1,4 +1,4 @@
-"""A running pool, seen and operated from another process: a server on loopback, and its client."""
+"""Operates a running pool from another process: a server on loopback, and its client."""
 
 import os
 from pathlib import Path
@@ -8,5 +8,5 @@ DEFAULT_FILE = "hotspare-status.json"
 
 
 def status_file(given: str | Path | None = None) -> Path:
-    """The file that is given, else the one that HOTSPARE_STATUS names, else the default one."""
+    """The given file, else the one in HOTSPARE_STATUS, else the default one."""
     return Path(given or os.environ.get("HOTSPARE_STATUS") or DEFAULT_FILE)

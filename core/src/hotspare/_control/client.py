@@ -12,9 +12,9 @@ from hotspare.errors import ConfigError, HotspareError, Problem
 
 
 def ask(command: str, file: Path, **values: Any) -> Any:
-    """Have a running application's pool do this; returns what it answers.
+    """Send a command to the pool of a running application, and return its answer.
 
-    Raises ConfigError if no application is there, HotspareError with the pool's own words if it refuses.
+    Raises ConfigError if no application is running, HotspareError with the pool's message if the command fails.
     """
     try:
         found: Any = json.loads(file.read_text(encoding="utf-8"))

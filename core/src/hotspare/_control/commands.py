@@ -1,4 +1,4 @@
-"""What an operator can have a running pool do."""
+"""The commands by which an operator controls a running pool."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hotspare.status import PoolHealth
 
 
 class Operated(Protocol):
-    """What the commands need of a pool."""
+    """The methods of a pool that the commands use."""
 
     def health(self) -> PoolHealth: ...
     def disable(self, name: str, reason: str = ...) -> None: ...

@@ -1,7 +1,7 @@
-"""The server of `Pool.serve_status`: HTTP on loopback, one path for each thing that an operator can do.
+"""The server of `Pool.serve_status`: HTTP on loopback, one path for each command.
 
-A file, readable by its owner only, holds the address and a token of the moment; a request without that token is refused, so that
-neither other users of the machine nor web pages can operate a pool.
+A file, readable by its owner only, holds the address and a random token. A request without this token is rejected, so that neither
+other users of the machine nor web pages can operate a pool.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Any, cast
 from hotspare.errors import ConfigError, HotspareError, Problem
 
 Command = Callable[[Mapping[str, Any]], Any]
-"""Does what a request asks; returns what is sent back as JSON. Raises KeyError for a target that does not exist."""
+"""Executes a request, and returns the answer, which is sent as JSON. Raises KeyError for a target that does not exist."""
 _MAX_BODY = 1_000_000
 
 
 class StatusServer:
     """Serves these commands, by name, until it is closed. `file`: where its address and token are written.
 
-    Raises ConfigError if that cannot be written.
+    Raises ConfigError if the file cannot be written.
     """
 
     def __init__(self, file: Path, commands: Mapping[str, Command]) -> None:
@@ -44,7 +44,7 @@ class StatusServer:
         threading.Thread(target=self._server.serve_forever, name="hotspare-status", daemon=True).start()
 
     def close(self) -> None:
-        """End it, and remove its file."""
+        """Stop the server, and remove its file."""
         self._server.shutdown()
         self._server.server_close()
         self._file.unlink(missing_ok=True)
@@ -82,7 +82,7 @@ def _handler(commands: Mapping[str, Command], token: str) -> type[BaseHTTPReques
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: an application's stderr is its own."""
+            """Log nothing: the stderr belongs to the application."""
 
     return Handler
 

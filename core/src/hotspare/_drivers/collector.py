@@ -26,7 +26,7 @@ class _Answered(NamedTuple):
 
 
 class Background:
-    """A listener of hotspare's own for `Pool.subscribe`, which shares one thread with the others of its pool. No call waits for it."""
+    """An internal listener for `Pool.subscribe`, which shares one thread with the others of its pool. No call waits for it."""
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -49,7 +49,7 @@ class Collector(ListenerQueue):
         self.handlers: tuple[Handler, ...] = ()
 
     def add_answered(self, call: Call, ended: float) -> None:
-        """A call of `SharedState.answered`."""
+        """Add an answered call, whose events are created later in this thread."""
         self._enqueue(_Answered(call, ended))
 
     def _entry(self, item: Any) -> tuple[int, Any]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class HasLocks(Protocol):
-    """Something with locks that a child process must not inherit."""
+    """An object with locks that a child process must replace."""
 
     def after_fork(self) -> None:
         """Make new locks."""

@@ -1,1 +1,1 @@
-"""Checks of what callers pass, before any network call."""
+"""Validates the arguments of callers before any network call."""

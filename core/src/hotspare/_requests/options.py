@@ -13,9 +13,9 @@ from hotspare.secret import HiddenStr, key_mistake, reveal
 from hotspare.target import Capability
 
 MAX_SESSION = 200
-"""Longest name of a session, in characters."""
+"""Maximum length of a session's name, in characters."""
 MAX_LABELS = 16
-"""Most labels of one call: each label is a dimension of reports."""
+"""Maximum number of labels of one call, since each label is a dimension of reports."""
 
 
 OPTIONS = (

@@ -1,4 +1,4 @@
-"""Why no target supports a request: which field, which part of which message, and which target or provider supports it."""
+"""Explains why no target supports a request: the field or the part of a message, and the targets or providers that support it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hotspare.providers.content import parts_of
 from hotspare.target import Target
 
 _MAX_PARTS = 5
-"""How many parts are named at most: a long history may have many of the same kind."""
+"""Maximum number of parts in the message, because a long history may have many of the same kind."""
 
 
 def unsendable(

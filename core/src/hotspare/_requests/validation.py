@@ -1,4 +1,4 @@
-"""What a caller passes -> a ChatRequest. Every mistake is reported before any network call."""
+"""A caller's arguments -> a ChatRequest. Every mistake is reported before any network call."""
 
 import dataclasses
 import json

@@ -29,7 +29,8 @@ _AGAIN = 1.0
 
 
 class Agent:
-    """`now`: the pool's clock. `refresh`: seconds between two complete reads. `step` makes one round; `start` starts a thread that repeats it."""
+    """Exchanges state with the store. `now`: the pool's clock. `refresh`: seconds between two complete reads. `step` makes one round; `start`
+    starts a thread that repeats it."""
 
     def __init__(
         self, store: Store, scheduler: Scheduler, notify: Notifier, now: Callable[[], float], refresh: float
@@ -47,9 +48,9 @@ class Agent:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._stop_listening: Callable[[], None] | None = None
-        self._version, self._next_picture = "", -inf
+        self._version, self._next_sync = "", -inf
         self._lost_at: float | None = None
-        self._no_news: StoreError | None = None
+        self._notification_error: StoreError | None = None
         self._is_connected = False
         self._slower = 1.0
 
@@ -78,7 +79,7 @@ class Agent:
             wake.wait(max(0.0, self.step() - self._now()))
 
     def abandon(self) -> None:
-        """The pool was garbage-collected without being closed: end the threads without waiting for them."""
+        """End the threads without waiting, after the pool was garbage-collected without being closed."""
         self._is_closed = True
         self._wake.set()
         if self._stop_listening is not None:
@@ -102,9 +103,9 @@ class Agent:
         """Make a round. Returns when the next one is due, on the pool's clock."""
         try:
             if self._stop_listening is None:
-                self._stop_listening = self._store.listen(self._heard)
-            if self._now() >= self._next_picture:
-                self._picture()
+                self._stop_listening = self._store.listen(self._on_notification)
+            if self._now() >= self._next_sync:
+                self._sync()
             self._send()
         except StoreError as error:
             self._lost(str(error))
@@ -114,9 +115,9 @@ class Agent:
         if self.spending is not None:
             self.spending.step()
         tick = _TICK * self._slower if self._scheduler.shares_limits else inf
-        return min(self._next_picture, self._now() + tick)
+        return min(self._next_sync, self._now() + tick)
 
-    def _picture(self) -> None:
+    def _sync(self) -> None:
         version, members, facts = self._store.sync(self.member, self._version)
         now = self._now()
 
@@ -128,16 +129,16 @@ class Agent:
 
         self._scheduler.fleet_change(take)
         self._version, self._is_connected, self._slower = version, True, slower(members)
-        self._next_picture = now + self._refresh * self._jitter.uniform(0.75, 1.25)
-        if self._no_news is not None:
-            self._report(f"no change notifications: {self._no_news}")
+        self._next_sync = now + self._refresh * self._jitter.uniform(0.75, 1.25)
+        if self._notification_error is not None:
+            self._report(f"no change notifications: {self._notification_error}")
         elif self._lost_at is not None:
             self._send()  # reading works, but writing may still fail
             lost_at, self._lost_at = self._lost_at, None
             self._notify.publish(events.StoreBack(now - lost_at))
 
     def _lost(self, reason: str) -> None:
-        self._next_picture = self._now() + _AGAIN * self._jitter.uniform(0.75, 1.25)
+        self._next_sync = self._now() + _AGAIN * self._jitter.uniform(0.75, 1.25)
         self._version, self._is_connected = "", False
         self._scheduler.fleet_change(Fleet.lost)
         self._report(reason)
@@ -147,12 +148,12 @@ class Agent:
             self._lost_at = self._now()
             self._notify.publish(events.StoreLost(reason))
 
-    def _heard(self, fact: Fact | StoreError | None) -> None:
-        """A notification of the store: a fact that some process wrote; None: notifications may have been missed; an error: none arrive."""
+    def _on_notification(self, fact: Fact | StoreError | None) -> None:
+        """Handle a notification of the store: a fact that another process wrote; None: some may have been missed; an error: none arrive."""
         if not isinstance(fact, Fact):
-            is_new, self._no_news = fact is None or self._no_news is None, fact
+            is_new, self._notification_error = fact is None or self._notification_error is None, fact
             if is_new:
-                self._next_picture = -inf
+                self._next_sync = -inf
                 self._wake.set()
             return
         now = self._now()
@@ -171,17 +172,17 @@ class Agent:
         """Send the pool's outbox: first writes, then requests, so that a probe's result is written before its lease is released."""
         outbox = self._scheduler.fleet_outbox(self._now())
         try:
-            self._ask_limits(outbox)
+            self._request_limits(outbox)
             if outbox.facts:
                 self._store.write(outbox.facts)
             for ask in outbox.leases:
-                self._ask_lease(ask.subject, ask.seconds, ask.name)
+                self._request_lease(ask.subject, ask.seconds, ask.name)
         finally:
             now = self._now()
             for rate, request in outbox.requests:  # the unanswered ones
                 self._scheduler.fleet_granted(rate, request, None, now)
 
-    def _ask_lease(self, subject: str, seconds: float, name: str) -> None:
+    def _request_lease(self, subject: str, seconds: float, name: str) -> None:
         if not seconds:
             self._store.release(subject, self.member)
             return
@@ -189,7 +190,7 @@ class Agent:
         now = self._now()
         self._scheduler.fleet_change(lambda fleet: fleet.leased(subject, remaining, now, own=holder == self.member))
 
-    def _ask_limits(self, outbox: Outbox) -> None:
+    def _request_limits(self, outbox: Outbox) -> None:
         while outbox.requests:
             rate, request = outbox.requests[0]
             bucket = Bucket(rate.key, rate.limit, rate.period, rate.burst, rate.is_daily)

@@ -1,4 +1,4 @@
-"""One count of a budget in a store: the USD spent, and the USD that each process has reserved. In Lua, and the same in Python."""
+"""One count of a budget in a store: the USD spent, and the USD that each process has reserved. In Lua, and equally in Python."""
 
 from __future__ import annotations
 

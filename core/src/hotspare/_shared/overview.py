@@ -14,8 +14,8 @@ from hotspare._shared.store import Counted
 
 FleetStore = RedisStore | FileStore
 """A store that can be accessed from outside the fleet's processes."""
-MOST_BUDGETS = 1000
-"""How many counts of budgets are read at most: there may be one per tenant."""
+MAX_BUDGETS = 1000
+"""Maximum number of budget counts that are read, because there may be one per tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def overview(store: FleetStore) -> Overview:
     store.leave(member)
     facts = sorted(picture.facts or (), key=lambda fact: (fact.name, fact.slot))
     return Overview(
-        picture.members - 1, tuple(facts), tuple(sorted(store.counts(MOST_BUDGETS), key=lambda one: one.name))
+        picture.members - 1, tuple(facts), tuple(sorted(store.counts(MAX_BUDGETS), key=lambda one: one.name))
     )
 
 

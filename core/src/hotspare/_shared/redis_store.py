@@ -34,7 +34,7 @@ _WAYS_OUT = {
     "unknown command": "this server runs no scripts. The address of a Sentinel is redis+sentinel://host:26379/name",
     "cluster mode is not enabled": "this is not a cluster: its address is redis://host:port",
 }
-"""Part of an error, and what to do about it."""
+"""Parts of error messages, and the way to fix each."""
 
 
 class RedisStore:

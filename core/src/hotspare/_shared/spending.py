@@ -38,7 +38,7 @@ class Spending:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """In a child process: the thread and the blocks are the parent's."""
+        """In a child process: start anew, because the thread and the blocks belong to the parent."""
         self._worker.after_fork()
         self._budgets.after_fork()
         self._lock = threading.Lock()

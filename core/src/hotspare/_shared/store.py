@@ -117,5 +117,5 @@ class Store(Protocol):
         ...
 
     def after_fork(self) -> None:
-        """In a child process: connections and locks are the parent's."""
+        """In a child process: drop connections and locks, which belong to the parent."""
         ...

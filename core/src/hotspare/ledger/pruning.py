@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 _ROWS = 5_000
-"""Rows of a table that are deleted in one transaction, so that other processes wait some milliseconds only."""
+"""Rows of a table that are deleted in one transaction, so that other processes wait only a few milliseconds."""
 _TIMES = {"calls": "started", "attempts": "started", "events": "at"}
 
 
@@ -21,7 +21,7 @@ def prune(connection: sqlite3.Connection, oldest: float, max_bytes: int) -> None
             deleted += _delete(connection, table, "1 ORDER BY id LIMIT ?", max(rows // 10, min(rows, 100)))
         if not deleted:
             break
-    connection.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page only
+    connection.executescript("PRAGMA incremental_vacuum")  # `execute` would free only one page
 
 
 def _delete(connection: sqlite3.Connection, table: str, where: str, value: float) -> int:

@@ -20,7 +20,7 @@ GROUPS = tuple(_GROUPS)
 
 
 def last_failures(ledger: sqlite3.Connection, limit: int, since: float = 0.0) -> list[sqlite3.Row]:
-    """The latest attempts that failed, newest first; without attempts that the caller or another attempt of the call cancelled."""
+    """The latest attempts that failed, newest first. Cancelled attempts are not among them."""
     return ledger.execute(
         "SELECT datetime(started, 'unixepoch') AS at, call, target, kind, status, reason, round(seconds, 3) AS seconds, message"
         " FROM attempts WHERE kind NOT IN ('ok', 'cancelled') AND started >= ? ORDER BY started DESC, id DESC LIMIT ?",
@@ -49,7 +49,7 @@ def last_alerts(ledger: sqlite3.Connection, limit: int, since: float = 0.0) -> l
 
 
 def attempts_by(ledger: sqlite3.Connection, group: str, since: float = 0.0) -> list[sqlite3.Row]:
-    """Attempts, failures, mean and longest seconds of each target, hour, kind or reason."""
+    """Attempts, failures, and mean and maximum seconds of each target, hour, kind or reason."""
     return ledger.execute(
         f"SELECT {_GROUPS[group]} AS {group}, count(*) AS attempts, sum(kind NOT IN ('ok', 'cancelled')) AS failures,"  # noqa: S608 - one of GROUPS
         " round(avg(seconds), 3) AS mean_seconds, round(max(seconds), 3) AS max_seconds, round(avg(ttft), 3) AS mean_ttft"

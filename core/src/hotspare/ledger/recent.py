@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True, slots=True)
 class Recent:
     """`traffic`: attempts and failures of the last minute by target. `calls`, `lost`, `rescued`: calls of the last minute.
-    `spent`: USD of the last hour. `events`: the latest, newest first: seconds since 1970, name, and a few words."""
+    `spent`: USD of the last hour. `events`: the latest, newest first: seconds since 1970, name, and main fields."""
 
     traffic: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     calls: int = 0

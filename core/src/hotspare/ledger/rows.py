@@ -13,7 +13,7 @@ INSERTS = {
     "attempts": "INSERT OR IGNORE INTO attempts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "events": "INSERT OR IGNORE INTO events VALUES (NULL, ?, ?, ?, ?, ?, ?)",
 }
-"""By table. Rows are unique, so that a batch can be written again if it is unknown whether its commit succeeded."""
+"""The statement for each table. Rows are unique, so that a batch can be written again if it is unknown whether its commit succeeded."""
 
 _SKIPPED = frozenset(
     {events.CallStarted, events.AttemptStarted, events.CallQueued, events.LedgerFailed, events.LedgerRecovered}

@@ -72,7 +72,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
-    """Under the lock, since another process may do the same."""
+    """Upgrade the file under its lock, because another process may do the same."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()

@@ -13,7 +13,7 @@ from hotspare.ledger.schema import open_to_read, open_to_write
 
 
 def silence(path: Path, rule: str, until: float, reason: str) -> None:
-    """Silence the rules whose names match (`*` for all) until then, in seconds since 1970."""
+    """Silence the rules whose names match (`*` for all) until `until`, in seconds since 1970."""
     with closing(open_to_write(path)) as ledger:
         ledger.execute("INSERT INTO silences VALUES (NULL, ?, ?, ?)", (rule, until, reason))
 

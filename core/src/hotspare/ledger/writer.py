@@ -29,14 +29,15 @@ if TYPE_CHECKING:
     from hotspare.pool import Pool
 
 BATCH = 2_000
-"""Most records in one transaction: some 20 ms of writing, in which other processes wait."""
+"""Maximum records in one transaction: it takes about 20 ms, for which other processes wait."""
 INTERVAL = 0.25
 """Seconds for which records are collected before they are written."""
 MAX_BUFFERED = 50_000
-"""Most records kept in memory while the file cannot be written. 50,000 are some 50 MB, or some minutes of a busy process."""
+"""Maximum records kept in memory while the file cannot be written: about 50 MB, or a few minutes of a busy process."""
 RETRY_MIN, RETRY_MAX = 0.5, 30.0
-"""Seconds between two attempts to write a file that cannot be written; doubling."""
+"""Seconds between two attempts to write a failing file: the first, doubled each time, and the maximum."""
 PRUNE_INTERVAL = 60.0
+"""Seconds between two deletions of old records."""
 EXIT_SECONDS = 2.0
 """Seconds for which the end of the process waits for the file."""
 DAY = 86_400.0
@@ -54,7 +55,7 @@ class Ledger:
     Args:
         path: the file; created with its folder if it does not exist.
         max_age: days for which records are kept. 30.
-        max_bytes: size of the file beyond which the oldest records are deleted. 512 MiB: some two million attempts.
+        max_bytes: size of the file beyond which the oldest records are deleted. 512 MiB: about two million attempts.
         clock: seconds since 1970; for tests.
 
     Raises:
@@ -133,7 +134,7 @@ class Ledger:
     # --- the writer's thread -------------------------------------------------------------------------------------
 
     def after_fork(self) -> None:
-        """In a child process: the thread does not exist here, and the records and the connection are the parent's."""
+        """In a child process: start empty, because the thread does not exist here, and the records and the connection belong to the parent."""
         fork.leave(self._connection)
         self._connection = None
         self._new_buffer()
@@ -176,7 +177,7 @@ class Ledger:
             self._written.notify_all()
 
     def _write(self) -> None:
-        """Write what is in the buffer. A record leaves the buffer once it is committed."""
+        """Write the buffered records. A record leaves the buffer once it is committed."""
         while self._buffer:
             if self._connection is None:
                 self._connection = open_to_write(self.path)

@@ -1,7 +1,7 @@
 """Events in the log, on the logger `hotspare`, and its lines as JSON.
 
 ===========  =========================================================================================================
-ERROR        a call that no target answered; a key, a quota or a model that needs a human; a ledger that cannot be written;
+ERROR        a call that no target answered; a key, a quota or a model that needs an operator; a ledger that cannot be written;
              a critical alert, and a notification that was not delivered
 WARNING      a failover; a breaker that opened; a slow target; a broken stream; a rate limit; an exhausted retry budget; lost events; any other alert
 INFO         every other state change of a breaker; a target that an operator disabled or enabled; a ledger that is written again; a resolved alert
@@ -29,7 +29,7 @@ log = logging.getLogger("hotspare")
 
 
 def log_event(event: events.Event) -> None:
-    """Write the event to the log, if it is one for operators."""
+    """Write the event to the log, if it is in the table above."""
     entry = _LINES.get(type(event))
     line = entry(event) if entry is not None else None
     if line is not None and log.isEnabledFor(line[0]):

@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from hotspare.pool import Pool
 
 MAX_OPEN = 10_000
-"""How many calls in flight are kept for their spans; beyond that the oldest is dropped, because its end event was lost."""
+"""Maximum number of calls in flight kept for their spans. Beyond it the oldest is dropped, because its end event was lost."""
 
 Attributes = dict[str, Any]
 
 
 @dataclass(slots=True)
 class _Attempt:
-    """`started`, `ended`: nanoseconds since 1970; None: with the call. `failed`: its kind and message; None: it is no error."""
+    """The data of one attempt's span. `started`, `ended`: nanoseconds since 1970; `ended` None: with the call. `failed`: kind and message;
+    None: no error."""
 
     name: str
     attributes: Attributes
@@ -102,7 +103,7 @@ class Instrumentation:
             call.attempts[event.number] = _Attempt(f"chat {attributes['gen_ai.request.model']}", attributes, at)
 
     def _attempt_ended(self, event: events.AttemptEnded, at: int) -> None:
-        """The span of a stream lasts to the end of the stream, although its attempt ended with the first content."""
+        """Complete the data of a span. That of a stream ends with the stream, although its attempt ended with the first content."""
         call, one = self._calls.get(event.call), event.attempt
         span = call.attempts.get(one.number) if call is not None else None
         if span is None:
@@ -113,7 +114,7 @@ class Instrumentation:
             span.attributes["http.response.status_code"] = one.status
         if event.usage is not None and event.usage.known:
             _add_usage(span.attributes, event.usage)
-        span.started = at - int(one.seconds * 1e9)  # its beginning may have been reported late
+        span.started = at - int(one.seconds * 1e9)  # its start may have been reported late
         if one.kind is not Kind.OK:
             span.failed = str(one.kind), one.message
         if one.kind is not Kind.OK or event.usage is not None:
@@ -185,7 +186,7 @@ def instrument(
     tracer_provider: trace.TracerProvider | None = None,
     meter_provider: metrics.MeterProvider | None = None,
 ) -> Instrumentation:
-    """Send this pool's calls as spans and metrics. Default providers: the global ones."""
+    """Send this pool's calls as spans and metrics. Default providers: the global ones. Close the result to stop."""
     from hotspare import __version__
 
     return Instrumentation(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hotspare.pool import Pool
 
 DURATIONS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
-"""Buckets in seconds, and below in tokens, that the conventions recommend."""
+"""Buckets in seconds, and in `TOKENS` in tokens, that the conventions recommend."""
 TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
 PROVIDERS = {
     "azure": "azure.ai.openai", "gemini": "gcp.gemini", "mistral": "mistral_ai", "xai": "x_ai", "openai": "openai",
@@ -48,8 +48,8 @@ class Names(dict[str, Mapping[str, str]]):
 
 
 class Instruments:
-    """Counters are added up here and read when metrics are collected. Only durations and tokens, whose distribution matters, are
-    recorded one by one, which takes the SDK 10 µs each."""
+    """The instruments of one pool. Counters are summed here and read when metrics are collected. Only durations and tokens, which need
+    their distribution, are recorded one by one, because that takes the SDK 10 µs each."""
 
     def __init__(self, meter: Meter, pool: Pool, names: Names) -> None:
         self._names, self._pool = names, pool
@@ -80,7 +80,7 @@ class Instruments:
             "hotspare.failovers", "{call}", "Calls that left a target for another.", "hotspare.source", "error.type"
         )
         self._rescued = counter("hotspare.calls.rescued", "{call}", "Calls answered although an attempt failed.")
-        self._calls = counter("hotspare.calls", "{call}", "Calls, by how they ended.", "hotspare.result")
+        self._calls = counter("hotspare.calls", "{call}", "Calls, by result.", "hotspare.result")
         self._wasted = counter("hotspare.tokens.wasted", "{token}", "Estimated tokens that are not part of an answer.")
         self._cost = counter("hotspare.cost", "USD", "Cost of calls whose price is known.")
         meter.create_observable_gauge(

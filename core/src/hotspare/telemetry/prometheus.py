@@ -35,7 +35,7 @@ STATES = {State.CLOSED: 0, State.RECOVERING: 1, State.HALF_OPEN: 2, State.OPEN: 
 
 
 class PrometheusMetrics:
-    """The metrics of one pool, in `registry`. It listens in a separate thread; gauges are read at each scrape."""
+    """The metrics of one pool, in `registry` (default: a new one). Events are counted in a separate thread; gauges are read at each scrape."""
 
     def __init__(self, pool: Pool, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
@@ -70,7 +70,7 @@ class PrometheusMetrics:
                 Histogram(f"hotspare_{name}_seconds", text, [label], buckets=SECONDS, registry=registry).labels
             )
 
-        self._calls = counter("calls", "Calls by route and how they ended.", "route", "result")
+        self._calls = counter("calls", "Calls by route and result.", "route", "result")
         self._rescued = counter(
             "rescued_calls", "Calls answered although their first attempt or stream failed.", "route"
         )
@@ -79,7 +79,7 @@ class PrometheusMetrics:
         self._attempts = counter("attempts", "Attempts by target, outcome and reason.", "target", "kind", "reason")
         self._failovers = counter("failovers", "Calls that left a target for another.", "source", "kind")
         self._rate_limits = counter("rate_limits", "Answers with status 429.", "target")
-        self._checks = counter("checks", "Background checks of targets that rested.", "target", "kind")
+        self._checks = counter("checks", "Background checks of unavailable targets.", "target", "kind")
         self._breaks = counter("stream_breaks", "Streams that broke after their first content.", "target", "kind")
         self._tokens = counter("tokens", "Tokens of answers.", "target", "type")
         self._wasted = counter("wasted_tokens", "Estimated tokens paid for that are not part of an answer.")
