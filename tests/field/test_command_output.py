@@ -152,10 +152,10 @@ def test_exit_codes(tmp_path: Path) -> None:
         (("chat", "hi", "--config", str(tmp_path)), "must end in one of .toml"),
         (("chat", "hi", "--config", str(tmp_path / "none.toml")), "does not exist; name a file"),
         (("check", path, "--deadline", "0"), "--deadline"),
-        (("drill", "--report", str(tmp_path / "no" / "x.html")), "report: "),
+        (("drill", "--report", str(tmp_path / "no" / "x.html")), "--report: "),
         (("drill", "--report", str(tmp_path)), "cannot be written"),
         (("drill", "--report", str(tmp_path / "x.txt")), "must end in .html"),
-        (("drill", "--scale", "1e9"), "scale: "),
+        (("drill", "--scale", "1e9"), "--scale: "),
         (("nothing",), "No such command"),
     ):
         done = run(*words)

@@ -209,7 +209,7 @@ def test_mistakes_are_named() -> None:
     """A budget that cannot be kept is an error: without prices, for an unknown route or account, with wrong numbers."""
     with pytest.raises(ConfigError, match="has no known price"):
         scripted_pool(ScriptedTarget("a"), budgets=[Budget(usd=1, per="day")])
-    with pytest.raises(ConfigError, match=r"budget.account: 'x' is the account of no target"):
+    with pytest.raises(ConfigError, match=r"budget.account: 'x' is not the account of a target of this pool"):
         scripted_pool(dear(), budgets=[Budget(usd=1, per="day", account="x")])
     with pytest.raises(ConfigError, match=r"budget.route: 'x' is not a route"):
         scripted_pool(dear(), budgets=[Budget(usd=1, per="day", route="x")])

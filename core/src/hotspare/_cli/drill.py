@@ -94,17 +94,17 @@ def _check_report(report: str) -> None:
     """Validate the path before the drill, which takes a minute."""
     folder = Path(report).parent
     if report and (Path(report).is_dir() or not os.access(folder, os.W_OK)):
-        raise ConfigError(Problem.at("report", report, "cannot be written: name a file in a folder that exists"))
+        raise ConfigError(Problem.at("--report", report, "cannot be written: name a file in a folder that exists"))
     if report and not report.endswith((".html", ".svg")):
-        raise ConfigError(Problem.at("report", report, "must end in .html, or in .svg for the timeline alone"))
+        raise ConfigError(Problem.at("--report", report, "must end in .html, or in .svg for the timeline alone"))
 
 
 def _scenario(name: str, scale: float) -> Scenario:
     if name not in SCENARIOS:
         hint = did_you_mean(name, tuple(SCENARIOS), f"use one of {', '.join(SCENARIOS)}")
-        raise ConfigError(Problem.at("scenario", name, f"is unknown; {hint}"))
+        raise ConfigError(Problem.at("--scenario", name, f"is unknown; {hint}"))
     if not scale < _MAX_SCALE:
-        raise ConfigError(Problem.at("scale", scale, f"must be a number from 0.1 to {_MAX_SCALE}"))
+        raise ConfigError(Problem.at("--scale", scale, f"must be a number from 0.1 to {_MAX_SCALE}"))
     scenario = SCENARIOS[name]
     return replace(
         scenario,

@@ -17,7 +17,7 @@ def check_budgets(
     for budget in budgets:
         counted = [target for target in targets if budget.account in (None, target.account)]
         if not counted:
-            problems.append(Problem.at("budget.account", budget.account, "is the account of no target"))
+            problems.append(Problem.at("budget.account", budget.account, "is not the account of a target of this pool"))
         if budget.route is not None and budget.route in routes:
             members = [target for tier in routes[budget.route] for target in tier]
             counted = [target for target in counted if target in members]

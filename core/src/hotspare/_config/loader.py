@@ -255,7 +255,7 @@ def _read(source: Any) -> Mapping[str, Any]:
     except FileNotFoundError:
         raise ConfigError(Problem(f"{path}: does not exist: give the path of a config file")) from None
     except UnicodeDecodeError:
-        raise ConfigError(Problem(f"{path}: is not UTF-8 text")) from None
+        raise ConfigError(Problem(f"{path}: is not UTF-8 text: save it as UTF-8")) from None
     except OSError as error:
         raise ConfigError(Problem(f"{path}: cannot be read: {error.strerror}")) from None
     try:

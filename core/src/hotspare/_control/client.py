@@ -31,7 +31,9 @@ def ask(command: str, file: Path, **values: Any) -> Any:
         response = connection.getresponse()
         answer: Any = json.loads(response.read())
     except (OSError, HTTPException, ValueError):
-        hint = f"names an application that does not answer (process {found.get('pid')}): it may have ended"
+        hint = (
+            f"names an application that does not answer (process {found.get('pid')}): if it has ended, start it again"
+        )
         raise ConfigError(Problem.at("application", str(file), hint)) from None
     finally:
         connection.close()

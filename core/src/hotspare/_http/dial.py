@@ -80,7 +80,9 @@ class Dialer:
 
     def _secured(self, plain: socket.socket, host: str, limit: _Limit) -> ssl.SSLSocket:
         if isinstance(plain, ssl.SSLSocket):
-            raise ConnectError("TLS through a proxy that is itself reached over TLS works in asyncio only")
+            raise ConnectError(
+                "TLS through a proxy that is itself reached over TLS works in async code only: use achat or astream, or a proxy with http://"
+            )
         plain.setblocking(False)
         try:
             found = self._tls().wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)

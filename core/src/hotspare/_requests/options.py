@@ -88,7 +88,7 @@ def _key_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
             if mistake := key_mistake(text) if text else "must not be empty":
                 yield Problem(f"{path}: {mistake}")
     if not by_name:
-        yield Problem("api_key: is empty")
+        yield Problem("api_key: is empty: give a key, or leave it out")
 
 
 def fields_of(options: CallOptions) -> dict[str, Any]:

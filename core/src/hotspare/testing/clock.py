@@ -66,7 +66,7 @@ class VirtualClock:
         Waits that are over by then end as soon as their thread or loop runs.
         """
         if seconds < 0:
-            raise ValueError(f"seconds: {seconds!r} must not be negative: time does not run backwards")
+            raise ValueError(f"seconds: {seconds!r} must not be negative")
         self._timeline.advance(seconds)
 
     # --- threads -------------------------------------------------------------------------------------------------
