@@ -55,7 +55,7 @@ async def test_drain_from_an_event_loop() -> None:
 
 
 def test_reset_forgets_the_record() -> None:
-    """A target that is open for minutes is used again at once, and its event is emitted; disabled stays disabled."""
+    """A target that is open for minutes is used again immediately, and its event is emitted; disabled stays disabled."""
     seen: list[Any] = []
     a = ScriptedTarget("a", [fail(Kind.AUTH, "no key"), "ok"])
     pool = scripted_pool(a, "b", listeners=[seen.append])

@@ -51,7 +51,7 @@ def embed(request: pytest.FixtureRequest, pool: Pool) -> Embed:
     ("model", "target"), [(SMALL, "openai"), ("index", "openai"), ("gemini-embedding-001", "gemini")]
 )
 def test_one_vector_for_each_text_in_their_order(embed: Embed, model: str, target: str) -> None:
-    """In batches, and as long as it was asked for; the last batch is short."""
+    """In batches, and with the requested length; the last batch is short."""
     reply = embed(TEXTS, model=model, dimensions=16, batch_size=3)
     assert reply.vectors == [vector(text, 16) for text in TEXTS]
     assert (reply.targets, reply.dimensions, len(reply.attempts)) == ((target,) * 3, 16, 3)

@@ -63,7 +63,7 @@ def test_tools_survive_an_outage_of_each_family(method: str, pool: Pool, provide
 
 @EACH_METHOD
 def test_a_refusal_that_names_responses_is_learnt(method: str, provider: Provider) -> None:
-    """Tools on GPT-5.6 and a `-pro` model at a proxy: the first call is sent again at once, the next ones go there directly."""
+    """Tools on GPT-5.6 and a `-pro` model at a proxy: the first call is immediately sent again, the next ones go there directly."""
     gpt, pro = (
         Target(f"openai/{model}", base_url=provider.base_url(endpoint), api_key=KEY)
         for endpoint, model in (("a", "gpt-5.6"), ("b", "gpt-5.6-pro"))

@@ -49,7 +49,7 @@ def test_one_fast_500_is_retried_at_the_same_target() -> None:
 
 
 def test_five_failures_open_a_breaker_and_a_probe_closes_it() -> None:
-    """A dead target is not called until its break is over; then its share of the traffic grows back."""
+    """A target that is down is not called until its break is over; then its share of the traffic grows again."""
     clock = VirtualClock()
     dead = [True]
     a = ScriptedTarget("a", lambda request: REFUSED if dead[0] else "back")
@@ -89,7 +89,7 @@ def test_one_probe_at_a_time_and_an_expired_one_frees_its_place() -> None:
 
 @pytest.mark.parametrize("kind", [Kind.CONTENT_FILTER, Kind.INVALID])
 def test_the_requests_own_fault_does_not_fail_over(kind: Kind) -> None:
-    """A refusal or a bad request is raised at once, unless the policy says otherwise."""
+    """A refusal or an invalid request is raised without a failover, unless the policy allows one."""
     a, b = ScriptedTarget("a", Outcome(kind, "no")), ScriptedTarget("b")
     with pytest.raises(AllTargetsFailed, match="no"):
         scripted_pool(a, b).chat("q")

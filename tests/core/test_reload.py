@@ -1,4 +1,4 @@
-"""A running pool goes on with another configuration: checked first, explained, in effect at once."""
+"""A running pool switches to another configuration, which is validated first, explained, and takes effect immediately."""
 
 from __future__ import annotations
 

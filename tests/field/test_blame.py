@@ -77,7 +77,7 @@ TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "
 
 
 def test_what_a_target_cannot_take_is_learnt() -> None:
-    """A request with tools and reasoning goes elsewhere at once from then on; all others are still served, and a plain
+    """From then on, requests with tools and reasoning go to other targets first; all others are still served, and a plain
     success changes nothing."""
     refusal = answered(400, "Function tools with reasoning_effort are not supported for this model")
 

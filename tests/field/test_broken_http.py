@@ -190,7 +190,7 @@ def outcome(pool: Pool, mode: str) -> str | Kind:
 @pytest.mark.parametrize("mode", ["threads", "asyncio", "trio"])
 @pytest.mark.parametrize("index", range(len(CASES)), ids=[case[0] for case in CASES])
 def test_a_broken_answer_is_the_connections_fault_everywhere(server: RawServer, index: int, mode: str) -> None:
-    """The same kind, or the same answer, in threads, asyncio and trio; never INVALID, which would blame the caller."""
+    """The same kind, or the same answer, in threads, asyncio and trio; never INVALID, which would be the caller's fault."""
     target = Target("openai/gpt-4.1", base_url=f"{server.url}/{index}/v1", api_key="test-1")
     pool = Pool(
         [target], max_attempts=1, completion="wait", when_all_down="fail", retry_same_target="never", deadline=30

@@ -1,4 +1,4 @@
-"""Connections that were kept: one that died is replaced without blame, and what lies behind an answer is never the next answer."""
+"""Connections that were kept: a broken one is replaced without a counted failure, and bytes after an answer are never the next answer."""
 
 import asyncio
 import threading
@@ -50,7 +50,7 @@ async def atogether(pool: Pool, count: int) -> list[str]:
 
 
 def twice(pool: Pool, mode: str, count: int, between: Callable[[], None]) -> list[str]:
-    """So many calls at once, then `between`, then as many again over the connections that were kept."""
+    """This many concurrent calls, then `between`, then as many again over the connections that were kept."""
     if mode == "threads":
         with pool, ThreadPoolExecutor(count) as threads:
             first = list(threads.map(lambda _: pool.chat("hello", completion="wait").text, range(count)))
@@ -92,7 +92,7 @@ def test_kept_connections_that_die_are_replaced(mode: str, end: Step) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_fresh_connection_that_dies_is_a_failure(mode: str) -> None:
-    """One replacement a request: a server that never answers is tried twice at most, and is to blame."""
+    """One replacement a request: a server that never answers is tried at most twice, and the failure is counted."""
     with raw_server(lambda request: ["close"]) as server:
         pool = pool_of(server, deadline=30)
         with pytest.raises(AllTargetsFailed, match="TRANSPORT"):

@@ -158,7 +158,7 @@ def test_keywords_of_a_target(name: str, words: str) -> None:
 
 
 def test_messages_as_a_keyword() -> None:
-    """As OpenAI's SDK has it; both at once is an error, and none too."""
+    """As OpenAI's SDK has it; both together are an error, and so is none."""
     pool = scripted_pool("a")
     assert pool.chat(messages=[{"role": "user", "content": "hi"}]).text == "ok"
     assert "".join(chunk.text for chunk in pool.stream(messages=[{"role": "user", "content": "hi"}])) == "ok"

@@ -1,4 +1,4 @@
-"""Configurations that are broken, huge or hostile: a clear ConfigError, at once, and no value of a variable in it."""
+"""Configurations that are broken, huge or hostile: an immediate, clear ConfigError without the value of a variable."""
 
 from __future__ import annotations
 

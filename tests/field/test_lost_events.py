@@ -59,7 +59,7 @@ def test_a_lost_event_is_a_break(wire: Wire, lost: str) -> None:
 @pytest.mark.parametrize("face", WHOLE)
 @pytest.mark.parametrize("wire", WIRES)
 def test_a_lost_event_of_a_whole_answer(wire: Wire, face: Face) -> None:
-    """Streamed underneath, or sent as a stream although none was asked for: the whole answer comes from the next target."""
+    """Streamed underneath, or sent as a stream although none was requested: the whole answer comes from the next target."""
     for completion in ("stream", "wait"):
         with two_targets(wire, sse(*around(wire, CUT[wire])), completion=completion) as two:
             result = call(two.pool, face)

@@ -154,7 +154,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def secure(authority: trustme.CA) -> Generator[Secure]:
-    """A provider with a certificate for `provider.test` and for `localhost`, which asks for one of the client's."""
+    """A provider with a certificate for `provider.test` and for `localhost`, which requires a client certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("provider.test", "localhost").configure_cert(context)
     authority.configure_trust(context)

@@ -1,4 +1,4 @@
-"""A request that is too long for every target that works is too long at once; a wish leaves no target out."""
+"""A request that is too long for every target that works fails immediately; an optional field excludes no target."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "ob
 
 @pytest.mark.parametrize("window", [None, 1000], ids=["unknown window", "larger window"])
 def test_it_is_not_kept_waiting_for_the_dead_target(window: int | None) -> None:
-    """The call ends although it has 100 seconds left, and the dead target's window might be large enough."""
+    """The call ends although it has 100 seconds left, and the window of the target that is down might be large enough."""
     engine = Engine([state_of("dead", context_window=window), state_of("b", context_window=100)])
     engine.open("dead", seconds=30.0)
     call = engine.call()

@@ -7,7 +7,7 @@ from benchmarks.deadlines import DEADLINE, FACES, LATE, Face, run, server, sleep
 
 @pytest.mark.parametrize("face", FACES)
 def test_no_call_outlasts_its_deadline(face: Face) -> None:
-    """Forty calls at once, at a server that breaks answers at random: each ends in time, whatever it meets. It takes as long as the
+    """Forty concurrent calls to a server that breaks answers at random: each ends in time, whatever the fault. It takes as long as the
     calls' deadline."""
     with server(seed=1) as url, sleeper() as latest:
         ended = run(url, face, 40)

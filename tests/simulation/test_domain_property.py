@@ -33,8 +33,8 @@ OUTAGES = st.lists(st.tuples(st.integers(0, CALLS), st.integers(1, CALLS), st.sa
 def test_no_domain_rule_loses_a_call(
     places: Sequence[tuple[str, str, str]], outages: list[list[tuple[int, int, Outcome]]], well: int
 ) -> None:
-    """One target of a random pool answers every attempt; the others fail at random times. Each call is answered at once: none gives
-    up, and none waits for a break to end."""
+    """One target of a random pool answers every attempt; the others fail at random times. Each call is answered immediately: none
+    gives up, and none waits for a break to end."""
     names = "abcde"[: len(places)]
     targets = {
         name: {"id": f"{provider}/m", "region": region, "account": account}

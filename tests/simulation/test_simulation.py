@@ -55,7 +55,7 @@ class Running:
 
 
 class World:
-    """Runs many flows on one virtual clock. A target is dead during its outage; a part of its streams breaks or stalls."""
+    """Runs many flows on one virtual clock. A target is down during its outage; a part of its streams breaks or stalls."""
 
     def __init__(self, seed: int, deadline: float = DEADLINE, broken: float = 0.0, **policy: Any) -> None:
         self.rng = random.Random(seed)
@@ -245,7 +245,7 @@ IMPATIENT = Timeouts(first_token=1.0, first_token_min=0.5, completion=2.0, compl
 @pytest.mark.parametrize("completion", ["wait", "stream"])
 @pytest.mark.parametrize("seed", range(8))
 def test_streams_break_while_calls_hedge_and_race(seed: int, completion: Any, on_slow: Any) -> None:
-    """A fifth of all streams breaks or stalls, some attempts are slow, a region dies: what is handed out is the beginning of
+    """A fifth of all streams breaks or stalls, some attempts are slow, a region fails: what is handed out is the beginning of
     the one right text, a whole answer is right or an error, and both deadlines hold to the moment."""
     world = World(
         seed, deadline=6.0, broken=0.2, total_deadline=8.0, completion=completion, on_slow=on_slow, timeouts=IMPATIENT,

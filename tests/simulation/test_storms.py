@@ -131,7 +131,7 @@ def test_a_load_that_fell_behind(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_what_is_played(line: str, seeds: int, parallel: int, clients: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More storms are played at once where hotspare is alone than where a client beside it uses a core for itself."""
+    """More storms are played in parallel where hotspare is alone than where a client beside it uses a core for itself."""
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     found = parsed(line.split())
     assert (found.seeds, found.parallel, len(found.clients), len(found.storms)) == (

@@ -52,7 +52,7 @@ def test_a_model_that_cannot_stream_gives_one_chunk() -> None:
 
 
 def test_an_exhausted_rate_limiter_fails_over(provider: Provider) -> None:
-    """A model's own limiter is acquired without waiting; another target answers at once."""
+    """A model's own limiter is acquired without waiting; another target answers immediately."""
     limiter = InMemoryRateLimiter(requests_per_second=0.001, max_bucket_size=1)
     limiter.available_tokens = 1
     llm = ChatHotspare(models=[openai(provider, "a", rate_limiter=limiter), anthropic(provider, "b")])

@@ -1,6 +1,6 @@
 # LangChain's `create_agent` carries no type for its checkpointer.
 # pyright: reportUnknownVariableType=false
-"""`HotspareMiddleware`: agents that go on through an outage, say so in their stream, and survive an interrupted run."""
+"""`HotspareMiddleware`: agents that continue through an outage, report failovers in their stream, and continue after an interrupted run."""
 
 from itertools import pairwise
 from typing import Any
@@ -87,8 +87,8 @@ async def test_health_is_shared_by_all_runs(provider: Provider) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", ["a", "b", "c"])
 async def test_an_interrupted_run_is_repaired(provider: Provider, name: str) -> None:
-    """A run was killed between a tool call and its result: every provider refuses such a history. The model is told that there is no
-    result."""
+    """A run was killed between a tool call and its result: every provider refuses such a history. The model gets a message that
+    there is no result."""
     call = {"name": "get_weather", "args": {"city": "Seoul"}, "id": "call_1", "type": "tool_call"}
     history = [HumanMessage("the weather?"), AIMessage("", tool_calls=[call]), HumanMessage("go on")]
     with Pool(hotspare_targets(provider)) as pool:

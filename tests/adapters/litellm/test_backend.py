@@ -88,7 +88,7 @@ async def test_answers(wire: str, method: str, provider: Provider) -> None:
 @METHODS
 @pytest.mark.anyio
 async def test_tools_and_their_results(wire: str, method: str, provider: Provider) -> None:
-    """Two calls at once; the history continues at another provider, with ids and signatures that fit it."""
+    """Two parallel calls; the history continues at another provider, with ids and signatures that fit it."""
     question = {"role": "user", "content": "call get_weather and call get_time"}
     async with Pool([litellm_target(provider, wire), litellm_target(provider, "openai", "b")]) as pool:
         reply = await get_reply(pool, method, [question], tools=TOOLS)

@@ -68,8 +68,8 @@ async def test_each_failure_has_its_class(case: str, method: str, two: Pool, pro
 @METHODS
 @pytest.mark.anyio
 async def test_retry_after(method: str, two: Pool, provider: Provider) -> None:
-    """It is in the response's headers, where LiteLLM's Router reads it and from where a proxy sends it; SDKs are told
-    not to retry."""
+    """It is in the response's headers, where LiteLLM's Router reads it and from where a proxy sends it; a header
+    tells SDKs not to retry."""
     provider.fault(["a", "b"], "rate_limited", retry_after=7)
     error = await failure(method)
     assert float(error.response.headers["retry-after"]) == pytest.approx(7, abs=0.5)

@@ -16,7 +16,7 @@ METHODS = pytest.mark.parametrize("method", ["chat", "stream", "asyncio achat", 
 
 
 def targets(provider: Provider, key: Callable[[], Any] | SecretStr) -> list[Target]:
-    """One whose key is to be asked for, and another one."""
+    """One target whose key is a function, and another one."""
     found = Target("litellm/openai/gpt-4.1", name="a", base_url=provider.base_url("a"), api_key=key)
     return [found, Target("openai/gpt-4.1", name="b", base_url=provider.base_url("b"), api_key=KEY)]
 

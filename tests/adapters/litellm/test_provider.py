@@ -52,7 +52,7 @@ async def test_a_broken_stream_is_continued(method: str, pool: Pool, provider: P
 @pytest.mark.anyio
 @pytest.mark.parametrize("primary", ["a", "b", "c"])
 async def test_tools(method: str, primary: str, pool: Pool, provider: Provider) -> None:
-    """Two calls at once, whole and in chunks; their results go to another provider."""
+    """Two parallel calls, whole and in chunks; their results go to another provider."""
     question = [{"role": "user", "content": "call get_weather and call get_time"}]
     _, answers = await complete(method, model=f"hotspare/{primary}", messages=question, tools=TOOLS)
     if method.endswith("completion"):
@@ -134,7 +134,7 @@ async def test_reasoning(method: str, pool: Pool) -> None:
 @METHODS
 @pytest.mark.anyio
 async def test_signed_thinking_is_sent_back_to_its_provider(method: str, pool: Pool, provider: Provider) -> None:
-    """Anthropic's thinking blocks survive LiteLLM's history, and are not sent to other providers."""
+    """Anthropic's thinking blocks are kept in LiteLLM's history, and are not sent to other providers."""
     thinking = {"type": "enabled", "budget_tokens": 1024}
     options: dict[str, Any] = {"thinking": thinking, "allowed_openai_params": ["thinking"], "max_tokens": 4000}
     _, answers = await complete(method, model="hotspare/b", **options)

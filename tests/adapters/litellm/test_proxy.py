@@ -120,7 +120,7 @@ def test_a_stream(fault: str, proxy: Proxied, provider: Provider) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_tools(stream: bool, proxy: Proxied, outage: None) -> None:
-    """Two calls at once through an outage, and their results."""
+    """Two parallel calls during an outage, and their results."""
     question: list[Any] = [{"role": "user", "content": "call get_weather and call get_time"}]
     client = proxy.client()
     if stream:

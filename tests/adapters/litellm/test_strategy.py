@@ -296,8 +296,8 @@ async def test_a_broken_stream_is_a_second_outcome(method: str, provider: Provid
 
 
 async def test_no_deployment_available(provider: Provider) -> None:
-    """The Router's own error has the seconds to wait; a fallback group takes over at once, without a last-resort
-    attempt."""
+    """The Router's own error has the seconds to wait; a fallback group takes over immediately, without a
+    last-resort attempt."""
     other = {"model_name": "spare", "litellm_params": {"model": "openai/x", "mock_response": "spare"}}
     router = router_of(provider, "a", more=[other])
     rng = Random()

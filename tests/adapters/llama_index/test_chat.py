@@ -132,7 +132,7 @@ def test_fields_and_kwargs_reach_the_provider(provider: Provider, pool: Pool) ->
 
 @pytest.mark.anyio
 async def test_mistakes_are_named_when_the_call_is_made(llm: Hotspare) -> None:
-    """A stream raises at once too, not when it is first read."""
+    """A stream raises when it is created, not when it is first read."""
     for ask in (llm.chat, llm.stream_chat):
         with pytest.raises(RequestError, match=r"temprature.*did you mean 'temperature'"):
             ask(MESSAGES, temprature=1)

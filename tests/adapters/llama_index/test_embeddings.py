@@ -33,7 +33,7 @@ def test_an_index_is_searched_through_an_outage(provider: Provider) -> None:
 
 @pytest.mark.anyio
 async def test_both_faces_give_the_same_vectors(provider: Provider) -> None:
-    """One text, a query, a batch; as long as it was asked for."""
+    """One text, a query, a batch; with the requested length."""
     with Pool(targets(provider)) as pool:
         model = HotspareEmbedding(pool, model_name=SMALL, dimensions=32)
         expected = [vector(text, 32) for text in TEXTS]

@@ -85,7 +85,7 @@ async def test_as_structured_llm(llm: Hotspare, outage: Outage) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("form", ["predict", "apredict", "stream", "astream"])
 async def test_the_system_prompt_is_kept(provider: Provider, pool: Pool, form: str) -> None:
-    """All four methods send it exactly once, including the async one in which LlamaIndex drops it; braces survive."""
+    """All four methods send it exactly once, including the async one in which LlamaIndex drops it; braces are kept."""
     llm = Hotspare(pool=pool, system_prompt="Answer in {Korean}.")
     prompt = ChatPromptTemplate([ChatMessage(role="user", content="Tell me about {topic}.")])
     if form == "predict":

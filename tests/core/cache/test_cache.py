@@ -94,7 +94,7 @@ def test_streams_are_kept_and_replayed(cache: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_not_kept(reply: ChatReply) -> None:
-    """Tool calls, answers that were cut, refusals and media are asked for again."""
+    """Tool calls, answers that were cut, refusals and media are requested again."""
     target = ScriptedTarget("a", reply)
     pool = scripted_pool(target, cache=Cache())
     assert [pool.chat("q").cached, pool.chat("q").cached] == [None, None]
@@ -136,7 +136,7 @@ def test_an_answer_that_a_call_does_not_accept_is_no_hit() -> None:
 
 @pytest.mark.parametrize("bound", [{"max_entries": 3}, {"max_bytes": 4 * 510}])
 def test_bounds(bound: dict[str, int], cache: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was kept for longest goes first."""
+    """The oldest answers are removed first."""
     monkeypatch.setattr("hotspare._cache.stores.PRUNED_EVERY", 1)
     clock = VirtualClock()
     pool = scripted_pool(ScriptedTarget("a", "0123456789"), clock=clock, cache=Cache(**bound, **cache))
@@ -233,7 +233,7 @@ def test_a_call_does_not_wait_for_another_for_ever() -> None:
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_stale_answers_only_where_they_are_allowed(cache: dict[str, Any], streaming: bool) -> None:
-    """While no target answers, at once and marked; after `ttl + stale`, or without leave, the call fails."""
+    """Served immediately and marked while no target answers; after `ttl + stale`, or with `stale` 0, the call fails."""
     clock = VirtualClock()
     target = ScriptedTarget("a", [answer("old"), answer("old"), fail(DOWN)])
 
@@ -288,7 +288,7 @@ def test_processes_share_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("where", "most"), [("memory", 300e-6), ("file", 1500e-6)])
 def test_a_hit_is_quick(where: str, most: float, tmp_path: Path) -> None:
-    """The quickest hits of a hundred keys, in CPU time, take at most three times what is promised of a quiet machine. `make cost` measures 10,000."""
+    """The quickest hits of a hundred keys, in CPU time, take at most three times the time measured on an idle machine. `make cost` measures 10,000."""
     cache = Cache(path=str(tmp_path / "cache.db") if where == "file" else None)
     with Pool([ScriptedTarget("a", "x" * 2000).target], cache=cache) as pool:
         spent = dict[int, float]()

@@ -1,4 +1,4 @@
-"""The limits of the rules of classification: the first and the last status of each kind, and what names two limits at once."""
+"""The limits of the rules of classification: the first and the last status of each kind, and texts that name two limits."""
 
 import json
 import time
@@ -27,7 +27,7 @@ NOW = 1_764_000_000.0
     ],
 )
 def test_statuses(status: int, kind: Kind) -> None:
-    """Where the text says nothing: what is neither the request nor the key is trouble of the server."""
+    """Where the text says nothing: a status that concerns neither the request nor the key is a failure of the server."""
     assert classify(StatusError("x", status=status, body=b"{}"), now=NOW).kind is kind
 
 

@@ -49,7 +49,7 @@ def test_a_used_up_quota_is_not_a_rate_limit(
 
 @DIALECTS
 def test_the_rate_limiter_states_and_enforces_its_limit(dialect: str, provider: Provider) -> None:
-    """Two requests at once are admitted, the third gets a 429 with the time to wait."""
+    """Two concurrent requests are admitted, the third gets a 429 with the time to wait."""
     provider.configure("a", rpm=6, burst=2)
     first, second, third = (send(provider, dialect) for _ in range(3))
     assert (first.status_code, second.status_code, third.status_code) == (200, 200, 429)
@@ -270,7 +270,7 @@ def test_a_prefill_is_continued_as_configured(mode: str, provider: Provider) -> 
 
 
 def test_an_instruction_to_continue_is_recognised_by_its_position(provider: Provider) -> None:
-    """After a part of the answer any user message asks for the rest; after the whole answer it is a new prompt."""
+    """After a part of the answer any user message requests the rest; after the whole answer it is a new prompt."""
     full = answer("hello")
     given = "".join(tokenize(full)[:20])
     for sent, then in ((given, full[len(given) :]), (full, answer("go on"))):

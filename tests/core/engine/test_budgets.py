@@ -22,7 +22,7 @@ def test_retry_tokens_at_first() -> None:
 
 
 def test_a_retry_takes_one_token() -> None:
-    """Each retry takes a whole token; with less than one there is none, and the budget says so until there is again."""
+    """Each retry takes a whole token; with less than one there is none, and an event reports it once until there is one again."""
     budget = RetryTokens(RetryBudget(tokens_per_minute=2.5))
     assert budget.exhausted is False
     assert [budget.withdraw(0.0) for _ in range(3)] == [True, True, False]

@@ -166,7 +166,7 @@ def test_an_equal_target_takes_the_place_of_the_retry() -> None:
 
 
 def test_a_retry_after_of_nothing_is_waited_out_as_long_as_the_target_is_limited() -> None:
-    """Not at once, when the target is not available yet, and not if that takes too long."""
+    """Not immediately, while the target is not available yet, and not if that takes too long."""
     for seconds, waits in ((0.75, True), (9.0, False)):
         engine = Engine("ab", max_retry_after_wait=2.0)
         call = engine.call()

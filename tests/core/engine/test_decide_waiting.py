@@ -145,7 +145,7 @@ def test_a_failure_that_does_not_pass_is_not_waited_for() -> None:
 
 
 def test_the_earliest_of_equal_targets_is_the_first() -> None:
-    """Of two that become available at once, the first one in order is waited for."""
+    """If two become available at the same time, the call waits for the first one in order."""
     engine = Engine()
     engine.open("a", "b", seconds=30.0)
     engine["a"].first_token.add(7.0)

@@ -1,6 +1,6 @@
 """Every fault at every token of an answer, in each wire format, over real HTTP.
 
-All positions of one case run at once against one pool; the table of fault x format x rule is printed at the end of the run.
+All positions of one case run concurrently against one pool; the table of fault x format x rule is printed at the end of the run.
 `test_break_rules` has every rule after every piece in virtual time; here is what depends on a wire format.
 """
 
@@ -108,7 +108,7 @@ async def async_stream(pool: Pool, at: int, prompt: str = PROMPT, **request: Any
 
 
 def everywhere(pool: Pool, face: str, positions: Sequence[int], **request: Any) -> dict[int, tuple[str, str]]:
-    """The stream broken at each position, all at once."""
+    """The stream broken at each position, all concurrently."""
     if face == "sync":
         with ThreadPoolExecutor(16) as threads, pool:
             found = threads.map(lambda at: sync_stream(pool, at, **request), positions)

@@ -48,7 +48,7 @@ def test_every_cut_is_continued_exactly(way: str, provider: Provider) -> None:
 
 @pytest.mark.parametrize("method", [method for method in METHODS if "stream" in method])
 def test_a_refused_prefill_is_learnt(method: str, provider: Provider) -> None:
-    """The same call goes on by an instruction, and the next one asks for no prefill."""
+    """The same call continues by an instruction, and the next one uses no prefill."""
     provider.fault("a", "cut", at=9)
     provider.configure("b", prefill="refuse")
     targets = [

@@ -216,7 +216,7 @@ async def asked(pool: Pool, name: str, prompt: str) -> tuple[str, list[str], flo
 
 @EACH_METHOD
 def test_the_losers_connection_is_closed(method: str, provider: Provider) -> None:
-    """A hedge wins: the first attempt's connection is closed at once, although nothing came, and its prompt counts."""
+    """A hedge wins: the first attempt's connection is closed immediately, although it received nothing, and its prompt counts."""
     before = threads_of_attempts()
 
     async def use(pool: Pool, name: str) -> None:

@@ -149,7 +149,7 @@ def test_white_space_before_a_restart() -> None:
 
 @pytest.mark.parametrize(("text", "same"), [("one two five", 8), ("quite different", 0), ("three four", 0)])
 def test_restart_in_other_words(text: str, same: int) -> None:
-    """With `restart` any difference is an error at once, also one that ordinary continuations may have."""
+    """With `restart` any difference is an immediate error, also one that ordinary continuations may have."""
     with pytest.raises(
         SpliceError, match=rf"^the restarted answer differs from the emitted text after {same} characters$"
     ):

@@ -67,7 +67,7 @@ def misbehaving(name: str, **fields: Any) -> ScriptedTarget:
 
 
 def test_threads_share_one_pool() -> None:
-    """Streams, whole answers, `health()` and `explain()` at once, while targets fail, recover and break streams."""
+    """Streams, whole answers, `health()` and `explain()` concurrently, while targets fail, recover and break streams."""
     readings = count()
     events: list[Event] = []
     targets = [misbehaving(name, id=f"p{place % 2}/m", region=name) for place, name in enumerate("abcd")]
@@ -121,7 +121,7 @@ def check_windows(pool: Pool) -> None:
 
 
 def in_threads(work: Callable[[], None]) -> None:
-    """Do this in every thread at once. Raises the first error."""
+    """Do this in all threads concurrently. Raises the first error."""
     start = Barrier(THREADS)
 
     def begin() -> None:

@@ -57,8 +57,8 @@ def test_whole_or_streamed(streaming: bool, call: Any, target: Any, policy: Any,
     ],
 )
 def test_auto(record: int, failed: bool, extra: Any, prefers: bool, unary: bool) -> None:
-    """A whole answer is streamed underneath while the target has no record or has just failed; not where the caller asks for
-    the provider's own fields, nor from a backend whose streams hold less than its answers."""
+    """A whole answer is streamed underneath while the target has no record or has just failed; not where the caller sets the
+    provider's own fields, nor from a backend whose streams hold less than its answers."""
     state = state_of(backend=NoBackend(prefers_streaming=prefers))
     fill(state.completion, 1.0, record)
     if failed:
@@ -160,7 +160,7 @@ def test_another_target_will_soon_be_available(case: dict[str, Any], seconds: fl
 
 @pytest.mark.parametrize(("unary", "seconds"), [(True, 5.0), (False, 8.0)])
 def test_the_record_of_an_equal_target(unary: bool, seconds: float) -> None:
-    """A target without a record is judged with twice the patience by the slowest one with the same model, unless the request
+    """A target without a record has twice the timeout of the slowest target with the same model, unless the request
     reasons."""
     state, fast, slow, other = (
         state_of(name, id=f"{name}/{model}") for name, model in zip("abcd", "mmmn", strict=True)

@@ -194,7 +194,7 @@ def test_stalled_attempts_are_evidence_unless_a_later_one_succeeds() -> None:
 
 
 def test_attempts_that_started_before_a_failure_do_not_end_a_series_of_failures() -> None:
-    """Results are ordered by the start of their attempts: the late success of an early attempt is no news."""
+    """Results are ordered by the start of their attempts: the late success of an early attempt does not count."""
     breaker = CircuitBreaker(Breaker(consecutive_failures=3, failure_span=0))
     assert not breaker.record_failure(5.0, 6.0)
     assert not breaker.record_failure(5.5, 6.5)

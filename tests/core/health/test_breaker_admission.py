@@ -118,7 +118,7 @@ def test_rate_limits() -> None:
 
 
 def test_rejections_of_attempts_under_way_together_are_one() -> None:
-    """Twenty at once double nothing, with a time and without one; the next attempt's rejection does."""
+    """Twenty together double nothing, with a time and without one; the next attempt's rejection does."""
     for seconds in (None, 1.0):
         found = breaker()
         for place in range(20):
@@ -209,7 +209,7 @@ def test_slow_start(seconds: float, share: float, state: State) -> None:
 
 
 def test_without_slow_start() -> None:
-    """With `slow_start` 0, or for a domain, all traffic comes back at once."""
+    """With `slow_start` 0, or for a domain, all traffic returns immediately."""
     found = breaker(slow_start=0.0)
     found.recover(1.0)
     assert (found.traffic_share(1.0), found.state_at(1.0)) == (1.0, State.CLOSED)

@@ -23,7 +23,7 @@ def fail(found: CircuitBreaker, *times: float) -> list[bool]:
 
 
 def test_new() -> None:
-    """A new breaker is closed, admits at once, has no history and no reason."""
+    """A new breaker is closed, admits calls immediately, has no history and no reason."""
     found = breaker()
     assert (found.state, found.reason, found.disabled, found.trips, found.epoch) == (State.CLOSED, "", "", 0, 0)
     assert found.available_at(0.0) == -inf
@@ -37,7 +37,7 @@ def test_new() -> None:
 
 
 def test_consecutive_failures() -> None:
-    """Five failures in a row that span a fifth of a second open it, and it says so; four do not."""
+    """Five failures in a row that span a fifth of a second open it, with this reason; four do not."""
     found = breaker()
     assert fail(found, 0.0, 0.05, 0.1, 0.15, 0.2) == [False, False, False, False, True]
     assert found.reason == "5 consecutive failures"
@@ -84,7 +84,7 @@ def test_a_later_success_ends_a_row() -> None:
     ],
 )
 def test_failure_ratio(outcomes: str, opens: bool) -> None:
-    """Half of at least ten attempts in the window open it, and it says so."""
+    """Failures of half of at least ten attempts in the window open it, with this reason."""
     found, last = breaker(), False
     for at, sign in enumerate(outcomes):
         if sign == "+":
@@ -128,7 +128,7 @@ def test_a_failure_during_a_slow_start_halves_the_window() -> None:
     ("fast", "needs_span", "opens"), [(True, True, False), (False, True, True), (True, False, True)]
 )
 def test_a_round_of_refusals_in_a_slow_start(fast: bool, needs_span: bool, opens: bool) -> None:
-    """Eight at once were too many for a server with room for one: it halves the window, and is not down. Eight timeouts, or eight refused
+    """Eight concurrent calls were too many for a server with room for one: the window is halved, and the target is not down. Eight timeouts, or eight refused
     connections, are more than one observation."""
     found = breaker()
     found.recover(10.0)

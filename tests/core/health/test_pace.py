@@ -18,7 +18,7 @@ def used(*times: float, config: Brownout | None = CONFIG, start: float = 0.0) ->
 
 
 def test_the_estimate_is_a_peak() -> None:
-    """A slow answer counts at once, fast ones take it down within half a minute, and so does time."""
+    """A slow answer raises the estimate immediately; fast answers, and time, lower it within half a minute."""
     assert Pace(None).estimate(5.0) is None
     pace = used(1.0, 3.0)
     assert pace.estimate(1.0) == 3.0

@@ -131,7 +131,7 @@ TestDomains.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 def test_the_probe_of_one_target_lets_its_siblings_be_probed() -> None:
-    """A region whose targets are open: the success of one probe makes the others available at once, one probe each."""
+    """A region whose targets are open: the success of one probe makes the others available immediately, one probe each."""
     clock = VirtualClock(0)
     shared = {"region": "us", "account": "x"}
     targets = [
@@ -149,7 +149,7 @@ def test_the_probe_of_one_target_lets_its_siblings_be_probed() -> None:
 
 
 def test_names_of_domains() -> None:
-    """Region, account and provider; relays share no provider; keys are told apart without being shown."""
+    """Region, account and provider; relays share no provider; keys are distinguished without being shown."""
     one = domains_of(Target("openai/m", region="us", api_key="secret-1"))
     two = domains_of(Target("openai/m", region="eu", api_key="secret-2"))
     assert next(str(d) for d in one) == "openai/us"

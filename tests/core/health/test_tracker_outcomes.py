@@ -168,7 +168,7 @@ def test_a_blocked_account_of_one() -> None:
 
 
 def test_a_key_that_a_function_did_not_give() -> None:
-    """No provider has refused it: the target rests for a second, doubling to the longest break, and the fleet is not told."""
+    """No provider has refused it: the target opens for a second, doubling to the longest break, and the fleet does not share it."""
     engine, now = pool("ac", breaker=Breaker(auth_break_duration=300.0)), 0.0
     rests = list[float]()
     for _ in range(8):
@@ -247,7 +247,7 @@ def test_most_of_a_provider_is_down() -> None:
 
 
 def test_one_probe_serves_the_domain() -> None:
-    """A probe's success closes its domains at once, and lets the other open targets be probed, but not a rejected key."""
+    """A probe's success closes its domains immediately, and lets the other open targets be probed, but not a rejected key."""
     engine = pool("abcd")
     engine.open("a")
     engine.open("b", "c", "d", seconds=300.0)

@@ -75,7 +75,7 @@ def server(contexts: tuple[ssl.SSLContext | None, ssl.SSLContext | bool]) -> Ite
 def test_an_abort_ends_the_wait_for_an_answer(
     server: SilentServer, contexts: tuple[object, ssl.SSLContext | bool]
 ) -> None:
-    """Before any header came: the waiting thread fails at once, and the server sees the end of the connection."""
+    """Before any header is received: the waiting thread fails immediately, and the server sees the end of the connection."""
     handle, errors = AbortHandle(), queue.SimpleQueue[BaseException]()
 
     def send() -> None:

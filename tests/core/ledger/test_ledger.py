@@ -46,7 +46,7 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A writer that tries again at once."""
+    """A writer that retries immediately."""
     for name, value in (("INTERVAL", 0.01), ("RETRY_MIN", 0.01), ("RETRY_MAX", 0.05)):
         monkeypatch.setattr(writer, name, value)
 

@@ -1,4 +1,4 @@
-"""When alerts fire, cool down, resolve and are grouped: against an oracle that looks at the whole history at once."""
+"""When alerts fire, cool down, resolve and are grouped: against an oracle that has the whole history."""
 
 from itertools import groupby
 from typing import NamedTuple

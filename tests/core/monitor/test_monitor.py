@@ -81,7 +81,7 @@ def test_an_outage_is_one_alert_and_one_resolved_notice() -> None:
 
 
 def test_silences_and_history(tmp_path: Path) -> None:
-    """A silenced rule is recorded and not sent; the silence ends by itself, or by hand; every process sees it."""
+    """A silenced rule is recorded and not sent; the silence ends after its time, or manually; it applies to every process."""
     path, now = tmp_path / "ledger.db", [1_000.0]
     pool = scripted_pool("a")
     ledger = Ledger(path, clock=lambda: now[0]).attach(pool)

@@ -1,4 +1,4 @@
-"""A report's numbers equal what the embedded provider counted; its page stands alone; it never holds a prompt."""
+"""A report's numbers equal what the embedded provider counted; its page is self-contained; it never contains a prompt."""
 
 import json
 import re

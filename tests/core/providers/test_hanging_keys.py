@@ -106,7 +106,7 @@ def test_threads_do_not_pile_up(free: threading.Event, monkeypatch: pytest.Monke
 
 
 def test_what_is_left_of_the_attempt_bounds_it(free: threading.Event) -> None:
-    """The key that is asked for after a 401 has no time of its own."""
+    """The key that is read after a 401 has no timeout of its own."""
     key, handle = TargetKey(Target("openai/gpt-4.1", api_key=hanging(free, "sync"))), AbortHandle()
     handle.limit(0.05, from_now=True)
     with handle.bind(), pytest.raises(AttemptTimeout, match=r"within 0\.0\d s$"):
@@ -127,7 +127,7 @@ def test_threads_of_others_stay_free(free: threading.Event) -> None:
 
 
 def test_a_caller_that_leaves(free: threading.Event) -> None:
-    """An async call that is cancelled meanwhile ends at once."""
+    """An async call that is cancelled meanwhile ends immediately."""
     calls = KeyCalls(hanging(free, "sync"))
 
     async def use() -> None:

@@ -1,4 +1,4 @@
-"""Keys that rotate: asked for at each attempt, retried once where a new one has come, and struck out of what comes back."""
+"""Keys that rotate: read at each attempt, retried once if the key has changed, and removed from responses."""
 
 import json
 import threading
@@ -87,7 +87,7 @@ FORMS: dict[str, Callable[[Rotating], Any]] = {
 @EACH_METHOD
 @pytest.mark.parametrize("form", FORMS)
 def test_a_key_that_rotated_is_used_at_once(method: str, form: str, provider: Provider) -> None:
-    """A 401 with the old key is answered by the same attempt with the new one: no failover, no strike."""
+    """A 401 with the old key is answered by the same attempt with the new one: no failover, and no failure is counted."""
     keys = Rotating("old-1")
     target = Target("openai/gpt-4.1", name="a", base_url=provider.base_url("a"), api_key=FORMS[form](keys))
 

@@ -59,7 +59,7 @@ class Bedrock:
     ],
 )
 def test_a_refusal_is_learnt(model: str, api: Any, served: str, words: str, called: list[str]) -> None:
-    """The first call tries these paths in turn and is answered without a strike; the next one goes to the right path at once."""
+    """The first call tries these paths in turn and is answered without a counted failure; the next one uses the right path directly."""
     bedrock = Bedrock(served, words)
     with bedrock.pool(model, api=api) as pool:
         for _ in range(2):

@@ -48,7 +48,7 @@ def history(fields: dict[str, Any]) -> list[dict[str, Any]]:
 @EACH_METHOD
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_refused_signature_is_left_out(method: str, family: str, provider: Provider) -> None:
-    """No failover and no strike: an answer, from the second request."""
+    """No failover and no counted failure: an answer, from the second request."""
     fields, wire, signed = FAMILIES[family]
     target = Target(**fields, name="a", base_url=provider.base_url("a", wire), api_key=KEY)
 

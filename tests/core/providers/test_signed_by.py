@@ -107,7 +107,7 @@ def test_two_models_of_a_dialect_in_one_pool(method: str, provider: Provider) ->
 
 
 def test_a_continued_answer_is_signed_by_none(provider: Provider) -> None:
-    """The summary of a stream that two targets wrote says so."""
+    """The summary of a stream that two targets wrote has `several`."""
     provider.fault("a", "cut", at=4)
     targets = [Target("openai/gpt-4.1", name=e, region=e, base_url=provider.base_url(e), api_key=KEY) for e in "ab"]
     with Pool(targets, retry_same_target="never") as pool:

@@ -1,4 +1,4 @@
-"""Checks of a request: every mistake is reported with the path of its field, all at once."""
+"""Checks of a request: every mistake is reported with the path of its field, all in one error."""
 
 from typing import Any
 

@@ -116,8 +116,8 @@ class Provider(Bucket):
 
 @given(st.sampled_from([(600.0, 600.0), (600.0, 10.0), (60.0, 60.0), (60.0, 5.0)]), st.floats(0.0, 0.3))
 def test_a_learnt_limit_is_used_to_the_full_and_not_exceeded(shape: tuple[float, float], delay: float) -> None:
-    """Offered four times what it admits, a provider whose limit is only learnt rejects next to nothing and is used to the
-    full, whatever it admits at once, and also where its answers come late."""
+    """Offered four times what it admits, a provider whose limit is only learnt rejects almost nothing and is fully used,
+    whatever its burst, and also if its answers are slow."""
     limit, size = shape
     provider, gauge, now = Provider(limit, size), Learnt("requests"), 0.0
     answers: list[tuple[float, float, tuple[float, float], float]] = []

@@ -182,7 +182,7 @@ def test_a_slow_target_is_sampled() -> None:
 
 
 def test_a_target_that_is_back_gets_its_traffic_slowly() -> None:
-    """Where an equal target is there; a backup with another model gives the traffic back at once."""
+    """If there is an equal target; a backup with another model returns the traffic immediately."""
     back = slow(id="p/m")
     for n in range(5):
         back.record_pace(KIND, 1.0, 50.0 + n, Brownout())

@@ -41,7 +41,7 @@ EFFECTS.of("min_samples", {3: 8.0, 4: 10.0})(lambda value: timeout_of(2, min_sam
 
 
 def stall_after(*record: StepLike, **timeouts: float) -> float:
-    """Seconds after which a stream that falls silent at once ends. `record`: what the target answered before."""
+    """Seconds after which a stream that delivers nothing after its first content ends. `record`: what the target answered before."""
     two = Two([*record, hang(1, "one two")], timeouts=Timeouts(min_samples=3, **timeouts), on_break="raise")  # type: ignore[arg-type]
     two.calls(len(record))
     return two.call().ended

@@ -39,7 +39,7 @@ def _command(*words: str) -> None:
 
 
 def use_everything(url: str) -> None:
-    """Limits, budgets, a cache, rests, a probe's lease, an operator's word, news, the commands: all that is shared, by two processes."""
+    """Limits, budgets, a cache, breaks, a probe's lease, an operator's command, notifications, the commands: everything that two processes share."""
     lost: list[object] = []
     fields: dict[str, Any] = {
         "price": Price(1e3, 1e3),

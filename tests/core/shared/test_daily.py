@@ -62,7 +62,7 @@ def used(fleet: SharedPools, seconds: float) -> int:
 
 
 def test_four_processes_have_one_day() -> None:
-    """Together they use it to the last request, those that a process has taken and not used too, and no more; none of them asks for it all the time then; and 25 hours later they have another
+    """Together they use it to the last request, those that a process has taken and not used too, and no more; none of them queries it all the time then; and 25 hours later they have another
     one. A call that comes too late is not held up: it goes to the other target."""
     fleet = SharedPools(4, fields={"limits": Limits(rpd=40)})
     assert used(fleet, 18) == 40

@@ -58,7 +58,7 @@ def answering(answer: bytes, port: int = 0) -> Iterator[int]:
 
 @contextmanager
 def sharing(url: str) -> Iterator[tuple[Pool, list[events.Event]]]:
-    """A pool that shares this store, and what it says of it. A thread of it that ends with an error fails the test: pytest says so."""
+    """A pool that shares this store, and its store events. A thread of it that ends with an error fails the test: pytest says so."""
     seen: list[events.Event] = []
 
     def note(event: events.Event) -> None:
@@ -102,7 +102,7 @@ def test_a_refused_channel_is_said_and_the_picture_is_read(own_redis: RedisServe
 
 
 def test_a_newer_schema_is_left_alone(shared_redis: RedisServer) -> None:
-    """A hotspare that finds the keys of a newer one says so once, decides alone, writes nothing into them, and is back when they are gone."""
+    """A version that finds the keys of a newer one reports it once, decides alone, writes nothing into them, and shares again when they are removed."""
     client = shared_redis.client()
     client.hset("hotspare:v1:facts", mapping={"schema": "2", "version": "9", "x": "y"})
     with sharing(shared_redis.url) as (pool, seen):
@@ -117,7 +117,7 @@ def test_a_newer_schema_is_left_alone(shared_redis: RedisServer) -> None:
 
 
 def test_news_are_read_anew_where_another_connection_was_lost(shared_redis: RedisServer) -> None:
-    """A host that vanishes closes no connection: the one for the news would wait for ever. A loss on any other one has it opened anew, and
+    """A host that disappears closes no connection: the one for notifications would wait forever. A loss on any other one has it opened anew, and
     the listener is called, since facts may have been missed."""
     news: list[object] = []
     store = RedisStore(shared_redis.url, timeout=0.2)

@@ -80,7 +80,7 @@ def test_the_count_expires_and_holds_a_name_for_people(server: RedisServer) -> N
 
 
 class Process:
-    """One process of a fleet in virtual time, whose calls are counted at once."""
+    """One process of a fleet in virtual time, whose calls are counted immediately."""
 
     def __init__(self, name: str, store: MemoryStore, now: list[float], usd: float, skew: float = 0.0) -> None:
         self.name, self.store, self.spent, self.refused, self.asked = name, store, 0.0, 0, 0

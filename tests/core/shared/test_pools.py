@@ -25,7 +25,7 @@ def test_what_one_process_finds_saves_the_others() -> None:
 
 @pytest.mark.parametrize("kind", [Kind.TRANSPORT, Kind.TIMEOUT])
 def test_what_may_be_ones_own_trouble_is_not_shared(kind: Kind) -> None:
-    """A process that cannot connect, or hears nothing in time, keeps that for itself."""
+    """A process that cannot connect, or receives nothing in time, does not share this failure."""
     fleet = SharedPools(3)
     fleet.breaks(fail(Outcome(kind, "no way")))
     fleet.step = "ok"

@@ -43,7 +43,7 @@ def sent(provider: Provider) -> int:
 def test_one_process_finds_an_outage_for_all(
     processes: list[Worker], provider: Provider, shared_redis: RedisServer
 ) -> None:
-    """When the first target dies, processes that never called it know within 2 s, and all together send it at most a fifth of what eight
+    """When the first target fails, processes that never called it skip it within 2 s, and all together send it at most a fifth of what eight
     send that share nothing. When it is back, exactly one probe reaches it, and then all of them are let in together, gradually."""
     alone = fleet(processes, provider, None)
     provider.fault("a", "status", status=503)
@@ -74,7 +74,7 @@ def test_one_process_finds_an_outage_for_all(
 
 
 def test_a_file_does_as_well_on_one_host(processes: list[Worker], provider: Provider, tmp_path: Path) -> None:
-    """Eight processes that begin at once with a file that is not there yet. One finds that the first target is down; the others, which
+    """Eight processes that start together with a file that does not exist yet. One finds that the first target is down; the others, which
     never called it, know within 2 s, and all together send it one probe a second at most."""
     urls = [provider.base_url("a"), provider.base_url("b")]
     build(processes, urls, f"sqlite://{tmp_path}/fleet.db", skew=SKEWS)

@@ -1,4 +1,4 @@
-"""The fields of `Shared`, and what a pool is told that cannot share."""
+"""The fields of `Shared`, and the errors of a pool that cannot share."""
 
 import gc
 import os

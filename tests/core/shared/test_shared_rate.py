@@ -6,7 +6,7 @@ from hotspare._routing.shared_rate import ANSWER, ASK_EVERY, HOLD, Request, Shar
 
 
 def rate(processes: int = 4) -> SharedRate:
-    """Sixty a minute, ten at once, with the store there."""
+    """Sixty a minute, a burst of ten, with the store available."""
     found = SharedRate(Rate("requests", 60.0, 60.0, 10.0), "key", 10.0)
     found.share(processes)
     found.away = False
@@ -14,7 +14,7 @@ def rate(processes: int = 4) -> SharedRate:
 
 
 def test_a_block_serves_many_calls() -> None:
-    """The first call asks; from then on half a second's use is taken at once, before it is needed."""
+    """The first call queries the store; from then on the use of half a second is taken in one step, before it is needed."""
     one = rate()
     assert one.ready_at(1, 0.0) == ANSWER and one.is_fetching(1, 0.0)
     assert one.hold(1, 0.0, 0.0)
@@ -96,7 +96,7 @@ def test_without_an_answer_the_process_has_its_share() -> None:
 
 
 def test_rounding_on_the_wire_is_no_full_limit() -> None:
-    """A grant of what was asked for, but for the last digit, lets the next call ask at once."""
+    """A grant that differs from the request in the last digit only lets the next call query immediately."""
     one = rate()
     one.hold(0.3333333333, 0.0, 0.0)
     one.request(0.0)

@@ -1,6 +1,6 @@
-"""A real Redis that is killed, paused, flushed, made read-only, filled and restarted under load, with limits, budgets and rests shared.
+"""A real Redis that is killed, paused, flushed, made read-only, filled and restarted under load, with limits, budgets and breaks
 
-The figures of a quiet machine, over longer times: `make fleet-faults`.
+shared. The figures of an idle machine, over longer times: `make fleet-faults`.
 """
 
 import socket

@@ -55,7 +55,7 @@ def test_the_longer_rest_and_the_newer_state_hold(store: Store) -> None:
 
 
 def test_one_process_has_the_lease(store: Store) -> None:
-    """The first one has it, may prolong it, and only it can give it back; an unused one ends by itself."""
+    """The first one has it, may prolong it, and only it can give it back; an unused one expires."""
     assert store.lease("a", "one", 5.0) == Lease("one", 5.0)
     held = store.lease("a", "two", 5.0)
     assert held.holder == "one" and 4 < held.remaining <= 5

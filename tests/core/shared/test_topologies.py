@@ -17,7 +17,7 @@ from tests.support.redis_topologies import behind_tls, cluster, sentinel
 
 
 class Two:
-    """Two processes' pools at one address, with a cache, a limit and a budget. `news`: what the first one says of the store."""
+    """Two processes' pools at one address, with a cache, a limit and a budget. `news`: the store events of the first one."""
 
     def __init__(self, url: str) -> None:
         fields: dict[str, Any] = {"limits": Limits(rpm=600), "price": Price(1e3, 1e3)}
@@ -36,7 +36,7 @@ class Two:
             self.news.append(event)
 
     def use(self) -> None:
-        """All that is shared, at work: news, facts, the cache, limits, budgets, the operator's look."""
+        """Use everything that is shared: notifications, facts, the cache, limits, budgets, the operator's view."""
         first, second = self.pools
         first.disable("a", "by hand")
         eventually(lambda: bool(second.health()["a"].disabled))
@@ -75,8 +75,8 @@ def two(request: pytest.FixtureRequest) -> Callable[[str], Two]:
 
 
 def test_a_cluster(two: Callable[[str], Two]) -> None:
-    """Three nodes: each script touches keys of one of them. Where the node with the facts dies, no call fails, and it is said once. An address
-    of one of its nodes alone is no way in, and its error says what is."""
+    """Three nodes: each script touches keys of one of them. If the node with the facts fails, no call fails, and it is reported once. The
+    address of a single node is refused, with an error that names the right form."""
     with cluster() as nodes:
         pair = two(f"redis+cluster://127.0.0.1:{nodes[1].port}")
         pair.use()
@@ -103,8 +103,8 @@ def test_a_master_behind_a_sentinel(two: Callable[[str], Two], own_redis: RedisS
 
 
 def test_a_failover_by_sentinel(two: Callable[[str], Two], own_redis: RedisServer, tmp_path: Path) -> None:
-    """The master dies and the sentinel promotes its replica: no call fails, and what one pool finds then reaches the other through the new
-    master."""
+    """The master fails and the sentinel promotes its replica: no call fails, and the observations of one pool then reach the other through
+    the new master."""
     with redis_server(None, "--replicaof", "127.0.0.1", str(own_redis.port)) as replica:
         with replica.client() as client:
             eventually(lambda: client.info("replication")["master_link_status"] == "up")

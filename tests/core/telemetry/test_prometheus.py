@@ -29,7 +29,7 @@ def rescued_pool() -> Pool:
 
 
 def test_what_is_counted() -> None:
-    """Calls, rescues, attempts, failovers, tokens, USD; the states of breakers are read when they are asked for."""
+    """Calls, rescues, attempts, failovers, tokens, USD; the states of breakers are read when metrics are collected."""
     pool = rescued_pool()
     metrics = prometheus.PrometheusMetrics(pool)
     pool.chat("q")

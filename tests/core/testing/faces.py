@@ -1,4 +1,4 @@
-"""Calls a scripted target by itself, through each of its faces, as a pool's driver would."""
+"""Calls a scripted target without a pool, through each of its methods, as a pool's driver does."""
 
 from collections.abc import AsyncGenerator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The virtual clock in event loops: tasks, bounds, several loops at once."""
+"""The virtual clock in event loops: tasks, timeouts, several loops together."""
 
 import asyncio
 import threading

@@ -145,7 +145,7 @@ def test_a_stream_s_text_keeps_its_spaces() -> None:
 
 
 def test_a_stalled_stream_is_continued_elsewhere() -> None:
-    """After 30 s of silence by default; a broken one at once. The text has neither a gap nor a repetition."""
+    """After 30 s of silence by default; a broken one immediately. The text has neither a gap nor a repetition."""
     first = hang(2, "Once upon a time.", delay=1, gap=2)
     world = same_in_all_faces(lambda: World(first, " a time."), "stream")
     assert texts(world) == ["Once upon a time."]

@@ -90,7 +90,7 @@ CONVERSIONS = {
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
 async def test_the_next_target_is_tried(convert: Callable[[Any], Any], method: str) -> None:
-    """Whatever the conversion raises and says, again and again: the other member answers, and no breaker hears of it."""
+    """Whatever the conversion raises and says, again and again: the other member answers, and no breaker counts it."""
     with raw_server(answers.openai) as server:
         other = ChatOpenAI(model="gpt-4.1", base_url=server.url + "/v1", api_key="k")
         llm = ChatHotspare(models=[Own(convert=convert), other], policy=POLICY)
