@@ -1,4 +1,4 @@
-"""Answers that are kept: when they are served, to whom, and when not."""
+"""Answers that are kept: when they are served, to which calls, and when not."""
 
 import threading
 import time

@@ -47,7 +47,7 @@ def test_a_pool_finds_what_another_one_has_kept(shared_redis: RedisServer) -> No
 
 
 def test_the_age_is_the_servers(shared_redis: RedisServer) -> None:
-    """A process whose clock is ten minutes off finds an answer as old as it is: served, then stale, then gone."""
+    """A process whose clock is ten minutes wrong still computes the right age of an answer: served, then stale, then removed."""
     _pool(shared_redis, answer("old"), ttl=100, stale=100).chat("q")
     eventually(lambda: len(_kept(shared_redis)) == 1)
     late = _pool(shared_redis, fail(DOWN), offset=-600, ttl=100, stale=100)
@@ -76,7 +76,7 @@ def test_garbage_is_no_answer(shared_redis: RedisServer, garbage: str) -> None:
 def test_without_the_server_calls_are_made_as_without_a_cache(
     own_redis: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is answered; that the server is away is logged once, and once that it is back; then answers are kept again."""
+    """Each is answered; the loss of the server is logged once, and its return once; then answers are kept again."""
     monkeypatch.setattr("hotspare._shared.worker.AWAY", 0.01)
     pool = _pool(own_redis)
     own_redis.kill()
@@ -90,7 +90,7 @@ def test_without_the_server_calls_are_made_as_without_a_cache(
 
 
 def test_a_server_that_is_paused_costs_one_call_its_patience(own_redis: RedisServer) -> None:
-    """The first call waits 50 ms; those that come while the server says nothing do not wait."""
+    """The first call waits 50 ms; calls made while the server does not answer do not wait."""
     pool = _pool(own_redis)
     pool.chat("warm")
     own_redis.pause()

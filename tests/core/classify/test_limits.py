@@ -27,7 +27,7 @@ NOW = 1_764_000_000.0
     ],
 )
 def test_statuses(status: int, kind: Kind) -> None:
-    """Where the text says nothing: a status that concerns neither the request nor the key is a failure of the server."""
+    """If the text is not decisive: a status that concerns neither the request nor the key is a failure of the server."""
     assert classify(StatusError("x", status=status, body=b"{}"), now=NOW).kind is kind
 
 

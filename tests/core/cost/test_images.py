@@ -1,4 +1,4 @@
-"""Tokens of images, by the size in their heads and the rules of their models."""
+"""Tokens of images, by the size in their headers and the rules of their models."""
 
 import base64
 import struct

@@ -16,7 +16,7 @@ BEATS = 20
 
 
 def beside(lock: sqlite3.Connection, call: Callable[[], Awaitable[object]], backend: str) -> int:
-    """Make the call while the lock is held, until the loop itself gives it back. Returns how often the loop had turned by the end."""
+    """Make the call while the lock is held, until the loop itself gives it back. Returns how many times the loop had run by the end."""
     beats, is_over = 0, False
 
     async def calling() -> None:

@@ -43,7 +43,7 @@ def passages(kind: str) -> list[str]:
 
 
 def package(name: str) -> Path:
-    """Where a package lies, without the time that its import takes."""
+    """The folder of a package, without importing it."""
     found = importlib.util.find_spec(name)
     if found is None or found.origin is None:
         pytest.skip(f"{name} is not installed")

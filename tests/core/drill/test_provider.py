@@ -40,7 +40,7 @@ def test_a_429_states_the_time_to_wait_in_every_form(dialect: str, form: str, pr
 def test_a_used_up_quota_is_not_a_rate_limit(
     dialect: str, limit: Literal["day", "balance"], provider: Provider
 ) -> None:
-    """It is not available again within seconds, whatever the body states."""
+    """It is not available again within seconds, whatever time the body states."""
     provider.fault("a", "quota", limit=limit)
     found = outcome(send(provider, dialect), dialect)
     assert found.kind is Kind.QUOTA

@@ -49,7 +49,7 @@ def test_a_listener_that_hangs_delays_no_call() -> None:
 
 
 def test_a_quick_listener_has_seen_a_call_when_it_returns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call waits a moment for its listeners; not again for one that took longer."""
+    """A call waits 20 ms for its listeners, but only once for one that takes longer."""
     monkeypatch.setattr(listeners, "GRACE_SECONDS", 0.5)  # of a busy machine
     events: list[Event] = []
     slow = Blocking()
@@ -127,7 +127,7 @@ def test_a_listener_that_raises_harms_neither_the_call_nor_other_listeners(caplo
 
 
 def test_the_thread_of_a_listener_ends_when_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And begins again with the next event."""
+    """It starts again with the next event."""
     monkeypatch.setattr(listeners, "IDLE_SECONDS", 0.01)
     events: list[Event] = []
     queue = listeners.ListenerQueue(lambda event: events.append(event))

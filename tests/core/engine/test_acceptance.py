@@ -1,4 +1,4 @@
-"""Answers that are judged: what is not taken goes to the next target, within the attempts and the deadline."""
+"""Answers that are judged: after a rejected one the next target is called, within the attempts and the deadline."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +30,7 @@ def kinds(reply: ChatReply) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("completion", ["wait", "stream"])
 def test_the_next_target_is_called(completion: Any) -> None:
-    """Whole answers, also those that are streamed underneath. The target is not unhealthy by that, and is not retried."""
+    """Whole answers, also those that are streamed underneath. This does not change the target's health, and the target is not retried."""
     pool = scripted_pool(
         ScriptedTarget("a", "no"), "b", ScriptedTarget("c", "long"), accept=long_enough, completion=completion
     )
@@ -53,7 +53,7 @@ def test_per_call_and_per_route() -> None:
 
 
 def test_none_is_taken() -> None:
-    """The error says why each answer was not; attempts are bounded as ever."""
+    """The error has the reason for each rejection; attempts are bounded as usual."""
     pool = scripted_pool("a", "b", "c", accept=lambda reply: False, max_attempts=2)
     with pytest.raises(AllTargetsFailed, match="2 attempts failed: all 2 attempts are used") as caught:
         pool.chat("q")

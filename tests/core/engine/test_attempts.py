@@ -98,7 +98,7 @@ def test_a_probe(reason: AttemptReason, shown: AttemptReason, others: bool, time
     [("race", True, 90.0, 10.0), ("race", False, 90.0, None), ("abandon", True, 10.0, None)],
 )
 def test_racing(on_slow: Any, others: bool, timeout: float, race_after: float | None) -> None:
-    """With `race` an attempt has all the time that is left, and the call goes on beside it after its own."""
+    """With `race` an attempt has all the time that is left, and after its own timeout the call continues beside it."""
     engine = Engine(on_slow=on_slow)
     attempt = engine.start(engine.call(), now=10.0, others=others)
     assert (attempt.timeout, attempt.race_after) == (timeout, race_after)

@@ -54,7 +54,7 @@ def test_time_fills_the_retry_budget() -> None:
 
 
 def test_a_clock_that_is_late_gives_nothing_twice() -> None:
-    """Threads may come in another order than they looked at the clock: a span is counted once."""
+    """Threads may arrive in another order than they read the clock: each span is counted once."""
     budget = RetryTokens(RetryBudget(tokens_per_call=0.0))
     assert drawn(budget, 100.0) == 10
     budget.deposit(106.0)

@@ -11,7 +11,7 @@ from tests.support.engine import CANCELLED, OK, SERVER, TIMEOUT, Engine, call_of
 
 
 def test_a_new_call() -> None:
-    """It has all its attempts and all its time, and nothing behind it."""
+    """It has all its attempts and all its time left."""
     a, b, c = state_of("a"), state_of("b"), state_of("c")
     call = call_of(tiers=((a, b), (c,)), started=10.0, deadline=30.0)
     assert (call.attempts_left, call.time_left(12.0), call.time_budget) == (6, 18.0, 20.0)

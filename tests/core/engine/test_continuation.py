@@ -68,7 +68,7 @@ def test_what_cannot_be_joined_is_an_error() -> None:
 
 @EACH_STREAM
 def test_the_next_target_continues(method: str, provider: Provider) -> None:
-    """From every wire format to every other: one whole text, and the summary says who wrote what and where they were joined."""
+    """From every wire format to every other: one whole text; the summary has the targets and the positions where they were joined."""
     first = [
         target(provider, "a", wire, model=f"-{fault}-", name=f"{wire} {fault}", region=f"{wire} {fault}")
         for wire in WIRES

@@ -18,7 +18,7 @@ def breaker(**fields: Any) -> CircuitBreaker:
 
 
 def fail(found: CircuitBreaker, *times: float) -> list[bool]:
-    """Failures that start and end at these times; whether each of them says that it should open."""
+    """Failures that start and end at these times; whether the breaker should open after each of them."""
     return [found.record_failure(at, at) for at in times]
 
 

@@ -30,7 +30,7 @@ def test_the_estimate_is_a_peak() -> None:
 
 
 def test_an_attempt_without_an_answer_raises_the_estimate_only() -> None:
-    """It would have taken longer than that; a short one says nothing, and neither does one at a target without a record."""
+    """It would have taken longer than that; a short one is no evidence, and neither is one at a target without a record."""
     pace = used(1.0)
     pace.record_at_least(0.5, 0.0)
     assert pace.estimate(0.0) == 1.0

@@ -39,7 +39,7 @@ def failing(engine: Engine, outcomes: str, name: str = "a") -> State:
     ],
 )
 def test_a_target_that_fails_too_often(outcomes: str, targets: dict[str, dict[str, object]], state: State) -> None:
-    """Three failures in ten open it while an equal target stands ready, and do not where there is no equal one."""
+    """Three failures in ten open it while an equal target is available, but not if there is none."""
     assert failing(Engine("ab", targets=targets), outcomes) is state
 
 

@@ -267,7 +267,7 @@ def test_one_probe_serves_the_domain() -> None:
 
 
 def test_a_success_elsewhere_leaves_closed_domains_alone() -> None:
-    """An ordinary success says nothing about when the others may be probed."""
+    """An ordinary success does not change when the others may be probed."""
     engine = pool("ab")
     engine.open("b", seconds=300.0)
     end(engine, OK, now=1.0)
@@ -297,7 +297,7 @@ def test_a_domain_after_its_probe(outcome: Outcome, after: State) -> None:
 
 
 def test_only_the_probe_opens_a_half_open_domain_again() -> None:
-    """The failure of another attempt, which was out already, says nothing about the probe of the domain."""
+    """The failure of another attempt, which was out already, is no result of the probe of the domain."""
     engine = pool("ab")
     early = permit(engine, "b")
     opened(engine, REGION)

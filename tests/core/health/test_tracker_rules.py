@@ -70,7 +70,7 @@ def test_retry_at_an_open_target() -> None:
 
 
 def test_retry_at_while_a_probe_is_out() -> None:
-    """A probe of the target or of a domain is waited for at most a second; a disabled target never comes back."""
+    """A probe of the target or of a domain is waited for at most a second; a disabled target never becomes available."""
     engine = pool()
     engine["a"].breaker.open(0.0, engine.shared.rng)
     permit(engine, now=4.0)

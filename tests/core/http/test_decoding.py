@@ -39,7 +39,7 @@ def bomb(coding: str, size: int) -> bytes:
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "zstd", "br"])
 def test_a_small_body_cannot_become_a_large_one(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoding stops at the limit: what was decoded in vain is a few MB at most, of 64 MB."""
+    """Decoding stops at the limit: at most a few of 64 MB are decoded."""
     import tracemalloc
 
     if coding == "br":

@@ -1,4 +1,4 @@
-"""The reader of HTTP/1.1 responses: every split of the bytes, what it leaves behind, and h11's opinion of sound answers."""
+"""The reader of HTTP/1.1 responses: every split of the bytes, what it leaves behind, and a comparison with h11 for valid answers."""
 
 from itertools import pairwise
 from weakref import ref
@@ -52,7 +52,7 @@ def test_chunked_bodies(parts: list[bytes], cuts: list[int]) -> None:
 
 
 def test_what_lies_behind_a_response() -> None:
-    """The connection cannot be used again, and what lies behind is not part of the body."""
+    """The connection cannot be used again, and the bytes after the response are not part of the body."""
     reader, body = read(next(iter(SOUND)) + b"HTTP/1.1 200 OK\r\n", [])
     assert (body, reader.ended, reader.reusable) == (b"hello", True, False)
 

@@ -175,7 +175,7 @@ def test_a_file_that_another_process_has_locked(path: Path, monkeypatch: pytest.
 
 
 def full_disk(path: Path) -> Iterator[str]:
-    """What a process says whose files may not grow beyond 60 kB."""
+    """The output of a process whose files may not grow beyond 60 kB."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     seen: list[Event] = []
@@ -190,7 +190,7 @@ def full_disk(path: Path) -> Iterator[str]:
 
 @pytest.mark.usefixtures("quick")
 def test_a_full_disk(path: Path) -> None:
-    """Calls go on, and one event says so; a second one only after the file has been written again, which frees what SQLite had set aside."""
+    """Calls go on, and one event says so; a second one only after the file has been written again, which frees the space that SQLite had reserved."""
     reader, out = os.pipe()
     child = os.fork()
     if not child:

@@ -106,7 +106,7 @@ def test_silences_and_history(tmp_path: Path) -> None:
 
 
 def test_a_channel_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With pauses, and reported once when it gives up; another channel is not held up. No message shows the URL."""
+    """With pauses, and reported once after the last try; other channels are not delayed. No message shows the URL."""
     monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(delivery, "RETRIES", 2)
     broken, sound, seen = Receiver(), Receiver(), list[Event]()

@@ -145,7 +145,7 @@ def test_express_mode_of_vertex() -> None:
     ],
 )
 def test_addresses_from_the_environment(id: str, env: dict[str, str], url: str) -> None:
-    """The variables that the providers' own SDKs read; the target's own `base_url` stands above them."""
+    """The variables that the providers' own SDKs read; the target's own `base_url` takes precedence."""
     target = Target(id)
     assert preset_of(target).base_url_of(target, env) == url
     own = Target(id, base_url="https://own.example")

@@ -21,19 +21,19 @@ def bring(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 
 def scripted(target: Target) -> Any:
-    """A backend that says which model it was made for."""
+    """A backend that answers with the model that it was made for."""
     return ScriptedTarget("x", [target.model])
 
 
 def test_a_brought_backend_makes_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key, no address, no preset: the distribution knows."""
+    """No key, no address, no preset: the distribution has them."""
     bring(monkeypatch, "elsewhere")
     with Pool([Target("elsewhere/some/model")]) as pool:
         assert pool.chat("q").text == "some/model"
 
 
 def test_what_is_missing_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A known name without its distribution says what to install."""
+    """The error for a known name without its distribution has the command that installs it."""
     bring(monkeypatch)
     with pytest.raises(ConfigError, match=r"targets\[0\]\.id: 'litellm/bedrock/m' .*pip install 'litellm-hotspare'"):
         Pool([Target("litellm/bedrock/m")])

@@ -219,7 +219,7 @@ def test_a_status_that_is_not_a_success(mode: str, status: int, server: Server, 
 def test_a_success_without_an_answer(
     mode: str, body: bytes, kind: str, error: type[BackendError], server: Server, http: Http
 ) -> None:
-    """HTML, half a JSON, nothing, an error inside a 200, half a stream: each its own error, with the headers."""
+    """HTML, truncated JSON, an empty body, an error inside a 200, a truncated stream: each its own error, with the headers."""
     server.script = lambda c: c.answer(body, kind=kind, more="x-request-id: 1\r\n")
     with pytest.raises(error) as caught:
         everything(mode, backend_of(server, http))

@@ -1,4 +1,4 @@
-"""Functions that give no key: what the attempt says, that it rests only for a moment, and that another target answers."""
+"""Functions that give no key: the message of the attempt, the short break of the target, and the answer of another one."""
 
 import asyncio
 import functools
@@ -198,7 +198,7 @@ def test_an_object_without_a_key_is_named_at_once(
     ],
 )
 def test_an_object_that_loses_its_key(wrong: object, kind: Kind, words: str, provider: Provider) -> None:
-    """Another target of the same account answers; the attempt says why."""
+    """Another target of the same account answers; the message of the attempt has the reason."""
     held = Held("test-1")
     targets = [target(provider, "a", api_key=held, account="one"), target(provider, "b", account="one")]
     with Pool(targets, retry_same_target="never") as pool:
@@ -210,7 +210,7 @@ def test_an_object_that_loses_its_key(wrong: object, kind: Kind, words: str, pro
 
 
 def test_vectors(provider: Provider) -> None:
-    """`embed` says it as `chat` does, and another target answers."""
+    """`embed` has the same message as `chat`, and another target answers."""
     small = "openai/text-embedding-3-small"
     targets = [
         Target(small, name=name, base_url=provider.base_url(name), api_key=key)

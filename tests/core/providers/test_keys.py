@@ -130,7 +130,7 @@ def test_the_environment_is_read_at_each_attempt(provider: Provider, monkeypatch
 
 @pytest.mark.parametrize("method", METHODS[:1] + METHODS[-2:])
 def test_a_function_that_fails(method: str, provider: Provider) -> None:
-    """The other target answers; the attempt says what failed."""
+    """The other target answers; the message of the attempt names the failure."""
 
     def token() -> str:
         raise ConnectionError("no token server")

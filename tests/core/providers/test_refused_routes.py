@@ -79,7 +79,7 @@ def test_each_way_is_tried_once(words: str, ways: int) -> None:
 
 
 def test_what_was_learnt_can_change() -> None:
-    """A refusal at the other path leads back: nothing is learnt for ever."""
+    """After a refusal at the other path the first one is used again."""
     bedrock = Bedrock("/openai/v1/chat/completions", ROUTE)
     with bedrock.pool("acme.new") as pool:
         assert pool.chat("q").text == "fine"

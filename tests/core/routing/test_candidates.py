@@ -40,7 +40,7 @@ def test_equal_tiers_stay_together() -> None:
 
 
 def test_an_unknown_model() -> None:
-    """The error names what stands there, and everything that would be known."""
+    """The error names the value, and all known models."""
     with pytest.raises(RequestError) as caught:
         tiers_for("huge", ROUTES, [A, B, C])
     assert str(caught.value) == (

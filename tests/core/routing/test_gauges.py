@@ -77,7 +77,7 @@ def test_a_day_holds_no_more_than_its_limit(costs: list[tuple[float, float]]) ->
 
 
 def test_a_cost_above_all_that_is_admitted_at_once_waits_for_a_full_bucket() -> None:
-    """It is not held back for ever, and what follows waits for it."""
+    """It is not blocked forever, and later calls wait for it."""
     gauge = Rate("tokens", 60.0, 60.0, 10.0)
     assert gauge.ready_at(25, 0.0) <= 0.0
     gauge.take(25, 0.0)

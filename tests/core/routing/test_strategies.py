@@ -128,7 +128,7 @@ def test_latency() -> None:
 
 
 def test_latency_compares_two_of_many() -> None:
-    """With a thousand targets the best of two is drawn first, and neither a slow nor a fast half is left out for ever."""
+    """With a thousand targets the best of two is drawn first, and neither the slow nor the fast half is never drawn."""
     tier = Tier(timed(f"t{n}", 1.0 if n % 2 else 9.0) for n in range(1000))
     demand = Demand(Policy(strategy="latency"), 0.0, random.Random(1), lambda state: KIND)
     firsts = [int(next(ordered((tier,), demand)).name[1:]) for _ in range(2000)]

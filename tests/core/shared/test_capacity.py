@@ -1,4 +1,4 @@
-"""What a fleet asks of its store: so much for each process, whatever their number and their calls."""
+"""The load of a fleet on its store: a fixed amount for each process, whatever their number and their calls."""
 
 import logging
 

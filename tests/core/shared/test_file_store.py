@@ -37,7 +37,7 @@ def test_pools_in_one_process_share_it(path: Path) -> None:
 
 @pytest.mark.parametrize("fault", ["not a database", "newer", "locked", "a folder's worth of nothing"])
 def test_a_file_that_cannot_be_used_is_a_store_that_is_away(fault: str, path: Path) -> None:
-    """Whatever is wrong with it, it is a StoreError within the time that was given, and no other exception."""
+    """Every fault of the file is a StoreError within the timeout, and no other exception."""
     store, error = FileStore(str(path), timeout=0.05), "newer version|not a database|locked|unable to open"
     holder = sqlite3.connect(path if fault != "a folder's worth of nothing" else ":memory:", isolation_level=None)
     if fault == "not a database":

@@ -1,4 +1,4 @@
-"""What the pools of a fleet know of each other: eight processes, one store in memory, one virtual time."""
+"""What the pools of a fleet share: eight processes, one store in memory, one virtual time."""
 
 import pytest
 from hotspare import Kind, Limits, Outcome, SecretStr, State, events
@@ -127,7 +127,7 @@ def test_an_operators_word_holds_everywhere() -> None:
 
 
 def test_a_clock_that_is_wrong_changes_nothing() -> None:
-    """Durations cross the wire: a process whose clock is minutes off stays away and comes back with the others."""
+    """Only durations are transmitted: a process whose clock is minutes off avoids a target and uses it again together with the others."""
     fleet = SharedPools(3, skews=[0.0, 600.0, -600.0])
     fleet.members[1].pool.disable("first", "for a moment")
     fleet.pass_time(0.1)
