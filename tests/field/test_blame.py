@@ -64,7 +64,7 @@ def test_a_lone_target_whose_model_was_not_found_is_still_tried() -> None:
     assert pool.chat("q").text == "a"
 
 
-def test_a_404_about_one_request_rests_nothing() -> None:
+def test_a_404_about_one_request_opens_nothing() -> None:
     """The next caller, whose request does find an endpoint, is answered there."""
     world = World([answered(404, "No endpoints found that support tool use"), "a"])
     assert [world.ask(), world.ask()] == ["b", "a"]
@@ -160,7 +160,7 @@ def test_servers_that_share_a_dummy_key_share_no_account(key: str | None, status
             assert len(one.requests) == 1
 
 
-# --- rests --------------------------------------------------------------------------------------------------------
+# --- breaks -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("named", ["0", "-5", "0.001", "nan", "1e308", "Thu, 01 Jan 1970 00:00:00 GMT", "soon"])

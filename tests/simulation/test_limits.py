@@ -198,7 +198,7 @@ def test_learnt_limits(shape: dict[str, float], backup: bool) -> None:
 
 
 def test_a_window_that_refills_all_at_once() -> None:
-    """A provider that counts by windows of 20 s: `remaining: 0` rests it to the end of the window, and no 429 is drawn."""
+    """A provider that counts by windows of 20 s: `remaining: 0` closes it until the end of the window, and there is no 429."""
     simulated = simulate(20.0, states=True, rpm=300.0, window=20.0)
     assert simulated.share_rejected <= 0.05
     assert set(simulated.ends) <= {"a", "b", "left"}

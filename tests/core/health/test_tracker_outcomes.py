@@ -170,12 +170,12 @@ def test_a_blocked_account_of_one() -> None:
 def test_a_key_that_a_function_did_not_give() -> None:
     """No provider has refused it: the target opens for a second, doubling to the longest break, and the fleet does not share it."""
     engine, now = pool("ac", breaker=Breaker(auth_break_duration=300.0)), 0.0
-    rests = list[float]()
+    breaks = list[float]()
     for _ in range(8):
         end(engine, Outcome(Kind.AUTH, "gave no key", scope=Scope.TARGET), now=now)
-        rests.append(engine["a"].breaker.open_until - now)
-        now += rests[-1]
-    assert rests == pytest.approx([0.75, 1.5, 3, 6, 12, 15, 15, 15])
+        breaks.append(engine["a"].breaker.open_until - now)
+        now += breaks[-1]
+    assert breaks == pytest.approx([0.75, 1.5, 3, 6, 12, 15, 15, 15])
     assert (engine["a"].breaker.cause, engine["c"].breaker.state) == ("", State.CLOSED)
     end(engine, Outcome(Kind.AUTH, "bad key"), now=now)
     assert engine["a"].breaker.open_until - now == 300.0

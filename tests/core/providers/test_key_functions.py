@@ -58,7 +58,7 @@ def test_another_target_answers_and_the_attempt_says_why(method: str, wrong: str
 
 @pytest.mark.parametrize("form", ["sync", "async"])
 def test_a_function_that_has_a_key_a_moment_later(form: str, provider: Provider) -> None:
-    """It rests for at most a second, where a refused key rests for 300."""
+    """Its break is at most a second, where that of a refused key is 300."""
     keys = ["", "test-1"]
 
     def token() -> str:

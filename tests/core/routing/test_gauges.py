@@ -136,7 +136,7 @@ def test_a_learnt_limit_is_used_to_the_full_and_not_exceeded(shape: tuple[float,
 
 
 def test_nothing_remains_until_the_reset() -> None:
-    """`remaining: 0` on a good answer rests the target until its reset; then all is there again."""
+    """`remaining: 0` on a success blocks the target until its reset; then the whole limit is available again."""
     gauge = Learnt("requests")
     gauge.take(1, 0.0)
     gauge.observe(10, 0, 6.0, cost=1, taken=1, started=0.0, now=0.2)

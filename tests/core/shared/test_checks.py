@@ -15,7 +15,7 @@ def check(fleet: SharedPools) -> int:
 
 
 def test_one_process_checks_for_all() -> None:
-    """Eight processes would check a target that rests. One check at a time reaches it, each break has a few at most; and when one succeeds, all know
+    """Eight processes would check a target that is open. One check at a time reaches it, each break has a few at most; and when one succeeds, all know
     that the target recovers, without a call of their own."""
     fleet = SharedPools(8)
     fleet.breaks(fail(503))

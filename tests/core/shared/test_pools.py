@@ -90,7 +90,7 @@ def gone_subject(fleet: SharedPools) -> str:
     [(fail(429, retry_after=7), 7.0), (fail(402), 300.0), (fail(401), 300.0), (fail(404), 60.0)],
     ids=["limited", "quota", "key", "model"],
 )
-def test_rests_are_shared_for_what_is_left_of_them(step: object, seconds: float) -> None:
+def test_breaks_are_shared_for_their_remaining_time(step: object, seconds: float) -> None:
     """A rate limit, a used-up quota, a rejected key and an unknown model keep all processes away, for as long as they have left."""
     fleet = SharedPools(3)
     fleet.step = step  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""The default policy in virtual time: minutes of failures, rests and waits, in milliseconds, equal in all three faces."""
+"""The default policy in virtual time: minutes of failures, breaks and waits, in milliseconds, equal in all three faces."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How long a target rests after its key, its account or its model was rejected. Pure."""
+"""How long a target stays open after its key, its account or its model was rejected. Pure."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Rate:
         self._arrival = -inf
 
     def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
-        """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: at once."""
+        """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: immediately."""
         needed = ahead + min(cost, self.capacity) - self.capacity
         return max(self._arrival, now) + needed * self._interval
 
@@ -66,7 +66,7 @@ class Daily:
         self._hours: deque[list[float]] = deque()  # per hour: its start, and the units used
 
     def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
-        """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: at once."""
+        """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: immediately."""
         excess = self._used + ahead + min(cost, self.limit) - self.limit
         at = now
         for began, used in self._hours:
@@ -142,7 +142,7 @@ class Learnt:
     def __init__(self, unit: Unit) -> None:
         self.unit: Unit = unit
         self.limit = 0.0
-        self.rest_until = -inf
+        self.closed_until = -inf
         self._rate = 0.0
         self.capacity = 0.0
         self._level = 0.0
@@ -166,11 +166,11 @@ class Learnt:
         taken: float,
         started: float,
         now: float,
-        rests: bool = True,
+        until_reset: bool = True,
     ) -> None:
         """Apply the headers of an answer, which state the limit at the time the provider received the request. `reset`: seconds from now.
 
-        `cost`: of the attempt. `taken`, `started`: the total taken, and the time, when the attempt started. `rests`: if nothing remains,
+        `cost`: of the attempt. `taken`, `started`: the total taken, and the time, when the attempt started. `until_reset`: if nothing remains,
         admit nothing before the reset.
         """
         if taken < self._newest or limit <= 0:
@@ -183,18 +183,18 @@ class Learnt:
         self.capacity = min(limit, max(self.capacity, remaining + cost))
         since = max(0.0, now - started) * self._rate
         self._level, self._at = min(self.capacity, remaining + since - (self._taken - taken)), now
-        if rests and remaining <= 0 < reset:
-            self.rest_until = now + reset
+        if until_reset and remaining <= 0 < reset:
+            self.closed_until = now + reset
 
     def _level_at(self, now: float) -> float:
-        if self.rest_until > self._at and now >= self.rest_until:
+        if self.closed_until > self._at and now >= self.closed_until:
             return self.capacity
         return min(self.capacity, self._level + (now - self._at) * self._rate)
 
     def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
-        """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: at once."""
-        if not self.limit or self.rest_until > now:
-            return self.rest_until
+        """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: immediately."""
+        if not self.limit or self.closed_until > now:
+            return self.closed_until
         level, cushion = self._level_at(now), 0.0 if self.unit != "requests" else 1.0
         needed = ahead + min(cost + cushion + _CUSHION * self.capacity, self.capacity)
         return now if level >= needed - 1e-9 else now + (needed - level) / self._rate
@@ -206,7 +206,7 @@ class Learnt:
 
     def left(self, now: float) -> float:
         """Estimate of the remaining units."""
-        return 0.0 if self.rest_until > now else max(0.0, self._level_at(now))
+        return 0.0 if self.closed_until > now else max(0.0, self._level_at(now))
 
     def __str__(self) -> str:
         return f"{self.limit:g} {self.unit}, stated by the provider"

@@ -229,7 +229,7 @@ class TargetLimits:
                 started=now if reserved is None else reserved.started,
                 now=now,
                 # The breaker keeps the time that a rejection names: it may be shorter than that to a full limit.
-                rests=outcome.retry_after is None,
+                until_reset=outcome.retry_after is None,
             )
             if gauge.limit != before:
                 news.append(str(gauge))

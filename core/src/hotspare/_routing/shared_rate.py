@@ -95,7 +95,7 @@ class SharedRate:
         return not self._is_alone(now) and now >= self._ask_at and sum(block.units for block in self._blocks) < needed
 
     def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
-        """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: at once."""
+        """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: immediately."""
         if self._is_alone(now):
             return self._alone.ready_at(cost, now, ahead)
         missing = ahead + min(cost, self.burst) - 1e-9
