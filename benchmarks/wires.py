@@ -61,8 +61,8 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 """A target of each wire format that the embedded provider speaks, by the name of its folder."""
 PROVIDERS_NAMED = {
-    "_classify/model_errors.py", "_config/hints.py", "_config/loader.py", "_cost/dataset.py", "_cost/families.py", "_cost/images.py",
-    "_cost/tokens.py", "_cost/unknowns.py", "_health/domains.py", "telemetry/otel_metrics.py",
+    "_classify/model_errors.py", "_config/hints.py", "_config/loader.py", "_cost/dataset.py", "_cost/families.py", "_cost/files.py", "_cost/images.py",
+    "_cost/thoughts.py", "_cost/tokens.py", "_cost/unknowns.py", "_health/domains.py", "telemetry/otel_metrics.py",
 }  # fmt: skip
 """Files in which the texts "openai", "anthropic" and "gemini" name providers, not wire formats."""
 _RECORDED = {"responses": "openai-responses"}

@@ -16,6 +16,8 @@ Reducer = Callable[[ChatRequest], ChatRequest]
 _KEPT_ROLES = frozenset({"system", "developer"})
 _FENCED_JSON = re.compile(r"(```json\s*\n)(.*?)(\n\s*```)", re.S)
 _CODE = re.compile(r"(```.*?(?:```|\Z))", re.S)
+_NEXT: Message = {"role": "user"}
+"""The turn that follows: with it, an older turn is counted as a part of a history."""
 LEAST_REPEATED = 200
 """Shortest passage, in characters, that is replaced by a reference when it is repeated: shorter ones save nothing."""
 REPEATED = "[as above]"
@@ -47,7 +49,7 @@ def trim_history(
         rest = [message for message in turn if message.get("role") not in _KEPT_ROLES]
         if rest and not (pinned is not None and any(map(pinned, turn))):
             kept[place] = False
-            total -= _tokens(rest, model)
+            total -= _tokens([*rest, _NEXT], model) - _tokens([_NEXT], model)
     return [
         message
         for keep, turn in zip(kept, turns, strict=True)

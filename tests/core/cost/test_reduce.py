@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hotspare import ChatRequest, Price, Usage, compact_prompt, trim_history
+from hotspare._cost.tokens import prompt_tokens
 from hotspare.events import CallEnded, Event
 from hotspare.testing import ScriptedTarget, answer, scripted_pool
 
@@ -36,6 +37,17 @@ def test_the_oldest_turns_go_first_and_whole() -> None:
     assert trim_history(HISTORY, 150) == [HISTORY[0], HISTORY[-1]]
     assert trim_history(HISTORY, 1) == [HISTORY[0], HISTORY[-1]]
     assert trim_history([], 1) == []
+
+
+@pytest.mark.parametrize("model", ["", "llama-3.3-70b", "deepseek-v4", "gemini-3-pro"])
+@pytest.mark.parametrize("most", [250, 350, 450])
+def test_what_is_left_fits(model: str, most: int) -> None:
+    """By the estimate for the whole request, whatever the model's family adds to one, and with thoughts that only the current turn has."""
+    thought = {"type": "signature", "signature": "x" * 2000, "dialect": "gemini"}
+    messages = [one | {"thinking_blocks": [thought]} if one["role"] == "assistant" else one for one in HISTORY]
+    left = trim_history(messages, most, model=model)
+    assert prompt_tokens(ChatRequest(messages=left), model) <= most
+    assert len(left) < len(messages)
 
 
 def test_a_pinned_turn_stays() -> None:

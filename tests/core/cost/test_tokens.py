@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from hotspare import AllTargetsFailed, Kind, Outcome, SkipReason
-from hotspare._cost.tokens import prompt_tokens, text_tokens
+from hotspare._cost.texts import text_tokens
+from hotspare._cost.tokens import prompt_tokens
 from hotspare._cost.unknowns import uncounted
 from hotspare.messages import ChatRequest
 from hotspare.testing import ScriptedTarget, answer, fail, scripted_pool
@@ -105,7 +106,7 @@ def said(text: str, **media: Any) -> list[dict[str, Any]]:
         (ChatRequest(messages=said("q"), extra={"responses": {"tools": [{"type": "web_search"}]}}), "gpt-5", "tools"),
         (ChatRequest(messages=said("q"), extra={"responses": {"previous_response_id": "r"}}), "gpt-5", "keeps"),
         (ChatRequest(messages=said("q"), extra={"responses": {"input": [{"encrypted_content": "x"}]}}), "gpt-5", "encrypted"),
-        (ChatRequest(messages=[{"role": "assistant", "content": "a", "thinking_blocks": [{"signature": "x"}]}]), "gemini-3-pro", "encrypted"),
+        (ChatRequest(messages=said("q", file={"file_data": "data:text/plain;base64,YQ"})), "gpt-4o", ""),
         (ChatRequest(messages=said("q"), tools=[RECURSIVE]), "gemini-2.5-flash", "recursive"),
         (ChatRequest(messages=said("q"), tools=[RECURSIVE], extra={"openai": {"n": 1}}), "gpt-4o", ""),
     ],
@@ -116,6 +117,30 @@ def test_what_cannot_be_counted_is_said(request_: ChatRequest, model: str, words
     assert words in found
     assert bool(found) == bool(words)
     assert prompt_tokens(request_, model) < 100
+
+
+def test_deferred_tools_count_once_they_are_found() -> None:
+    """Anthropic keeps them out of the prompt until a search finds them; other providers are sent them as any tool."""
+    tools = [
+        {"type": "function", "defer_loading": True, "function": {"name": f"f{n}", "description": "Finds " * 30}}
+        for n in range(9)
+    ]
+    request = ChatRequest(messages=said("q"), tools=tools)
+    call = {"id": "1", "type": "function", "function": {"name": "f3", "arguments": "{}"}}
+    called = ChatRequest(messages=[*said("q"), {"role": "assistant", "tool_calls": [call]}], tools=tools)
+    assert prompt_tokens(request, "claude-sonnet-4-5", "anthropic") < 550
+    assert 550 < prompt_tokens(called, "claude-sonnet-4-5", "anthropic") < 650
+    assert prompt_tokens(request, "claude-sonnet-4-5", "openrouter") > 800
+
+
+def test_tools_and_files_alone_can_be_too_long() -> None:
+    """The check that is made for every call sees them too: neither a text file nor tools make a small window fail."""
+    small = ScriptedTarget("small", answer("s"), context_window=1000)
+    pool = scripted_pool(small, ScriptedTarget("large", answer("l"), context_window=100_000))
+    data = base64.b64encode(b"one two three four " * 500).decode()
+    assert pool.chat(said("q", file={"file_data": f"data:text/plain;base64,{data}"})).target == "large"
+    tools = [{"type": "function", "function": {"name": "f", "description": "Finds " * 2000, "parameters": {}}}]
+    assert pool.chat("q", tools=tools).target == "large"
 
 
 def test_a_prompt_that_cannot_be_counted_is_too_long_by_what_can() -> None:

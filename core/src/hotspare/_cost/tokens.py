@@ -1,37 +1,25 @@
 """Estimates the number of tokens of a prompt without a tokenizer.
 
-Words are counted by class, with weights that were fitted to OpenAI's vocabulary `o200k_base` on English prose, source code and
-Korean; `families` has the tokens that models add for messages, tools and schemas, `images` those of images. `tests/core/cost/test_tokens.py`
-and `tests/conformance/test_tokens.py` measure the errors. No tokenizer is used: tiktoken downloads its vocabulary on first use, and exact
-counts of texts do not improve the estimates of recorded prompts, because the remaining errors come from what providers add.
+`texts` has the tokens of texts, `families` what models add for messages, tools and schemas, `images`, `files` and `thoughts` the rest.
+`tests/core/cost/test_tokens.py` and `tests/conformance/test_tokens.py` measure the errors.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 from hotspare._cost.families import Family, family
-from hotspare._cost.images import image_tokens
-from hotspare._cost.unknowns import field_of
+from hotspare._cost.fields import field_of
+from hotspare._cost.files import media_tokens, rough_size
+from hotspare._cost.texts import text_tokens
+from hotspare._cost.thoughts import thought_tokens
 from hotspare.messages import ChatRequest
 
 _ITEM_TEXTS = ("content", "text", "arguments", "output")
-_MEDIA = 800
-"""Rough number of tokens of an image or a file. Recorded images have 85 to 1,600."""
 ANTHROPICS = frozenset({"anthropic", "bedrock", "vertex"})
 """Providers that call Claude through Anthropic's API, which has schemas; others use a tool instead."""
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_LONG_PARTS = re.compile(r"[A-Z]?[a-z]{1,7}|[A-Z]{1,4}")
-_NUMBERS = re.compile(r"[0-9]{1,3}")
-_SIGNS = re.compile(r"[!-/:-@\[-`{-~]+")
-_LINES = re.compile(r"\s*[\r\n]\s*|[ \t]{2,}")
-_HANGUL = re.compile(r"[\uac00-\ud7a3]")
-_HANGUL_WORDS = re.compile(r"[\uac00-\ud7a3]+")
-_KANA_HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
-_OTHERS = re.compile(r"[^\x00-\x7f\uac00-\ud7a3\u3040-\u30ff\u3400-\u9fff]")
 
 
 def prompt_tokens(request: ChatRequest, model: str = "", provider: str = "") -> int:
@@ -47,14 +35,16 @@ def prompt_tokens(request: ChatRequest, model: str = "", provider: str = "") -> 
             total += added.call + added.calls * text_tokens(_json(call.get("function")))
     total += sum(_own_text([fields.get("instructions"), fields.get("input")]) for fields in request.extra.values())
     if request.tools and not (provider == "groq" and request.tool_choice == "none"):  # Groq leaves the tools out then
-        total += _tool_prompt(added, request.tool_choice) + added.tool * len(request.tools)
-        total += added.tools * sum(text_tokens(_json(tool.get("function", tool))) for tool in request.tools)
+        tools = _loaded_tools(request) if provider in ANTHROPICS else request.tools
+        total += _tool_prompt(added, request.tool_choice) + added.tool * len(tools)
+        total += added.tools * sum(text_tokens(_json(tool.get("function", tool))) for tool in tools)
     schema = request.response_format
     if schema and schema.get("type") == "json_schema":
         if added.forced and provider not in ANTHROPICS:  # a tool that must be called takes the schema's place
             total += added.forced + added.tool + added.tools * text_tokens(_json(schema))
         else:
             total += added.schema_prompt + added.schema * text_tokens(_json(schema))
+    total += thought_tokens(request.messages, model, provider)
     if added.thinking and _thinks(request, model, provider):
         total += added.thinking
     return round(total)
@@ -65,21 +55,23 @@ def _tool_prompt(added: Family, choice: object) -> float:
     return added.forced if added.forced and choice not in (None, "auto", "none") else added.tool_prompt
 
 
-def text_tokens(text: str) -> float:
-    """An estimate of the tokens of a text, without those of a message around it."""
-    words = len(_WORDS.findall(text))
-    signs = _SIGNS.findall(text)
-    total = 0.971 * words + 0.341 * (len(_LONG_PARTS.findall(text)) - words) + 1.558 * len(_NUMBERS.findall(text))
-    total += 0.731 * len(signs) + 0.084 * sum(map(len, signs)) + 1.067 * len(_LINES.findall(text))
-    if not text.isascii():
-        total += 0.83 * len(_HANGUL.findall(text)) - 0.216 * len(_HANGUL_WORDS.findall(text))
-        total += 0.373 * len(_KANA_HAN.findall(text)) + 1.128 * len(_OTHERS.findall(text))
-    return total
+def _loaded_tools(request: ChatRequest) -> Sequence[Mapping[str, Any]]:
+    """The tools without those that Anthropic keeps out of the prompt until a search has found them (`defer_loading`, "Tool search")."""
+    deferred = [
+        tool for tool in request.tools if tool.get("defer_loading") or field_of(tool, "function", "defer_loading")
+    ]
+    if not deferred:
+        return request.tools
+    calls = [call for message in request.messages for call in message.get("tool_calls") or ()]
+    found = str([calls, *(body.get("messages") for body in request.extra.values())])  # called, or in a `tool_reference`
+    absent = [tool for tool in deferred if f"'{field_of(tool, 'function', 'name')}'" not in found]
+    return [tool for tool in request.tools if tool not in absent]
 
 
 def tokens_upper_bound(request: ChatRequest) -> int:
-    """A cheap upper bound of the tokens of prompt and answer: messages hardly ever have more tokens than characters."""
-    return (request.max_tokens or 0) + sum(_characters(message.get("content")) for message in request.messages)
+    """A cheap upper bound of the tokens of prompt and answer: messages and tools hardly ever have more tokens than characters."""
+    tools = sum(len(str(one)) for one in request.tools)
+    return (request.max_tokens or 0) + tools + sum(_characters(message.get("content")) for message in request.messages)
 
 
 def rough_prompt_tokens(request: ChatRequest) -> float:
@@ -95,8 +87,23 @@ def _bytes(content: object) -> int:
     if isinstance(content, str):
         return len(content) if content.isascii() else len(content.encode("utf-8", "surrogatepass"))
     parts = cast("Sequence[object]", content) if isinstance(content, Sequence) else ()
-    texts = (cast("Mapping[str, object]", part).get("text") if isinstance(part, Mapping) else part for part in parts)
-    return sum(_bytes(text) if isinstance(text, str) else 4 * _MEDIA for text in texts)
+    return sum(_bytes(text) if isinstance(text := _text_of(part), str) else rough_size(text)[0] for part in parts)
+
+
+def _characters(content: object) -> int:
+    if isinstance(content, str):
+        return len(content)
+    parts = cast("Sequence[object]", content) if isinstance(content, Sequence) else ()
+    return sum(len(text) if isinstance(text := _text_of(part), str) else rough_size(text)[1] for part in parts)
+
+
+def _text_of(part: object) -> str | Mapping[str, object]:
+    """The text of a content part; the part itself if it is not a text."""
+    if not isinstance(part, Mapping):
+        return part if isinstance(part, str) else ""
+    fields = cast("Mapping[str, object]", part)
+    text = fields.get("text")
+    return text if isinstance(text, str) else fields
 
 
 def _thinks(request: ChatRequest, model: str, provider: str) -> bool:
@@ -125,20 +132,5 @@ def _content_tokens(content: object, model: str) -> float:
     if isinstance(content, str):
         return text_tokens(content)
     parts = cast("Sequence[object]", content) if isinstance(content, Sequence) else ()
-    return sum(_part_tokens(part, model) for part in parts)
-
-
-def _characters(content: object) -> int:
-    if isinstance(content, str):
-        return len(content)
-    parts = cast("Sequence[object]", content) if isinstance(content, Sequence) else ()
-    texts = (cast("Mapping[str, object]", part).get("text") if isinstance(part, Mapping) else part for part in parts)
-    return sum(len(text) if isinstance(text, str) else _MEDIA for text in texts)
-
-
-def _part_tokens(part: object, model: str) -> float:
-    if isinstance(part, Mapping):
-        fields = cast("Mapping[str, object]", part)
-        text = fields.get("text")
-        return text_tokens(text) if isinstance(text, str) else image_tokens(fields, model) or 0
-    return text_tokens(part) if isinstance(part, str) else 0.0
+    texts = map(_text_of, parts)
+    return sum(text_tokens(text) if isinstance(text, str) else media_tokens(text, model) or 0 for text in texts)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from hotspare._cost.images import image_tokens
+from hotspare._cost.fields import field_of
+from hotspare._cost.files import media_tokens
 from hotspare.messages import ChatRequest
 
 _AT_THE_PROVIDER = {
-    "tools": "tools that run at the provider", "mcp_servers": "tools that run at the provider", "container": "tools that run at the provider",
-    "plugins": "tools that run at the provider", "models": "another model, which the provider chooses",
+    "tools": "tools of the provider's own", "mcp_servers": "tools of the provider's own", "container": "tools of the provider's own",
+    "plugins": "tools of the provider's own", "models": "another model, which the provider chooses",
     "transforms": "texts that the provider shortens", "cachedContent": "a prompt that the provider keeps",
     "previous_response_id": "a prompt that the provider keeps", "conversation": "a prompt that the provider keeps",
     "prompt": "a prompt that the provider keeps",
@@ -21,7 +22,7 @@ _INSIDE = {"encrypted_content": "encrypted reasoning", "task_budget": "a budget 
 MEDIA = "media of unknown size"
 
 
-def uncounted(request: ChatRequest, model: str = "", provider: str = "") -> str:
+def uncounted(request: ChatRequest, model: str = "") -> str:
     """The part of the prompt that cannot be counted, as text; "" if everything can."""
     for message in request.messages:
         content = message.get("content")
@@ -30,18 +31,15 @@ def uncounted(request: ChatRequest, model: str = "", provider: str = "") -> str:
     for body in request.extra.values():
         if found := _of_the_provider(body):
             return found
-    if "gemini" not in model.lower():
-        return ""
-    if "gemini-3" in model.lower() and provider != "vertex" and any(map(_is_signed, request.messages)):
-        return "encrypted reasoning"
-    return "a recursive schema" if any(_is_recursive(tool) for tool in request.tools) else ""
+    expands = "gemini" in model.lower() and any(map(_is_recursive, request.tools))
+    return "a recursive schema" if expands else ""
 
 
 def _is_unknown(part: object, model: str) -> bool:
     if not isinstance(part, Mapping):
         return False
     fields = cast("Mapping[str, object]", part)
-    return not isinstance(fields.get("text"), str) and image_tokens(fields, model) is None
+    return not isinstance(fields.get("text"), str) and media_tokens(fields, model) is None
 
 
 def _of_the_provider(body: Mapping[str, Any]) -> str:
@@ -61,23 +59,8 @@ def _inside(value: object) -> str:
     return ""
 
 
-def _is_signed(message: Mapping[str, Any]) -> bool:
-    """Whether a message has a thought signature. Gemini 3 counts the thoughts behind it."""
-    blocks = cast("Sequence[Mapping[str, object]]", message.get("thinking_blocks") or ())
-    calls = cast("Sequence[Mapping[str, object]]", message.get("tool_calls") or ())
-    google = [field_of(field_of(call, "extra_content"), "google") for call in calls]
-    return any(field_of(one, "thought_signature") for one in google) or any(
-        field_of(one, "signature") for one in blocks
-    )
-
-
-def field_of(value: object, name: str) -> object:
-    """A field of a value, if the value is a mapping; else None."""
-    return cast("Mapping[str, object]", value).get(name) if isinstance(value, Mapping) else None
-
-
 def _is_recursive(tool: Mapping[str, Any]) -> bool:
     """Whether a tool's schema is recursive: Gemini expands it to an unknown depth."""
-    definitions = field_of(field_of(field_of(tool, "function") or tool, "parameters"), "$defs")
+    definitions = field_of(tool.get("function") or tool, "parameters", "$defs")
     found = cast("Mapping[str, object]", definitions).items() if isinstance(definitions, Mapping) else ()
     return any(f"'#/$defs/{name}'" in str(schema) for name, schema in found)

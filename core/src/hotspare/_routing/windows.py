@@ -26,7 +26,7 @@ def too_small(request: ChatRequest, states: Collection[TargetState]) -> dict[Tar
         tokens = prompt_tokens(request, state.target.model, state.target.provider)
         if tokens / CERTAIN + answer > window:
             more = f" and an answer of up to {answer:,}" if answer else ""
-            size = "at least" if uncounted(request, state.target.model, state.target.provider) else "about"
+            size = "at least" if uncounted(request, state.target.model) else "about"
             reason = f"a prompt of {size} {tokens:,} tokens{more} is longer than its context window of {window:,}"
             found[state] = Exclusion(SkipReason.TOO_LONG, reason)
     return found if len(found) < len(states) else {}
