@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import litellm_hotspare.backend
 import pytest
 from hotspare import (
     AllTargetsFailed,
@@ -192,3 +193,29 @@ def test_an_untranslated_field_goes_to_another_target(provider: Provider) -> Non
         assert pool.chat("q", seed=7).target == "a"
     assert LiteLLMBackend(Target("litellm/nobody-knows/m")).unsupported(request) == ()
     assert "claude" in repr(LiteLLMBackend(litellm_target(provider, "anthropic")))
+
+
+@METHODS
+@pytest.mark.anyio
+async def test_an_error_inside_litellm_is_not_the_requests(
+    method: str, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the interpreter, as Python 3.11 raises one when several threads compile modules: the next target answers, and the first one stays
+    closed."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise SystemError("AST constructor recursion depth mismatch (before=63, after=60)")
+
+    for name in ("completion", "acompletion"):
+        monkeypatch.setattr(litellm_hotspare.backend.litellm, name, broken)
+    pool = Pool(
+        [
+            litellm_target(provider, "openai"),
+            Target("openai/gpt-4.1", name="b", base_url=provider.base_url("b"), api_key=KEY),
+        ]
+    )
+    reply = await get_reply(pool, method, "hello")
+    assert reply.text == answer("hello")
+    assert provider.stats("b").requests == 1
+    assert "SystemError: AST" in pool.health()["a"].last_error
+    assert pool.health()["a"].state == "closed"

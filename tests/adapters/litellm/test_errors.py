@@ -9,6 +9,7 @@ import pytest
 from hotspare import ConfigError, Limits, Pool, PoolClosed, StreamInterrupted, Target
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import KEY, Provider
+from hotspare.testing import ScriptedTarget, fail
 
 from tests.adapters.litellm.calling import METHODS, complete
 
@@ -96,6 +97,16 @@ def test_mixed_failures_are_an_unavailable_service(two: Pool, provider: Provider
     provider.fault("b", "status", status=500)
     with pytest.raises(litellm.ServiceUnavailableError):
         litellm.completion(model="hotspare/default", messages=[{"role": "user", "content": "q"}])
+
+
+def test_what_only_one_target_cannot_do_does_not_blame_the_request() -> None:
+    """An error inside one target's library, and an outage of the other: the request may be repeated."""
+    for steps in ([SystemError("in a library"), fail(503)], [fail(503), SystemError("in a library")]):
+        targets = [ScriptedTarget(name, step).target for name, step in zip("ab", steps, strict=True)]
+        with Pool(targets, when_all_down="fail", retry_same_target="never") as pool:
+            litellm_hotspare.register(pool)
+            with pytest.raises(litellm.ServiceUnavailableError, match="SystemError: in a library"):
+                litellm.completion(model="hotspare/default", messages=[{"role": "user", "content": "q"}])
 
 
 def test_a_reached_limit_is_a_rate_limit(provider: Provider) -> None:

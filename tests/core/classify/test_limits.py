@@ -97,7 +97,7 @@ def test_an_outcome_has_everything() -> None:
         Kind.AUTH, "user location is not supported", 403, "bad_region", scope=Scope.REGION, should_retry=False
     )
     assert classify(StatusError("x", status=400, body=b"odd"), now=NOW) == Outcome(Kind.INVALID, "odd", 400)
-    assert classify(TypeError("a bug"), now=NOW) == Outcome(Kind.INVALID, "a bug")
+    assert classify(TypeError("a bug"), now=NOW) == Outcome(Kind.INVALID, "TypeError: a bug", scope=Scope.TARGET)
 
 
 def test_dates_count_from_now() -> None:

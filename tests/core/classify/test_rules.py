@@ -2,6 +2,7 @@
 
 import json
 
+import httpx
 import pytest
 from hotspare._classify.rules import classify
 from hotspare.errors import (
@@ -11,9 +12,10 @@ from hotspare.errors import (
     InBandError,
     IncompleteAnswer,
     MalformedAnswer,
+    RequestError,
     StatusError,
 )  # fmt: skip
-from hotspare.outcome import Kind, Outcome
+from hotspare.outcome import Kind, Outcome, Scope
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,14 +63,35 @@ def test_errors_inside_a_200(body: object, kind: Kind) -> None:
         (ConnectionRefusedError("x"), Kind.TRANSPORT, True),
         (ConnectionResetError("x"), Kind.TRANSPORT, False),
         (TimeoutError("x"), Kind.TIMEOUT, False),
-        (KeyError("a bug"), Kind.INVALID, False),
-        (TypeError("a bug"), Kind.INVALID, False),
     ],
 )
 def test_exceptions(error: Exception, kind: Kind, before_connect: bool) -> None:
-    """hotspare's own errors and Python's; a bug in a custom backend does not count against the target."""
+    """hotspare's own errors and Python's."""
     found = classify(error, now=NOW)
     assert (found.kind, found.before_connect) == (kind, before_connect)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SystemError("AST constructor recursion depth mismatch"), RecursionError("too deep"), MemoryError(), KeyError("choices"),
+        RuntimeError("can't start new thread"), AssertionError(), TypeError("a bug"), ImportError("no boto3"), StopIteration(),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_no_provider_has_caused(error: Exception) -> None:
+    """An error of the interpreter, a library or a backend: the next target is tried, and neither the request nor the target's
+    health is blamed, whichever backend raises it. Its class is named."""
+    for found in (classify(error, now=NOW), classify(error, now=NOW, methods={"send"})):
+        assert (found.kind, found.fault_scope, found.status) == (Kind.INVALID, Scope.TARGET, None)
+        assert found.message == f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def test_a_request_that_no_target_takes() -> None:
+    """hotspare's own error is about the request, although httpx has a class of the same name for broken connections."""
+    found = classify(RequestError("request: cannot be sent as JSON"), now=NOW)
+    assert (found.kind, found.fault_scope) == (Kind.INVALID, Scope.REQUEST)
+    assert classify(httpx.RequestError("broken"), now=NOW).kind is Kind.TRANSPORT
 
 
 @pytest.mark.parametrize(

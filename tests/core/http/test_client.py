@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import anyio
 import httpx
@@ -266,3 +267,35 @@ def test_event_loops_that_have_ended_leave_no_client(
     assert not http._async
     gc.collect()
     assert not caplog.records
+
+
+@pytest.mark.parametrize("error", [OSError("TLS"), asyncio.CancelledError()], ids=repr)
+@pytest.mark.parametrize("when", ["closing", "at its end"])
+def test_what_an_ended_loop_makes_of_closing_reaches_no_later_call(
+    error: BaseException, when: str, server: Server
+) -> None:
+    """The connections of a loop that has ended are closed in a call of another loop, which is answered nevertheless."""
+    server.script = answers(b"{}")
+    http = Http()
+
+    class Broken:
+        """A transport that cannot be closed any more."""
+
+        async def aclose(self) -> None:
+            try:
+                if when == "closing":
+                    raise error
+                await asyncio.sleep(0)
+            finally:
+                if when != "closing":
+                    raise error
+
+    async def post() -> bytes:
+        return (await http.asend("POST", server.url, HEADERS, b"{}")).body
+
+    loop = asyncio.new_event_loop()
+    loop.close()
+    http._async[loop] = {False: cast("Any", Broken())}
+    assert asyncio.run(post()) == b"{}"
+    http.close()
+    assert not http._async

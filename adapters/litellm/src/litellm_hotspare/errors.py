@@ -14,6 +14,7 @@ from hotspare import (
     Kind,
     LimitExceeded,
     RequestError,
+    Scope,
     StreamInterrupted,
 )
 
@@ -34,7 +35,7 @@ _REQUEST_AT_FAULT: Mapping[Kind, type[Exception]] = {
     Kind.CONTENT_FILTER: litellm.ContentPolicyViolationError,
     Kind.INVALID: litellm.BadRequestError,
 }
-"""An attempt of one of these kinds decides the class, whatever the other attempts were."""
+"""An attempt of one of these kinds decides the class, whatever the other attempts were, unless only its target is concerned."""
 _SAME_FROM_ALL: Mapping[Kind, type[Exception]] = {
     Kind.RATE_LIMITED: litellm.RateLimitError,
     Kind.QUOTA: litellm.RateLimitError,
@@ -93,8 +94,9 @@ def _class_of(error: HotspareError) -> Any:
 
 def _class_for(attempts: tuple[AttemptRecord, ...]) -> Any:
     kinds = {record.kind for record in attempts}
+    decisive = {record.kind for record in attempts if record.scope is not Scope.TARGET} if len(kinds) > 1 else kinds
     for kind, cls in _REQUEST_AT_FAULT.items():
-        if kind in kinds:
+        if kind in decisive:
             return cls
     classes = {_SAME_FROM_ALL.get(kind) for kind in kinds}
     same = classes.pop() if len(classes) == 1 else None

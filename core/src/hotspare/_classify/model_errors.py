@@ -29,10 +29,20 @@ def own_code_outcome(error: BaseException, outcome: Outcome, methods: Collection
     own_code = isinstance(error, _BUILT_IN) and all(isinstance(cause, _BUILT_IN) for cause in _causes(error))
     if outcome.status is not None or (outcome.kind is not Kind.INVALID and not own_code):
         return None
-    message = f"{type(error).__name__}: {outcome.message}".removesuffix(": ")[:MAX_MESSAGE]
+    message = with_class_name(error, outcome.message)
     if any(_holds_answer(frame, methods) or _decodes_answer(error, frame) for frame in _frames(error)):
         return Outcome(Kind.SERVER, message)
     return Outcome(Kind.INVALID, message, scope=Scope.TARGET)
+
+
+def with_class_name(error: BaseException, message: str) -> str:
+    """The message of an error after the name of its class."""
+    name = type(error).__name__
+    return (
+        message
+        if message == name or message.startswith(f"{name}: ")
+        else f"{name}: {message}".removesuffix(": ")[:MAX_MESSAGE]
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from hotspare._classify import exceptions, vocabulary
 from hotspare._classify.evidence import Evidence, read_evidence
-from hotspare._classify.model_errors import own_code_outcome
+from hotspare._classify.model_errors import own_code_outcome, with_class_name
 from hotspare._classify.rate_limits import limits_in_words, limits_of_quotas, rate_limits
 from hotspare._classify.retry_after import retry_after, seconds_to_midnight_pacific, seconds_to_next_month
+from hotspare.errors import RequestError
 from hotspare.outcome import Kind, Outcome, RateLimit, Scope
 
 
@@ -60,7 +61,8 @@ def classify(error: BaseException, *, now: float | None = None, methods: Collect
             the model's own code is then INVALID of scope TARGET before the provider sent anything (another target may take
             the request), SERVER after that.
 
-    An error that is not a provider's failure (e.g. a bug in a custom backend) is INVALID and does not count against health.
+    An error that no provider and no connection caused (a bug in a backend or an SDK, an error of the interpreter, no memory, no
+    thread) is INVALID of scope TARGET: it says nothing about the request or the target's health, so the next target is tried.
     """
     outcome = _outcome_of(error, time.time() if now is None else now)
     return (own_code_outcome(error, outcome, methods) if methods else None) or outcome
@@ -68,7 +70,11 @@ def classify(error: BaseException, *, now: float | None = None, methods: Collect
 
 def _outcome_of(error: BaseException, now: float) -> Outcome:
     evidence = read_evidence(error)
-    verdict = next(found for step in _STEPS if (found := step(evidence)) is not None)
+    if isinstance(error, RequestError):  # hotspare's own, which has the name of one of httpx's
+        return Outcome(Kind.INVALID, evidence.message)
+    verdict = next((found for step in _STEPS if (found := step(evidence)) is not None), None)
+    if verdict is None:  # without its class, the message of many (KeyError, AssertionError) explains nothing
+        return Outcome(ELSEWHERE.kind, with_class_name(error, evidence.message), scope=ELSEWHERE.scope)
     return Outcome(
         verdict.kind,
         message=evidence.message,
@@ -172,10 +178,6 @@ def _words_alone(evidence: Evidence) -> Verdict | None:
     return _by_words(evidence, evidence.words)
 
 
-def _unknown(evidence: Evidence) -> Verdict | None:
-    return Verdict(Kind.INVALID)
-
-
 _STEPS: tuple[Callable[[Evidence], Verdict | None], ...] = (
     _by_own_class,
     _broken_connection,
@@ -188,7 +190,6 @@ _STEPS: tuple[Callable[[Evidence], Verdict | None], ...] = (
     _unexplained_in_band,
     _by_class,
     _words_alone,
-    _unknown,
 )
 
 

@@ -13,6 +13,7 @@ from weakref import WeakMethod
 
 from hotspare import events
 from hotspare._drivers.clock import Clock
+from hotspare._drivers.daemon import start_daemon
 from hotspare._engine.scheduler import Scheduler
 from hotspare._health.target_state import TargetState
 from hotspare.outcome import Kind
@@ -59,8 +60,8 @@ class Checks:
             self._has_looked = True
             self._woken.set()
             if self._thread is None and not self._closed and self._scheduler.resting(self._clock()):
-                self._thread = threading.Thread(target=self._run, name="hotspare-checks", daemon=True)
-                self._thread.start()
+                self._thread = start_daemon("hotspare-checks", self._run)
+                self._has_looked = self._thread is not None  # else the next event tries again
 
     def _run(self) -> None:
         while not self._closed and self._check() is not None:
@@ -69,10 +70,10 @@ class Checks:
             if pause is not None:
                 self._clock.wait(self._woken, pause)
                 continue
-            with self._lock:
+            with self._lock:  # so that an event either is seen here or starts a new thread
                 if not self._woken.is_set():
-                    break
-        self._thread = None
+                    self._thread = None
+                    return
 
     def _start_due(self) -> float | None:
         """Start the checks that are due. Returns the seconds until the next one; None: no target is unavailable."""
@@ -98,8 +99,9 @@ class Checks:
     def _start(self, state: TargetState) -> None:
         self._running.add(state)
         del self._planned[state]
-        name = f"hotspare-check-{state.name}"
-        threading.Thread(target=self._run_check, args=(state,), name=name, daemon=True).start()
+        if start_daemon(f"hotspare-check-{state.name}", self._run_check, state) is None:
+            self._last[state] = self._clock()  # tried again after `PAUSE`
+            self._running.discard(state)
 
     def _run_check(self, state: TargetState) -> None:
         running = self._running

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from hotspare import events
+from hotspare._drivers.daemon import start_daemon
 from hotspare.telemetry.logging import log, log_event
 
 MAX_QUEUED = 10_000
@@ -89,10 +90,12 @@ class ListenerQueue:
         if not self._has_events.is_set():
             self._has_events.set()
         if self._thread is None:  # checked after adding the item; an ending thread checks in the reverse order
-            with self._starting:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="hotspare-listener", daemon=True)
-                    self._thread.start()
+            self._start()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = start_daemon("hotspare-listener", self._run)
 
     def _entry(self, item: Any) -> Any:
         """The queue's entry for an item."""
@@ -134,6 +137,10 @@ class ListenerQueue:
         wanted = self._put
         if threading.current_thread() is self._thread:
             return self._handled >= wanted
+        if self._items and self._thread is None:  # none could be started for the latest event
+            self._start()
+            if self._thread is None:
+                return False
         with self._caught_up:
             if self._handled < wanted:
                 self._hurry.set()

@@ -176,7 +176,13 @@ class _AttemptGroup:
         handle = self._handles[attempt] = AbortHandle(self._clock)
         context = contextvars.copy_context()
         name = f"hotspare-{attempt.state.name}"
-        threading.Thread(target=context.run, args=(self._run, attempt, handle), name=name, daemon=True).start()
+        try:
+            threading.Thread(target=context.run, args=(self._run, attempt, handle), name=name, daemon=True).start()
+        except RuntimeError as error:  # the system has no further thread
+            if len(self._handles) == 1:  # nothing runs beside it
+                context.run(self._run, attempt, handle)
+            else:
+                self._ended.append(Finished(attempt, outcome_of(error, attempt)))
 
     def _run(self, attempt: Attempt, handle: AbortHandle) -> None:
         with handle.bind():

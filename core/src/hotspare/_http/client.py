@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 import threading
+from asyncio import CancelledError
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -122,14 +123,13 @@ class Http:
         self.prepare()
         transport, handle = self._for_threads(), AbortHandle()
         handle.limit(timeout, from_now=True)
-        threads = [
-            threading.Thread(
-                target=_without_error, args=(transport, origin, handle), name="hotspare-warm-up", daemon=True
-            )
-            for origin in self._origins
-        ]
-        for thread in threads:
-            thread.start()
+        threads: list[threading.Thread] = []
+        for origin in self._origins:
+            args = transport, origin, handle
+            thread = threading.Thread(target=_without_error, args=args, name="hotspare-warm-up", daemon=True)
+            with suppress(RuntimeError):  # the system has no further thread: left to the first request too
+                thread.start()
+                threads.append(thread)
         for thread in threads:
             thread.join(handle.remaining())
 
@@ -284,10 +284,12 @@ class Http:
             transports = [transport for loop in ended for transport in self._async.pop(loop).values()]
             self._latest = None if ended else self._latest
         for transport in transports:
-            closing = transport.aclose()
-            with suppress(StopIteration, RuntimeError):
-                closing.send(None)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-            closing.close()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+            closing: Any = transport.aclose()
+            for step in (lambda closing=closing: closing.send(None), closing.close):
+                with suppress(
+                    Exception, CancelledError
+                ):  # an error here must not reach a call that begins in another loop
+                    step()
 
     def __del__(self) -> None:
         """Close the connections that an unclosed pool leaves in ended event loops, so that Python does not report them as unclosed."""

@@ -34,7 +34,13 @@ class Resolver:
         with self._lock:
             running = self._running.setdefault((host, port), found)
         if running is found:
-            threading.Thread(target=self._run, args=(host, port, found), name="hotspare-dns", daemon=True).start()
+            try:
+                threading.Thread(target=self._run, args=(host, port, found), name="hotspare-dns", daemon=True).start()
+            except (
+                RuntimeError
+            ) as error:  # the system has no further thread: those who share this lookup must not wait for it
+                self._end(host, port)
+                found.set_exception(OSError(str(error)))
         return running
 
     def _run(self, host: str, port: int, found: Future[list[Address]]) -> None:
@@ -43,8 +49,11 @@ class Resolver:
         except Exception as error:  # getaddrinfo raises UnicodeError too, for a label that is too long
             found.set_exception(error if isinstance(error, OSError) else OSError(str(error)))
         finally:
-            with self._lock:
-                del self._running[host, port]
+            self._end(host, port)
+
+    def _end(self, host: str, port: int) -> None:
+        with self._lock:
+            del self._running[host, port]
 
 
 def _addresses(host: str, port: int, flags: int = 0) -> list[Address]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from math import inf
 
 from hotspare import events
+from hotspare._drivers.daemon import start_daemon
 from hotspare._drivers.notifier import Notifier
 from hotspare._engine.fleet import Fleet, Outbox
 from hotspare._engine.scheduler import Scheduler
@@ -64,8 +65,7 @@ class Agent:
     def start(self) -> None:
         """Start the threads; in a child process, start them again."""
         if self._thread is None and not self._is_closed:
-            self._thread = threading.Thread(target=self._run, args=(self._wake,), name="hotspare-shared", daemon=True)
-            self._thread.start()
+            self._thread = start_daemon("hotspare-shared", self._run, self._wake)
 
     def poke(self) -> None:
         """Make a round now, because something has changed. Called during calls; does not wait."""

@@ -219,8 +219,8 @@ class FileStore:
     def listen(self, listener: Listener) -> Callable[[], None]:
         """As in `Store`. A thread polls the file."""
         ended = threading.Event()
-        self._listening.append(ended)
         threading.Thread(target=self._watch, args=(listener, ended), name="hotspare-news", daemon=True).start()
+        self._listening.append(ended)
         return ended.set
 
     def _watch(self, listener: Listener, ended: threading.Event) -> None:

@@ -145,8 +145,8 @@ class RedisStore:
     def listen(self, listener: Listener) -> Callable[[], None]:
         """As in `Store`."""
         subscription = _Subscription(self, listener)
-        self._listening.append(subscription)
         subscription.start()
+        self._listening.append(subscription)
         return subscription.stop
 
     def leave(self, member: str) -> None:

@@ -10,6 +10,8 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 
+from hotspare._drivers.daemon import start_daemon
+
 log = logging.getLogger("hotspare")
 SLOW = 0.05
 """Seconds for which a call waits for an answer. While an answer takes longer, no other call starts to wait."""
@@ -50,17 +52,18 @@ class Worker:
         self._away_until = 0.0
 
     def submit(self, job: Job, then: Then = lambda _: None, *, last: bool = False) -> bool:
-        """Run `job`, then call `then`. Returns False if the store is unavailable or slow: neither is called. `last`: run the job even then,
+        """Run `job`, then call `then`. Returns False if the store is unavailable or slow, or no thread can start: neither is called. `last`: run the job even then,
         because there will be no later one."""
         with self._changed:
             now = time.monotonic()
             is_away = now < self._away_until or (self._since and now - self._since > self._slow)
             if is_away and not last:
                 return False
-            self._jobs.append((job, then))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="hotspare-store", daemon=True)
-                self._thread.start()
+                self._thread = start_daemon("hotspare-store", self._run)
+                if self._thread is None:
+                    return False
+            self._jobs.append((job, then))
             self._changed.notify()
             return True
 

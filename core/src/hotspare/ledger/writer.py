@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hotspare._drivers import fork
 from hotspare._drivers.collector import Background
+from hotspare._drivers.daemon import start_daemon
 from hotspare.errors import ConfigError, Problem
 from hotspare.events import Event, LedgerFailed, LedgerRecovered
 from hotspare.ledger.pruning import prune
@@ -116,10 +117,13 @@ class Ledger:
         for background in self._backgrounds:
             background.flush(timeout)
         timeout = max(0.0, until - time.monotonic())
+        if self._buffer and self._thread is None:  # none could be started for the latest record
+            self._start()
         with self._written:  # held by the writer while it moves records from the buffer to the committed ones
             wanted = self._committed + len(self._buffer)
             self._wake.set()
-            self._written.wait_for(lambda: self._committed >= wanted or self._has_stopped, timeout)
+            if self._thread is not None:
+                self._written.wait_for(lambda: self._committed >= wanted or self._has_stopped, timeout)
             return self._committed >= wanted
 
     def close(self, timeout: float = 5.0) -> bool:
@@ -151,8 +155,7 @@ class Ledger:
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="hotspare-ledger", daemon=True)
-                self._thread.start()
+                self._thread = start_daemon("hotspare-ledger", self._run)
 
     def _run(self) -> None:
         pause, next_prune = RETRY_MIN, time.monotonic() + PRUNE_INTERVAL
