@@ -12,7 +12,7 @@ from hotspare.events import AttemptEnded, AttemptStarted, CallEnded, CallQueued,
 from hotspare.outcome import Outcome
 from hotspare.testing import ScriptedTarget, VirtualClock, answer, break_after, fail, scripted_pool
 
-from tests.support.calls import EACH_FACE, Ask, play
+from tests.support.calls import EACH_FACE, Ask, run_calls
 
 REFUSED = Outcome(Kind.TRANSPORT, "refused", before_connect=True)
 FIELDS = Path(__file__).parents[2] / "docs/events.md"
@@ -31,7 +31,7 @@ def test_the_account_of_a_rescued_call(face: str) -> None:
     a = ScriptedTarget("a", fail(REFUSED, delay=1.0))
     b = ScriptedTarget("b", [answer(["x", "y"], delay=2.0, gap=1.5, usage=Usage(10, 5))], price=Price(1.0, 2.0))
     pool = scripted_pool(a, b, clock=clock, listeners=[seen.append], retry_same_target="never")
-    play(face, pool, clock, [Ask(options={"model": "default", "labels": {"team": "search"}})])
+    run_calls(face, pool, clock, [Ask(options={"model": "default", "labels": {"team": "search"}})])
     started, ended = only(seen, CallStarted), only(seen, CallEnded)
     assert (started.model, started.route, started.streaming, started.labels) == (
         "default",
@@ -92,7 +92,7 @@ def test_a_call_that_waits_is_an_event_once() -> None:
     clock, seen = VirtualClock(), list[Event]()
     a = ScriptedTarget("a", [fail(REFUSED, delay=0.3)] * 5 + ["back"])
     pool = scripted_pool(a, clock=clock, listeners=[seen.append], deadline=60)
-    play("sync", pool, clock, [Ask(streaming=False)])
+    run_calls("sync", pool, clock, [Ask(streaming=False)])
     assert len([event for event in seen if isinstance(event, CallQueued)]) == 1
     ended = only(seen, CallEnded)
     assert ended.rescued and 0 < ended.waited < ended.seconds

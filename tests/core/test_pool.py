@@ -11,7 +11,7 @@ from hotspare._health.breaker import State
 from hotspare.events import CallEnded, Event, FailedOver, StateChanged
 from hotspare.testing import ScriptedTarget, VirtualClock, answer, fail, hang, scripted_pool
 
-from tests.support.calls import EACH_FACE, Ask, play, side_by_side
+from tests.support.calls import EACH_FACE, Ask, run_calls, run_concurrently
 
 DOWN = Outcome(Kind.SERVER, "down", 500)
 REFUSED = Outcome(Kind.TRANSPORT, "refused", before_connect=True)
@@ -77,7 +77,7 @@ def test_one_probe_at_a_time_and_an_expired_one_frees_its_place() -> None:
     """When a break ends exactly one of fifty calls gets the target; after 60 s without a result another one does."""
     clock = VirtualClock()
     pool = scripted_pool(ScriptedTarget("a", fail(REFUSED, delay=0.3)), "b", clock=clock)
-    play("sync", pool, clock, [Ask()] * 6)
+    run_calls("sync", pool, clock, [Ask()] * 6)
     assert pool.health()["a"].state is State.OPEN
     clock.advance(6)
     assert targets_of(pool, 50).count("a") == 1
@@ -170,7 +170,7 @@ def test_when_all_are_down_a_call_waits_for_the_recovery(face: str) -> None:
     clock = VirtualClock(0)
     targets = [ScriptedTarget(name, lambda request: "alive" if clock() >= 8 else REFUSED) for name in "ab"]
     pool = scripted_pool(*targets, clock=clock, deadline=60)
-    (seen,) = play(face, pool, clock, [Ask(streaming=False)])
+    (seen,) = run_calls(face, pool, clock, [Ask(streaming=False)])
     assert seen.text == "alive" and 8 <= seen.ended <= 8 + 5
     looked = [one for one in seen.records if one.reason in ("early_probe", "after_wait")]
     assert len(seen.records) - len(looked) <= 6
@@ -284,7 +284,7 @@ def test_waiting_calls_go_on_before_the_answer_is_read(face: str) -> None:
         return answer(["one ", "two"], delay=1, gap=20) if clock() >= 10 else fail(REFUSED, delay=0.3)
 
     pool = scripted_pool(ScriptedTarget("a", script), clock=clock, deadline=100)
-    first, second = side_by_side(face, pool, clock, [Ask(), Ask()])
+    first, second = run_concurrently(face, pool, clock, [Ask(), Ask()])
     assert first.text == second.text == "one two"
     begins = sorted((first.chunks[0][0], second.chunks[0][0]))
     assert begins[1] - begins[0] < 1.5, "the second call waited until the first one's stream was over"
@@ -311,7 +311,7 @@ def test_a_slow_start_that_is_over_is_an_event() -> None:
     events: list[StateChanged] = []
     pool = scripted_pool(ScriptedTarget("a", [fail(REFUSED, delay=0.3)] * 5 + ["back"]), "b", clock=clock)
     pool.subscribe(lambda event: events.append(event) if isinstance(event, StateChanged) else None, inline=True)
-    play("sync", pool, clock, [*[Ask()] * 5, Ask(pause=6), Ask(pause=31)])
+    run_calls("sync", pool, clock, [*[Ask()] * 5, Ask(pause=6), Ask(pause=31)])
     assert [(event.before, event.after) for event in events if event.subject == "a"] == [
         (State.CLOSED, State.OPEN),
         (State.OPEN, State.HALF_OPEN),
@@ -325,7 +325,7 @@ def test_reading_the_health_changes_nothing() -> None:
     clock = VirtualClock()
     events: list[Event] = []
     pool = scripted_pool(ScriptedTarget("a", [fail(REFUSED, delay=0.3)] * 5 + ["back"]), "b", clock=clock)
-    play("sync", pool, clock, [*[Ask()] * 5, Ask(pause=6)])
+    run_calls("sync", pool, clock, [*[Ask()] * 5, Ask(pause=6)])
     clock.advance(31)
     pool.subscribe(events.append)
     generator = pool._scheduler._shared.rng.getstate()

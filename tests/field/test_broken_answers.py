@@ -8,7 +8,7 @@ from hotspare import Kind
 from hotspare.messages import ChatReply
 from hotspare.testing import ScriptedTarget, answer, scripted_pool
 
-from tests.support.calls import EACH_FACE, Ask, play
+from tests.support.calls import EACH_FACE, Ask, run_calls
 from tests.support.field_calls import (
     STREAMED,
     WHOLE,
@@ -352,7 +352,7 @@ def test_a_refusal_of_any_backend(streaming: bool, face: Any) -> None:
     refusing = ScriptedTarget("a", ChatReply(refusal="I can't."))
     pool = scripted_pool(refusing, "b", failover_on={Kind.CONTENT_FILTER})
     assert refusing.clock is not None
-    (seen,) = play(face, pool, refusing.clock, [Ask(streaming)])
+    (seen,) = run_calls(face, pool, refusing.clock, [Ask(streaming)])
     assert (seen.text, seen.attempts) == ("ok", ["a first content_filter", "b failover ok"])
     assert pool.health().in_flight == 0
 

@@ -8,7 +8,7 @@ from hotspare.messages import ChatChunk
 from hotspare.policy import Timeouts
 from hotspare.testing import ScriptedTarget, VirtualClock, break_after, hang, scripted_pool
 
-from tests.support.calls import EACH_FACE, Ask, play
+from tests.support.calls import EACH_FACE, Ask, run_calls
 from tests.support.field_calls import (
     STREAMED,
     WIRES,
@@ -98,6 +98,6 @@ def test_of_any_backend(script: str, streaming: bool, face: Any) -> None:
     clock = VirtualClock(0)
     targets = [ScriptedTarget("a", SCRIPTS[script], clock=clock), ScriptedTarget("b", "other")]
     pool: Pool = scripted_pool(*targets, clock=clock, completion="stream", timeouts=Timeouts(stall=1.0))
-    (seen,) = play(face, pool, clock, [Ask(streaming)])
+    (seen,) = run_calls(face, pool, clock, [Ask(streaming)])
     assert (seen.text, seen.error, seen.attempts) == ("one ", "", ["a first ok"])
     assert seen.ended <= 0.5 + 2.0

@@ -66,10 +66,10 @@ class Seen:
         self.ended = round(clock(), 6)
 
 
-def play(face: str, pool: Pool, clock: VirtualClock, asks: Sequence[Ask]) -> list[Seen]:
+def run_calls(face: str, pool: Pool, clock: VirtualClock, asks: Sequence[Ask]) -> list[Seen]:
     """Make these calls, one after the other."""
     if face != "sync":
-        return anyio.run(_aplay, pool, clock, asks, backend=face)
+        return anyio.run(_arun_calls, pool, clock, asks, backend=face)
     found: list[Seen] = []
     for ask in asks:
         clock.sleep(ask.pause)
@@ -89,7 +89,7 @@ def play(face: str, pool: Pool, clock: VirtualClock, asks: Sequence[Ask]) -> lis
     return found
 
 
-async def _aplay(pool: Pool, clock: VirtualClock, asks: Sequence[Ask]) -> list[Seen]:
+async def _arun_calls(pool: Pool, clock: VirtualClock, asks: Sequence[Ask]) -> list[Seen]:
     found: list[Seen] = []
     for ask in asks:
         await clock.asleep(ask.pause)
@@ -111,10 +111,10 @@ async def _aplay(pool: Pool, clock: VirtualClock, asks: Sequence[Ask]) -> list[S
     return found
 
 
-def side_by_side(face: str, pool: Pool, clock: VirtualClock, asks: Sequence[Ask]) -> list[Seen]:
+def run_concurrently(face: str, pool: Pool, clock: VirtualClock, asks: Sequence[Ask]) -> list[Seen]:
     """Make these calls at the same time."""
     if face == "sync":
-        return clock.run_in_threads(*(lambda ask=ask: play(face, pool, clock, [ask])[0] for ask in asks))  # type: ignore[misc]
+        return clock.run_in_threads(*(lambda ask=ask: run_calls(face, pool, clock, [ask])[0] for ask in asks))  # type: ignore[misc]
     return anyio.run(_all_at_once, pool, clock, asks, backend=face)
 
 
@@ -122,7 +122,7 @@ async def _all_at_once(pool: Pool, clock: VirtualClock, asks: Sequence[Ask]) -> 
     found: dict[int, Seen] = {}
 
     async def one(place: int) -> None:
-        found[place] = (await _aplay(pool, clock, [asks[place]]))[0]
+        found[place] = (await _arun_calls(pool, clock, [asks[place]]))[0]
 
     async with anyio.create_task_group() as group:
         for place in range(len(asks)):
@@ -132,9 +132,9 @@ async def _all_at_once(pool: Pool, clock: VirtualClock, asks: Sequence[Ask]) -> 
 
 def stream(face: str, pool: Pool, clock: VirtualClock, **options: Any) -> Seen:
     """One streamed answer."""
-    return play(face, pool, clock, [Ask(options=options)])[0]
+    return run_calls(face, pool, clock, [Ask(options=options)])[0]
 
 
 def chat(face: str, pool: Pool, clock: VirtualClock, **options: Any) -> Seen:
     """One whole answer."""
-    return play(face, pool, clock, [Ask(streaming=False, options=options)])[0]
+    return run_calls(face, pool, clock, [Ask(streaming=False, options=options)])[0]

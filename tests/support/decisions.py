@@ -26,7 +26,7 @@ from hotspare._recording.replayer import Replayer
 from hotspare.testing import ScriptedTarget, VirtualClock, scripted_pool
 
 from tests.core.settings import test_breaker, test_brownout, test_budgets, test_policy, test_timeouts
-from tests.support.calls import Ask, play
+from tests.support.calls import Ask, run_calls
 from tests.support.drawn import FixedRandom
 from tests.support.settings import Effects, Two
 
@@ -52,14 +52,14 @@ def _recovery(pause: float, **breaker: Any) -> None:
     pair = [ScriptedTarget("a", [DOWN, "a"], id="p/m"), ScriptedTarget("b", id="q/m")]
     settings = Breaker(consecutive_failures=1, failure_span=0, **breaker)
     pool = scripted_pool(*pair, clock=clock, rng=FixedRandom(0.3), breaker=settings, retry_same_target="never")
-    play("sync", pool, clock, [Ask(), Ask(pause=10), Ask(pause=pause)])
+    run_calls("sync", pool, clock, [Ask(), Ask(pause=10), Ask(pause=pause)])
 
 
 def _cheapest(prices: bool) -> None:
     """A call to the cheapest of two models, whose prices are known, or looked up."""
     clock = VirtualClock(0)
     pair = [ScriptedTarget("a", id="openai/gpt-4.1"), ScriptedTarget("b", id="openai/gpt-4.1-nano")]
-    play("sync", scripted_pool(*pair, clock=clock, strategy="cost", prices=prices), clock, [Ask()])
+    run_calls("sync", scripted_pool(*pair, clock=clock, strategy="cost", prices=prices), clock, [Ask()])
 
 
 SCENARIOS: dict[str, tuple[Callable[[Any], object], tuple[Any, ...]]] = {
@@ -143,7 +143,7 @@ def recorded(folder: Path, *, afterwards: bool) -> Generator[list[Path]]:
         yield paths
     for pool, clock in pools:
         for pause in AFTERWARDS if afterwards else ():
-            play("sync", pool, clock, [Ask(pause=pause)])
+            run_calls("sync", pool, clock, [Ask(pause=pause)])
         pool.close()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from hotspare import Brownout, Pool, Timeouts
 from hotspare.testing import Script, ScriptedTarget, VirtualClock, answer, hang, scripted_pool
 
-from tests.support.calls import Ask, Seen, play
+from tests.support.calls import Ask, Seen, run_calls
 from tests.support.drawn import FixedRandom
 
 Probe = Callable[[Any], object]
@@ -63,7 +63,7 @@ class Two:
 
     def calls(self, count: int, *, pause: float = 0.0, streaming: bool = True, **options: Any) -> list[Seen]:
         """A number of calls, each after a pause."""
-        return play("sync", self.pool, self.clock, [Ask(streaming, pause, options=options)] * count)
+        return run_calls("sync", self.pool, self.clock, [Ask(streaming, pause, options=options)] * count)
 
     def call(self, *, streaming: bool = True, **options: Any) -> Seen:
         """One call; its times are in seconds since it was made."""

@@ -6,7 +6,7 @@
     ├── ConfigError (ValueError)      a pool or target with wrong settings
     ├── RequestError (ValueError)     a request that no target could take as written
     ├── MissingExtra (ImportError)    an optional dependency is not installed
-    ├── RecordingError (ValueError)   a recording that cannot be read or played again
+    ├── RecordingError (ValueError)   a recording that cannot be read or replayed
     ├── PoolClosed                    the pool was used after close()
     ├── CallError                     the call was made and failed
     │   ├── AllTargetsFailed          no target answered; `.attempts` lists every attempt
@@ -172,7 +172,7 @@ class CallError(HotspareError):
         super().__init__(message)
 
 
-_MOST_SKIPPED = 12
+_MAX_SKIPPED = 12
 """Most targets that an error's text lists as not tried: a large pool has hundreds."""
 
 
@@ -203,9 +203,9 @@ class AllTargetsFailed(CallError):
 
             lines += [f"  {line}" for line in attempt_lines(attempts)]
         others = list(self.skipped.items())
-        lines += [f"  -  {name}: not tried, {reason}" for name, reason in others[:_MOST_SKIPPED]]
-        if len(others) > _MOST_SKIPPED:
-            lines.append(f"  -  … and {len(others) - _MOST_SKIPPED} more targets: see `skipped`")
+        lines += [f"  -  {name}: not tried, {reason}" for name, reason in others[:_MAX_SKIPPED]]
+        if len(others) > _MAX_SKIPPED:
+            lines.append(f"  -  … and {len(others) - _MAX_SKIPPED} more targets: see `skipped`")
         if retry_after is not None:
             lines.append(f"  retry after {retry_after:.1f} s")
         super().__init__("\n".join(lines), attempts)

@@ -7,7 +7,7 @@ import pytest
 from hotspare import AllTargetsFailed, ChatReply, ConfigError, Pool, RequestError, ToolCall
 from hotspare.testing import ScriptedTarget, VirtualClock, answer, scripted_pool, tool_call
 
-from tests.support.calls import EACH_FACE, Ask, play
+from tests.support.calls import EACH_FACE, Ask, run_calls
 
 SCHEMA = {
     "type": "json_schema",
@@ -65,7 +65,7 @@ def test_a_stream_is_judged_at_its_end(face: str) -> None:
     """Its text is handed out already: it fails clearly, before its last chunk."""
     clock = VirtualClock()
     pool = scripted_pool(ScriptedTarget("a", ["no"]), "b", accept=long_enough, clock=clock)
-    (seen,) = play(face, pool, clock, [Ask()])
+    (seen,) = run_calls(face, pool, clock, [Ask()])
     assert seen.error.startswith("StreamInterrupted")
     assert "the answer of a was not accepted: it is too short" in seen.error
     assert seen.text == "no"

@@ -11,7 +11,7 @@ from hotspare.testing import ScriptedTarget, VirtualClock, break_after, fail, ha
 from hotspare.testing import answer as reply
 from hotspare.testing.steps import Step
 
-from tests.support.calls import EACH_FACE, Ask, play
+from tests.support.calls import EACH_FACE, Ask, run_calls
 
 TEXT = answer("a long one", 16)
 PIECES = tokenize(TEXT)
@@ -57,7 +57,7 @@ def test_the_text_is_whole_or_the_error_has_its_beginning(kind: str, rule: str, 
     second = ScriptedTarget("sound", CALLS if rule == "tools" else sound)
     routes = {f"at-{at}": [[f"at-{at}"], ["sound"]] for at in positions}
     pool = scripted_pool(*targets, second, clock=clock, routes=routes, retry_same_target="never", **policy)
-    seen = play(face, pool, clock, [Ask(options={"model": f"at-{at}", **request}) for at in positions])
+    seen = run_calls(face, pool, clock, [Ask(options={"model": f"at-{at}", **request}) for at in positions])
     for at, one in zip(positions, seen, strict=True):
         if at == 0 or rule in ("resume", "restart"):
             assert (one.text, one.error) == ("" if rule == "tools" else TEXT, ""), at
@@ -78,7 +78,7 @@ def test_streams_that_always_break_end_the_call(rule: str, streaming: bool, face
     targets = [ScriptedTarget(name, [break_after(2, "One two three four.")] * 99, region=name) for name in "ab"]
     policy: dict[str, Any] = {"breaker": Breaker(consecutive_failures=2, failure_span=0.0), "deadline": 40.0}
     pool = scripted_pool(*targets, clock=clock, on_break=rule, completion="stream", **policy)
-    (seen,) = play(face, pool, clock, [Ask(streaming=streaming)])
+    (seen,) = run_calls(face, pool, clock, [Ask(streaming=streaming)])
     assert seen.error and len(seen.attempts) == sum(target.calls for target in targets) <= pool.policy.max_attempts
 
 
@@ -93,6 +93,6 @@ def test_answers_that_are_never_taken_use_up_attempts(face: str) -> None:
         ScriptedTarget("a", lambda _: down, region="a"), back,
         clock=clock, deadline=60.0, accept=lambda _: False, breaker=breaker,
     )  # fmt: skip
-    (seen,) = play(face, pool, clock, [Ask(streaming=False)])
+    (seen,) = run_calls(face, pool, clock, [Ask(streaming=False)])
     rejected = sum(one.endswith("rejected") for one in seen.attempts)
     assert seen.error and 0 < rejected <= pool.policy.max_attempts

@@ -13,7 +13,7 @@ from hotspare.testing import answer as reply
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.calls import EACH_FACE, Ask, chat, play, stream
+from tests.support.calls import EACH_FACE, Ask, chat, run_calls, stream
 from tests.support.methods import EACH_STREAM, WIRES, ask, run, target, targets
 
 TEXT = answer("a long one", 60)
@@ -257,6 +257,6 @@ def test_a_slow_stream_is_known_by_the_targets_own_throughput(face: str) -> None
         clock = VirtualClock(0)
         a = ScriptedTarget("a", [usual] * 8 + [slow])
         pool = scripted_pool(a, rest_of(), clock=clock, timeouts=Timeouts(throughput_window=3, min_throughput=0.5))
-        seen = play(face, pool, clock, [Ask()] * 9)
+        seen = run_calls(face, pool, clock, [Ask()] * 9)
         assert {one.text for one in seen} == {TEXT}
         assert [[one.target for one in each.records] for each in seen] == [["a"]] * 8 + [expected]

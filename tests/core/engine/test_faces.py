@@ -9,7 +9,7 @@ from hotspare.testing import ScriptedTarget, VirtualClock, answer, break_after, 
 from hotspare.testing.steps import Step
 from hypothesis import given, settings
 
-from tests.support.calls import EACH_FACE, FACES, Ask, Seen, chat, play, stream
+from tests.support.calls import EACH_FACE, FACES, Ask, Seen, chat, run_calls, stream
 from tests.support.drawn import POLICIES, worlds
 
 
@@ -18,7 +18,7 @@ def seen_by(face: str, scripts: list[list[Step]], asks: list[Ask], policy: dict[
     clock = VirtualClock(0)
     targets = [ScriptedTarget(name, script, region=name) for name, script in zip("ab", scripts, strict=True)]
     pool = scripted_pool(*targets, clock=clock, **policy)
-    seen = play(face, pool, clock, asks)
+    seen = run_calls(face, pool, clock, asks)
     assert pool.health().in_flight == 0
     return seen
 
@@ -68,7 +68,7 @@ def test_a_total_deadline_does_not_wait_for_a_slow_reader(face: str) -> None:
     """The caller works for a second on each chunk, then the target is silent: the stream ends at the total deadline."""
     clock = VirtualClock(0)
     pool = scripted_pool(ScriptedTarget("a", hang(2, ["word "] * 2, gap=0.25)), clock=clock, total_deadline=4)
-    seen = play(face, pool, clock, [Ask(work=1.0)])[0]
+    seen = run_calls(face, pool, clock, [Ask(work=1.0)])[0]
     assert (seen.ended, seen.text) == (4, "word word ")
     assert "total deadline of the stream exceeded" in seen.error
 
@@ -113,7 +113,7 @@ def test_the_time_that_the_caller_takes_is_no_stall(face: str) -> None:
     """A caller that is slow to read does not break a stream."""
     clock = VirtualClock(0)
     pool = scripted_pool(ScriptedTarget("a", answer(["one ", "two ", "three"], gap=1)), clock=clock)
-    (seen,) = play(face, pool, clock, [Ask(work=100)])
+    (seen,) = run_calls(face, pool, clock, [Ask(work=100)])
     assert (seen.text, seen.error, seen.attempts) == ("one two three", "", ["a first ok"])
 
 

@@ -18,7 +18,7 @@ from hotspare.testing.steps import Step
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.calls import EACH_FACE, Ask, Seen, play
+from tests.support.calls import EACH_FACE, Ask, Seen, run_calls
 from tests.support.eventually import aeventually
 from tests.support.methods import EACH_METHOD, ask, run, target
 
@@ -52,10 +52,10 @@ class World:
     def run(self, face: str, *, streaming: bool = True) -> Seen:
         """Make the call."""
         record = [Ask(streaming, options={"model": name}) for name in self.records for _ in range(8)]
-        play(face, self.pool, self.clock, record)
+        run_calls(face, self.pool, self.clock, record)
         before = {name: target.calls for name, target in self.targets.items()}
         start = self.clock()
-        (seen,) = play(face, self.pool, self.clock, [Ask(streaming)])
+        (seen,) = run_calls(face, self.pool, self.clock, [Ask(streaming)])
         seen.ended -= start
         tries = {name: iter(target.received[before[name] :]) for name, target in self.targets.items()}
         for one in seen.records:

@@ -6,7 +6,7 @@ from hotspare.testing import ScriptedTarget, VirtualClock, scripted_pool
 from hotspare.testing.steps import Step
 from hypothesis import given, settings
 
-from tests.support.calls import FACES, Ask, play
+from tests.support.calls import FACES, Ask, run_calls
 from tests.support.drawn import POLICIES, worlds
 
 
@@ -21,7 +21,7 @@ def trace_of(face: str, scripts: list[list[Step]], calls: list[Ask], policy: dic
     events: list[tuple[float, str]] = []
     pool = scripted_pool(*targets, clock=clock, **policy)
     pool.subscribe(lambda event: events.append((clock(), str(event))), inline=True)
-    seen = play(face, pool, clock, calls)
+    seen = run_calls(face, pool, clock, calls)
     health = pool.health()
     assert (health.in_flight, health.waiting) == (0, 0)
     if policy["on_slow"] == "race" or policy["hedge"] is not None:

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.support.calls import Ask, play
+from tests.support.calls import Ask, run_calls
 
 OUTCOMES = {
     "ok": Outcome(Kind.OK),
@@ -138,7 +138,7 @@ def test_the_probe_of_one_target_lets_its_siblings_be_probed() -> None:
         ScriptedTarget(name, [fail(OUTCOMES["500"], delay=0.3)] * 5 + ["ok"], id=f"p/{name}", **shared) for name in "ab"
     ]
     pool = scripted_pool(*targets, ScriptedTarget("z", id="q/z", tier=1), clock=clock, retry_same_target="never")
-    play("sync", pool, clock, [Ask(streaming=False)] * 5)
+    run_calls("sync", pool, clock, [Ask(streaming=False)] * 5)
     domains = {domain.domain: domain.state for domain in pool.health().domains}
     assert domains["p/us"] is State.OPEN
     clock.advance(10)

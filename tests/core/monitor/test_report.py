@@ -20,7 +20,7 @@ from hotspare.target import Target
 from hotspare.testing import ScriptedTarget, VirtualClock, answer, fail, scripted_pool
 from typer.testing import CliRunner
 
-from tests.support.calls import Ask, play
+from tests.support.calls import Ask, run_calls
 from tests.support.eventually import eventually
 from tests.support.receivers import Receiver
 
@@ -42,8 +42,10 @@ def outage(tmp_path: Path) -> tuple[Path, Report]:
     b = ScriptedTarget("b", answer("ok", usage=Usage(100, 50), delay=2.0), price=Price(1.0, 2.0))
     pool = scripted_pool(a, b, clock=clock, retry_same_target="never")
     Ledger(path, clock=lambda: 1_767_225_600.0 + clock()).attach(pool)
-    play("sync", pool, clock, [Ask(streaming=False, pause=1, options={"labels": {"team": "x<b>"}}) for _ in range(30)])
-    play("sync", pool, clock, [Ask(pause=1) for _ in range(3)])
+    run_calls(
+        "sync", pool, clock, [Ask(streaming=False, pause=1, options={"labels": {"team": "x<b>"}}) for _ in range(30)]
+    )
+    run_calls("sync", pool, clock, [Ask(pause=1) for _ in range(3)])
     pool.close()
     return path, read(path)
 

@@ -16,7 +16,7 @@ from hotspare._recording.file import RecordingFile
 from hotspare._recording.replayer import Replayer
 from hotspare.testing import ScriptedTarget, VirtualClock, fail, scripted_pool
 
-from tests.support.calls import Ask, play, side_by_side
+from tests.support.calls import Ask, run_calls, run_concurrently
 from tests.support.chaos import TOOL, chaos
 from tests.support.drawn import FixedRandom
 
@@ -36,7 +36,7 @@ def recording(tmp_path: Path) -> Path:
         *targets, clock=clock, rng=FixedRandom(0.5), record=path, retry_same_target="never", deadline=30
     )
     asks = [Ask(pause=1)] * 6 + [Ask(pause=1, streaming=False, options={"tools": [TOOL]})] + [Ask(pause=30)]
-    play("sync", pool, clock, asks)
+    run_calls("sync", pool, clock, asks)
     pool.close()
     return path
 
@@ -137,7 +137,7 @@ def test_the_story_of_a_call_that_waits(tmp_path: Path) -> None:
     path, clock = tmp_path / "calls.jsonl", VirtualClock(0)
     target = ScriptedTarget("a", [Outcome(Kind.RATE_LIMITED, "", 429, retry_after=5.0), "a"])
     pool = scripted_pool(target, clock=clock, record=Recorder(path, sample=0), max_retry_after_wait=0)
-    side_by_side("sync", pool, clock, [Ask(), Ask(pause=1)])
+    run_concurrently("sync", pool, clock, [Ask(), Ask(pause=1)])
     pool.close()
     told = "\n".join([*explain_call(path, "1"), *explain_call(path, "2")])
     assert "rule 7 (wait in the queue): waits at most" in told

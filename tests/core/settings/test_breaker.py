@@ -7,7 +7,7 @@ from hotspare import Breaker, Kind, Outcome, Timeouts
 from hotspare.events import StateChanged
 from hotspare.testing import Script, ScriptedTarget, VirtualClock, fail, hang, scripted_pool
 
-from tests.support.calls import Ask, play, side_by_side
+from tests.support.calls import Ask, run_calls, run_concurrently
 from tests.support.settings import Effects, Two
 
 EFFECTS = Effects(Breaker)
@@ -60,7 +60,7 @@ def _(value: float) -> object:
         breaker=Breaker(outlier_ratio=value),
     )  # fmt: skip
     for number in range(1, 40):
-        play("sync", pool, clock, [Ask(streaming=True)])
+        run_calls("sync", pool, clock, [Ask(streaming=True)])
         if pool.health()["a"].state == "open":
             return number
     return None
@@ -111,7 +111,7 @@ def _(value: int) -> object:
     two.pool.subscribe(
         lambda event: reasons.append(event.reason) if isinstance(event, StateChanged) else None, inline=True
     )
-    side_by_side("asyncio", two.pool, two.clock, [Ask(), Ask()])
+    run_concurrently("asyncio", two.pool, two.clock, [Ask(), Ask()])
     return "".join(reasons)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hotspare import Hedge, Price, RetryBudget, Timeouts
 from hotspare.testing import ScriptedTarget, VirtualClock, answer, fail, scripted_pool
 
-from tests.support.calls import Ask, play
+from tests.support.calls import Ask, run_calls
 from tests.support.settings import Effects, Two
 
 RETRIES, HEDGES = Effects(RetryBudget), Effects(Hedge)
@@ -31,7 +31,7 @@ def attempts(budget: RetryBudget, *, calls: int = 1, pause: float = 0.0) -> list
     pool = scripted_pool(*targets, clock=clock, retry_budget=budget, when_all_down="fail", max_attempts=8)
     counts: list[int] = []
     for _ in range(calls):
-        (seen,) = play("sync", pool, clock, [Ask(pause=pause)])
+        (seen,) = run_calls("sync", pool, clock, [Ask(pause=pause)])
         counts.append(len(seen.records))
         clock.advance(1000 - clock() % 1000 - pause)  # all of them are available again
     return counts

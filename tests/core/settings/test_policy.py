@@ -32,7 +32,7 @@ from hotspare.outcome import RateLimit
 from hotspare.testing import ScriptedTarget, StepLike, VirtualClock, answer, break_after, fail, hang, scripted_pool
 from tenacity import stop_after_attempt, wait_fixed
 
-from tests.support.calls import Ask, play, side_by_side
+from tests.support.calls import Ask, run_calls, run_concurrently
 from tests.support.drawn import FixedRandom
 from tests.support.settings import Effects, Two, limping, timeout_of
 
@@ -145,7 +145,7 @@ def _(value: int) -> object:
     """Targets that one call tries, of five that fail."""
     targets = [ScriptedTarget(name, DOWN, id=f"{name}/m") for name in "abcde"]
     pool = scripted_pool(*targets, max_attempts=value, retry_same_target="never")
-    (seen,) = play("sync", pool, VirtualClock(), [Ask()])
+    (seen,) = run_calls("sync", pool, VirtualClock(), [Ask()])
     return "".join(one.target for one in seen.records)
 
 
@@ -168,7 +168,7 @@ def routed(**options: Any) -> str:
         ScriptedTarget("c", id="q/n", region="s", price=Price(2, 2), tier=1),
     ]
     pool = scripted_pool(*targets, retry_same_target="never", when_all_down="fail", **options)
-    (seen,) = play("sync", pool, VirtualClock(), [Ask(options={"model": "m"})])
+    (seen,) = run_calls("sync", pool, VirtualClock(), [Ask(options={"model": "m"})])
     return "".join(dict.fromkeys(one.target for one in seen.records))
 
 
@@ -272,7 +272,7 @@ EFFECTS.of("when_all_down", {"wait": "back", "fail": ""})(lambda value: outage(8
 def waiting(calls: int, **settings: Any) -> list[float]:
     """When calls that have waited for a recovery go on: seconds after the first of them was answered."""
     two = outage(8, **settings)
-    seen = side_by_side("asyncio", two.pool, two.clock, [Ask()] * calls)
+    seen = run_concurrently("asyncio", two.pool, two.clock, [Ask()] * calls)
     ends = sorted(one.ended for one in seen if one.text == "back")
     return [end - ends[0] for end in ends]
 

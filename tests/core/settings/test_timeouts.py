@@ -6,7 +6,7 @@ from hotspare.events import StateChanged
 from hotspare.messages import ChatChunk, ChatRequest
 from hotspare.testing import StepLike, answer, fail, hang
 
-from tests.support.calls import Ask, side_by_side
+from tests.support.calls import Ask, run_concurrently
 from tests.support.settings import Effects, Two, timeout_of
 
 EFFECTS = Effects(Timeouts)
@@ -113,7 +113,7 @@ def opened_by_a_stall(**timeouts: float) -> float:
     two.pool.subscribe(
         lambda event: opened.append(two.clock()) if isinstance(event, StateChanged) else None, inline=True
     )
-    side_by_side("asyncio", two.pool, two.clock, [Ask()] * 3 + [Ask(pause=pause) for pause in range(1, 60)])
+    run_concurrently("asyncio", two.pool, two.clock, [Ask()] * 3 + [Ask(pause=pause) for pause in range(1, 60)])
     return opened[0] - start
 
 

@@ -10,7 +10,7 @@ from hotspare.events import AttemptEnded, CallEnded, CallStarted, Event
 from hotspare.outcome import Outcome
 from hotspare.testing import ScriptedTarget, VirtualClock, break_after, fail, hang, scripted_pool
 
-from tests.support.calls import Ask, play
+from tests.support.calls import Ask, run_calls
 
 SECONDS = 60.0
 REFUSED = fail(Outcome(Kind.TRANSPORT, "refused", before_connect=True))
@@ -32,7 +32,7 @@ def events_of(face: str, streaming: bool, case: str, *, late: bool) -> list[Even
     background = Background(lambda at, event: found.append(event))
     pool.subscribe(background if late else found.append)
     for _ in range(2):
-        play(face, pool, clock, [Ask(streaming=streaming)])
+        run_calls(face, pool, clock, [Ask(streaming=streaming)])
     assert background.flush(SECONDS)
     return found
 
@@ -59,7 +59,7 @@ def test_events_that_are_made_late_have_the_times_at_which_they_happened() -> No
     seen: dict[type[Event], int] = {}
     background = Background(lambda at, event: seen.setdefault(type(event), at))
     pool.subscribe(background)
-    play("sync", pool, clock, [Ask()])
+    run_calls("sync", pool, clock, [Ask()])
     assert background.flush(SECONDS)
     assert list(seen) == sorted(seen, key=seen.__getitem__) and len(seen) == 4
 

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.semconv._incubating.attributes import error_attributes, gen_ai_attributes, http_attributes
 from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
 
-from tests.support.calls import Ask, play
+from tests.support.calls import Ask, run_calls
 
 REFUSED = Outcome(Kind.TRANSPORT, "refused", before_connect=True)
 FACES = [(face, streaming) for face in ("sync", "asyncio", "trio") for streaming in (False, True)]
@@ -70,7 +70,7 @@ def test_one_trace_a_call_with_the_failed_attempt_and_the_rescue(face: str, stre
     pool = rescued_pool(clock)
     sent = Sent(pool)
     with trace.get_tracer("app", tracer_provider=sent.tracers).start_as_current_span("request"):
-        play(face, pool, clock, [Ask(streaming=streaming, options={"labels": {"team": "search"}})])
+        run_calls(face, pool, clock, [Ask(streaming=streaming, options={"labels": {"team": "search"}})])
     spans = sent.spans()
     call, first, second = spans["hotspare default"], spans["chat gpt-4.1"], spans["chat gemini-2.5-flash"]
     assert call.parent is not None and call.parent.span_id == spans["request"].context.span_id
@@ -90,7 +90,7 @@ def test_metrics_by_the_conventions() -> None:
     clock = VirtualClock()
     pool = rescued_pool(clock)
     sent = Sent(pool)
-    play("sync", pool, clock, [Ask()])
+    run_calls("sync", pool, clock, [Ask()])
     found = sent.metrics()
     assert {name for name in found if name.startswith("gen_ai.")} <= KNOWN
     tokens = {point.attributes["gen_ai.token.type"]: point.sum for point in found["gen_ai.client.token.usage"]}
@@ -129,7 +129,7 @@ def test_a_stream_that_breaks_and_is_continued() -> None:
     b = ScriptedTarget("b", answer("two"), id="p/b", prefill=True)
     pool = scripted_pool(a, b, clock=clock)
     sent = Sent(pool)
-    play("sync", pool, clock, [Ask()])
+    run_calls("sync", pool, clock, [Ask()])
     spans = sent.spans()
     assert not spans["chat a"].status.is_ok
     assert dict(spans["chat b"].attributes or {})["hotspare.attempt.continues"] is True

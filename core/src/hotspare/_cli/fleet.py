@@ -41,10 +41,10 @@ def ask(store: FleetStore, command: str, **values: Any) -> Any:
     """The commands of `hotspare top` for the whole fleet. `drain` only disables the target, without waiting."""
     target = str(values.get("target", ""))
     with _reached():
-        return _asked(store, command, target, values)
+        return _run_command(store, command, target, values)
 
 
-def _asked(store: FleetStore, command: str, target: str, values: dict[str, Any]) -> Any:
+def _run_command(store: FleetStore, command: str, target: str, values: dict[str, Any]) -> Any:
     if command == "health":
         found = overview.overview(store)
         spent = ", ".join(f"{one.name}: ${one.spent:.2f}" for one in found.budgets[:3])

@@ -71,8 +71,8 @@ class SharedRate:
         self._interval = rate.period / rate.limit
         self._blocks: list[_Block] = []
         self._owed = 0.0
-        self._since = self._ask_at = self._free_at = self._refill_at = self._mute_until = -inf
-        self._is_asked = False
+        self._since = self._request_at = self._free_at = self._refill_at = self._mute_until = -inf
+        self._is_pending = False
         self._needed = self._least = self._want = 0.0
         self._pace, self._pace_at = 0.0, -inf
         self.away = True
@@ -92,7 +92,7 @@ class SharedRate:
     def is_fetching(self, cost: float, now: float, ahead: float = 0.0) -> bool:
         """Whether an answer of the store is pending that decides when this cost is admitted, since the granted units are not enough."""
         needed = ahead + min(cost, self.burst) - 1e-9
-        return not self._is_alone(now) and now >= self._ask_at and sum(block.units for block in self._blocks) < needed
+        return not self._is_alone(now) and now >= self._request_at and sum(block.units for block in self._blocks) < needed
 
     def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
         """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: immediately."""
@@ -103,8 +103,8 @@ class SharedRate:
             if missing <= block.units:
                 return block.first + max(0.0, missing - 1) * self._interval
             missing -= block.units
-        if now < self._ask_at:
-            return max(self._ask_at, self._free_at)
+        if now < self._request_at:
+            return max(self._request_at, self._free_at)
         return (now if self._since == -inf else self._since) + ANSWER
 
     def hold(self, cost: float, now: float, ahead: float) -> bool:
@@ -114,7 +114,7 @@ class SharedRate:
             self._since = now
         self._needed = max(self._needed, ahead + cost)
         self._least = min(self._least, cost) if self._least else cost
-        return not self.away and not self._is_asked
+        return not self.away and not self._is_pending
 
     def take(self, cost: float, now: float) -> None:
         """Use it, admitted or not."""
@@ -161,7 +161,7 @@ class SharedRate:
         """Whether the remaining units will be used up before the next block arrives."""
         return (
             not self.away
-            and not self._is_asked
+            and not self._is_pending
             and sum(b.units for b in self._blocks) < self._pace * self._block * self._slower / 2
         )
 
@@ -173,21 +173,21 @@ class SharedRate:
     def request(self, now: float) -> Request | None:
         """The request to send to the store now; None: none."""
         self._give_back(now)
-        if self.away or self._is_asked or now < self._mute_until:
+        if self.away or self._is_pending or now < self._mute_until:
             return None
         kept, block = (
             sum(block.units for block in self._blocks),
             min(self._pace_in(now) * self._block * self._slower, self.burst),
         )
         waits = self._needed > kept
-        if now < (self._ask_at if waits else max(self._ask_at, self._refill_at)):
+        if now < (self._request_at if waits else max(self._request_at, self._refill_at)):
             return None
         want = max(block, self._needed) - kept if waits or kept < block / 2 else 0.0
         if want <= 0 and abs(self._owed) < 1e-9:
             return None
         request = Request(want, min(self._least, want) if waits else min(1.0, want), self._owed)
         self._needed = self._least = self._owed = 0.0
-        self._is_asked, self._want = True, want
+        self._is_pending, self._want = True, want
         if self._since == -inf:
             self._since = now
         return request
@@ -205,20 +205,20 @@ class SharedRate:
 
     def granted(self, units: float, wait: float, now: float) -> None:
         """The store has granted units: see `store.Grant`."""
-        self._is_asked, self._since = False, -inf
+        self._is_pending, self._since = False, -inf
         if units > 0:
             self._blocks.append(_Block(units, now + wait, now))
         pause = ASK_EVERY * self._slower
         self._refill_at = now + pause
         if units >= self._want - 1e-3:  # the store's numbers are rounded
-            self._ask_at = self._free_at = now
+            self._request_at = self._free_at = now
         else:  # the limit is exhausted
             self._free_at = now + max(wait, pause)
-            self._ask_at = min(self._free_at, now + LOOK_AGAIN * self._slower)
+            self._request_at = min(self._free_at, now + LOOK_AGAIN * self._slower)
 
     def failed(self, request: Request, now: float) -> None:
         """The store did not answer."""
-        self._is_asked, self._since = False, -inf
+        self._is_pending, self._since = False, -inf
         self._owed += request.used
         self._mute_until = now + _RETRY
 
@@ -227,7 +227,7 @@ class SharedRate:
         self.away = True
         self._blocks.clear()
         self._owed = 0.0
-        self._is_asked, self._since, self._ask_at = False, -inf, -inf
+        self._is_pending, self._since, self._request_at = False, -inf, -inf
 
     def after_fork(self) -> None:
         """In a child process after a fork: use that has yet to be reported is the parent's."""
