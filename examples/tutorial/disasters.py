@@ -1,4 +1,4 @@
-"""Six disasters, played with real HTTP calls against the embedded provider.
+"""Six disasters, simulated with real HTTP calls against the embedded provider.
 
     python disasters.py             # in English
     python disasters.py --lang ko   # 한국어
@@ -22,7 +22,7 @@ QUESTION = "What's the weather in Seoul? tokens=12"
 
 @dataclass(frozen=True)
 class Result:
-    """What the caller got. `targets`: that wrote the answer. `seconds`: that the call took."""
+    """What the caller got. `targets`: those that wrote the answer. `seconds`: how long the call took."""
 
     text: str
     targets: Sequence[str]
@@ -37,7 +37,7 @@ def ask(pool: Pool) -> Result:
 
 
 def model_fails(provider: Provider, pool: Pool) -> Result:
-    """GPT-4.1 answers 503, the other models of the relay work."""
+    """GPT-4.1 answers 503; the relay's other models work."""
     provider.fault("a", "status", status=503, model="gpt")
     return ask(pool)
 
@@ -55,7 +55,7 @@ def rate_limit(provider: Provider, pool: Pool) -> Result:
 
 
 def daily_quota(provider: Provider, pool: Pool) -> Result:
-    """The relay's key has used up its day: all four models are gone with it."""
+    """The relay's key has used up its daily quota: none of its four models can be called."""
     provider.fault("a", "quota", limit="day")
     return ask(pool)
 
@@ -70,14 +70,14 @@ def cut_stream(provider: Provider, pool: Pool) -> Result:
 
 
 def everything_down(provider: Provider, pool: Pool) -> Result:
-    """The relay and the direct provider refuse connections; the direct one is back after a second."""
+    """The relay and the direct provider refuse connections; the direct one accepts them again after a second."""
     provider.fault(["a", "b"], "refused")
-    back = Timer(1, lambda: provider.clear("b"))
-    back.start()
+    recovery = Timer(1, lambda: provider.clear("b"))
+    recovery.start()
     try:
         return ask(pool)
     finally:
-        back.join()
+        recovery.join()
 
 
 DISASTERS: dict[str, Callable[[Provider, Pool], Result]] = {
@@ -107,8 +107,8 @@ WORDS = {
 }
 
 
-def play(name: str, provider: Provider, make_pool: Callable[..., Pool]) -> Result:
-    """One disaster, with a provider and a pool that know nothing of the others."""
+def run(name: str, provider: Provider, make_pool: Callable[..., Pool]) -> Result:
+    """Run one disaster, with a new pool and a provider that was reset."""
     provider.reset()
     with make_pool() as pool:
         pool.warmup()
@@ -117,10 +117,10 @@ def play(name: str, provider: Provider, make_pool: Callable[..., Pool]) -> Resul
         return Result(result.text, result.targets, result.attempts, time.perf_counter() - began)
 
 
-def play_all() -> dict[str, Result]:
-    """All six, by name."""
+def run_all() -> dict[str, Result]:
+    """Run all six. Returns the results by name."""
     with rehearsal() as (provider, make_pool):
-        return {name: play(name, provider, make_pool) for name in DISASTERS}
+        return {name: run(name, provider, make_pool) for name in DISASTERS}
 
 
 def show(results: dict[str, Result], language: str) -> None:
@@ -135,11 +135,11 @@ def show(results: dict[str, Result], language: str) -> None:
 
 
 def main() -> None:
-    """Play and show them."""
+    """Run the disasters and print the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--lang", choices=TITLES, default="en")
     language = parser.parse_args().lang
-    show(play_all(), language)
+    show(run_all(), language)
 
 
 if __name__ == "__main__":

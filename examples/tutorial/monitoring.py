@@ -32,7 +32,10 @@ WORDS = {
 
 
 def surge(provider: Provider, pool: Pool, calls: int) -> int:
-    """How many calls were answered, 64 at a time, while GPT-4.1 fails; then the relay rejects its key for one call more."""
+    """Make calls, 64 concurrently, while GPT-4.1 fails; then one during which the relay rejects the key.
+
+    Returns how many of the first calls were answered.
+    """
     provider.fault("a", "status", status=503, model="gpt")
     prompts = [f"Question {number}: what's the weather in Seoul?" for number in range(calls)]
     answered = sum(result.reply is not None for result in pool.map(prompts, concurrency=64))
@@ -43,7 +46,7 @@ def surge(provider: Provider, pool: Pool, calls: int) -> int:
 
 
 def watch(calls: int, ledger_file: Path) -> tuple[int, list[str], list[str]]:
-    """Play the surge with everything switched on. The calls that were answered, what the webhook and the mail server got."""
+    """Run the surge with the ledger and the monitor. Returns the number of answered calls, and what the webhook and the mail server received."""
     with receivers() as (url, port, posted, mailed), rehearsal() as (provider, make_pool), make_pool() as pool:
         ledger = Ledger(ledger_file).attach(pool)
         channels = [

@@ -1,4 +1,4 @@
-"""The tutorial's pool in front of the embedded provider: no key, no network. Endpoint `a` plays the relay, `b` the direct provider."""
+"""The tutorial's pool in front of the embedded provider: no key, no network. Endpoint `a` stands for the relay, `b` for the direct provider."""
 
 import logging
 import tomllib

@@ -1,4 +1,4 @@
-"""The scripts in `examples/` run, and survive the outages that they play."""
+"""The scripts in `examples/` run, and survive the outages that they simulate."""
 
 import json
 import runpy

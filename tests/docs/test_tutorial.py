@@ -40,7 +40,7 @@ def test_the_disasters(script: type[ModuleType], capsys: pytest.CaptureFixture[s
     """All six end with the right answer, from the targets that the pages name, in both languages. (An outage of everything lasts a second,
     and a silent model costs one.)"""
     disasters = script("disasters")
-    results = disasters.play_all()
+    results = disasters.run_all()
     for language, page in (("en", ENGLISH), ("ko", KOREAN)):
         disasters.show(results, language)
         shown = capsys.readouterr().out

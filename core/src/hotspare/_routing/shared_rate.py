@@ -92,7 +92,9 @@ class SharedRate:
     def is_fetching(self, cost: float, now: float, ahead: float = 0.0) -> bool:
         """Whether an answer of the store is pending that decides when this cost is admitted, since the granted units are not enough."""
         needed = ahead + min(cost, self.burst) - 1e-9
-        return not self._is_alone(now) and now >= self._request_at and sum(block.units for block in self._blocks) < needed
+        return (
+            not self._is_alone(now) and now >= self._request_at and sum(block.units for block in self._blocks) < needed
+        )
 
     def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
         """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: immediately."""
