@@ -14,11 +14,12 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from traceback import walk_tb
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from _pytest.mark import ParameterSet
@@ -46,6 +47,7 @@ ADDRESSES = {  # variables from which official SDKs and frameworks read the addr
     "ANTHROPIC_API_URL": "anthropic", "GOOGLE_GEMINI_BASE_URL": "gemini", "GEMINI_API_BASE": "gemini", "DEEPSEEK_API_BASE": "deepseek",
     "AZURE_OPENAI_ENDPOINT": "azure",
 }  # fmt: skip
+Parsed = TypeVar("Parsed")
 NO_RUN = re.compile(r"<!-- no-run: \S.* -->\s*$")
 
 
@@ -77,12 +79,7 @@ def run(example: CodeExample, names: dict[str, object], eval_example: EvalExampl
     """Run a block with these names and return its names. A block that raises fails the test, with its page and line."""
     run_block = eval_example.run_print_check if "#> " in example.source else eval_example.run
     try:
-        try:
-            return run_block(example, module_globals=names)
-        except (
-            SystemError
-        ):  # Python 3.11 cannot parse in two threads at once ("AST constructor recursion depth mismatch")
-            return run_block(example, module_globals=names)
+        return again(lambda: run_block(example, module_globals=names))
     except Exception as error:
         frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
         line = next((line for name, line in reversed(frames) if name == str(example.path)), example.start_line)
@@ -92,9 +89,18 @@ def run(example: CodeExample, names: dict[str, object], eval_example: EvalExampl
     pytest.fail(message, pytrace=False)
 
 
+def again(parse: Callable[[], Parsed]) -> Parsed:
+    """Parse, or run what parses: Python 3.11 cannot do so in two threads at once ("AST constructor recursion depth mismatch"), and every
+    thread that formats a traceback does."""
+    try:
+        return parse()
+    except SystemError:
+        return parse()
+
+
 def uncalled(source: str) -> list[str]:
     """Names of the async functions without parameters that a block defines and does not call."""
-    tree = ast.parse(source)
+    tree = again(lambda: ast.parse(source))
     named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     return [
         node.name
