@@ -44,7 +44,7 @@ def split_url(url: str) -> tuple[Origin, HiddenStr]:
     return origin, HiddenStr((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take four times as long to make
 class Request:
     """One request. Neither its headers nor its address is shown: both may hold a key."""
 

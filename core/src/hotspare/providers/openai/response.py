@@ -32,12 +32,20 @@ def raise_in_band_error(body: Mapping[str, Any]) -> None:
     """Raise InBandError if this JSON is an error, in any of the shapes that providers and relays use."""
     error, choices = body.get("error"), body.get("choices")
     if not error and choices:
-        error = next((found for choice in as_list(choices) if is_map(choice) and (found := choice.get("error"))), None)
+        error = _error_in(as_list(choices))
     if error:
         message = error if isinstance(error, str) else as_text(as_map(error).get("message"))
         raise InBandError(message or "an error inside a 200", body=dump({"error": error}))
     if "choices" not in body and (body.get("object") == "error" or body.get("type") == "error" or "detail" in body):
         raise InBandError(as_text(body.get("message")) or "an error inside a 200", body=dump(body))
+
+
+def _error_in(choices: list[Any]) -> Any:
+    """The error of a choice, if one has any."""
+    for choice in choices:
+        if is_map(choice) and (error := choice.get("error")):
+            return error
+    return None
 
 
 def usage_of(usage: Mapping[str, Any]) -> Usage:
@@ -70,8 +78,7 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
 
 def _largest(counts: tuple[object, ...]) -> int:
     """The largest of these counts, of which most are absent; 0 without any."""
-    known = [as_count(count) for count in counts if count]
-    return max(known) if known else 0
+    return max([as_count(count) for count in counts if count]) if any(counts) else 0
 
 
 class Content(NamedTuple):
@@ -179,7 +186,9 @@ def read_answer(body: Json, request: ChatRequest, flavor: Flavor) -> ChatReply:
     response_id = as_text(body.get("id"))
     reason = choice_reason(choice)
     raise_if_broken(reason, body)
-    calls = _calls(message, response_id, cut=finish_reason_of(reason) == "length")
+    calls: tuple[ToolCall, ...] = ()
+    if message.get("tool_calls") or message.get("function_call"):
+        calls = _calls(message, response_id, cut=finish_reason_of(reason) == "length")
     has_content = content.is_answer or bool(calls)
     states_none = flavor.done_completes and choice.get("finish_reason", "") == ""
     if has_content and not reason and not states_none:
@@ -210,7 +219,7 @@ def reasoning_blocks(message: Json, signer: str | None) -> list[Json]:
 
 def signed_blocks(details: list[Json], signer: str | None) -> tuple[Json, ...]:
     """Reasoning details as blocks of a history, each with the dialect that signed it; none without a signer."""
-    return tuple({**detail, "dialect": signer} for detail in details) if signer else ()
+    return tuple([{**detail, "dialect": signer} for detail in details]) if details and signer else ()
 
 
 def _no_choices(body: Json) -> NoReturn:
