@@ -38,10 +38,44 @@ def test_so_many_are_woken() -> None:
     leader, old, young = waiting(queue, 1.0, 0.0, 2.0)
     queue.wake(1)
     assert (queue.to_wake, queue.leader, len(queue)) == ([old], leader, 2)
+    queue.leave(old)
     queue.wake(1)
     assert (queue.to_wake, queue.leader, len(queue)) == ([old, leader], None, 1)
     queue.leave(leader)
     assert (queue.to_wake, len(queue)) == ([old, leader, young], 0)
+
+
+def test_a_woken_call_may_become_the_leader() -> None:
+    """So only the last of several woken calls that leave wakes another one: each call that is woken in vain costs a decision."""
+    queue = WaitQueue()
+    first, second, third, fourth = waiting(queue, 0.0, 1.0, 2.0, 3.0)
+    queue.wake(3)
+    queue.leave(first)
+    queue.leave(second)
+    assert (queue.to_wake, queue.leader) == ([first, second, third], None)
+    queue.leave(third)
+    assert queue.to_wake == [first, second, third, fourth]
+    queue.clear()
+    fifth, sixth = waiting(queue, 4.0, 5.0)
+    queue.leave(fifth)
+    assert queue.to_wake[-1] is sixth, "calls of before a fork never leave"
+
+
+def test_places_are_not_given_away_twice() -> None:
+    """A target with two free places, and then with four because two more attempts have ended: four calls are woken, not six. Calls woken
+    for another target, or for none, do not count."""
+    queue = WaitQueue()
+    waiters = waiting(queue, *map(float, range(9)))
+    queue.wake(2, at="a")
+    queue.wake(4, at="a")
+    assert queue.to_wake == waiters[:4]
+    queue.wake(4, at="a")
+    queue.wake(1)
+    queue.wake(1, at="b")
+    assert queue.to_wake == waiters[:6]
+    queue.leave(waiters[0])
+    queue.wake(4, at="a")
+    assert queue.to_wake == waiters[:7]
 
 
 def test_all_are_woken() -> None:

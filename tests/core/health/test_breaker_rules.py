@@ -110,10 +110,10 @@ def test_a_failure_during_a_slow_start_halves_the_window() -> None:
     """A burst halves it once; it opens again when there is room for none, or by the usual evidence."""
     found = breaker()
     found.recover(10.0)
-    assert found.free(10.0) == 8, "the probe has succeeded"
+    assert found.free(10.0) == 10, "the probe has succeeded"
     assert not found.record_failure(10.0, 10.1)
     assert not found.record_failure(10.0, 10.1), "it began before the window was halved"
-    assert found.free(10.2) == 5
+    assert found.free(10.2) == 6
     assert not found.record_failure(10.2, 10.3)
     assert not found.record_failure(10.3, 10.4)
     assert found.record_failure(10.4, 10.5)

@@ -114,6 +114,30 @@ def test_what_fails_fast_is_tried_at_once_after_an_outage_of_all(outcome: Outcom
     assert (engine["b"].breaker.open_until, engine["c"].breaker.open_until, region.open_until) == (until, 7.0, until)
 
 
+@pytest.mark.parametrize(
+    ("of_b", "of_c", "state"), [(OK, SERVER, State.CLOSED), (SERVER, OK, State.CLOSED), (SERVER, SERVER, State.OPEN)]
+)
+def test_the_members_of_a_domain_are_probed_together_after_an_outage_of_all(
+    of_b: Outcome, of_c: Outcome, state: State
+) -> None:
+    """None waits for the probe of another one, which costs a round trip; a success closes the domain. After a failure, and in any other
+    outage, one probe serves the domain."""
+    engine = Engine("abcd", targets=TWO_REGIONS | {"d": {"id": "p/o", "region": "r2"}}, rng=FixedRandom(1.0))
+    for name in "bcd":
+        end(engine, SERVER, name, now=0.1, of=permit(engine, name, now=0.0))
+        engine.open(name, seconds=300.0)
+    region = opened(engine, Domain("region", "p", "r2"), now=5.0)
+    assert engine.tracker.available_at(engine["b"], 5.0) > 6.0
+    engine.open("a")
+    end(engine, OK, now=6.0, of=permit(engine, now=5.0))
+    first, second = permit(engine, "b", now=6.0), permit(engine, "c", now=6.0)
+    assert (first.probe, second.probe, engine.tracker.available_at(engine["d"], 6.0) <= 6.0) == (True, True, True)
+    end(engine, of_b, "b", now=6.1, of=first)
+    assert (engine.tracker.available_at(engine["d"], 6.1) <= 6.1) == (of_b is OK)
+    end(engine, of_c, "c", now=6.2, of=second)
+    assert region.state is state
+
+
 @pytest.mark.parametrize(("open_targets", "seconds"), [("", 1.45), ("bc", 3.0)])
 def test_targets_share_the_probes(open_targets: str, seconds: float) -> None:
     """With twenty calls a second and one probe in twenty calls, three targets that are down are probed once in three seconds

@@ -58,10 +58,15 @@ class DomainsMachine(RuleBasedStateMachine):
         state = self.tracker.states[index]
         if not self.is_available(state):
             return
-        down = {d for d in state.domains if self.tracker.domains[d].state in (State.OPEN, State.HALF_OPEN)}
+        broken = {
+            d: self.tracker.domains[d]
+            for d in state.domains
+            if self.tracker.domains[d].state in (State.OPEN, State.HALF_OPEN)
+        }
+        down = {domain for domain, breaker in broken.items() if not breaker.probes_members}
         permit = self.tracker.acquire(state, self.clock(), stall_after=10.0, last_resort=False)
         self.running.append((state, permit))
-        assert permit.probe or not down
+        assert permit.probe or not broken
         for other in self.tracker.states:
             assert not (down.intersection(other.domains) and self.is_available(other)), "two probes in one domain"
 

@@ -144,7 +144,7 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
         _learn_from_success(call, state, shared, now)
     _end(call, attempt, outcome, shared, now)
     if shared.queue.waiting:
-        shared.queue.wake(limiting.free(state, now) if ok else 1)
+        shared.queue.wake(limiting.free(state, now) if ok else 1, at=state if ok else None)
 
 
 def _end(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 GROWTH_SECONDS = 0.5
 """An overloaded target shows it within this time, by a 429 or a 503."""
-AFTER_PROBE = 8.0
-"""Concurrent attempts after the first success. RFC 5681 starts with at most 4, RFC 6928 with at most 10. With 8, waiting calls are
-answered one round trip sooner than with 4, and three failures still halve the window to one attempt, for the weakest targets."""
+AFTER_PROBE = 10.0
+"""Concurrent attempts after the first success: the initial window of RFC 6928 (RFC 5681: at most 4). Those who wait for the end of an outage
+are answered one round trip sooner than with 4, and three failures still halve the window to one attempt, for the weakest targets."""
 _UNBOUND = 1000.0
 """From this size on a window no longer limits anything: it is the default of `Policy.max_waiters`."""
 _LOOK_AGAIN = 1.0

@@ -73,14 +73,14 @@ class CircuitBreaker:
 
     For a fleet: `cause`: the kind of the outcome that opened it, if that is evidence for other processes too, else "". `evidence_at`: when it
     last opened or recovered. `recovered_at`: when it last recovered from a break that the fleet knew of. `lease`: of its probe (None: this
-    process decides alone). `part`: this process's places in its admission window.
+    process decides alone). `part`: this process's places in its admission window. `probes_members`: a domain's probes need not be one by one.
     """
 
     __slots__ = (
         "_first_failure_start", "_last_failure", "_probe", "_probe_lease_until", "_rate_limited_at", "_window",
         "_window_failures", "active", "admission", "cause", "changed_at", "config", "counts", "disabled", "epoch",
         "evidence_at", "failures_in_a_row", "in_flight", "last_success_start", "last_used", "lease", "next_stall_check",
-        "open_until", "part", "rate_limited_until", "rate_limits", "reason", "recovered_at", "recovering_since",
+        "open_until", "part", "probes_members", "rate_limited_until", "rate_limits", "reason", "recovered_at", "recovering_since",
         "rejected_until", "state", "streams", "trips",
     )  # fmt: skip
 
@@ -100,6 +100,7 @@ class CircuitBreaker:
         self.evidence_at = self.recovered_at = -inf
         self.lease: ProbeLease | None = None
         self.part = Part()
+        self.probes_members = False
         self._probe: Permit | None = None
         self._probe_lease_until = -inf
         self._window: deque[tuple[float, bool]] = deque()
@@ -115,7 +116,7 @@ class CircuitBreaker:
         if self.disabled:
             return inf
         if self.state in BROKEN:
-            over = self.open_until if self.state is State.OPEN else self._probe_lease_until
+            over = self.open_until if self.state is State.OPEN or self.probes_members else self._probe_lease_until
             over = max(over, self.rate_limited_until)
             return self.lease.ready_at(over, now) if self.lease is not None and self.cause else over
         if self.admission is None or self.rate_limited_until > now:
@@ -308,7 +309,7 @@ class CircuitBreaker:
         self.state, self.cause, self.evidence_at = State.OPEN, cause, at
         self.open_until = max(self.open_until, until)
         self.epoch += 1
-        self.admission = None
+        self.admission, self.probes_members = None, False
         self._release_probe()
 
     def recover(self, now: float, *, slow_start: bool = True, by_others: bool = False, fastest: float = inf) -> None:
@@ -321,6 +322,7 @@ class CircuitBreaker:
             self.recovered_at, self.cause = now, ""
         self.recovering_since, self.evidence_at, self.reason = now, now, ""
         self.open_until = self.rejected_until = -inf
+        self.probes_members = False
         self._release_probe()
         self._window.clear()  # kept until now for display: outcomes from before the break do not count any more
         self._window_failures = 0

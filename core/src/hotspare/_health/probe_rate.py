@@ -43,9 +43,11 @@ class ProbeRate:
 def probe_soon(states: Iterable[TargetState], now: float, rng: Random) -> None:
     """One target answers again after all were down: probe the others immediately if their failures are fast, else within
     `fast_break_duration`. Targets that fail together often recover together, and a failing probe no longer costs its caller the
-    answer. Times to wait that a provider stated are kept."""
+    answer. So those that fail fast do not wait for one another's probes in a region or a provider either, until one fails. Times to wait
+    that a provider stated are kept, and an account is one fact: one probe serves it."""
     for state in states:
         wait = 0.0 if state.fails_fast else state.breaker.config.fast_break_duration * (0.5 + rng.random() / 2)
-        for breaker in state.breakers:
+        for level, breaker in zip(("target", *(domain.level for domain in state.domains)), state.breakers, strict=True):
             if breaker.state is State.OPEN and breaker.rejected_until <= now:
                 breaker.probe_from(now + wait)
+                breaker.probes_members |= state.fails_fast and level in ("region", "provider")
