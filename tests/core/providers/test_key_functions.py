@@ -141,7 +141,7 @@ def test_what_ends_the_program_passes(method: str, end: type[BaseException], pro
     ("error", "form"),
     [
         *((error, form) for error in (StopIteration(), TimeoutError("own"), ValueError("bad")) for form in ("sync", "async")),
-        (asyncio.CancelledError(), "async"),
+        *((error, form) for error in (asyncio.CancelledError(), GeneratorExit()) for form in ("sync", "async")),
     ],
 )  # fmt: skip
 def test_what_a_function_raises_is_its_failure(error: BaseException, form: str, provider: Provider) -> None:

@@ -77,5 +77,5 @@ class Collector(ListenerQueue):
         for handler in self.handlers:
             try:
                 handler(at, event)
-            except Exception:
+            except BaseException:  # SystemExit would end this thread, and with it the events
                 log.exception("%s could not be counted", type(event).__name__)

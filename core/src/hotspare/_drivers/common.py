@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hotspare._drivers.stray import STRAY, failure
 from hotspare._engine.call import Attempt
 from hotspare._engine.commands import Command, Event, Flow
 from hotspare.errors import AttemptTimeout, EmptyAnswer
@@ -32,6 +33,8 @@ def advance(flow: Flow, event: Event) -> Command | Ended:
         return flow.send(event)
     except StopIteration as end:
         return Ended(end.value)
+    except STRAY as error:  # of a function that the flow calls: `accept`, a strategy, a policy's `stop`
+        return Ended(error=failure(error))
     except Exception as error:
         return Ended(error=error)
 
@@ -41,12 +44,12 @@ def is_first_content(chunk: ChatChunk) -> bool:
     return chunk.is_content or chunk.finish_reason is not None or chunk.finishing is not None
 
 
-def outcome_of(error: Exception, attempt: Attempt) -> Outcome:
+def outcome_of(error: BaseException, attempt: Attempt) -> Outcome:
     """The outcome of an attempt that raised `error`. An empty continuation with a finish reason is an answer: nothing was missing."""
     if attempt.is_continuation and isinstance(error, EmptyAnswer) and error.proven:
         attempt.result = ChatReply()
         return OK
-    return attempt.state.classify(error)
+    return attempt.state.classify(error if isinstance(error, Exception) else failure(error))
 
 
 def first_token_timeout(attempt: Attempt) -> AttemptTimeout:

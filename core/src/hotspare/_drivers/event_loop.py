@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ from hotspare._drivers.common import (
     is_first_content,
     outcome_of,
 )
+from hotspare._drivers.stray import failure, is_cancelled
 from hotspare._drivers.wake import from_any_thread
 from hotspare._engine.call import Attempt, OpenStream
 from hotspare._engine.commands import LATE, WOKE, Broke, Command, Event, Finished, Flow, Read, Start, Wait
@@ -148,6 +150,10 @@ class _Execution:
                 chunk: ChatChunk = await chunks.__anext__()
             except StopAsyncIteration:
                 return None
+            except asyncio.CancelledError as error:
+                if is_cancelled():
+                    raise
+                return Broke(failure(error))
             except Exception as error:
                 return Broke(error)
             return chunk
@@ -238,6 +244,10 @@ async def run_attempt(attempt: Attempt, within: Callable[[float], AbstractContex
                 await _open_stream(attempt)
         if attempt.result is None:
             raise completion_timeout(attempt) if attempt.unary else first_token_timeout(attempt)
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        return outcome_of(error, attempt)
     except Exception as error:
         return outcome_of(error, attempt)
     return OK

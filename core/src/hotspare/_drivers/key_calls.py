@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 import threading
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, wait
 from contextvars import Context, copy_context
 
+from hotspare._drivers.stray import STRAY, failure, is_cancelled
 from hotspare.errors import AttemptTimeout
 from hotspare.secret import KeyFunction, source_name
 
@@ -48,8 +50,13 @@ class KeyCalls:
         import anyio
 
         with anyio.move_on_after(timeout * _SHARE):
-            given = self._function() if self._is_async else await self._in_thread()
-            return await given if inspect.isawaitable(given) else given
+            try:
+                given = self._function() if self._is_async else await self._in_thread()
+                return await given if inspect.isawaitable(given) else given
+            except CancelledError as error:
+                if is_cancelled():
+                    raise
+                raise failure(error) from error
         raise self._late(timeout)
 
     async def _in_thread(self) -> object:
@@ -74,10 +81,7 @@ class KeyCalls:
         if inspect.isawaitable(given):
             import asyncio
 
-            try:
-                return asyncio.run(_result_of(given))
-            except asyncio.CancelledError as error:  # by itself: its caller, who is not async, goes on
-                raise RuntimeError("it was cancelled") from error
+            return asyncio.run(_result_of(given))
         return given
 
     # --- threads -------------------------------------------------------------------------------------------------
@@ -116,6 +120,8 @@ class KeyCalls:
                 context, call = self._waiting.pop(answer)
             try:
                 answer.set_result(context.run(call))
+            except STRAY as error:
+                answer.set_exception(failure(error))
             except BaseException as error:  # its caller's to handle, Ctrl-C included
                 answer.set_exception(error)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from hotspare import events
 from hotspare._drivers.daemon import start_daemon
+from hotspare._drivers.stray import STRAY
 from hotspare.telemetry.logging import log, log_event
 
 MAX_QUEUED = 10_000
@@ -35,7 +36,7 @@ def call(listener: events.Listener, event: events.Event) -> None:
     """Call a listener. Its exceptions are logged."""
     try:
         listener(event)
-    except Exception:
+    except (Exception, *STRAY):
         log.exception("a listener raised on %s", type(event).__name__)
 
 
@@ -118,7 +119,11 @@ class ListenerQueue:
 
     def _handle_some(self) -> None:
         """Call the listener with the next events, and count them."""
-        call(self._listener, self._items.popleft())
+        event = self._items.popleft()
+        try:
+            call(self._listener, event)
+        except BaseException:  # SystemExit would end this thread, and with it the events
+            log.exception("a listener raised on %s", type(event).__name__)
         self._has_handled(1)
 
     def _has_handled(self, items: int) -> None:

@@ -18,6 +18,7 @@ from hotspare._drivers.common import (
     is_first_content,
     outcome_of,
 )
+from hotspare._drivers.stray import STRAY, failure
 from hotspare._engine.call import Attempt, OpenStream
 from hotspare._engine.commands import LATE, WOKE, Broke, Command, Event, Finished, Flow, Read, Start, Wait
 from hotspare._http.abort import CURRENT, AbortHandle
@@ -142,6 +143,8 @@ class _Execution:
         token = CURRENT.set(handle)
         try:
             return next(chunks, None)
+        except STRAY as error:
+            return LATE if handle.expired else Broke(failure(error))
         except Exception as error:
             return LATE if handle.expired else Broke(error)
         finally:
@@ -168,6 +171,7 @@ class _AttemptGroup:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._ended: deque[Finished] = deque()
+        self._raised: list[BaseException] = []
         self._ready = threading.Event()
         self._handles: dict[Attempt, AbortHandle] = {}
         self._lock = threading.Lock()  # between an ending thread and `close`
@@ -185,8 +189,13 @@ class _AttemptGroup:
                 self._ended.append(Finished(attempt, outcome_of(error, attempt)))
 
     def _run(self, attempt: Attempt, handle: AbortHandle) -> None:
-        with handle.bind():
-            outcome = run_attempt(attempt, handle)
+        try:
+            with handle.bind():
+                outcome = run_attempt(attempt, handle)
+        except BaseException as error:  # what ends the program, for the caller's thread
+            self._raised.append(error)
+            self._ready.set()
+            return
         with self._lock:
             wanted = attempt in self._handles
             if wanted:
@@ -199,9 +208,11 @@ class _AttemptGroup:
         """Wait for the first of: the end of an attempt, the waiter's wake-up, a timeout."""
         if command.waiter is not None:
             command.waiter.wake = self._ready.set
-        if not (self._ended or (command.waiter is not None and command.waiter.woken)):
+        if not (self._ended or self._raised or (command.waiter is not None and command.waiter.woken)):
             self._clock.wait(self._ready, command.seconds)
         with self._lock:
+            if self._raised:
+                raise self._raised[0]
             self._ready.clear()
             if not self._ended:
                 return WOKE
@@ -243,7 +254,7 @@ def run_attempt(attempt: Attempt, handle: AbortHandle) -> Outcome:
             attempt.result = attempt.state.backend.send(attempt.request, timeout=attempt.timeout)
         else:
             _open_stream(attempt, handle)
-    except Exception as error:
+    except (Exception, *STRAY) as error:
         if handle.expired and attempt.result is None:
             late = completion_timeout(attempt) if attempt.unary else first_token_timeout(attempt)
             late.__cause__ = error

@@ -79,7 +79,7 @@ class Worker:
             job, then = found
             try:
                 job()
-            except Exception as error:  # the server at that address may not be a Redis
+            except BaseException as error:  # the server may not be a Redis, a store be the application's
                 self._failed(error)
                 then(False)
             else:

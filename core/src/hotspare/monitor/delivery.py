@@ -51,7 +51,7 @@ class Delivery:
             try:
                 self.channel.send(notice)
                 return
-            except Exception as error:  # a custom channel may raise anything
+            except BaseException as error:  # a custom channel may raise anything
                 reason = f"{type(error).__name__}: {error}"[:200]
             if not left or self._closing.wait(pause):
                 break
