@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from hotspare.testing import ScriptedTarget, VirtualClock, answer, fail, scripte
 
 
 @contextmanager
-def no_threads(monkeypatch: pytest.MonkeyPatch, *names: str) -> Iterator[list[str]]:
+def no_threads(monkeypatch: pytest.MonkeyPatch, *names: str) -> Generator[list[str]]:
     """No thread starts whose name begins so. Yields the names of those that should have."""
     refused: list[str] = []
     start = threading.Thread.start

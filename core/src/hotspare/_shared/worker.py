@@ -98,7 +98,7 @@ class Worker:
             self._since = time.monotonic()
             return self._jobs.popleft()
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: BaseException) -> None:
         with self._changed:
             self._away_until = time.monotonic() + AWAY
             waiting, self._jobs = self._jobs, deque()
