@@ -2,12 +2,18 @@
 
 import random
 from math import inf
+from typing import Any
 
+from hotspare._engine.call import Attempt
+from hotspare._engine.decide import Step, next_step
+from hotspare._engine.first import first_attempt
 from hotspare._engine.plan import Candidates, demand_of, kept_target, usable
+from hotspare._engine.reasons import Trace
 from hotspare._health.breaker import Permit, State
 from hotspare._health.pace import Pace
 from hotspare._health.target_state import TargetState
 from hotspare.policy import Policy
+from hotspare.target import Limits
 
 from tests.support.engine import Engine, NoBackend, call_of, state_of
 
@@ -17,7 +23,13 @@ def _case(seed: int) -> tuple[Engine, list[list[TargetState]], Policy]:
     rng = random.Random(seed)
     policy = Policy(strategy=rng.choice(["ordered", "ordered", "ordered", "weighted"]))
     states = [
-        state_of(name, id=f"{name}/m", policy=policy, backend=NoBackend(*["messages"] * (rng.random() < 0.2)))
+        state_of(
+            name,
+            id=f"{name}/m",
+            policy=policy,
+            backend=NoBackend(*["messages"] * (rng.random() < 0.2)),
+            limits=Limits(concurrency=1),
+        )
         for name in "abcde"
     ]
     engine = Engine(states, policy=policy, rng=random.Random(seed))
@@ -37,8 +49,7 @@ def _case(seed: int) -> tuple[Engine, list[list[TargetState]], Policy]:
 
 def test_drawing_one_by_one_gives_the_whole_order() -> None:
     """Over random pools: the candidates, the remarks on those that come later, the breakers and the random numbers used are those of the
-    whole order, also where the first target is found without it."""
-    firsts = 0
+    whole order."""
     for seed in range(60):
         (engine, tiers, policy), (again, same, _) = _case(seed), _case(seed)
         session = "s" if seed % 5 == 0 else None
@@ -52,7 +63,6 @@ def test_drawing_one_by_one_gives_the_whole_order() -> None:
         expected = [state.name for state in usable(other, again.shared, demand, kept)]
 
         found = Candidates(call, engine.shared, 100.0)
-        firsts += found.has(1) and found._source is None  # pyright: ignore[reportPrivateUsage]
         assert [state.name for state in found] == expected == [state.name for state in found]
         assert {one.name: why for one, why in found.passed.items()} == {
             one.name: why for one, why in demand.passed.items()
@@ -61,4 +71,43 @@ def test_drawing_one_by_one_gives_the_whole_order() -> None:
         assert engine.shared.rng.random() == again.shared.rng.random()
         for name, state in engine.states.items():
             assert state.breaker.state is again.states[name].breaker.state
-    assert 8 < firsts < 52
+
+
+def test_the_first_attempt_is_that_of_the_rules() -> None:
+    """Over random pools, some of them with a limit that is reached: the step found without the rules, the events and the random
+    numbers used are those of the rules, which decide alone while a recording notes what they look at."""
+    firsts = 0
+    for seed in range(120):
+        (engine, tiers, policy), (again, same, _) = _case(seed), _case(seed)
+        again.shared.trace = Trace()
+        session = "s" if seed % 10 == 0 else None
+        options: dict[str, Any] = {
+            "deadline": 200.0,
+            "max_attempts": 1 + seed % 3,
+            "policy": policy,
+            "session": session,
+        }
+        call, other = call_of(tiers=tiers, **options), call_of(tiers=same, **options)
+        for one in (engine, again) if seed % 4 == 0 else ():  # the first target's limit is reached
+            limits = one["a"].limits
+            assert limits is not None
+            limits.take(call.need, 99.0)
+
+        firsts += (found := first_attempt(call, engine.shared, 100.0)) is not None
+        step, expected = found or next_step(call, engine.shared, 100.0), next_step(other, again.shared, 100.0)
+
+        assert _shown(step) == _shown(expected)
+        assert engine.events == again.events
+        assert engine.shared.rng.random() == again.shared.rng.random()
+        assert [state.limits and state.limits.left(100.0) for state in engine.states.values()] == [
+            state.limits and state.limits.left(100.0) for state in again.states.values()
+        ]
+    assert 16 < firsts < 104
+
+
+def _shown(step: Step) -> tuple[object, ...]:
+    if not isinstance(step, Attempt):
+        return (type(step),)
+    return (
+        step.state.name, step.reason, step.timeout, step.stall, step.unary, step.permit.stall_after, step.chosen_by, step.passed, step.extra,
+    )  # fmt: skip

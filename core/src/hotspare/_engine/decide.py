@@ -24,6 +24,7 @@ from hotspare._engine import attempts, backoff, fleet, hedging, limiting
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
+from hotspare._engine.first import first_attempt
 from hotspare._engine.plan import Candidates
 from hotspare._engine.reasons import Obstacle, choice, passed_over
 from hotspare._engine.timeouts import min_useful_time
@@ -150,9 +151,7 @@ class _Decision:
         waiting calls whether an outage is over, and does not count as one of the call's attempts."""
         call, now = self.call, self.now
         call.max_attempts += extra
-        others_in = inf
-        if len(call.attempts) < call.max_attempts - 1:
-            others_in = limiting.others_in(call, state, self.results, self.shared, now)
+        others_in = limiting.others_in(call, state, self.results, self.shared, now)
         attempt = attempts.start(call, state, self.shared, now, reason, others_in=others_in)
         attempt.extra = extra
         attempt.chosen_by = "session" if state is self.candidates.kept else call.policy.strategy_name
@@ -167,6 +166,9 @@ def next_step(call: Call, shared: SharedState, now: float) -> Step:
         if shared.trace is not None:
             shared.trace.begin(0)
         return _hedge(call, shared, now) or Wait(hedging.next_timer(call, call.policy, now))  # rule 0
+    attempt = first_attempt(call, shared, now)
+    if attempt is not None:
+        return attempt
     step = _first_answer(call, shared, now)
     if call.ticket is not None and not (isinstance(step, Wait) and step.waiter is not None):
         limiting.leave(call, shared.queue)

@@ -39,8 +39,10 @@ def available_at(call: Call, state: TargetState, shared: SharedState, now: float
 
 
 def others_in(call: Call, state: TargetState, tried: Container[TargetState], shared: SharedState, now: float) -> float:
-    """Seconds until any target that the call can try after this one admits an attempt. `inf`: never."""
+    """Seconds until any target that the call can try after this one admits an attempt. `inf`: never, or it is the call's last attempt."""
     soonest = inf
+    if call.attempts_left < 2:
+        return soonest
     for other in call.states():
         if other is not state and other not in tried and call.may_use(other):
             if other.breaker.in_flight:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 from math import inf
 from random import Random
@@ -16,9 +16,7 @@ from hotspare._routing.strategies import Candidate, Demand, candidate, ordered
 from hotspare.outcome import Kind
 from hotspare.target import Domain
 
-_CLOSED = State.CLOSED
 _NONE: frozenset[Domain] = frozenset()
-_NONE_PASSED: Mapping[TargetState, str] = {}
 
 
 class Candidates:
@@ -27,29 +25,16 @@ class Candidates:
     `kept`: the target of the call's conversation. `passed`: targets moved back in the order, and why.
     """
 
-    __slots__ = ("_call", "_drawn", "_now", "_shared", "_source", "kept", "passed")
+    __slots__ = ("_drawn", "_source", "kept", "passed")
 
     def __init__(self, call: Call, shared: SharedState, now: float) -> None:
-        self._call, self._shared, self._now = call, shared, now
-        self._source: Iterator[TargetState] | None = None
-        self.kept: TargetState | None = None
-        self.passed: Mapping[TargetState, str] = _NONE_PASSED
-        first = _plain_first(call, shared, now)
-        self._drawn = [] if first is None else [first]
-        if first is None:
-            self._source = self._open()
-
-    def _open(self) -> Iterator[TargetState]:
-        call, shared = self._call, self._shared
-        demand = demand_of(call, shared, self._now, shared.rng)
+        demand = demand_of(call, shared, now, shared.rng)
         self.kept, self.passed = kept_target(call, shared, demand), demand.passed
-        return usable(call, shared, demand, self.kept)
+        self._source = usable(call, shared, demand, self.kept)
+        self._drawn: list[TargetState] = []
 
     def _draw(self) -> bool:
         """Compute the next one. Returns whether there is one."""
-        if self._source is None:
-            self._source = self._open()
-            next(self._source)  # the first one, which was found without it
         state = next(self._source, None)
         if state is not None:
             self._drawn.append(state)
@@ -75,26 +60,6 @@ class Candidates:
             if not self._draw():
                 return False
         return True
-
-
-def _plain_first(call: Call, shared: SharedState, now: float) -> TargetState | None:
-    """The first candidate of a call, without the order of the others, which most calls do not need: the first target of its route, if
-    `usable` is sure to begin with it. None: it is not."""
-    tiers = call.tiers
-    if (
-        call.last is not None
-        or call.session is not None
-        or call.policy.strategy != "ordered"
-        or not (tiers and tiers[0])
-    ):
-        return None
-    state = tiers[0][0]
-    breaker = state.breaker
-    if breaker.state is not _CLOSED or state.has_slowed or state.refused or not call.may_use(state):
-        return None
-    if breaker.in_flight:
-        shared.tracker.open_if_stalled(state, now)
-    return state
 
 
 def usable(call: Call, shared: SharedState, demand: Demand, kept: TargetState | None) -> Iterator[TargetState]:

@@ -89,14 +89,13 @@ class CircuitBreaker:
         self.state = State.CLOSED
         self.epoch = self.trips = self.active = self.streams = 0
         self.open_until = self.recovering_since = -inf
-        self.reason = self.disabled = ""
+        self.reason = self.disabled = self.cause = ""
         self.rate_limited_until = self._rate_limited_at = self.rejected_until = -inf
         self.rate_limits = 0
         self.next_stall_check = -inf
         self.last_used = self.changed_at = self.last_success_start = -inf
         self.in_flight: dict[Permit, None] = {}
         self.admission: AdmissionWindow | None = None
-        self.cause = ""
         self.evidence_at = self.recovered_at = -inf
         self.lease: ProbeLease | None = None
         self.part = Part()
@@ -204,9 +203,13 @@ class CircuitBreaker:
             permit.probe = True
 
     def release(self, permit: Permit) -> None:
-        """Release a permit. A probe that ends without a verdict frees the lease for the next probe."""
+        """Release a permit. A probe that ends without a verdict frees the lease."""
         self.in_flight.pop(permit, None)
         self.active = max(0, self.active - 1)  # after a fork, the parent's are not counted
+        self.end_probe(permit)
+
+    def end_probe(self, permit: Permit) -> None:
+        """A probe has ended: free the lease for the next one."""
         if self._probe is permit:
             self._release_probe()
 

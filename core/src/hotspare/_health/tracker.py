@@ -146,34 +146,28 @@ class HealthTracker:
     # --- permits and time ----------------------------------------------------------------------------------------
 
     def acquire(self, state: TargetState, now: float, *, stall_after: float | None, last_resort: bool) -> Permit:
-        """Admit an attempt at a target and its domains. `stall_after`: seconds after which an unanswered attempt is evidence of a
+        """Admit an attempt at a target: its domains share its probe, but count no attempts. `stall_after`: seconds after which an unanswered attempt is evidence of a
         stall (None: never)."""
-        permit, is_broken = Permit(now, state.breaker.epoch, False, last_resort, stall_after or inf), False
-        for breaker in state.breakers:  # inlined `acquire`; a probe is made only where a breaker is not closed
-            breaker.last_used = now
-            breaker.active += 1
-            if breaker.state is not _CLOSED and breaker.state in BROKEN:
-                is_broken = True
-        if is_broken:
+        breaker = state.breaker
+        permit = Permit(now, breaker.epoch, False, last_resort, stall_after or inf)
+        breaker.last_used = now  # inlined `acquire`; a probe is made only where a breaker is not closed
+        breaker.active += 1
+        if state.is_broken:
             before = self.current_states(state)
-            for breaker in state.breakers:
-                breaker.probe(permit, now)
+            for one in state.breakers:
+                one.probe(permit, now)
             self.emit_transitions(state, before, now)
         if stall_after is not None:
-            state.breaker.in_flight[permit] = None
+            breaker.in_flight[permit] = None
         return permit
 
     def release(self, state: TargetState, permit: Permit) -> None:
         """Release a permit."""
+        state.breaker.release(permit)
         if permit.probe:
             self.has_news = True
-            for breaker in state.breakers:
-                breaker.release(permit)
-            return
-        state.breaker.in_flight.pop(permit, None)
-        for breaker in state.breakers:  # inlined `release` for breakers that needed no probe
-            if breaker.active:
-                breaker.active -= 1
+            for _, breaker in state.domain_breakers():
+                breaker.end_probe(permit)
 
     def forget_attempts(self) -> None:
         """After a fork, in the child: no attempt and no probe is in flight."""
