@@ -96,17 +96,15 @@ class CircuitBreaker:
         self.last_used = self.changed_at = self.last_success_start = -inf
         self.in_flight: dict[Permit, None] = {}
         self.admission: AdmissionWindow | None = None
-        self.evidence_at = self.recovered_at = -inf
+        self.evidence_at = self.recovered_at = self._probe_lease_until = -inf
         self.lease: ProbeLease | None = None
         self.part = Part()
         self.probes_members = False
         self._probe: Permit | None = None
-        self._probe_lease_until = -inf
         self._window: deque[tuple[float, bool]] = deque()
         self._window_failures = 0
         self.failures_in_a_row = 0
-        self._first_failure_start = inf
-        self._last_failure = -inf
+        self._first_failure_start, self._last_failure = inf, -inf
 
     # --- getters; they change nothing ----------------------------------------------------------------------------
 
