@@ -47,7 +47,7 @@ def test_a_failing_target_is_avoided_then_probed_once_then_slowly_started() -> N
         for lease in taken:
             lease.settle()
         clock.advance(10)
-    assert counts == [8, 16, 32, 400]
+    assert counts == [10, 20, 40, 400]
 
 
 def test_fifty_threads_send_one_probe() -> None:

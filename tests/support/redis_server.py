@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from shutil import rmtree
@@ -33,18 +33,39 @@ def newest() -> Path:
     return found[0] if found else oldest()
 
 
-class RedisServer:
-    """A server process. It keeps nothing on disk: what is started again is empty. `below`: for its port."""
+def _free_port(bus: int) -> int:
+    """A port that is free now, with the port `bus` above it free too unless `bus` is 0."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port: int = free.getsockname()[1]
+            if not bus:
+                return port
+            with suppress(OSError, OverflowError), socket.create_server(("127.0.0.1", port + bus)):
+                return port
 
-    def __init__(self, executable: Path | None = None, *options: str, below: int = 65536) -> None:
+
+class ServerEnded(AssertionError):
+    """A server ended while a test waited for its start."""
+
+
+class RedisServer:
+    """A server process. It keeps nothing on disk: what is started again is empty.
+
+    `bus`: how far above its port a node of a cluster needs a second one.
+    """
+
+    def __init__(self, executable: Path | None = None, *options: str, bus: int = 0) -> None:
         self._executable, self._options = executable or oldest(), options
         self._folder = tempfile.mkdtemp(prefix="hotspare-redis-")
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = below
-        while self.port >= below:
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                self.port = free.getsockname()[1]
-        self.start()
+        for attempts_left in (2, 1, 0):  # another process may take the port before the server does
+            self.port = _free_port(bus)
+            try:
+                self.start()
+                return
+            except ServerEnded:
+                if not attempts_left:
+                    raise
 
     @property
     def url(self) -> str:
@@ -69,7 +90,8 @@ class RedisServer:
         eventually(self._answers, lambda: f"{self._executable} at port {self.port}")
 
     def _answers(self) -> bool:
-        assert self._process is not None and self._process.poll() is None, "the server ended while it started"
+        if self._process is None or self._process.poll() is not None:
+            raise ServerEnded(f"{self._executable} ended while it started at port {self.port}")
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as client:
                 client.sendall(b"PING\r\n")

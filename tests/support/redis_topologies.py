@@ -27,7 +27,7 @@ def cluster(executable: Path | None = None) -> Iterator[list[RedisServer]]:
     """Three nodes, each with a third of the slots. It takes 2 s: a master waits so long before it writes."""
     options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
     with ExitStack() as stack:
-        nodes = [RedisServer(executable, *options, below=65536 - _BUS) for _ in range(3)]
+        nodes = [RedisServer(executable, *options, bus=_BUS) for _ in range(3)]
         for node in nodes:
             stack.callback(node.close)
         clients = [stack.enter_context(node.client()) for node in nodes]
