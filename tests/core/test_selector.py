@@ -214,6 +214,19 @@ def test_a_call_that_picks_again_gets_another_target_after_any_outcome() -> None
     assert selector.pick(after=first).target.name == "b"
 
 
+@pytest.mark.parametrize(
+    "outcome",
+    [DOWN, REFUSED, *(Outcome(Kind.RATE_LIMITED, "slow down", 429, retry_after=seconds) for seconds in (0.0, 7.0))],
+)
+def test_the_failed_target_is_not_offered_again(outcome: Outcome) -> None:
+    """Like a LiteLLM Router that excludes it after the failure: one of the others is picked, and never the failed one, not even after a
+    Retry-After of 0."""
+    selector = selector_of("a", "b", "c")
+    first = selector.pick(among=["a", "b"])
+    first.settle(outcome)
+    assert (first.target.name, selector.pick(among=["b", "c"], after=first).target.name) == ("a", "b")
+
+
 def test_a_limited_target_is_not_picked_and_usage_is_given_back() -> None:
     """Configured limits are those of a pool: what an answer did not use is given back, and the error says when to try again."""
     clock = VirtualClock()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from hotspare import Pool
-from hotspare.drill.provider import Provider, answer
+from hotspare.drill.provider import KEY, Provider, answer
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import HumanMessage
@@ -187,3 +187,25 @@ def test_what_is_kept_of_the_targets_follows_a_reload() -> None:
         assert [one["target"] for one in llm._identifying_params["targets"]] == ["a", "b"]
     wrapped = ChatHotspare(models=[GenericFakeChatModel(messages=iter(["x"]))])
     assert langchain_targets(wrapped.pool) == 1 == langchain_targets(wrapped.pool)
+
+
+@pytest.mark.parametrize("first", [False, True])
+async def test_a_target_that_is_removed_while_it_answers(first: bool, provider: Provider) -> None:
+    """Its answer is whole, in each method, also if it is the model's first one."""
+    a, b = ({"id": "openai/m", "name": name, "api_key": KEY, "base_url": provider.base_url(name)} for name in "ab")
+    with Pool.from_config({"targets": [a, b]}) as pool:
+        llm = ChatHotspare(pool=pool)
+
+        def removed(_: object) -> bool:
+            pool.reload({"targets": [b]})
+            return True
+
+        for answered in (llm.invoke, llm.ainvoke):
+            pool.reload({"targets": [a, b]})
+            if not first:
+                await llm.ainvoke("q")
+            message: Any = answered("q", accept=removed)
+            message = await message if asyncio.iscoroutine(message) else message
+            assert message.text == answer("q")
+            assert message.response_metadata["hotspare"]["target"] == "a"
+            assert [target.name for target in pool.targets] == ["b"]

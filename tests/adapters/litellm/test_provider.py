@@ -11,7 +11,7 @@ import litellm_hotspare
 import pytest
 from hotspare import ConfigError, Pool
 from hotspare.drill.answers import answer
-from hotspare.drill.provider import Provider, after_tools
+from hotspare.drill.provider import KEY, Provider, after_tools
 from litellm.integrations.custom_logger import CustomLogger
 from pydantic import BaseModel
 
@@ -276,3 +276,21 @@ def test_names(pool: Pool) -> None:
     for name in ("openai", "a/b", ""):
         with pytest.raises(ConfigError, match="name:"):
             litellm_hotspare.register(pool, name=name)
+
+
+def test_targets_that_a_reload_adds_and_removes(provider: Provider) -> None:
+    """An answer of a target that was added after the registration, or removed while it answered, is whole."""
+    a, b = ({"id": "openai/m", "name": name, "api_key": KEY, "base_url": provider.base_url(name)} for name in "ab")
+    with Pool.from_config({"targets": [a]}) as pool:
+        litellm_hotspare.register(pool)
+
+        def removed(_: object) -> bool:
+            pool.reload({"targets": [a]})
+            return True
+
+        for options in ({}, {"accept": removed}):
+            pool.reload({"targets": [b]})
+            reply: Any = litellm.completion(model="hotspare/default", messages=MESSAGES, **options)
+            assert reply.choices[0].message.content == answer("hello there")
+            assert reply._hidden_params["hotspare"]["target"] == "b"
+        assert [target.name for target in pool.targets] == ["a"]

@@ -296,11 +296,17 @@ class ChatHotspare(BaseChatModel):
         return request_of(self.pool, messages, stop, settings)
 
     def _target(self, name: str) -> Target:
-        """The target with this name. It is the target of an answer, and usually that of the previous answer too, which is cached."""
+        """The target with this name. It is the target of an answer, and usually that of the previous answer too, which is cached. A reload
+        may have removed it while it answered: then it is one of the targets before, or a target with only the name."""
         latest, targets = self._latest, self.pool.targets
-        if latest is None or latest[1].name != name or latest[0] is not targets:
-            latest = self._latest = targets, next(target for target in targets if target.name == name)
-        return latest[1]
+        if latest is not None and latest[1].name == name and latest[0] is targets:
+            return latest[1]
+        found = next((target for target in targets if target.name == name), None)
+        if found is not None:
+            self._latest = targets, found
+            return found
+        before = () if latest is None else latest[0]
+        return next((target for target in before if target.name == name), Target("removed/unknown", name=name))
 
 
 def _target_params(target: Target) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class HotspareLLM(CustomLLM):
     def __init__(self, pool: Pool, name: str = "hotspare") -> None:
         super().__init__()
         self.pool, self.name = pool, name
-        self._targets = {target.name: target for target in pool.targets}
+        self._targets, self._by_name = pool.targets, {target.name: target for target in pool.targets}
         install(name)
         describe(pool, name)
 
@@ -85,7 +85,10 @@ class HotspareLLM(CustomLLM):
 
     def _response(self, reply: ChatReply, call: dict[str, Any]) -> Any:
         """The reply in the ModelResponse that LiteLLM passes, else in a new one."""
-        describe_answer(reply.model, self._targets[reply.target], self.name)
+        if self._targets is not (targets := self.pool.targets):  # a reload has replaced them
+            self._targets, self._by_name = targets, {target.name: target for target in targets}
+        if target := self._by_name.get(reply.target):  # else it was removed while it answered
+            describe_answer(reply.model, target, self.name)
         given = call.get("model_response")
         return response_of(reply, types.ModelResponse() if given is None else given)
 

@@ -27,7 +27,7 @@ _ANTHROPIC: Mapping[str, Unit] = {
     "requests": "requests", "tokens": "tokens", "input-tokens": "input_tokens", "output-tokens": "output_tokens",
 }  # fmt: skip
 _WORDS = re.compile(
-    r"\b(requests|tokens|input tokens|output tokens) per min\w{0,5}\b.{0,20}\bLimit:? (\d{1,12})\b", re.I
+    r"\b(requests|tokens|input tokens|output tokens) per min\w{0,5}\b.{0,20}\bLimit:? (\d{1,12})\b", re.I | re.A
 )
 """OpenAI, Groq: "Rate limit reached for gpt-4.1 on tokens per min (TPM): Limit 30000, Used …"."""
 _EPOCH, _EPOCH_MS = 1e9, 1e11

@@ -176,6 +176,14 @@ class Call:
         return [attempt for attempt in self.attempts if attempt.record is None]
 
     @property
+    def to_retry(self) -> Attempt | None:
+        """The attempt that ended last, if the call's one retry may use its target: it is not used yet, nothing runs, and the target is
+        still among those of the call. A selector's caller may offer others at each attempt."""
+        if self.last is None or self.retry_used or self.retry_target is not None or self.running:
+            return None
+        return self.last if self.last.state in self.states() else None
+
+    @property
     def records(self) -> tuple[AttemptRecord, ...]:
         """The attempts that have ended, for users."""
         return tuple([attempt.record for attempt in self.attempts if attempt.record is not None])

@@ -237,8 +237,8 @@ def _may_continue(call: Call, last: Attempt) -> bool:
 def _retry_same_target(decision: _Decision) -> Wait | None:
     """Rule 2: the pause before the one retry that goes to the target that has just failed, or its short Retry-After."""
     call, policy, now = decision.call, decision.call.policy, decision.now
-    last = call.last
-    if last is None or last.outcome is None or call.retry_used or call.retry_target is not None or call.running:
+    last = call.to_retry
+    if last is None or last.outcome is None:
         return None
     if last.outcome.kind is Kind.RATE_LIMITED:
         if last.outcome.retry_after is None or decision.has_equal(last.state):
