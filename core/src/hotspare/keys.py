@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from hotspare._drivers.key_calls import KeyCalls
@@ -15,6 +16,7 @@ from hotspare.secret import (
     held_by,
     is_key_function,
     key_failure,
+    may_wait,
     source_name,
 )
 
@@ -24,18 +26,20 @@ if TYPE_CHECKING:
 
 class TargetKey:
     """The current key of one target, for a backend that passes it on: the value of `api_key`, or the result of the object or function
-    there. A function that is not async runs in a thread, because it may wait for a server."""
+    there. A function that is not async runs in a thread, because it may wait for a server; so does `get_secret_value` of an object,
+    unless its class is hotspare's or pydantic's own."""
 
     def __init__(self, target: Target) -> None:
         self._target, source = target, target.api_key
-        self._calls = KeyCalls(cast("KeyFunction", source)) if is_key_function(source) else None
+        function = source if is_key_function(source) else partial(held_by, source) if may_wait(source) else None
+        self._calls = None if function is None else KeyCalls(cast("KeyFunction", function), source_name(source))
 
     def get(self, timeout: float) -> HiddenStr | None:
         """The key, hidden in tracebacks; None if the target has none. Raises KeyFunctionFailed if the function or the object raises,
-        AttemptTimeout if the function takes longer than the rest of the attempt (outside of an attempt: than `timeout` seconds),
+        AttemptTimeout if it takes longer than the rest of the attempt (outside of an attempt: than `timeout` seconds),
         NoKeyGiven for a value that cannot be a key."""
         if self._calls is None:
-            return self._read(self._target.api_key)
+            return self._held_by_target()
         handle = CURRENT.get()
         left = None if handle is None else handle.remaining()
         try:
@@ -44,30 +48,26 @@ class TargetKey:
             raise
         except Exception as error:
             raise key_failure(self._target.name, self._target.api_key, error) from error
-        return self._read(given)
+        return self._key_in(given)
 
     async def aget(self, timeout: float) -> HiddenStr | None:
         """The same in async code."""
         if self._calls is None:
-            return self._read(self._target.api_key)
+            return self._held_by_target()
         try:
             given = await self._calls.aget(timeout)
         except AttemptTimeout:
             raise
         except Exception as error:
             raise key_failure(self._target.name, self._target.api_key, error) from error
-        return self._read(given)
+        return self._key_in(given)
 
-    def _read(self, given: object) -> HiddenStr | None:
-        try:
-            held = held_by(given)
-        except Exception as error:
-            raise key_failure(self._target.name, self._target.api_key, error) from error
-        return self._key_in(held)
+    def _held_by_target(self) -> HiddenStr | None:
+        return self._key_in(held_by(self._target.api_key))
 
     def _key_in(self, held: object) -> HiddenStr | None:
         try:
-            return checked_key(held, needed=self._calls is not None) or None
+            return checked_key(held, needed=is_key_function(self._target.api_key)) or None
         except NoKey as error:
             name, source = self._target.name, source_name(self._target.api_key)
             raise NoKeyGiven(f"target {name!r}: {source} {error}") from None

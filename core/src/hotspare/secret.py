@@ -26,6 +26,7 @@ _VARIABLE = re.compile(
     r"\$\{?\w+(:-[^}]*)?\}?|\$env:\w+|%\w+%|\{\{.*\}\}|os\.environ\b.*|(process\.)?env[:.]\w+|[A-Z][A-Z0-9]*(_[A-Z0-9]+)*_(KEY|TOKEN|SECRET)"
 )
 """Values that are the name of a variable where a key belongs."""
+_PYDANTIC = frozenset({"pydantic.types", "pydantic.v1.types"})
 _GIVE = "give a str, or an object whose `get_secret_value` returns one"
 _URL_SAFE = str.maketrans("+/", "-_")
 
@@ -182,6 +183,13 @@ def key_failure(name: str, source: object, error: Exception) -> KeyFunctionFaile
 def is_key_function(source: object) -> bool:
     """Whether this is a function that returns a key, and not an object that holds one."""
     return callable(source) and not callable(getattr(source, "get_secret_value", None))
+
+
+def may_wait(source: object) -> bool:
+    """Whether reading this object's key runs code that may wait for a server: its class is neither hotspare's nor pydantic's own."""
+    given = type(source)
+    is_plain = given in (SecretStr, SecretUrl) or given.__module__ in _PYDANTIC
+    return not is_plain and callable(getattr(source, "get_secret_value", None))
 
 
 def key_mistake(key: str) -> str:

@@ -41,6 +41,18 @@ def threads() -> list[threading.Thread]:
     return [one for one in threading.enumerate() if one.name == "hotspare-key"]
 
 
+class Vault:
+    """An object that reads its key with `get`, but for the first times, while the pool is built."""
+
+    def __init__(self, get: Callable[[], Any]) -> None:
+        self.get: Callable[[], Any] | None = None
+        self.later = get
+
+    def get_secret_value(self) -> Any:
+        """The key."""
+        return self.get() if self.get else "test-1"
+
+
 def hanging(free: threading.Event, form: str) -> Callable[[], Any]:
     """A function that gives its key only once it is free."""
 
@@ -57,14 +69,18 @@ def hanging(free: threading.Event, form: str) -> Callable[[], Any]:
 
 
 @pytest.mark.parametrize(
-    ("method", "form"), [*((method, "sync") for method in METHODS), ("chat", "async"), ("asyncio achat", "async"), ("trio astream", "async")]
+    ("method", "form"),
+    [*((method, "sync") for method in METHODS),
+     *((method, form) for method in ("chat", "asyncio achat", "trio astream") for form in ("async", "object", "given"))],
 )  # fmt: skip
 def test_the_call_ends_in_time(method: str, form: str, free: threading.Event, provider: Provider) -> None:
-    """At its deadline, with nothing left in flight and no permit taken: once the function goes on, the next call is admitted."""
-    function = hanging(free, form)
-    limited = target(provider, "a", api_key=function, limits=Limits(concurrency=1))
+    """At its deadline, with nothing left in flight and no permit taken: once the function or the object goes on, the next call is admitted."""
+    vault = Vault(hanging(free, "sync"))
+    forms = {"object": vault, "given": lambda: vault}
+    limited = target(provider, "a", api_key=forms.get(form) or hanging(free, form), limits=Limits(concurrency=1))
 
     async def calls(pool: Pool, name: str) -> None:
+        vault.get = vault.later
         with pytest.raises(AllTargetsFailed) as caught:
             await text_of(pool, name, "q", deadline=0.4)
         (attempt,) = caught.value.attempts

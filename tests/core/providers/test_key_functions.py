@@ -4,8 +4,10 @@ import asyncio
 import functools
 from typing import Any
 
+import anyio
 import pytest
 from hotspare import AllTargetsFailed, ConfigError, Kind, Pool, RequestError, Scope, SecretStr, Target, classify, events
+from hotspare._drivers.key_calls import KeyCalls
 from hotspare.drill.answers import answer
 from hotspare.drill.provider import Provider
 from hotspare.errors import KeyFunctionFailed, TransportError
@@ -161,6 +163,14 @@ def test_what_a_function_raises_is_its_failure(error: BaseException, form: str, 
         assert reply.attempts[0].message.startswith(f"target 'a': the function {key.__name__!r} of api_key failed: ")
 
 
+def test_stop_iteration_in_async_code() -> None:
+    """A coroutine must not raise it: the failure names it."""
+    calls = KeyCalls(functools.partial(next, iter(())), "keys")
+    for loop in ("asyncio", "trio"):
+        with pytest.raises(RuntimeError, match=r"^it raised StopIteration$"):
+            anyio.run(calls.aget, 5, backend=loop)
+
+
 class Held:
     """An object like pydantic's SecretStr, which gives what stands in it, or raises it."""
 
@@ -194,6 +204,8 @@ def test_an_object_without_a_key_is_named_at_once(
     [
         (b"test-1", Kind.AUTH, "api_key gave bytes, which is no key"),
         ("", Kind.AUTH, "no key: set the environment variable"),
+        (None, Kind.AUTH, "no key: set the environment variable"),
+        (StopIteration(), Kind.TRANSPORT, "api_key failed: RuntimeError: it raised StopIteration"),
         (RuntimeError("no vault"), Kind.TRANSPORT, "api_key failed: RuntimeError: no vault"),
     ],
 )

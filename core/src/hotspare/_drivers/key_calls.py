@@ -1,4 +1,4 @@
-"""The calls of one function that gives a key. It may wait for a server, and it may hang."""
+"""The calls of one function or object that gives a key. It may wait for a server, and it may hang."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, wait
 from contextvars import Context, copy_context
+from functools import partial
 
 from hotspare._drivers.stray import STRAY, failure, is_cancelled
 from hotspare.errors import AttemptTimeout
-from hotspare.secret import KeyFunction, source_name
+from hotspare.secret import KeyFunction, held_by, may_wait, source_name
 
 MAX_THREADS = 16
 """Of one function. Further calls wait for one of these: a function that hangs holds no more threads, however many calls there are."""
@@ -22,10 +23,11 @@ _SHARE = 0.9
 
 class KeyCalls:
     """Calls a function in daemon threads, in sync code and in async code, so that one that hangs holds up neither its caller for
-    longer than `timeout` seconds, nor the event loop, nor the end of the process. An async function runs in the caller's loop."""
+    longer than `timeout` seconds, nor the event loop, nor the end of the process. An async function runs in the caller's loop. An object
+    with `get_secret_value` that the function returns is read in a thread too. `name`: of the source, for messages."""
 
-    def __init__(self, function: KeyFunction) -> None:
-        self._function = function
+    def __init__(self, function: KeyFunction, name: str = "") -> None:
+        self._function, self._name = function, name or source_name(function)
         self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
         self._after_fork()
 
@@ -51,21 +53,22 @@ class KeyCalls:
 
         with anyio.move_on_after(timeout * _SHARE):
             try:
-                given = self._function() if self._is_async else await self._in_thread()
-                return await given if inspect.isawaitable(given) else given
+                given = self._function() if self._is_async else await self._in_thread(self._function)
+                key = await given if inspect.isawaitable(given) else given
+                return await self._in_thread(partial(held_by, key)) if may_wait(key) else held_by(key)
             except CancelledError as error:
                 if is_cancelled():
                     raise
                 raise failure(error) from error
         raise self._late(timeout)
 
-    async def _in_thread(self) -> object:
+    async def _in_thread(self, call: Callable[[], object]) -> object:
         import anyio
 
         from hotspare._drivers.wake import from_any_thread
 
         ended = anyio.Event()
-        wake, answer = from_any_thread(ended.set), self._start(self._function)
+        wake, answer = from_any_thread(ended.set), self._start(call)
         answer.add_done_callback(lambda _: wake())
         try:
             await ended.wait()
@@ -74,15 +77,15 @@ class KeyCalls:
         return answer.result()
 
     def _late(self, timeout: float) -> AttemptTimeout:
-        return AttemptTimeout(f"{source_name(self._function)} gave no key within {timeout * _SHARE:.2f} s")
+        return AttemptTimeout(f"{self._name} gave no key within {timeout * _SHARE:.2f} s")
 
     def _to_its_end(self) -> object:
-        given = self._function()
+        given: object = self._function()
         if inspect.isawaitable(given):
             import asyncio
 
-            return asyncio.run(_result_of(given))
-        return given
+            given = asyncio.run(_result_of(given))
+        return held_by(given)
 
     # --- threads -------------------------------------------------------------------------------------------------
 
@@ -120,7 +123,7 @@ class KeyCalls:
                 context, call = self._waiting.pop(answer)
             try:
                 answer.set_result(context.run(call))
-            except STRAY as error:
+            except (StopIteration, *STRAY) as error:  # a coroutine must not raise StopIteration
                 answer.set_exception(failure(error))
             except BaseException as error:  # its caller's to handle, Ctrl-C included
                 answer.set_exception(error)

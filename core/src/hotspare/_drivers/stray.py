@@ -10,7 +10,8 @@ STRAY = (asyncio.CancelledError, GeneratorExit)
 
 def failure(error: BaseException) -> RuntimeError:
     """The failure that such an exception is, with the exception as its cause."""
-    made = RuntimeError(f"it raised {type(error).__name__}, and nothing was cancelled")
+    why = ", and nothing was cancelled" if isinstance(error, STRAY) else ""
+    made = RuntimeError(f"it raised {type(error).__name__}{why}")
     made.__cause__ = error
     return made
 

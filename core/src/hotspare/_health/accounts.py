@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import cast
 from urllib.parse import urlsplit
 
-from hotspare.secret import Secret, is_key_function, reveal
+from hotspare.secret import Secret, is_key_function, may_wait, reveal
 from hotspare.target import Target
 
 
@@ -22,7 +22,10 @@ def account_of(target: Target) -> str:
 
 def signer_of(target: Target) -> str:
     """The identity that signs the reasoning in a target's answers: its model on its account. It is the same in every process, so
-    that a stored history can be used again; therefore all functions that return keys for a host count as one account."""
+    that a stored history can be used again; therefore all functions that return keys for a host count as one account, and so do
+    objects whose `get_secret_value` may wait: it is not called here."""
+    if target.account is None and may_wait(target.api_key):
+        return f"{target.id}#{_host(target) or 'default'}"
     return f"{target.id}#{_lasting_account(target)}"
 
 
