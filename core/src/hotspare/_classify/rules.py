@@ -99,7 +99,7 @@ def _by_own_class(evidence: Evidence) -> Verdict | None:
 def _broken_connection(evidence: Evidence) -> Verdict | None:
     """LiteLLM gives a broken connection the status 500, which no server sent, or a status that it reads from the port's digits."""
     if evidence.message.startswith("litellm.") and "Cannot connect to host" in evidence.message:
-        return Verdict(Kind.TRANSPORT, None, before_connect=True)
+        return Verdict(Kind.TRANSPORT, before_connect=True)
     if evidence.status != 500 or exceptions.BROKEN_CONNECTION.isdisjoint(evidence.class_names):
         return None
     return Verdict(Kind.TRANSPORT, None, exceptions.is_before_connect(evidence.class_names))
@@ -144,14 +144,14 @@ def _server_status(evidence: Evidence) -> Verdict | None:
     """A 5xx is SERVER, whatever the words are; but relays and Bedrock also send 5xx with the code of a used-up quota or a content filter."""
     if (evidence.effective_status or 0) < 500:
         return None
-    verdict = _by_words(evidence, evidence.words.rpartition(" | ")[0])
+    verdict = _by_words(evidence.words.rpartition(" | ")[0])
     return verdict if verdict and verdict.kind in (Kind.QUOTA, Kind.CONTENT_FILTER) else Verdict(Kind.SERVER)
 
 
 def _words_of_response(evidence: Evidence) -> Verdict | None:
     if not _has_response(evidence):
         return None
-    verdict = _by_words(evidence, evidence.words)
+    verdict = _by_words(evidence.words)
     return verdict and _reconcile(verdict, evidence)
 
 
@@ -175,7 +175,7 @@ def _by_class(evidence: Evidence) -> Verdict | None:
 def _words_alone(evidence: Evidence) -> Verdict | None:
     if vocabulary.CONTEXT_LENGTH.pattern.search(evidence.words):
         return Verdict(Kind.CONTEXT_LENGTH)
-    return _by_words(evidence, evidence.words)
+    return _by_words(evidence.words)
 
 
 _STEPS: tuple[Callable[[Evidence], Verdict | None], ...] = (
@@ -193,7 +193,7 @@ _STEPS: tuple[Callable[[Evidence], Verdict | None], ...] = (
 )
 
 
-def _by_words(evidence: Evidence, words: str) -> Verdict | None:
+def _by_words(words: str) -> Verdict | None:
     rule = next((rule for rule in vocabulary.RULES if rule.pattern.search(words)), None)
     return None if rule is None else Verdict(rule.kind, rule.scope)
 
