@@ -138,6 +138,19 @@ async def test_the_routers_retry_calls_another_deployment(method: str, provider:
 
 
 @METHODS
+async def test_a_deployment_that_the_router_excludes_after_its_failure(method: str, provider: Provider) -> None:
+    """A cooldown from the first failure on: the retry, for which the Router no longer offers the deployment, is answered by another."""
+    router = router_of(provider, allowed_fails=0, num_retries=1)
+    strategy, _ = routed(router, strategy="ordered")
+    provider.fault("a", "rate_limited", retry_after=20)
+    for _ in range(2):
+        text, _ = await complete(method, router, model="m")
+        assert text == answer("hello there")
+    await all_recorded(strategy)
+    assert (provider.stats("a").requests, provider.stats("b").requests) == (1, 2)
+
+
+@METHODS
 async def test_everything_down_is_bounded(method: str, provider: Provider) -> None:
     """LiteLLM's default retries make three upstream calls per call, and the strategy does not add any."""
     router = router_of(provider, "abc")
