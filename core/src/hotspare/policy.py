@@ -222,7 +222,7 @@ class Policy:
     when_all_down: `wait` for the earliest recovery, at most until the deadline, or `fail` immediately.
     max_waiters: calls that may wait in a pool; further ones fail immediately, with a `retry_after`. 1000.
     early_probe_interval: while calls wait, one of them tries an open target this often, without using up its own attempts.
-        In the first five seconds of an outage it is done five times as often, as long as these attempts fail within
+        In the first four seconds of an outage it is done five times as often, as long as these attempts fail within
         `fast_failure`. 1: a recovery is noticed within a second (within 0.2 s in those first seconds), at the cost of one
         request a second for the whole pool (or five, each of which fails fast).
     check_jitter: a background check (`Target.check`) is made at a random time up to this many seconds after the target's break is over.

@@ -183,7 +183,7 @@ def test_an_early_probe() -> None:
 
 
 def test_early_probes_of_a_long_outage_are_one_a_second() -> None:
-    """After five seconds of fast ones; a success makes them fast again."""
+    """After four seconds of fast ones; a success makes them fast again."""
     engine = Engine("ab")
     engine.shared.next_early_probe = 0.0
     engine.open("a", "b", seconds=900.0)
@@ -197,11 +197,11 @@ def test_early_probes_of_a_long_outage_are_one_a_second() -> None:
         assert isinstance(step, Wait) and step.seconds is not None
         now += step.seconds
     pauses = [round(later - sooner, 3) for sooner, later in pairwise(starts)]
-    assert pauses == [0.2] * 25 + [1.0] * 14
+    assert pauses == [0.2] * 20 + [1.0] * 19
     engine.shared.next_early_probe = now
     probe = engine.attempt(call, now)
     engine.settle(call, probe, OK, now)
-    assert engine.shared.fast_probes == 25
+    assert engine.shared.fast_probes == 20
 
 
 def test_no_early_probe_where_a_provider_has_named_a_time() -> None:

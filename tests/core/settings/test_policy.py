@@ -280,11 +280,11 @@ def waiting(calls: int, **settings: Any) -> list[float]:
 EFFECTS.of("max_waiters", {1: 1, 3: 3})(lambda value: len(waiting(5, max_waiters=value)))
 
 
-@EFFECTS.of("early_probe_interval", {0.5: 8.125, 1.0: 8.625})
+@EFFECTS.of("early_probe_interval", {0.5: 8.875, 1.0: 9.375})
 def _(value: float) -> object:
-    """When a call is answered that waits for a target whose break is long and whose outage is over after 8 s."""
+    """When a call is answered that waits for a target whose break is long and whose outage is over after 8.5 s."""
     two = outage(
-        8,
+        8.5,
         early_probe_interval=value,
         breaker=Breaker(consecutive_failures=1, break_duration=100, max_break_duration=100),
     )

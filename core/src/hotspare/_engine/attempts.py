@@ -39,8 +39,8 @@ _BEFORE_ITS_TIME = (AttemptReason.LAST_RESORT, AttemptReason.EARLY_PROBE)
 """Attempts at targets that are not available."""
 FAST_PROBES = 5
 """Early probes per interval while they fail fast: they cost their caller little time, and a recovery is noticed sooner."""
-MAX_FAST_PROBES = 25
-"""Upper bound of fast early probes since the last success: five seconds of them. A long outage must not cause more load."""
+MAX_FAST_PROBES = 20
+"""Upper bound of fast early probes since the last success: four seconds of them. A long outage must not cause more load."""
 
 
 @dataclass(slots=True)
