@@ -27,7 +27,13 @@ POOLS: list[tuple[Callable[[], Any], str]] = [
     (lambda: pool(deadline=0), "policy.deadline: 0.0 must be above 0"),
     (lambda: pool(max_attempts=1.5), "policy.max_attempts: 1.5 must be an integer"),
     (lambda: pool(max_attempts=True), "policy.max_attempts: True must be an integer"),
-    (lambda: pool(max_attempts=0), "policy.max_attempts: 0 must be at least 1"),
+    (lambda: pool(max_attempts=0), "policy.max_attempts: 0 must be above 0"),
+    (lambda: pool(max_alike_failures=0), "policy.max_alike_failures: 0 must be above 0"),
+    (lambda: pool(total_deadline=0), "policy.total_deadline: 0.0 must be above 0"),
+    (lambda: pool(early_probe_interval=0), "policy.early_probe_interval: 0.0 must be above 0"),
+    (lambda: pool(breaker=Breaker(stalled_calls=0)), "policy.breaker.stalled_calls: 0 must be above 0"),
+    (lambda: pool(breaker=Breaker(consecutive_failures=0)), "policy.breaker.consecutive_failures: 0 must be above 0"),
+    (lambda: pool(retry_budget={"free_attempts_per_domain": 0}), "policy.retry_budget.free_attempts_per_domain: 0 must be above 0"),
     (lambda: pool(strategy="random"), "policy.strategy: 'random' must be one of ordered"),
     (lambda: pool(wait=3), "policy.wait: can only be given in code, as an object"),
     (lambda: pool(failover_on={"nonsense"}), r"policy.failover_on\[0\]: 'nonsense' must be one of ok"),
@@ -41,7 +47,7 @@ POOLS: list[tuple[Callable[[], Any], str]] = [
     (lambda: pool(transport="carrier pigeon"), "transport: 'carrier pigeon' must be one of auto"),
     (lambda: pool(verify="/no/bundle.pem"), "verify: '/no/bundle.pem' does not exist"),
     (lambda: Pool.from_config(None), "config: None must be the path of a config file"),  # type: ignore[arg-type]
-    (lambda: Policy(deadline=-1, max_attempts=0), "policy.max_attempts(?s:.*)policy.deadline"),
+    (lambda: Policy(deadline=-1, max_attempts=0), "policy.deadline(?s:.*)policy.max_attempts"),
 ]  # fmt: skip
 TARGETS: list[tuple[dict[str, Any], str]] = [
     ({"id": 3}, "target.id: 3 must be a string"),

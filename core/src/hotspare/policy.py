@@ -317,10 +317,6 @@ class Policy:
         for group in ("breaker", "timeouts", "retry_budget", "hedge", "brownout"):
             if getattr(self, group) is not None:
                 problems += out_of_range(f"policy.{group}", getattr(self, group))
-        if self.max_attempts < 1:
-            problems.append(Problem.at("policy.max_attempts", self.max_attempts, "must be at least 1"))
-        if self.deadline <= 0:
-            problems.append(Problem.at("policy.deadline", self.deadline, "must be above 0 seconds"))
         if problems:
             raise ConfigError(problems)
 

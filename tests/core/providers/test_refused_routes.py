@@ -7,7 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from hotspare import CallError, Kind, Pool, Target
+from hotspare import CallError, ChatRequest, Kind, Pool, Target
+from hotspare.errors import StatusError
+from hotspare.providers.endpoint import Endpoints
+from hotspare.providers.presets import preset_of
+from hotspare.providers.responses.choice import ResponsesBesideChat
 
 CHAT = {"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 1}}
 RESPONSE = {
@@ -99,3 +103,26 @@ def test_calls_at_the_same_time_learn_from_one_refusal(served: str, words: str) 
     with bedrock.pool("acme.new") as pool, ThreadPoolExecutor(8) as threads:
         assert {*threads.map(lambda _: pool.chat("q").text, range(8))} == {"fine"}
     assert bedrock.called.count("/v1/chat/completions") == 8
+
+
+@pytest.mark.parametrize("tools", [(), ({"name": "f"},)], ids=["plain", "tools"])
+def test_a_thread_that_learns_in_between_is_not_undone(tools: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads read one refusal; the second learns the other path while the first is about to."""
+    target = Target("bedrock/acme.new", region="eu-west-1", api_key="k")
+    endpoints = Endpoints(target, preset_of(target))
+    request = ChatRequest(messages=[{"role": "user", "content": "q"}], tools=tools)
+    refused = endpoints.of(request)
+    body = json.dumps({"error": {"message": ROUTE.format(model="acme.new")}})
+    error = StatusError("", status=400, body=body.encode())
+    learnt: list[bool] = []
+
+    def learn(self: ResponsesBesideChat, error: StatusError, request: ChatRequest) -> bool:
+        if not learnt:
+            learnt.append(True)
+            learnt.append(endpoints.learn(error, request, refused))
+        return False
+
+    monkeypatch.setattr(ResponsesBesideChat, "learn", learn)
+    assert endpoints.learn(error, request, refused)
+    assert learnt == [True, True]
+    assert "/openai/v1/" in endpoints.of(request).url.get_secret_value()

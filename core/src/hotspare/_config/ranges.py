@@ -12,6 +12,13 @@ MAX_NUMBER = 30 * 86400
 _FRACTIONS = frozenset(
     {"failure_ratio", "outlier_ratio", "slow_start_min_share", "max_deadline_fraction", "max_rejection", "share"}
 )
+_ABOVE_ZERO = frozenset(
+    {
+        *("deadline", "total_deadline", "max_attempts", "max_alike_failures", "early_probe_interval"),
+        *("consecutive_failures", "stalled_calls", "free_attempts_per_domain"),
+    }
+)
+"""Settings that would fail every call, open every breaker, or start attempts without end, if they were 0."""
 
 
 def out_of_range(path: str, group: Any) -> list[Problem]:
@@ -21,6 +28,8 @@ def out_of_range(path: str, group: Any) -> list[Problem]:
         value = getattr(group, knob.name)
         if isinstance(value, int | float) and value < 0:
             found.append(Problem.at(f"{path}.{knob.name}", value, "must not be negative"))
+        elif knob.name in _ABOVE_ZERO and value == 0:
+            found.append(Problem.at(f"{path}.{knob.name}", value, "must be above 0"))
         elif isinstance(value, float) and value > MAX_NUMBER:
             found.append(
                 Problem.at(f"{path}.{knob.name}", value, f"must be at most {MAX_NUMBER} (of seconds: 30 days)")

@@ -18,7 +18,7 @@ def first_attempt(call: Call, shared: SharedState, now: float) -> Attempt | None
     """The attempt, if the target is sure to be the one that the rules choose, and admits it now. None: the rules decide."""
     if call.attempts or call.was_queued or call.ticket is not None or call.session is not None:
         return None
-    if shared.tracker.recovering or shared.trace is not None or not call.policy.retry_budget.free_attempts_per_domain:
+    if shared.tracker.recovering or shared.trace is not None:
         return None
     state = _first_target(call, shared, now)
     if state is None or limiting.available_at(call, state, shared, now) > now:

@@ -84,15 +84,18 @@ class Endpoints:
 
     def of(self, request: ChatRequest) -> Endpoint:
         """The API for this request."""
+        return self._named(self._name_for(request))
+
+    def _name_for(self, request: ChatRequest) -> str:
         if request.native is not None and isinstance(request.native, EmbedInput):
-            return self._named("embeddings")
-        return self._named("second" if self._second is not None and self._second.serves(request) else "first")
+            return "embeddings"
+        return "second" if self._second is not None and self._second.serves(request) else "first"
 
     def _named(self, name: str) -> Endpoint:
         base_url, made = self._route  # read once: another thread may learn another route
         found = made.get(name)
         if found is None:
-            found = made[name] = Endpoint(self._wire(name), self._target, self._preset, self._env, base_url)
+            found = made.setdefault(name, Endpoint(self._wire(name), self._target, self._preset, self._env, base_url))
         return found
 
     def _wire(self, name: str) -> Wire:
@@ -102,12 +105,16 @@ class Endpoints:
 
     def learn(self, error: StatusError, request: ChatRequest, refused: Endpoint) -> bool:
         """Learn from a rejection by the API `refused`. Returns whether another API, or another base URL, serves the request."""
-        if self.of(request) is not refused:  # a concurrent call has already learnt it
+        route, name = (
+            self._route,
+            self._name_for(request),
+        )  # read once: concurrent calls may learn the same from their rejections
+        if route.made.get(name) is not refused:  # one has already learnt it
             return error.status in (400, 404)
-        if self._second is not None and not self._second.serves(request) and self._second.learn(error, request):
+        if name == "first" and self._second is not None and self._second.learn(error, request):
             return True
-        base_url = self._route.base_url or self._preset.base_url_of(self._target, self._env)
+        base_url = route.base_url or self._preset.base_url_of(self._target, self._env)
         other = self._preset.other_base_url(base_url, error)
-        if other is not None:
+        if other is not None and self._route is route:
             self._route = _Route(other, {})
         return other is not None
