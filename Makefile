@@ -84,10 +84,10 @@ oldest: oldest-langchain oldest-llama_index oldest-litellm  ## run the adapters'
 	@$(PYTHON) -m venv .venv-mutants
 	@$(UV) pip install --quiet --python .venv-mutants/bin/python -c constraints.txt --group mutants -e core
 	@touch $@
-MINUTES ?= 30
-WORKERS ?= 1
-mutants: .venv-mutants/done  ## mutation tests of the pure packages, for MINUTES=30 at most; WORKERS=1 mutant at a time
-	@nice -n 10 .venv-mutants/bin/python -m tests.support.mutants --minutes $(MINUTES) --workers $(WORKERS)
+MINUTES ?= 60
+WORKERS ?= 2
+mutants: .venv-mutants/done  ## mutation tests of _classify, _engine and _health, for MINUTES=60 at most; WORKERS=2 mutants at a time; ONLY='hotspare._engine.fleet*'
+	@nice -n 10 .venv-mutants/bin/python -m tests.support.mutants --minutes $(MINUTES) --workers $(WORKERS) $(if $(ONLY),--only $(ONLY))
 lint: .venv/dev  ## check with ruff, check the import contracts, and find dead code
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/vulture
 types: .venv/dev  ## check the types: mypy --strict and pyright strict

@@ -5,6 +5,7 @@ from typing import Any
 from hotspare._engine.fleet import Fleet, Subjects
 from hotspare._health.breaker import CircuitBreaker
 from hotspare._health.facts import Fact
+from hotspare._health.target_state import TargetState
 
 from tests.support.engine import Engine
 from tests.support.health import ACCOUNT, FAST, SHARED
@@ -19,11 +20,16 @@ def unnamed(scope: object, unit: str) -> str:
     return ""
 
 
+def named(state: TargetState) -> Subjects:
+    """The names of a target and its account."""
+    return Subjects(state.name, str(state.target.account))
+
+
 def fleet_of(engine: Engine, *, members: int = 4, place: float = 0.5, expected: int | None = None) -> Fleet:
     """A fleet of so many processes with an available store."""
     fleet = Fleet(
         engine.tracker,
-        lambda state: Subjects(state.name, str(state.target.account)),
+        named,
         lambda scope, unit: f"{scope[-1]}:{unit}",
         place,
         expected,

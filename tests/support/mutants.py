@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,9 +67,9 @@ def stage() -> None:
         shutil.copy2(ROOT / name, STAGE / name)
 
 
-def run(minutes: float, workers: int) -> bool:
-    """Run mutmut for at most `minutes`. Returns whether it tested every mutant."""
-    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(workers)]
+def run(minutes: float, workers: int, only: Sequence[str] = ()) -> bool:
+    """Run mutmut for at most `minutes`, on the mutants that match a pattern. Returns whether it tested all of them."""
+    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(workers), *only]
     environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     with (STAGE / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=STAGE, env=environment, stdout=log, stderr=log)
@@ -83,12 +84,14 @@ def run(minutes: float, workers: int) -> bool:
     return True
 
 
-def packages() -> dict[str, Package]:
-    """The results, by package."""
+def packages(only: Sequence[str] = ()) -> dict[str, Package]:
+    """The results, by package: of the mutants that match one of the patterns, or of all."""
     found: dict[str, Package] = {}
     for path in sorted(MUTATED.glob("*/*.meta")):
         package = found.setdefault(path.parent.name, Package())
         for name, code in json.loads(path.read_text())["exit_code_by_key"].items():
+            if only and not any(fnmatch(name, pattern) for pattern in only):
+                continue
             word = "untested" if code is None else "killed" if code in KILLED else "survived"
             package.counts[word] += 1
             if word == "survived":
@@ -119,8 +122,8 @@ def changes(survivors: list[tuple[Path, str]]) -> Iterator[Change]:
         yield Change(f"{module.removeprefix('hotspare.')}.{plain}", *shown)
 
 
-def report(results: dict[str, Package]) -> Iterator[str]:
-    """A row for each package, the survivors that are not listed, and what is listed but did not survive."""
+def report(results: dict[str, Package], *, whole: bool) -> Iterator[str]:
+    """A row for each package, the survivors that are not listed, and, of a whole run, what is listed but did not survive."""
     yield f"{'package':<12}{'killed':>8}{'survived':>10}{'untested':>10}{'rate':>9}"
     for name, package in results.items():
         counts = package.counts
@@ -132,7 +135,7 @@ def report(results: dict[str, Package]) -> Iterator[str]:
     yield f"\n{len(survived) - len(unlisted)} survivors are listed in {LISTED.relative_to(ROOT)}, {len(unlisted)} are not:"
     for change in unlisted:
         yield f"\n{change.function}\n- {change.before}\n+ {change.after}"
-    if not any(package.counts["untested"] for package in results.values()):
+    if whole:
         for change in sorted(listed.difference(survived)):
             yield f"\nlisted, but it did not survive: {change.function}\n- {change.before}\n+ {change.after}"
 
@@ -140,15 +143,24 @@ def report(results: dict[str, Package]) -> Iterator[str]:
 def main() -> int:
     """Copy, run and report. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=30, help="stop after so many minutes")
-    parser.add_argument("--workers", type=int, default=1, help="how many mutants are tested at the same time")
+    parser.add_argument("--minutes", type=float, default=60, help="stop after so many minutes")
+    parser.add_argument("--workers", type=int, default=2, help="how many mutants are tested at the same time")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="PATTERN",
+        help="mutants with such names, e.g. 'hotspare._engine.fleet*'",
+    )
     options = parser.parse_args()
     stage()
-    finished = run(options.minutes, options.workers)
-    results = packages()
-    print("\n".join(report(results)))
+    finished = run(options.minutes, options.workers, options.only)
+    results = packages(options.only)
+    print("\n".join(report(results, whole=finished and not options.only)))
     if not finished:
         print(f"\nstopped after {options.minutes:g} minutes: the rates are those of the mutants that were tested")
+    if options.only:
+        return 0
     low = {name: results[name].rate for name, least in REQUIRED.items() if results[name].rate < least}
     for name, rate in low.items():
         print(f"\n{name}: {rate:.1%} of the mutants were killed, at least {REQUIRED[name]:.0%} have to be")
