@@ -108,6 +108,9 @@ def test_causes_in_a_circle() -> None:
     one, other = ValueError("x"), KeyError("y")
     one.__cause__, other.__cause__ = other, one
     assert own_code_outcome(one, UNKNOWN, set()) == UNSUPPORTED
+    first = ValueError("z")
+    first.__cause__ = one
+    assert own_code_outcome(first, UNKNOWN, set()) == UNSUPPORTED
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,8 @@ def test_what_else_an_outcome_has() -> None:
         ("output_tokens", 30.0, 0.0, None),
     )
     assert of(404, body, **headers).limits == ()
+    tokens = {"message": "slow down", "details": [{"quotaId": "GenerateTokensPerMinute", "quotaValue": "20"}]}
+    assert of(429, tokens).limits == (("tokens", 20.0, 0.0, None),)
 
 
 def test_the_words_of_a_body_that_was_cut() -> None:

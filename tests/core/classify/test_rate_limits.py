@@ -104,3 +104,16 @@ def test_limits_are_read_from_real_answers(model: str, face: str, provider: Prov
         assert seen[0][0][:3] == ("requests", 60, 8) and not any(seen[1:])
         assert pool._states[0].limits is not None
         assert pool._states[0].limits.left(pool._now())["60 requests, stated by the provider"] <= 9
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0.5", 0.5), ("-3", 0.0), ("1700000000.5", 0.5), ("1699999999", 0.0), ("1700000000250", 0.25), ("2023-11-14T22:13:20.5Z", 0.5),
+        ("Tue, 14 Nov 2023 22:13:50 +0000", 30.0), ("1m", 60.0), ("", None), ("soon", None),
+    ],
+)  # fmt: skip
+def test_resets(text: str, seconds: float | None) -> None:
+    """Seconds, a time of the epoch, a date or a duration; never negative."""
+    headers = {"x-ratelimit-limit": "20", "x-ratelimit-remaining": "3", "x-ratelimit-reset": text}
+    assert rate_limits(headers, NOW) == (RateLimit("requests", 20, 3, seconds),)

@@ -124,3 +124,36 @@ def test_an_early_probe_needs_the_lease() -> None:
     assert not may_probe_early(engine["a"], engine.tracker, 9.0)
     breaker.cause = ""
     assert may_probe_early(engine["a"], engine.tracker, 9.0), "the fleet does not know this break"
+
+
+def test_what_the_store_knows_grows_older() -> None:
+    """A known fact is compared as it is now: shorter and older than when it was written."""
+    engine = engine_of()
+    fleet = fleet_of(engine)
+    breaker = of(engine)
+    breaker.open(1000.0, engine.shared.rng, at_least=50.0, cause="server")
+    assert [fact.remaining for fact in fleet.outbox(1000.0).facts] == [50.0]
+    breaker.open_until += 2.0
+    assert [fact.remaining for fact in fleet.outbox(1010.0).facts] == [42.0]
+    assert fleet.outbox(1020.0).facts == []
+    other = of(engine, "b")
+    other.open(1020.0, engine.shared.rng, at_least=50.0, cause="server")
+    assert [fact.subject for fact in fleet.outbox(1020.0).facts] == ["b"], "behind one that the store knows"
+    breaker.recover(1030.0)
+    assert [(fact.kind, fact.age) for fact in fleet.outbox(1031.0).facts] == [("recovering", 1.0)]
+    assert fleet.outbox(1040.0).facts == []
+    breaker.recovered_at = 1035.0
+    assert [(fact.kind, fact.age) for fact in fleet.outbox(1040.0).facts] == [("recovering", 5.0)]
+    assert fleet.outbox(other.open_until).facts == [], "its break is over at this moment"
+
+
+def test_ages_and_names() -> None:
+    """Ages are exact from the first moment on; an account has the name of its first target."""
+    engine = engine_of()
+    fleet = fleet_of(engine)
+    of(engine).open(10.0, engine.shared.rng, at_least=50.0, cause="server")
+    of(engine, "x").open(10.0, engine.shared.rng, at_least=50.0, cause="quota")
+    found = fleet.outbox(10.25).facts
+    assert [(fact.subject, fact.name, fact.age) for fact in found] == [("a", "a", 0.25), ("x", "account of a", 0.25)]
+    of(engine).recover(20.0)
+    assert [fact.age for fact in fleet.outbox(20.25).facts] == [0.25]

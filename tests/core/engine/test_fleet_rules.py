@@ -294,3 +294,23 @@ def test_the_stores_answer_about_a_lease(own: bool) -> None:
     assert fleet.leased("unknown", 4.0, 10.0, own=True) is False
     fleet.lost()
     assert fleet.leased("a", 4.0, 10.0, own=True) is False
+
+
+def test_a_lease_of_ones_own_in_a_picture() -> None:
+    """It is kept if the store holds it too; the command for a target that is not the first one is found."""
+    engine = engine_of()
+    fleet = fleet_of(engine)
+    own = of(engine).lease
+    assert own is not None
+    own.settle(30.0, 5.0, own=True)
+    fleet.picture([Fact("a", "probe", "lease", 20.0, 0.0, "a"), command("disabled", 1.0, "gone", "b")], 10.0)
+    assert own.own_until == 30.0 and of(engine, "b").disabled == "gone"
+
+
+def test_the_level_of_a_change() -> None:
+    """Of a target or of an account."""
+    engine = engine_of()
+    fleet = fleet_of(engine)
+    fleet.merge(opened("a"), 10.0)
+    fleet.merge(opened("x", cause="quota"), 10.0)
+    assert [one.level for one in engine.events if isinstance(one, events.StateChanged)] == ["target", "account"]

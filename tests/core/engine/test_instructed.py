@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hotspare._engine.continuation import EmittedText, Splicer, _is_word_start, estimate_usage, splicer_for  # pyright: ignore[reportPrivateUsage]
+from hotspare._engine.continuation import EmittedText, SpliceError, Splicer, _is_word_start, estimate_usage, splicer_for  # pyright: ignore[reportPrivateUsage]
 from hotspare.messages import ChatChunk, ChatRequest, Usage
 from hotspare.policy import Policy
 
@@ -40,6 +40,9 @@ def test_a_prefill_that_is_repeated_without_its_last_space() -> None:
     """llama.cpp repeats what it was sent, which has no space at its end."""
     assert joined("It was a dark night ", "It was a dark night and stormy", instructed=False) == "and stormy"
     assert joined("  It was a dark night ", "It was a dark night and stormy", instructed=False) == "and stormy"
+    assert joined("It was a dark night \n", "It was a dark night and stormy", instructed=False) == "and stormy"
+    with pytest.raises(SpliceError, match=r"^the restarted answer differs from the emitted text after 20 characters$"):
+        joined("It was a dark night \n", "It was a dark night and stormy")
 
 
 def test_which_request_is_an_instruction() -> None:

@@ -220,3 +220,21 @@ def test_the_estimate_needs_no_tokenizer_and_no_shared_state() -> None:
     call = pool.call()
     pool.attempt(call, 0.0)
     assert getattr(call, "_need") is None  # noqa: B009 - private, and the test is about it and isinstance(pool.shared, SharedState)
+
+
+@pytest.mark.parametrize(
+    ("limits", "active", "free"),
+    [
+        (None, 0, 10),
+        (None, 4, 6),
+        (Limits(rpm=60, burst=3), 0, 3.0),
+        (Limits(concurrency=3), 0, 3.0),
+        (Limits(concurrency=30), 8, 2),
+    ],
+)
+def test_how_many_calls_an_answer_wakes(limits: Any, active: int, free: float) -> None:
+    """As many as the window and the limits admit."""
+    state = engine(limits)["a"]
+    state.breaker.recover(5.0)
+    state.breaker.active = active
+    assert limiting.free(state, 5.0) == free

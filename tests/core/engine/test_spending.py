@@ -195,3 +195,42 @@ def test_a_whole_answer_is_no_part_by_itself() -> None:
     attempt.result, attempt.unary = ChatReply(text="x", usage=Usage(1, 1)), True
     engine.settle(call, attempt, OK, 1.0)
     assert call.parts == [] and spending.bill(call) == ()
+
+
+@pytest.mark.parametrize(
+    ("budget", "price", "is_barred"),
+    [
+        (Budget(usd=10, per="day"), 0.0, True),
+        (Budget(usd=10, per="day", action="cheaper", max_price=0.0), 0.0, False),
+        (Budget(usd=10, per="day", action="cheaper", max_price=0.0), 0.5, True),
+    ],
+)
+def test_targets_without_a_price(budget: Budget, price: float, is_barred: bool) -> None:
+    """A budget that refuses forbids free targets too; one that allows cheaper ones may allow only these."""
+    call = call_of(priced("a", price), priced("b", 0.0, account="other"))
+    call.excluded = {}
+    reached = spent(budget)
+    if budget.action == "refuse":
+        with pytest.raises(BudgetExceeded):
+            spending.allow(call, reached)
+    else:
+        spending.allow(call, reached)
+    assert (next(iter(call.states())) in call.excluded) is is_barred
+
+
+@pytest.mark.parametrize(
+    "budget", [Budget(usd=10, per="day", route="batch"), Budget(usd=10, per="day", labels={"team": "a"})]
+)
+def test_budgets_of_a_route_or_a_label(budget: Budget) -> None:
+    """They count only such calls, and restrict only such calls."""
+    a = priced("a")
+    budgets = Budgets([budget], lambda: 1800.0)
+    for fields in ({}, {"route": "batch", "labels": {"team": "a"}}):
+        call = call_with_parts(a)
+        for name, value in fields.items():
+            setattr(call, name, value)
+        found = spending.count(call, budgets)
+        assert [type(one) for one in found] == [events.BudgetReached] * bool(fields)
+    spending.allow(call_of(a), budgets)
+    with pytest.raises(BudgetExceeded):
+        spending.allow(call_of(a, route="batch", labels={"team": "a"}), budgets)
