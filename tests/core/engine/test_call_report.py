@@ -1,5 +1,6 @@
 """The events of a call: their content, in which order they come, and that postponed ones say the same as immediate ones."""
 
+from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
 
@@ -234,3 +235,15 @@ def test_a_background_check() -> None:
     assert call_report.ended(call, None, engine.shared, 3.0) == (
         events.TargetChecked("a", Kind.SERVER, 1.5, 0.5, "down"),
     )
+
+
+def test_a_call_without_a_model() -> None:
+    """Its events have an empty name, and the caller's context."""
+    engine = engine_of()
+    context = copy_context()
+    call = engine.call(context=context)
+    call_report.started(call, engine.shared)
+    (begun,) = engine.events
+    assert isinstance(begun, events.CallStarted) and begun.model == "" and begun.context is context
+    (ended,) = call_report.ended(call, None, engine.shared, 1.0)
+    assert isinstance(ended, events.CallEnded) and ended.model == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from hotspare._engine import limiting
 from hotspare._engine.call import Call, OpenStream
 from hotspare._engine.commands import Wait
 from hotspare._engine.decide import GiveUp
+from hotspare._routing.limits import RELEASED_AFTER
 from hotspare.events import LimitLearnt, LimitReached, LimitReleased
 from hotspare.messages import ChatRequest
 from hotspare.outcome import AttemptReason, RateLimit
 
 from tests.support.engine import OK, SERVER, Engine, state_of
+from tests.support.fleet_facts import fleet_of
 
 ONE = Limits(rpm=60, burst=1)
 """One request a second."""
@@ -238,3 +241,84 @@ def test_how_many_calls_an_answer_wakes(limits: Any, active: int, free: float) -
     state.breaker.recover(5.0)
     state.breaker.active = active
     assert limiting.free(state, 5.0) == free
+
+
+def fetching(rpm: float = 60) -> tuple[Engine, Any]:
+    """A pool whose only limit is the fleet's, and its store has not answered yet."""
+    pool = engine(Limits(rpm=rpm, burst=1))
+    fleet_of(pool, members=1)
+    return pool, pool["a"].limits
+
+
+def test_a_call_waits_for_the_answer_of_the_store() -> None:
+    """At most 50 ms, and only if nothing else blocks it."""
+    pool, limits = fetching()
+    call = pool.call()
+    assert limiting.is_held(call, pool["a"], pool.shared, 5.0) and pool.tracker.has_news
+    assert pool.events == [], "this is no limit that is reached"
+    wait = waiting(limiting.await_grant(call, pool["a"], pool.shared, 5.01))
+    assert wait.seconds == pytest.approx(0.04)
+    assert wait.waiter is not None and (wait.waiter.call, wait.waiter.latest) == (call, pytest.approx(5.06))
+    behind = waiting(limiting.await_grant(pool.call(), pool["a"], pool.shared, 5.01))
+    assert behind.seconds == pytest.approx(0.05) and next(iter(limits.tickets)) is call.ticket
+    pool["a"].breaker.rate_limited_until = 9.0
+    assert limiting.await_grant(call, pool["a"], pool.shared, 5.02) is None
+    pool["a"].breaker.rate_limited_until = 5.02
+    assert limiting.await_grant(call, pool["a"], pool.shared, 5.02) is not None
+    assert limiting.await_grant(call, pool["a"], pool.shared, 5.06) is None, "the process decides alone"
+
+
+def test_a_limit_of_one_process_waits_for_no_store() -> None:
+    """Without limits, and with limits that are not shared."""
+    for limits in (None, ONE):
+        pool = engine(limits)
+        pool.attempt(pool.call(), 0.0)
+        assert limiting.await_grant(pool.call(), pool["a"], pool.shared, 0.0) is None
+
+
+def test_a_place_in_another_queue_is_left() -> None:
+    """A call that turns to another target waits there only."""
+    pool = engine(ONE, ONE)
+    for name in "ab":
+        limits = pool[name].limits
+        assert limits is not None
+        limits.take(pool.call().need, 0.0)
+    call, other = pool.call(), pool.call()
+    waiter = pool.shared.queue.enter(call, 9.0)
+    assert limiting.wait_turn(call, pool["a"], waiter, 0.0) == 1.0
+    first = call.ticket
+    assert limiting.wait_turn(call, pool["a"], waiter, 0.5) == 1.0 and call.ticket is first
+    assert limiting.wait_turn(other, pool["a"], waiter, 0.5) == inf, "it is woken when it is first"
+    assert limiting.wait_turn(call, pool["b"], waiter, 0.5) == 1.0 and call.ticket is not first
+    assert pool["a"].limits is not None and list(pool["a"].limits.tickets) == [other.ticket]
+    assert limiting.wait_turn(call, pool["b"], waiter, 1.0) == inf, "it is admitted"
+
+
+def test_the_end_of_a_limit_is_reported_after_a_while() -> None:
+    """Not with each call that is admitted, and then once."""
+    pool = engine(ONE)
+    limits = pool["a"].limits
+    assert limits is not None
+    limits.is_reached, limits.held_at = True, 100.0
+    for now, count in ((100.0 + RELEASED_AFTER - 0.1, 0), (200.0 + RELEASED_AFTER, 1), (300.0, 0)):
+        limits.is_reached = limits.is_reached if count == 0 else True
+        pool.start(pool.call(), "a", now)
+        assert pool.events == [LimitReleased("a")] * count
+    assert not limits.is_reached
+    limits.is_reached, limits.held_at = True, 400.0
+    pool.start(pool.call(), "a", 400.0 + RELEASED_AFTER)
+    assert pool.events == [LimitReleased("a")]
+
+
+def test_a_stock_that_runs_low_is_news() -> None:
+    """The next units are requested before they are needed."""
+    pool, limits = fetching(6000)
+    limiting.is_held(pool.call(), pool["a"], pool.shared, 5.0)
+    for group in limits.groups:
+        for rate in group.shared:
+            rate.request(5.0)
+            rate.granted(2.0, 0.0, 5.0)
+    pool.tracker.has_news = False
+    for place in range(20):
+        pool.start(pool.call(), "a", 5.0 + place / 100)
+    assert pool.tracker.has_news

@@ -87,8 +87,8 @@ def test_reset() -> None:
         domain.open(0.0, FixedRandom(), at_least=90.0)
     a.rejection, a.not_founds, a.last_error = None, 3, "why"
     a.breaker.streams, a.breaker.active, epoch = 2, 1, a.breaker.epoch
-    tracker.recovering[a] = None
     waiter = waiting(scheduler, b).waiter
+    tracker.recovering[a] = None
     scheduler.reset("a", 7.0)
     assert (a.breaker.state, a.not_founds, a.last_error) == (State.CLOSED, 0, "")
     assert (a.breaker.evidence_at, a.breaker.epoch, scheduler.in_flight_at("a")) == (7.0, epoch + 1, 3)

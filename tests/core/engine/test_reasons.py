@@ -33,8 +33,8 @@ def test_targets_that_were_passed_over() -> None:
     assert [name for name, _ in found] == ["t0", "t1"]
     assert found[0][1] == "circuit breaker open (failing), retry after 20.0 s"
     assert found[1][1].endswith(", retry after 1.0 s") and "60 requests a minute" in found[1][1]
-    assert passed_over(call, candidates, set(), names[0], engine.shared, 0.0) == ()
-    found = passed_over(call, candidates, set(), names[3], engine.shared, 0.0)
+    assert passed_over(call, candidates, (), names[0], engine.shared, 0.0) == ()
+    found = passed_over(call, candidates, (), names[3], engine.shared, 0.0)
     assert found[2] == ("t2", "reserved for other calls")
 
 
