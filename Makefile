@@ -87,7 +87,7 @@ oldest: oldest-langchain oldest-llama_index oldest-litellm  ## run the adapters'
 MINUTES ?= 60
 WORKERS ?= 2
 mutants: .venv-mutants/done  ## mutation tests of _classify, _engine and _health, for MINUTES=60 at most; WORKERS=2 mutants at a time; ONLY='hotspare._engine.fleet*'
-	@nice -n 10 .venv-mutants/bin/python -m tests.support.mutants --minutes $(MINUTES) --workers $(WORKERS) $(if $(ONLY),--only $(ONLY))
+	@nice -n 10 .venv-mutants/bin/python -m tests.support.mutants --minutes $(MINUTES) --workers $(WORKERS) $(if $(ONLY),--only '$(ONLY)')
 lint: .venv/dev  ## check with ruff, check the import contracts, and find dead code
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/vulture
 types: .venv/dev  ## check the types: mypy --strict and pyright strict

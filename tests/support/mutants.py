@@ -1,6 +1,6 @@
-"""`make mutants`: changes the pure packages one small step at a time, and counts the changes that no test notices.
+"""`make mutants`: changes `_classify`, `_engine` and `_health` one small step at a time, and counts the changes that no test notices.
 
-mutmut does the work, in `.mutants/`: a copy of the sources, and of the fast tests of these packages. What it changes and
+mutmut does the work, in `.mutants/`: a copy of the sources, and of their fast tests. What it changes and
 which tests it runs stands in mutmut.toml. The survivors that no test can notice are listed with the
 reason in surviving_mutants.toml; they count as survivors all the same.
 """
