@@ -150,12 +150,12 @@ def main() -> int:
         nargs="+",
         default=[],
         metavar="PATTERN",
-        help="mutants with such names, e.g. 'hotspare._engine.fleet*'",
+        help="only the mutants with such names, e.g. 'hotspare._engine.fleet*'",
     )
     options = parser.parse_args()
     stage()
     finished = run(options.minutes, options.workers, options.only)
-    results = packages(options.only)
+    results = {name: package for name, package in packages(options.only).items() if package.counts}
     print("\n".join(report(results, whole=finished and not options.only)))
     if not finished:
         print(f"\nstopped after {options.minutes:g} minutes: the rates are those of the mutants that were tested")
