@@ -12,6 +12,7 @@ from hotspare._health.facts import Fact
 from hotspare.outcome import Kind
 from hotspare.target import Limits
 
+from tests.support.engine import state_of
 from tests.support.fleet_facts import engine_of, fleet_of, of, opened, recovered, unnamed
 from tests.support.health import ACCOUNT, changes
 
@@ -243,6 +244,15 @@ def test_commands_of_an_operator_elsewhere() -> None:
     assert of(engine).disabled == "" and engine.events == [events.TargetEnabled("a")]
     fleet.merge(command("disabled", 2.0), 10.0)
     assert of(engine).disabled == "by an operator"
+
+
+def test_commands_apply_to_targets_with_a_callers_own_key() -> None:
+    """As in the process in which the operator gave the command."""
+    engine = engine_of()
+    guest = state_of("a (own key)", policy=engine.policy)
+    engine.tracker.add_guests([guest])
+    fleet_of(engine).merge(command("disabled", 5.0, "maintenance"), 10.0)
+    assert guest.breaker.disabled == "maintenance"
 
 
 def test_a_lease_of_another_process() -> None:

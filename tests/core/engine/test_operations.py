@@ -38,10 +38,10 @@ def tracker_of(scheduler: Scheduler) -> Any:
     return scheduler._shared.tracker  # pyright: ignore[reportPrivateUsage]
 
 
-def waiting(scheduler: Scheduler, state: TargetState) -> Wait:
+def waiting(scheduler: Scheduler, state: TargetState, *others: TargetState) -> Wait:
     """A call that waits for a target, which is rate-limited from now on."""
     state.breaker.rate_limited_until = 60.0
-    step = scheduler.next_step(call_of(state), 0.0)
+    step = scheduler.next_step(call_of(state, *others), 0.0)
     assert isinstance(step, Wait) and step.waiter is not None
     scheduler.take_pending()
     return step
@@ -61,6 +61,28 @@ def test_disable_and_enable() -> None:
     scheduler.enable("a")
     assert (a.breaker.disabled, guest.breaker.disabled) == ("", "") and scheduler.is_available(a, 0.0)
     assert scheduler.take_pending()[0] == [events.TargetDisabled("a", "maintenance"), events.TargetEnabled("a")]
+
+
+def test_calls_that_wait_for_an_enabled_target() -> None:
+    """They check again immediately: no break has to end before."""
+    a, b = state_of("a"), state_of("b")
+    scheduler = scheduler_of(a, b, when_all_down="wait")
+    scheduler.disable("a", "maintenance")
+    waiter = waiting(scheduler, b, a).waiter
+    scheduler.enable("a")
+    assert scheduler.take_to_wake() == [waiter]
+
+
+def test_a_reset_during_a_probe() -> None:
+    """The fleet's lease is free for the probe of another process."""
+    a = state_of("a")
+    scheduler = scheduler_of(a)
+    a.breaker.open(-50.0, FixedRandom())
+    lease = a.breaker.lease = ProbeLease(0.0)
+    started = scheduler.next_step(call_of(a), 0.0)
+    assert isinstance(started, Attempt) and started.permit.probe and lease.in_use
+    scheduler.reset("a", 1.0)
+    assert not lease.in_use
 
 
 def test_names_that_are_not_known() -> None:
@@ -119,7 +141,9 @@ def test_what_a_reset_keeps() -> None:
     a.first_token.add(1.0)
     a.refused[frozenset({"tools"})] = 99.0
     a.has_slowed, a.last_success = True, 5.0
+    a.fails_fast, a.prefill, a.streaming = True, True, False
     scheduler.reset("a", 1.0)
+    assert (a.fails_fast, a.prefill, a.streaming) == (False, False, True), "as its backend says"
     assert (a.breaker.disabled, a.breaker.lease, a.breaker.part) == ("maintenance", lease, part)
     assert attempt.permit in a.breaker.in_flight and scheduler.in_flight_at("a") == 1
     assert len(a.first_token) == 0 and not a.refused and not a.has_slowed and a.last_success < 0

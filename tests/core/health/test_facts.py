@@ -81,6 +81,8 @@ STORED = {
         ({"subject": 5}, None),
         ({"name": None}, None),
         ({"cause": 5}, None),
+        ({"slot": ["health"]}, None),
+        ({"remaining": 10**400}, None),
     ],
 )  # fmt: skip
 def test_what_a_store_may_hold(changed: dict[str, Any], found: Fact | None) -> None:

@@ -105,6 +105,7 @@ def test_may_retry(kind: Kind, now: float, success: float, state: State, expecte
 def test_unavailable_reason() -> None:
     """The domain that is open, the rate limit, or the target's own breaker, each with its reason if there is one."""
     engine = pool()
+    engine["a"].breaker.state = State.OPEN
     assert engine["a"].unavailable_reason(0.0) == "circuit breaker open (failing)"
     engine["a"].breaker.reason = "500s"
     assert engine["a"].unavailable_reason(0.0) == "circuit breaker open (500s)"
@@ -209,3 +210,52 @@ def test_an_outage_of_several_targets_is_not_taken_back() -> None:
             permits.append((engine[name], held))
         suspect(permits, now, f"call-{now}")
     assert [engine[name].breaker.state for name in "ad"] == [State.OPEN, State.OPEN]
+
+
+def test_a_last_resort_that_fails_does_not_end_the_probe_of_another_call() -> None:
+    """An early probe began before the break was over, and fails during the regular probe: that probe's answer decides."""
+    engine = pool()
+    engine.open("a")
+    early = permit(engine, now=3.0, last=True)
+    probe = permit(engine, now=4.0)
+    end(engine, SERVER, now=4.5, of=early)
+    assert (engine["a"].breaker.state, engine["a"].breaker.recent) == (State.HALF_OPEN, (1, 1))
+    assert engine.tracker.available_at(engine["a"], 4.5) == 64.0, "the probe keeps its lease"
+    end(engine, OK, now=5.0, of=probe)
+    assert engine["a"].breaker.state is State.RECOVERING
+
+
+def test_suspicions_do_not_add_up() -> None:
+    """Each success would check all of them again: those that a success has cleared are forgotten."""
+    engine = pool("ab", breaker=Breaker(consecutive_failures=9, failure_span=0.0))
+    for number in range(3):
+        suspect([(engine[name], permit(engine, name, 1.0)) for name in "ab"], 1.0, f"call-{number}")
+    end(engine, OK, "a", 2.0, of=permit(engine, "a", 1.5))
+    assert (engine["a"].suspicions, len(engine.events)) == ([], 3)
+    end(engine, OK, "b", 3.0, of=permit(engine, "b", 2.5))
+    assert (engine["b"].suspicions, engine.events) == ([], [])
+
+
+def test_why_a_target_that_is_not_open_admits_no_attempt() -> None:
+    """A probe is in flight, or a slow start admits only so many attempts: the circuit breaker is not open."""
+    engine = pool()
+    engine.open("a")
+    probe = permit(engine, now=9.0)
+    assert engine["a"].unavailable_reason(9.0) == "circuit breaker half-open (failing)"
+    end(engine, OK, now=9.1, of=probe)
+    while engine.tracker.available_at(engine["a"], 9.2) <= 9.2:
+        permit(engine, now=9.2)
+    assert engine["a"].unavailable_reason(9.2) == "slow start: it admits no more concurrent attempts yet"
+
+
+def test_domains_without_targets_are_forgotten() -> None:
+    """A pool that is reloaded with another key each hour must not keep all their accounts."""
+    engine = pool("ac")
+    opened(engine, REGION)
+    engine.tracker.replace([engine["a"]], engine.policy)
+    assert engine["a"].breakers[1].state is State.OPEN, "domains that are still used keep their health"
+    engine.tracker.replace([engine["c"]], engine.policy)
+    assert set(engine.tracker.domains) == set(engine["c"].domains)
+    end(engine, SERVER, "a")
+    end(engine, SERVER, "a")
+    assert engine["a"].breaker.state is State.OPEN, "attempts at the previous targets end as usual"

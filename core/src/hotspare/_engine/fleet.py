@@ -228,7 +228,7 @@ class Fleet:
             self._words[state.name] = at
             word = (fact.cause or "by an operator") if fact.kind == "disabled" else ""
             if word != state.breaker.disabled:
-                state.breaker.disabled = word
+                self._tracker.set_disabled(state, word)
                 event = events.TargetDisabled(state.name, word) if word else events.TargetEnabled(state.name)
                 self._tracker.pending_events.append(event)
 

@@ -26,7 +26,7 @@ from hotspare._engine.fleet import Fleet, Outbox
 from hotspare._engine.plan import candidates_by_tier, demand_of, in_order, kept_target
 from hotspare._engine.reasons import choice
 from hotspare._engine.waiters import Waiter, WaitQueue
-from hotspare._health.target_state import OWN_KEY, TargetState
+from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
 from hotspare._routing.explain import Explanation
 from hotspare._routing.shared_rate import Request, SharedRate
@@ -275,14 +275,15 @@ class Scheduler:
     def disable(self, name: str, reason: str) -> None:
         """Admit no attempt at this target. Raises KeyError for an unknown name."""
         with self._lock:
-            self._set_disabled(name, reason)
+            self._shared.tracker.set_disabled(self._state_of(name), reason)
             self._shared.tracker.pending_events.append(events.TargetDisabled(name, reason))
 
     def enable(self, name: str) -> None:
         """Admit attempts again, as far as its health allows. Raises KeyError for an unknown name."""
         with self._lock:
-            self._set_disabled(name, "")
+            self._shared.tracker.set_disabled(self._state_of(name), "")
             self._shared.tracker.pending_events.append(events.TargetEnabled(name))
+            self._shared.queue.wake(inf)
 
     def reset(self, name: str, now: float) -> None:
         """Forget the recorded health of this target. Raises KeyError for an unknown name."""
@@ -294,12 +295,6 @@ class Scheduler:
         """Attempts in flight at this target, streams until their end. Raises KeyError for an unknown name."""
         with self._lock:
             return self._state_of(name).in_flight
-
-    def _set_disabled(self, name: str, reason: str) -> None:
-        self._state_of(name).breaker.disabled = reason
-        for state in self._shared.tracker.guests:
-            if state.name == name + OWN_KEY:
-                state.breaker.disabled = reason
 
     def _state_of(self, name: str) -> TargetState:
         for state in self._shared.tracker.states:

@@ -213,6 +213,7 @@ class CircuitBreaker:
 
     def reset(self) -> None:
         """Start again: closed, without a record. Attempts in flight still count, but their results are stale."""
+        self._release_probe()
         fresh = CircuitBreaker(self.config, counts=self.counts)
         fresh.disabled, fresh.active, fresh.in_flight = self.disabled, self.active, self.in_flight
         fresh.streams, fresh.lease, fresh.part = self.streams, self.lease, self.part

@@ -67,9 +67,9 @@ def checked(values: Mapping[str, Any]) -> Fact | None:
         slot, kind = values["slot"], values["kind"]
         remaining, age, level = float(values["remaining"]), float(values["age"]), float(values.get("level", 0.0))
         words = [values["subject"], values.get("name", ""), values.get("cause", "")]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):  # the last: an integer that is too large for a float
         return None
-    if kind not in _KINDS.get(slot, ()) or not all(isinstance(word, str) for word in words):
+    if not all(isinstance(word, str) for word in (slot, *words)) or kind not in _KINDS.get(slot, ()):
         return None
     if not (0 <= remaining <= MAX_SECONDS and age > -1 and 0 <= level < 1e6):
         return None

@@ -92,13 +92,16 @@ class TargetState:
     changes_requests: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        # A backend that does not inherit from the protocol may omit the attributes that have defaults.
+        # `getattr`: a backend that does not inherit from the protocol may omit the attributes that have defaults.
         self.name, self.signer = self.target.name, signer_of(self.target)
+        self.prefers_streaming = getattr(self.backend, "prefers_streaming", False)
+        self.changes_requests = bool(self.target.system or self.target.drop or self.target.droppable)
+        self._read_capabilities()
+
+    def _read_capabilities(self) -> None:
         known = getattr(self.backend, "prefill", False)
         self.prefill = known if self.target.prefill is None else self.target.prefill
         self.streaming = getattr(self.backend, "streaming", True)
-        self.prefers_streaming = getattr(self.backend, "prefers_streaming", False)
-        self.changes_requests = bool(self.target.system or self.target.drop or self.target.droppable)
 
     def classify(self, error: Exception) -> Outcome:
         """The outcome for an error of the backend. The pool's keys are removed from the error, its causes and the outcome."""
@@ -137,10 +140,13 @@ class TargetState:
         """Why it admits no attempt."""
         for domain, breaker in self.domain_breakers():
             if breaker.available_at(now) > now:
-                return f"{domain.level} {domain} is open ({breaker.reason or 'failing'})"
-        if self.breaker.rate_limited_until > now:
-            return "rate limited" if self.breaker.rate_limits else "the provider stated a time to wait (Retry-After)"
-        return f"circuit breaker open ({self.breaker.reason or 'failing'})"
+                return f"{domain.level} {domain} is {breaker.state} ({breaker.reason or 'failing'})"
+        breaker = self.breaker
+        if breaker.rate_limited_until > now:
+            return "rate limited" if breaker.rate_limits else "the provider stated a time to wait (Retry-After)"
+        if breaker.state not in BROKEN:
+            return "slow start: it admits no more concurrent attempts yet"
+        return f"circuit breaker {breaker.state} ({breaker.reason or 'failing'})"
 
     def record_pace(self, kind: AnswerKind, seconds: float, now: float, config: Brownout | None) -> Pace | None:
         """An answer took `seconds`. Returns the record of its kind if the target has become slow, or is no longer slow."""
@@ -184,7 +190,9 @@ class TargetState:
             samples.clear()
         for known in (self.invalid_streaks, self.refused, self.accepted, self.paces):
             known.clear()
-        self.rejection, self.not_founds, self.last_error, self.has_slowed = None, 0, "", False
+        self.rejection, self.not_founds, self.last_error = None, 0, ""
+        self.has_slowed = self.fails_fast = False
+        self._read_capabilities()
         self.last_success = self.last_failure = -inf
         self.suspicions.clear()
         if self.limits is not None:

@@ -16,7 +16,7 @@ from hotspare._health.failures import Failure, cleared
 from hotspare._health.outliers import is_outlier
 from hotspare._health.probe_rate import ProbeRate, probe_soon
 from hotspare._health.rejections import is_refused, shortest_rest
-from hotspare._health.target_state import TargetState
+from hotspare._health.target_state import OWN_KEY, TargetState
 from hotspare._routing.limits import Group, attach
 from hotspare.outcome import HealthEffect, Kind, Outcome, Scope
 from hotspare.policy import Policy
@@ -88,10 +88,11 @@ class HealthTracker:
         self.limits, self._policy, self.states = limits, policy, ()
         self.guests = {}
         self.recovering = {state: None for state in states if state.breaker.state is State.RECOVERING}
-        self._members = {domain: [] for domain in self.domains}
+        self._members = {}
         for breaker in (*self.domains.values(), *(state.breaker for state in states)):
             breaker.config = policy.breaker
         self.add(states)
+        self.domains = {domain: self.domains[domain] for domain in self._members}
 
     def is_used(self, domain: Domain) -> bool:
         """Whether one of the pool's configured targets is in this domain."""
@@ -199,6 +200,12 @@ class HealthTracker:
                 breaker.reason = reason
                 self._open(state, now)
 
+    def set_disabled(self, state: TargetState, reason: str) -> None:
+        """Disable a target of the pool, and the guests that were made from it for callers' own keys; "": enable them."""
+        for one in (state, *self.guests):
+            if one is state or one.name == state.name + OWN_KEY:
+                one.breaker.disabled = reason
+
     def reset(self, state: TargetState, now: float) -> None:
         """Forget the recorded health of this target. The health of its domains is kept while they have other targets."""
         before = self.current_states(state)
@@ -234,6 +241,7 @@ class HealthTracker:
         if state.suspicions:
             found = [cleared(suspicion, permit.started) for suspicion in state.suspicions]
             self.pending_events += [one for one in found if one is not None]
+            state.suspicions = [one for one in state.suspicions if not one.cleared]
         if permit.epoch != state.breaker.epoch:
             return
         if state.is_broken:
@@ -284,8 +292,8 @@ class HealthTracker:
             self.has_news = True
         if permit.epoch != state.breaker.epoch:
             return
-        if permit.last_resort and state.breaker.state is State.OPEN:
-            state.breaker.record_rejection(now)  # counted, but does not lengthen the break
+        if permit.last_resort and state.breaker.state in BROKEN:
+            state.breaker.record_rejection(now)  # lengthens no break, and ends no other call's probe
             return
         permit.failed_at = now
         opens = state.breaker.record_failure(permit.started, now, needs_span=not outcome.before_connect, fast=fast)
