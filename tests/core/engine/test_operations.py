@@ -232,7 +232,7 @@ def test_what_is_pending() -> None:
 
 
 def test_which_targets_are_checked() -> None:
-    """Those that ask for it and rest, in the pool's regions, with the time from which on they admit an attempt."""
+    """Unavailable ones with `check`, in the pool's regions, with the time from which on they admit an attempt."""
     opened = [
         state_of(name, check=True, region=region)
         for name, region in (("a", "r"), ("b", "s"), ("c", "r"), ("d", "r"), ("e", "r"))
@@ -244,10 +244,10 @@ def test_which_targets_are_checked() -> None:
         state.breaker.open(0.0, FixedRandom(), at_least=50.0)
     d.breaker.rate_limited_until, e.breaker.rate_limited_until = 9.0, 4.0
     e.breaker.last_used = 4.0
-    assert scheduler.resting(5.0) == {a: 50.0, d: 9.0}
+    assert scheduler.to_check(5.0) == {a: 50.0, d: 9.0}
     assert c.breaker.state is State.CLOSED
     a.breaker.disabled = "gone"
-    assert scheduler.resting(5.0) == {d: 9.0}, "never"
+    assert scheduler.to_check(5.0) == {d: 9.0}, "never"
 
 
 def test_a_check_requests_the_lease() -> None:
@@ -257,7 +257,7 @@ def test_a_check_requests_the_lease() -> None:
     a.breaker.open(0.0, FixedRandom(), cause="server")
     a.breaker.lease = ProbeLease(0.0)
     tracker_of(scheduler).has_news = False
-    scheduler.resting(a.breaker.open_until)
+    scheduler.to_check(a.breaker.open_until)
     assert scheduler.has_news and a.breaker.lease.wanted
 
 

@@ -145,7 +145,7 @@ def test_after_fork() -> None:
     b.breaker.release(attempt.permit)
     assert b.breaker.active == 0
     again = Permit(1.0, b.breaker.epoch)
-    b.breaker.acquire(again, 1.0)
+    b.breaker.probe(again, 1.0)
     assert again.probe, "the parent's probe holds no lease here"
 
 

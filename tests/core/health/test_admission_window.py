@@ -9,7 +9,7 @@ def test_the_first_size() -> None:
     window = AdmissionWindow(10.0)
     assert [window.limit(now) for now in (9.0, 10.0, 10.5, 11.0, 1e9)] == [1.0, 1.0, 2.0, 4.0, 2.0**20]
     assert AdmissionWindow(10.0, places=3.0).limit(10.0) == 3.0
-    linear = AdmissionWindow(10.0, at_most=3.0)
+    linear = AdmissionWindow(10.0, halved_to=3.0)
     assert (linear.limit(10.0), linear.limit(60.0)) == (3.0, 3.0)
 
 
@@ -74,5 +74,5 @@ def test_when_the_next_place_is_free(part: Part, active: int, seconds: float) ->
 
 def test_a_full_window_that_does_not_grow_by_time() -> None:
     """It is looked at again after a second."""
-    window = AdmissionWindow(5.0, at_most=2.0)
+    window = AdmissionWindow(5.0, halved_to=2.0)
     assert window.free_at(1, 7.0) == 7.0 and window.free_at(2, 7.0) == 8.0

@@ -46,7 +46,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def starts(self) -> None:
         permit = Permit(self.now, self.breaker.epoch)
         needs_probe = self.breaker.state in (State.OPEN, State.HALF_OPEN)
-        self.breaker.acquire(permit, self.now)
+        self.breaker.probe(permit, self.now)
         assert permit.probe is needs_probe
         if needs_probe:
             self.probe = permit

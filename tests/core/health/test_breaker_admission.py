@@ -27,12 +27,12 @@ def test_half_open_admits_one_probe() -> None:
     found.open(0.0, HALF)
     assert found.available_at(0.0) == 3.75
     permit = Permit(4.0, found.epoch)
-    found.acquire(permit, 4.0)
-    assert (found.state, permit.probe, found.last_used, found.available_at(4.0)) == (State.HALF_OPEN, True, 4.0, 64.0)
+    found.probe(permit, 4.0)
+    assert (found.state, permit.probe, found.available_at(4.0)) == (State.HALF_OPEN, True, 64.0)
     found.release(permit)
     assert (found.state, found.available_at(4.0)) == (State.HALF_OPEN, -inf)
     second = Permit(5.0, found.epoch)
-    found.acquire(second, 5.0)
+    found.probe(second, 5.0)
     found.release(permit)
     assert (second.probe, found.available_at(5.0)) == (True, 65.0), "only the holder frees the lease"
 
@@ -43,8 +43,8 @@ def test_no_probe_where_traffic_flows(state: State) -> None:
     found = breaker()
     found.state = state
     permit = Permit(7.0, 0)
-    found.acquire(permit, 7.0)
-    assert (found.state, permit.probe, found.last_used, found.available_at(7.0)) == (state, False, 7.0, -inf)
+    found.probe(permit, 7.0)
+    assert (found.state, permit.probe, found.available_at(7.0)) == (state, False, -inf)
 
 
 def test_last_resort_is_no_probe() -> None:
@@ -52,8 +52,8 @@ def test_last_resort_is_no_probe() -> None:
     found = breaker()
     found.open(0.0, HALF)
     permit = Permit(1.0, 1, last_resort=True)
-    found.acquire(permit, 1.0)
-    assert (found.state, permit.probe, found.available_at(1.0), found.last_used) == (State.OPEN, False, 3.75, 1.0)
+    found.probe(permit, 1.0)
+    assert (found.state, permit.probe, found.available_at(1.0)) == (State.OPEN, False, 3.75)
 
 
 def test_a_permit_is_taken_back_from_those_that_wait() -> None:
@@ -83,7 +83,7 @@ def test_rate_limit_beside_the_state() -> None:
     assert found.available_at(0.0) == 50.0
     found.rate_limited_until = 2.0
     assert found.available_at(0.0) == 3.75
-    found.acquire(Permit(4.0, 1), 4.0)
+    found.probe(Permit(4.0, 1), 4.0)
     assert found.available_at(4.0) == 64.0
     found.rate_limited_until = 99.0
     assert found.available_at(4.0) == 99.0
@@ -167,7 +167,7 @@ def test_a_probe_that_succeeds() -> None:
     found = breaker()
     found.reason = "why"
     found.open(0.0, HALF)
-    found.acquire(Permit(4.0, 1), 4.0)
+    found.probe(Permit(4.0, 1), 4.0)
     found.record_success(4.0, 5.0)
     assert (found.state, found.recovering_since, found.reason, found.open_until) == (State.RECOVERING, 5.0, "", -inf)
     assert found.available_at(5.0) == -inf

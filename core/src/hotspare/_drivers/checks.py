@@ -47,7 +47,7 @@ class Checks:
 
     def __call__(self, event: events.Event) -> None:
         """Wake the thread if the event may have made a target available or unavailable."""
-        if not self._has_looked or _concerns_rests(event):
+        if not self._has_looked or _changes_availability(event):
             self._wake()
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class Checks:
         with self._lock:
             self._has_looked = True
             self._woken.set()
-            if self._thread is None and not self._closed and self._scheduler.resting(self._clock()):
+            if self._thread is None and not self._closed and self._scheduler.to_check(self._clock()):
                 self._thread = start_daemon("hotspare-checks", self._run)
                 self._has_looked = self._thread is not None  # else the next event tries again
 
@@ -78,10 +78,10 @@ class Checks:
     def _start_due(self) -> float | None:
         """Start the checks that are due. Returns the seconds until the next one; None: no target is unavailable."""
         now = self._clock()
-        resting = self._scheduler.resting(now)
-        self._planned = {state: plan for state, plan in self._planned.items() if state in resting}
+        unavailable = self._scheduler.to_check(now)
+        self._planned = {state: plan for state, plan in self._planned.items() if state in unavailable}
         pauses: list[float] = []
-        for state, ends in resting.items():
+        for state, ends in unavailable.items():
             if state in self._running:
                 continue  # its end wakes this thread
             planned = self._planned.get(state)
@@ -94,7 +94,7 @@ class Checks:
                 self._start(state)
             else:
                 pauses.append(planned[1] - now)
-        return min(pauses, default=PAUSE) if resting else None
+        return min(pauses, default=PAUSE) if unavailable else None
 
     def _start(self, state: TargetState) -> None:
         self._running.add(state)
@@ -115,7 +115,7 @@ class Checks:
             self._woken.set()
 
 
-def _concerns_rests(event: events.Event) -> bool:
+def _changes_availability(event: events.Event) -> bool:
     if isinstance(event, events.AttemptEnded):
         return event.attempt.kind is not Kind.OK
     return isinstance(

@@ -348,14 +348,14 @@ class Scheduler:
         """Upper bound of the random delay of a background check, in seconds."""
         return self._policy.check_jitter
 
-    def resting(self, now: float) -> dict[TargetState, float]:
+    def to_check(self, now: float) -> dict[TargetState, float]:
         """The targets to check in the background, and when they admit an attempt. In a fleet, this requests the leases of their
         probes."""
         with self._lock:
-            found = self._shared.tracker.to_check(now)
-            for state in found:
+            states = self._shared.tracker.to_check(now)
+            for state in states:
                 fleet.want_probe(state, self._shared.tracker, now)
-            return found
+            return states
 
     def is_available(self, state: TargetState, now: float) -> bool:
         """Whether the target admits an attempt now."""

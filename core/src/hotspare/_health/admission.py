@@ -17,11 +17,11 @@ from typing import NamedTuple
 GROWTH_SECONDS = 0.5
 """An overloaded target shows it within this time, by a 429 or a 503."""
 AFTER_PROBE = 10.0
-"""Concurrent attempts after the first success: the initial window of RFC 6928 (RFC 5681: at most 4). Those who wait for the end of an outage
+"""Concurrent attempts after a successful probe: the initial window of RFC 6928 (RFC 5681: at most 4). Calls that wait for the end of an outage
 are answered one round trip sooner than with 4, and three failures still halve the window to one attempt, for the weakest targets."""
 _UNBOUND = 1000.0
 """From this size on a window no longer limits anything: it is the default of `Policy.max_waiters`."""
-_LOOK_AGAIN = 1.0
+_RECHECK_AFTER = 1.0
 """Seconds after which a call checks again when the window is full; a success or a failure wakes it earlier."""
 
 
@@ -38,17 +38,17 @@ class Part(NamedTuple):
 
 
 class AdmissionWindow:
-    """The window of one target: `places` concurrent attempts from `since` on (seconds on the pool's clock). `at_most`: start with this size
-    instead, in linear growth, because more concurrent attempts were rate-limited before. `part`: this process's part of the fleet's window.
+    """The window of one target: `places` concurrent attempts from `since` on (seconds on the pool's clock). `halved_to`: start with this size
+    instead, and grow linearly, because twice as many attempts were rate-limited. `part`: this process's part of the fleet's window.
     `fastest`: duration of the fastest whole answer in seconds (inf: unknown)."""
 
     def __init__(
-        self, since: float, *, places: float = 1.0, at_most: float | None = None, part: Part | None = None, fastest: float = inf
+        self, since: float, *, places: float = 1.0, halved_to: float | None = None, part: Part | None = None, fastest: float = inf
     ) -> None:  # fmt: skip
         self._part = part or Part()
-        self._size = places if at_most is None else at_most
+        self._size = places if halved_to is None else halved_to
         self._at, self._fastest = since, fastest
-        self._halved_at: float | None = None if at_most is None else since
+        self._halved_at: float | None = None if halved_to is None else since
 
     def limit(self, now: float) -> float:
         """How many attempts may be in flight."""
@@ -70,7 +70,7 @@ class AdmissionWindow:
         if self.free(active, now):
             return now
         if not self._grows_by_time:
-            return now + _LOOK_AGAIN
+            return now + _RECHECK_AFTER
         processes, place = self._part
         return self._at + GROWTH_SECONDS * log2(max((active * processes + place + 1e-6) / self._size, 1.0))
 

@@ -10,14 +10,13 @@ The result of an attempt that began before the breaker opened is stale and chang
 from __future__ import annotations
 
 import random
-from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 from math import inf
 
 from hotspare._health.admission import AFTER_PROBE, AdmissionWindow, Part
 from hotspare._health.probe_lease import ProbeLease
+from hotspare._health.sliding_window import SlidingWindow
 from hotspare.policy import Breaker
 
 
@@ -31,8 +30,8 @@ class State(StrEnum):
 
 
 BROKEN = (State.OPEN, State.HALF_OPEN)
-"""States in which calls are not admitted. A constant: Python 3.11 takes 0.1 µs to look a member up in its class, and each call reads
-several breakers several times."""
+"""States in which only a probe or an attempt of last resort is admitted. Constants, because Python 3.11 takes 0.1 µs to look a member up in
+its class, and each call reads several breakers several times."""
 _CLOSED, _RECOVERING = State.CLOSED, State.RECOVERING
 
 
@@ -67,7 +66,9 @@ class Permit:
 
 
 class CircuitBreaker:
-    """A circuit breaker. `config`: from the policy. All times are in seconds on the pool's clock. `failures_in_a_row`: since its last success.
+    """A circuit breaker. `config`: from the policy. All times are in seconds on the pool's clock. `active`: attempts in flight, streams until
+    their first content; `streams`: streams after it; `in_flight`: the attempts that may show a stall. `window`: recent outcomes;
+    `failures_in_a_row`: since its last success. `rate_limits`: 429s in a row. `rejected_until`: as stated by the provider.
 
     `counts`: it counts attempts. The breaker of an account or a provider does not: it opens on evidence from its targets.
 
@@ -77,11 +78,10 @@ class CircuitBreaker:
     """
 
     __slots__ = (
-        "_first_failure_start", "_last_failure", "_probe", "_probe_lease_until", "_rate_limited_at", "_window",
-        "_window_failures", "active", "admission", "cause", "changed_at", "config", "counts", "disabled", "epoch",
+        "_first_failure_start", "_last_failure", "_probe", "_probe_lease_until", "_rate_limited_at", "active", "admission", "cause", "changed_at", "config", "counts", "disabled", "epoch",
         "evidence_at", "failures_in_a_row", "in_flight", "last_success_start", "last_used", "lease", "next_stall_check",
         "open_until", "part", "probes_members", "rate_limited_until", "rate_limits", "reason", "recovered_at", "recovering_since",
-        "rejected_until", "state", "streams", "trips",
+        "rejected_until", "state", "streams", "trips", "window",
     )  # fmt: skip
 
     def __init__(self, config: Breaker, *, counts: bool = True) -> None:
@@ -101,8 +101,7 @@ class CircuitBreaker:
         self.part = Part()
         self.probes_members = False
         self._probe: Permit | None = None
-        self._window: deque[tuple[float, bool]] = deque()
-        self._window_failures = 0
+        self.window = SlidingWindow()
         self.failures_in_a_row = 0
         self._first_failure_start, self._last_failure = inf, -inf
 
@@ -142,7 +141,7 @@ class CircuitBreaker:
 
     def mostly_successful(self) -> bool:
         """Whether at least 80 % of the attempts before the latest failure succeeded, or there were none."""
-        return self._window_failures - 1 <= 0.2 * (len(self._window) - 1)
+        return self.window.failures - 1 <= 0.2 * (len(self.window) - 1)
 
     @property
     def is_suspect(self) -> bool:
@@ -174,26 +173,14 @@ class CircuitBreaker:
 
     @property
     def recent(self) -> tuple[int, int]:
-        """Attempts and failures in the recent window."""
-        return len(self._window), self._window_failures
-
-    def failures_of_last(self, count: int) -> int:
-        """How many of the latest `count` attempts failed; 0 while there are fewer attempts."""
-        if len(self._window) < count:
-            return 0
-        return sum(failed for _, failed in islice(reversed(self._window), count))
+        """Attempts and failures in the sliding window."""
+        return len(self.window), self.window.failures
 
     # --- permits -------------------------------------------------------------------------------------------------
 
-    def acquire(self, permit: Permit, now: float) -> None:
-        """Admit an attempt. The first one after a break becomes the probe and takes the lease."""
-        self.last_used = now
-        self.active += 1
-        self.probe(permit, now)
-
     def probe(self, permit: Permit, now: float) -> None:
-        """An attempt was admitted: it becomes the probe, if it is the first one after a break."""
-        if self.state is not _CLOSED and self.state in BROKEN and not permit.last_resort:
+        """An attempt was admitted: the first one after a break becomes the probe, and takes the lease."""
+        if self.state in BROKEN and not permit.last_resort:
             self.state = State.HALF_OPEN
             if self.lease is not None:
                 self.lease.in_use = True
@@ -241,7 +228,7 @@ class CircuitBreaker:
             self.last_success_start = started
         self.rate_limits = 0
         if self.counts:
-            self._record(now, False)
+            self.window.record(now, False, self.config)
         if self.admission is not None:
             self.admission.record_success(started, now)
             if self.admission.is_unbound(now):
@@ -258,7 +245,7 @@ class CircuitBreaker:
         is_recovering = self.state is State.RECOVERING
         if fast and needs_span and is_recovering and self.admission and self.admission.was_halved_since(started):
             return False
-        self._record(now, True)
+        self.window.record(now, True, self.config)
         self.failures_in_a_row += 1
         self._first_failure_start = min(self._first_failure_start, started)
         self._last_failure = max(self._last_failure, now)
@@ -326,8 +313,7 @@ class CircuitBreaker:
         self.open_until = self.rejected_until = -inf
         self.probes_members = False
         self._release_probe()
-        self._window.clear()  # kept until now for display: outcomes from before the break do not count any more
-        self._window_failures = 0
+        self.window.clear()  # kept until now for display: outcomes from before the break do not count any more
         self._clear_consecutive_failures()
 
     def probe_from(self, now: float) -> None:
@@ -351,10 +337,12 @@ class CircuitBreaker:
         if not seconds or self.rate_limits:
             seconds = max(seconds or 0.0, longest * (0.5 + rng.random() / 2))
         self.rate_limits += 1
-        at_once = self.active if self.admission is None else min(self.active, self.admission.limit(now))
+        concurrent = self.active if self.admission is None else min(self.active, self.admission.limit(now))
         self.stay_away(now, seconds)
         if not retry_after and self.state is State.CLOSED:
-            self.admission = AdmissionWindow(self.rate_limited_until, at_most=max(1.0, at_once / 2), part=self.part)
+            self.admission = AdmissionWindow(
+                self.rate_limited_until, halved_to=max(1.0, concurrent / 2), part=self.part
+            )
 
     def stay_away(self, now: float, seconds: float) -> None:
         """Admit nothing for this many seconds, as stated by the provider."""
@@ -371,31 +359,17 @@ class CircuitBreaker:
 
     def retract_failure(self, failed_at: float) -> None:
         """Remove a failure that the request caused."""
-        for place in range(len(self._window) - 1, -1, -1):
-            if self._window[place] == (failed_at, True):
-                del self._window[place]
-                self._window_failures -= 1
-                self.failures_in_a_row = max(0, self.failures_in_a_row - 1)
-                return
+        if self.window.remove_failure(failed_at):
+            self.failures_in_a_row = max(0, self.failures_in_a_row - 1)
 
     def record_rejection(self, now: float) -> None:
         """An error about the key, the account or the model: shown as a failed attempt until the breaker recovers."""
-        self._record(now, True)
+        self.window.record(now, True, self.config)
 
     def _release_probe(self) -> None:
         self._probe, self._probe_lease_until = None, -inf
         if self.lease is not None:
             self.lease.in_use = False
-
-    def _record(self, now: float, failed: bool) -> None:
-        window, config = self._window, self.config
-        window.append((now, failed))
-        self._window_failures += failed
-        while window and (
-            window[0][0] < now - config.window_max
-            or (len(window) > config.window_calls and window[0][0] < now - config.window_seconds)
-        ):
-            self._window_failures -= window.popleft()[1]
 
     def _clear_consecutive_failures(self) -> None:
         self.failures_in_a_row, self._first_failure_start, self._last_failure = 0, inf, -inf

@@ -43,8 +43,8 @@ def is_down(domain: Domain, states: Iterable[TargetState], now: float, recent: f
     down = [state for state in used if state.breaker.state is State.OPEN and state.rejection is None]
     if len(down) < 2 or len(down) < 0.5 * len(used):
         return False
-    lately = max(state.breaker.last_used for state in down) - ALIVE_SECONDS
-    if any(state.breaker.last_success_start > lately for state in used if state.breaker.state is not State.OPEN):
+    alive_since = max(state.breaker.last_used for state in down) - ALIVE_SECONDS
+    if any(state.breaker.last_success_start > alive_since for state in used if state.breaker.state is not State.OPEN):
         return False
     return domain.level == "region" or len({state.domains[0] for state in down}) >= 2
 

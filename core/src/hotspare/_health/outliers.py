@@ -8,21 +8,20 @@ from hotspare._health.breaker import State
 from hotspare._health.target_state import TargetState
 
 
-def is_outlier(state: TargetState, states: Iterable[TargetState], is_ready: Callable[[TargetState], bool]) -> bool:
-    """Whether another target with the same model and tier is ready and fails far less often: among the latest outcomes, or, while
-    `state` recovers, among those since its probe. Sets the breaker's reason."""
+def outlier_reason(state: TargetState, states: Iterable[TargetState], is_ready: Callable[[TargetState], bool]) -> str:
+    """Why the breaker of `state` should open as that of an outlier, or "": it has failed at least twice as often as another target with the
+    same model and tier that is ready. The latest outcomes count, or, while `state` recovers, those since its probe."""
     breaker = state.breaker
     size = breaker.config.window_calls
     if breaker.state is State.RECOVERING:
-        size = min(size, breaker.recent[0])
-    failures = breaker.failures_of_last(size)
+        size = min(size, len(breaker.window))
+    failures = breaker.window.failures_of_last(size)
     if failures < max(2, breaker.config.outlier_ratio * size):
-        return False
+        return ""
     place = state.target.model, state.target.tier
     for other in states:
         if other is not state and (other.target.model, other.target.tier) == place:
             others_size, others_failures = other.breaker.recent
             if 2 * others_failures * size <= failures * others_size and is_ready(other):
-                breaker.reason = f"{failures} of the last {size} attempts failed, far more than at {other.name}"
-                return True
-    return False
+                return f"{failures} of the last {size} attempts failed, far more than at {other.name}"
+    return ""

@@ -1,8 +1,7 @@
 """How fast a target answers now and usually, and whether it is so much slower than usual that it should get less traffic. Pure.
 
 There are two figures from the same samples. The *estimate* is a peak EWMA (Finagle's load balancer): it rises with a slow answer
-immediately, falls after fast answers within `TAU` seconds, and falls while there are no answers, so that a slow target is tried
-again. The *brownout* rule compares the median of the last seconds with the target's usual median.
+immediately, and falls within `TAU` seconds after fast answers, and also without answers, so that a slow target is tried again. The *brownout* rule compares the median of the last seconds with the target's usual median.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ about a minute."""
 TOKENS = 25
 """The time of a whole answer is divided by 1 + its tokens / 25, because a long answer does not mean a slow target. At 20 to
 100 tokens a second, answers of 10 and of 1,000 tokens then differ by less than a factor of 2."""
-_MOST = 64
+_MAX_SAMPLES = 64
 _USUAL_EVERY = 10.0
 """Seconds between two samples of the usual time: 64 of them are ten minutes, so that one slow minute does not change the median."""
 _USUAL_EVERY_SLOW = 60.0
 """The same while the target is slow: slowness becomes the usual after half an hour."""
 _MIN_USUAL = 8
-_RETURN = 3
-"""Samples that are needed before a slow target counts as normal again."""
+_MIN_NORMAL = 3
+"""Samples after which a slow target may count as normal again."""
 
 
 class Pace:
@@ -41,7 +40,7 @@ class Pace:
     def __init__(self, config: Brownout | None) -> None:
         self._config = config
         self._peak, self._at = 0.0, -inf
-        self._usual = Percentiles(_MOST)
+        self._usual = Percentiles(_MAX_SAMPLES)
         self._usual_at = -inf
         self._recent: deque[tuple[float, float]] = deque()
         self.slow = False
@@ -96,7 +95,7 @@ class Pace:
         while recent and (recent[0][0] < now - config.window_max or (is_enough and recent[0][0] < now - config.window)):
             recent.popleft()
             is_enough = len(recent) > config.samples
-        if is_enough and now - recent[-1][0] < config.window / _MOST:
+        if is_enough and now - recent[-1][0] < config.window / _MAX_SAMPLES:
             return False
         recent.append((now, seconds))
         return True
@@ -107,7 +106,7 @@ class Pace:
             return False
         if self.slow:
             # Hysteresis: between the two thresholds `slow` does not change.
-            if count < _RETURN or lately > usual * (1 + config.factor) / 2:
+            if count < _MIN_NORMAL or lately > usual * (1 + config.factor) / 2:
                 return False
             self.back_since = now
         elif count < config.samples or lately <= max(usual * config.factor, usual + config.min_margin):

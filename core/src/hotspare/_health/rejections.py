@@ -7,13 +7,13 @@ from hotspare.policy import Breaker
 
 
 def is_refused(outcome: Outcome) -> bool:
-    """Whether a provider has rejected the target. Else the function of `api_key` gave no key, and no provider was called."""
+    """Whether a provider has rejected the target. Otherwise the function of `api_key` gave no key, and no provider was called."""
     return (outcome.kind, outcome.fault_scope) != (Kind.AUTH, Scope.TARGET)
 
 
-def shortest_rest(outcome: Outcome, not_founds: int, config: Breaker) -> float:
-    """Seconds that the rest takes at least. `not_founds`: how often in a row the model was not found before: it may be
-    deployed again, so that this rest starts short and doubles. Without a key the breaker's own, short break is enough."""
+def shortest_break(outcome: Outcome, not_founds: int, config: Breaker) -> float:
+    """Seconds for which the target stays open at least. `not_founds`: how often in a row the model was not found before: it may be
+    deployed again, so that this break starts short and doubles. If there was no key, the breaker's own, short break is enough."""
     if outcome.kind is Kind.NOT_FOUND:
         return min(config.not_found_break_duration * 2.0 ** min(not_founds, 30), config.max_not_found_break_duration)
     if not is_refused(outcome):

@@ -13,9 +13,9 @@ from hotspare import events
 from hotspare._health.breaker import BROKEN, CircuitBreaker, Permit, State
 from hotspare._health.domains import is_down
 from hotspare._health.failures import Failure, cleared
-from hotspare._health.outliers import is_outlier
+from hotspare._health.outliers import outlier_reason
 from hotspare._health.probe_rate import ProbeRate, probe_soon
-from hotspare._health.rejections import is_refused, shortest_rest
+from hotspare._health.rejections import is_refused, shortest_break
 from hotspare._health.target_state import OWN_KEY, TargetState
 from hotspare._routing.limits import Group, attach
 from hotspare.outcome import HealthEffect, Kind, Outcome, Scope
@@ -141,17 +141,17 @@ class HealthTracker:
     def to_check(self, now: float) -> dict[TargetState, float]:
         """The targets to check in the background (`Target.check`), and when each admits an attempt: those whose breaker, or a
         domain's, is not closed, and those that were not called since their rate limit."""
-        rest = [state for state in self.states if state.target.check and _rests(state, self._policy.regions)]
-        return {state: at for state in rest if (at := self.available_at(state, now)) < inf}
+        states = [state for state in self.states if state.target.check and _needs_check(state, self._policy.regions)]
+        return {state: at for state in states if (at := self.available_at(state, now)) < inf}
 
     # --- permits and time ----------------------------------------------------------------------------------------
 
     def acquire(self, state: TargetState, now: float, *, stall_after: float | None, last_resort: bool) -> Permit:
-        """Admit an attempt at a target: its domains share its probe, but count no attempts. `stall_after`: seconds after which an unanswered attempt is evidence of a
-        stall (None: never)."""
+        """Admit an attempt at a target: its domains share its probe, but count no attempts. `stall_after`: seconds after which an
+        unanswered attempt is evidence of a stall (None: never)."""
         breaker = state.breaker
         permit = Permit(now, breaker.epoch, False, last_resort, stall_after or inf)
-        breaker.last_used = now  # inlined `acquire`; a probe is made only where a breaker is not closed
+        breaker.last_used = now
         breaker.active += 1
         if state.is_broken:
             before = self.current_states(state)
@@ -297,7 +297,10 @@ class HealthTracker:
             return
         permit.failed_at = now
         opens = state.breaker.record_failure(permit.started, now, needs_span=not outcome.before_connect, fast=fast)
-        if opens or is_outlier(state, self.states, lambda other: self.available_at(other, now) <= now):
+        if not opens:
+            reason = outlier_reason(state, self.states, lambda other: self.available_at(other, now) <= now)
+            opens, state.breaker.reason = bool(reason), reason or state.breaker.reason
+        if opens:
             since = permit.started if permit.probe else inf
             self._open(state, now, outcome, fast=fast and self._has_other(state, now), since=since)
         region = state.domains[0]
@@ -316,7 +319,7 @@ class HealthTracker:
 
     def _reject(self, state: TargetState, outcome: Outcome, now: float) -> None:
         """A rejected key, a used-up quota or an unknown model: open the target, and for a key or a quota its account too."""
-        at_least, refused = shortest_rest(outcome, state.not_founds, self._policy.breaker), is_refused(outcome)
+        at_least = shortest_break(outcome, state.not_founds, self._policy.breaker)
         if outcome.kind is Kind.NOT_FOUND:
             state.not_founds += 1
         before = self.current_states(state)
@@ -324,10 +327,13 @@ class HealthTracker:
         state.breaker.record_rejection(now)
         state.breaker.rejected_until = now + at_least
         state.breaker.reason = f"{outcome.kind}: {outcome.message[:80]}"
-        cause, accounts = str(outcome.kind) if refused else "", [
-            (domain, breaker) for domain, breaker in state.domain_breakers()
+        refused = is_refused(outcome)
+        cause = str(outcome.kind) if refused else ""
+        accounts = [
+            (domain, breaker)
+            for domain, breaker in state.domain_breakers()
             if (outcome.fault_scope, domain.level) == ("account", "account") and len(self._members.get(domain, ())) > 1
-        ]  # fmt: skip
+        ]
         state.breaker.open(now, self._rng, at_least=at_least, fast=not refused, cause="" if accounts else cause)
         self.emit_transitions(state, before, now)
         for domain, breaker in accounts:
@@ -393,7 +399,7 @@ class HealthTracker:
         self.pending_events.append(events.StateChanged(name, before, breaker.state, breaker.reason, open_for, level))
 
 
-def _rests(state: TargetState, regions: Collection[str] | None) -> bool:
+def _needs_check(state: TargetState, regions: Collection[str] | None) -> bool:
     if regions is not None and state.target.region not in regions:
         return False
     return state.is_broken or state.breaker.rate_limited_until > state.breaker.last_used
