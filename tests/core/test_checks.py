@@ -1,4 +1,4 @@
-"""Background checks: a target that rests is tried by the pool itself, and no caller's call has to."""
+"""Background checks: the pool itself tries a target whose break is over, so that no caller's call has to."""
 
 import gc
 import os
@@ -115,7 +115,7 @@ def test_what_ends_them(word: str) -> None:
 
 @pytest.mark.parametrize("method", ["chat", "asyncio achat", "trio achat"])
 def test_over_real_http(method: str, provider: Provider) -> None:
-    """Threads, asyncio and trio alike, also with a key that an async function gives: a target is back as soon as its rest is over."""
+    """Threads, asyncio and trio alike, also with a key that an async function gives: a target is back as soon as its break is over."""
 
     async def key() -> str:
         await anyio.lowlevel.checkpoint()
@@ -138,7 +138,7 @@ def test_over_real_http(method: str, provider: Provider) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_child_checks_for_itself(provider: Provider) -> None:
-    """After a fork while a target rests, the child's own thread checks it, once something happens there."""
+    """After a fork while a target is open, the child's own thread checks it, once something happens there."""
     provider.fault("a", "rate_limited", retry_after=0.5)
     with Pool([target(provider, "a", check=True), target(provider, "b")], check_jitter=0.0) as pool:
         assert pool.chat("hi").target == "b"
@@ -156,7 +156,7 @@ def test_a_child_checks_for_itself(provider: Provider) -> None:
 
 
 def test_no_check_leaves_the_allowed_regions() -> None:
-    """Residency holds for checks too: a provider that is down rests a target in another region, which is never called."""
+    """Residency holds for checks too: a provider that is down opens a target in another region, which is never called."""
     clock = VirtualClock(0)
     inside = [ScriptedTarget(name, fail(503), id="p/m", region=name, check=True) for name in ("eu-1", "eu-2")]
     outside = ScriptedTarget("us", id="p/m", region="us", check=True)

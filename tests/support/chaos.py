@@ -23,7 +23,7 @@ FAILURES = [
     Outcome(Kind.AUTH, SECRET, 401), Outcome(Kind.QUOTA, SECRET, 402, retry_after=20.0), Outcome(Kind.NOT_FOUND, SECRET, 404),
 ]  # fmt: skip
 RARE = len(FAILURES) - 3
-"""From here on failures that rest a target for minutes."""
+"""From here on failures that open a target for minutes."""
 
 
 def weather(name: str, clock: VirtualClock) -> Callable[[ChatRequest], StepLike]:

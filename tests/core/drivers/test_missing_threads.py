@@ -64,7 +64,7 @@ def test_an_event_while_the_last_check_ends() -> None:
     made = next(one for one in pool._notify._listeners if isinstance(getattr(one, "_listener", one), checks.Checks))
     watched: Any = getattr(made, "_listener", made)
     assert watched._thread is None
-    watched._run()  # nothing rests: it ends at once
+    watched._run()  # no target is unavailable: it ends at once
     seen: list[bool] = []
 
     class Lock:

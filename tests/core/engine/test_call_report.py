@@ -90,7 +90,7 @@ def test_a_call_that_is_reported_at_its_end() -> None:
         if late:
             assert engine.events == [] and call_report.ended(call, None, engine.shared, 3.0) == ()
             assert list(engine.shared.answered) == [(call, 3.0)]
-            reports.append([*call_report.account(*engine.shared.answered[0])])
+            reports.append([*call_report.events_of(*engine.shared.answered[0])])
         else:
             reports.append([*engine.events, *call_report.ended(call, None, engine.shared, 3.0)])
             assert not engine.shared.answered

@@ -53,10 +53,10 @@ def test_recoveries_and_rate_limits_are_written() -> None:
     breaker.open(5.0, engine.shared.rng, cause="server")
     breaker.recover(10.0)
     assert fleet.outbox(12.0).facts == [Fact("a", "health", "recovering", 118.0, 2.0, "a")]
-    fleet.picture([], 129.0)
+    fleet.merge_all([], 129.0)
     breaker.state = State.CLOSED
     assert fleet.outbox(129.0).facts == [Fact("a", "health", "recovering", 1.0, 119.0, "a")]
-    fleet.picture([], 130.0)
+    fleet.merge_all([], 130.0)
     assert fleet.outbox(130.0).facts == []
     breaker.rate_limited_until = 140.1
     assert fleet.outbox(140.0).facts == []
@@ -71,11 +71,11 @@ def test_commands_are_written() -> None:
     of(engine).disabled = "maintenance"
     assert fleet.record_command("a", 10.0) is True and engine.tracker.has_news
     kept = 30 * 86400.0
-    assert fleet.outbox(12.0).facts == [Fact("a", "hand", "disabled", kept - 2, 2.0, "a", "maintenance")]
+    assert fleet.outbox(12.0).facts == [Fact("a", "command", "disabled", kept - 2, 2.0, "a", "maintenance")]
     of(engine).disabled = ""
     fleet.record_command("a", 15.0)
-    assert fleet.outbox(14.0).facts == [Fact("a", "hand", "enabled", kept + 1, 0.0, "a", "")]
-    fleet.picture([], 15.0 + kept)
+    assert fleet.outbox(14.0).facts == [Fact("a", "command", "enabled", kept + 1, 0.0, "a", "")]
+    fleet.merge_all([], 15.0 + kept)
     assert fleet.outbox(15.0 + kept).facts == []
 
 

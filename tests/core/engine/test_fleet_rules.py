@@ -226,7 +226,7 @@ def test_an_older_recovery(at: float, cause: str, recovers: bool) -> None:
 
 
 def command(kind: str, age: float, cause: str = "", subject: str = "a") -> Fact:
-    return Fact(subject, "hand", kind, 1e6, age, subject, cause)  # type: ignore[arg-type]
+    return Fact(subject, "command", kind, 1e6, age, subject, cause)  # type: ignore[arg-type]
 
 
 def test_commands_of_an_operator_elsewhere() -> None:
@@ -283,12 +283,12 @@ def test_a_whole_picture() -> None:
     own.settle(30.0, 5.0, own=True)
     other.settle(30.0, 5.0, own=False)
     ended.settle(8.0, 5.0, own=False)
-    fleet.picture(iter([Fact("b", "probe", "lease", 7.0, 0.0, "b"), opened("a")]), 10.0)
+    fleet.merge_all(iter([Fact("b", "probe", "lease", 7.0, 0.0, "b"), opened("a")]), 10.0)
     assert (own.own_until, own.other_until) == (-inf, 10.0)
     assert other.other_until == 17.0 and ended.other_until == 8.0
     assert of(engine).state is State.OPEN
     assert [fact.subject for fact in fleet.outbox(10.0).facts] == [], "the store knows it"
-    fleet.picture([], 11.0)
+    fleet.merge_all([], 11.0)
     assert [fact.subject for fact in fleet.outbox(11.0).facts] == ["a"], "the store lacks it"
 
 
@@ -313,7 +313,7 @@ def test_a_lease_of_ones_own_in_a_picture() -> None:
     own = of(engine).lease
     assert own is not None
     own.settle(30.0, 5.0, own=True)
-    fleet.picture([Fact("a", "probe", "lease", 20.0, 0.0, "a"), command("disabled", 1.0, "gone", "b")], 10.0)
+    fleet.merge_all([Fact("a", "probe", "lease", 20.0, 0.0, "a"), command("disabled", 1.0, "gone", "b")], 10.0)
     assert own.own_until == 30.0 and of(engine, "b").disabled == "gone"
 
 

@@ -102,7 +102,7 @@ def test_the_trace_of_a_decision() -> None:
         [state_of(name, limits=Limits(rpm=60, burst=1), position=place) for place, name in enumerate("abcde")]
     )
     call, trace = engine.call(), Trace()
-    assert (trace.rule, trace.looked_at) == (0, {})
+    assert (trace.rule, trace.obstacles) == (0, {})
     trace.begin(3)
     engine.open("a", seconds=20.0)
     limited(engine, "b")
@@ -112,14 +112,14 @@ def test_the_trace_of_a_decision() -> None:
         ("d", None), ("e", Obstacle.CONTEXT_WINDOW),
     ):  # fmt: skip
         trace.note(call, engine[name], obstacle, engine.tracker, 0.0)
-    limit = trace.looked_at["b"]
+    limit = trace.obstacles["b"]
     assert trace.rule == 3 and "60 requests a minute" in limit and "retry after" not in limit
-    assert trace.looked_at == {
+    assert trace.obstacles == {
         "a": "circuit breaker open (failing), retry after 20.0 s", "b": limit, "c": "disabled", "d": "",
         "e": "its context window is too small, or not known to be larger",
     }  # fmt: skip
     trace.begin(7)
-    assert (trace.rule, trace.looked_at) == (7, {})
+    assert (trace.rule, trace.obstacles) == (7, {})
 
 
 def test_a_trace_of_the_rules() -> None:
@@ -128,6 +128,6 @@ def test_a_trace_of_the_rules() -> None:
     engine.shared.trace = trace = Trace()
     engine.open("a", seconds=20.0)
     engine.attempt(engine.call(), 0.0)
-    assert trace.rule == 3 and list(trace.looked_at) == ["a", "b"]
-    assert trace.looked_at["a"] == "circuit breaker open (failing), retry after 20.0 s" and trace.looked_at["b"] == ""
+    assert trace.rule == 3 and list(trace.obstacles) == ["a", "b"]
+    assert trace.obstacles["a"] == "circuit breaker open (failing), retry after 20.0 s" and trace.obstacles["b"] == ""
     assert engine["a"].breaker.state is State.OPEN

@@ -130,7 +130,7 @@ def test_rejections_of_attempts_under_way_together_are_one() -> None:
 
 def test_a_rate_limit_without_a_time_halves_what_runs_at_once() -> None:
     """Twelve concurrent attempts were too many: six come after the pause, and one more with each round that succeeds; the next
-    rejection halves again. Where a time is named, the window opens as after any rest."""
+    rejection halves again. Where a time is named, the window opens as after any break."""
     found = breaker()
     found.active = 12
     found.rate_limit(10.0, HALF, None, 9.9)

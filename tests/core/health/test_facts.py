@@ -9,7 +9,7 @@ from hotspare._health.probe_lease import ProbeLease
 
 
 def fact(kind: str = "open", remaining: float = 10.0, age: float = 5.0, **fields: Any) -> Fact:
-    slots = {"open": "health", "recovering": "health", "limited": "limit", "disabled": "hand", "enabled": "hand"}
+    slots = {"open": "health", "recovering": "health", "limited": "limit", "disabled": "command", "enabled": "command"}
     return Fact("s", slots.get(kind, "probe"), kind, remaining, age, **fields)  # type: ignore[arg-type]
 
 
@@ -67,8 +67,8 @@ STORED = {
         ({"name": "n" * 201}, Fact("s", "health", "open", 7.5, 2.0, "n" * 200, "server", 3.0)),
         ({"slot": "limit", "kind": "limited"}, Fact("s", "limit", "limited", 7.5, 2.0, "n", "server", 3.0)),
         ({"slot": "probe", "kind": "lease"}, Fact("s", "probe", "lease", 7.5, 2.0, "n", "server", 3.0)),
-        ({"slot": "hand", "kind": "enabled"}, Fact("s", "hand", "enabled", 7.5, 2.0, "n", "server", 3.0)),
-        ({"slot": "hand"}, None),
+        ({"slot": "command", "kind": "enabled"}, Fact("s", "command", "enabled", 7.5, 2.0, "n", "server", 3.0)),
+        ({"slot": "command"}, None),
         ({"slot": "other"}, None),
         ({"remaining": "soon"}, None),
         ({"remaining": None}, None),

@@ -1,4 +1,4 @@
-"""Targets that reject a key, a quota or a model: how long they rest, what a fleet shares of it, and which domains are probed together."""
+"""Targets that reject a key, a quota or a model: how long they stay open, what a fleet shares of it, and which domains are probed together."""
 
 import pytest
 from hotspare import events
@@ -22,7 +22,7 @@ from tests.support.health import ACCOUNT, PROVIDER, REGION, end, opened, permit,
 def test_what_was_rejected(
     kind: Kind, status: int, seconds: float, cause: str, rejection: Kind | None, shared: bool, names: str
 ) -> None:
-    """It rests for the whole time. If the account has other targets, the fact that is shared is about the account; it is news for a fleet."""
+    """It stays open for the whole time. If the account has other targets, the fact that is shared is about the account; it is news for a fleet."""
     engine = pool(names)
     engine.tracker.has_news = False
     end(engine, Outcome(kind, "m" * 90, status), now=10.0)
@@ -42,7 +42,7 @@ def test_what_was_rejected(
 
 
 def test_a_model_that_is_missing_again_and_again() -> None:
-    """Each time it rests longer, and a success forgets it."""
+    """Each time it stays open longer, and a success forgets it."""
     engine = pool("a")
     for now, count in ((0.0, 1), (1000.0, 2)):
         end(engine, Outcome(Kind.NOT_FOUND, "no", 404), now=now, of=permit(engine, now=now, last=True))
@@ -86,7 +86,7 @@ def test_how_soon_the_others_are_probed() -> None:
 
 
 def test_a_guest_that_recovers_alone() -> None:
-    """Guests of calls are added to those that are there, and are no others in which a call could find rest."""
+    """Guests of calls are added to those that are there, and are no others that a call could use instead."""
     engine = pool("a")
     guests = [pool("b")["b"], pool("d")["d"]]
     for guest in guests:

@@ -5,9 +5,8 @@ from math import inf
 import pytest
 from hotspare import events
 from hotspare._health.breaker import Permit, State
-from hotspare._health.failures import suspect
+from hotspare._health.failures import Failure, may_retry, suspect
 from hotspare._health.target_state import TargetState
-from hotspare._health.tracker import Failure
 from hotspare.outcome import Kind
 from hotspare.policy import Breaker
 from hotspare.target import Domain
@@ -99,7 +98,7 @@ def test_may_retry(kind: Kind, now: float, success: float, state: State, expecte
     """Any one change since the failure at 5 is enough, and there has to be one."""
     engine = pool()
     engine["a"].breaker.last_success_start, engine["a"].breaker.state = success, state
-    assert engine.tracker.may_retry(engine["a"], Failure(kind, 5.0), now) is expected
+    assert may_retry(engine["a"], Failure(kind, 5.0), now) is expected
 
 
 def test_unavailable_reason() -> None:

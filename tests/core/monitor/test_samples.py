@@ -128,7 +128,7 @@ def test_limits_and_budgets_that_are_nearly_used() -> None:
 
 
 def test_a_target_that_only_admits_a_probe_is_not_available() -> None:
-    """In an outage each rest ends with a probe that fails: the alert about it must not wait for a moment without one."""
+    """In an outage each break ends with a probe that fails: the alert about it must not wait for a moment without one."""
     clock = VirtualClock()
     refused = fail(Outcome(Kind.TRANSPORT, "refused", before_connect=True))
     pool = scripted_pool(
@@ -147,7 +147,7 @@ def test_a_target_that_only_admits_a_probe_is_not_available() -> None:
 
 
 def test_a_domain_that_only_admits_a_probe_is_still_out() -> None:
-    """Both targets of a region fail; its rest is over: it is out until a probe has succeeded."""
+    """Both targets of a region fail; its break is over: it is out until a probe has succeeded."""
     clock = VirtualClock()
     refused = fail(Outcome(Kind.TRANSPORT, "refused", before_connect=True))
     names = ("a", "b")

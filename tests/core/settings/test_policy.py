@@ -44,7 +44,7 @@ def _last_only(request: ChatRequest) -> ChatRequest:
 
 
 def _check_after_rest(**options: Any) -> float:
-    """Seconds from the end of a rest to the background check."""
+    """Seconds from the end of a break to the background check."""
     clock = VirtualClock(0)
     target = ScriptedTarget("a", [fail(429, retry_after=10), "ok"], check=True)
     pool = scripted_pool(target, "b", clock=clock, rng=FixedRandom(0.5), **options)

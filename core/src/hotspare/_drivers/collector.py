@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from hotspare import events
 from hotspare._drivers.listeners import ListenerQueue
 from hotspare._engine.call import Call
-from hotspare._engine.call_report import account
+from hotspare._engine.call_report import events_of
 from hotspare.telemetry.logging import log
 
 Handler = Callable[[int, events.Event], object]
@@ -67,7 +67,7 @@ class Collector(ListenerQueue):
 
     def _handle_answered(self, answered: _Answered, at: int) -> None:
         call, ended = answered
-        made, attempt = account(call, ended), call.attempts[0]
+        made, attempt = events_of(call, ended), call.attempts[0]
         began = attempt.permit.started
         times = (call.started, began, began + (attempt.record.seconds if attempt.record else 0.0), ended)
         for when, event in zip(times, made, strict=False):

@@ -11,7 +11,7 @@ from hotspare._drivers import listeners
 from hotspare._drivers.collector import Background, Collector
 from hotspare._drivers.listeners import ListenerQueue, is_quick
 from hotspare._engine.call import Call
-from hotspare._engine.call_report import account
+from hotspare._engine.call_report import events_of
 from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.waiters import Waiter
 from hotspare.errors import ConfigError, Problem
@@ -137,7 +137,7 @@ class Notifier:
         if self._collector is not None and self._listeners == (self._collector,):
             self._collector.add_answered(call, now)
         else:  # another listener was added meanwhile
-            self._pending += account(call, now)
+            self._pending += events_of(call, now)
 
 
 def _wake(waiters: Iterable[Waiter]) -> None:

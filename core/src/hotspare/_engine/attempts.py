@@ -35,7 +35,7 @@ _ANSWERED = (Kind.OK, Kind.REJECTED, Kind.CONTENT_FILTER)
 """The target has answered, and bills the attempt. Such an attempt always counts against `max_attempts`: otherwise a call whose
 streams always break, or whose answers are always rejected, would never end during an outage."""
 _OK, _CANCELLED = Kind.OK, Kind.CANCELLED
-_BEFORE_ITS_TIME = (AttemptReason.LAST_RESORT, AttemptReason.EARLY_PROBE)
+_WHILE_UNAVAILABLE = (AttemptReason.LAST_RESORT, AttemptReason.EARLY_PROBE)
 """Attempts at targets that are not available."""
 FAST_PROBES = 5
 """Early probes per interval while they fail fast: they cost their caller little time, and a recovery is noticed sooner."""
@@ -83,7 +83,7 @@ def start(
     if call.tracks_ttft:
         usual = shared.completion if unary else shared.first_token
         stall_after = timeouts.stalled_after(call, state, policy, usual, p95=p95, unary=unary)
-    permit = shared.tracker.acquire(state, now, stall_after=stall_after, last_resort=reason in _BEFORE_ITS_TIME)
+    permit = shared.tracker.acquire(state, now, stall_after=stall_after, last_resort=reason in _WHILE_UNAVAILABLE)
     others = others_in <= 0
     timeout = timeouts.attempt_timeout(
         call, state, policy, now, p95=p95, unary=unary, others_in=others_in, probe=permit.probe and others

@@ -1,8 +1,8 @@
 """The events of a call: its beginning, its attempts and its end. The scheduler holds the lock.
 
 If all listeners are hotspare's own metrics, spans, ledger and alerts (`SharedState.reports_late`), a call that its first attempt
-answers is put into `SharedState.answered` when it ends, and the listeners' thread creates its events (`account`): creating them in
-the thread of the call would take a tenth of its time. As soon as anything goes wrong, a call is reported as it happens.
+answers is put into `SharedState.answered` when it ends, and the listeners' thread creates its events (`events_of`): creating them in
+the thread of the call would take a tenth of its time. After a first failure or wait, a call is reported as it happens.
 """
 
 from __future__ import annotations
@@ -54,27 +54,27 @@ def attempt_ended(call: Call, attempt: Attempt, shared: SharedState) -> None:
 def ended(call: Call, error: BaseException | None, shared: SharedState, now: float) -> Sequence[events.Event]:
     """The events to emit at a call's end. `error`: the exception raised to its caller. Called without the lock."""
     if call.is_check:
-        return _checked(call)
+        return _check_ended(call)
     if call.is_reported_late and error is None and len(call.attempts) == 1:
         shared.answered.append((call, now))
         return ()
-    begun = _begun(call) if call.is_reported_late else ()
-    return (*begun, _call_ended(call, error, now))
+    so_far = _events_so_far(call) if call.is_reported_late else ()
+    return (*so_far, _call_ended(call, error, now))
 
 
 def catch_up(call: Call, shared: SharedState) -> None:
     """Report the events that were postponed, and from now on as they happen: the call needs more than one attempt."""
     if call.is_reported_late:
         call.is_reported_late = False
-        shared.tracker.pending_events += _begun(call)
+        shared.tracker.pending_events += _events_so_far(call)
 
 
-def account(call: Call, now: float) -> Sequence[events.Event]:
+def events_of(call: Call, now: float) -> Sequence[events.Event]:
     """All events of a call from `SharedState.answered`. `now`: when it ended."""
-    return (*_begun(call), _call_ended(call, None, now))
+    return (*_events_so_far(call), _call_ended(call, None, now))
 
 
-def _begun(call: Call) -> list[events.Event]:
+def _events_so_far(call: Call) -> list[events.Event]:
     found: list[events.Event] = [_call_started(call)]
     for attempt in call.attempts:
         found += (_attempt_started(call, attempt), *_attempt_ended(call, attempt))
@@ -119,7 +119,7 @@ def _call_ended(call: Call, error: BaseException | None, now: float) -> events.C
         wasted_tokens=_wasted_tokens(call),
         waited=call.idle_seconds,
         rescued=is_answered and _was_rescued(call, records),
-        error="" if error is None or is_answered else _line(error),
+        error="" if error is None or is_answered else _first_line(error),
         paid=paid,
         saved_tokens=call.saved_tokens,
         wasted=None if None in wasted else sum(cost or 0.0 for cost in wasted),
@@ -127,7 +127,7 @@ def _call_ended(call: Call, error: BaseException | None, now: float) -> events.C
     )
 
 
-def _checked(call: Call) -> tuple[events.TargetChecked, ...]:
+def _check_ended(call: Call) -> tuple[events.TargetChecked, ...]:
     """The event of a background check's end; empty if no attempt was made because another call probed first."""
     if not call.records:
         return ()
@@ -144,7 +144,7 @@ def result_of(call: Call, error: BaseException | None) -> CallResult:
     return CallResult.FAILED if isinstance(error, Exception) else CallResult.ABANDONED
 
 
-def _line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0] if isinstance(error, CallError) else type(error).__name__
 
 

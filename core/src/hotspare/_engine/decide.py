@@ -16,29 +16,25 @@ While an attempt is running and not overdue, a call only checks its timers: rule
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from hotspare._engine import attempts, backoff, fleet, hedging, limiting
+from hotspare._engine import attempts, backoff, hedging, limiting
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
+from hotspare._engine.decision import Decision, decision_of
 from hotspare._engine.first import first_attempt
-from hotspare._engine.plan import Candidates
-from hotspare._engine.reasons import Obstacle, choice, passed_over
+from hotspare._engine.reasons import choice
 from hotspare._engine.timeouts import min_useful_time
 from hotspare._health.breaker import State
-from hotspare._health.failures import Failure
-from hotspare._health.target_state import TargetState
+from hotspare._health.failures import may_retry
 from hotspare._routing.candidates import RETRYABLE, TRANSIENT, retries_at_once, window_allows
-from hotspare.outcome import AttemptReason, Kind, Outcome, Scope
+from hotspare.outcome import AttemptReason, Kind, Scope
 
-_CLOSED = State.CLOSED
 ACCEPTED_LATELY = 5.0
 """For this many seconds after a target accepted a request, an INVALID for a similar request counts as the caller's fault."""
-LAST_ATTEMPT_DELAY = 1.0
-"""Seconds after a break's end in which a call with one attempt left does not probe the target: calls that can still fail over do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,111 +49,6 @@ class GiveUp:
 
 
 Step = Attempt | Wait | GiveUp
-
-
-@dataclass(slots=True)
-class _Decision:
-    """The input of the rules: the call's candidates in their order, and its latest result on each target."""
-
-    call: Call
-    shared: SharedState
-    now: float
-    candidates: Candidates
-    results: Mapping[TargetState, Attempt]
-    outcomes: Mapping[TargetState, Outcome]
-
-    def is_admissible(self, state: TargetState, *, alone: bool = False) -> bool:
-        """Whether the target may be tried now, with enough time left. `alone`: regardless of its region's and provider's breakers."""
-        obstacle = self._obstacle(state, alone)
-        if self.shared.trace is not None and not alone:
-            self.shared.trace.note(self.call, state, obstacle, self.shared.tracker, self.now)
-        return obstacle is None
-
-    def _obstacle(self, state: TargetState, alone: bool) -> Obstacle | None:
-        """Why the target cannot be tried now. The last attempt of a call does not probe a target whose break has just ended: calls that
-        can still fail over do."""
-        call, now, tracker = self.call, self.now, self.shared.tracker
-        if self.outcomes and not window_allows(state, self.outcomes):
-            return Obstacle.CONTEXT_WINDOW
-        if call.last and call.time_left(now) < min_useful_time(call, state, call.policy):
-            return Obstacle.TOO_LITTLE_TIME
-        at, latest = tracker.available_alone_at(state, now) if alone else tracker.available_at(state, now), now
-        if state.breaker.state is not _CLOSED and call.attempts_left <= 1:
-            leaves_to_others = state.breaker.state_at(now) is not _CLOSED and self.candidates.has(2)
-            latest = now - LAST_ATTEMPT_DELAY if leaves_to_others else now
-        if at > latest:
-            fleet.want_probe(state, tracker, now)
-            return Obstacle.LEFT_TO_OTHERS if at <= now else Obstacle.UNAVAILABLE
-        is_held = state.limits is not None and limiting.is_held(call, state, self.shared, now)
-        return Obstacle.LIMITED if is_held else None
-
-    def needs_retry_token(self, state: TargetState) -> bool:
-        """Whether the call has used up its free attempts in one of the target's failure domains."""
-        free = self.call.policy.retry_budget.free_attempts_per_domain
-        made = len(self.call.attempts)
-        return made >= free and any(self.call.attempts_in(domain) >= free for domain in state.domains)
-
-    def failure_of(self, state: TargetState) -> Failure | None:
-        """The target's failure in this call. The pause before the next attempt doubles with each one after a wait."""
-        result = self.results.get(state)
-        if result is None or result.outcome is None:
-            return None
-        config = self.call.policy.breaker
-        waits = sum(
-            attempt.state is state and attempt.reason is AttemptReason.AFTER_WAIT for attempt in self.call.attempts
-        )
-        pause = min(config.fast_break_duration * 2.0 ** min(waits, 30), config.max_break_duration)
-        return Failure(result.outcome.kind, result.ended, pause)
-
-    def has_equal(self, state: TargetState) -> bool:
-        """Whether an untried target of the same tier with the same model may be tried now."""
-        tier = next(tier for tier in self.call.tiers if state in tier)
-        return self.has_other(lambda other: other in tier and other.target.model == state.target.model)
-
-    def has_other(self, fits: Callable[[TargetState], bool] = bool) -> bool:
-        """Whether an untried target for which `fits` is true may be tried now."""
-        return any(other not in self.results and fits(other) and self.is_admissible(other) for other in self.candidates)
-
-    def earliest(self) -> tuple[TargetState | None, float]:
-        """The target that is available first for this call, and when; a target that rejected the key or the model only as the last choice."""
-        best, when = None, (True, inf)
-        for state in self.candidates:
-            failure = self.failure_of(state)
-            hopeful = failure is None or (failure.kind in TRANSIENT and not self.call.is_running_at(state))
-            if hopeful and window_allows(state, self.outcomes):
-                retry_at = self.shared.tracker.retry_at(state, failure, self.now)
-                at = state.rejection is not None, max(retry_at, limiting.ready_at(self.call, state, self.now))
-                if at < when and at[1] < inf:
-                    best, when = state, at
-        return best, when[1]
-
-    def early_probe_target(self) -> TargetState | None:
-        """The least recently tried open target, except those whose provider stated a time to wait."""
-        tracker = self.shared.tracker
-        states = [
-            state
-            for state in self.candidates
-            if state.breaker.state is State.OPEN
-            and state.rejection is None
-            and max(state.named_until, limiting.ready_at(self.call, state, self.now)) <= self.now
-            and window_allows(state, self.outcomes)
-            and not self.call.is_running_at(state)
-            and fleet.may_probe_early(state, tracker, self.now)
-        ]
-        return min(states, key=lambda one: one.breaker.last_used, default=None)
-
-    def start(self, state: TargetState, reason: AttemptReason, *, extra: bool = False) -> Attempt:
-        """A new attempt. Its timeout is shorter while another target can still be tried after it. `extra`: it checks for all
-        waiting calls whether an outage is over, and does not count as one of the call's attempts."""
-        call, now = self.call, self.now
-        call.max_attempts += extra
-        others_in = limiting.others_in(call, state, self.results, self.shared, now)
-        attempt = attempts.start(call, state, self.shared, now, reason, others_in=others_in)
-        attempt.extra = extra
-        attempt.chosen_by = "session" if state is self.candidates.kept else call.policy.strategy_name
-        if not self.candidates.begins_with(state):
-            attempt.passed = passed_over(call, self.candidates, self.results, state, self.shared, now)
-        return attempt
 
 
 def next_step(call: Call, shared: SharedState, now: float) -> Step:
@@ -181,7 +72,7 @@ def _first_answer(call: Call, shared: SharedState, now: float) -> Step:
         shared.trace.begin(1)
     if reason:
         return give_up(call, shared, reason, now)
-    decision = _decision(call, shared, now)
+    decision = decision_of(call, shared, now)
     for number, rule in _RULES:
         step = rule(decision)
         if step is not None:
@@ -189,17 +80,6 @@ def _first_answer(call: Call, shared: SharedState, now: float) -> Step:
                 shared.trace.rule = 6 if number == 7 and isinstance(step, Attempt) else number
             return step
     raise AssertionError("the last rule always returns a step")
-
-
-def _decision(call: Call, shared: SharedState, now: float) -> _Decision:
-    if shared.tracker.recovering:
-        shared.tracker.advance(now)
-    results: dict[TargetState, Attempt] = {}
-    outcomes: dict[TargetState, Outcome] = {}
-    if call.attempts:
-        results = call.results
-        outcomes = {state: result.outcome for state, result in results.items() if result.outcome is not None}
-    return _Decision(call, shared, now, Candidates(call, shared, now), results, outcomes)
 
 
 def _stop_reason(call: Call, now: float) -> str:
@@ -213,8 +93,7 @@ def _stop_reason(call: Call, now: float) -> str:
     most = call.policy.max_alike_failures
     if most is not None and len(attempts.alike_failures(call)) >= most:
         return f"{most} targets failed in the same way on this request"
-    stops = call.policy.stop is not None and backoff.stopped(call, call.policy, now)
-    return "the policy's stop condition is met" if stops else ""
+    return "the policy's stop condition is met" if backoff.stopped(call, call.policy, now) else ""
 
 
 def _may_continue(call: Call, last: Attempt) -> bool:
@@ -234,7 +113,7 @@ def _may_continue(call: Call, last: Attempt) -> bool:
     return kind is not Kind.CONTENT_FILTER
 
 
-def _retry_same_target(decision: _Decision) -> Wait | None:
+def _retry_same_target(decision: Decision) -> Wait | None:
     """Rule 2: the pause before the one retry that goes to the target that has just failed, or its short Retry-After."""
     call, policy, now = decision.call, decision.call.policy, decision.now
     last = call.to_retry
@@ -264,7 +143,7 @@ def _retry_same_target(decision: _Decision) -> Wait | None:
     return Wait(seconds)
 
 
-def _failover(decision: _Decision) -> Attempt | Wait | None:
+def _failover(decision: Decision) -> Attempt | Wait | None:
     """Rule 3: the retry whose pause is over, or else the first admissible target that was not tried. If one is blocked only because the
     fleet's store has not answered yet, the call waits for the store."""
     call, now = decision.call, decision.now
@@ -288,14 +167,14 @@ def _failover(decision: _Decision) -> Attempt | Wait | None:
     return None
 
 
-def _retry_earlier(decision: _Decision) -> Attempt | None:
+def _retry_earlier(decision: Decision) -> Attempt | None:
     """Rule 4: a target that failed this call before."""
     call, now = decision.call, decision.now
     for state in decision.candidates:
         failure = decision.failure_of(state)
         if failure is None or call.is_running_at(state) or not decision.is_admissible(state):
             continue
-        if call.was_queued and failure.kind in TRANSIENT and decision.shared.tracker.may_retry(state, failure, now):
+        if call.was_queued and failure.kind in TRANSIENT and may_retry(state, failure, now):
             extra = state.breaker.last_success_start <= failure.at
             return decision.start(state, AttemptReason.AFTER_WAIT, extra=extra)
         if not call.retry_used and failure.kind in RETRYABLE and attempts.take_retry_token(call, decision.shared, now):
@@ -304,14 +183,14 @@ def _retry_earlier(decision: _Decision) -> Attempt | None:
     return None
 
 
-def _budget_exhausted(decision: _Decision) -> GiveUp | None:
+def _budget_exhausted(decision: Decision) -> GiveUp | None:
     """Rule 5: a target is admissible, and only the retry budget keeps the call from trying it."""
     if any(state not in decision.results and decision.is_admissible(state) for state in decision.candidates):
         return give_up(decision.call, decision.shared, "the retry budget is exhausted", decision.now)
     return None
 
 
-def _enqueue(decision: _Decision) -> Attempt | Wait | GiveUp | None:
+def _enqueue(decision: Decision) -> Attempt | Wait | GiveUp | None:
     """Rules 6 and 7: an early probe, or else wait for a recovery, up to the latest moment at which an attempt can still be
     answered in time, even if every break ends later, because breaks are estimates. Times that a provider stated are not: if they end
     too late, the call does not wait."""
@@ -327,7 +206,7 @@ def _enqueue(decision: _Decision) -> Attempt | Wait | GiveUp | None:
     ):
         return give_up(call, shared, "the request is too long for the targets that are available", now)
     latest = call.deadline - min_useful_time(call, state, call.policy)
-    if max(state.named_until, limiting.ready_at(call, state, now)) > latest or now >= latest:
+    if max(state.stated_until, limiting.ready_at(call, state, now)) > latest or now >= latest:
         return None
     probed = decision.early_probe_target()
     if probed is not None and now >= shared.next_early_probe:
@@ -343,7 +222,7 @@ def _enqueue(decision: _Decision) -> Attempt | Wait | GiveUp | None:
     return Wait(max(limiting.MIN_WAIT, until - now), waiter)
 
 
-def _last_resort(decision: _Decision) -> Attempt | GiveUp:
+def _last_resort(decision: Decision) -> Attempt | GiveUp:
     """Rule 8: one attempt although no target is available, unless the client throttle rejects it."""
     call, shared, now = decision.call, decision.shared, decision.now
     untried = [
@@ -370,7 +249,7 @@ def _hedge(call: Call, shared: SharedState, now: float) -> Attempt | None:
     if hedge is None or delay is None or delay > 0:
         return None
     call.hedged = True
-    decision, first = _decision(call, shared, now), call.running[0].state
+    decision, first = decision_of(call, shared, now), call.running[0].state
     for state in decision.candidates:
         if state not in decision.results and hedging.may_hedge(first, state, hedge) and decision.is_admissible(state):
             return decision.start(state, AttemptReason.HEDGE) if shared.hedge_tokens.withdraw() else None
@@ -389,7 +268,7 @@ def give_up(call: Call, shared: SharedState, reason: str, now: float, retry_afte
     return GiveUp(reason, skipped, retry_after)
 
 
-_RULES: tuple[tuple[int, Callable[[_Decision], Step | None]], ...] = (
+_RULES: tuple[tuple[int, Callable[[Decision], Step | None]], ...] = (
     (2, _retry_same_target),
     (3, _failover),
     (4, _retry_earlier),

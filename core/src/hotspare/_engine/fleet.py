@@ -14,7 +14,7 @@ from typing import NamedTuple
 from hotspare import events
 from hotspare._health.admission import Part
 from hotspare._health.breaker import CircuitBreaker, State
-from hotspare._health.facts import SLACK, Fact, Slot, supersedes
+from hotspare._health.facts import SLACK, Fact, FactKind, Slot, supersedes
 from hotspare._health.probe_lease import UNUSED_LEASE, ProbeLease
 from hotspare._health.target_state import TargetState
 from hotspare._health.tracker import HealthTracker
@@ -24,7 +24,7 @@ from hotspare.outcome import Kind
 
 RECOVERY_SECONDS = 120.0
 """Seconds for which a recovery is kept in the store: longer than any break that another process may still assume."""
-HAND_SECONDS = 30 * 86400.0
+COMMAND_SECONDS = 30 * 86400.0
 """Seconds for which an operator's command is kept in the store. A process that has read it keeps it until it exits."""
 _REJECTIONS = {str(kind): kind for kind in (Kind.AUTH, Kind.NOT_FOUND)}
 
@@ -56,7 +56,8 @@ class Outbox:
 
 @dataclass(slots=True)
 class _Watched:
-    """A breaker that the fleet shares. `state`: its target's; for an account, that of one of its targets."""
+    """A breaker that the fleet shares. `state`: its target's; for an account, that of one of its targets. `prolonged`: the lease of its
+    probe was renewed, because the probe has started."""
 
     breaker: CircuitBreaker
     state: TargetState
@@ -66,8 +67,9 @@ class _Watched:
 
 
 class Fleet:
-    """The part of a pool that exchanges state with other processes. `member`: this process. `expected`: number of processes to assume while
-    the store is unavailable (None: the last count). `name`: the digest of a limit's scope."""
+    """The part of a pool that exchanges state with other processes. `subjects`, `limit_name`: give the names of targets and of limits in the
+    store. `place`: of this process among all, from 0 to 1. `expected`: number of processes to assume while the store is unavailable (None:
+    the last count)."""
 
     def __init__(
         self,
@@ -83,17 +85,17 @@ class Fleet:
         self._members = expected or 1
         self._known: dict[tuple[str, Slot], tuple[float, Fact]] = {}
         self._watched: dict[str, _Watched] = {}
-        self._same: dict[str, list[TargetState]] = {}
-        self._words: dict[str, float] = {}
+        self._states: dict[str, list[TargetState]] = {}
+        self._commanded_at: dict[str, float] = {}
         self.follow()
 
     def follow(self) -> None:
         """Share the breakers and limits of the pool's current targets."""
         self._watched.clear()
-        self._same.clear()
+        self._states.clear()
         for state in self._tracker.states:
             target, account = self._subjects(state)
-            self._same.setdefault(target, []).append(state)
+            self._states.setdefault(target, []).append(state)
             self._watched.setdefault(target, _Watched(state.breaker, state, state.name, "target"))
             domain = next(one for one in state.domains if one.level == "account")
             breaker = self._tracker.domains[domain]
@@ -151,7 +153,7 @@ class Fleet:
             rate.lost()
         return was_connected
 
-    def picture(self, facts: Iterable[Fact], now: float) -> None:
+    def merge_all(self, facts: Iterable[Fact], now: float) -> None:
         """Merge all facts of the store. Facts that it lacks, or that are newer here, are written again."""
         self._known.clear()
         leases = [one.breaker.lease for one in self._watched.values()]
@@ -168,28 +170,29 @@ class Fleet:
     def merge(self, fact: Fact, now: float) -> None:
         """Apply a fact found by another process, or earlier by this one."""
         self._known[fact.subject, fact.slot] = now, fact
-        if fact.slot == "hand":
-            self._hand(fact, now)
+        if fact.slot == "command":
+            self._apply_command(fact, now)
         watched = self._watched.get(fact.subject)
         if watched is None:
             return
         if fact.slot == "probe":
-            self._lease(watched, fact, now)
+            self._apply_lease(watched, fact, now)
         elif watched.level == "account":
-            self._health(watched.breaker, watched, fact, now)
+            self._apply_health(watched, fact, now)
         else:
-            for state in self._same[fact.subject]:
-                self._health(state.breaker, _Watched(state.breaker, state, state.name, "target"), fact, now)
+            for state in self._states[fact.subject]:
+                self._apply_health(_Watched(state.breaker, state, state.name, "target"), fact, now)
 
-    def _health(self, breaker: CircuitBreaker, watched: _Watched, fact: Fact, now: float) -> None:
-        before, state = breaker.state, watched.state
+    def _apply_health(self, watched: _Watched, fact: Fact, now: float) -> None:
+        breaker, state = watched.breaker, watched.state
+        before = breaker.state
         at, until = now - fact.age, now + fact.remaining
         if fact.kind == "limited":
             if until > breaker.rate_limited_until + SLACK:
                 breaker.stay_away(now, fact.remaining)
                 self._tracker.pending_events.append(events.RateLimited(watched.name, fact.remaining, None))
         elif fact.kind == "open":
-            self._open(breaker, watched, fact, at, until)
+            self._apply_break(watched, fact, at, until)
         elif at > breaker.evidence_at and breaker.cause and before in (State.OPEN, State.HALF_OPEN):
             breaker.recover(at, slow_start=watched.level == "target", by_others=True)
             if watched.level == "target":
@@ -203,7 +206,8 @@ class Fleet:
             name = state.name if watched.level == "target" else names[0]
             self._tracker.emit(name, before, breaker, now, watched.level)
 
-    def _open(self, breaker: CircuitBreaker, watched: _Watched, fact: Fact, at: float, until: float) -> None:
+    def _apply_break(self, watched: _Watched, fact: Fact, at: float, until: float) -> None:
+        breaker = watched.breaker
         is_down = breaker.state in (State.OPEN, State.HALF_OPEN)
         if at <= breaker.last_success_start or (not is_down and at <= breaker.evidence_at):
             return  # this process has newer evidence
@@ -215,28 +219,28 @@ class Fleet:
         if watched.level == "target":
             watched.state.rejection = _REJECTIONS.get(fact.cause)
 
-    def _lease(self, watched: _Watched, fact: Fact, now: float) -> None:
+    def _apply_lease(self, watched: _Watched, fact: Fact, now: float) -> None:
         lease = watched.breaker.lease
         if lease is not None and lease.own_until <= now:
             lease.settle(now + fact.remaining, now, own=False)
 
-    def _hand(self, fact: Fact, now: float) -> None:
+    def _apply_command(self, fact: Fact, now: float) -> None:
         at = now - fact.age
         for state in self._tracker.states:
-            if state.name != fact.subject or at <= self._words.get(state.name, -inf):
+            if state.name != fact.subject or at <= self._commanded_at.get(state.name, -inf):
                 continue
-            self._words[state.name] = at
-            word = (fact.cause or "by an operator") if fact.kind == "disabled" else ""
-            if word != state.breaker.disabled:
-                self._tracker.set_disabled(state, word)
-                event = events.TargetDisabled(state.name, word) if word else events.TargetEnabled(state.name)
+            self._commanded_at[state.name] = at
+            reason = (fact.cause or "by an operator") if fact.kind == "disabled" else ""
+            if reason != state.breaker.disabled:
+                self._tracker.set_disabled(state, reason)
+                event = events.TargetDisabled(state.name, reason) if reason else events.TargetEnabled(state.name)
                 self._tracker.pending_events.append(event)
 
     # --- state found by this process -----------------------------------------------------------------------------
 
     def record_command(self, name: str, now: float) -> bool:
         """An operator has disabled or enabled a target in this process. Returns whether a waiting call may continue now."""
-        self._words[name] = now
+        self._commanded_at[name] = now
         self._tracker.has_news = True
         return True
 
@@ -289,10 +293,12 @@ class Fleet:
             if breaker.rate_limited_until > now + SLACK:
                 yield Fact(subject, "limit", "limited", breaker.rate_limited_until - now, 0.0, name)
         for state in self._tracker.states:
-            at = self._words.get(state.name, -inf)
-            if now - at < HAND_SECONDS:
-                kind, word = ("disabled" if state.breaker.disabled else "enabled"), state.breaker.disabled
-                yield Fact(state.name, "hand", kind, HAND_SECONDS - (now - at), max(0.0, now - at), state.name, word)  # type: ignore[arg-type]
+            at = self._commanded_at.get(state.name, -inf)
+            if now - at < COMMAND_SECONDS:
+                reason = state.breaker.disabled
+                kind: FactKind = "disabled" if reason else "enabled"
+                left, age = COMMAND_SECONDS - (now - at), max(0.0, now - at)
+                yield Fact(state.name, "command", kind, left, age, state.name, reason)
 
     # --- answers of the store ------------------------------------------------------------------------------------
 

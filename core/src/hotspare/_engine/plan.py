@@ -25,39 +25,39 @@ class Candidates:
     `kept`: the target of the call's conversation. `passed`: targets moved back in the order, and why.
     """
 
-    __slots__ = ("_drawn", "_source", "kept", "passed")
+    __slots__ = ("_found", "_source", "kept", "passed")
 
     def __init__(self, call: Call, shared: SharedState, now: float) -> None:
         demand = demand_of(call, shared, now, shared.rng)
         self.kept, self.passed = kept_target(call, shared, demand), demand.passed
         self._source = usable(call, shared, demand, self.kept)
-        self._drawn: list[TargetState] = []
+        self._found: list[TargetState] = []
 
-    def _draw(self) -> bool:
+    def _find_next(self) -> bool:
         """Compute the next one. Returns whether there is one."""
         state = next(self._source, None)
         if state is not None:
-            self._drawn.append(state)
+            self._found.append(state)
         return state is not None
 
     def __iter__(self) -> Iterator[TargetState]:
-        drawn, place = self._drawn, 0
-        while place < len(drawn) or self._draw():
-            yield drawn[place]
+        found, place = self._found, 0
+        while place < len(found) or self._find_next():
+            yield found[place]
             place += 1
 
     def before(self, state: TargetState) -> list[TargetState]:
         """The targets before `state`; all computed so far if it is not among them."""
-        return self._drawn[: self._drawn.index(state)] if state in self._drawn else [*self._drawn]
+        return self._found[: self._found.index(state)] if state in self._found else [*self._found]
 
     def begins_with(self, state: TargetState) -> bool:
         """Whether this target is the first, and none was moved back."""
-        return not self.passed and bool(self._drawn) and self._drawn[0] is state
+        return not self.passed and bool(self._found) and self._found[0] is state
 
     def has(self, count: int) -> bool:
         """Whether there are at least `count` targets."""
-        while len(self._drawn) < count:
-            if not self._draw():
+        while len(self._found) < count:
+            if not self._find_next():
                 return False
         return True
 

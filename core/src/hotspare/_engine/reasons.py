@@ -51,30 +51,30 @@ MAX_PASSED = 8
 
 @dataclass(slots=True)
 class Trace:
-    """The latest decision. `rule`: its number in `RULES`. `looked_at`: the targets that the rules checked, in order, and what blocked
-    each ("": nothing)."""
+    """The latest decision. `rule`: its number in `RULES`. `obstacles`: what blocked each target that the rules checked, in
+    their order ("": nothing)."""
 
     rule: int = 0
-    looked_at: dict[str, str] = field(default_factory=dict[str, str])
+    obstacles: dict[str, str] = field(default_factory=dict[str, str])
 
     def begin(self, rule: int) -> None:
         """Start a new decision. `rule`: the number of the rule that decides, unless it is replaced later."""
         self.rule = rule
-        self.looked_at.clear()
+        self.obstacles.clear()
 
     def note(
         self, call: Call, state: TargetState, obstacle: Obstacle | None, tracker: HealthTracker, now: float
     ) -> None:
         """Note why a target is blocked. The first note for each target is kept."""
-        if state.name in self.looked_at:
+        if state.name in self.obstacles:
             return
-        words = str(obstacle or "")
+        why = str(obstacle or "")
         if obstacle is Obstacle.UNAVAILABLE:
             at = tracker.available_at(state, now)
-            words = f"{_why(call, state, tracker, now)}, retry after {at - now:.1f} s"
+            why = f"{_why(call, state, tracker, now)}, retry after {at - now:.1f} s"
         elif obstacle is Obstacle.LIMITED:
-            words = _why(call, state, tracker, now)
-        self.looked_at[state.name] = "disabled" if state.breaker.disabled else words
+            why = _why(call, state, tracker, now)
+        self.obstacles[state.name] = "disabled" if state.breaker.disabled else why
 
 
 def passed_over(

@@ -71,7 +71,7 @@ class Scheduler:
 
     @property
     def answered(self) -> deque[tuple[Call, float]]:
-        """Calls whose events have yet to be created (`call_report.account`), and when they ended. Read without the lock."""
+        """Calls whose events have yet to be created (`call_report.events_of`), and when they ended. Read without the lock."""
         return self._shared.answered
 
     def after_fork(self) -> None:

@@ -61,14 +61,12 @@ def allow(call: Call, budgets: Budgets) -> None:
                 excluded[state] = Exclusion(SkipReason.OVER_BUDGET, one.message)
     call.excluded = excluded
     if not any(True for _ in call.supporting(call.states())):
-        first = max(reached, key=lambda one: one.resets_in)
+        last = max(reached, key=lambda one: one.resets_in)
         hint = "raise its `usd`, or allow cheaper targets (action = 'cheaper')"
-        if first.budget.action == "cheaper":
-            hint = (
-                f"raise its `usd`, or its `max_price` of {first.budget.max_price:g}: no target of the call is cheaper"
-            )
+        if last.budget.action == "cheaper":
+            hint = f"raise its `usd`, or its `max_price` of {last.budget.max_price:g}: no target of the call is cheaper"
         raise BudgetExceeded(
-            f"no target may be used: {first.message}; {hint}", budget=first.key, retry_after=first.resets_in
+            f"no target may be used: {last.message}; {hint}", budget=last.key, retry_after=last.resets_in
         )
 
 

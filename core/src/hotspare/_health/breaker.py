@@ -32,7 +32,7 @@ class State(StrEnum):
 BROKEN = (State.OPEN, State.HALF_OPEN)
 """States in which only a probe or an attempt of last resort is admitted. Constants, because Python 3.11 takes 0.1 µs to look a member up in
 its class, and each call reads several breakers several times."""
-_CLOSED, _RECOVERING = State.CLOSED, State.RECOVERING
+_RECOVERING = State.RECOVERING
 
 
 TRANSITIONS: tuple[tuple[State, str, State], ...] = (

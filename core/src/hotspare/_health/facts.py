@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Slot = Literal["health", "limit", "hand", "probe"]
+Slot = Literal["health", "limit", "command", "probe"]
 """What a fact is about: the circuit breaker, a time to wait that the provider stated, an operator's command, the lease of a probe. There is one
 fact per subject and slot."""
 FactKind = Literal["open", "recovering", "limited", "disabled", "enabled", "lease"]
 _KINDS: Mapping[Slot, tuple[FactKind, ...]] = {
     "health": ("open", "recovering"),
     "limit": ("limited",),
-    "hand": ("disabled", "enabled"),
+    "command": ("disabled", "enabled"),
     "probe": ("lease",),
 }
 MAX_SECONDS = 40 * 86400.0

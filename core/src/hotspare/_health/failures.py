@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hotspare import events
-from hotspare._health.breaker import Permit
+from hotspare._health.breaker import Permit, State
 from hotspare._health.target_state import Suspicion, TargetState
 from hotspare.outcome import Kind
 
@@ -20,6 +20,17 @@ class Failure(NamedTuple):
     kind: Kind
     at: float
     pause: float = 1.0
+
+
+def may_retry(state: TargetState, failure: Failure, now: float) -> bool:
+    """Whether something has changed since the target failed a call: another call succeeded there, its breaker has
+    changed state, its rate limit is over, or the pause has passed."""
+    return (
+        state.breaker.last_success_start > failure.at
+        or state.breaker.state is not State.CLOSED
+        or failure.kind is Kind.RATE_LIMITED
+        or now >= failure.at + failure.pause
+    )
 
 
 def suspect(failures: Sequence[tuple[TargetState, Permit]], now: float, call_id: str) -> None:

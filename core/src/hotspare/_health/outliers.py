@@ -8,9 +8,11 @@ from hotspare._health.breaker import State
 from hotspare._health.target_state import TargetState
 
 
-def outlier_reason(state: TargetState, states: Iterable[TargetState], is_ready: Callable[[TargetState], bool]) -> str:
+def outlier_reason(
+    state: TargetState, states: Iterable[TargetState], available_at: Callable[[TargetState, float], float], now: float
+) -> str:
     """Why the breaker of `state` should open as that of an outlier, or "": it has failed at least twice as often as another target with the
-    same model and tier that is ready. The latest outcomes count, or, while `state` recovers, those since its probe."""
+    same model and tier that is available. The latest outcomes count, or, while `state` recovers, those since its probe."""
     breaker = state.breaker
     size = breaker.config.window_calls
     if breaker.state is State.RECOVERING:
@@ -22,6 +24,6 @@ def outlier_reason(state: TargetState, states: Iterable[TargetState], is_ready: 
     for other in states:
         if other is not state and (other.target.model, other.target.tier) == place:
             others_size, others_failures = other.breaker.recent
-            if 2 * others_failures * size <= failures * others_size and is_ready(other):
+            if 2 * others_failures * size <= failures * others_size and available_at(other, now) <= now:
                 return f"{failures} of the last {size} attempts failed, far more than at {other.name}"
     return ""

@@ -131,7 +131,7 @@ class TargetState:
         return zip(self.domains, self.breakers[1:], strict=True)
 
     @property
-    def named_until(self) -> float:
+    def stated_until(self) -> float:
         """Until when the provider itself has stated that it will not answer: a rate limit, a quota, maintenance. The break of a
         circuit breaker, in contrast, is an estimate."""
         return max([max(breaker.rate_limited_until, breaker.rejected_until) for breaker in self.breakers])

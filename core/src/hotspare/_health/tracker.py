@@ -12,7 +12,7 @@ from math import inf
 from hotspare import events
 from hotspare._health.breaker import BROKEN, CircuitBreaker, Permit, State
 from hotspare._health.domains import is_down
-from hotspare._health.failures import Failure, cleared
+from hotspare._health.failures import Failure, cleared, may_retry
 from hotspare._health.outliers import outlier_reason
 from hotspare._health.probe_rate import ProbeRate, probe_soon
 from hotspare._health.rejections import is_refused, shortest_break
@@ -122,21 +122,11 @@ class HealthTracker:
         """When a call should try this target: once it is available, and, if it failed this call, once it may be retried. While a
         probe is in flight, at most one break from now: a probe ends long before its lease does, and wakes the calls that wait."""
         at = self.available_at(state, now)
-        if at <= now and failure is not None and not self.may_retry(state, failure, now):
+        if at <= now and failure is not None and not may_retry(state, failure, now):
             return failure.at + failure.pause
         if at < inf and any(breaker.state is State.HALF_OPEN for breaker in state.breakers):
             return min(at, now + self._policy.breaker.fast_break_duration)
         return at
-
-    def may_retry(self, state: TargetState, failure: Failure, now: float) -> bool:
-        """Whether something has changed since the target failed a call: another call succeeded there, its breaker has
-        changed state, its rate limit is over, or the pause has passed."""
-        return (
-            state.breaker.last_success_start > failure.at
-            or state.breaker.state is not State.CLOSED
-            or failure.kind is Kind.RATE_LIMITED
-            or now >= failure.at + failure.pause
-        )
 
     def to_check(self, now: float) -> dict[TargetState, float]:
         """The targets to check in the background (`Target.check`), and when each admits an attempt: those whose breaker, or a
@@ -297,9 +287,8 @@ class HealthTracker:
             return
         permit.failed_at = now
         opens = state.breaker.record_failure(permit.started, now, needs_span=not outcome.before_connect, fast=fast)
-        if not opens:
-            reason = outlier_reason(state, self.states, lambda other: self.available_at(other, now) <= now)
-            opens, state.breaker.reason = bool(reason), reason or state.breaker.reason
+        if not opens and (reason := outlier_reason(state, self.states, self.available_at, now)):
+            state.breaker.reason, opens = reason, True
         if opens:
             since = permit.started if permit.probe else inf
             self._open(state, now, outcome, fast=fast and self._has_other(state, now), since=since)

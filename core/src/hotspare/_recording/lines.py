@@ -209,7 +209,7 @@ def step_line(step: Step, call: Call, trace: Trace) -> JsonLine:
         for state, attempt in call.results.items()
         if attempt.outcome is not None
     }
-    passed |= {name: why for name, why in trace.looked_at.items() if why or name not in passed}
+    passed |= {name: why for name, why in trace.obstacles.items() if why or name not in passed}
     if isinstance(step, Attempt):
         passed.pop(step.state.name, None)
         line |= {

@@ -124,7 +124,7 @@ class Agent:
         def take(fleet: Fleet) -> bool:
             fleet.connected(members, now)
             if facts is not None:
-                fleet.picture(facts, now)
+                fleet.merge_all(facts, now)
             return True
 
         self._scheduler.fleet_change(take)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from hotspare._engine.fleet import HAND_SECONDS
+from hotspare._engine.fleet import COMMAND_SECONDS
 from hotspare._health.facts import Fact
 from hotspare._shared.file_store import FileStore
 from hotspare._shared.redis_store import RedisStore
@@ -40,12 +40,12 @@ def overview(store: FleetStore) -> Overview:
 
 def disable(store: FleetStore, target: str, reason: str) -> None:
     """Disable a target in every process. Raises StoreError."""
-    store.write([Fact(target, "hand", "disabled", HAND_SECONDS, name=target, cause=reason)])
+    store.write([Fact(target, "command", "disabled", COMMAND_SECONDS, name=target, cause=reason)])
 
 
 def enable(store: FleetStore, target: str) -> None:
     """Enable a target in every process. Raises StoreError."""
-    store.write([Fact(target, "hand", "enabled", HAND_SECONDS, name=target)])
+    store.write([Fact(target, "command", "enabled", COMMAND_SECONDS, name=target)])
 
 
 def rows(found: Overview) -> list[dict[str, Any]]:
