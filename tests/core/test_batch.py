@@ -18,6 +18,8 @@ from hotspare.drill.provider import Provider
 from hotspare.messages import ChatRequest
 from hotspare.testing import ScriptedTarget, StepLike, answer, fail, scripted_pool
 
+from tests.support.command import run
+
 REFUSED = Outcome(Kind.INVALID, "no", 400)
 
 
@@ -203,6 +205,9 @@ def test_failures(files: tuple[Path, Path, Path]) -> None:
     process = start(str(source), str(output), "--config", str(config))
     _, errors = process.communicate()
     assert process.returncode == 1, errors
+    assert errors.endswith(
+        "0 of 1 answered, 0 before, 1 failed, 0.000000 USD; the failures are in " + f"{output}.errors\n"
+    )
     (failure,) = lines(output.with_name("out.jsonl.errors"))
     assert (failure["custom_id"], failure["type"]) == ("a", "AllTargetsFailed")
     assert lines(output) == []
@@ -225,3 +230,27 @@ def test_a_line_that_is_no_request_is_named(text: str, hint: str, tmp_path: Path
         read_requests(source)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_requests(tmp_path)
+
+
+def test_an_output_that_is_another_file_is_left_alone(files: tuple[Path, Path, Path]) -> None:
+    """A file of requests, notes, or a file that cannot be written: the error names it, and not a byte of it changes."""
+    source, output, config = files
+    notes = '{"custom_id": "a", "prompt": "q"}\n'
+    for text in (notes, "my notes", notes + "more notes", '{"custom_id": "a", "text": ""}\n[1]\n', "3\n"):
+        output.write_text(text, encoding="utf-8")
+        done = run("batch", str(source), str(output), "--config", str(config))
+        assert done.returncode == 2
+        assert "has lines that are no answers of `hotspare batch`; name another file" in done.stderr
+        assert output.read_text(encoding="utf-8") == text
+    done = run("batch", str(source), str(output.parent), "--config", str(config))
+    assert done.returncode == 2 and f"output: '{output.parent}' cannot be written" in done.stderr
+
+
+def test_failures_are_kept_if_the_next_start_is_impossible(files: tuple[Path, Path, Path]) -> None:
+    """A wrong configuration sends nothing again, so the file of failures stays."""
+    source, output, config = files
+    failures = output.with_name("out.jsonl.errors")
+    failures.write_text("{}", encoding="utf-8")
+    config.write_text("targets = 3", encoding="utf-8")
+    assert run("batch", str(source), str(output), "--config", str(config)).returncode == 2
+    assert failures.exists()

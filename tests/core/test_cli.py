@@ -4,11 +4,13 @@ import json
 import signal
 import subprocess
 import sys
+from math import nan
 from pathlib import Path
 
 import pytest
-from hotspare import Kind
+from hotspare import ConfigError, Kind
 from hotspare._cli.app import COMMANDS
+from hotspare._cli.drill import _scenario
 from hotspare._cli.entry import main
 from hotspare._cli.probe import probe_targets
 from hotspare._config.loader import load
@@ -113,6 +115,15 @@ def test_check_and_status(config: Path, provider: Provider) -> None:
     assert found.returncode == 1
     assert [row["kind"] for row in json.loads(found.stdout)] == ["ok", "server"]
     assert run("check", str(config), "--no-probe").returncode == 0
+    assert json.loads(run("check", str(config), "--no-probe", "--json").stdout) == []
+
+
+def test_a_pipe_gets_whole_names(config: Path) -> None:
+    """A table is as wide as its cells, and a cell that is wider than the table wraps: no name is cut short."""
+    name = "a-target-with-a-name-that-is-longer-than-most-terminals-are-wide-because-a-script-made-it-of-many-parts"
+    config.write_text(config.read_text(encoding="utf-8").replace('"one"', f'"{name}"'), encoding="utf-8")
+    for words in (("check", str(config)), ("status", str(config)), ("prices", str(config))):
+        assert name in run(*words).stdout, words
 
 
 def test_bad_configs_exit_2(tmp_path: Path) -> None:
@@ -137,6 +148,15 @@ def test_the_drill_lists_its_scenarios() -> None:
         done = run("drill", "--scenario", name)
         assert done.returncode == 2
         assert hint in done.stderr
+
+
+def test_the_length_of_a_drill() -> None:
+    """A factor from 0.1 to 100; no phase is shorter than a second."""
+    assert [phase.seconds for phase in _scenario("slow", 100).phases] == [500, 1000]
+    assert [phase.seconds for phase in _scenario("slow", 0.1).phases] == [1, 1]
+    for wrong in (100.1, nan):
+        with pytest.raises(ConfigError, match=r"must be a number from 0\.1 to 100"):
+            _scenario("slow", wrong)
 
 
 def test_a_probe_keeps_its_deadline(config: Path, provider: Provider) -> None:

@@ -49,7 +49,7 @@ def test_the_command_line_operates_a_running_pool(
     assert command("enable", "a", *app) == command("reset", "a", *app) == command("drain", "b", *app) == 0
     assert "b is drained" in capsys.readouterr().out
     assert pool.health()["a"].completion_p50 is None
-    with pytest.raises(HotspareError, match="no target of the pool is called 'z'"):
+    with pytest.raises(HotspareError, match="no target of the pool is called 'z'; use one of a, b"):
         ask("disable", file, target="z")
     pool.close()
     assert not file.exists()

@@ -101,9 +101,10 @@ def test_silences_and_queries_from_the_command_line(tmp_path: Path) -> None:
     )
     listed = json.loads(run("alerts", "list", "--json", ledger=path).stdout)
     assert [one["reason"] for one in listed["silences"]] == ["sale"]
-    assert run("alerts", "unsilence", "cost", ledger=path).stdout == "1 silences ended\n"
-    for wrong in ("2", "2026-01-31"):  # no unit; a time, of which no silence is so long
-        failed = run("alerts", "silence", "cost", "--for", wrong, ledger=path)
+    assert run("alerts", "unsilence", "cost", ledger=path).stdout == "cost is no longer silenced\n"
+    assert "'cost' is not silenced" in str(run("alerts", "unsilence", "cost", ledger=path).exception)
+    for wrong in ("2", "2026-01-31", "-2h", "nanh", "1e9d"):  # no unit, a time, no length, no date
+        failed = run("alerts", "silence", "cost", f"--for={wrong}", ledger=path)
         assert f"--for: '{wrong}' must be like 90s, 15m, 24h, 7d" in str(failed.exception)
     failures = json.loads(run("ledger", "failures", "--json", "--since", "1h", ledger=path).stdout)
     assert [(one["target"], one["kind"], one["message"]) for one in failures] == [("a", "auth", "bad key")]

@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from hotspare._cli.delivery import send_to_channels
@@ -24,6 +22,7 @@ from hotspare._cli.options import (
     since_time,
 )
 from hotspare._cli.output import printable
+from hotspare._cli.tables import console, table
 from hotspare.errors import ConfigError, Problem, did_you_mean
 from hotspare.ledger.queries import last_alerts
 from hotspare.ledger.schema import open_to_read
@@ -64,8 +63,12 @@ def run(
         until = time.time() + seconds_of("--for", duration)
         silence(ledger_file(ledger), rule, until, reason)
         print(f"{printable(rule)} is silenced until {_shown(until)}")
+    elif unsilence(ledger_file(ledger), rule):
+        print(f"{printable(rule)} is no longer silenced")
     else:
-        print(f"{unsilence(ledger_file(ledger), rule)} silences ended")
+        raise ConfigError(
+            Problem.at("rule", rule, "is not silenced; `hotspare alerts list` shows the silences in force")
+        )
 
 
 def _list(since: float, *, as_json: bool, ledger: object) -> None:
@@ -75,15 +78,13 @@ def _list(since: float, *, as_json: bool, ledger: object) -> None:
     if as_json:
         print(json.dumps({"alerts": alerts, "silences": silent}, ensure_ascii=False))
         return
-    console = Console()
+    out = console()
     for row in silent:
-        console.print(printable(f"silenced until {_shown(row['until'])}: {row['rule']} {row['reason']}"), markup=False)
-    table = Table(box=None, header_style="bold")
-    for name in ("at", "event", "rule", "severity", "delivery", "message"):
-        table.add_column(name)
+        out.print(printable(f"silenced until {_shown(row['until'])}: {row['rule']} {row['reason']}"), markup=False)
+    shown = table("at", "event", "rule", "severity", "delivery", "message", box=None, header_style="bold")
     for row in alerts:
-        table.add_row(*(Text("" if value is None else printable(str(value))) for value in row.values()))
-    console.print(table if alerts else "no alerts")
+        shown.add_row(*(Text("" if value is None else printable(str(value))) for value in row.values()))
+    out.print(shown if alerts else "no alerts")
 
 
 def _shown(at: float) -> str:

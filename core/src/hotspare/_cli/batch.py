@@ -30,6 +30,10 @@ recorded in the ledger (`hotspare ledger`).
 """
 
 
+_BEGIN = b'{"custom_id"'
+"""The beginning of every line of answers."""
+
+
 def run(
     source: Annotated[Path, typer.Argument(help="JSONL file of requests.")],
     output: Annotated[Path, typer.Argument(help="JSONL file of answers; lines are appended.")],
@@ -46,9 +50,9 @@ def run(
     options: dict[str, Any] = {"model": model} if model else {}
     failed, costs = 0, list[float | None]()
     errors = output.with_name(output.name + ".errors")
-    errors.unlink(missing_ok=True)
     keys = list(left)
     with _recorded(Pool.from_config(config_file(config))) as pool, _Appender(output) as answers:
+        errors.unlink(missing_ok=True)
         results = pool.map(
             stopping, concurrency=concurrency, ordered=False, progress=_bar(progress, len(left)), **options
         )
@@ -64,10 +68,8 @@ def run(
                         {"custom_id": key, "error": printable(str(result.error)), "type": type(result.error).__name__}
                     )
     open_lines = len(requests) - len(_answered(output))
-    print(
-        f"{len(requests) - open_lines} of {len(requests)} answered, {len(done)} before, {failed} failed, {_sum(costs)}",
-        file=sys.stderr,
-    )
+    counts = f"{len(requests) - open_lines} of {len(requests)} answered, {len(done)} before, {failed} failed"
+    print(f"{counts}, {_sum(costs)}" + (f"; the failures are in {errors}" if failed else ""), file=sys.stderr)
     raise typer.Exit(130 if stopping.stopped else int(open_lines > 0))
 
 
@@ -119,7 +121,10 @@ class _Appender:
     """Adds lines to a file, each in one write, so that a killed process leaves no partial line."""
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise ConfigError(Problem.at("output", str(path), f"cannot be written: {error.strerror}")) from None
 
     def add(self, line: dict[str, Any]) -> None:
         """Add one line."""
@@ -170,15 +175,27 @@ def _request(place: str, line: str, key: str) -> tuple[str, dict[str, Any]]:
 
 
 def _answered(path: Path) -> set[str]:
-    """The answered ids. A partial line at the end (after a full disk) is removed."""
-    if not path.exists():
+    """The answered ids. A partial answer at the end (after a full disk) is removed. Raises ConfigError for any other file."""
+    if not path.is_file():
         return set()
     text = path.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
-    if len(whole) < len(text):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    return {str(json.loads(line)["custom_id"]) for line in whole.splitlines() if line.strip()}
+    size = text.rfind(b"\n") + 1
+    try:
+        if not text[size:].startswith(_BEGIN[: len(text) - size]):
+            raise ValueError
+        found = {_answered_id(line) for line in text[:size].splitlines() if line.strip()}
+    except (ValueError, KeyError, TypeError):
+        hint = "has lines that are no answers of `hotspare batch`; name another file"
+        raise ConfigError(Problem.at("output", str(path), hint)) from None
+    if size < len(text):
+        os.truncate(path, size)
+    return found
+
+
+def _answered_id(line: bytes) -> str:
+    answer: Any = json.loads(line)
+    _ = answer["text"]  # a request has none
+    return str(answer["custom_id"])
 
 
 def _as_dict(reply: ChatReply) -> dict[str, Any]:

@@ -27,7 +27,7 @@ _MAX_SCALE = 100
 MIN_SECONDS = 1.0
 """Shortest phase in seconds: shorter phases show no effect."""
 HELP = (
-    "Rehearse an outage with real HTTP calls to an embedded provider: no API key, no network, under a minute.\n\n"
+    "Rehearse an outage with real HTTP calls to an embedded provider: no API key, no network, about a minute.\n\n"
     "Every answer is compared with the expected text. The results are printed, and written to a report with a timeline. "
     "Scenarios:\n\n" + "\n\n".join(f"{name}: {scenario.about}" for name, scenario in SCENARIOS.items())
 )
@@ -67,9 +67,9 @@ def run(
         Path(report).write_text(draw(results), encoding="utf-8")
         if not as_json:
             out = terminal.console()
-            out.print("Report with timeline:", report, markup=False, highlight=False)
+            out.print(f"Report with timeline: {report}", markup=False, highlight=False, soft_wrap=True)
             out.print(
-                "Every attempt:", f"hotspare report --ledger {ledger}", markup=False, highlight=False, soft_wrap=True
+                f"Ledger: {ledger} (hotspare ledger, hotspare report)", markup=False, highlight=False, soft_wrap=True
             )
     pools = results[: len(chosen.pools)]
     raise typer.Exit(0 if all(result.succeeded for result in pools) else 1)
@@ -103,7 +103,7 @@ def _scenario(name: str, scale: float) -> Scenario:
     if name not in SCENARIOS:
         hint = did_you_mean(name, tuple(SCENARIOS), f"use one of {', '.join(SCENARIOS)}")
         raise ConfigError(Problem.at("--scenario", name, f"is unknown; {hint}"))
-    if not scale < _MAX_SCALE:
+    if not scale <= _MAX_SCALE:
         raise ConfigError(Problem.at("--scale", scale, f"must be a number from 0.1 to {_MAX_SCALE}"))
     scenario = SCENARIOS[name]
     return replace(

@@ -9,11 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from hotspare._cli.output import printable
+from hotspare._cli.tables import console, table
 from hotspare._shared import overview
 from hotspare._shared.joining import outer_store_of
 from hotspare._shared.overview import FleetStore
@@ -69,7 +68,7 @@ def _reached() -> Generator[None]:
         yield
     except StoreError as error:
         raise HotspareError(
-            f"the store cannot be used: {error}. Check that it runs, and that this user may read and write it."
+            f"the store cannot be used: {str(error).rstrip('.')}. Check that it runs, and that this user may read and write it."
         ) from None
 
 
@@ -87,19 +86,19 @@ def show(given: str, *, as_json: bool) -> int:
 
 
 def _print(found: overview.Overview, rows: list[dict[str, Any]]) -> None:
-    console = Console()
-    console.print(f"{_processes(found)}; targets that are not listed are in use")
+    out = console()
+    out.print(f"{_processes(found)}; targets that are not listed are in use")
     if rows:
-        table = Table("target", "state", "for", "since", "probed by")
+        targets = table("target", "state", "for", "since", "probed by")
         for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in _cells(row)))
-        console.print(table)
+            targets.add_row(*(Text(printable(cell)) for cell in _cells(row)))
+        out.print(targets)
     if found.budgets:
-        table = Table("budget", "spent", "reserved", "of")
+        budgets = table("budget", "spent", "reserved", "of")
         for one in found.budgets:
             limit = f"${one.limit:g}" if one.limit else "-"
-            table.add_row(Text(printable(one.name)), f"${one.spent:.4f}", f"${one.reserved:.4f}", limit)
-        console.print(table)
+            budgets.add_row(Text(printable(one.name)), f"${one.spent:.4f}", f"${one.reserved:.4f}", limit)
+        out.print(budgets)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -9,12 +9,11 @@ from contextlib import closing
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from hotspare._cli.options import JsonOption, LedgerOption, SinceOption, ledger_file, since_time
 from hotspare._cli.output import printable
+from hotspare._cli.tables import console, table
 from hotspare.errors import ConfigError, Problem, did_you_mean
 from hotspare.ledger import queries
 from hotspare.ledger.schema import open_to_read
@@ -24,8 +23,6 @@ HELP = """Query the ledger: every attempt and call that a process recorded.
 Queries: failures (the latest), calls (the latest), attempts by target, hour, kind or reason, export (CSV to stdout).
 Times are UTC. Example: hotspare ledger failures --since 1h
 """
-PIPED_WIDTH = 200
-"""Width of the table when the output is a file or a pipe."""
 _QUERIES = ("failures", "calls", *queries.GROUPS)
 
 
@@ -40,30 +37,25 @@ def run(
     ledger: LedgerOption = None,
     since: SinceOption = "",
     limit: Annotated[int, typer.Option(help="Rows of failures and calls.", min=1)] = 20,
-    table: Annotated[str, typer.Option(help=f"Table to export: {', '.join(queries.TABLES)}.")] = "calls",
+    export: Annotated[str, typer.Option("--table", help=f"Table to export: {', '.join(queries.TABLES)}.")] = "calls",
     as_json: JsonOption = False,
 ) -> None:
     """See `HELP`."""
     _check("query", query, (*_QUERIES, "export"))
-    _check("--table", table, queries.TABLES)
+    _check("--table", export, queries.TABLES)
     path, start = ledger_file(ledger), since_time(since)
     with closing(open_to_read(path)) as connection:
         if query == "export":
-            queries.export_csv(connection, table, sys.stdout, start)
+            queries.export_csv(connection, export, sys.stdout, start)
             return
         rows = _rows(query, connection, limit, start)
     if as_json:
         print(json.dumps([dict(row) for row in rows], ensure_ascii=False))
         return
-    shown = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1))
-    for name in queries.columns(rows):
-        shown.add_column(name, overflow="fold")  # wrap, never truncate
+    shown = table(*queries.columns(rows), box=None, header_style="bold", pad_edge=False, padding=(0, 1))
     for row in rows:
         shown.add_row(*(Text("" if value is None else printable(str(value))) for value in row))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
-    console.print(shown if rows else "no records")
+    console().print(shown if rows else "no records")
 
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:

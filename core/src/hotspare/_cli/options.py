@@ -14,6 +14,8 @@ from hotspare.errors import ConfigError, Problem
 from hotspare.ledger import default_path
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MAX_SECONDS = 20 * 365 * 86_400
+"""Longest duration; a longer one is a mistake, and its date may not exist."""
 _CONFIG_HELP = "TOML, YAML or JSON file. Default: $HOTSPARE_CONFIG, else ./hotspare.toml."
 
 ConfigArgument = Annotated[Path | None, typer.Argument(help=_CONFIG_HELP)]
@@ -59,9 +61,12 @@ def ledger_file(path: Path | None) -> Path:
 def seconds_of(option: str, duration: str, instead: str = "") -> float:
     """`90s`, `15m`, `24h` or `7d` in seconds. Raises ConfigError, which names the option and what it accepts `instead`."""
     try:
-        return float(duration[:-1]) * _UNITS[duration[-1:]]
+        seconds = float(duration[:-1]) * _UNITS[duration[-1:]]
     except (ValueError, KeyError):
-        raise ConfigError(Problem.at(option, duration, f"must be like 90s, 15m, 24h, 7d{instead}")) from None
+        seconds = 0.0
+    if not 0 < seconds <= _MAX_SECONDS:
+        raise ConfigError(Problem.at(option, duration, f"must be like 90s, 15m, 24h, 7d{instead}"))
+    return seconds
 
 
 def since_time(since: str) -> float:

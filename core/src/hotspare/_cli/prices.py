@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from hotspare._cli.options import ConfigArgument, JsonOption, config_file
+from hotspare._cli.tables import console, table
 from hotspare._config.loader import load
 from hotspare._cost import dataset
 from hotspare.errors import MissingExtra
@@ -45,13 +45,14 @@ def run(config: ConfigArgument = None, as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps({"dataset": edition, "targets": [_as_dict(row) for row in rows]}))
         return
-    table = Table(title="USD per million tokens", title_justify="left", title_style="", box=None)
-    for name in ("target", "input / output", "cached / written", "window", "source"):
-        table.add_column(name, overflow="fold", no_wrap="/" in name)
+    shown = table("target", title="USD per million tokens", title_justify="left", title_style="", box=None)
+    for name in ("input / output", "cached / written", "window", "source"):
+        shown.add_column(name, overflow="fold", no_wrap="/" in name)
     for row in rows:
-        table.add_row(row.target, *_cells(row), row.source)
-    Console().print(table)
-    Console().print(edition, markup=False, highlight=False)
+        shown.add_row(Text(row.target), *_cells(row), row.source)
+    out = console()
+    out.print(shown)
+    out.print(edition, markup=False, highlight=False)
 
 
 def _age(newest: date | None, now: datetime) -> str:

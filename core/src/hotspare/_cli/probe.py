@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from hotspare import AttemptRecord, CallError, Kind, Pool, Target, Timeouts
 from hotspare._cli.output import printable
+from hotspare._cli.tables import console, table
 from hotspare._config.loader import Config
 
 _PARALLEL = 16
@@ -45,7 +45,7 @@ def print_probes(targets: Sequence[Target], attempts: Sequence[AttemptRecord], *
         ]  # fmt: skip
         print(json.dumps(rows, ensure_ascii=False))
     else:
-        table = Table("target", "region", "outcome", "latency", "message")
+        shown = table("target", "region", "outcome", "latency", "message")
         for target, one in zip(targets, attempts, strict=True):
             colour = "green" if one.kind is Kind.OK else "red"
             outcome = f"{one.kind} {one.status}" if one.status else str(one.kind)
@@ -57,6 +57,6 @@ def print_probes(targets: Sequence[Target], attempts: Sequence[AttemptRecord], *
                 f"{one.seconds:.2f} s",
                 printable(one.message[:_MESSAGE]),
             )
-            table.add_row(*(Text(cell, style=colour if cell is outcome else "") for cell in cells))
-        Console().print(table)
+            shown.add_row(*(Text(cell, style=colour if cell is outcome else "") for cell in cells))
+        console().print(shown)
     return 0 if all(one.kind is Kind.OK for one in attempts) else 1

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from hotspare._cli.options import ConfigOption, JsonOption, SinceOption, config_file, ledger_file, since_time
 from hotspare._cli.recordings import UNUSED
+from hotspare._cli.tables import console, table
 from hotspare._config.loader import Config, load
 from hotspare._simulation.figures import Figures
 from hotspare._simulation.from_ledger import traffic_of
@@ -61,10 +62,10 @@ def run(
         found: dict[str, Any] = {} if before is None else {name: before.as_dict()}
         print(json.dumps(found | {"simulated": after.as_dict(), "notes": _notes(traffic, new)}, ensure_ascii=False))
         return
-    console = Console()
-    console.print(_table(before, after, name))
+    out = console()
+    out.print(_table(before, after, name))
     for note in _notes(traffic, new):
-        console.print(f"note: {note}", markup=False, highlight=False)
+        out.print(f"note: {note}", markup=False, highlight=False)
 
 
 def _traffic(ledger: Path | None, load_file: Path | None, since: str, most: int, seed: int) -> Traffic:
@@ -96,12 +97,12 @@ def _progress(calls: int, *, shown: bool) -> Generator[Callable[[int], object]]:
 
 
 def _table(before: Figures | None, after: Figures, name: str) -> Table:
-    table = Table("")
+    shown = table("")
     for title in ("simulated",) if before is None else (name, "simulated", "change"):
-        table.add_column(title, justify="right")
+        shown.add_column(title, justify="right")
     old, new = None if before is None else before.as_dict(), after.as_dict()
     for row in _ROWS:
-        table.add_row(
+        shown.add_row(
             *_cells(row, None if old is None else old[row], new[row], _UNITS.get(row, ""), compared=old is not None)
         )
     known: dict[str, int] = {} if old is None else old["answered_by"]
@@ -109,8 +110,8 @@ def _table(before: Figures | None, after: Figures, name: str) -> Table:
         cells = _cells(
             f"by {target}", known.get(target, 0), new["answered_by"].get(target, 0), "", compared=old is not None
         )
-        table.add_row(*cells)
-    return table
+        shown.add_row(*cells)
+    return shown
 
 
 def _cells(row: str, old: float | None, new: float | None, unit: str, *, compared: bool) -> list[Text]:
@@ -130,10 +131,6 @@ def _number(value: float | None, unit: str) -> str:
 
 
 def _change(old: float, new: float) -> str:
-    return (
-        f"{new - old:+,}"
-        if isinstance(old, int) and isinstance(new, int) and not old
-        else f"{(new - old) / old:+.1%}"
-        if old
-        else "new"
-    )
+    if old:
+        return f"{(new - old) / old:+.1%}"
+    return f"{new:+,}" if isinstance(new, int) else "new"

@@ -6,14 +6,13 @@ import json
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from hotspare._cli.operations import AppOption, SharedOption
 from hotspare._cli.options import ConfigArgument, JsonOption, ProbeDeadlineOption, config_file
 from hotspare._cli.output import printable
 from hotspare._cli.probe import print_probes, probe_targets
+from hotspare._cli.tables import console, table
 from hotspare._config.loader import load
 from hotspare._control import status_file
 from hotspare._control.client import ask
@@ -48,10 +47,10 @@ def _show(health: dict[str, Any], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(health, ensure_ascii=False))
     else:
-        table = Table("target", "state", "since", "p50 / p95", "in flight", "limits left", "latest failure")
+        shown = table("target", "state", "since", "p50 / p95", "in flight", "limits left", "latest failure")
         for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in _cells(row)))
-        Console().print(table)
+            shown.add_row(*(Text(printable(cell)) for cell in _cells(row)))
+        console().print(shown)
     return 0 if all(row["available_in"] == 0 for row in rows) else 1
 
 
@@ -59,7 +58,10 @@ def _cells(row: dict[str, Any]) -> list[str]:
     state = f"disabled: {row['disabled']}" if row["disabled"] else str(row["state"])
     if row["rate_limited_for"]:
         state += f", rate-limited for {row['rate_limited_for']:.0f} s"
-    if row["reason"] and not row["disabled"]:
+    elif row["available_in"] and not row["disabled"]:
+        state += f", retry after {row['available_in']:.0f} s"
+    message = row["reason"].partition(": ")[2]
+    if row["reason"] and not row["disabled"] and not (message and row["last_error"].endswith(message)):
         state += f": {row['reason']}"
     whole = row["completion_p50"] is not None
     times = [row[f"{'completion' if whole else 'ttft'}_{q}"] for q in ("p50", "p95")]

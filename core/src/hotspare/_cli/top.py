@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.live import Live
 
 from hotspare._cli.operations import SharedOption
 from hotspare._cli.options import LedgerOption, ledger_file
+from hotspare._cli.tables import console
 from hotspare._control import status_file
 from hotspare._control.client import ask
 from hotspare.errors import ConfigError
@@ -55,7 +55,7 @@ def run(
         view = View({"fleet": partial(fleet.ask, fleet.open_fleet(shared))})
     if once or not sys.stdout.isatty():
         view.refresh()
-        Console().print(view.draw(_recent(ledger), keys=False))
+        console().print(view.draw(_recent(ledger), keys=False))
         return
     with _keys(), Live(screen=True, auto_refresh=False) as live:
         while not view.is_over:

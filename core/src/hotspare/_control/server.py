@@ -92,6 +92,6 @@ def _run(command: Command, body: bytes) -> tuple[int, Any]:
         given: Any = json.loads(body or b"{}")
         return 200, command(cast("dict[str, Any]", given) if isinstance(given, dict) else {})
     except KeyError as error:
-        return 404, {"error": f"no target of the pool is called {error.args[0]!r}"}
+        return 404, {"error": str(error.args[0])}
     except (HotspareError, ValueError) as error:
         return 400, {"error": str(error)}

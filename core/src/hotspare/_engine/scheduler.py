@@ -300,7 +300,8 @@ class Scheduler:
         for state in self._shared.tracker.states:
             if state.name == name:
                 return state
-        raise KeyError(name)
+        names = ", ".join(state.name for state in self._shared.tracker.states)
+        raise KeyError(f"no target of the pool is called {name!r}; use one of {names}")
 
     # --- a fleet: the state of other processes, through the store ------------------------------------------------
 

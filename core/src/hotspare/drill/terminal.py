@@ -147,4 +147,4 @@ def print_tables(results: Sequence[Result]) -> None:
         for shortfall in result.shortfalls():
             out.print(Text(f"  warning: the planned load was not achieved: {shortfall}", style="yellow"))
         for error in list(dict.fromkeys(call.error for call in result.calls if call.error))[:_ERRORS_SHOWN]:
-            out.print(f"  lost: {error}", markup=False, style="dim")
+            out.print(f"  lost: {error}", markup=False, style="dim", soft_wrap=True)
