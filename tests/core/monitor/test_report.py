@@ -221,3 +221,21 @@ def test_the_command(outage: tuple[Path, Report], tmp_path: Path) -> None:
         sent = run(app, ["report", "--day", "2026-01-01", "--ledger", path, "--send", "--config", str(config)])
     assert (sent.exit_code, sent.stdout) == (0, "webhook 127.0.0.1: delivered\n")
     assert receiver.notices[0]["status"] == "report" and "Rescued calls" in receiver.notices[0]["text"]
+
+
+def test_a_process_that_ended_has_no_further_outage(tmp_path: Path) -> None:
+    """A short process ends while a breaker is open, another one calls the same target for ten minutes: the outage has the seconds
+    that were recorded."""
+    path, clock = tmp_path / "ledger.db", VirtualClock()
+    for script, calls in ((fail(503), 5), ("ok", 60)):
+        pool = scripted_pool(ScriptedTarget("a", script), "b", clock=clock, retry_same_target="never")
+        Ledger(path, clock=lambda: 1_767_225_600.0 + clock()).attach(pool)
+        run_calls("sync", pool, clock, [Ask(streaming=False, pause=10)] * calls)
+        pool.close()
+    report = read(path)
+    (one,) = [one for one in report.outages if one.level == "target"]
+    assert one.end is None and one.last - one.start < 60
+    (row,) = [row for row in report.targets if row.name == "a"]
+    assert row.uptime == pytest.approx(1 - (one.last - one.start) / (report.end - report.start)) and row.uptime > 0.9
+    assert f"a  {one.last - one.start:.2f} s, no recovery recorded" in report_text(report)
+    assert "복구 기록 없음" in report_html(report, "ko")

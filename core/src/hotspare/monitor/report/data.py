@@ -136,9 +136,9 @@ def read_report(ledger: sqlite3.Connection, start: float, end: float) -> Report:
     attempts = ledger.execute("SELECT * FROM attempts WHERE started >= ? AND started < ?", period).fetchall()
     events = ledger.execute("SELECT * FROM events WHERE at >= ? AND at < ? ORDER BY at, id", period).fetchall()
     times = [row["started"] for row in calls] + [row["started"] for row in attempts] + [row["at"] for row in events]
-    ends = [row["started"] + row["seconds"] for row in calls] + [row["at"] for row in events]
-    first, last = max(start, min(times, default=start)), min(end, max(ends, default=end))
-    outages, span = read_outages(events, attempts, last), max(last - first, 1e-9)
+    latest = _latest(calls, attempts, events, end)
+    first, last = max(start, min(times, default=start)), max(latest.values(), default=end)
+    outages, span = read_outages(events, attempts, latest), max(last - first, 1e-9)
     return Report(
         first,
         last,
@@ -158,14 +158,25 @@ def read_report(ledger: sqlite3.Connection, start: float, end: float) -> Report:
         **_savings(calls, events),
         limits=_most_used("limit", events),
         budgets=_most_used("budget", events),
-        targets=_targets(attempts, outages, span, last),
-        domains=_domains(outages, span, last),
+        targets=_targets(attempts, outages, span),
+        domains=_domains(outages, span),
         routes=_rows(calls, lambda row: [row["route"]]),
         labels=_rows(calls, lambda row: [f"{name}={value}" for name, value in json.loads(row["labels"]).items()]),
         outages=tuple(outages),
         alerts=tuple({"at": row["at"], **json.loads(row["fields"])} for row in events if row["event"] == "AlertFired"),
         timeline=_timeline(calls, first, last),
     )
+
+
+def _latest(
+    calls: Iterable[sqlite3.Row], attempts: Iterable[sqlite3.Row], events: Iterable[sqlite3.Row], end: float
+) -> dict[str, float]:
+    """Time of the latest record of each process, by its run, at most `end`: a process that ended recorded no recovery."""
+    found: dict[str, float] = {}
+    records = [(row["run"], row["started"] + row["seconds"]) for row in (*calls, *attempts)]
+    for run, at in (*records, *((row["run"], row["at"]) for row in events)):
+        found[run] = max(found.get(run, at), min(at, end))
+    return found
 
 
 _SUMS = ("input_tokens", "output_tokens", "cached_tokens", "wasted_tokens")
@@ -209,9 +220,7 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _targets(
-    attempts: Iterable[sqlite3.Row], outages: Sequence[Outage], span: float, last: float
-) -> tuple[TargetRow, ...]:
+def _targets(attempts: Iterable[sqlite3.Row], outages: Sequence[Outage], span: float) -> tuple[TargetRow, ...]:
     by_target: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in attempts:
         by_target[row["target"]].append(row)
@@ -222,23 +231,23 @@ def _targets(
             dict(Counter(row["kind"] for row in rows if row["kind"] not in ("ok", "cancelled"))),
             spread([row["seconds"] for row in rows if row["kind"] == "ok"]),
             spread([row["ttft"] for row in rows if row["ttft"] is not None]),
-            _uptime([one for one in outages if one.subject == name], span, last),
+            _uptime([one for one in outages if one.subject == name], span),
         )
         for name, rows in sorted(by_target.items())
     )
 
 
-def _domains(outages: Sequence[Outage], span: float, last: float) -> dict[str, float]:
+def _domains(outages: Sequence[Outage], span: float) -> dict[str, float]:
     """The uptime of the domains that had an outage. All others have an uptime of 1."""
     names = sorted({(one.level, one.subject) for one in outages if one.level != "target"})
     return {
-        f"{level} {name}": _uptime([o for o in outages if (o.level, o.subject) == (level, name)], span, last)
+        f"{level} {name}": _uptime([o for o in outages if (o.level, o.subject) == (level, name)], span)
         for level, name in names
     }
 
 
-def _uptime(outages: Sequence[Outage], span: float, last: float) -> float:
-    return max(0.0, 1.0 - seconds_of_union([(one.start, one.end or last) for one in outages]) / span)
+def _uptime(outages: Sequence[Outage], span: float) -> float:
+    return max(0.0, 1.0 - seconds_of_union([(one.start, one.end or one.last) for one in outages]) / span)
 
 
 def _survived(outages: Sequence[Outage], calls: Sequence[sqlite3.Row]) -> float:

@@ -8,7 +8,7 @@ from html import escape
 
 from hotspare.monitor.report.data import Bucket, Report, Row
 from hotspare.monitor.report.labels import WORDS, Language, moment, percent, seconds, usd
-from hotspare.monitor.report.text import summary
+from hotspare.monitor.report.text import outage_duration, summary
 
 LONG = 20
 """Characters of a name and its value from which on they take a whole line on a phone."""
@@ -148,8 +148,7 @@ def _tables(report: Report, language: Language) -> Iterable[str]:
         [words[name] for name in ("name", "start", "duration", "to_detect")],
         [
             [
-                one.subject, moment(one.start), words["ongoing"] if one.end is None else seconds(one.end - one.start),
-                seconds(one.detect),
+                one.subject, moment(one.start), outage_duration(one, language), seconds(one.detect),
             ]
             for one in report.outages
         ],

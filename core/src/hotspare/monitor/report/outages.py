@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 _FAILURES = ("server", "transport", "timeout")
@@ -15,7 +15,8 @@ _BEFORE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """An outage of a target or a domain, in one process: from `start` to `end` (None: ongoing at `last`), in seconds since 1970.
+    """An outage of a target or a domain, in one process: from `start` to `end` (None: no recovery was recorded until `last`, the latest
+    record of the process), in seconds since 1970.
     `level`: target, region, account or provider. `detect`: seconds from its first failure to the opening of the breaker."""
 
     subject: str
@@ -26,8 +27,10 @@ class Outage:
     detect: float | None = None
 
 
-def read_outages(events: Iterable[sqlite3.Row], attempts: Iterable[sqlite3.Row], last: float) -> list[Outage]:
-    """Every outage, in order. A failed probe or an interrupted recovery does not end an outage."""
+def read_outages(
+    events: Iterable[sqlite3.Row], attempts: Iterable[sqlite3.Row], latest: Mapping[str, float]
+) -> list[Outage]:
+    """Every outage, in order. `latest`: time of the latest record of each process, by its run. A failed probe or an interrupted recovery does not end an outage."""
     failures: dict[tuple[str, str], list[float]] = defaultdict(list)
     for row in attempts:
         if row["kind"] in _FAILURES:
@@ -43,9 +46,9 @@ def read_outages(events: Iterable[sqlite3.Row], attempts: Iterable[sqlite3.Row],
         if moved["after"] == "open":
             began.setdefault(key, row["at"])
         elif moved["after"] in ("recovering", "closed") and key in began:
-            found.append(_outage(key, began.pop(key), row["at"], last, failures, ended.get(key, 0.0)))
+            found.append(_outage(key, began.pop(key), row["at"], latest, failures, ended.get(key, 0.0)))
             ended[key] = row["at"]
-    found += [_outage(key, start, None, last, failures, ended.get(key, 0.0)) for key, start in began.items()]
+    found += [_outage(key, start, None, latest, failures, ended.get(key, 0.0)) for key, start in began.items()]
     return sorted(found, key=lambda one: one.start)
 
 
@@ -57,7 +60,7 @@ def _outage(
     key: _Key,
     start: float,
     end: float | None,
-    last: float,
+    latest: Mapping[str, float],
     failures: dict[tuple[str, str], list[float]],
     earlier: float,
 ) -> Outage:
@@ -65,7 +68,7 @@ def _outage(
     run, subject, level = key
     since = max(start - _BEFORE, earlier)
     first = min((at for at in failures[run, subject] if since <= at <= start + 1e-3), default=None)
-    return Outage(subject, level, start, end, last, None if first is None else max(0.0, start - first))
+    return Outage(subject, level, start, end, latest[run], None if first is None else max(0.0, start - first))
 
 
 def seconds_of_union(spans: Sequence[tuple[float, float]]) -> float:

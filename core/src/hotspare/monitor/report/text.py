@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from hotspare.monitor.report.data import Report, Spread
 from hotspare.monitor.report.labels import WORDS, Language, moment, percent, seconds, usd
+from hotspare.monitor.report.outages import Outage
 
 
 def report_text(report: Report, language: Language = "en") -> str:
@@ -29,16 +30,13 @@ def report_text(report: Report, language: Language = "en") -> str:
         lines += ["", f"{words['limits']}:", *(f"  {name}: {percent(share)}" for name, share in used.items())]
     if report.outages:
         lines += ["", f"{words['outages']}:"]
-        lines += [
-            f"  {moment(one.start)}  {one.subject}  "
-            + (words["ongoing"] if one.end is None else seconds(one.end - one.start))
-            for one in report.outages
-        ]
+        lines += [f"  {moment(one.start)}  {one.subject}  " + outage_duration(one, language) for one in report.outages]
     for title, rows in (("routes", report.routes), ("labels", report.labels)):
         if rows:
             lines += ["", f"{words[title]}:"]
             lines += [
-                f"  {row.name}: {row.calls:,} {words['calls']}, p95 {seconds(row.p95)}, {usd(row.cost)}" for row in rows
+                f"  {row.name}: {words['calls']} {row.calls:,}, p95 {seconds(row.p95)}, {words['cost']} {usd(row.cost)}"
+                for row in rows
             ]
     if report.alerts:
         lines += ["", f"{words['alerts']}:"]
@@ -46,6 +44,13 @@ def report_text(report: Report, language: Language = "en") -> str:
             f"  {moment(one['at'])}  {one['severity']}  {one['rule']}  {one['value']:.4g}" for one in report.alerts
         ]
     return "\n".join(lines) + "\n"
+
+
+def outage_duration(one: Outage, language: Language) -> str:
+    """How long an outage lasted, as far as it is recorded."""
+    if one.end is not None:
+        return seconds(one.end - one.start)
+    return f"{seconds(one.last - one.start)}, {WORDS[language]['not_over']}"
 
 
 def summary(report: Report, language: Language) -> list[tuple[str, str]]:
