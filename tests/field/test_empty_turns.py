@@ -3,13 +3,18 @@
 from typing import Any
 
 import pytest
-from hotspare import ChatRequest
+from hotspare import ChatRequest, Pool, Target
 
 from tests.support.field_calls import (
+    MODELS,
+    PATHS,
+    SHORT,
+    SPARE,
     STREAMED,
     WHOLE,
     WIRES,
     Face,
+    Result,
     Wire,
     call,
     chunk_event,
@@ -18,9 +23,10 @@ from tests.support.field_calls import (
     start,
     text,
     two_targets,
+    well,
     whole,
 )
-from tests.support.raw_server import Step, response, sse
+from tests.support.raw_server import Step, event, raw_server, response, sse
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "react", "arguments": "{}"}}
 AFTER_TOOL: list[dict[str, Any]] = [
@@ -101,6 +107,62 @@ def test_a_reason_that_proves_no_end_of_a_turn(reason: str) -> None:
 def test_what_follows_a_tool_result(messages: list[dict[str, Any]], follows: bool) -> None:
     """The last message counts, messages of the system aside; the old role `function` is a tool's too."""
     assert ChatRequest(messages=messages).follows_tool_result is follows
+
+
+def reported(wire: Wire, tokens: int | None) -> list[str]:
+    """The end of a stream without text, and the number of output tokens that it reports."""
+    if wire == "openai":
+        used = [] if tokens is None else [{"prompt_tokens": 7, "completion_tokens": tokens}]
+        return [finish(wire), *(event({"id": "c1", "choices": [], "usage": one}) for one in used), event("[DONE]")]
+    if wire == "gemini":
+        return [finish(wire, usage={} if tokens is None else {"promptTokenCount": 7, "candidatesTokenCount": tokens})]
+    return [finish(wire, usage={} if tokens is None else {"output_tokens": tokens}), *end(wire)]
+
+
+def continued(wire: Wire, face: Face, tokens: int | None, **options: Any) -> Result:
+    """A stream that breaks in the middle, a second target that has nothing to add, and a third one that is well."""
+    policy = {key: options.pop(key) for key in ("on_break",) if key in options}
+    broken, lost = (
+        [*sse(*start("openai"), text("openai", "It is "))[:-1], "reset"],
+        sse(*start(wire), *reported(wire, tokens)),
+    )
+    with raw_server(lambda _: broken) as one, raw_server(lambda _: lost) as two, raw_server(well) as three:
+        targets = [
+            Target("openai-compatible/m", name="first", base_url=one.url + "/v1", api_key="one"),
+            Target(MODELS[wire], name="second", base_url=two.url + PATHS[wire], api_key="two"),
+            Target("openai-compatible/m", name="third", base_url=three.url + "/v1", api_key="three"),
+        ]
+        with Pool(targets, deadline=20, timeouts=SHORT, retry_same_target="never", **policy) as pool:
+            return call(pool, face, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"stop": ["END"]}])
+@pytest.mark.parametrize("tokens", [None, 0, 4, 60])
+@pytest.mark.parametrize("face", STREAMED)
+@pytest.mark.parametrize("wire", WIRES)
+def test_an_empty_continuation_is_no_end(wire: Wire, face: Face, tokens: int | None, options: dict[str, Any]) -> None:
+    """A regular end without content, with no token generated or with more than an end takes: the next target is asked."""
+    result = continued(wire, face, tokens, **options)
+    assert (result.text, result.kinds[-1]) == (f"It is {SPARE}", "third ok")
+    assert (
+        options or result.kinds[1] == "second server"
+    )  # with `stop`, an empty text may be the answer until its end is known
+
+
+@pytest.mark.parametrize("tokens", [1, 3])
+@pytest.mark.parametrize("face", STREAMED)
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_model_that_has_nothing_to_add(wire: Wire, face: Face, tokens: int) -> None:
+    """It reports the tokens of its end: all of the text had come."""
+    result = continued(wire, face, tokens)
+    assert (result.text, result.kinds) == ("It is ", ["first ok", "second ok"])
+
+
+@pytest.mark.parametrize("options", [{}, {"stop": ["END"]}])
+def test_an_answer_from_the_beginning_is_not_empty(options: dict[str, Any]) -> None:
+    """With on_break = restart the target was asked for all of it: nothing is not the whole answer, whatever tokens it reports."""
+    result = continued("openai", "stream", 1, on_break="restart", **options)
+    assert (result.text, result.error is not None, len(result.kinds)) == ("It is ", True, 3)
 
 
 def test_some_words_are_no_empty_turn() -> None:

@@ -302,14 +302,15 @@ class AnswerRejected(BackendError):
 class EmptyAnswer(BackendError):
     """An answer without text, tool call or refusal, and without a reason that explains it.
 
-    `proven`: whether the response had the wire format's proof of completion. When a broken answer is continued, a proven empty
-    answer means that nothing was missing.
+    `proven`: whether the response had the wire format's proof of completion. `output_tokens`: how many the provider reports for it,
+    without reasoning; 0 if it reports none. A continuation that is proven and has the tokens of an end only means that nothing was
+    missing.
     """
 
     docs = _GUIDES + "broken-answers.md"
 
-    def __init__(self, message: str, *, proven: bool = False, body: bytes = b"") -> None:
-        self.proven = proven
+    def __init__(self, message: str, *, proven: bool = False, output_tokens: int = 0, body: bytes = b"") -> None:
+        self.proven, self.output_tokens = proven, output_tokens
         super().__init__(message, body=body)
 
 

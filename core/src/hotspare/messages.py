@@ -229,6 +229,11 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
     @property
+    def answer_tokens(self) -> int:
+        """Output without reasoning."""
+        return self.output_tokens - self.reasoning_tokens
+
+    @property
     def known(self) -> bool:
         """Whether the provider reported usage: every answer has at least one token."""
         return self.total_tokens > 0

@@ -74,7 +74,8 @@ def reply_of(result: ChatResult, *, allow_empty: bool = False) -> ChatReply:
     if not has_content and reply.finish_reason == "content_filter":
         raise AnswerBlocked(f"the answer was blocked ({_reason(metadata)})")
     if not (has_content or _may_be_empty(metadata, allow_empty=allow_empty)):
-        raise EmptyAnswer("the answer is empty", proven=_ends_properly(metadata))
+        tokens = reply.usage.answer_tokens
+        raise EmptyAnswer("the answer is empty", proven=_ends_properly(metadata), output_tokens=tokens)
     return reply
 
 
@@ -152,7 +153,8 @@ class StreamReader:
         if not self._has_content and self._finish_reason == "content_filter":
             raise AnswerBlocked("the answer was blocked by a content filter")
         if not (self._has_content or self._may_be_empty):
-            raise EmptyAnswer("the stream ended without content", proven=self._ends_properly)
+            tokens = self._usage.answer_tokens
+            raise EmptyAnswer("the stream ended without content", proven=self._ends_properly, output_tokens=tokens)
         held_back = self._held_back or ChatGenerationChunk(message=AIMessageChunk(content=""))
         finish_reason = self._finish_reason or "stop"
         return (

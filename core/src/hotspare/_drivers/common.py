@@ -8,7 +8,7 @@ from hotspare._drivers.stray import STRAY, failure
 from hotspare._engine.call import Attempt
 from hotspare._engine.commands import Command, Event, Flow
 from hotspare.errors import AttemptTimeout, EmptyAnswer
-from hotspare.messages import ChatChunk, ChatReply
+from hotspare.messages import ChatChunk, ChatReply, Usage
 from hotspare.outcome import OK, Outcome
 
 
@@ -45,9 +45,10 @@ def is_first_content(chunk: ChatChunk) -> bool:
 
 
 def outcome_of(error: BaseException, attempt: Attempt) -> Outcome:
-    """The outcome of an attempt that raised `error`. An empty continuation with a finish reason is an answer: nothing was missing."""
+    """The outcome of an attempt that raised `error`. An empty continuation with a finish reason is an answer: the engine decides
+    whether its text was lost or nothing was missing (`lost_in`)."""
     if attempt.is_continuation and isinstance(error, EmptyAnswer) and error.proven:
-        attempt.result = ChatReply()
+        attempt.result = ChatReply(usage=Usage(output_tokens=error.output_tokens))
         return OK
     return attempt.state.classify(error if isinstance(error, Exception) else failure(error))
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from hotspare._engine.call import Call
 from hotspare._health.target_state import TargetState
-from hotspare.errors import HotspareError
+from hotspare.errors import EmptyAnswer, HotspareError
 from hotspare.messages import ChatChunk, ChatRequest, Message, Usage
 from hotspare.policy import Policy
 
@@ -41,6 +41,11 @@ _WINDOW = 600
 """Characters at the end of the emitted text that are searched for a repetition."""
 _EAST_ASIAN = "\u1100"
 """From this character on, letters are syllables or whole words: Hangul, kana, Han (Latin extensions above it are rare)."""
+
+
+_MAX_END_TOKENS = 3
+"""Reported tokens of an answer that has nothing but its end: 1 in llama.cpp and vLLM, 2 or 3 in Anthropic's (its guide to stop reasons,
+"Empty responses with end_turn"). More tokens mean that text was lost, none that the model generated nothing."""
 
 
 class SpliceError(HotspareError):
@@ -95,6 +100,18 @@ def request_for(call: Call, state: TargetState, policy: Policy) -> ChatRequest:
     return replace(call.request, messages=messages)
 
 
+def lost_in(end: ChatChunk, policy: Policy) -> EmptyAnswer | None:
+    """The error of a continuation without text; None if its tokens show that the model had nothing to add.
+
+    A target that fails may also answer with a regular end and no content: the text so far is not complete then.
+    """
+    tokens = end.usage.answer_tokens if end.usage is not None else 0
+    if end.finish_reason != "stop" or (policy.on_break == "resume" and 1 <= tokens <= _MAX_END_TOKENS):
+        return None
+    message = f"the continuation is empty (finish reason: stop, tokens: {tokens or 'none'})"
+    return EmptyAnswer(message, proven=True, output_tokens=tokens)
+
+
 def estimate_usage(call: Call, pieces: int) -> Usage:
     """Estimated tokens of a part whose usage is unknown: one per piece of text, and the prompt at four characters per token."""
     prompt = sum(len(str(message.get("content") or "")) for message in call.request.messages) // 4
@@ -126,6 +143,11 @@ class Splicer:
         self._blank = emitted[len(emitted.rstrip()) :]
         self._held = ""
         self._open = bool(emitted)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the continuation has no text yet, apart from white space."""
+        return self._open and not self._held.strip()
 
     def feed(self, text: str) -> str:
         """Add text of the continuation; returns what may be handed out now. Raises SpliceError if it cannot be joined."""

@@ -1,9 +1,11 @@
-"""Rejected answers: refusals with a text, if the policy lets them fail over (`failover_on` with CONTENT_FILTER), and answers that
-the caller's `accept` rejects."""
+"""Rejected answers: refusals with a text, if the policy lets them fail over (`failover_on` with CONTENT_FILTER), answers that
+the caller's `accept` rejects, and continuations whose text was lost."""
 
 from __future__ import annotations
 
 from hotspare._engine.call import Attempt, Call, OpenStream
+from hotspare._engine.continuation import lost_in
+from hotspare._engine.folding import chunks_of
 from hotspare._routing.acceptance import objection
 from hotspare.errors import InBandError
 from hotspare.messages import ChatChunk, ChatReply
@@ -23,6 +25,11 @@ def refusal_in(answer: ChatReply | ChatChunk) -> InBandError | None:
 def judged(call: Call, attempt: Attempt, outcome: Outcome) -> Outcome:
     """The outcome of an attempt; for a rejected answer, the outcome that says why. A stream is judged at its end (`StreamMonitor`)."""
     result, accept, failover_on = attempt.result, call.accept, call.policy.failover_on
+    if call.emitted and result is not None:
+        first, end = (result.first,) * 2 if isinstance(result, OpenStream) else chunks_of(result)
+        lost = None if first.is_content else lost_in(end, call.policy)
+        if lost is not None:
+            return attempt.state.classify(lost)
     if result is None or (accept is None and not failover_on) or outcome.kind is not _OK:
         return outcome
     if _CONTENT_FILTER in failover_on:

@@ -11,7 +11,14 @@ from math import inf
 
 from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.commands import LATE, Broke, Event
-from hotspare._engine.continuation import EmittedText, SpliceError, estimate_usage, may_continue, splicer_for
+from hotspare._engine.continuation import (
+    EmittedText,
+    SpliceError,
+    estimate_usage,
+    lost_in,
+    may_continue,
+    splicer_for,
+)
 from hotspare._engine.folding import reply_of
 from hotspare._engine.refusals import refusal_in
 from hotspare._engine.scheduler import Scheduler
@@ -74,7 +81,7 @@ class StreamMonitor:
 
         After the finish reason, the end of the stream, a break or silence ends the answer. Before it they raise
         IncompleteAnswer, the stream's own error, or AttemptTimeout. Also raises AttemptTimeout for a stream that is too slow,
-        SpliceError if a continuation cannot be joined, and InBandError for a rejected answer.
+        SpliceError or EmptyAnswer if a continuation cannot be joined or is lost, and InBandError for a rejected answer.
         """
         chunk = event if isinstance(event, ChatChunk) else self._without_chunk(event)
         self.done = chunk.finish_reason is not None
@@ -91,7 +98,12 @@ class StreamMonitor:
         if self._fails_over_on_refusal:
             self._raise_if_refused(chunk)
         if self._splicer is not None:
-            text = self._splicer.feed(chunk.text) + (self._splicer.finish() if self.done else "")
+            text = self._splicer.feed(chunk.text)
+            if self.done:
+                error = lost_in(chunk, self._policy) if self._splicer.is_empty else None
+                if error is not None:
+                    raise error
+                text += self._splicer.finish()
             chunk = replace(chunk, text=text, reasoning="", thinking=(), native=None)
             has_content = chunk.is_content
         if self.done:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from hotspare.errors import EmptyAnswer, InBandError, IncompleteAnswer, MalformedAnswer
-from hotspare.messages import ChatRequest, FinishReason
+from hotspare.messages import ChatRequest, FinishReason, Usage
 from hotspare.providers.json_access import as_text, dump
 
 _ABSENT = frozenset({"null", "none", "nil", "undefined", "unspecified", "finish_reason_unspecified"})
@@ -78,7 +78,9 @@ def raise_if_broken(reason: str, body: object) -> None:
         raise IncompleteAnswer(f"the provider broke the answer off (finish reason: {reason})", body=dump(body))
 
 
-def ending_of(reason: str, request: ChatRequest, body: Any, *, content: bool, explanation: str = "") -> FinishReason:
+def ending_of(
+    reason: str, request: ChatRequest, body: Any, *, content: bool, usage: Usage, explanation: str = ""
+) -> FinishReason:
     """OpenAI's name of the finish reason. Raises the error that the reason stands for, if any.
 
     An unknown reason counts as a regular end. An answer without content is valid only if the reason explains it: the token
@@ -99,7 +101,8 @@ def ending_of(reason: str, request: ChatRequest, body: Any, *, content: bool, ex
     proven = FINISH_REASONS.get(word) == "stop"
     if proven and request.follows_tool_result:
         return finish
-    raise EmptyAnswer(f"the answer is empty (finish reason: {reason or 'none'})", proven=proven, body=dump(body))
+    message = f"the answer is empty (finish reason: {reason or 'none'})"
+    raise EmptyAnswer(message, proven=proven, output_tokens=usage.answer_tokens, body=dump(body))
 
 
 def blocked(message: str, body: object) -> InBandError:

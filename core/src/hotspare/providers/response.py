@@ -112,8 +112,13 @@ class EventParser:
                     progress = True
                     yield chunk
                 if reader.finished and not reader.done:
+                    try:
+                        last = self._finish()
+                    except EmptyAnswer as error:
+                        if error.proven and not error.output_tokens:
+                            continue  # the usage may follow: it shows whether text was lost
+                        raise
                     progress = True
-                    last = self._finish()
                     yield changed(last, finish_reason=None, finishing=last.finish_reason)
             self.done = reader.done
             if received is None:

@@ -16,13 +16,13 @@ def in_band_error(body: Json) -> InBandError:
     return InBandError(message, body=dump(body))
 
 
-def finish_of(body: Json, request: ChatRequest, *, has_content: bool) -> FinishReason:
+def finish_of(body: Json, request: ChatRequest, usage: Usage, *, has_content: bool) -> FinishReason:
     """The finish reason of a message. Raises IncompleteAnswer without one, or the error that it stands for."""
     reason = reason_of(body.get("stop_reason"))
     if not reason:
         raise IncompleteAnswer("the answer has no stop_reason", body=dump(body))
     explanation = as_text(as_map(body.get("stop_details")).get("explanation"))
-    return ending_of(reason, request, body, content=has_content, explanation=explanation)
+    return ending_of(reason, request, body, content=has_content, usage=usage, explanation=explanation)
 
 
 def usage_of(usage: Json) -> Usage:
@@ -48,6 +48,7 @@ def read_message(body: Json, request: ChatRequest) -> ChatReply:
     calls = tuple(_tool_call_of(block) for block in blocks if block.get("type") == "tool_use")
     text = "".join(_required_text(block, "text") for block in blocks if block.get("type") == "text")
     media = tuple(block for block in blocks if as_text(block.get("type")) in MEDIA_BLOCKS)
+    usage = usage_of(as_map(body.get("usage")))
     return ChatReply(
         text=text,
         tool_calls=calls,
@@ -56,8 +57,8 @@ def read_message(body: Json, request: ChatRequest) -> ChatReply:
             signed_block(block) for block in blocks if block.get("type") in ("thinking", "redacted_thinking")
         ),
         media=media,
-        finish_reason=finish_of(body, request, has_content=bool(text or calls or media)),
-        usage=usage_of(as_map(body.get("usage"))),
+        finish_reason=finish_of(body, request, usage, has_content=bool(text or calls or media)),
+        usage=usage,
         model=as_text(body.get("model")),
         id=as_text(body.get("id")),
         raw=body,

@@ -164,11 +164,12 @@ class AnthropicReader(EventReader):
                 raise EmptyAnswer("the stream ended before the first event")
             raise IncompleteAnswer("the stream ended without a stop_reason")
         body: Json = {"type": "message", **self._ending, "stop_reason": self.reason}
-        finish_reason = finish_of(body, self._request, has_content=self._content)
+        usage = usage_of(self._usage)
+        finish_reason = finish_of(body, self._request, usage, has_content=self._content)
         return ChatChunk(
             tool_calls=self._open_calls(),
             finish_reason=finish_reason,
-            usage=usage_of(self._usage),
+            usage=usage,
             model=as_text(self._message.get("model")),
             id=as_text(self._message.get("id")),
         )

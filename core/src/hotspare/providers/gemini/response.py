@@ -120,7 +120,7 @@ class Candidate:
             raise IncompleteAnswer(
                 f"the answer is incomplete (finishReason: {self.reason or 'none'})", body=dump(self._last)
             )
-        finish = ending_of(self.reason, self._request, self._last, content=self._content)
+        finish = ending_of(self.reason, self._request, self._last, content=self._content, usage=usage_of(self.usage))
         return "tool_calls" if self._calls and finish == "stop" else finish
 
 

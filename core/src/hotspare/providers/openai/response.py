@@ -193,6 +193,7 @@ def read_answer(body: Json, request: ChatRequest, flavor: Flavor) -> ChatReply:
     states_none = flavor.done_completes and choice.get("finish_reason", "") == ""
     if has_content and not reason and not states_none:
         raise IncompleteAnswer("the answer has no finish_reason", body=dump(body))
+    usage, called = usage_of(as_map(body.get("usage"))), bool(calls)
     return ChatReply(
         text=content.text,
         tool_calls=calls,
@@ -200,8 +201,8 @@ def read_answer(body: Json, request: ChatRequest, flavor: Flavor) -> ChatReply:
         thinking=signed_blocks(reasoning_blocks(message, flavor.reasoning_signer), flavor.reasoning_signer),
         media=content.media,
         refusal=content.refusal or None,
-        finish_reason=finish_of(reason, content=has_content, calls=bool(calls), request=request, body=body),
-        usage=usage_of(as_map(body.get("usage"))),
+        finish_reason=finish_of(reason, content=has_content, calls=called, request=request, usage=usage, body=body),
+        usage=usage,
         model=as_text(body.get("model")),
         id=response_id,
         raw=body,
@@ -253,8 +254,8 @@ def _calls(message: Json, response_id: str, *, cut: bool) -> tuple[ToolCall, ...
 
 
 def finish_of(
-    reason: str, *, content: bool, calls: bool, request: ChatRequest, body: Mapping[str, Any]
+    reason: str, *, content: bool, calls: bool, request: ChatRequest, usage: Usage, body: Mapping[str, Any]
 ) -> FinishReason:
     """The finish reason. Raises the error that it stands for, if any."""
-    finish = ending_of(reason, request, body, content=content)
+    finish = ending_of(reason, request, body, content=content, usage=usage)
     return "tool_calls" if calls and finish == "stop" else finish

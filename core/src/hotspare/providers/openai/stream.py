@@ -122,8 +122,9 @@ class OpenAIReader(EventReader):
             raise IncompleteAnswer("the stream ended without a finish_reason")
         body: Json = {"id": self._id, "choices": [{"finish_reason": self.reason or None}]}
         calls = self._calls.end(self._id)
+        usage, called = usage_of(self._usage), bool(self._calls.calls)
         finish_reason = finish_of(
-            self.reason, content=self._content, calls=bool(self._calls.calls), request=self._request, body=body
+            self.reason, content=self._content, calls=called, request=self._request, usage=usage, body=body
         )
         if finish_reason != "length":
             self._calls.raise_if_broken()
@@ -132,7 +133,7 @@ class OpenAIReader(EventReader):
             tool_calls=calls,
             thinking=signed_blocks(details, self._flavor.reasoning_signer),
             finish_reason=finish_reason,
-            usage=usage_of(self._usage),
+            usage=usage,
             model=self._model,
             id=self._id,
         )

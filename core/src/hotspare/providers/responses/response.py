@@ -133,11 +133,13 @@ def check_arguments(name: str, arguments: str) -> None:
         raise MalformedAnswer(f"the arguments of the tool call {name} are not a JSON object")
 
 
-def finish_of(reason: str, request: ChatRequest, body: Json, *, content: bool, calls: bool) -> FinishReason:
+def finish_of(
+    reason: str, request: ChatRequest, body: Json, *, content: bool, calls: bool, usage: Usage
+) -> FinishReason:
     """The finish reason. Raises IncompleteAnswer without one, or the error that it stands for."""
     if not reason:
         raise IncompleteAnswer(f"the response has not ended (status: {body.get('status')})", body=dump(body))
-    finish = ending_of(reason, request, body, content=content)
+    finish = ending_of(reason, request, body, content=content, usage=usage)
     return "tool_calls" if calls and finish == "stop" else finish
 
 
@@ -147,7 +149,8 @@ def read_answer(body: Json, request: ChatRequest) -> ChatReply:
     output = [must_map(item, "output[]") for item in must_list(body.get("output"), "output")]
     reason, items = status_reason(body), [item_of(item) for item in output]
     calls = [item.call for item in items if item.call is not None]
-    finish = finish_of(reason, request, body, content=any(item.is_answer for item in items), calls=bool(calls))
+    content, usage = any(item.is_answer for item in items), usage_of(as_map(body.get("usage")))
+    finish = finish_of(reason, request, body, content=content, calls=bool(calls), usage=usage)
     whole = [
         call
         if is_text_call(item)
@@ -166,7 +169,7 @@ def read_answer(body: Json, request: ChatRequest) -> ChatReply:
         media=tuple(one for item in items for one in item.media),
         refusal="".join(item.refusal for item in items) or None,
         finish_reason=finish,
-        usage=usage_of(as_map(body.get("usage"))),
+        usage=usage,
         model=as_text(body.get("model")),
         id=as_text(body.get("id")),
         raw=body,

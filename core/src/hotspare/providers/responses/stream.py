@@ -184,10 +184,11 @@ class ResponsesReader(EventReader):
                 if not call.is_text:
                     check_arguments(call.name, call.arguments)
         body: Json = {"status": self.reason, "id": self._response.get("id")}
-        finish = finish_of(self.reason, self._request, body, content=self._content, calls=bool(calls))
+        usage = usage_of(as_map(self._response.get("usage")))
+        finish = finish_of(self.reason, self._request, body, content=self._content, calls=bool(calls), usage=usage)
         return ChatChunk(
             finish_reason=finish,
-            usage=usage_of(as_map(self._response.get("usage"))),
+            usage=usage,
             model=as_text(self._response.get("model")),
             id=as_text(self._response.get("id")),
         )

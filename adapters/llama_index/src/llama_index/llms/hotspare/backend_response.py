@@ -76,7 +76,8 @@ def reply_of(response: ChatResponse, model: str, *, allow_empty: bool = False) -
     finish = finish_reason_of(response) or "stop"
     refusal = _refusal(raw, "message")
     if not (text or calls or thinking or refusal):
-        _raise_if_empty(finish, proven=_ends_properly(response), allow_empty=allow_empty)
+        proven = _ends_properly(response)
+        _raise_if_empty(finish, usage_of(response), proven=proven, allow_empty=allow_empty)
     return ChatReply(
         text=text,
         tool_calls=calls,
@@ -152,7 +153,7 @@ class StreamReader:
         signed = _signed(self._thinking)
         if not self._has_content:
             proven = self._ends_properly and self._family.reports_finish_reason
-            _raise_if_empty(finish, proven=proven, allow_empty=self._allow_empty)
+            _raise_if_empty(finish, self._usage, proven=proven, allow_empty=self._allow_empty)
         content = [ChatChunk(tool_calls=rest, thinking=signed)] if rest or signed else []
         last = ChatChunk(
             finish_reason="tool_calls" if rest and finish == "stop" else finish,
@@ -223,12 +224,12 @@ def _ends_properly(response: ChatResponse) -> bool:
     return _reason(response) in _PROPER_ENDS
 
 
-def _raise_if_empty(finish: FinishReason, *, proven: bool, allow_empty: bool) -> None:
+def _raise_if_empty(finish: FinishReason, usage: Usage, *, proven: bool, allow_empty: bool) -> None:
     """For an answer without content: raise unless its finish reason explains that."""
     if finish == "content_filter":
         raise AnswerBlocked("the answer was blocked by a content filter")
     if finish != "length" and not (allow_empty and proven):
-        raise EmptyAnswer("the answer is empty", proven=proven)
+        raise EmptyAnswer("the answer is empty", proven=proven, output_tokens=usage.answer_tokens)
 
 
 def usage_of(response: ChatResponse) -> Usage:
