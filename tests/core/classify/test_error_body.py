@@ -152,7 +152,7 @@ def test_a_prompt_that_is_longer_than_the_context(value: Any, is_overflow: bool)
     assert body({"error": value}).is_context_overflow is is_overflow
 
 
-@pytest.mark.parametrize("start", ['{"', '{ "', '{\n"', '[{"', ' {"'])
+@pytest.mark.parametrize("start", ['{"', '{ "', '{\n"', '[{"', ' {"', '{\r\n  "', '[ {"'])
 def test_json_that_was_cut(start: str) -> None:
     """Its fields are read as far as they are there, codes and the first message."""
     found = read_body(start + f'code": "{"c" * 101}", "status": 429, "message": "first", "error": {{"message": "cut')

@@ -111,9 +111,10 @@ def test_limits_are_read_from_real_answers(model: str, face: str, provider: Prov
     [
         ("0.5", 0.5), ("-3", 0.0), ("1700000000.5", 0.5), ("1699999999", 0.0), ("1700000000250", 0.25), ("2023-11-14T22:13:20.5Z", 0.5),
         ("Tue, 14 Nov 2023 22:13:50 +0000", 30.0), ("1m", 60.0), ("", None), ("soon", None),
+        ("inf", None), ("1e308", None), ("2023-11-14 22:13:50Z", 30.0),
     ],
 )  # fmt: skip
 def test_resets(text: str, seconds: float | None) -> None:
-    """Seconds, a time of the epoch, a date or a duration; never negative."""
+    """Seconds, a time of the epoch, a date or a duration; never negative, and never a time without end."""
     headers = {"x-ratelimit-limit": "20", "x-ratelimit-remaining": "3", "x-ratelimit-reset": text}
     assert rate_limits(headers, NOW) == (RateLimit("requests", 20, 3, seconds),)

@@ -63,6 +63,9 @@ def test_duration(text: str, seconds: float | None) -> None:
         ({"retry-after": "2025-11-24T15:00:00Z"}, 0.0),
         ({"retry-after": "9999-12-31T00:00:00Z"}, None),
         ({"retry-after": "Mon, 99 Nov 2025"}, None),
+        ({"retry-after": "2025-99-01"}, None),
+        ({"retry-after": "1764000030000"}, 30.0),  # in milliseconds
+        ({"retry-after": "30s"}, 30.0),
         ({"llm_provider-retry-after": "7"}, 7.0),
         ({"llm_provider-retry-after": "7", "retry-after": "3"}, 3.0),
         ({}, None),
@@ -195,6 +198,8 @@ HOUR = 3600
         (NOW + 61.5, 16 * HOUR - 61.5),
         (NOW + 16 * HOUR, 24 * HOUR),  # midnight itself: the next one
         (1_751_382_000.0, 16 * HOUR + 0.0),  # 2025-07-01 15:00 UTC: 8:00 in summer time
+        (1_762_066_800.0, 25 * HOUR + 0.0),  # 2025-11-02 00:00, the day on which summer time ends
+        (1_741_507_200.0, 23 * HOUR + 0.0),  # 2025-03-09 00:00, the day on which it begins
     ],
 )
 def test_midnight_pacific(now: float, seconds: float) -> None:

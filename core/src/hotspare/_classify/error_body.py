@@ -14,10 +14,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_WORDS = 4000
-"""Characters at the beginning and the end of a message that the rules read. Longer messages repeat the request."""
+MAX_SEARCHED = 4000
+"""Characters of a message that the rules search, half of them at its end. Longer messages repeat the request."""
 _MAX_DEPTH = 6
-_HTML_HEAD = 4096
+"""Mappings, lists and embedded JSON inside each other that are read."""
+_MAX_ITEMS = 20
+"""Items of a list that are read."""
+_MAX_TITLE = 4096
+"""Characters of a web page in which its title is searched."""
 
 _MESSAGE_KEYS = (
     "message",
@@ -46,6 +50,7 @@ _QUOTED = re.compile(
 """Quotations in a message: in double quotes, backticks, and in single quotes that are not apostrophes."""
 _WRAPPER = re.compile(r"\blitellm\.\w{1,60}: |(?<=exception: )\w{1,60}: ")
 """The class that LiteLLM gave to an error. It is ignored, because LiteLLM reads less of the error than these rules do."""
+_JSON_START = re.compile(r'\s*(?:\{\s*"|\[\s*\{)')
 _SALVAGED = re.compile(r'"(message|code|type|status)"\s{0,9}:\s{0,9}(?:"((?:\\.|[^"\\]){0,8000})|(\d{1,9}))', re.S)
 
 
@@ -75,8 +80,7 @@ def read_body(text: str) -> ErrorBody:
     """The error in this text. A text that is not JSON is itself the message; of a web page it is the title."""
     parsed = parse_json(text)
     if not isinstance(parsed, Mapping | list):
-        is_json = text.lstrip()[:2] in ('{"', "{ ", "{\n", "[{")
-        return _salvaged(text) if is_json else ErrorBody(message=_plain_message(text))
+        return _salvaged(text) if _JSON_START.match(text) else ErrorBody(message=_plain_message(text))
     body = ErrorBody()
     error = _error_object(parsed)
     body.message = _message(error, _MAX_DEPTH)
@@ -101,8 +105,8 @@ def parse_json(text: str) -> Any:
 def without_quotations(message: str, *, is_cut: bool = False) -> str:
     """The message without its quotations; of a very long message, its beginning and its end. `is_cut`: its last quotation may
     have no end."""
-    if len(message) > MAX_WORDS:
-        message = f"{message[: MAX_WORDS // 2]} … {message[-MAX_WORDS // 2 :]}"
+    if len(message) > MAX_SEARCHED:
+        message = f"{message[: MAX_SEARCHED // 2]} … {message[-MAX_SEARCHED // 2 :]}"
     return _QUOTED.sub(" ", _WRAPPER.sub("", f"{message}'" if is_cut else message))
 
 
@@ -125,8 +129,8 @@ def _message(value: Any, depth: int) -> str:
     if isinstance(value, str):
         inner = _embedded_json(value)
         return (inner is not None and _message(_error_object(inner), depth - 1)) or value
-    if isinstance(value, list):  # of a validation: each item has its own message
-        return "; ".join(filter(None, (_message(item, depth - 1) for item in value[:20])))
+    if isinstance(value, list):  # the errors of a validation: each item has its own message
+        return "; ".join(filter(None, (_message(item, depth - 1) for item in value[:_MAX_ITEMS])))
     if not isinstance(value, Mapping):
         return ""
     words = next((found for name in _MESSAGE_KEYS if (found := _message(value.get(name), depth - 1))), "")
@@ -153,7 +157,7 @@ def _mappings(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
     if isinstance(value, str):
         value = _embedded_json(value)
     if isinstance(value, list):
-        for item in value[:20]:
+        for item in value[:_MAX_ITEMS]:
             yield from _mappings(item, depth - 1)
     elif isinstance(value, Mapping):
         yield value
@@ -163,7 +167,7 @@ def _mappings(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
 
 
 def _collect(mapping: Mapping[str, Any], body: ErrorBody) -> None:
-    """Codes, the named field, upstream headers, and token counts of one mapping."""
+    """Add what one mapping says: codes, the named field, upstream headers, quotas, token counts."""
     body.codes += [
         str(value)
         for name, value in mapping.items()
@@ -198,7 +202,7 @@ def _salvaged(text: str) -> ErrorBody:
 
 def _plain_message(text: str) -> str:
     """The message of a body that is not JSON: the title of a web page, else the text."""
-    start = text.lstrip()[:_HTML_HEAD]
+    start = text.lstrip()[:_MAX_TITLE]
     if not start.startswith("<"):
         return text
     lower = start.lower()

@@ -19,9 +19,11 @@ from hotspare._classify.exceptions import EXACT, IN_BAND, is_transport
 MAX_TEXT = 65536
 """Characters of a body that are read: as many as `BackendError.body` keeps bytes."""
 MAX_MESSAGE = 500
+"""Characters of the message that people see."""
 MAX_CODE = 100
+"""Characters of an error code."""
 MAX_CAUSES = 8
-"""Causes that are followed. Real chains (SDK, httpx, httpcore, socket) have four or five links."""
+"""Errors that are read: the error itself and its causes. Real chains (SDK, httpx, httpcore, socket) have four or five links."""
 
 _KEYLIKE = re.compile(r"(sk-|AIza|Bearer |gsk_|xai-|key-)[A-Za-z0-9_*\-.]{6,}")
 
@@ -57,7 +59,7 @@ class Evidence:
 
     @property
     def effective_status(self) -> int | None:
-        """The effective status: for an error inside a 200, the number in its code."""
+        """The status of the response; for an error inside a 200, the number in its code."""
         if not self.is_in_band:
             return self.status
         number = int(self.code) if self.code.isascii() and self.code.isdecimal() else 0
@@ -71,7 +73,7 @@ def read_evidence(error: BaseException) -> Evidence:
     headers: Mapping[str, str] = {}
     text = ""
     broken_connection = False
-    for one in _causes(error):
+    for one in causes(error):
         names += _class_names(one)
         if one is error or not broken_connection:
             status = status if status is not None else _status(one)
@@ -100,8 +102,8 @@ def read_evidence(error: BaseException) -> Evidence:
     )
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, then its causes, as a traceback would show them."""
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error itself, then its causes, as a traceback would show them."""
     seen: set[int] = set()
     one: BaseException | None = error
     while one is not None and id(one) not in seen and len(seen) < MAX_CAUSES:

@@ -23,7 +23,7 @@ EXACT: Mapping[str, Kind] = {
 """The error's own class decides, whatever status or text it carries: hotspare's and its adapters', two of LiteLLM's, one of OpenAI's SDK."""
 
 OF_TARGET = frozenset({"NoKeyGiven", "KeyFunctionFailed"})
-"""Of these, none is evidence about an account or a region: they come from a function that belongs to one target."""
+"""Errors of a function that belongs to one target: no evidence about its account or its region."""
 
 BEFORE_CONNECT = frozenset({
     "ConnectTimeout", "ConnectTimeoutError", "ConnectionTimeoutError", "ConnectError", "ClientConnectorError",
@@ -31,8 +31,8 @@ BEFORE_CONNECT = frozenset({
 })  # fmt: skip
 """Transport errors without a connection: DNS, refused, TLS. Nothing had been sent."""
 
-CONNECTED = frozenset({"ServerDisconnectedError", "ConnectionResetError", "BrokenPipeError", "IncompleteRead"})
-"""Causes that prove a connection, under a so-called connect error: httpx over aiohttp maps them all to one class."""
+AFTER_CONNECT = frozenset({"ServerDisconnectedError", "ConnectionResetError", "BrokenPipeError", "IncompleteRead"})
+"""Causes that prove a connection although a connect error wraps them: httpx over aiohttp gives all of these one class."""
 
 IN_BAND = frozenset({"InBandError", "EventStreamError", "APIError", "MidStreamFallbackError"})
 """Raised for an error inside a 200: hotspare's class, Bedrock's, OpenAI's, LiteLLM's."""
@@ -80,4 +80,4 @@ def is_transport(class_names: tuple[str, ...] | list[str]) -> bool:
 
 def is_before_connect(class_names: tuple[str, ...]) -> bool:
     """Whether there was no connection yet. An SDK's error shows this only through the errors that it wraps."""
-    return not BEFORE_CONNECT.isdisjoint(class_names) and CONNECTED.isdisjoint(class_names)
+    return not BEFORE_CONNECT.isdisjoint(class_names) and AFTER_CONNECT.isdisjoint(class_names)

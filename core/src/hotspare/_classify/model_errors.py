@@ -6,16 +6,16 @@ import json
 from collections.abc import Collection, Iterator
 from types import FrameType
 
-from hotspare._classify.evidence import MAX_MESSAGE
+from hotspare._classify.evidence import MAX_MESSAGE, causes
 from hotspare.outcome import Kind, Outcome, Scope
 
 _BUILT_IN = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, ImportError, NotImplementedError)  # fmt: skip
 """Exceptions that code raises for input that it cannot handle, with all subclasses (UnicodeError, pydantic's ValidationError…)."""
 
-_ANSWERS = ("response", "raw_response", "completion", "chunk")
+_ANSWER_VARIABLES = ("response", "raw_response", "completion", "chunk")
 """Variables in which a model's methods hold the provider's response: LangChain's and LlamaIndex's classes, and most others."""
 
-_CLIENTS = ("httpx", "httpx2", "requests", "aiohttp", "openai", "anthropic", "google")
+_CLIENT_PACKAGES = ("httpx", "httpx2", "requests", "aiohttp", "openai", "anthropic", "google")
 """Packages that decode JSON only from a response: HTTP clients, and SDKs that return the decoded answer."""
 
 
@@ -26,7 +26,7 @@ def own_code_outcome(error: BaseException, outcome: Outcome, methods: Collection
     that the next target is tried and the model's health is unchanged. Raised later, it means that the answer could not be read: SERVER. `methods`: the functions
     that call the provider; whether it had sent something is read from their variables in the traceback.
     """
-    own_code = isinstance(error, _BUILT_IN) and all(isinstance(cause, _BUILT_IN) for cause in _causes(error))
+    own_code = all(isinstance(cause, _BUILT_IN) for cause in causes(error))
     if outcome.status is not None or (outcome.kind is not Kind.INVALID and not own_code):
         return None
     message = with_class_name(error, outcome.message)
@@ -36,23 +36,11 @@ def own_code_outcome(error: BaseException, outcome: Outcome, methods: Collection
 
 
 def with_class_name(error: BaseException, message: str) -> str:
-    """The message of an error after the name of its class."""
+    """The message of an error, with the name of its class before it."""
     name = type(error).__name__
-    return (
-        message
-        if message == name or message.startswith(f"{name}: ")
-        else f"{name}: {message}".removesuffix(": ")[:MAX_MESSAGE]
-    )
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error's causes, as a traceback would show them."""
-    seen = {id(error)}
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        yield cause
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    if message == name or message.startswith(f"{name}: "):
+        return message
+    return f"{name}: {message}".removesuffix(": ")[:MAX_MESSAGE]
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:
@@ -66,9 +54,9 @@ def _holds_answer(frame: FrameType, methods: Collection[str]) -> bool:
     if frame.f_code.co_name not in methods:
         return False
     variables = frame.f_locals
-    return any(variables.get(name) is not None for name in _ANSWERS)
+    return any(variables.get(name) is not None for name in _ANSWER_VARIABLES)
 
 
 def _decodes_answer(error: BaseException, frame: FrameType) -> bool:
     package = str(frame.f_globals.get("__name__")).partition(".")[0]
-    return isinstance(error, json.JSONDecodeError) and package in _CLIENTS
+    return isinstance(error, json.JSONDecodeError) and package in _CLIENT_PACKAGES

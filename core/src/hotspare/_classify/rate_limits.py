@@ -8,8 +8,6 @@ headers                            providers                                    
 `x-ratelimit-*`, `ratelimit-*`     OpenRouter; the IETF draft                              seconds, or a moment
 none                               Gemini: the exceeded quotas are in the 429's body       `RetryInfo`
 =================================  ======================================================  =========================
-
-A LiteLLM proxy passes its provider's headers on with the prefix `llm_provider-`.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from hotspare._classify.retry_after import date_in, duration, moment
+from hotspare._classify.retry_after import moment, provider_headers, seconds_until
 from hotspare.outcome import RateLimit
 
 Unit = Literal["requests", "tokens", "input_tokens", "output_tokens"]
@@ -26,16 +24,15 @@ Unit = Literal["requests", "tokens", "input_tokens", "output_tokens"]
 _ANTHROPIC: Mapping[str, Unit] = {
     "requests": "requests", "tokens": "tokens", "input-tokens": "input_tokens", "output-tokens": "output_tokens",
 }  # fmt: skip
-_WORDS = re.compile(
+_LIMIT_IN_WORDS = re.compile(
     r"\b(requests|tokens|input tokens|output tokens) per min\w{0,5}\b.{0,20}\bLimit:? (\d{1,12})\b", re.I | re.A
 )
 """OpenAI, Groq: "Rate limit reached for gpt-4.1 on tokens per min (TPM): Limit 30000, Used …"."""
-_EPOCH, _EPOCH_MS = 1e9, 1e11
 
 
 def rate_limits(headers: Mapping[str, str], now: float) -> tuple[RateLimit, ...]:
     """The limits that the headers of an answer state. `now`: wall clock, epoch seconds. Names in lower case."""
-    headers = {name.removeprefix("llm_provider-"): value for name, value in headers.items()} | dict(headers)
+    headers = provider_headers(headers)
     now = moment(headers.get("date")) or now
     found: list[RateLimit] = []
     for word, unit in _ANTHROPIC.items():
@@ -53,7 +50,7 @@ def rate_limits(headers: Mapping[str, str], now: float) -> tuple[RateLimit, ...]
 
 def limits_in_words(message: str) -> tuple[RateLimit, ...]:
     """The limit that the message of a 429 names, with nothing left of it."""
-    found = _WORDS.search(message)
+    found = _LIMIT_IN_WORDS.search(message)
     if found is None:
         return ()
     words = found[1].lower().replace(" ", "_")
@@ -75,25 +72,10 @@ def limits_of_quotas(quotas: Sequence[tuple[str, str]]) -> tuple[RateLimit, ...]
 def _add(found: list[RateLimit], unit: Unit, headers: Mapping[str, str], names: Sequence[str], now: float) -> None:
     limit, remaining = (_number(headers.get(name)) for name in names[:2])
     if limit is not None and remaining is not None:
-        found.append(RateLimit(unit, limit, remaining, _reset(headers.get(names[2]), now)))
+        found.append(RateLimit(unit, limit, remaining, seconds_until(headers.get(names[2]), now)))
 
 
 def _number(text: str | None) -> float | None:
     """The number that a header begins with: the IETF draft has `100, 100;w=60`."""
     found = re.match(r"\s*(\d{1,15}(?:\.\d{1,9})?)", text or "")
     return float(found[1]) if found else None
-
-
-def _reset(text: str | None, now: float) -> float | None:
-    """Seconds from now, read from a duration, a date, or a time in seconds or milliseconds of the epoch."""
-    if not text:
-        return None
-    if "T" in text or "," in text:
-        return date_in(text, now)
-    try:
-        number = float(text)
-    except ValueError:
-        return duration(text)
-    if number >= _EPOCH_MS:
-        number /= 1000
-    return max(0.0, number - now) if number >= _EPOCH else max(0.0, number)

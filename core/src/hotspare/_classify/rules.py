@@ -27,7 +27,7 @@ class Verdict(NamedTuple):
     before_connect: bool = False
 
 
-ELSEWHERE = Verdict(Kind.INVALID, Scope.TARGET)
+UNSUPPORTED = Verdict(Kind.INVALID, Scope.TARGET)
 """This target does not support the request as it is, but another one may. No evidence about the target's health."""
 
 STATUS_VERDICTS = {
@@ -38,11 +38,11 @@ STATUS_VERDICTS = {
     404: Verdict(Kind.NOT_FOUND),
     408: Verdict(Kind.TIMEOUT),
     413: Verdict(Kind.INVALID),
-    414: ELSEWHERE,
-    415: ELSEWHERE,
+    414: UNSUPPORTED,
+    415: UNSUPPORTED,
     422: Verdict(Kind.INVALID),
     429: Verdict(Kind.RATE_LIMITED),
-    431: ELSEWHERE,
+    431: UNSUPPORTED,
 }
 """By status, if the words decide nothing. Every other status is a failure of the provider or of a gateway: SERVER."""
 
@@ -74,7 +74,7 @@ def _outcome_of(error: BaseException, now: float) -> Outcome:
         return Outcome(Kind.INVALID, evidence.message)
     verdict = next((found for step in _STEPS if (found := step(evidence)) is not None), None)
     if verdict is None:  # without its class, the message of many (KeyError, AssertionError) explains nothing
-        return Outcome(ELSEWHERE.kind, with_class_name(error, evidence.message), scope=ELSEWHERE.scope)
+        return Outcome(UNSUPPORTED.kind, with_class_name(error, evidence.message), scope=UNSUPPORTED.scope)
     return Outcome(
         verdict.kind,
         message=evidence.message,
@@ -117,7 +117,7 @@ def _web_page(evidence: Evidence) -> Verdict | None:
         return None
     status = evidence.effective_status
     if status == 413:
-        return ELSEWHERE
+        return UNSUPPORTED
     if status in (404, 429):
         return STATUS_VERDICTS[status]
     return Verdict(Kind.SERVER, Scope.TARGET if status == 403 else None)
@@ -212,7 +212,7 @@ def _reconcile(verdict: Verdict, evidence: Evidence) -> Verdict:
     if kind is Kind.RATE_LIMITED and status in (400, 422) and not _LIMIT_REACHED.search(words):
         return STATUS_VERDICTS[status]
     if kind is Kind.NOT_FOUND and status in (400, 422) and not re.search("model|deployment", words, re.I):
-        return ELSEWHERE  # a field or a feature that does not exist
+        return UNSUPPORTED  # a field or a feature that does not exist
     # Gemini says "exceeded your current quota" of limits per minute too, and names the limit in the details.
     if kind is Kind.QUOTA and _PER_MINUTE.search(words) and not _DAILY.search(words):
         return Verdict(Kind.RATE_LIMITED)
