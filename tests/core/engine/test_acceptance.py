@@ -82,6 +82,12 @@ RULES: Sequence[tuple[Any, dict[str, Any], str]] = [
     (answer("", tool_calls=[tool_call("weather", city="Seoul")]), {"tools": [TOOL]}, ""),
     (ChatReply(tool_calls=(ToolCall("1", "weather", "{"),), finish_reason="tool_calls"), {"tools": [TOOL]},
      "the arguments of weather are not JSON"),
+    (ChatReply(tool_calls=(ToolCall("1", "weather", "[1]"),), finish_reason="tool_calls"), {"tools": [TOOL]},
+     "the arguments of weather are not a JSON object"),
+    (ChatReply(tool_calls=(ToolCall("1", "clock", "5"),), finish_reason="tool_calls"),
+     {"tools": [{"type": "function", "function": {"name": "clock"}}]}, "the arguments of clock are not a JSON object"),
+    (ChatReply(tool_calls=(ToolCall("1", "clock", ""),), finish_reason="tool_calls"),
+     {"tools": [{"type": "function", "function": {"name": "clock"}}]}, ""),
     (ChatReply(refusal="I cannot"), {}, "the model refused"),
 ]  # fmt: skip
 

@@ -20,8 +20,10 @@ Accept = AcceptFunction | Collection[Rule]
 def objection(reply: ChatReply, request: ChatRequest, accept: Accept) -> str:
     """Why the answer is rejected; "" if it is accepted."""
     if callable(accept):
-        found = accept(reply)
-        return found if isinstance(found, str) else "" if found else "it was not accepted"
+        verdict = accept(reply)
+        if isinstance(verdict, str):
+            return verdict
+        return "" if verdict else "it was not accepted"
     return next((why for rule in sorted(accept) if (why := _RULES[rule](reply, request))), "")
 
 
@@ -30,15 +32,15 @@ def _refusal(reply: ChatReply, request: ChatRequest) -> str:
 
 
 def _schema(reply: ChatReply, request: ChatRequest) -> str:
-    shape = request.response_format or {}
-    if reply.tool_calls or shape.get("type") not in ("json_object", "json_schema"):
+    response_format = request.response_format or {}
+    if reply.tool_calls or response_format.get("type") not in ("json_object", "json_schema"):
         return ""
     try:
         value = json.loads(reply.text)
     except ValueError:
         return "its text is not JSON"
-    named: Mapping[str, Any] = shape.get("json_schema") or {}
-    schema = named.get("schema")
+    json_schema: Mapping[str, Any] = response_format.get("json_schema") or {}
+    schema = json_schema.get("schema")
     return "" if schema is None else _violation("its text", value, schema)
 
 
@@ -51,9 +53,10 @@ def _tool_arguments(reply: ChatReply, request: ChatRequest) -> str:
             value = json.loads(call.arguments or "{}")
         except ValueError:
             return f"the arguments of {call.name} are not JSON"
+        if not isinstance(value, dict):
+            return f"the arguments of {call.name} are not a JSON object"
         schema: dict[str, Any] = schemas.get(call.name) or {}
-        required: list[str] = schema.get("required", [])
-        missing = [name for name in required if not isinstance(value, dict) or name not in value]
+        missing = [name for name in schema.get("required") or [] if name not in value]
         if missing:
             return f"the arguments of {call.name} lack {', '.join(missing)}"
     return ""
@@ -66,8 +69,10 @@ def _violation(what: str, value: Any, schema: Any) -> str:
         raise MissingExtra("accept={'schema'}", "schema") from None
     validator: Any = Draft202012Validator(schema)
     error: Any = next(iter(validator.iter_errors(value)), None)
-    place = "" if error is None else "".join(f"[{step!r}]" for step in error.absolute_path)
-    return "" if error is None else f"{what} does not meet the schema{place and ' at ' + place}: {error.validator}"
+    if error is None:
+        return ""
+    path = "".join(f"[{step!r}]" for step in error.absolute_path)
+    return f"{what} does not meet the schema{path and ' at ' + path}: {error.validator}"
 
 
 _RULES: dict[str, Callable[[ChatReply, ChatRequest], str]] = {
