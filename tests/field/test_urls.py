@@ -78,7 +78,11 @@ def test_a_query_of_the_base_url_is_kept(provider: str, base_url: str, stream: b
         ("https://h/v1/@me?x=@y", "https://h/v1/@me"),
         ("user:pass@h/v1", "h/v1"),
         ("https://[::1]:8000/v1", "https://[::1]:8000/v1"),
+        ("https://[::1]/@me", "https://[::1]/@me"),
         ("https://h/v1", "https://h/v1"),
+        ("https://user:pa/ss@h:8/v1?key=k", "https://h:8/v1"),  # not escaped
+        ("redis://:pa#ss@h", "redis://h"),
+        ("redis://:pa?ss@h/0", "redis://h/0"),
         ("", ""),
     ],
 )

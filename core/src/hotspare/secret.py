@@ -26,6 +26,7 @@ _VARIABLE = re.compile(
     r"\$\{?\w+(:-[^}]*)?\}?|\$env:\w+|%\w+%|\{\{.*\}\}|os\.environ\b.*|(process\.)?env[:.]\w+|[A-Z][A-Z0-9]*(_[A-Z0-9]+)*_(KEY|TOKEN|SECRET)"
 )
 """Values that are the name of a variable where a key belongs."""
+_HOST = re.compile(r"(?:\[.*\]|[^:@]+)(?::\d*)?")
 _PYDANTIC = frozenset({"pydantic.types", "pydantic.v1.types"})
 _GIVE = "give a str, or an object whose `get_secret_value` returns one"
 _URL_SAFE = str.maketrans("+/", "-_")
@@ -210,12 +211,15 @@ def key_mistake(key: str) -> str:
 
 def shown_url(url: str) -> str:
     """A URL without user, password, query and fragment: these may hold a key."""
-    text = url.partition("#")[0].partition("?")[0]
-    scheme, separator, rest = text.partition("://")
+    scheme, separator, rest = url.partition("://")
     if not separator:
-        scheme, rest = "", text
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+        scheme, rest = "", url
+    host = re.split("[/?#]", rest, maxsplit=1)[0]
+    if "@" in rest and not _HOST.fullmatch(host.rpartition("@")[2]):
+        rest = rest.rpartition("@")[2]  # an unescaped "/", "?" or "#" in the password has cut it in two
+    else:
+        rest = host.rpartition("@")[2] + rest[len(host) :]
+    return f"{scheme}{separator}{re.split('[?#]', rest, maxsplit=1)[0]}"
 
 
 def secrets_of_url(url: str) -> list[str]:

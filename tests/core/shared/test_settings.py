@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hotspare import ConfigError, Limits, MissingExtra, Pool, Shared, Target
+from hotspare import Cache, ConfigError, Limits, MissingExtra, Pool, Shared, Target
 from hotspare.testing import fail
 
 from tests.support.eventually import eventually
@@ -41,6 +41,15 @@ def test_a_password_is_not_shown() -> None:
         Shared("http://user:geheim@host")
     assert "geheim" not in str(caught.value)
     assert "geheim" not in repr(Shared("redis://:geheim@host")) + str(Shared("redis://:geheim@host"))
+
+
+@pytest.mark.parametrize("url", ["redis://[::1/0", "redis://user:pa\u2100ss@host/0", "redis://user:pa/ss@host/0"])
+def test_a_url_that_cannot_be_parsed(url: str) -> None:
+    """A ConfigError as for any other wrong one, not the error of the parser, which shows the password."""
+    for given in (lambda: Shared(url), lambda: Cache(url=url)):
+        with pytest.raises(ConfigError, match="must ") as caught:
+            given()
+        assert "ss@" not in str(caught.value)
 
 
 def test_a_recording_and_a_fleet_exclude_each_other(tmp_path: Path) -> None:
