@@ -93,6 +93,12 @@ def test_no_error_shows_the_value_of_a_variable(data: dict[str, Any], value: str
     assert value not in "".join(map(repr, caught.value.args))
 
 
+def test_an_empty_value_is_not_shown_as_a_variable() -> None:
+    """A missing variable gives an empty text, and other fields may be empty too."""
+    data = {"targets": [{"id": "openai/x", "api_key": "${MISSING}"}], "transport": ""}
+    assert problems(data)[1:] == ["transport: '' must be one of auto, httpx"]
+
+
 BOMBS = {
     "aliases.yaml": "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{chr(98 + n)}: &{chr(98 + n)} [{','.join([f'*{chr(97 + n)}'] * 10)}]\n" for n in range(12)

@@ -14,11 +14,11 @@ from hotspare.secret import is_secret_name
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SYNTAX = "invalid variable; write ${NAME}, ${NAME:-default}, or $${ for a literal ${"
 _MAX_DEPTH = 50
-"""Tables and lists inside each other, and defaults inside defaults: no real configuration comes near."""
+"""Tables and lists inside each other, and defaults inside defaults: far more than any real configuration has."""
 _MAX_VALUES = 100_000
-"""Values in all, those that a YAML alias repeats counted each time."""
+"""Values in all. Those that a YAML alias repeats count each time."""
 _MIN_HIDDEN = 4
-"""Characters: shorter values are not searched for inside messages, and are hidden only where they are the whole value."""
+"""Characters: a shorter value is hidden only where it is the whole value of a field, since it also occurs inside ordinary words."""
 
 
 class Variables:
@@ -53,7 +53,8 @@ class Variables:
             return value
         before = len(problems)
         filled = _Text(value, path, self, problems).expanded()
-        self._used[filled] = value
+        if filled:  # an empty value stands in many messages, and hides nothing
+            self._used[filled] = value
         return FromEnv(filled, value) if len(problems) == before else UNRESOLVED
 
     def _report_size(self, path: str, problems: list[Problem], depth: int) -> None:
@@ -98,14 +99,14 @@ def _shortened(path: str) -> str:
 
 
 class _Text:
-    """One string of a configuration, read from left to right. A default is read in any case, and used if it is needed."""
+    """One string of a configuration, read from left to right. A default is parsed even if it is not needed, to find its mistakes."""
 
     def __init__(self, text: str, path: str, variables: Variables, problems: list[Problem]) -> None:
         self._text, self._path, self._variables, self._problems = text, path, variables, problems
         self._at = 0
 
     def expanded(self) -> str:
-        """The string with its variables replaced. Mistakes are reported, the first syntax error ends it."""
+        """The string with its variables replaced. Mistakes are reported; a syntax error is the only one then."""
         before = len(self._problems)
         try:
             return self._until("", 0, wanted=True)
@@ -115,7 +116,7 @@ class _Text:
             return ""
 
     def _until(self, end: str, depth: int, *, wanted: bool) -> str:
-        """The text up to `end` ("": to its end). `wanted`: whether it is used, so that its variables are needed."""
+        """The text up to the character `end` ("": the whole rest). `wanted`: whether it is used, so that its variables must be set."""
         if depth > _MAX_DEPTH:
             raise SyntaxError
         found: list[str] = []
