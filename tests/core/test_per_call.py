@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from hotspare import AllTargetsFailed, Budget, Cache, Pool, Price, RequestError, SecretStr, Target
-from hotspare._config.per_call import MOST
+from hotspare._config.per_call import MAX_ACCOUNTS
 from hotspare._health.breaker import State
 from hotspare.drill.provider import Provider
 from hotspare.events import Event
@@ -140,15 +140,15 @@ def test_memory_stays_flat_and_an_operators_word_holds(provider: Provider) -> No
     pool = Pool([target(provider, "a")])
     stream = pool.stream("hi", api_key="test-key-first")
     next(stream)
-    for number in range(MOST + 50):
+    for number in range(MAX_ACCOUNTS + 50):
         pool.explain("hi", api_key=f"test-key-{number}")
     assert list(stream)[-1].finish_reason == "stop"
     tracker = pool._scheduler._shared.tracker  # pyright: ignore[reportPrivateUsage]
-    assert len(tracker.guests) == MOST
-    assert len(tracker.domains) <= MOST + 3
+    assert len(tracker.guests) == MAX_ACCOUNTS
+    assert len(tracker.domains) <= MAX_ACCOUNTS + 3
     assert len(pool.health().domains) == 3
     pool.disable("a", "maintenance")
-    for key in (f"test-key-{MOST}", "test-key-new"):
+    for key in (f"test-key-{MAX_ACCOUNTS}", "test-key-new"):
         with pytest.raises(AllTargetsFailed, match="no target"):
             pool.chat("hi", api_key=key, deadline=1)
     pool.enable("a")

@@ -137,7 +137,7 @@ class Operations:
         before = (self.targets, self.policy, assembly.names_of(self._table.routes))
         changes = tuple(changes_between(before, (targets, config.policy, assembly.names_of(table.routes))))
         self._table, self._states, self.targets, self.policy = table, states, targets, config.policy
-        self._smallest_window, self._uses_http = assembly.traits_of(states)
+        self._smallest_window, self._uses_http = assembly.window_and_http(states)
         self._after_reload()
         self._notify.publish(events.ConfigReloaded(changes))
         return changes

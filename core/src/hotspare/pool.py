@@ -110,16 +110,16 @@ class Pool(Embedding, Operations):
         self._states = assembly.states_of(self.targets, self.policy, self._http)
         self._choose, policies = choose, route_policies(routes, self.policy)
         self._table = RouteTable(assembly.with_states(tiers, self._states), self._states, self.policy, policies)
-        self._smallest_window, self._uses_http = assembly.traits_of(self._states)
+        self._smallest_window, self._uses_http = assembly.window_and_http(self._states)
         budgets, recorder = assembly.budgets_of(self.policy, self.targets, tiers, calendar, shared), recorder_of(record)
         self._scheduler = assembly.scheduler_of(self._states, self.policy, rng, budgets, recorder, clock)
         self._notify = Notifier(self._scheduler, listeners)
         self._fleet = assembly.agent_of(self, shared, budgets, recorder, self._scheduler, self._notify, clock)
-        self._kept = assembly.keep_spent(self.policy.spend_file, budgets, self._scheduler)
+        self._spend_file = assembly.spend_file_of(self.policy.spend_file, budgets, self._scheduler)
         self._clock, self._caching = clock_of(clock), assembly.caching_of(self.policy, calendar, clock, self._notify)
         self._now: Callable[[], float] = clock  # read several times per chunk, so without the wrapper of `clock_of`
         self._ids, self._closed, self._rng = itertools.count(1), False, rng or random.Random()
-        self._at_close = [one.close for one in (recorder, self._fleet, self._kept, self._caching) if one is not None]
+        self._at_close = [x.close for x in (recorder, self._fleet, self._spend_file, self._caching) if x is not None]
         fork.watch(self._scheduler, self._notify, self._http)
         self._start_checks()
 
@@ -331,8 +331,8 @@ class Pool(Embedding, Operations):
             unsupported = {state: call.unsupported(state) for state in call.states()}
             raise RequestError(unsendable(call.request, unsupported, self._states))
         inner = flow(call, self._scheduler, call.policy, self._now)
-        if self._fleet is not None or self._kept is not None:
-            inner = assembly.budgeted(self._fleet, self._kept, call, inner)
+        if self._fleet is not None or self._spend_file is not None:
+            inner = assembly.budgeted(self._fleet, self._spend_file, call, inner)
         if self._caching is None or call.request.native is not None:
             return inner
         is_private, mode = call.pays_itself or options.get("targets") is not None, options.get("cache")
@@ -360,7 +360,7 @@ class Pool(Embedding, Operations):
             now + (policy.deadline if deadline is None else deadline),
             given.get("max_attempts") or policy.max_attempts,
             policy,
-            own_tiers=selected.own,
+            own_tiers=selected.own_tiers,
             saved_tokens=saved_tokens,
             excluded=selected.excluded,
             session=given.get("session") or (prompt_session(checked) if policy.affinity == "prompt" else None),

@@ -205,7 +205,7 @@ def test_selections_are_kept_but_not_for_ever() -> None:
     of = pool()
     for n in range(1000):
         of._call("q", {"max_price": float(n + 2)}, streaming=False)
-    assert len(of._table._known) <= 256
+    assert len(of._table._cache) <= 256
 
 
 def test_only_options_that_constrain_are_looked_at() -> None:

@@ -37,22 +37,21 @@ if TYPE_CHECKING:
 def states_of(
     targets: Iterable[Target], policy: Policy, http: Http, before: Iterable[TargetState] = ()
 ) -> tuple[TargetState, ...]:
-    """The state of each target, with the backend that makes its calls. The health of targets in `before` is kept if
-    the new target of the same name has the same address and account."""
+    """The state of each target, with the backend that makes its calls.
+
+    `before`: the states of the previous configuration. A target keeps its health if its name, id, address and account are the same.
+    """
     from hotspare.providers.http_backend import backend_for
     from hotspare.providers.presets import known_secrets
 
     targets = tuple(targets)
     redactor = Redactor(known_secrets(targets))
-    known = {state.name: state for state in before}
+    previous = {state.name: state for state in before}
     found: list[TargetState] = []
     for position, target in enumerate(targets):
-        backend, domains, old = backend_for(target, http), domains_of(target), known.get(target.name)
-        if old is not None and (old.target.id, old.target.base_url, old.domains) == (
-            target.id,
-            target.base_url,
-            domains,
-        ):
+        backend, domains, old = backend_for(target, http), domains_of(target), previous.get(target.name)
+        same = (target.id, target.base_url, domains)
+        if old is not None and (old.target.id, old.target.base_url, old.domains) == same:
             state = replace(old, target=target, backend=backend, domains=domains, position=position, redactor=redactor)
         else:
             state = TargetState(target, backend, CircuitBreaker(policy.breaker), domains, position, redactor=redactor)
@@ -60,8 +59,8 @@ def states_of(
     return tuple(found)
 
 
-def traits_of(states: Iterable[TargetState]) -> tuple[float, bool]:
-    """The smallest known context window in tokens, and whether any of the targets is called over HTTP."""
+def window_and_http(states: Iterable[TargetState]) -> tuple[float, bool]:
+    """The smallest known context window in tokens, and whether hotspare itself calls any of the targets over HTTP."""
     from hotspare.providers.http_backend import HttpBackend
 
     states = tuple(states)
@@ -114,7 +113,7 @@ def budgets_of(
     calendar: Callable[[], float],
     shared: object,
 ) -> Budgets | None:
-    """The budgets of a pool; None if it has none. `shared`: the argument of the pool. Raises ConfigError for one that cannot be kept."""
+    """The budgets of a pool; None if it has none. `shared`: the pool's argument. Raises ConfigError for a budget that cannot be enforced."""
     if not policy.budgets:
         return None
     from hotspare._config.budgets import check_budgets
@@ -128,8 +127,8 @@ def budgets_of(
     return SharedBudgets(policy.budgets, calendar, getattr(shared, "expected_processes", None) or 1)
 
 
-def keep_spent(path: str | None, budgets: Budgets | None, scheduler: Scheduler) -> SpendFile | None:
-    """What keeps in the file what is spent, and has taken over what was."""
+def spend_file_of(path: str | None, budgets: Budgets | None, scheduler: Scheduler) -> SpendFile | None:
+    """The file that keeps what is spent. What it holds already is added to the budgets."""
     if budgets is None or path is None:
         return None
     from hotspare._drivers.spend_file import SpendFile
@@ -161,12 +160,13 @@ def agent_of(
     return agent
 
 
-def budgeted(fleet: Agent | None, kept: SpendFile | None, call: Call, inner: Flow) -> Flow:
-    """The call, where its budgets are shared once this process has a part of them to spend, and until its cost is kept."""
+def budgeted(fleet: Agent | None, spend_file: SpendFile | None, call: Call, inner: Flow) -> Flow:
+    """The flow `inner` of a call: before it, a part of each shared budget is reserved for this process; after it, the cost is written
+    to the spend file."""
     if call.pays_itself:
         return inner
-    if kept is not None:
-        inner = kept.flow(call, inner)
+    if spend_file is not None:
+        inner = spend_file.flow(call, inner)
     return inner if fleet is None or fleet.spending is None else fleet.spending.flow(call, inner)
 
 

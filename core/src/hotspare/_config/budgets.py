@@ -1,4 +1,4 @@
-"""Budgets that a pool cannot keep are mistakes of its configuration."""
+"""Checks of a pool's budgets: each must count at least one target, and know the price of all that it counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hotspare.target import Target
 def check_budgets(
     budgets: Collection[Budget], targets: Sequence[Target], routes: Mapping[str, Sequence[Sequence[Target]]]
 ) -> None:
-    """Check that every budget counts something, and that the price of all it counts is known. Raises ConfigError."""
+    """Raises ConfigError, which lists every mistake in these budgets."""
     problems: list[Problem] = []
     for budget in budgets:
         counted = [target for target in targets if budget.account in (None, target.account)]

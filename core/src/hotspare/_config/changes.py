@@ -1,9 +1,9 @@
-"""The changes that a new configuration makes in a running pool, as text, and the settings that cannot change."""
+"""What a new configuration changes in a running pool, as text; and the settings that cannot change."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from hotspare.errors import Problem
@@ -13,9 +13,8 @@ from hotspare.target import Target
 if TYPE_CHECKING:
     from hotspare.shared import Shared
 
-_AT_THE_START = ("budgets", "spend_file", "cache")
-"""Fields of a policy about counts and answers that a running pool keeps: they change only with a new pool."""
-_HIDDEN = frozenset({"api_key", "headers", "extra", "base_url"})
+_FIXED = ("budgets", "spend_file", "cache")
+"""Fields of a policy that only a new pool can change: a running one holds counts and answers that depend on them."""
 
 
 Parts = tuple[Iterable[Target], Policy, Mapping[str, Any]]
@@ -23,7 +22,7 @@ Parts = tuple[Iterable[Target], Policy, Mapping[str, Any]]
 
 
 def changes_between(before: Parts, after: Parts) -> Iterator[str]:
-    """The differences, one line each. Values that may hold a secret are not shown."""
+    """The differences, one line each. The values of fields with ``repr=False``, which may hold a secret, are not shown."""
     yield from _changed_targets(before[0], after[0])
     yield from _changed_policy(before[1], after[1])
     yield from _changed_routes(before[2], after[2])
@@ -39,9 +38,7 @@ def _changed_targets(before: Iterable[Target], after: Iterable[Target]) -> Itera
         for one in fields(target):
             was, now = getattr(old[name], one.name), getattr(target, one.name)
             if one.name != "backend" and was != now:
-                yield f"target {name}: {one.name}" + (
-                    "" if one.name in _HIDDEN else f": {_shown(was)} -> {_shown(now)}"
-                )
+                yield f"target {name}: {_change(one, was, now)}"
 
 
 def _changed_policy(before: Any, after: Any, path: str = "") -> Iterator[str]:
@@ -50,7 +47,11 @@ def _changed_policy(before: Any, after: Any, path: str = "") -> Iterator[str]:
         if is_dataclass(was) and type(was) is type(now):
             yield from _changed_policy(was, now, f"{path}{one.name}.")
         elif was != now:
-            yield f"{path}{one.name}: {_shown(was)} -> {_shown(now)}"
+            yield f"{path}{_change(one, was, now)}"
+
+
+def _change(one: Field[Any], was: object, now: object) -> str:
+    return f"{one.name}: {_shown(was)} -> {_shown(now)}" if one.repr else one.name
 
 
 def _changed_routes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
@@ -65,7 +66,7 @@ def _changed_routes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iter
 def unchangeable(before: tuple[Policy, Shared | None], after: tuple[Policy, Shared | None]) -> list[Problem]:
     """The changed settings that need a new pool: some of the policy, and the shared store."""
     hint = "cannot change in a running pool: restart the application"
-    changed = (name for name in _AT_THE_START if getattr(before[0], name) != getattr(after[0], name))
+    changed = (name for name in _FIXED if getattr(before[0], name) != getattr(after[0], name))
     problems = [Problem.at(name, getattr(after[0], name), hint) for name in changed]
     return [*problems, *([Problem(f"shared: {hint}")] if before[1] != after[1] else [])]
 

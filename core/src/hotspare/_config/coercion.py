@@ -1,4 +1,4 @@
-"""Plain data -> annotated dataclasses. Every mistake is reported with the path of its field.
+"""Plain data -> dataclasses, by their annotations. Every mistake is reported with the path of its field.
 
 The dataclasses of `target.py` and `policy.py` are the schema: their fields, annotations and defaults are read here, so that
 config files know a new setting as soon as it exists. A field with ``repr=False`` may hold a secret: no message shows its
@@ -118,10 +118,10 @@ class Coercer:
             if len(alternatives) == 1 or callable(raw):
                 return self._code_only(path, raw)
             alternatives = tuple(choice for choice in alternatives if choice is not CodeOnly)
-        several = next((one for one in alternatives if get_origin(one) is Collection), None)
-        if several is not None and get_args(several)[0] in alternatives:  # one of them, or several
-            one = is_table(raw) or isinstance(raw, get_args(several)[0])
-            return self._set(path, get_args(several)[0], [raw] if one else raw, secret)
+        collection = next((choice for choice in alternatives if get_origin(choice) is Collection), None)
+        if collection is not None and get_args(collection)[0] in alternatives:  # `Limits | Collection[Limits]`
+            item = get_args(collection)[0]
+            return self._set(path, item, [raw] if is_table(raw) or isinstance(raw, item) else raw, secret)
         if len(alternatives) == 1:
             return self._single(path, alternatives[0], raw, secret)
         return self._union(path, alternatives, raw, secret)
@@ -173,7 +173,7 @@ class Coercer:
         return read
 
     def _set(self, path: str, item: Any, raw: Any, secret: bool) -> frozenset[Any]:
-        members = [raw] if isinstance(raw, str) else _list_of_set(raw)
+        members = [raw] if isinstance(raw, str) else _as_list(raw)
         if not is_list(members):
             self.report(path, raw, f"must be a list, each item {describe(item)}", secret=secret)
             return frozenset()
@@ -205,7 +205,8 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _list_of_set(raw: Any) -> Any:
+def _as_list(raw: Any) -> Any:
+    """A set as a list; anything else as it is."""
     if not isinstance(raw, Set):
         return raw
     return list(raw)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - of anything

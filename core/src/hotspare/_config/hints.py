@@ -1,4 +1,4 @@
-"""Names from other libraries, and their names here."""
+"""What to write instead of a wrong name: of a field, a provider or a model, as other libraries call them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def unknown_field(name: str, value: object, owner: str, hint: str) -> Problem:
     return Problem(f"{name}: {text}") if is_secret_name(name) or name == "headers" else Problem.at(name, value, text)
 
 
-_OWNERS: Mapping[str, str] = {
+_PROVIDER_ALIASES: Mapping[str, str] = {
     "claude": "anthropic", "google": "gemini", "google_genai": "gemini", "google-genai": "gemini", "googleai": "gemini", "palm": "gemini", "ai_studio": "gemini",
     "gpt": "openai", "chatgpt": "openai", "oai": "openai", "open_ai": "openai", "open-ai": "openai",
     "azure_openai": "azure", "azure-openai": "azure", "azureopenai": "azure", "azure_ai": "azure",
@@ -100,11 +100,11 @@ _OWNERS: Mapping[str, str] = {
 }  # fmt: skip
 """Other libraries' names for a provider."""
 _VERTEX = frozenset({"vertex", "vertex_ai", "vertexai", "google_vertexai", "google-vertex", "vertex_ai_beta"})
-_ELSEWHERE = frozenset({"bedrock", "bedrock_converse", "aws", "amazon", "sagemaker", "cohere", "huggingface", "replicate", "watsonx", "databricks", "snowflake", "oci", "nvidia_nim", "perplexity", "ai21", "cloudflare", "voyage"})  # fmt: skip
-"""Providers without a wire format here, which LiteLLM and the frameworks know."""
-_ORGANISATIONS = frozenset({"meta-llama", "meta", "qwen", "nvidia", "microsoft", "nousresearch", "moonshotai", "z-ai", "deepseek-ai", "thudm", "unsloth", "minimax", "tiiuae", "bigcode"})  # fmt: skip
+_UNSUPPORTED_PROVIDERS = frozenset({"bedrock", "bedrock_converse", "aws", "amazon", "sagemaker", "cohere", "huggingface", "replicate", "watsonx", "databricks", "snowflake", "oci", "nvidia_nim", "perplexity", "ai21", "cloudflare", "voyage"})  # fmt: skip
+"""Providers without a wire format in hotspare, which LiteLLM and the frameworks support."""
+_MODEL_VENDORS = frozenset({"meta-llama", "meta", "qwen", "nvidia", "microsoft", "nousresearch", "moonshotai", "z-ai", "deepseek-ai", "thudm", "unsloth", "minimax", "tiiuae", "bigcode"})  # fmt: skip
 """The vendors of models: the first part of a model's name at OpenRouter, Together and Hugging Face."""
-_PREFIXES = (
+_MODEL_PREFIXES = (
     ("gpt-", "openai"), ("chatgpt", "openai"), ("o1", "openai"), ("o3", "openai"), ("o4", "openai"), ("claude", "anthropic"), ("gemini", "gemini"),
     ("gemma", "gemini"), ("deepseek", "deepseek"), ("grok", "xai"), ("mistral", "mistral"), ("codestral", "mistral"), ("llama", "ollama"), ("qwen", "ollama"),
 )  # fmt: skip
@@ -112,15 +112,15 @@ _PREFIXES = (
 
 def provider_of_model(model: str) -> str:
     """The provider whose models are called like this; "" if that is not known."""
-    return next((provider for prefix, provider in _PREFIXES if model.lower().startswith(prefix)), "")
+    return next((provider for prefix, provider in _MODEL_PREFIXES if model.lower().startswith(prefix)), "")
 
 
 def id_hint(id: str) -> str:
     """What to write instead of an id that is not `provider/model`; "" if that is not known."""
     provider, _, model = id.partition(":")
-    known = {*_OWNERS, *_OWNERS.values(), "groq", "holysheep"}
+    known = {*_PROVIDER_ALIASES, *_PROVIDER_ALIASES.values(), "groq", "holysheep"}
     if provider.lower() in known and model and not model[0].isdigit() and model != "latest":
-        return f"did you mean '{_OWNERS.get(provider.lower(), provider.lower())}/{model}'?"
+        return f"did you mean '{_PROVIDER_ALIASES.get(provider.lower(), provider.lower())}/{model}'?"
     likely = provider_of_model(id)
     return f"did you mean '{likely}/{id}'?" if likely else ""
 
@@ -128,15 +128,15 @@ def id_hint(id: str) -> str:
 def provider_hint(provider: str, model: str, presets: Sequence[str]) -> str:
     """What to write instead of an unknown provider; "" if nothing is near."""
     name = provider.lower()
-    if name in presets or name in _OWNERS:
-        return f"did you mean '{_OWNERS.get(name, name)}/{model}'?"
+    if name in presets or name in _PROVIDER_ALIASES:
+        return f"did you mean '{_PROVIDER_ALIASES.get(name, name)}/{model}'?"
     if name in _VERTEX:
         return f"write 'vertex/{model}' with region='…', account='<project>' and a function that gives an access token as api_key"
-    if name in _ELSEWHERE:
+    if name in _UNSUPPORTED_PROVIDERS:
         return (
             f"pip install litellm-hotspare and write 'litellm/{provider}/{model}', or give a framework's own model to an adapter "
             "(ChatHotspare(models=[…]), Hotspare(llms=[…])), or set `backend` of the target"
         )
-    if name in _ORGANISATIONS:
-        return f"write who serves it first: 'openrouter/{provider}/{model}', 'together/{provider}/{model}', 'vllm/{provider}/{model}'"
+    if name in _MODEL_VENDORS:
+        return f"begin with the provider that serves the model: 'openrouter/{provider}/{model}', 'together/{provider}/{model}', 'vllm/{provider}/{model}'"
     return did_you_mean(name, presets)

@@ -59,7 +59,8 @@ class Config:
     monitor: the settings of the ledger and the alerts; None: neither.
     record: the file to which decisions are written; None: no recording.
     shared: the store through which processes share health and limits; None: nothing is shared.
-    source: the file's name ("" for a dict). variables: those of the environment that it uses.
+    source: the file's name ("" for a dict).
+    variables: the environment variables that it uses.
     """
 
     targets: tuple[Target, ...]
@@ -78,6 +79,10 @@ class Config:
     def reporting(self) -> AbstractContextManager[None]:
         """Inside the block every ConfigError names the file, and shows no variable's value."""
         return reported(self.source, self.variables)
+
+
+_FIELDS = tuple(one.name for one in fields(Config) if one.name not in ("source", "variables"))
+"""What a configuration may have at its top level, besides the fields of Policy."""
 
 
 def load(
@@ -116,7 +121,7 @@ def reported(source: str, variables: Variables) -> Generator[None]:
 
 
 def _build(raw: Mapping[str, Any], variables: Variables, coercer: Coercer) -> Config | None:
-    """The configuration; None if there are mistakes, which the coercer has."""
+    """The configuration; None if the coercer has found mistakes."""
     table: dict[str, Any] = {
         key: variables.expand(key, value, coercer.problems) for key, value in coercer.table("", raw).items()
     }
@@ -175,7 +180,7 @@ def _targets(raw: object, coercer: Coercer) -> list[Target | None]:
 
 
 def _with_id(path: str, item: Any, coercer: Coercer) -> Any:
-    """A target that is only its id, as a table. One with `provider` and `model` instead of `id` is reported."""
+    """A target that is given as its id alone, as a table. One with `provider` and `model` instead of `id` is reported."""
     if isinstance(item, str) and item is not UNRESOLVED:
         return {"id": item}
     if not is_table(item) or "id" in item or not isinstance(item.get("model"), str):
@@ -196,24 +201,7 @@ def _policy(table: dict[str, Any], coercer: Coercer) -> Policy | None:
     known = [field.name for field in fields(Policy)]
     nested = coercer.table("policy", table.pop("policy", {}))
     for key in [key for key in table if key not in known]:
-        coercer.report_unknown(
-            "",
-            key,
-            [
-                "targets",
-                "routes",
-                "policy",
-                "transport",
-                "verify",
-                "cert",
-                "proxy",
-                "monitor",
-                "record",
-                "shared",
-                *known,
-            ],
-            POOL_HINTS,
-        )
+        coercer.report_unknown("", key, [*_FIELDS, *known], POOL_HINTS)
         del table[key]
     for key in table.keys() & nested.keys():
         coercer.report(f"policy.{key}", nested[key], "is also given at the top level: keep one of them")

@@ -28,15 +28,19 @@ from hotspare.target import Target
 if TYPE_CHECKING:
     from hotspare._http import Http
 
-MOST = 256
-"""Most accounts whose health is kept; the least recently used are dropped. One target takes some 10 kB."""
-_MOST_SELECTIONS = 64
+MAX_ACCOUNTS = 256
+"""Accounts whose health is kept; the least recently used is dropped first. One target takes some 10 kB."""
+_MAX_SELECTIONS = 64
+"""Selections that are kept for one key. When there are more, all are dropped: they are cheap to make again."""
 
 
 @dataclass(slots=True)
 class _Account:
-    """What is kept of one key, or of one list of targets. `table`: of targets that were given. `states`: the pool's targets and theirs
-    on this key. `selections`: what was selected before, by the identity of the pool's own selection, which is kept with it."""
+    """What is kept for one key, or for one list of targets.
+
+    `table`: the routes of a list of targets. `states`: for each of the pool's targets, the state of the same target on this key.
+    `selections`: the selections on this key, by the `id()` of the pool's selection. That is kept too, so that its `id()` stays its own.
+    """
 
     table: RouteTable | None = None
     states: dict[TargetState, TargetState] = field(default_factory=dict[TargetState, TargetState])
@@ -76,7 +80,7 @@ class PerCall:
             account = self._account("key " + _digest(sorted((name, str(key)) for name, key in keys.items())))
             known = account.selections.get(id(selected))
             if known is None:
-                if len(account.selections) >= _MOST_SELECTIONS:
+                if len(account.selections) >= _MAX_SELECTIONS:
                     account.selections.clear()
                 known = account.selections[id(selected)] = selected, self._derive(account, selected, keys)
             return known[1]
@@ -92,7 +96,7 @@ class PerCall:
         found = self._accounts.get(key)
         if found is None:
             found = self._accounts[key] = _Account()
-            if len(self._accounts) > MOST:
+            if len(self._accounts) > MAX_ACCOUNTS:
                 _, oldest = self._accounts.popitem(last=False)
                 self._scheduler.remove_guests(oldest.states.values())
         self._accounts.move_to_end(key)
@@ -120,20 +124,20 @@ class PerCall:
             state.position, state.breaker.disabled = base.position, base.breaker.disabled
         self._add(account, dict(zip(new, derived, strict=True)))
         tiers = [[account.states[base] for base in tier if base in account.states] for tier in selected.tiers]
-        own = sum(bool(tier) for tier in tiers[: selected.own])
-        without = {
-            base: Exclusion(SkipReason.EXCLUDED, "no key of the caller's is for it")
+        own_tiers = sum(bool(tier) for tier in tiers[: selected.own_tiers])
+        without_key = {
+            base: Exclusion(SkipReason.EXCLUDED, "none of the caller's keys is for it")
             for base in bases
             if base not in account.states
         }
         kept = tuple(Tier(tier) for tier in tiers if tier)
         if not kept:
             raise RequestError(Problem("api_key: no target of this call accepts it: their models have their own keys"))
-        return replace(selected, tiers=kept, own=own, excluded={**selected.excluded, **without})
+        return replace(selected, tiers=kept, own_tiers=own_tiers, excluded={**selected.excluded, **without_key})
 
 
 def _with_key(target: Target, key: HiddenStr | None) -> Target:
-    """The limits that were configured are those of the pool's own account; those of this one are learnt."""
+    """The target on the caller's key. The configured limits are those of the pool's own account; the limits of this one are learnt."""
     return replace(
         target, api_key=key, account=None, limits=frozenset(), check=False, name=target.name + OWN_KEY,
         aliases={*target.aliases, target.name},
@@ -141,7 +145,7 @@ def _with_key(target: Target, key: HiddenStr | None) -> Target:
 
 
 def _keys(given: Any, selected: Selection) -> dict[str, HiddenStr]:
-    """The keys by provider or target. A key alone is for the one provider that the call may use: no other must see it."""
+    """The keys by provider or target. A single key is accepted only if all targets of the call have one provider: no other may see it."""
     targets = [state.target for tier in selected.tiers for state in tier]
     if isinstance(given, Mapping):
         keys = {str(name): reveal(key) for name, key in cast("Mapping[str, Secret | str]", given).items()}
@@ -165,7 +169,7 @@ def _key_of(target: Target, keys: Mapping[str, HiddenStr]) -> HiddenStr | None:
 
 
 def _identity(target: Target) -> list[object]:
-    """What identifies a target, also across calls that create it again."""
+    """The values by which a target is recognised when a later call passes an equal one."""
     found: list[object] = []
     for one in fields(target):
         value: Any = getattr(target, one.name)
@@ -184,5 +188,5 @@ def _pairs(values: Mapping[str, object]) -> list[tuple[str, str]]:
 
 
 def _digest(value: object) -> str:
-    """A short word for it, in which no key can be read."""
+    """A hash, from which no key can be read."""
     return sha256(repr(value).encode()).hexdigest()

@@ -10,9 +10,8 @@ from hotspare.target import Target
 
 DEFAULT = "default"
 """The route of a call that names no model."""
-
-_CALLS = ("send", "asend", "stream", "astream")
-"""The methods of a backend that make calls: one that is only used for some kinds of calls need not have all."""
+_CALL_METHODS = ("send", "asend", "stream", "astream")
+"""The methods of a backend that make calls. A backend that is used for some kinds of calls only need not have all."""
 Tiers = tuple[tuple[Target, ...], ...]
 """A route: its tiers in the order in which they are tried. The targets of a tier are of equal standing."""
 
@@ -60,8 +59,8 @@ def _backend_problems(index: int, target: Target) -> list[Problem]:
     if backend is None:
         return []
     missing = [name for name in ("unsupported", "classify") if not callable(getattr(backend, name, None))]
-    if not any(callable(getattr(backend, name, None)) for name in _CALLS):
-        missing += _CALLS
+    if not any(callable(getattr(backend, name, None)) for name in _CALL_METHODS):
+        missing += _CALL_METHODS
     hint = f"has no {', '.join(missing)}: a backend has the methods of hotspare.Backend"
     return [Problem(f"targets[{index}].backend: {type(backend).__name__} {hint}")] if missing else []
 
@@ -77,7 +76,7 @@ def target_problems(numbered: Iterable[tuple[int, Target]], *, check_provider: b
         path = f"targets[{index}]"
         if not isinstance(target, Target):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
             problems.append(
-                Problem.at(path, target, f"must be a Target, e.g. Target('openai/gpt-4.1'){_adapter_for(target)}")
+                Problem.at(path, target, f"must be a Target, e.g. Target('openai/gpt-4.1'){_place_for(target)}")
             )
             continue
         if target.name in first:
@@ -90,7 +89,7 @@ def target_problems(numbered: Iterable[tuple[int, Target]], *, check_provider: b
 
 
 def _provider_problems(path: str, target: Target) -> list[Problem]:
-    """An unknown provider; else a missing base URL and a missing key."""
+    """An unknown provider; or, of a known one, a missing base URL and a missing key."""
     if target.backend is not None:
         return []
     from hotspare.providers.entry_points import has_entry_point
@@ -111,8 +110,8 @@ def _provider_problems(path: str, target: Target) -> list[Problem]:
     return problems
 
 
-def _adapter_for(value: object) -> str:
-    """Where a framework's model belongs that was given as a target; "" for anything else."""
+def _place_for(value: object) -> str:
+    """The adapter for a framework's model, or the keyword for a policy, that was given as a target; "" for anything else."""
     package = type(value).__module__.partition(".")[0]
     if package.startswith("langchain"):
         return "; a model of LangChain: pip install langchain-hotspare, ChatHotspare(models=[…])"

@@ -9,7 +9,7 @@ _TYPE_NAMES: Mapping[Any, str] = {str: "a string", bool: "true or false", int: "
 
 
 class FromEnv(str):
-    """A string with an environment variable's value: its repr shows the reference, and it may become a number or a bool."""
+    """A string that holds an environment variable's value. Its repr shows `${NAME}` instead; it may be read as a number or a bool."""
 
     __slots__ = ("source",)
     source: str
@@ -25,7 +25,7 @@ class FromEnv(str):
 
 
 UNRESOLVED = FromEnv("", "")
-"""Replaces a value whose variable is missing. That is reported once; further checks skip the value."""
+"""Stands for a value whose variable is missing: that has been reported, and further checks skip the value."""
 
 
 def is_table(value: object) -> TypeGuard[Mapping[Any, Any]]:

@@ -9,11 +9,12 @@ import yaml
 from hotspare.errors import ConfigError, Problem
 
 _MAX_NODES = 100_000
+"""Values in all, with every alias replaced; as in `variables`."""
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML silently keeps the last of two equal keys; a config file must not lose a line that way. Neither may a few lines
-    of aliases inside aliases fill the memory."""
+    """PyYAML silently keeps the last of two equal keys: here they are an error. So are aliases inside aliases that would fill the
+    memory."""
 
     def get_single_node(self) -> yaml.Node | None:
         """The document; raises MarkedYAMLError if its aliases make it too large, or endless."""
@@ -34,8 +35,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def _check_size(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """How many nodes there are once every alias is replaced by what it stands for. `sizes`: those that are known; 0: being
-    counted."""
+    """The number of nodes, with every alias replaced by what it stands for. `sizes`: the known ones by `id()`; 0: of a node that is being
+    counted, so that an alias to it would never end."""
     known = sizes.get(id(node))
     if known is not None:
         if not known:
@@ -65,8 +66,6 @@ def parse(text: str, path: Path) -> Any:
         raise ConfigError(Problem(f"{path}: {where}invalid YAML: {error.problem}")) from None
     except RecursionError:
         raise ConfigError(Problem(f"{path}: is nested too deeply: make it flatter")) from None
-    except (
-        yaml.YAMLError,
-        ValueError,
-    ) as error:  # ValueError: a date that does not exist, an integer of over 4,300 digits
+    # ValueError: a date that does not exist, an integer of over 4,300 digits.
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(Problem(f"{path}: invalid YAML: {error}")) from None

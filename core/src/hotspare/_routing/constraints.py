@@ -19,9 +19,12 @@ from hotspare.target import Target
 
 
 class Constraints(NamedTuple):
-    """Constraints on the targets of a call. `model`: as in ChatRequest. `regions`, `only`: None allows all. `max_price`: USD per million
-    tokens at three input tokens per output token. `require`: capabilities. `only`, `avoid`: names, ids, models, aliases or providers.
-    `prefer_regions`: tried first, inside each tier. `substitute`: whether a model other than the named one may answer."""
+    """Constraints on the targets of a call.
+
+    `model`: as in ChatRequest. `regions`, `only`: None allows all. `max_price`: USD per million tokens at three input tokens per
+    output token. `require`: capabilities. `only`, `avoid`: names, ids, models, aliases or providers. `prefer_regions`: tried first,
+    inside each tier. `substitute`: whether a model other than the named one may answer.
+    """
 
     model: str | None = None
     regions: frozenset[str] | None = None
@@ -47,28 +50,31 @@ class Constraints(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The targets of a call. `own`: how many of its tiers serve the named model (0: a route was named). `excluded`: targets of the route
-    that must not be used, and why."""
+    """The targets of a call.
+
+    `own_tiers`: how many of its tiers serve the named model; they come first (0: a route was named). `excluded`: targets of the route
+    that must not be used, and why.
+    """
 
     route: str
     tiers: Tiers
     policy: Policy
-    own: int = 0
+    own_tiers: int = 0
     excluded: Mapping[TargetState, Exclusion] = field(default_factory=dict[TargetState, Exclusion])
 
 
 CONSTRAINING = frozenset({"regions", "prefer_regions", "max_price", "require", "only", "avoid", "substitute"})
-"""The options of a call that `Constraints` are made of: without them a call has its route's."""
+"""The options of a call that constrain its targets. A call without them has the constraints of its route."""
 
 
 class RouteTable:
-    """The routes of a pool, and a cache of the selections that calls made from them.
+    """The routes of a pool, and a cache of the selections that were made from them.
 
-    `policies`: of the routes that have their own policy. Raises ConfigError for a route without an allowed target.
+    `policies`: those of the routes that have their own. Raises ConfigError for a route without an allowed target.
     """
 
-    _MAX_KNOWN = 256
-    """Size of the cache of selections: an application uses a few combinations of options."""
+    _MAX_CACHED = 256
+    """Size of the cache: an application uses a few combinations of options."""
 
     def __init__(
         self, routes: Mapping[str, Tiers], states: Iterable[TargetState], policy: Policy, policies: Mapping[str, Policy]
@@ -76,8 +82,8 @@ class RouteTable:
         self.routes = routes
         self._states = tuple(states)
         self._policy, self._policies = policy, policies
-        self._known: dict[Constraints, Selection] = {}
-        self._plain: dict[str | None, Selection] = {}
+        self._cache: dict[Constraints, Selection] = {}
+        self._unconstrained: dict[str | None, Selection] = {}  # by model: most calls need no more
         self._check()
 
     def _check(self) -> None:
@@ -98,27 +104,27 @@ class RouteTable:
         """The targets for a call with these options. Raises RequestError for an unknown name, and if no target is allowed."""
         if options and not CONSTRAINING.isdisjoint(options):
             return self._selected(constraints_of(model, self.policy_of(model), options))
-        found = self._plain.get(model)
+        found = self._unconstrained.get(model)
         if found is None:
-            found = self._plain[model] = self._selected(constraints_of(model, self.policy_of(model), {}))
+            found = self._unconstrained[model] = self._selected(constraints_of(model, self.policy_of(model), {}))
         return found
 
     def _selected(self, constraints: Constraints) -> Selection:
-        found = self._known.get(constraints)
+        found = self._cache.get(constraints)
         if found is None:
             found = self._select(constraints)
-            if len(self._known) >= self._MAX_KNOWN:
-                self._known.clear()
-            self._known[constraints] = found
+            if len(self._cache) >= self._MAX_CACHED:
+                self._cache.clear()
+            self._cache[constraints] = found
         return found
 
     def _select(self, constraints: Constraints) -> Selection:
         self._check_names(constraints)
         route, tiers = tiers_for(constraints.model, self.routes, self._states)
-        own = 0
+        own_tiers = 0
         if constraints.model is not None and constraints.model not in self.routes:
-            own = sum(tier[0].target.serves(constraints.model) for tier in tiers)
-            tiers = tiers if constraints.substitute else tiers[:own]
+            own_tiers = sum(tier[0].target.serves(constraints.model) for tier in tiers)
+            tiers = tiers if constraints.substitute else tiers[:own_tiers]
         states = [state for tier in tiers for state in tier]
         excluded = {
             state: Exclusion(SkipReason.EXCLUDED, objection)
@@ -128,14 +134,14 @@ class RouteTable:
         kept, kept_own = list[Tier](), 0
         for level, tier in enumerate(tiers):
             kept += _by_preference([state for state in tier if state not in excluded], constraints.prefer_regions)
-            kept_own = len(kept) if level < own else kept_own
+            kept_own = len(kept) if level < own_tiers else kept_own
         if not kept:
             why = "; ".join(f"{state.name}: {exclusion.reason}" for state, exclusion in excluded.items())
             raise RequestError(Problem(f"no target may be used for this call: {why}"))
         return Selection(route, tuple(kept), self.policy_of(constraints.model), kept_own, excluded)
 
     def _check_names(self, constraints: Constraints) -> None:
-        """Raises RequestError for a name in `only` or `avoid` that no target has."""
+        """Raise RequestError for a name in `only` or `avoid` that no target has."""
         problems: list[Problem] = []
         for option, names in (("only", constraints.only or ()), ("avoid", constraints.avoid)):
             for name in names:
@@ -148,8 +154,10 @@ class RouteTable:
 
 
 def constraints_of(model: str | None, policy: Policy, options: Mapping[str, Any]) -> Constraints:
-    """The constraints of a call, from its route's policy and its own options. A call can narrow the regions and lower the price that
-    its policy allows; it cannot widen the regions or raise the price."""
+    """The constraints of a call, from its route's policy and its own options.
+
+    A call can narrow the policy's regions and lower its price; it cannot widen the regions or raise the price.
+    """
     regions, max_price = options.get("regions"), options.get("max_price")
     only, substitute = options.get("only"), options.get("substitute")
     if regions is None or policy.regions is None:
@@ -173,7 +181,7 @@ def _is_one_of(target: Target, names: Collection[str]) -> bool:
 
 
 def _by_preference(states: Sequence[TargetState], regions: Set[str]) -> list[Tier]:
-    """Split a tier in two, if needed: targets in the preferred regions first."""
+    """The targets of a tier as one or two tiers: those in the preferred regions first."""
     groups = [
         [state for state in states if (state.target.region in regions) is preferred] for preferred in (True, False)
     ]
