@@ -76,10 +76,10 @@ def test_limits_of_the_fleet() -> None:
         fleet = fleet_of(engine, members=4, expected=expected)
         assert fleet.shares_limits and engine["a"].limits.shares
         (rate,) = [rate for group in engine.tracker.limits.values() for rate in group.shared]
-        assert rate.key == "a:requests/6000/60" and not rate.away
+        assert rate.key == "a:requests/6000/60" and not rate.is_store_down
         assert fleet.limits_of(rate) == [engine["a"].limits]
         fleet.lost()
-        assert rate.away
+        assert rate.is_store_down
         rate.take(0, 1.0)
         assert rate.left(1.0) == pytest.approx(100 / divided)
     assert not fleet_of(engine_of("a")).shares_limits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 import pytest
-from hotspare._routing.gauges import DAY, LOOK_AGAIN, Daily, Learnt, Rate, Slots
+from hotspare._routing.gauges import DAY, FIRST_DURATION, Daily, Learnt, Rate, Slots
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,7 +90,7 @@ def test_slots_count_attempts_and_those_that_wait() -> None:
     slots = Slots(2)
     slots.take(1, 0.0)
     assert slots.ready_at(1, 0.0) == 0.0
-    assert slots.ready_at(1, 0.0, ahead=1) == LOOK_AGAIN / 2
+    assert slots.ready_at(1, 0.0, ahead=1) == FIRST_DURATION / 2
     for _ in range(100):
         slots.release(10.0)
     assert slots.left(0.0) == 2

@@ -30,9 +30,9 @@ def test_commands_grow_with_processes_only(processes: int, calls: float) -> None
 
 
 def test_a_very_large_fleet_asks_for_limits_no_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond `FULL_PACE` processes each asks less often: four times as many (of a bound of ten, here) ask as often as the bound's, and
+    """Beyond `FULL_RATE_PROCESSES` processes each asks less often: four times as many (of a bound of ten, here) ask as often as the bound's, and
     use the limit all the same."""
-    monkeypatch.setattr("hotspare._routing.shared_rate.FULL_PACE", 10)
+    monkeypatch.setattr("hotspare._routing.shared_rate.FULL_RATE_PROCESSES", 10)
     rates: list[float] = []
     used: list[float] = []
     for processes in (10, 40):

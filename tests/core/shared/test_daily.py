@@ -5,7 +5,7 @@ import time
 
 from hotspare import Limits
 from hotspare._routing.gauges import Daily
-from hotspare._routing.shared_rate import LOOK_AGAIN, SharedDaily
+from hotspare._routing.shared_rate import EXHAUSTED_INTERVAL, SharedDaily
 from hotspare._shared.file_store import FileStore
 from hotspare._shared.memory import MemoryStore
 from hotspare._shared.redis_store import RedisStore
@@ -92,27 +92,27 @@ def test_units_that_come_back_are_asked_for_and_a_child_owes_nothing() -> None:
     """Of a limit that is used to the full for hours, a process asks again after 10 s; between them it says how long it lasts. What was used while the
     store was away is reported by the process that used it, and not by its child."""
     daily = SharedDaily(Daily("tokens", 100.0), "key")
-    daily.away = False
+    daily.is_store_down = False
     daily.hold(5, 0.0, 0.0)
     assert daily.request(0.0) is not None
     daily.granted(0.0, 5 * HOUR, 0.0)
     assert daily.ready_at(5, 1.0) == 5 * HOUR and not daily.is_fetching(5, 1.0)
     daily.hold(5, 1.0, 0.0)
-    assert daily.request(LOOK_AGAIN - 0.1) is None and daily.request(LOOK_AGAIN) is not None
-    daily.granted(100.0, 0.0, LOOK_AGAIN)
-    daily.take(30.0, LOOK_AGAIN)
-    daily.correct(-10.0, LOOK_AGAIN)
+    assert daily.request(EXHAUSTED_INTERVAL - 0.1) is None and daily.request(EXHAUSTED_INTERVAL) is not None
+    daily.granted(100.0, 0.0, EXHAUSTED_INTERVAL)
+    daily.take(30.0, EXHAUSTED_INTERVAL)
+    daily.correct(-10.0, EXHAUSTED_INTERVAL)
     daily.lost()
     daily.take(7.0, 11.0)
     daily.correct(1.0, 11.0)
     assert daily.left(11.0) == 100 - 28
-    daily.away = False
+    daily.is_store_down = False
     request = daily.request(12.0)
     assert request is not None and request.used == -70 - 10 + 8
     daily.lost()
     daily.take(5.0, 13.0)
     daily.after_fork()
-    daily.away = False
+    daily.is_store_down = False
     own = daily.request(14.0)
     assert own is not None and own.used == 0
     assert str(daily) == "100 tokens a day, across all processes"

@@ -2,21 +2,21 @@
 
 import pytest
 from hotspare._routing.gauges import Rate
-from hotspare._routing.shared_rate import ANSWER, ASK_EVERY, HOLD, Request, SharedRate
+from hotspare._routing.shared_rate import ANSWER_TIMEOUT, HOLD_SECONDS, MIN_REQUEST_INTERVAL, Request, SharedRate
 
 
 def rate(processes: int = 4) -> SharedRate:
     """Sixty a minute, a burst of ten, with the store available."""
     found = SharedRate(Rate("requests", 60.0, 60.0, 10.0), "key", 10.0)
     found.share(processes)
-    found.away = False
+    found.is_store_down = False
     return found
 
 
 def test_a_block_serves_many_calls() -> None:
     """The first call queries the store; from then on the use of half a second is taken in one step, before it is needed."""
     one = rate()
-    assert one.ready_at(1, 0.0) == ANSWER and one.is_fetching(1, 0.0)
+    assert one.ready_at(1, 0.0) == ANSWER_TIMEOUT and one.is_fetching(1, 0.0)
     assert one.hold(1, 0.0, 0.0)
     assert one.request(0.0) == Request(1.0, 1.0, 0.0)
     assert one.request(0.0) is None, "one request at a time"
@@ -36,7 +36,7 @@ def test_a_block_serves_many_calls() -> None:
 
 
 def test_units_to_come_have_their_time() -> None:
-    """What was taken ahead may be used at its time, one unit after the other; what is left goes back after `HOLD`."""
+    """What was taken ahead may be used at its time, one unit after the other; what is left goes back after `HOLD_SECONDS`."""
     one = rate()
     one.hold(3, 0.0, 0.0)
     one.request(0.0)
@@ -46,7 +46,7 @@ def test_units_to_come_have_their_time() -> None:
     assert one.ready_at(1, 2.0) <= 2.0 and one.left(2.0) == 1.0
     one.take(1, 2.0)
     assert one.ready_at(1, 2.1) == pytest.approx(3.0)
-    late = one.request(4.0 + HOLD)
+    late = one.request(4.0 + HOLD_SECONDS)
     assert late is not None and abs(late.used - -2.0) < 1e-6
 
 
@@ -62,8 +62,8 @@ def test_a_full_limit_is_not_asked_for_all_the_time() -> None:
     assert one.request(3.0) is not None
     one.granted(2.0, 0.0, 3.0)
     one.hold(5, 3.0, 0.0)
-    assert one.request(3.0 + ASK_EVERY / 2) is None
-    assert one.request(3.0 + ASK_EVERY) is not None
+    assert one.request(3.0 + MIN_REQUEST_INTERVAL / 2) is None
+    assert one.request(3.0 + MIN_REQUEST_INTERVAL) is not None
 
 
 def test_what_was_used_beyond_what_was_taken_is_owed() -> None:
@@ -84,8 +84,8 @@ def test_without_an_answer_the_process_has_its_share() -> None:
     one = rate(processes=4)
     one.hold(1, 0.0, 0.0)
     one.request(0.0)
-    assert one.ready_at(1, ANSWER - 0.001) > ANSWER - 0.001
-    assert one.ready_at(1, ANSWER) <= ANSWER and not one.is_fetching(1, ANSWER)
+    assert one.ready_at(1, ANSWER_TIMEOUT - 0.001) > ANSWER_TIMEOUT - 0.001
+    assert one.ready_at(1, ANSWER_TIMEOUT) <= ANSWER_TIMEOUT and not one.is_fetching(1, ANSWER_TIMEOUT)
     one.lost()
     for _ in range(2):
         one.take(1, 10.0)
@@ -109,8 +109,8 @@ def test_a_thread_that_is_held_up_delays_no_call_for_longer() -> None:
     one = rate()
     one.hold(1, 5.0, 0.0)
     one.hold(1, 5.04, 0.0)
-    assert one.is_fetching(1, 5.04) and one.ready_at(1, 5.04) == 5.0 + ANSWER
-    assert one.ready_at(1, 5.0 + ANSWER) <= 5.0 + ANSWER
+    assert one.is_fetching(1, 5.04) and one.ready_at(1, 5.04) == 5.0 + ANSWER_TIMEOUT
+    assert one.ready_at(1, 5.0 + ANSWER_TIMEOUT) <= 5.0 + ANSWER_TIMEOUT
     assert one.request(6.0) is not None
     one.granted(1.0, 0.0, 6.0)
     assert one.left(6.0) == 1.0

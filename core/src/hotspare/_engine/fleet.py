@@ -140,7 +140,7 @@ class Fleet:
         self.is_connected = True
         self._set_leases(now)
         for rate in self._rates():
-            rate.away = False
+            rate.is_store_down = False
 
     def lost(self) -> bool:
         """The store is unavailable: from now on this process decides alone. Returns whether that is new."""

@@ -15,7 +15,7 @@ from hotspare._engine.commands import Wait
 from hotspare._engine.waiters import Waiter, WaitQueue
 from hotspare._health.target_state import TargetState
 from hotspare._routing.limits import RELEASED_AFTER, TargetLimits
-from hotspare._routing.shared_rate import ANSWER
+from hotspare._routing.shared_rate import ANSWER_TIMEOUT
 from hotspare.messages import ChatReply, Usage
 from hotspare.outcome import Kind, Outcome
 
@@ -73,14 +73,14 @@ def is_held(call: Call, state: TargetState, shared: SharedState, now: float) -> 
 
 
 def await_grant(call: Call, state: TargetState, shared: SharedState, now: float) -> Wait | None:
-    """Wait at most `ANSWER` seconds for the store, if only its pending answer about a fleet-wide limit blocks this call."""
+    """Wait at most `ANSWER_TIMEOUT` seconds for the store, if only its pending answer about a fleet-wide limit blocks this call."""
     limits = state.limits
     if limits is None or not limits.shares or shared.tracker.available_at(state, now) > now:
         return None
     if limits.ready_at(call.need, now, call.ticket) <= now or not limits.is_fetching(call.need, now, call.ticket):
         return None
-    waiter = shared.queue.enter(call, now + ANSWER)
-    until = min(wait_turn(call, state, waiter, now), now + ANSWER)
+    waiter = shared.queue.enter(call, now + ANSWER_TIMEOUT)
+    until = min(wait_turn(call, state, waiter, now), now + ANSWER_TIMEOUT)
     return Wait(max(MIN_WAIT, until - now), waiter)
 
 

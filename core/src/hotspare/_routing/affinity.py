@@ -1,5 +1,6 @@
-"""Session affinity: which target answered a conversation last, because that target has its prompt cached. Pure; the scheduler holds
-the lock."""
+"""Session affinity: a conversation stays at the target that answered it last, which has its prompt cached.
+
+Pure; the scheduler holds the lock."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from hashlib import blake2b
 from hotspare._health.target_state import TargetState
 from hotspare.messages import ChatRequest
 
-_MOST = 10_000
-"""How many conversations are remembered; the least recently used is forgotten first."""
+_MAX_SESSIONS = 10_000
+"""Conversations that are remembered; the least recently used is forgotten first."""
 
 
 class Sessions:
@@ -23,7 +24,7 @@ class Sessions:
         """A target has answered."""
         self._known[session] = state, now
         self._known.move_to_end(session)
-        if len(self._known) > _MOST:
+        if len(self._known) > _MAX_SESSIONS:
             self._known.popitem(last=False)
 
     def target_of(self, session: str, now: float, seconds: float) -> TargetState | None:
@@ -33,8 +34,8 @@ class Sessions:
 
 
 def prompt_session(request: ChatRequest) -> str:
-    """A name for the conversation to which this request belongs: a digest of its messages up to the first user message, and of its
-    tools. No text is kept."""
+    """The name of the conversation to which a request belongs: a hash of its tools and of its messages up to the first user message,
+    which all requests of a conversation have in common."""
     digest = blake2b(repr(request.tools).encode("utf-8", "surrogatepass"), digest_size=16)
     for message in request.messages:
         digest.update(repr((message.get("role"), message.get("content"))).encode("utf-8", "surrogatepass"))

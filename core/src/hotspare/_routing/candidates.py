@@ -15,11 +15,11 @@ from hotspare.target import Target
 
 
 class Tier(tuple[TargetState, ...]):
-    """Targets of equal standing, with values that strategies derive from all of them: computed once per tier, not per call."""
+    """Targets of equal standing, with values that strategies need: computed once per tier, not per call."""
 
     @cached_property
     def cumulative_weights(self) -> list[float]:
-        """The sums of the weights, from the first target to each."""
+        """For each target, the sum of the weights up to and including its own."""
         return list(accumulate(state.target.weight for state in self))
 
     @cached_property
@@ -74,7 +74,9 @@ def tiers_for(model: str | None, routes: Mapping[str, Tiers], states: Iterable[T
 
 
 def retries_at_once(outcome: Outcome, seconds: float, state: TargetState, policy: Policy) -> bool:
-    """Whether the call's one retry should use the target that has just failed (`Policy.retry_same_target`)."""
+    """Whether the call's one retry is made now, at the target that has just failed (`Policy.retry_same_target`).
+
+    `seconds`: how long the failed attempt took."""
     if policy.retry_same_target == "always":
         return outcome.kind in RETRYABLE
     if policy.retry_same_target == "never" or outcome.should_retry is False or outcome.retry_after is not None:
@@ -86,7 +88,8 @@ def retries_at_once(outcome: Outcome, seconds: float, state: TargetState, policy
 
 
 def window_allows(state: TargetState, outcomes: Mapping[TargetState, Outcome]) -> bool:
-    """Whether the target may be tried after CONTEXT_LENGTH: its context window is larger, or it is unknown and the model another one."""
+    """Whether the target may be tried after these outcomes. After CONTEXT_LENGTH: if its context window is larger; if one of the two
+    windows is unknown, if it has another model."""
     window = state.target.context_window
     for other, outcome in outcomes.items():
         if outcome.kind is Kind.CONTEXT_LENGTH:

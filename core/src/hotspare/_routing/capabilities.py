@@ -1,4 +1,4 @@
-"""Which fields of a request a target does not support: decided here for every backend."""
+"""Which fields and features of a request a target does not support: decided here, for every backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PREFERENCES = frozenset({"parallel_tool_calls"})
 """Optional fields: a target that does not support them is called without them."""
-_EMPTY = ChatRequest(messages=())
+_DEFAULTS = ChatRequest(messages=())
 
 
 def unsupported_fields(request: ChatRequest, target: Target, backend: Backend) -> tuple[str, ...]:
@@ -34,13 +34,13 @@ def required_fields(names: Iterable[str], target: Target) -> tuple[str, ...]:
 
 def without_fields(request: ChatRequest, names: Iterable[str]) -> ChatRequest:
     """The request without these fields. From `messages`, everything but text is removed."""
-    values: dict[str, Any] = {name: getattr(_EMPTY, name) for name in names}
+    values: dict[str, Any] = {name: getattr(_DEFAULTS, name) for name in names}
     if "messages" in names:
         values["messages"] = [{**message, "content": _texts(message.get("content"))} for message in request.messages]
     return dataclasses.replace(request, **values) if values else request
 
 
-_FEATURE_WORDS: Mapping[str, re.Pattern[str]] = {
+_FEATURE_PATTERNS: Mapping[str, re.Pattern[str]] = {
     name: re.compile(words, re.I)
     for name, words in {
         "tools": r"\btools?\b|function|tool_",
@@ -63,30 +63,32 @@ _FEATURE_WORDS: Mapping[str, re.Pattern[str]] = {
         "stream": r"\bstream",
     }.items()
 }
+"""How error messages name a feature. The names are fields of ChatRequest, kinds of content, and `stream`."""
 _PART_FEATURES = {"image_url": "images", "input_audio": "audio", "file": "files"}
 
 
 def features_of(request: ChatRequest, *, streaming: bool) -> frozenset[str]:
     """What a request uses beyond plain text in and out."""
-    found = {name for name in _FEATURE_WORDS if getattr(request, name, None) not in (None, (), "")}
+    found = {name for name in _FEATURE_PATTERNS if getattr(request, name, None) not in (None, (), "")}
     parts = [part.get("type") for message in request.messages for part in _parts(message.get("content"))]
     found.update(_PART_FEATURES[kind] for kind in parts if kind in _PART_FEATURES)
     return frozenset(found | {"stream"} if streaming else found)
 
 
 def named_features(features: frozenset[str], outcome: Outcome) -> frozenset[str]:
-    """The features of a request that the error message names."""
+    """Those of the features that the error names."""
     words = f"{outcome.param or ''} {outcome.message}"
-    return frozenset(name for name in features if _FEATURE_WORDS[name].search(words))
+    return frozenset(name for name in features if _FEATURE_PATTERNS[name].search(words))
 
 
 def _missing(request: ChatRequest, target: Target) -> list[str]:
-    shape = (request.response_format or {}).get("type")
+    """The fields that need a capability in `Target.missing`."""
+    format_type = (request.response_format or {}).get("type")
     needs = {
         "tools": "tools" in target.missing and bool(request.tools),
         "messages": "vision" in target.missing and _has_images(request),
-        "response_format": (shape == "json_object" and "json_mode" in target.missing)
-        or (shape == "json_schema" and "json_schema" in target.missing),
+        "response_format": (format_type == "json_object" and "json_mode" in target.missing)
+        or (format_type == "json_schema" and "json_schema" in target.missing),
         "seed": "seed" in target.missing and request.seed is not None,
         "reasoning_effort": "reasoning" in target.missing and request.reasoning_effort not in (None, "none"),
     }
@@ -100,6 +102,7 @@ def _has_images(request: ChatRequest) -> bool:
 
 
 def _texts(content: object) -> object:
+    """A message's content without images, audio and files."""
     if content is None or isinstance(content, str):
         return content
     return [part for part in _parts(content) if part.get("type") in ("text", "refusal")]

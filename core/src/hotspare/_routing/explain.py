@@ -19,7 +19,7 @@ class SkipReason(StrEnum):
 
 
 class Exclusion(NamedTuple):
-    """Why a call must not use a target: a code, and the reason as text."""
+    """Why a call must not use a target: the kind of reason, and the reason as text."""
 
     skipped: SkipReason
     reason: str
@@ -62,11 +62,10 @@ class Explanation:
         width = max((len(choice.target) for choice in self.choices), default=0)
         lines = [f"route {self.route}"]
         for place, choice in enumerate(self.choices, 1):
-            note = (
-                f"skipped: {choice.reason}"
-                if choice.skipped
-                else f"would be tried{choice.note and f' later: {choice.note}'}"
-            )
+            if choice.skipped:
+                note = f"skipped: {choice.reason}"
+            else:
+                note = f"would be tried later: {choice.note}" if choice.note else "would be tried"
             score = "" if choice.score is None else f"{choice.score:<8.3g}  "
             lines.append(f"{place:>3}. {choice.target:<{width}}  tier {choice.tier}  {choice.state:<10}  {score}{note}")
         return "\n".join(lines)

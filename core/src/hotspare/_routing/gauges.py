@@ -1,7 +1,7 @@
-"""Gauges that measure a limit: requests or tokens over time (GCRA), in 24 hours, from the provider's headers, and concurrency.
+"""Gauges, each of one limit: units over time (GCRA), units in 24 hours, what the provider's headers state, and concurrency.
 
-A gauge tells when it admits a cost; a start of an attempt takes the expected cost from it, and the attempt's end corrects that by the
-real use. Pure: times are seconds on the pool's clock.
+A gauge says when it admits a cost. The start of an attempt takes the expected cost from it; the attempt's end corrects that to the
+actual cost. Pure: times are seconds on the pool's clock.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ Unit = Literal["requests", "tokens", "input_tokens", "output_tokens"]
 
 DAY = 86400.0
 _HOUR = 3600.0
-LOOK_AGAIN = 1.0
-"""Seconds after which a call checks again if the time of the next free unit is unknown."""
-_CUSHION = 0.02
+FIRST_DURATION = 1.0
+"""Assumed seconds of an attempt, until attempts have ended."""
+_DURATION_WEIGHT = 0.1
+"""Weight of the latest attempt in the moving average of durations."""
+_HEADROOM = 0.02
 """Share of a learnt limit, plus one request, that is left unused: answers, and so their headers, may arrive out of order."""
 
 
 class Rate:
-    """`limit` units in `period` seconds, at most `burst` of them at the same time.
+    """`limit` units in `period` seconds, at most `burst` of them at once.
 
-    The generic cell rate algorithm (ITU-T I.371) keeps one number, the theoretical arrival time of the next unit, and is equal to a
-    token bucket without a timer. A cost above `burst` is admitted when the bucket is full.
+    The generic cell rate algorithm (ITU-T I.371): a token bucket without a timer, which keeps one number, the theoretical arrival time
+    of the next unit. A cost above `burst` is admitted when the bucket is full.
     """
 
     def __init__(self, unit: Unit, limit: float, period: float, burst: float) -> None:
@@ -33,7 +35,7 @@ class Rate:
         self.period = period
         self._interval = period / limit
         self.capacity = burst
-        self._arrival = -inf
+        self._arrival = -inf  # the theoretical arrival time
 
     def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
         """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: immediately."""
@@ -70,11 +72,11 @@ class Daily:
         excess = self._used + ahead + min(cost, self.limit) - self.limit
         at = now
         for began, used in self._hours:
-            over = began + _HOUR + DAY
-            if over > now:
+            forgotten_at = began + _HOUR + DAY
+            if forgotten_at > now:
                 if excess <= 0:
                     break
-                at = over
+                at = forgotten_at
             excess -= used
         return at if excess <= 0 else now + DAY
 
@@ -107,12 +109,12 @@ class Slots:
     def __init__(self, limit: int) -> None:
         self.limit = self.capacity = limit
         self.active = 0
-        self._usual = LOOK_AGAIN
+        self._duration = FIRST_DURATION  # a moving average
 
     def ready_at(self, cost: float, now: float, ahead: float = 0.0) -> float:
-        """`now` if a slot is free, else an estimate from the duration of attempts: a slot is freed only by the end of an attempt."""
+        """`now` if a slot is free, else an estimate from the usual duration of attempts: only the end of an attempt frees a slot."""
         excess = self.active + ahead + 1 - self.limit
-        return now + max(0.0, excess * self._usual / self.limit)
+        return now + max(0.0, excess * self._duration / self.limit)
 
     def take(self, cost: float, now: float) -> None:
         """An attempt starts."""
@@ -121,7 +123,7 @@ class Slots:
     def release(self, seconds: float) -> None:
         """An attempt has ended after `seconds`. After a fork, the parent's attempts are not counted."""
         self.active = max(0, self.active - 1)
-        self._usual += 0.1 * (seconds - self._usual)
+        self._duration += _DURATION_WEIGHT * (seconds - self._duration)
 
     def left(self, now: float) -> float:
         """How many more attempts may be in flight."""
@@ -134,21 +136,21 @@ class Slots:
 class Learnt:
     """A limit learnt from the headers of answers: its size, the remaining units, and the time of its reset.
 
-    Between two answers it refills evenly, so that it can be used completely if the provider refills it evenly too. After an answer
-    with nothing remaining, it admits nothing until the reset, because some providers refill only at the end of a window.
-    Its capacity is the largest remaining value seen, since a provider's burst may be smaller than its limit per minute.
+    Between two answers it is assumed to refill evenly. After an answer with nothing remaining it admits nothing until the reset,
+    because some providers refill only at the end of a window. Its capacity is the largest remaining value seen, since a provider's
+    burst may be smaller than its limit per minute.
     """
 
     def __init__(self, unit: Unit) -> None:
         self.unit: Unit = unit
         self.limit = 0.0
         self.closed_until = -inf
-        self._rate = 0.0
         self.capacity = 0.0
-        self._level = 0.0
+        self._rate = 0.0  # units refilled in a second
+        self._level = 0.0  # units remaining at the time `_at`
         self._at = -inf
         self._taken = 0.0
-        self._newest = -inf
+        self._newest = -inf  # `_taken` at the start of the attempt whose answer was applied last
 
     @property
     def taken(self) -> float:
@@ -168,12 +170,12 @@ class Learnt:
         now: float,
         until_reset: bool = True,
     ) -> None:
-        """Apply the headers of an answer, which state the limit at the time the provider received the request. `reset`: seconds from now.
+        """Apply the headers of an answer, which state the limit at the time the provider received the request.
 
-        `cost`: of the attempt. `taken`, `started`: the total taken, and the time, when the attempt started. `until_reset`: if nothing remains,
-        admit nothing before the reset.
+        `reset`: seconds from now. `cost`: of the attempt. `taken`, `started`: the total taken, and the time, when the attempt started.
+        `until_reset`: if nothing remains, admit nothing before the reset.
         """
-        if taken < self._newest or limit <= 0:
+        if taken < self._newest or limit <= 0:  # a later attempt was answered first
             return
         self._newest, self.limit = taken, limit
         used = limit - remaining
@@ -187,6 +189,7 @@ class Learnt:
             self.closed_until = now + reset
 
     def _level_at(self, now: float) -> float:
+        """The estimate of the remaining units; the full capacity after a reset that was waited for."""
         if self.closed_until > self._at and now >= self.closed_until:
             return self.capacity
         return min(self.capacity, self._level + (now - self._at) * self._rate)
@@ -195,8 +198,9 @@ class Learnt:
         """When `cost` is admitted, if `ahead` is taken before it; `now` or earlier: immediately."""
         if not self.limit or self.closed_until > now:
             return self.closed_until
-        level, cushion = self._level_at(now), 0.0 if self.unit != "requests" else 1.0
-        needed = ahead + min(cost + cushion + _CUSHION * self.capacity, self.capacity)
+        level = self._level_at(now)
+        headroom = _HEADROOM * self.capacity + (1.0 if self.unit == "requests" else 0.0)
+        needed = ahead + min(cost + headroom, self.capacity)
         return now if level >= needed - 1e-9 else now + (needed - level) / self._rate
 
     def take(self, cost: float, now: float) -> None:

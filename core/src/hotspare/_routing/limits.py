@@ -1,7 +1,7 @@
 """The limits of a target, configured or learnt from its provider's answers, and the calls that wait for them.
 
-A call that a limit blocks takes a ticket: calls are admitted in the order of their tickets. Pure; the scheduler holds the lock for
-every method.
+A call that a limit blocks takes a ticket: calls are admitted in the order of their tickets. Pure; the scheduler holds the lock while
+any of these methods runs.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from hotspare.target import Domain, Limits, Target
 if TYPE_CHECKING:
     from hotspare._health.target_state import TargetState
 
-_FIRST_ANSWER = 500.0
+_DEFAULT_ANSWER = 500.0
 """Tokens reserved for an answer without `max_tokens`, until the average of the target's answers is known."""
-_LEARNING = 0.2
+_ANSWER_WEIGHT = 0.2
 """Weight of the latest answer in that average."""
-_LATE = 0.1
-"""Seconds after which a call checks again if it was not admitted at the expected time."""
+_RECHECK = 0.1
+"""Seconds after which a call checks again if it was not admitted at the estimated time."""
 RELEASED_AFTER = 5.0
 """Seconds without a blocked call after which a limit counts as no longer reached: under load it is reached many times a second."""
 
@@ -49,8 +49,8 @@ class Reserved:
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """The place of a call in the queue of a target's limits. `at`: the time of its admission, estimated when it joined.
-    `waiter`: used to wake it."""
+    """The place of a call in the queue of a target's limits. `at`: when it is admitted, estimated when it joined. `waiter`: what wakes
+    the call."""
 
     limits: TargetLimits
     costs: Mapping[Unit, float]
@@ -59,7 +59,7 @@ class Ticket:
 
 
 class Group:
-    """The gauges of one `Limits`, shared by all targets that it counts for."""
+    """The gauges of one `Limits`, shared by all targets that it counts for. `waiting`: those of them whose limits have a queue, in order."""
 
     def __init__(self, config: Limits) -> None:
         self.config = config
@@ -93,8 +93,11 @@ class Group:
 
 @dataclass(slots=True, eq=False)
 class TargetLimits:
-    """All limits of one target. `held_at`: when they last blocked a call; `is_reached`: `LimitReached` was emitted, `LimitReleased` not
-    yet. `shares`: some of them are fleet-wide."""
+    """All limits of one target.
+
+    `held_at`: when they last blocked a call. `is_reached`: `LimitReached` was emitted, `LimitReleased` not yet. `shares`: some of them
+    are fleet-wide. `_ahead`: what the calls in the queue need, by unit.
+    """
 
     groups: tuple[Group, ...] = ()
     learnt: dict[Unit, Learnt] = field(default_factory=dict[Unit, Learnt])
@@ -103,12 +106,12 @@ class TargetLimits:
     held_at: float = -inf
     shares: bool = False
     _ahead: dict[Unit, float] = field(default_factory=dict[Unit, float])
-    _usual_answer: float = _FIRST_ANSWER
+    _usual_answer: float = _DEFAULT_ANSWER
 
     # --- getters; they change nothing ----------------------------------------------------------------------------
 
     def costs_of(self, need: Need) -> dict[Unit, float]:
-        """The expected use of a call, by unit."""
+        """The expected cost of a call, by unit."""
         answer = self._usual_answer if need.max_tokens is None else need.max_tokens
         return {
             "requests": 1.0,
@@ -118,7 +121,7 @@ class TargetLimits:
         }
 
     def ready_at(self, need: Need, now: float, ticket: Ticket | None = None) -> float:
-        """When a call is admitted, after the calls before it in the queue; `now` or earlier: immediately. `ticket`: the call's own."""
+        """When a call is admitted, after those before it in the queue; `now` or earlier: immediately. `ticket`: the call's, if it waits."""
         return self._binding(need, now, ticket)[0]
 
     def reason(self, need: Need, now: float) -> str:
@@ -127,7 +130,7 @@ class TargetLimits:
         return f"its limit is reached: {gauge}"
 
     def free(self, now: float) -> float:
-        """How many more small requests are admitted now."""
+        """How many more requests are admitted now, by the limits that count requests."""
         if self.tickets:
             return 0.0
         return min((gauge.left(now) for gauge in self._all() if gauge.unit == "requests"), default=inf)
@@ -153,15 +156,15 @@ class TargetLimits:
         return gauge.is_fetching(self.costs_of(need)[gauge.unit], now, ahead)
 
     def hold(self, need: Need, now: float) -> bool:
-        """A limit blocks a call. Returns whether more units have to be requested from the store."""
+        """A limit blocks a call. Returns whether units have to be requested from the store."""
         if not self.shares:
             return False
-        costs, asks = self.costs_of(need), False
+        costs, needs_request = self.costs_of(need), False
         for gauge in (one for group in self.groups for one in group.shared):
             ahead = self._ahead.get(gauge.unit, 0.0)
             if gauge.ready_at(costs[gauge.unit], now, ahead) > now:
-                asks = gauge.hold(costs[gauge.unit], now, ahead) or asks
-        return asks
+                needs_request = gauge.hold(costs[gauge.unit], now, ahead) or needs_request
+        return needs_request
 
     @property
     def is_low(self) -> bool:
@@ -169,9 +172,10 @@ class TargetLimits:
         return self.shares and any(gauge.is_low for group in self.groups for gauge in group.shared)
 
     def _binding(self, need: Need, now: float, ticket: Ticket | None) -> tuple[float, object]:
+        """When a call is admitted, and the gauge that admits it last, or text in its place."""
         is_next = ticket is not None and self.is_first(ticket)
         if ticket is not None and ticket.limits is self and not is_next:
-            return max(ticket.at, now + _LATE), "earlier calls are waiting"
+            return max(ticket.at, now + _RECHECK), "earlier calls are waiting"
         costs = self.costs_of(need)
         latest, binding = -inf, cast("object", "")
         for gauge in self._all():
@@ -202,7 +206,7 @@ class TargetLimits:
     def settle(self, reserved: Reserved, outcome: Outcome, usage: Usage | None, now: float) -> None:
         """An attempt has ended. What it did not use is given back. Once for each `Reserved`."""
         if usage is not None and usage.known:
-            self._usual_answer += _LEARNING * (usage.output_tokens - self._usual_answer)
+            self._usual_answer += _ANSWER_WEIGHT * (usage.output_tokens - self._usual_answer)
         used = _used(reserved.costs, outcome, usage)
         for group in self.groups:
             if group.slots is not None:
@@ -213,8 +217,8 @@ class TargetLimits:
                     gauge.correct(difference, now)
 
     def observe(self, found: Iterable[RateLimit], reserved: Reserved | None, outcome: Outcome, now: float) -> list[str]:
-        """The answer of an attempt states limits. Returns those that are new, or of another size than before."""
-        news: list[str] = []
+        """The answer of an attempt states limits. Returns the names of those that are new or have another size than before."""
+        changed: list[str] = []
         for one in found:
             if one.limit is None or one.remaining is None:
                 continue
@@ -228,12 +232,12 @@ class TargetLimits:
                 taken=0.0 if reserved is None else reserved.learnt.get(one.unit, 0.0),
                 started=now if reserved is None else reserved.started,
                 now=now,
-                # The breaker keeps the time that a rejection names: it may be shorter than that to a full limit.
+                # If a rejection names a time, the breaker waits until then: it may be earlier than the reset to a full limit.
                 until_reset=outcome.retry_after is None,
             )
             if gauge.limit != before:
-                news.append(str(gauge))
-        return news
+                changed.append(str(gauge))
+        return changed
 
     def forget_attempts(self) -> None:
         """In a child process: no attempt is in flight, and no call waits."""
@@ -282,8 +286,8 @@ class TargetLimits:
 
 
 def _used(costs: Mapping[Unit, float], outcome: Outcome, usage: Usage | None) -> Mapping[Unit, float]:
-    """What an attempt used. A request that never reached the provider used nothing; a rejected one used no tokens; for a broken
-    one, or if its usage is unknown, everything reserved counts as used."""
+    """What an attempt used, if its usage is unknown: nothing if the request never reached the provider, no tokens if it was rejected,
+    else all that was reserved."""
     if usage is not None and usage.known:
         return {
             "requests": 1.0,

@@ -22,18 +22,19 @@ from hotspare.target import Domain, Target
 
 _RECOVERING = State.RECOVERING
 _BYTES_PER_TOKEN = 4.0
-_UNKNOWN = 0.05
-"""Assumed seconds of a target without a record: short, so that it is tried, but long enough that it does not get all calls before
-its first answer."""
+"""Of English text; throughput is measured in bytes."""
+_DEFAULT_SECONDS = 0.05
+"""Assumed seconds to the answer of a target without a record: short, so that it is tried; but not 0, because waiting attempts multiply
+it, so that the target does not get all calls before its first answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
     """A target, as input of a custom strategy.
 
-    `expected_seconds`: expected time to its answer (the first token of a stream, or a whole answer), from its record, its attempts
-    without an answer yet, and the usual length of answers; None without a record. `in_flight`: attempts in flight. `state`: of its
-    circuit breaker. `slow`: whether it is far slower than usual (`Brownout`). `calls`, `failures`: in the recent window.
+    `expected_seconds`: to its answer (the first token of a stream, or a whole answer), estimated from its record, its attempts without
+    an answer yet, and the usual length of answers; None without a record. `in_flight`: attempts in flight. `state`: of its circuit
+    breaker. `slow`: whether it is far slower than usual (`Brownout`). `calls`, `failures`: in the breaker's recent window.
     """
 
     target: Target
@@ -54,7 +55,7 @@ class Demand:
     """The call to route, at one point in time.
 
     `kind`: gives the kind of answer that is requested from a target. `tokens`: the usual length of answers. `avoided`: domains that
-    caused a failure of the call. `passed`: filled with the targets that are moved back, and why.
+    caused a failure of the call. `passed`: the targets that `ordered` has moved back, and why.
     """
 
     policy: Policy
@@ -109,7 +110,7 @@ def by_function(strategy: StrategyFunction, tiers: Iterable[Mapping[Candidate, T
 
 
 def candidate(state: TargetState, demand: Demand) -> Candidate:
-    """A target with its figures."""
+    """A target as input of a custom strategy."""
     pace, (calls, failures) = demand.pace(state), state.breaker.recent
     known = pace is not None and pace.estimate(demand.now) is not None
     return Candidate(
@@ -124,19 +125,19 @@ def candidate(state: TargetState, demand: Demand) -> Candidate:
 
 
 def expected_seconds(state: TargetState, demand: Demand) -> float:
-    """Expected seconds to the target's answer: its estimate, or the age of its oldest waiting attempt if that is longer, times its
-    waiting attempts plus one, plus the time to generate the answer."""
+    """Expected seconds to the target's answer: its usual time, or the age of its oldest waiting attempt if that is longer; times the
+    number of waiting attempts plus one; plus, for a stream, the time to generate the answer."""
     pace, breaker, (whole, _) = demand.pace(state), state.breaker, demand.kind(state)
     seconds = None if pace is None else pace.estimate(demand.now)
     scale = 1 + demand.tokens / TOKENS if whole else 1.0
-    first = _UNKNOWN if seconds is None else seconds * scale
+    first = _DEFAULT_SECONDS if seconds is None else seconds * scale
     oldest = next(iter(breaker.in_flight), None)
     if oldest is not None:
         first = max(first, demand.now - oldest.started)
-    writing = 0.0
+    generation = 0.0
     if not whole and (throughput := state.throughput.quantile(0.5)):
-        writing = demand.tokens * _BYTES_PER_TOKEN / throughput
-    return first * (breaker.active + 1) + writing
+        generation = demand.tokens * _BYTES_PER_TOKEN / throughput
+    return first * (breaker.active + 1) + generation
 
 
 # --- the order inside a tier ---------------------------------------------------------------------------------------
@@ -170,18 +171,21 @@ def _weighted(tier: Tier, rng: random.Random) -> Iterator[TargetState]:
 
 
 def _fastest_of_two(tier: Tier, demand: Demand) -> Iterator[TargetState]:
-    """Power of two choices (Mitzenmacher, 2001): of two random targets the one with the better score; the other is compared with the
+    """Power of two choices (Mitzenmacher, 2001): of two random targets the one with the lower score; the other is compared with the
     next random target."""
     draws = _shuffled(tier, demand.rng)
-    held = next(draws)
+    remaining = next(draws)
     for other in draws:
-        mine, theirs = _score(held, demand), _score(other, demand)
-        better, held = (held, other) if mine <= theirs else (other, held)
+        if _score(remaining, demand) <= _score(other, demand):
+            better, remaining = remaining, other
+        else:
+            better = other
         yield better
-    yield held
+    yield remaining
 
 
 def _score(state: TargetState, demand: Demand) -> float:
+    """Of the strategy `latency`: lower is better."""
     return expected_seconds(state, demand) / state.target.weight
 
 
@@ -221,8 +225,8 @@ def _why_passed(state: TargetState, demand: Demand) -> str:
 
 
 def score(state: TargetState, demand: Demand) -> float | None:
-    """The value that the strategy compares: the expected seconds divided by the weight, the price (USD per million tokens), or the
-    weight. None if the strategy compares nothing, or the value is unknown."""
+    """The value that the strategy compares: for `latency` the expected seconds divided by the weight, for `cost` USD per million tokens,
+    for `weighted` the weight. None if the strategy compares nothing, or the value is unknown."""
     strategy, target = demand.policy.strategy, state.target
     if strategy == "latency":
         return _score(state, demand)
@@ -233,6 +237,7 @@ def score(state: TargetState, demand: Demand) -> float | None:
 
 
 def _has_closed_equal(state: TargetState, tier: Tier, now: float) -> bool:
+    """Whether another target of the tier has the same model and a closed breaker."""
     return any(
         other.breaker.state_at(now) is State.CLOSED and other.target.model == state.target.model
         for other in tier
@@ -241,7 +246,7 @@ def _has_closed_equal(state: TargetState, tier: Tier, now: float) -> bool:
 
 
 def _has_faster(state: TargetState, pace: Pace, tiers: Tiers, demand: Demand) -> bool:
-    """Whether another target of the route is closed, and is faster than this one now or of unknown speed."""
+    """Whether another target of the route is available, and is faster than this one is now, or has no record."""
     mine = pace.lately or pace.slow_seconds
     for tier in tiers:
         for other in tier:

@@ -19,7 +19,7 @@ from hotspare._drivers.notifier import Notifier
 from hotspare._engine.fleet import Fleet, Outbox
 from hotspare._engine.scheduler import Scheduler
 from hotspare._health.facts import Fact
-from hotspare._routing.shared_rate import HORIZON, slower
+from hotspare._routing.shared_rate import GRANT_HORIZON, interval_factor
 from hotspare._shared.spending import Spending
 from hotspare._shared.store import Bucket, Store, StoreError
 
@@ -128,7 +128,7 @@ class Agent:
             return True
 
         self._scheduler.fleet_change(take)
-        self._version, self._is_connected, self._slower = version, True, slower(members)
+        self._version, self._is_connected, self._slower = version, True, interval_factor(members)
         self._next_sync = now + self._refresh * self._jitter.uniform(0.75, 1.25)
         if self._notification_error is not None:
             self._report(f"no change notifications: {self._notification_error}")
@@ -194,6 +194,6 @@ class Agent:
         while outbox.requests:
             rate, request = outbox.requests[0]
             bucket = Bucket(rate.key, rate.limit, rate.period, rate.burst, rate.is_daily)
-            grant = self._store.take(bucket, request.want, request.least, request.used, HORIZON)
+            grant = self._store.take(bucket, request.want, request.least, request.used, GRANT_HORIZON)
             del outbox.requests[0]
             self._scheduler.fleet_granted(rate, request, grant, self._now())
