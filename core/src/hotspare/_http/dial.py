@@ -1,6 +1,6 @@
 """A connection for a thread: name resolution, several addresses in parallel, TLS, a tunnel through a proxy.
 
-Each step ends at its time limit, and soon after the attempt's handle is aborted.
+Each step ends at its time limit, and soon after the attempt's handle is aborted; only the wait for a SOCKS proxy is not aborted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CONNECT = 5.0
 STAGGER = 0.25
 """Seconds until the next address is tried in parallel with the previous one (RFC 8305, 5: 250 ms)."""
 _SLICE = 0.05
-"""Seconds after which an aborted attempt is noticed."""
+"""Longest single wait in seconds, after which an aborted attempt is noticed."""
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY}
 
 
@@ -55,6 +55,7 @@ class Dialer:
                 found = self._secured(found, proxy.origin.host, limit)
             if origin.secure:
                 if proxy is not None and not proxy.is_socks:
+                    handle.attach(found)  # so that an abort ends the wait for the proxy's answer
                     _tunnel(found, origin, proxy, limit)
                 found = self._secured(found, origin.host, limit)
             handle.attach(found)
@@ -88,18 +89,27 @@ class Dialer:
             found = self._tls().wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
         except (OSError, ValueError) as error:
             raise ConnectError(f"TLS with {host} failed: {error}") from None
-        while True:
-            try:
-                found.do_handshake()
-                found.setblocking(True)
-                return found
-            except ssl.SSLWantReadError:
-                _wait(found, limit, writing=False)
-            except ssl.SSLWantWriteError:
-                _wait(found, limit, writing=True)
-            except OSError as error:
-                found.close()
-                raise ConnectError(f"TLS with {host} failed: {error}") from None
+        try:
+            _handshake(found, host, limit)
+        except BaseException:
+            found.close()  # `plain` no longer owns the file descriptor
+            raise
+        return found
+
+
+def _handshake(secured: ssl.SSLSocket, host: str, limit: _Limit) -> None:
+    while True:
+        try:
+            secured.do_handshake()
+            secured.setblocking(True)
+            return
+        except ssl.SSLWantReadError:
+            writing = False
+        except ssl.SSLWantWriteError:
+            writing = True
+        except OSError as error:
+            raise ConnectError(f"TLS with {host} failed: {error}") from None
+        _wait(secured, limit, writing=writing)
 
 
 class _Limit:
@@ -111,7 +121,7 @@ class _Limit:
         self._end = time.monotonic() + CONNECT
 
     def left(self) -> float:
-        """Seconds, above 0. Raises as `check` does."""
+        """Seconds that are left, above 0. Raises as `check` does."""
         self.check()
         return max(0.001, min(self._end - time.monotonic(), self._handle.timeout(CONNECT) or CONNECT))
 
