@@ -234,10 +234,16 @@ def test_an_absurd_number_in_a_request(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"weight": HUGE}, {"price": (HUGE, 1)}, {"tier": 1.5}, {"extra": {"a": {1, 2}}}, {"extra": {"a": float("nan")}}, {"extra": {"a": HUGE}}]
+    "fields",
+    [
+        {"weight": HUGE}, {"price": (HUGE, 1)}, {"tier": 1.5},
+        {"extra": {"a": {1, 2}}}, {"extra": {"a": float("nan")}}, {"extra": {"a": HUGE}},
+        {"base_url": "https://" + "\u00fc" * 70 + ".test/v1"}, {"base_url": "https://\u00fc..test/v1"},
+        *({"headers": {name: "x"}} for name in ("", "a b", "a:", "(a)", "Content-Length", "host", "Transfer-Encoding")),
+    ],
 )  # fmt: skip
 def test_an_absurd_target(fields: dict[str, Any]) -> None:
-    """A ConfigError that names the field; free-form data must be what JSON can carry."""
+    """A ConfigError that names the field. Free-form data must be what JSON can carry; a host and a header, what can be sent."""
     with pytest.raises(ConfigError, match=next(iter(fields))):
         Target("openai/x", **fields)
 

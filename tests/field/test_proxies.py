@@ -298,6 +298,9 @@ def test_a_proxy_that_is_none(proxy: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_proxy("ftp://user:secret@proxy.test")
     assert "secret" not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"proxy: must be a proxy's URL, .* of type dict") as caught:
+        Proxies({"https": "http://user:secret@proxy.test"})  # type: ignore[arg-type]
+    assert "secret" not in str(caught.value)
 
 
 def test_socks_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,6 +310,14 @@ def test_socks_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "python_socks", None)
     with pytest.raises(MissingExtra, match=r"hotspare\[socks\]"):
         Pool([target("https://provider.test/v1")], proxy="socks5://proxy.test")
+
+
+@pytest.mark.parametrize("cert", [Path("client.pem"), 5, ("a.pem", None), ("a.pem", "b.pem", "geheim", "d")])
+def test_what_is_no_client_certificate(cert: object) -> None:
+    """A ConfigError that says what is one, and shows no password."""
+    with pytest.raises(ConfigError, match="cert: must be the path of a PEM file") as caught:
+        Pool([target("https://provider.test/v1")], cert=cert)  # type: ignore[arg-type]
+    assert "geheim" not in str(caught.value)
 
 
 def test_files_that_do_not_exist() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import wraps
@@ -25,6 +26,11 @@ RequestField = Literal[
     "max_tokens", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort", "user",
 ]  # fmt: skip
 """The fields of a ChatRequest that a wire format may be unable to carry."""
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""A token of RFC 9110, 5.6.2."""
+_OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding"})
+"""Headers that hotspare writes itself. Servers reject a request that has one of them twice."""
 
 
 class LongPrice(NamedTuple):
@@ -230,8 +236,8 @@ class Target:
         if self.base_url is not None and (mistake := _url_mistake(self.base_url)):
             found.append(Problem.at("target.base_url", shown_url(self.base_url), mistake))
         for name, value in self.headers.items():
-            if not (name.isascii() and name.isprintable() and value.isascii() and value.isprintable()):
-                found.append(Problem(f"target.headers.{name!r}: must be printable ASCII without line breaks"))
+            if mistake := _header_mistake(name, value):
+                found.append(Problem(f"target.headers.{name!r}: {mistake}"))
         try:
             json.dumps(self.extra, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
@@ -293,6 +299,17 @@ def _amounts(price: Price) -> list[float]:
     return [amount for amount in (*price[:4], *(price.long or ())) if amount is not None]
 
 
+def _header_mistake(name: str, value: str) -> str:
+    """Why this header cannot be sent; "" if it can."""
+    if not (value.isascii() and value.isprintable() and name.isascii() and name.isprintable()):
+        return "must be printable ASCII without line breaks"
+    if not _HEADER_NAME.fullmatch(name):
+        return "is not the name of a header: it must be a word like X-Team, without spaces or a colon"
+    if name.lower() in _OWN_HEADERS:
+        return "is set by hotspare itself in each request: leave it out"
+    return ""
+
+
 def _url_mistake(url: str) -> str:
     """Why this is not a base URL, and what to write instead; "" if it is one."""
     if url.startswith("$"):
@@ -303,7 +320,8 @@ def _url_mistake(url: str) -> str:
         return "must not have spaces or line breaks in it"
     try:
         parts = urlsplit(url)
-        usable = bool(parts.hostname) and parts.port != 0
+        host = parts.hostname or ""
+        usable = bool(host if host.isascii() else host.encode("idna")) and parts.port != 0
     except ValueError:
         usable = False
     return "" if usable else "is not a URL: it must be like 'https://api.example.com/v1'"

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 from hotspare._config.loader import Config, Transport, load
-from hotspare._http.client import TRANSPORTS
+from hotspare._http.transports import TRANSPORTS
 from hotspare.errors import ConfigError
 from hotspare.outcome import Kind
 from hotspare.policy import Policy

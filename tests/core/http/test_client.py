@@ -242,12 +242,13 @@ async def test_vcr_records_and_replays(face: str, server: Server, tmp_path: Path
 
 
 def test_a_transport_may_be_an_instance_or_a_known_name() -> None:
-    """Any httpx transport is used as it is; an unknown name is a ConfigError."""
+    """Any httpx transport is used as it is; an unknown name, and an object that is no transport, are a ConfigError."""
     http = Http(httpx.MockTransport(lambda request: httpx.Response(418, content=b"tea")))
     assert http.send("POST", "http://x/", HEADERS, b"{}", timeout=1).status == 418
     http.close()
-    with pytest.raises(ConfigError, match="transport"):
-        Http("carrier-pigeon")
+    for wrong in ("carrier-pigeon", 5, httpx.HTTPTransport):
+        with pytest.raises(ConfigError, match=r"transport: .* must be one of auto, httpx"):
+            Http(wrong)
 
 
 @pytest.mark.parametrize("transport", ["auto", "httpx"])

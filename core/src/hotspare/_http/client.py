@@ -28,7 +28,8 @@ from hotspare._http.proxies import Proxies
 from hotspare._http.resolver import Resolver
 from hotspare._http.test_tools import is_httpx_replaced
 from hotspare._http.tls import Certificate, check_tls, tls_context
-from hotspare.errors import BackendError, BodyTooLarge, ConfigError, Problem
+from hotspare._http.transports import check_transport
+from hotspare.errors import BackendError, BodyTooLarge
 from hotspare.secret import Secret, reveal
 
 MAX_BODY = 32 * 1024 * 1024
@@ -36,8 +37,6 @@ MAX_BODY = 32 * 1024 * 1024
 
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are read: the message is at its beginning."""
-
-TRANSPORTS = ("auto", "httpx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,7 @@ class Http:
         cert: Certificate | None = None,
         proxy: str | bool | None = None,
     ) -> None:
-        if isinstance(transport, str) and transport not in TRANSPORTS:
-            raise ConfigError(Problem.at("transport", transport, f"must be one of {', '.join(TRANSPORTS)}"))
+        check_transport(transport)
         check_tls(verify, cert)
         self._transport = transport
         self._verify, self._cert = verify, cert
@@ -154,7 +152,7 @@ class Http:
     def send(
         self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes, *, timeout: float
     ) -> Response:
-        """The whole answer within `timeout` seconds. Raises AttemptTimeout, BodyTooLarge, TransportError."""
+        """The whole answer within `timeout` seconds. Raises AttemptTimeout, BodyTooLarge, MalformedAnswer, TransportError."""
         with self.open(method, url, headers, body, timeout=timeout) as stream:
             parts: list[bytes] = []
             while (part := stream.read()) is not None:
@@ -286,9 +284,8 @@ class Http:
         for transport in transports:
             closing: Any = transport.aclose()
             for step in (lambda closing=closing: closing.send(None), closing.close):
-                with suppress(
-                    Exception, CancelledError
-                ):  # an error here must not reach a call that begins in another loop
+                # An error here must not reach a call that begins in another loop.
+                with suppress(Exception, CancelledError):
                     step()
 
     def __del__(self) -> None:

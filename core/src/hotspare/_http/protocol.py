@@ -19,7 +19,7 @@ from hotspare.secret import HiddenStr
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The server that an address names."""
+    """Scheme, host and port of a server."""
 
     scheme: str
     host: str
@@ -44,9 +44,9 @@ def split_url(url: str) -> tuple[Origin, HiddenStr]:
     return origin, HiddenStr((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
 
 
-@dataclass(slots=True)  # not frozen: that would take four times as long to make
+@dataclass(slots=True)  # not frozen: creating one would take four times as long
 class Request:
-    """One request. Neither its headers nor its address is shown: both may hold a key."""
+    """One request. Its repr shows neither the headers nor the URL: both may hold a key."""
 
     method: str
     url: str = field(repr=False)
@@ -99,14 +99,14 @@ class AsyncAnswer(Protocol):
 
 
 class Transport(Protocol):
-    """Connections for threads."""
+    """The connections of threads."""
 
     def warm_up(self, origin: Origin, handle: AbortHandle) -> None:
         """Open a connection before the first request, if the library can."""
         ...
 
     def open(self, request: Request, handle: AbortHandle) -> Answer:
-        """Send a request; the handle limits its time and that of reading the answer."""
+        """Send a request. The handle limits its time, and the time of reading the answer."""
         ...
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class AsyncTransport(Protocol):
         ...
 
     async def open(self, request: Request) -> AsyncAnswer:
-        """Send a request; the caller's cancel scope bounds it."""
+        """Send a request. The caller's cancel scope limits its time."""
         ...
 
     async def aclose(self) -> None:

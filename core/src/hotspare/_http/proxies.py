@@ -39,7 +39,7 @@ class Proxy:
 
     @property
     def is_socks(self) -> bool:
-        """Whether it is a SOCKS proxy, whose connections then behave like direct ones."""
+        """Whether it is a SOCKS proxy. A connection through one is then used like a direct one."""
         return self.scheme.startswith("socks")
 
     def connect(self, origin: Origin, timeout: float) -> socket.socket:
@@ -107,15 +107,18 @@ class Proxies:
     """The proxy of each origin.
 
     Args:
-        proxy: for all origins; None: as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say, which are read when an origin
-            is first needed; False: none at all.
+        proxy: the URL of the proxy for all origins. False: no proxy. None: as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say;
+            they are read when an origin is first needed.
 
     Raises ConfigError, MissingExtra.
     """
 
     def __init__(self, proxy: str | bool | None) -> None:
         if not (isinstance(proxy, str) or proxy is None or proxy is False):
-            raise ConfigError(Problem.at("proxy", proxy, "must be a proxy's URL, or False for none"))
+            given = type(proxy).__name__  # not its value: the URLs in a dict may hold a password
+            raise ConfigError(
+                Problem(f"proxy: must be a proxy's URL, or False for none, and not a value of type {given}")
+            )
         self._fixed = parse_proxy(proxy) if isinstance(proxy, str) else None
         self.from_environment = proxy is None
         self.url = self._fixed.url if self._fixed else None
@@ -130,13 +133,13 @@ class Proxies:
         return self._known[origin]
 
     def load(self) -> None:
-        """Load the modules that read the environment, before an attempt's time begins."""
+        """Import what reads the environment, before an attempt's time begins."""
         if self.from_environment:
             import_module("urllib.request")
 
 
 def _from_environment(origin: Origin) -> Proxy | None:
-    from urllib.request import getproxies  # loads a lot
+    from urllib.request import getproxies  # slow to import
 
     found = getproxies()
     name = origin.scheme if found.get(origin.scheme) else "all"

@@ -13,12 +13,16 @@ Certificate = str | tuple[str, str] | tuple[str, str, str]
 
 
 def check_tls(verify: Any, cert: Certificate | None) -> None:
-    """Raises ConfigError for files that do not exist."""
+    """Raises ConfigError for values of another type, and for files that do not exist."""
     if not isinstance(verify, bool | str | ssl.SSLContext):
         raise ConfigError(Problem.at("verify", verify, "must be true, false, a CA bundle's path, or an ssl.SSLContext"))
     if isinstance(verify, str) and not os.path.exists(verify):
         raise ConfigError(Problem.at("verify", verify, "does not exist: name a CA bundle, or leave it out"))
-    for path in (cert,) if isinstance(cert, str) else (cert or ())[:2]:
+    files = (cert,) if isinstance(cert, str) else () if cert is None else cert
+    if not isinstance(files, tuple | list) or len(files) > 3 or not all(isinstance(one, str) for one in files):
+        hint = "must be the path of a PEM file, or (certificate, key), or (certificate, key, password), each a string"
+        raise ConfigError(Problem(f"cert: {hint}"))
+    for path in files[:2]:
         if not os.path.exists(path):
             raise ConfigError(Problem.at("cert", path, "does not exist: name the client certificate's PEM file"))
 
