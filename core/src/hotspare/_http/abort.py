@@ -1,6 +1,6 @@
-"""The handle of one attempt in sync code: it sets the time limit of each I/O wait, and can end the I/O from another thread.
+"""The handle of one attempt in sync code: it limits the time of each I/O wait, and ends the I/O from another thread.
 
-A thread that waits for a socket cannot be interrupted, but the socket can be shut down, and its reads can be given a timeout.
+A thread that waits for a socket cannot be interrupted; but the socket can be shut down, and its reads can have a timeout.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class AbortHandle:
     # --- time ----------------------------------------------------------------------------------------------------
 
     def limit(self, seconds: float | None, *, from_now: bool = False) -> None:
-        """Limit all waits together to `seconds` (None: unbounded). They count from the first wait, so
-        that reading data that is already there does not read the clock, or from now."""
+        """Limit all waits together to `seconds` (None: unbounded). The time begins with the first wait, so that reading what was received
+        already does not read the clock; or now."""
         self._limit = seconds
         self._deadline = self._clock() + seconds if from_now and seconds is not None else None
 
     def remaining(self) -> float | None:
-        """Seconds until the bound (0 once it is over); None: unbounded."""
+        """Seconds until the time limit (0 once it has passed); None: unbounded."""
         if self._limit is None:
             return None
         now = self._clock()
@@ -47,12 +47,12 @@ class AbortHandle:
 
     @property
     def expired(self) -> bool:
-        """Whether the bound is over. Socket timeouts are rounded, hence the tolerance of one of the shortest."""
+        """Whether the time limit has passed. `MIN_TIMEOUT` of tolerance, because socket timeouts are rounded."""
         left = None if self._deadline is None else self.remaining()
         return left is not None and left <= MIN_TIMEOUT
 
     def timeout(self, default: float | None) -> float | None:
-        """The timeout of one socket operation: the rest of the time, or `default` if it is unbounded."""
+        """The timeout of one socket operation: the time that is left, or `default` if it is unbounded."""
         left = self.remaining()
         return default if left is None else max(MIN_TIMEOUT, left)
 
@@ -68,14 +68,14 @@ class AbortHandle:
             CURRENT.reset(token)
 
     def attach(self, found: socket.socket | None) -> None:
-        """The socket that is about to be waited for. Raises ConnectionAbortedError after `abort`."""
+        """Register the socket that is about to be waited for. Raises ConnectionAbortedError after `abort`."""
         with self._lock:
             self._socket = found
             if self.is_aborted:
                 raise ConnectionAbortedError("the attempt was cancelled")
 
     def detach(self) -> None:
-        """Detach the socket: its connection goes back to the pool and no longer belongs to this attempt."""
+        """Forget the socket, whose connection may serve another attempt from now on."""
         with self._lock:
             self._socket = None
 

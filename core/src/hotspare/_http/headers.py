@@ -9,7 +9,7 @@ from hotspare.secret import HiddenStr, is_secret_name
 
 
 class Headers:
-    """The headers of a request. `items` and `reveal` give them to the HTTP library, at the last moment."""
+    """The headers of a request. Their plain values are handed to the HTTP library only, when the request is sent."""
 
     __slots__ = ("_fields", "_lines")
 

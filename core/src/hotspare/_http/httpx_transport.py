@@ -49,13 +49,13 @@ class AsyncHttpxAnswer:
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
         self.status, self.headers = response.status_code, _headers(response)
-        self._read = iter((response.content,)) if response.is_stream_consumed else None
+        self._consumed = iter((response.content,)) if response.is_stream_consumed else None
         self._parts = response.aiter_raw()
 
     async def read(self) -> bytes | None:
         """More of the body, not decoded; None at its end."""
-        if self._read is not None:
-            return next(self._read, None)
+        if self._consumed is not None:
+            return next(self._consumed, None)
         with _translated():
             return await anext(self._parts, None)
 
@@ -65,7 +65,7 @@ class AsyncHttpxAnswer:
 
 
 def _headers(response: httpx.Response) -> dict[str, str]:
-    """The headers by lower-case name. A test tool's response was read when it was made, and thereby decoded."""
+    """The headers by lower-case name. A response that a test tool made is decoded already."""
     headers = {name.lower(): value for name, value in response.headers.items()}
     if response.is_stream_consumed:
         headers.pop("content-encoding", None)
@@ -120,13 +120,13 @@ def _options(given: Any, tls: Callable[[], ssl.SSLContext], proxies: Proxies) ->
 
 
 def _built(client: httpx.Client | httpx.AsyncClient, request: Request, timeout: float | None) -> httpx.Request:
-    bounds = httpx.Timeout(timeout, connect=CONNECT if timeout is None else min(CONNECT, timeout))
-    return build_request(client, request, bounds)
+    limits = httpx.Timeout(timeout, connect=CONNECT if timeout is None else min(CONNECT, timeout))
+    return build_request(client, request, limits)
 
 
 @contextmanager
 def _translated() -> Generator[None]:
-    """httpx's errors as hotspare's, without a cause: they hold the request."""
+    """Convert httpx's errors, and drop them as causes: they hold the request, and with it the key."""
     try:
         yield
     except httpx.TransportError as error:

@@ -1,7 +1,7 @@
-"""Loading libraries in a process that may fork meanwhile.
+"""Importing libraries in a process that may fork meanwhile.
 
-A child inherits the lock of a module that another thread of the parent is importing, and nothing releases it there. A fork
-therefore waits until no thread is inside this lock, as it does for those of `logging`.
+If another thread is importing a module during a fork, the child inherits that module's lock, and nothing releases it there. So
+imports hold this lock, and a fork waits for it, as for those of `logging`.
 """
 
 import os

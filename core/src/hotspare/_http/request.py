@@ -1,4 +1,4 @@
-"""The request that is handed to httpx. Its repr, which tracebacks with locals show, has no query: that may hold a key."""
+"""The request that is handed to httpx. Its repr, which tracebacks with locals show, leaves out the query, which may hold a key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class _Request(httpx.Request):
 
 
 def build_request(client: httpx.Client | httpx.AsyncClient, request: Request, timeout: httpx.Timeout) -> httpx.Request:
-    """A request with the client's own headers added to these."""
+    """A request of httpx, with the client's own headers added."""
     built = client.build_request(
         request.method, str(request.url), headers=request.headers.reveal(), content=request.body, timeout=timeout
     )

@@ -1,7 +1,7 @@
 """Name resolution that a caller can abandon.
 
-The system's resolver cannot be interrupted, and may take minutes. Each lookup has a separate daemon thread, which keeps
-neither the process nor `asyncio.run` from ending; callers who want the same name meanwhile share it.
+The system's resolver cannot be interrupted, and may take minutes. So each lookup runs in its own daemon thread, which does not keep
+the process or `asyncio.run` from ending. Concurrent lookups of one name share a thread.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Resolver:
         self._lock = threading.Lock()
 
     def lookup(self, host: str, port: int) -> Future[list[Address]]:
-        """The addresses of a host, without a lookup for an IP address. The future fails with OSError."""
+        """The addresses of a host; for an IP address, without a lookup. The future fails with OSError."""
         found: Future[list[Address]] = Future()
         found.set_running_or_notify_cancel()  # a waiter that is cancelled does not cancel it for the others
         try:
@@ -38,7 +38,7 @@ class Resolver:
                 threading.Thread(target=self._run, args=(host, port, found), name="hotspare-dns", daemon=True).start()
             except (
                 RuntimeError
-            ) as error:  # the system has no further thread: those who share this lookup must not wait for it
+            ) as error:  # the system has no further thread; other callers may wait for this lookup already
                 self._end(host, port)
                 found.set_exception(OSError(str(error)))
         return running

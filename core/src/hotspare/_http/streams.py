@@ -14,14 +14,14 @@ from hotspare.errors import ConnectError, TransportError
 
 
 class Connection(ABC):
-    """A connection of an event loop. `used`: it was kept after a request, or opened before the first one."""
+    """A connection of an event loop. `used`: it was idle before its present request, so that it may have died meanwhile."""
 
     used = False
     idle_since = 0.0
 
     @abstractmethod
     async def send(self, data: bytes) -> None:
-        """Send bytes. Errors are ignored here: a server may refuse a request before all of it was sent, and its response is read then."""
+        """Send bytes. Errors are ignored: a server may reject a request before all of it was sent, and its response is to be read."""
 
     @abstractmethod
     async def receive(self) -> bytes:
@@ -79,7 +79,7 @@ class StreamAnswer:
         self._connection: Connection | None = connection
         self._idle = idle
         self._reader = ResponseReader()
-        self._first = b""
+        self._first = b""  # of the body, received together with the head
         self.status = 0
         self.headers: dict[str, str] = {}
 

@@ -15,7 +15,7 @@ def is_httpx_replaced() -> bool:
     httpx: Any = sys.modules.get("httpx")
     if httpx is None:
         return False
-    # httpx is looked at as it is: another thread may be importing it.
+    # With defaults, because another thread may be importing httpx, so that a part of it is missing.
     function = getattr(getattr(httpx, "HTTPTransport", None), "handle_request", None)
     httpcore: Any = sys.modules.get("httpcore")
     pooled = getattr(getattr(httpcore, "ConnectionPool", None), "handle_request", None)
@@ -23,6 +23,7 @@ def is_httpx_replaced() -> bool:
 
 
 def _is_foreign(function: Any, library: str) -> bool:
+    """Whether a function of `library` was replaced by one whose code is in another package."""
     if function is None:
         return False
     code = getattr(function, "__code__", None)

@@ -1,6 +1,6 @@
-"""Connections for threads: HTTP/1.1 over sockets that the attempt's handle bounds and can shut down.
+"""Connections for threads: HTTP/1.1 over sockets whose waits the attempt's handle limits and aborts.
 
-A thread that waits in a library cannot be interrupted, so hotspare opens the sockets itself.
+A thread that waits inside a library cannot be interrupted, so hotspare opens the sockets itself.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from hotspare.errors import AttemptTimeout, TransportError
 from hotspare.secret import HiddenStr
 
 KEEP_ALIVE = 30.0
-"""Seconds for which an idle connection is kept. Servers close them after 5 s (uvicorn) to minutes: each is checked before use."""
+"""Seconds for which an idle connection is kept. Servers close theirs after 5 s (uvicorn) to minutes, so each is checked before use."""
 MAX_IDLE = 100
 """Idle connections that are kept for one host."""
 _READ = 65536
 
 
 class StaleConnection(Exception):
-    """A kept connection ended before the first byte of a response: a new one replaces it."""
+    """An idle connection was closed before the first byte of a response: the request is sent again over a new one."""
 
 
 class Connection:
-    """One connection, with what is needed to pool it."""
+    """One connection. `used`: it was idle before its present request, so that it may have died meanwhile."""
 
     __slots__ = ("idle_since", "key", "socket", "used")
 
@@ -95,7 +95,7 @@ class SocketAnswer:
         self._idle = idle
         self._handle = handle
         self._reader = ResponseReader()
-        self._first = b""
+        self._first = b""  # of the body, received together with the head
         self.status = 0
         self.headers: dict[str, str] = {}
 
@@ -124,7 +124,7 @@ class SocketAnswer:
             connection.sendall(data.value)
         except TimeoutError:
             raise AttemptTimeout("the request could not be sent in time") from None
-        except OSError:  # a server may refuse a request before all of it was sent: its response is read
+        except OSError:  # a server may reject a request before all of it was sent: its response is read
             pass
 
     def read(self) -> bytes | None:
@@ -164,7 +164,7 @@ class SocketAnswer:
 
 
 class WrittenRequest:
-    """Bytes that a traceback with locals does not show, because a request holds a key."""
+    """A request as bytes. They stand in an attribute, so that tracebacks with locals do not show the key in them."""
 
     __slots__ = ("value",)
 
@@ -173,7 +173,7 @@ class WrittenRequest:
 
 
 class ThreadTransport:
-    """One request a connection at a time, whichever thread makes it."""
+    """The connections of all threads; each carries one request at a time."""
 
     def __init__(self, dialer: Dialer, proxies: Proxies) -> None:
         self._dialer = dialer
@@ -209,6 +209,7 @@ class ThreadTransport:
 
 
 def written(request: Request, origin: Origin, target: str, proxy: Proxy | None) -> WrittenRequest:
+    """The request as bytes. To a proxy that forwards it unencrypted it names the whole URL (RFC 9112, 3.2.2)."""
     lines = request.headers.lines
     if proxy is not None and not origin.secure and not proxy.is_socks:
         target, lines = HiddenStr(f"http://{origin}{target}"), HiddenStr(lines + header_lines(proxy.headers.items()))
