@@ -10,6 +10,7 @@ from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
 from hotspare._engine.decide import GiveUp
 from hotspare._engine.reasons import choice
+from hotspare._health.admission import AdmissionWindow
 from hotspare._routing.explain import Choice, SkipReason
 from hotspare.outcome import OK, AttemptReason, Kind, Outcome, Scope
 from hotspare.policy import Policy, RetryBudget
@@ -230,6 +231,15 @@ def test_a_last_resort_goes_where_it_opens_soonest() -> None:
     assert (shown(attempt), attempt.permit.last_resort) == (("b", AttemptReason.LAST_RESORT), True)
     engine.settle(call, attempt, TIMEOUT, 1.0)
     assert shown(engine.attempt(call, 1.0)) == ("c", AttemptReason.LAST_RESORT)
+
+
+def test_a_last_resort_during_a_slow_start() -> None:
+    """A target that recovers, but admits no further attempt, is available again within a second: before one that is open."""
+    engine = Engine("ab", when_all_down="fail")
+    engine.open("a", seconds=40.0)
+    engine["b"].breaker.admission = AdmissionWindow(0.0, halved_to=1.0)
+    engine["b"].breaker.active = 1
+    assert shown(engine.attempt(engine.call(), 1.0)) == ("b", AttemptReason.LAST_RESORT)
 
 
 @pytest.mark.parametrize(

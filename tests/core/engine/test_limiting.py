@@ -254,7 +254,7 @@ def test_a_call_waits_for_the_answer_of_the_store() -> None:
     """At most 50 ms, and only if nothing else blocks it."""
     pool, limits = fetching()
     call = pool.call()
-    assert limiting.is_held(call, pool["a"], pool.shared, 5.0) and pool.tracker.has_news
+    assert limiting.is_limited(call, pool["a"], pool.shared, 5.0) and pool.tracker.has_news
     assert pool.events == [], "this is no limit that is reached"
     wait = waiting(limiting.await_grant(call, pool["a"], pool.shared, 5.01))
     assert wait.seconds == pytest.approx(0.04)
@@ -313,7 +313,7 @@ def test_the_end_of_a_limit_is_reported_after_a_while() -> None:
 def test_a_stock_that_runs_low_is_news() -> None:
     """The next units are requested before they are needed."""
     pool, limits = fetching(6000)
-    limiting.is_held(pool.call(), pool["a"], pool.shared, 5.0)
+    limiting.is_limited(pool.call(), pool["a"], pool.shared, 5.0)
     for group in limits.groups:
         for rate in group.shared:
             rate.request(5.0)

@@ -11,6 +11,7 @@ from hotspare._engine.commands import Wait
 from hotspare._engine.decide import GiveUp
 from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.waiters import Waiter
+from hotspare._health.admission import AdmissionWindow
 from hotspare._health.breaker import Permit
 from hotspare._health.target_state import TargetState
 from hotspare._routing.explain import Choice, SkipReason
@@ -162,6 +163,9 @@ def test_is_available() -> None:
     a.breaker.rate_limited_until = 5.0
     scheduler = scheduler_of(a)
     assert [scheduler.is_available(a, now) for now in (4.9, 5.0, 5.1)] == [False, True, True]
+    a.breaker.admission = AdmissionWindow(5.0, halved_to=1.0)
+    a.breaker.active = 1
+    assert not scheduler.is_available(a, 6.0), "its slow start admits no further attempt"
 
 
 def test_has_free_alternative() -> None:

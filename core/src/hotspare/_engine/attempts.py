@@ -36,7 +36,7 @@ _ANSWERED = (Kind.OK, Kind.REJECTED, Kind.CONTENT_FILTER)
 streams always break, or whose answers are always rejected, would never end during an outage."""
 _OK, _CANCELLED = Kind.OK, Kind.CANCELLED
 _WHILE_UNAVAILABLE = (AttemptReason.LAST_RESORT, AttemptReason.EARLY_PROBE)
-"""Attempts at targets that are not available."""
+"""Attempts at targets that are not available: their permits are of last resort."""
 FAST_PROBES = 5
 """Early probes per interval while they fail fast: they cost their caller little time, and a recovery is noticed sooner."""
 MAX_FAST_PROBES = 20
@@ -185,7 +185,7 @@ def _record_pace(
     call: Call, attempt: Attempt, outcome: Outcome, seconds: float, shared: SharedState, now: float
 ) -> None:
     """Record how fast the target was. After a timeout or a cancellation: that an answer would have taken at least as long."""
-    reply, state, kind = attempt.result, attempt.state, (attempt.unary, call.reasons)
+    reply, state, answer_kind = attempt.result, attempt.state, (attempt.unary, call.reasons)
     if outcome.kind is _OK:
         if attempt.unary:
             state.completion.add(seconds)
@@ -198,14 +198,16 @@ def _record_pace(
             tokens = min(reply.usage.output_tokens or len(reply.text) / 4, MAX_TOKENS)
             shared.output_tokens += (tokens - shared.output_tokens) / OUTPUT_SAMPLES
             seconds /= 1 + tokens / TOKENS
-        pace = state.record_pace(kind, seconds, now, shared.policy.brownout)
+        pace = state.record_pace(answer_kind, seconds, now, shared.policy.brownout)
         if pace is not None:
-            changed = events.SpeedChanged(state.name, pace.slow, pace.slow_seconds, pace.usual or 0.0, whole=kind[0])
+            changed = events.SpeedChanged(
+                state.name, pace.slow, pace.slow_seconds, pace.usual or 0.0, whole=attempt.unary
+            )
             shared.tracker.pending_events.append(changed)
     elif outcome.kind in (Kind.TIMEOUT, Kind.CANCELLED):
         if attempt.unary:
             seconds /= 1 + shared.output_tokens / TOKENS
-        state.record_pace_at_least(kind, seconds, now)
+        state.record_pace_at_least(answer_kind, seconds, now)
 
 
 def _learn_from_failure(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:

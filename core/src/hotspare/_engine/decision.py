@@ -59,8 +59,8 @@ class Decision:
         if at > latest:
             fleet.want_probe(state, tracker, now)
             return Obstacle.LEFT_TO_OTHERS if at <= now else Obstacle.UNAVAILABLE
-        is_held = state.limits is not None and limiting.is_held(call, state, self.shared, now)
-        return Obstacle.LIMITED if is_held else None
+        is_limited = state.limits is not None and limiting.is_limited(call, state, self.shared, now)
+        return Obstacle.LIMITED if is_limited else None
 
     def needs_retry_token(self, state: TargetState) -> bool:
         """Whether the call has used up its free attempts in one of the target's failure domains."""

@@ -64,7 +64,9 @@ def _answer(
             if isinstance(step, GiveUp):
                 raise all_targets_failed(call, step)
             if isinstance(step, Attempt):
-                is_only = len(call.attempts) == 1 or len(call.running) == 1
+                is_only = (
+                    len(call.attempts) == 1 or len(call.running) == 1
+                )  # the first is cheaper, and nearly always true
                 event = yield Start(step, is_only and step.race_after is None and call.policy.hedge is None)
             else:
                 waiter, idle_from = step.waiter, None if call.running else clock()

@@ -54,7 +54,7 @@ def others_in(call: Call, state: TargetState, tried: Container[TargetState], sha
     return soonest
 
 
-def is_held(call: Call, state: TargetState, shared: SharedState, now: float) -> bool:
+def is_limited(call: Call, state: TargetState, shared: SharedState, now: float) -> bool:
     """Whether a limit blocks this call. The first time emits `LimitReached`."""
     limits = state.limits
     if limits is None or limits.ready_at(call.need, now, call.ticket) <= now:
@@ -73,7 +73,7 @@ def is_held(call: Call, state: TargetState, shared: SharedState, now: float) -> 
 
 
 def await_grant(call: Call, state: TargetState, shared: SharedState, now: float) -> Wait | None:
-    """Wait at most `ANSWER_TIMEOUT` seconds for the store, if only its pending answer about a fleet-wide limit blocks this call."""
+    """Wait at most `ANSWER_TIMEOUT` seconds for the store, if nothing but its pending answer about a fleet-wide limit blocks this call."""
     limits = state.limits
     if limits is None or not limits.shares or shared.tracker.available_at(state, now) > now:
         return None

@@ -170,7 +170,7 @@ class Scheduler:
             )
 
     def record_stream(self, call: Call, attempt: Attempt, longest_gap: float, throughput: float) -> None:
-        """A stream came to its end: its longest silence (seconds) and its throughput (bytes a second)."""
+        """A stream is complete: record its longest silence (seconds) and its throughput (bytes a second). `call`: for recordings."""
         with self._lock:
             attempt.state.gaps.add(longest_gap)
             attempt.state.throughput.add(throughput)
@@ -180,7 +180,7 @@ class Scheduler:
     ) -> None:
         """A stream ended, or its caller closed it early: record its outcome. A whole answer received instead of a stream already
         has one. `whole`: the stream was read for a whole answer; its duration is a sample of completion time. `usage`: None if
-        unknown."""
+        unknown. `call`: for recordings."""
         if not isinstance(attempt.result, OpenStream):
             return
         with self._lock:

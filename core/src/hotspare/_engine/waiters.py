@@ -33,8 +33,8 @@ class WaitQueue:
 
     One of them, the leader, has a timer for the next time when a target may become available. The others are woken as
     attempts end: after a success as many as the target admits, oldest first. Without a leader, another call is woken to take its
-    place. A woken call that finds no place enters again, at the cost of a decision; so calls that were woken and have not left yet
-    (`_woken`, with the target for whose places) are subtracted from those to wake, and any of them may become the leader.
+    place. A woken call that finds no free place enters again, which costs a decision. Therefore calls that were woken and have not left
+    yet (`_woken`: each with the target that had free places) are subtracted from those to wake. Any of them may become the leader.
     """
 
     def __init__(self) -> None:

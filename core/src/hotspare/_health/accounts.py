@@ -17,7 +17,7 @@ def account_of(target: Target) -> str:
     if target.account is None and is_key_function(target.api_key):
         host = _host(target)
         return f"function-{id(target.api_key):x}" + (f"@{host}" if host else "")
-    return _lasting_account(target)
+    return _stable_account(target)
 
 
 def signer_of(target: Target) -> str:
@@ -26,10 +26,11 @@ def signer_of(target: Target) -> str:
     objects whose `get_secret_value` may wait: it is not called here."""
     if target.account is None and may_wait(target.api_key):
         return f"{target.id}#{_host(target) or 'default'}"
-    return f"{target.id}#{_lasting_account(target)}"
+    return f"{target.id}#{_stable_account(target)}"
 
 
-def _lasting_account(target: Target) -> str:
+def _stable_account(target: Target) -> str:
+    """The account; it is the same in every process. Targets of a host whose keys come from functions share one."""
     key, host = target.api_key, _host(target)
     if target.account is not None:
         return target.account

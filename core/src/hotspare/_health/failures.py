@@ -10,8 +10,8 @@ from hotspare._health.breaker import Permit, State
 from hotspare._health.target_state import Suspicion, TargetState
 from hotspare.outcome import Kind
 
-RECENT = 10.0
-"""Seconds for which a suspected request is remembered; also the time constant of the rate of calls (`ProbeRate`)."""
+SUSPICION_SECONDS = 10.0
+"""A suspicion older than this is dropped with the next one."""
 
 
 class Failure(NamedTuple):
@@ -40,7 +40,7 @@ def suspect(failures: Sequence[tuple[TargetState, Permit]], now: float, call_id:
         state.suspicions = [
             one
             for one in state.suspicions
-            if one.call_id != call_id and not one.cleared and one.failures[0][1].started > now - RECENT
+            if one.call_id != call_id and not one.cleared and one.failures[0][1].started > now - SUSPICION_SECONDS
         ]
         state.suspicions.append(suspicion)
 

@@ -22,7 +22,7 @@ _MAX_SAMPLES = 64
 _USUAL_EVERY = 10.0
 """Seconds between two samples of the usual time: 64 of them are ten minutes, so that one slow minute does not change the median."""
 _USUAL_EVERY_SLOW = 60.0
-"""The same while the target is slow: slowness becomes the usual after half an hour."""
+"""The same while the target is slow: after half an hour most samples are slow ones, and this speed counts as usual."""
 _MIN_USUAL = 8
 _MIN_NORMAL = 3
 """Samples after which a slow target may count as normal again."""

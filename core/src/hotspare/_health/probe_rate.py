@@ -7,10 +7,11 @@ from math import exp, inf
 from random import Random
 
 from hotspare._health.breaker import State
-from hotspare._health.failures import RECENT
 from hotspare._health.target_state import TargetState
 from hotspare.policy import Breaker
 
+_AVERAGED_SECONDS = 10.0
+"""Time constant of the rate of calls: after a pause of this length a third (1/e) of it is left."""
 _GROWTH, _FAST_GROWTH = 1.2, 1.45
 """Whatever the rate of calls, breaks may grow by this factor: by default to 6 s after silence, and to 1.45 s after fast failures,
 so that a recovery is noticed within 1.5 s."""
@@ -27,7 +28,7 @@ class ProbeRate:
     def record_call(self, now: float) -> None:
         """A call has started."""
         if now > self._at:
-            self._calls *= exp((self._at - now) / RECENT)  # 0 at first
+            self._calls *= exp((self._at - now) / _AVERAGED_SECONDS)  # 0 at first
             self._at = now
         self._calls += 1
 
@@ -36,15 +37,15 @@ class ProbeRate:
         calls."""
         probed = sum(state.breaker.state in (State.OPEN, State.HALF_OPEN) for state in states)
         shortest = _FAST_GROWTH * config.fast_break_duration if fast else _GROWTH * config.break_duration
-        probes = config.max_probe_share * self._calls / RECENT / max(1, probed)
+        probes = config.max_probe_share * self._calls / _AVERAGED_SECONDS / max(1, probed)
         return max(shortest, 1 / probes) if probes > 0 else inf
 
 
 def probe_soon(states: Iterable[TargetState], now: float, rng: Random) -> None:
     """One target answers again after all were down: probe the others immediately if their failures are fast, else within
     `fast_break_duration`. Targets that fail together often recover together, and a failing probe no longer costs its caller the
-    answer. So those that fail fast do not wait for one another's probes in a region or a provider either, until one fails. Times to wait
-    that a provider stated are kept, and an account is one fact: one probe serves it."""
+    answer. For the same reason, targets of one region or provider that fail fast are probed concurrently, until a probe fails; those of an
+    account are not, since all its targets use the same key and quota. Times to wait that a provider stated are kept."""
     for state in states:
         wait = 0.0 if state.fails_fast else state.breaker.config.fast_break_duration * (0.5 + rng.random() / 2)
         for level, breaker in zip(("target", *(domain.level for domain in state.domains)), state.breakers, strict=True):
