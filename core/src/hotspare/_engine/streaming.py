@@ -81,7 +81,7 @@ class StreamMonitor:
 
         After the finish reason, the end of the stream, a break or silence ends the answer. Before it they raise
         IncompleteAnswer, the stream's own error, or AttemptTimeout. Also raises AttemptTimeout for a stream that is too slow,
-        SpliceError or EmptyAnswer if a continuation cannot be joined or is lost, and InBandError for a rejected answer.
+        SpliceError or EmptyAnswer if a continuation cannot be joined or is lost, InBandError for a refusal, and AnswerRejected.
         """
         chunk = event if isinstance(event, ChatChunk) else self._without_chunk(event)
         self.done = chunk.finish_reason is not None
@@ -138,7 +138,7 @@ class StreamMonitor:
             raise error
 
     def _raise_if_rejected(self) -> None:
-        """Raise InBandError if the complete answer is rejected, before its end is handed out."""
+        """Raise AnswerRejected if `accept` rejects the complete answer, before its end is handed out."""
         accept = self._call.accept
         if accept is not None and isinstance(self._attempt.result, OpenStream):
             why = objection(reply_of(self._chunks), self._call.request, accept)
