@@ -213,9 +213,7 @@ class ToolCallDelta:
 class Usage:
     """Tokens of one answer. `input_tokens` includes cached ones, `output_tokens` includes reasoning.
 
-    `cached_tokens`: read from a prompt cache. `cache_write_tokens`: written to one. If the provider did not report them,
-    they are 0 and `known` is false.
-    """
+    `cached_tokens`: read from a prompt cache. `cache_write_tokens`: written to one. Without reported usage all are 0."""
 
     input_tokens: int = 0
     output_tokens: int = 0
