@@ -4,7 +4,8 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from contextvars import Context
+from typing import Any, TypeVarTuple
 
 import anyio
 import anyio.lowlevel
@@ -14,15 +15,27 @@ import trio.testing
 from hotspare._drivers.clock import RealClock
 
 clock = RealClock(time.monotonic)
+Args = TypeVarTuple("Args")
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
     """A loop whose time can jump, as it does when something blocks it or the machine was suspended."""
 
     ahead = 0.0
+    timers = 0
 
     def time(self) -> float:
         return super().time() + self.ahead
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Args], object],
+        *args: *Args,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        self.timers += 1
+        return super().call_at(when, callback, *args, context=context)
 
 
 def run(main: Callable[[JumpingLoop], Coroutine[Any, Any, Any]]) -> Any:
@@ -79,6 +92,44 @@ def test_nested_timeouts() -> None:
         return outer.cancelled_caught, inner.cancelled_caught, second.cancelled_caught
 
     assert run(main) == (True, False, False)
+
+
+def test_blocks_that_end_one_after_the_other() -> None:
+    """One timer serves all blocks of a loop: it is set again for the next one, and for one that ends before it fires."""
+
+    async def main(loop: JumpingLoop) -> list[list[int]]:
+        async def block(seconds: int) -> None:
+            with clock.move_on_after(seconds) as scope:
+                await asyncio.Event().wait()
+            assert scope.cancelled_caught
+
+        running = {seconds: asyncio.create_task(block(seconds)) for seconds in (20, 30, 10)}
+        await asyncio.sleep(0)
+        left: list[list[int]] = []
+        for seconds in (10, 20, 30):
+            loop.ahead += 10.02
+            await running[seconds]
+            left.append([one for one, task in running.items() if not task.done()])
+        return left
+
+    assert run(main) == [[20, 30], [30], []]
+
+
+def test_blocks_that_end_in_time_need_no_timers() -> None:
+    """A hundred of them at once, and one after the other, set one timer."""
+
+    async def main(loop: JumpingLoop) -> int:
+        async def block(seconds: int) -> None:
+            for _ in range(3):
+                with clock.move_on_after(seconds):
+                    await asyncio.sleep(0)
+
+        async with asyncio.TaskGroup() as tasks:
+            for seconds in range(60, 160):
+                tasks.create_task(block(seconds))
+        return loop.timers
+
+    assert run(main) == 1
 
 
 def test_a_late_timer_lets_what_has_come_come_first() -> None:

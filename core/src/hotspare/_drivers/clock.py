@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from math import inf
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
+from weakref import ref
 
 import anyio
 
@@ -19,6 +20,9 @@ LATE = 0.1
 
 MAX_GRACE = 5.0
 """Upper bound of the seconds for which such a timer is extended: a machine may have been suspended for a night."""
+
+PAUSE = 0.005
+"""Shortest time in seconds between two checks of all blocks, so that thousands of them that end one by one are not all checked each time."""
 
 
 class Timeout(Protocol):
@@ -69,7 +73,9 @@ class RealClock:
 
 
 class Waits:
-    """The successive waits of one call in async code: in real time under asyncio, one timer serves them all."""
+    """The successive waits of one call in async code: in real time under asyncio, one object serves them all."""
+
+    __slots__ = ("_clock", "_timeout")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -82,98 +88,106 @@ class Waits:
             loop = running_loop()
             if not isinstance(self._clock, RealClock) or not hasattr(loop, "call_at"):
                 return self._clock.move_on_after(seconds)
-            timeout = self._timeout = _AsyncioTimeout(loop, keeps_timer=True)
+            timeout = self._timeout = _AsyncioTimeout(loop)
         timeout.seconds = seconds
         return timeout
 
-    def close(self) -> None:
-        """End: there are no further waits."""
-        if self._timeout is not None:
-            self._timeout.close()
+
+class _LoopTimer:
+    """The one timer of an event loop for all open blocks. It is set again only for a block that ends before it fires, so that nearly
+    all blocks open and close without a timer of the loop, each of which would take 8 µs."""
+
+    __slots__ = ("__weakref__", "_handle", "at", "blocks", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.blocks: dict[_AsyncioTimeout, None] = {}
+        self.at = inf
+        self._handle: asyncio.TimerHandle | None = None
+
+    def set(self, when: float) -> None:
+        """Fire at `when`, on the loop's clock."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle, self.at = self.loop.call_at(when, self._fire), when
+
+    def _fire(self) -> None:
+        self._handle, self.at, now = None, inf, self.loop.time()
+        for block in tuple(self.blocks):
+            if block.until <= now:
+                block.expire(now)
+        following = min((block.until for block in self.blocks), default=inf)
+        if following < inf:
+            self.set(max(following, now + PAUSE))
+
+
+class _ThreadLocal(threading.local):
+    timer: Callable[[], _LoopTimer | None] | None = None
+    """A weak reference to the timer of the loop that ran last in this thread."""
+
+
+_LATEST = _ThreadLocal()
+
+
+def _timer_of(loop: Any) -> _LoopTimer:
+    timer = None if _LATEST.timer is None else _LATEST.timer()
+    if timer is None or timer.loop is not loop:
+        timer = _LoopTimer(loop)
+        _LATEST.timer = ref(timer)
+    return timer
 
 
 class _AsyncioTimeout:
-    """Cancels its block when the time is over, as `asyncio.timeout` does, and says so instead of raising.
+    """Cancels its block when the time is over, as `asyncio.timeout` does, and says so instead of raising. It may serve successive blocks.
 
-    `keeps_timer`: the object serves many successive blocks, such as the reads of a stream, and its timer is reset only when it
-    fires too early. A timer that fires late is extended once, by the time it was late (5 s at most), so that data that has already
+    A time that is noticed late is extended once, by the time it was late (5 s at most), so that data that has already
     arrived is read first: time that this process spent on something else does not count as the target's.
     """
 
-    __slots__ = (
-        "_cancelling",
-        "_is_excused",
-        "_is_over",
-        "_keeps_timer",
-        "_loop",
-        "_task",
-        "_timer",
-        "_timer_at",
-        "_until",
-        "cancelled_caught",
-        "seconds",
-    )  # fmt: skip
+    __slots__ = ("_cancelling", "_is_excused", "_is_over", "_task", "_timer", "cancelled_caught", "seconds", "until")
 
-    def __init__(self, loop: Any, seconds: float | None = None, *, keeps_timer: bool = False) -> None:
-        self._loop: asyncio.AbstractEventLoop = loop
+    def __init__(self, loop: Any, seconds: float | None = None) -> None:
+        self._timer = _timer_of(loop)
         self.seconds = seconds
-        self._keeps_timer = keeps_timer
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = inf
-        self._task: asyncio.Task[Any] | None = None
+        self.until = inf
         self.cancelled_caught = False
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task(self._loop)
+        timer = self._timer
+        task = asyncio.current_task(timer.loop)
         assert task is not None, "awaited outside of a task"
         self._task, self._cancelling = task, task.cancelling()
         self._is_excused = self._is_over = False
-        if self.seconds is None:
-            self._until = inf
-            return self
-        self._until = until = self._loop.time() + self.seconds
-        if until < self._timer_at:
-            self._set_timer(until)
+        if self.seconds is not None:
+            self.until = until = timer.loop.time() + self.seconds
+            timer.blocks[self] = None
+            if until < timer.at:
+                timer.set(until)
         return self
 
-    def _set_timer(self, when: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._timer_at = self._loop.call_at(when, self._fire), when
-
-    def _fire(self) -> None:
-        self._timer, self._timer_at = None, inf
-        if self._task is None:  # between two blocks
-            return
-        late = self._loop.time() - self._until
-        if late < 0:  # set for an earlier block
-            if self._until < inf:
-                self._set_timer(self._until)
-        elif late > LATE and not self._is_excused:
+    def expire(self, now: float) -> None:
+        """The time is over."""
+        late = now - self.until
+        if late > LATE and not self._is_excused:
             self._is_excused = True
-            self._set_timer(self._until + late + min(late, MAX_GRACE))
-        elif self._task.cancelling() == self._cancelling:  # a cancellation from outside takes precedence
+            self.until = now + min(late, MAX_GRACE)
+            return
+        self.until = inf
+        if self._task.cancelling() == self._cancelling:  # a cancellation from outside takes precedence
             self._is_over = True
             self._task.cancel()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        task, self._task = self._task, None
-        if not self._keeps_timer:
-            self.close()
-        if not self._is_over or task is None:
+        self._timer.blocks.pop(self, None)
+        if not self._is_over:
             self.cancelled_caught = False
             return False
         # If the task was cancelled from outside too, that cancellation has to propagate.
-        others = task.uncancel() > self._cancelling
+        others = self._task.uncancel() > self._cancelling
         self.cancelled_caught = not others and kind is asyncio.CancelledError
         return self.cancelled_caught
-
-    def close(self) -> None:
-        """End: there are no further blocks."""
-        if self._timer is not None:
-            self._timer.cancel()
 
 
 class _TrioTimeout:

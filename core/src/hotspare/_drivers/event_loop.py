@@ -77,6 +77,8 @@ class _Execution:
     they run.
     """
 
+    __slots__ = ("_clock", "_flow", "_notify", "_open", "_read", "_started", "_waits")
+
     def __init__(self, flow: Flow, notify: Notify, clock: Clock) -> None:
         self._flow = flow
         self._notify = notify
@@ -93,13 +95,17 @@ class _Execution:
         self._notify()
         if isinstance(command, Start):
             if command.alone:
-                return advance(self._flow, await self._run_here(command.attempt))
+                attempt = command.attempt
+                outcome = await run_attempt(attempt, self._waits.within)
+                if isinstance(attempt.result, OpenStream):
+                    self._open = attempt
+                return advance(self._flow, Finished(attempt, outcome))
             self._started = command.attempt
             return advance(self._flow, None)
-        attempt, self._started = self._started, None
-        if attempt is None:
+        started, self._started = self._started, None
+        if started is None:
             return advance(self._flow, await self._idle(command))
-        return await self._run_side_by_side(attempt, command)
+        return await self._run_side_by_side(started, command)
 
     async def _idle(self, command: Wait) -> Event:
         """Wait while no attempt is running."""
@@ -109,12 +115,6 @@ class _Execution:
         with self._clock.move_on_after(command.seconds):
             await ready.wait()
         return WOKE
-
-    async def _run_here(self, attempt: Attempt) -> Event:
-        outcome = await run_attempt(attempt, self._waits.within)
-        if isinstance(attempt.result, OpenStream):
-            self._open = attempt
-        return Finished(attempt, outcome)
 
     async def _run_side_by_side(self, attempt: Attempt, command: Command | Ended) -> Command | Ended:
         """Run attempts until one has an answer or all have ended. The others are cancelled and awaited."""
@@ -167,7 +167,6 @@ class _Execution:
 
     async def finish(self) -> None:
         """End the flow, after any outcome: close the stream and settle all attempts."""
-        self._waits.close()
         if self._open is not None:
             await self.close()
         self._flow.close()
