@@ -12,11 +12,13 @@ from hotspare.secret import (
     HiddenStr,
     KeyFunction,
     NoKey,
+    SecretStr,
     checked_key,
     held_by,
     is_key_function,
     key_failure,
     may_wait,
+    reveal,
     source_name,
 )
 
@@ -33,6 +35,8 @@ class TargetKey:
         self._target, source = target, target.api_key
         function = source if is_key_function(source) else partial(held_by, source) if may_wait(source) else None
         self._calls = None if function is None else KeyCalls(cast("KeyFunction", function), source_name(source))
+        self._fixed: HiddenStr | None = None
+        """The key, if the target itself has it: it cannot change."""
 
     def get(self, timeout: float) -> HiddenStr | None:
         """The key, hidden in tracebacks; None if the target has none. Raises KeyFunctionFailed if the function or the object raises,
@@ -63,7 +67,13 @@ class TargetKey:
         return self._key_in(given)
 
     def _held_by_target(self) -> HiddenStr | None:
-        return self._key_in(held_by(self._target.api_key))
+        if self._fixed is not None:
+            return self._fixed
+        source = self._target.api_key
+        key = self._key_in(held_by(source))
+        if isinstance(source, str | SecretStr) and reveal(source):  # else the key is in the environment
+            self._fixed = key
+        return key
 
     def _key_in(self, held: object) -> HiddenStr | None:
         try:

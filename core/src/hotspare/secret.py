@@ -118,7 +118,12 @@ class HiddenBytes(bytes):
 class SecretUrl(SecretStr):
     """A URL whose repr has no user, password, query or fragment: these may hold a key."""
 
-    __slots__ = ()
+    __slots__ = ("hidden",)
+
+    def __init__(self, value: str) -> None:
+        super().__init__(value)
+        self.hidden = HiddenStr(value.strip())
+        """The URL itself, as `reveal` gives it; made once, since it is needed for each request."""
 
     def __repr__(self) -> str:
         return f"SecretUrl({shown_url(self._value)!r})"
@@ -129,6 +134,8 @@ class SecretUrl(SecretStr):
 def reveal(secret: Secret | str | None, of: str = "api_key") -> HiddenStr:
     """The key itself, without surrounding white space; "" for None. `of`: the place of the key, for the message of the
     ConfigError that is raised if an object returns something else or raises."""
+    if isinstance(secret, SecretUrl):
+        return secret.hidden
     if isinstance(secret, str):
         return HiddenStr(secret.strip())
     try:
