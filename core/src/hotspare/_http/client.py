@@ -39,7 +39,7 @@ MAX_ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are read: the message is at its beginning."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as `Request`
 class Response:
     """A whole answer."""
 
@@ -108,8 +108,10 @@ class Http:
 
     def aprepare(self) -> None:
         """`prepare`, for the running event loop. Without a running loop it does nothing, and the first attempt does this work."""
+        latest = self._latest
         with suppress(RuntimeError):
-            self._for_loop()
+            if latest is None or latest[0]() is not running_loop():
+                self._for_loop()
         self._prepare_tls()
 
     def _prepare_tls(self) -> None:
@@ -225,14 +227,14 @@ class Http:
         self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes
     ) -> Response:
         """`send`, for asyncio and trio; the caller's cancel scope bounds it."""
-        stream = await self.aopen(method, url, headers, body)
+        answer = await self._for_loop().open(_request(method, url, headers, body))
         try:
-            parts: list[bytes] = []
-            while (part := await stream.read()) is not None:
-                parts.append(part)
-            return Response(stream.status, stream.headers, b"".join(parts))
+            decoding, parts = _Decoding(answer.status, answer.headers), list[bytes]()
+            while not decoding.is_enough and (data := await answer.read()) is not None:
+                parts.append(decoding.feed(data))
+            return Response(answer.status, answer.headers, b"".join(parts))
         finally:
-            await stream.aclose()
+            await answer.aclose()
 
     async def aopen(
         self, method: str, url: Secret | str, headers: Mapping[str, str] | Headers, body: bytes
@@ -312,6 +314,8 @@ def _request(method: str, url: Secret | str, headers: Mapping[str, str] | Header
 
 class _Decoding:
     """Decodes a body piece by piece, and counts its bytes."""
+
+    __slots__ = ("_decoder", "_failed", "_size", "_status", "is_enough")
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         coding = headers.get("content-encoding", "")

@@ -53,9 +53,12 @@ def written_request(method: str, target: str, host: str, lines: str, body: bytes
     return head.encode("utf-8") + body
 
 
-def headers_of(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+def headers_of(fields: Fields) -> dict[str, str]:
     """Header fields by lower-case name; the values of a repeated one are joined by commas."""
-    headers: dict[str, str] = {}
+    headers = {name.lower(): value.rstrip(" \t") for name, value in fields}
+    if len(headers) == len(fields):  # nearly always: none is repeated
+        return headers
+    headers.clear()
     for raw_name, raw_value in fields:
         name, value = raw_name.lower(), raw_value.rstrip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value

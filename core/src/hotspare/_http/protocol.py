@@ -24,6 +24,12 @@ class Origin:
     scheme: str
     host: str
     port: int
+    _text: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        text = host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+        object.__setattr__(self, "_text", text)
 
     @property
     def secure(self) -> bool:
@@ -31,8 +37,7 @@ class Origin:
         return self.scheme == "https"
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+        return self._text
 
 
 @lru_cache(maxsize=4096)

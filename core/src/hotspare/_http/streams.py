@@ -31,28 +31,28 @@ class Connection(ABC):
     def is_quiet(self) -> bool:
         """Whether nothing was received since the last response: no bytes, and no end."""
 
+    def is_usable(self) -> bool:
+        """Whether a connection that was kept can carry another request."""
+        return time.monotonic() - self.idle_since < KEEP_ALIVE and self.is_quiet()
+
     @abstractmethod
     async def close(self) -> None:
         """Close it immediately, without TLS's close_notify."""
 
 
 class IdleStreams:
-    """The connections to one host that wait for a request."""
+    """The connections to one host that wait for a request. `proxy`: the one through which it is reached."""
 
-    __slots__ = ("_closed", "_kept")
+    __slots__ = ("_closed", "_kept", "proxy")
 
-    def __init__(self, *, closed: bool) -> None:
+    def __init__(self, proxy: Proxy | None, *, closed: bool) -> None:
+        self.proxy = proxy
         self._kept = deque[Connection]()
         self._closed = closed
 
-    async def take(self) -> Connection | None:
-        """The connection that was used last, if it can still be used."""
-        while self._kept:
-            found = self._kept.pop()
-            if time.monotonic() - found.idle_since < KEEP_ALIVE and found.is_quiet():
-                return found
-            await found.close()
-        return None
+    def take(self) -> Connection | None:
+        """The connection that was used last. It may have become unusable."""
+        return self._kept.pop() if self._kept else None
 
     async def keep(self, connection: Connection) -> None:
         """Keep a connection for the next request, and close those that were kept for too long. Once closed, keep none."""
@@ -73,15 +73,15 @@ class IdleStreams:
 
 
 class StreamAnswer:
-    """An answer whose head was received."""
+    """An answer, whose `status` and `headers` are known once `begin` has returned."""
+
+    __slots__ = ("_connection", "_first", "_idle", "_reader", "headers", "status")
 
     def __init__(self, connection: Connection, idle: IdleStreams) -> None:
         self._connection: Connection | None = connection
         self._idle = idle
         self._reader = ResponseReader()
         self._first = b""  # of the body, received together with the head
-        self.status = 0
-        self.headers: dict[str, str] = {}
 
     async def begin(self, data: WrittenRequest) -> None:
         """Send the request and read the head. Raises StaleConnection if another connection should be tried."""
@@ -136,31 +136,32 @@ class StreamTransport(ABC):
     async def open(self, request: Request) -> StreamAnswer:
         """The answer, as soon as its head was received. A kept connection that has died meanwhile is replaced once."""
         origin, target = split_url(request.url)
-        proxy = self._proxies.proxy_of(origin)
-        data = written(request, origin, target, proxy)
         idle = self._idle_for(origin)
-        kept = await idle.take()
-        if kept is not None:
+        data = written(request, origin, target, idle.proxy)
+        while (kept := idle.take()) is not None:
+            if not kept.is_usable():
+                await kept.close()
+                continue
+            answer = StreamAnswer(kept, idle)
             try:
-                return await self._exchange(kept, idle, data)
+                await answer.begin(data)
+                return answer
             except StaleConnection:
-                pass
-        return await self._exchange(await self._connect(origin, proxy), idle, data)
+                break
+        answer = StreamAnswer(await self._connect(origin, idle.proxy), idle)
+        await answer.begin(data)
+        return answer
 
     def _idle_for(self, origin: Origin) -> IdleStreams:
         found = self._idle.get(origin)
         if found is None:
-            found = self._idle[origin] = IdleStreams(closed=self._closed)
+            found = self._idle[origin] = IdleStreams(self._proxies.proxy_of(origin), closed=self._closed)
         return found
-
-    async def _exchange(self, connection: Connection, idle: IdleStreams, data: WrittenRequest) -> StreamAnswer:
-        answer = StreamAnswer(connection, idle)
-        await answer.begin(data)
-        return answer
 
     async def warm_up(self, origin: Origin) -> None:
         """Open a connection before the first request."""
-        await self._idle_for(origin).keep(await self._connect(origin, self._proxies.proxy_of(origin)))
+        idle = self._idle_for(origin)
+        await idle.keep(await self._connect(origin, idle.proxy))
 
     async def aclose(self) -> None:
         """Close the idle connections now, and those of calls in flight when they end."""
