@@ -21,6 +21,7 @@ from hotspare.providers.json_access import (
     is_map,
     is_usage,
     must_map,
+    view_map,
 )
 from hotspare.providers.openai.flavors import MISTRAL, Flavor
 
@@ -54,8 +55,8 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
         return Usage()
     prompt, completion = (as_count(usage.get("prompt_tokens")), as_count(usage.get("completion_tokens")))
     prompt_details, completion_details = (
-        as_map(usage.get("prompt_tokens_details")),
-        as_map(usage.get("completion_tokens_details")),
+        view_map(usage.get("prompt_tokens_details")),
+        view_map(usage.get("completion_tokens_details")),
     )
     cached = (
         prompt_details.get("cached_tokens"),
@@ -180,7 +181,9 @@ def read_answer(body: Json, request: ChatRequest, flavor: Flavor) -> ChatReply:
     choices = as_maps(body.get("choices"))
     if not choices:
         _no_choices(body)
-    choice = next((item for item in choices if not item.get("index")), choices[0])
+    choice = choices[0]
+    if choice.get("index"):
+        choice = next((item for item in choices if not item.get("index")), choice)
     message = must_map(choice.get("message"), "choices[0].message")
     content = content_of(message)
     response_id = as_text(body.get("id"))
@@ -193,7 +196,7 @@ def read_answer(body: Json, request: ChatRequest, flavor: Flavor) -> ChatReply:
     states_none = flavor.done_completes and choice.get("finish_reason", "") == ""
     if has_content and not reason and not states_none:
         raise IncompleteAnswer("the answer has no finish_reason", body=dump(body))
-    usage, called = usage_of(as_map(body.get("usage"))), bool(calls)
+    usage, called = usage_of(view_map(body.get("usage"))), bool(calls)
     return ChatReply(
         text=content.text,
         tool_calls=calls,
