@@ -252,5 +252,7 @@ def test_failures_are_kept_if_the_next_start_is_impossible(files: tuple[Path, Pa
     failures = output.with_name("out.jsonl.errors")
     failures.write_text("{}", encoding="utf-8")
     config.write_text("targets = 3", encoding="utf-8")
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     assert run("batch", str(source), str(output), "--config", str(config)).returncode == 2
     assert failures.exists()
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers

@@ -46,12 +46,15 @@ def run(
     requests = read_requests(source)
     done = _answered(output)
     left = {key: request for key, request in requests.items() if key not in done}
-    stopping = _Stopping(left.values())
     options: dict[str, Any] = {"model": model} if model else {}
     failed, costs = 0, list[float | None]()
     errors = output.with_name(output.name + ".errors")
     keys = list(left)
-    with _recorded(Pool.from_config(config_file(config))) as pool, _Appender(output) as answers:
+    with (
+        _Stopping(left.values()) as stopping,
+        _recorded(Pool.from_config(config_file(config))) as pool,
+        _Appender(output) as answers,
+    ):
         errors.unlink(missing_ok=True)
         results = pool.map(
             stopping, concurrency=concurrency, ordered=False, progress=_bar(progress, len(left)), **options
@@ -94,8 +97,14 @@ class _Stopping:
 
     def __init__(self, requests: Any) -> None:
         self._requests, self.stopped = list(requests), False
-        for one in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(one, self._stop)
+
+    def __enter__(self) -> _Stopping:
+        self._handlers = {one: signal.signal(one, self._stop) for one in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one, handler in self._handlers.items():
+            signal.signal(one, handler)
 
     def _stop(self, *_: object) -> None:
         self.stopped = True
