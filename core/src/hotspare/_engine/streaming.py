@@ -14,6 +14,7 @@ from hotspare._engine.commands import LATE, Broke, Event
 from hotspare._engine.continuation import (
     EmittedText,
     SpliceError,
+    Splicer,
     estimate_usage,
     lost_in,
     may_continue,
@@ -98,13 +99,7 @@ class StreamMonitor:
         if self._fails_over_on_refusal:
             self._raise_if_refused(chunk)
         if self._splicer is not None:
-            text = self._splicer.feed(chunk.text)
-            if self.done:
-                error = lost_in(chunk, self._policy) if self._splicer.is_empty else None
-                if error is not None:
-                    raise error
-                text += self._splicer.finish()
-            chunk = replace(chunk, text=text, reasoning="", thinking=(), native=None)
+            chunk = self._joined(chunk, self._splicer)
             has_content = chunk.is_content
         if self.done:
             self._record_stream()
@@ -144,6 +139,16 @@ class StreamMonitor:
             why = objection(reply_of(self._chunks), self._call.request, accept)
             if why:
                 raise AnswerRejected(why)
+
+    def _joined(self, chunk: ChatChunk, splicer: Splicer) -> ChatChunk:
+        """The part of a continuation that follows the text handed out. Raises SpliceError, or EmptyAnswer if the text was lost."""
+        text = splicer.feed(chunk.text)
+        if self.done:
+            error = lost_in(chunk, self._policy) if splicer.is_empty else None
+            if error is not None:
+                raise error
+            text += splicer.finish()
+        return replace(chunk, text=text, reasoning="", thinking=(), native=None)
 
     def _finishing(self, chunk: ChatChunk) -> ChatChunk:
         """The finish reason has arrived. Returns the chunk's content."""
