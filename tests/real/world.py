@@ -17,9 +17,9 @@ CHUNKS = int(os.environ.get("HOTSPARE_REAL_CHUNKS", "60"))
 TOKENS = int(os.environ.get("HOTSPARE_REAL_TOKENS", "12"))
 """How long a continuation may be: as much as shows the seam, since a token costs a core 50 ms."""
 STALL = float(os.environ.get("HOTSPARE_REAL_STALL", "5"))
-"""Seconds of silence that are a stall, where a stall is played: more than an engine needs for a token on a loaded machine."""
+"""Seconds of silence that are a stall, in tests of stalls: more than an engine needs for a token on a loaded machine."""
 AT_ONCE = 4
-"""Places played at the same time; an engine computes one answer at a time, and further requests wait for it."""
+"""Places tested at the same time; an engine computes one answer at a time, and further requests wait for it."""
 ASK = [{"role": "user", "content": "Write about the sea, the wind and an old ship."}]
 WHOLE = {"max_tokens": 64}
 PENALTY = {"repeat_penalty": 1.4, "repeat_last_n": 256, "cache_prompt": False}
@@ -73,7 +73,7 @@ class World:
         return self.engines[0].pieces(prefix) != [part for part in parts if part]
 
     def pool(self, first: str, *, prefill: bool = True, stall: float = 300) -> Pool:
-        """The target that breaks, and the two engines that stay, in turn. Slowness is no fault here, unless a stall is played."""
+        """The target that breaks, and the two engines that stay, in turn. Slowness is no fault here, except in tests of stalls."""
         second, third = self._in_turn()
         targets = [
             Target("openai-compatible/gemma", name=name, region=name, base_url=url, prefill=prefill, extra=extra)
@@ -119,11 +119,11 @@ def read(pool: Pool, face: str, each: Callable[[ChatChunk], Any]) -> None:
             each(chunk)
 
 
-def at_every_place(world: World, title: str, play: Callable[[int], T], *, at_once: int = AT_ONCE) -> Iterator[T]:
-    """What `play` gives for each place, several of them played at once, with a progress bar."""
+def at_every_place(world: World, title: str, run: Callable[[int], T], *, at_once: int = AT_ONCE) -> Iterator[T]:
+    """The result of `run` at each place, several of them at the same time, with a progress bar."""
     places = world.places
     with ThreadPoolExecutor(at_once) as threads:
-        for number, result in enumerate(threads.map(play, places), 1):
+        for number, result in enumerate(threads.map(run, places), 1):
             bar = "#" * (30 * number // len(places))
             print(f"\r{title:20} [{bar:30}] {number}/{len(places)}", end="", file=sys.__stderr__, flush=True)
             yield result

@@ -130,8 +130,8 @@ def test_latency_leaves_a_slow_target_and_returns_to_it(seed: int, stream: bool)
 
 @pytest.mark.parametrize(("seed", "rate", "stream"), [(1, 10, False), (2, 4, True)])
 def test_ordered_passes_over_a_brownout(seed: int, rate: float, stream: bool) -> None:
-    """A primary ten times slower, without an error: after 20 s the p95 of calls is within 1.5 times the backup's own; when it
-    is well again it gets the calls back, with an event each way."""
+    """A primary ten times slower, without an error: after 20 s the p95 of calls is within 1.5 times the backup's own; after its
+    recovery it gets the calls back, with an event each way."""
     simulated = simulate(seed, {"a": {}, "b": {"tier": 1}}, rate=rate, stream=stream)
     assert simulated.share("a", 0, SLOW) == 1.0
     assert simulated.quantile(0.95, SLOW + 20, HEALED) <= 1.5 * 1.2 * BASE

@@ -25,7 +25,7 @@ def targets(provider: Provider) -> list[Target]:
 
 @contextmanager
 def families(provider: Provider) -> Iterator[Pool]:
-    """The route `a-b` begins with a and goes on with b; no breaker opens, so that a is tried each time."""
+    """The route `a-b` tries a, then b; no breaker opens, so that a is tried each time."""
     provider.configure(None, replies={"get_weather": {"call": {"get_weather": {"city": "Seoul"}}}})
     never = Breaker(consecutive_failures=10**9, minimum_throughput=10**9)
     routes = {f"{a}-{b}": [[a], [b]] for a, b in PAIRS}

@@ -36,7 +36,7 @@ class Stream:
         self.begin(1.0)
 
     def begin(self, at: float) -> Attempt:
-        """The next attempt of the call has an answer: the monitor goes on with it."""
+        """The next attempt of the call has an answer: the monitor continues with it."""
         self.now.seconds = at
         attempt = self.scheduler.next_step(self.call, at)
         assert isinstance(attempt, Attempt), attempt

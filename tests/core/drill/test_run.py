@@ -191,7 +191,7 @@ def test_domains_are_known_to_one_pool_only() -> None:
 
 
 def test_an_outage_crosses_all_four_wires() -> None:
-    """Each wire format answers where those before it are down, and goes on with their broken streams; every text is exact."""
+    """Each wire format answers where those before it are down, and continues their broken streams; every text is exact."""
     phases = [phase for role in ("fault", "outage") for phase in WIRES_DOWN.phases if phase.role == role]
     scenario = replace(WIRES_DOWN, phases=tuple(replace(phase, seconds=0.2, rate=20) for phase in phases))
     (result,) = run_scenario(scenario)

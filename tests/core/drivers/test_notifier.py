@@ -146,7 +146,7 @@ def test_a_child_process_hands_out_events() -> None:
     """Also if another thread was handing out events when the process was forked."""
     events: list[Event] = []
     pool = Pool([ScriptedTarget("a").target], listeners=[events.append, lambda event: None])
-    with pool._notify._handing_out, pool._notify._changing:
+    with pool._notify._delivering, pool._notify._changing:
         child = os.fork()
         if not child:
             signal.alarm(60)  # a deadlock ends the child

@@ -26,7 +26,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "clean EOF": ("eof", {}),
     "error event": ("error_event", {"status": 529}),
     "malformed, then the end": ("malformed", {"ends": True}),
-    "malformed, goes on": ("malformed", {}),
+    "malformed, continues": ("malformed", {}),
     "stall": ("stall", {}),
 }
 FACES = ("sync", "async")

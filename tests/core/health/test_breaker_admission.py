@@ -175,7 +175,7 @@ def test_a_probe_that_succeeds() -> None:
 
 
 def test_a_success_of_last_resort() -> None:
-    """An open breaker recovers by a success too; one that recovers already goes on with its slow start."""
+    """An open breaker recovers by a success too; one that is recovering continues its slow start."""
     found = breaker()
     found.open(0.0, HALF)
     found.record_success(1.0, 2.0)

@@ -146,7 +146,7 @@ def test_threads_due_at_the_same_moment_go_one_after_the_other() -> None:
 def test_many_threads_behave_the_same_each_time() -> None:
     """Twenty threads that wake each other up: the same log in every run."""
 
-    def play() -> list[tuple[int, float]]:
+    def log_of_a_run() -> list[tuple[int, float]]:
         clock, log = VirtualClock(0), list[tuple[int, float]]()
         events = [threading.Event() for _ in range(20)]
 
@@ -160,7 +160,7 @@ def test_many_threads_behave_the_same_each_time() -> None:
         clock.run_in_threads(*[lambda number=number: run(number) for number in range(20)])
         return sorted(log)
 
-    assert len({str(play()) for _ in range(10)}) == 1
+    assert len({str(log_of_a_run()) for _ in range(10)}) == 1
 
 
 def test_an_executor_s_threads_keep_their_times() -> None:

@@ -177,14 +177,14 @@ def test_a_pool_of_scripted_targets_shares_one_clock() -> None:
 def test_a_scripted_pool_decides_the_same_each_time() -> None:
     """Its random numbers are seeded, unless others are given."""
 
-    def play() -> list[float]:
+    def run() -> list[float]:
         clock = VirtualClock(0)
         pool = scripted_pool(ScriptedTarget("a", [fail(503), "x"]), clock=clock)
         pool.chat("q")
         return [clock()]
 
-    assert play() == play()
-    assert play() != [0.0]
+    assert run() == run()
+    assert run() != [0.0]
 
 
 def test_pools_take_scripted_targets_by_hand() -> None:

@@ -38,7 +38,7 @@ class World:
         """Keep the time of an event, an answer or an error."""
         self.log.append((self.clock(), what))
 
-    def play(self, *calls: str, pause: float = 0.0) -> None:
+    def run(self, *calls: str, pause: float = 0.0) -> None:
         """`chat` or `stream`, from a thread."""
         for call in calls:
             try:
@@ -48,7 +48,7 @@ class World:
                 self.note(str(error))
             self.clock.sleep(pause)
 
-    async def aplay(self, *calls: str, pause: float = 0.0) -> None:
+    async def arun(self, *calls: str, pause: float = 0.0) -> None:
         """The same from an event loop."""
         for call in calls:
             try:
@@ -62,16 +62,16 @@ class World:
 
 
 def same_in_all_faces(make: Callable[[], World], *calls: str, pause: float = 0.0) -> World:
-    """Play these calls through threads, asyncio and trio: the same log, to the digit. Returns the first world."""
+    """Make these calls through threads, asyncio and trio: the same log, to the digit. Returns the first world."""
     world = make()
-    world.play(*calls, pause=pause)
+    world.run(*calls, pause=pause)
     for backend in ("asyncio", "trio"):
         other = make()
 
-        async def play(other: World = other) -> None:
-            await other.aplay(*calls, pause=pause)
+        async def run(other: World = other) -> None:
+            await other.arun(*calls, pause=pause)
 
-        anyio.run(play, backend=backend)
+        anyio.run(run, backend=backend)
         assert other.log == world.log
         assert [one.time for one in other.a.received] == [one.time for one in world.a.received]
         assert other.clock() == world.clock()

@@ -126,7 +126,7 @@ class SQLiteStore:
 
     def after_fork(self) -> None:
         """In a child process: the parent's connection must not be used."""
-        fork.leave(self._connection)
+        fork.keep_open(self._connection)
         self._connection = None
         self._writes = 0
 

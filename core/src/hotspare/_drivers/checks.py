@@ -18,7 +18,7 @@ from hotspare._engine.scheduler import Scheduler
 from hotspare._health.target_state import TargetState
 from hotspare.outcome import Kind
 
-PAUSE = 1.0
+MIN_INTERVAL = 1.0
 """Shortest time in seconds between two checks of one target, even if the first made no attempt because of a budget or a limit."""
 Check = Callable[[TargetState], object]
 
@@ -36,11 +36,11 @@ class Checks:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """In a child process: the threads do not exist here. The first event starts a new one, if needed."""
+        """In a child process: the threads do not exist here. The first event starts a new one if a target is unavailable."""
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
-        self._planned: dict[TargetState, tuple[float, float]] = {}
+        self._planned: dict[TargetState, tuple[float, float]] = {}  # the end of the break, the time of its check
         self._running: set[TargetState] = set()
         self._last: dict[TargetState, float] = {}
         self._has_looked = False
@@ -85,8 +85,8 @@ class Checks:
             if state in self._running:
                 continue  # its end wakes this thread
             planned = self._planned.get(state)
-            if planned is None or planned[0] != ends:  # one random delay per break
-                at = max(ends, now, self._last.get(state, now - PAUSE) + PAUSE) + self._rng.uniform(
+            if planned is None or planned[0] != ends:
+                at = max(ends, now, self._last.get(state, now - MIN_INTERVAL) + MIN_INTERVAL) + self._rng.uniform(
                     0, self._scheduler.check_jitter
                 )
                 planned = self._planned[state] = ends, at
@@ -94,13 +94,13 @@ class Checks:
                 self._start(state)
             else:
                 pauses.append(planned[1] - now)
-        return min(pauses, default=PAUSE) if unavailable else None
+        return min(pauses, default=MIN_INTERVAL) if unavailable else None
 
     def _start(self, state: TargetState) -> None:
         self._running.add(state)
         del self._planned[state]
         if start_daemon(f"hotspare-check-{state.name}", self._run_check, state) is None:
-            self._last[state] = self._clock()  # tried again after `PAUSE`
+            self._last[state] = self._clock()  # tried again after `MIN_INTERVAL`
             self._running.discard(state)
 
     def _run_check(self, state: TargetState) -> None:

@@ -67,10 +67,10 @@ class Collector(ListenerQueue):
 
     def _handle_answered(self, answered: _Answered, at: int) -> None:
         call, ended = answered
-        made, attempt = events_of(call, ended), call.attempts[0]
+        report, attempt = events_of(call, ended), call.attempts[0]
         began = attempt.permit.started
         times = (call.started, began, began + (attempt.record.seconds if attempt.record else 0.0), ended)
-        for when, event in zip(times, made, strict=False):
+        for when, event in zip(times, report, strict=False):
             self._handle(at - int((ended - when) * 1e9), event)
 
     def _handle(self, at: int, event: events.Event) -> None:
@@ -78,4 +78,4 @@ class Collector(ListenerQueue):
             try:
                 handler(at, event)
             except BaseException:  # SystemExit would end this thread, and with it the events
-                log.exception("%s could not be counted", type(event).__name__)
+                log.exception("a telemetry handler raised on %s", type(event).__name__)

@@ -20,7 +20,7 @@ class HasLocks(Protocol):
 
 
 _watched: weakref.WeakSet[HasLocks] = weakref.WeakSet()
-_of_parents: list[sqlite3.Connection] = []
+_parents_connections: list[sqlite3.Connection] = []
 """Connections that a forked child must neither use nor close: closing them would release the parent's locks."""
 
 
@@ -30,10 +30,10 @@ def watch(*parts: HasLocks) -> None:
         _watched.add(part)
 
 
-def leave(connection: sqlite3.Connection | None) -> None:
+def keep_open(connection: sqlite3.Connection | None) -> None:
     """In a child process: keep the parent's connection from being closed here."""
     if connection is not None:
-        _of_parents.append(connection)
+        _parents_connections.append(connection)
 
 
 def _in_child() -> None:

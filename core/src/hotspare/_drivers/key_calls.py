@@ -1,4 +1,4 @@
-"""The calls of one function or object that gives a key. It may wait for a server, and it may hang."""
+"""Calls of a function or object that supplies an API key. Such a call may wait for a server, and may hang."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from hotspare.errors import AttemptTimeout
 from hotspare.secret import KeyFunction, held_by, may_wait, source_name
 
 MAX_THREADS = 16
-"""Of one function. Further calls wait for one of these: a function that hangs holds no more threads, however many calls there are."""
+"""Threads per function. Further calls wait for one of them, so that a function that hangs does not use up the process's threads."""
 _SHARE = 0.9
-"""Of the time that a key may take: it ends before the attempt's own time does, so that the attempt says what was late."""
+"""Share of an attempt's time that its key may take. The key's timeout comes before the attempt's own, so that the error names the key."""
 
 
 class KeyCalls:
-    """Calls a function in daemon threads, in sync code and in async code, so that one that hangs holds up neither its caller for
-    longer than `timeout` seconds, nor the event loop, nor the end of the process. An async function runs in the caller's loop. An object
-    with `get_secret_value` that the function returns is read in a thread too. `name`: of the source, for messages."""
+    """Calls a function in daemon threads, from sync and async code: one that hangs delays its caller by at most `timeout` seconds, and
+    blocks neither the event loop nor the end of the process. An async function runs in the caller's loop. If the function returns an
+    object with `get_secret_value`, that method is called in a thread too. `name`: of the source, for messages."""
 
     def __init__(self, function: KeyFunction, name: str = "") -> None:
         self._function, self._name = function, name or source_name(function)
@@ -37,8 +37,8 @@ class KeyCalls:
         self._waiting: dict[Future[object], tuple[Context, Callable[[], object]]] = {}
 
     def get(self, timeout: float) -> object:
-        """What the function gives; an async one runs in an event loop of its own. Raises AttemptTimeout, and what it raises."""
-        answer = self._start(self._to_its_end)
+        """The function's result; an async one runs in a new event loop. Raises AttemptTimeout, and whatever the function raises."""
+        answer = self._start(self._call)
         try:
             wait((answer,), timeout * _SHARE)
         finally:
@@ -79,7 +79,7 @@ class KeyCalls:
     def _late(self, timeout: float) -> AttemptTimeout:
         return AttemptTimeout(f"{self._name} gave no key within {timeout * _SHARE:.2f} s")
 
-    def _to_its_end(self) -> object:
+    def _call(self) -> object:
         given: object = self._function()
         if inspect.isawaitable(given):
             import asyncio
@@ -100,7 +100,7 @@ class KeyCalls:
         if is_free:
             try:
                 threading.Thread(target=self._run, name="hotspare-key", daemon=True).start()
-            except RuntimeError:  # the machine has no thread left: later calls may find one
+            except RuntimeError:  # the system has no further thread now
                 self._withdraw(answer)
                 with self._lock:
                     self._threads -= 1
@@ -108,12 +108,12 @@ class KeyCalls:
         return answer
 
     def _withdraw(self, answer: Future[object]) -> None:
-        """Its caller no longer waits."""
+        """Remove a call whose caller no longer waits."""
         with self._lock:
             self._waiting.pop(answer, None)
 
     def _run(self) -> None:
-        """Make the calls that wait, until none does."""
+        """Make the waiting calls, until none is left."""
         while True:
             with self._lock:
                 answer = next(iter(self._waiting), None)
@@ -125,7 +125,7 @@ class KeyCalls:
                 answer.set_result(context.run(call))
             except (StopIteration, *STRAY) as error:  # a coroutine must not raise StopIteration
                 answer.set_exception(failure(error))
-            except BaseException as error:  # its caller's to handle, Ctrl-C included
+            except BaseException as error:  # for the caller, KeyboardInterrupt included
                 answer.set_exception(error)
 
 

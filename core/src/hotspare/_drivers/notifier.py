@@ -86,7 +86,7 @@ class Notifier:
             one.after_fork()
 
     def _new_locks(self) -> None:
-        self._changing, self._handing_out = threading.Lock(), threading.Lock()
+        self._changing, self._delivering = threading.Lock(), threading.Lock()
 
     def __call__(self) -> None:
         """Wake waiting calls, and pass on pending events."""
@@ -94,27 +94,27 @@ class Notifier:
             self.on_news()
         if not self._scheduler.has_pending:
             return
-        latest = self._hand_out()
-        if self._queues and not isinstance(latest, _UNDER_WAY):  # once per call, not per step
+        latest = self._deliver()
+        if self._queues and not isinstance(latest, _UNDER_WAY):  # once per call
             for queue in self._queues:
                 queue.catch_up()
 
     def publish(self, event: events.Event) -> None:
         """Pass on an event that does not come from the scheduler."""
         self._pending.append(event)
-        self._hand_out()
+        self._deliver()
 
     def flush(self, seconds: float) -> bool:
         """Wait until the listeners were called with all events so far. Returns False if `seconds` were not enough."""
         return listeners.flush(self._queues, seconds)
 
-    def _hand_out(self) -> events.Event | None:
+    def _deliver(self) -> events.Event | None:
         """Pass on pending events. Returns the latest one passed on by this thread (None: another thread does it)."""
         scheduler, pending, latest = self._scheduler, self._pending, None
         answered = scheduler.answered
         # Repeated after each release: another thread may have added events while the lock was held.
         while pending or scheduler.has_pending:
-            if not self._handing_out.acquire(blocking=False):
+            if not self._delivering.acquire(blocking=False):
                 _wake(scheduler.take_to_wake())
                 break
             try:
@@ -129,11 +129,11 @@ class Notifier:
                     for listener in self._listeners:
                         listener(latest)
             finally:
-                self._handing_out.release()
+                self._delivering.release()
         return latest
 
     def _report(self, call: Call, now: float) -> None:
-        """Have the events of a call that is reported late created."""
+        """Create the events of an answered call, or leave that to the collector's thread."""
         if self._collector is not None and self._listeners == (self._collector,):
             self._collector.add_answered(call, now)
         else:  # another listener was added meanwhile

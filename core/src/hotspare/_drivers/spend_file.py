@@ -36,7 +36,7 @@ class SpendFile:
         budgets.is_stored = True
         self._worker = Worker(f"the spend file {path}", slow=WAIT, without="budgets count in memory only")
         self._connection: sqlite3.Connection | None = None
-        self._left: Amounts = {}
+        self._unwritten: Amounts = {}
         fork.watch(self)
         self._worker.submit(self._load)
         self._worker.finish(WAIT)
@@ -44,13 +44,13 @@ class SpendFile:
     def after_fork(self) -> None:
         """In a child process: the thread, the connection and the unwritten spending belong to the parent."""
         self._worker.after_fork()
-        fork.leave(self._connection)
-        self._connection, self._left = None, {}
+        fork.keep_open(self._connection)
+        self._connection, self._unwritten = None, {}
         self._budgets.take_unsaved()
 
     def flow(self, call: Call, inner: Flow) -> Flow:
-        """The flow of a call that ends only when its cost is in the file and the spending of other processes was read: otherwise the
-        caller's next call could be admitted before this one is counted. Closing a stream early does not wait for that."""
+        """A call's flow, which ends only after its cost was written and the spending of other processes was read: else the caller's next
+        call could be admitted before this one is counted. A stream that is closed early does not wait."""
         try:
             reply = yield from inner
         except GeneratorExit:
@@ -63,7 +63,7 @@ class SpendFile:
         return reply
 
     def _keep(self, call: Call) -> Generator[Wait, object, None]:
-        if self._budgets.unsaved or self._left:
+        if self._budgets.unsaved or self._unwritten:
             waiter = Waiter(call, call.deadline)
             if self._worker.submit(self._write, lambda _: waiter.wake_up()):
                 yield Wait(WAIT, waiter)
@@ -82,21 +82,21 @@ class SpendFile:
 
     def _write(self) -> None:
         self._locked(self._take)
-        if not self._left:  # an earlier write included it
+        if not self._unwritten:  # an earlier write included it
             return
         with self._opened() as connection:
             counts = [
                 (key, period, connection.execute(_ADD, (key, period, usd)).fetchone()[0])
-                for (key, period), usd in self._left.items()
+                for (key, period), usd in self._unwritten.items()
             ]
-        self._left = {}
+        self._unwritten = {}
         self._locked(lambda: self._learn(counts))
 
     def _take(self) -> None:
-        left = dict(self._left)
+        unwritten = dict(self._unwritten)
         for count, usd in self._budgets.unsaved.items():
-            left[count] = left.get(count, 0.0) + usd
-        self._left = left  # set first, so that `_keep` never misses an amount
+            unwritten[count] = unwritten.get(count, 0.0) + usd
+        self._unwritten = unwritten  # set first, so that `_keep` never misses an amount
         self._budgets.take_unsaved()
 
     def _learn(self, counts: list[tuple[str, str, float]]) -> None:

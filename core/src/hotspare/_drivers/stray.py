@@ -1,15 +1,15 @@
-"""Exceptions with which Python ends a task or a generator, raised by a caller's function or a backend although nothing was ended."""
+"""Stray cancellations: CancelledError or GeneratorExit, raised by a caller's function or a backend although nothing was cancelled."""
 
 from __future__ import annotations
 
 import asyncio
 
 STRAY = (asyncio.CancelledError, GeneratorExit)
-"""In sync code nothing else raises them: a function that does has failed."""
+"""In sync code, a function that raises one of them has failed."""
 
 
 def failure(error: BaseException) -> RuntimeError:
-    """The failure that such an exception is, with the exception as its cause."""
+    """A RuntimeError that stands for such an exception, which is its cause."""
     why = ", and nothing was cancelled" if isinstance(error, STRAY) else ""
     made = RuntimeError(f"it raised {type(error).__name__}{why}")
     made.__cause__ = error

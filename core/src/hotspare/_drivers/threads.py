@@ -87,15 +87,15 @@ class _Execution:
         self._notify()
         if isinstance(command, Start):
             if command.alone:
-                return advance(self._flow, self._run_here(command.attempt))
+                return advance(self._flow, self._run_alone(command.attempt))
             self._started = command.attempt
             return advance(self._flow, None)
         attempt, self._started = self._started, None
         if attempt is None:
-            return advance(self._flow, self._idle(command))
-        return self._run_side_by_side(attempt, command)
+            return advance(self._flow, self._wait(command))
+        return self._run_concurrently(attempt, command)
 
-    def _idle(self, command: Wait) -> Event:
+    def _wait(self, command: Wait) -> Event:
         """Wait while no attempt is running."""
         ready = threading.Event()
         if command.waiter is not None:
@@ -105,7 +105,7 @@ class _Execution:
         self._clock.wait(ready, command.seconds)
         return WOKE
 
-    def _run_here(self, attempt: Attempt) -> Event:
+    def _run_alone(self, attempt: Attempt) -> Event:
         handle = AbortHandle(self._clock)
         token = CURRENT.set(handle)
         try:
@@ -116,7 +116,7 @@ class _Execution:
             self._open, self._handle = attempt, handle
         return Finished(attempt, outcome)
 
-    def _run_side_by_side(self, attempt: Attempt, command: Command | Ended) -> Command | Ended:
+    def _run_concurrently(self, attempt: Attempt, command: Command | Ended) -> Command | Ended:
         """Run attempts until one has an answer or all have ended. The others are aborted."""
         with _AttemptGroup(self._clock) as group:
             group.start(attempt)
@@ -129,7 +129,7 @@ class _Execution:
                     if isinstance(event, Finished):
                         handle = group.remove(event.attempt)
                         if event.outcome.ok:
-                            self.close()  # the flow has rejected the stream's attempt
+                            self.close()  # that of an attempt which the flow has rejected
                             self._open, self._handle = event.attempt, handle
                     command = advance(self._flow, event)
                 self._notify()
@@ -174,7 +174,7 @@ class _AttemptGroup:
         self._raised: list[BaseException] = []
         self._ready = threading.Event()
         self._handles: dict[Attempt, AbortHandle] = {}
-        self._lock = threading.Lock()  # between an ending thread and `close`
+        self._lock = threading.Lock()  # between an ending thread and `__exit__`
 
     def start(self, attempt: Attempt) -> None:
         handle = self._handles[attempt] = AbortHandle(self._clock)
@@ -192,7 +192,7 @@ class _AttemptGroup:
         try:
             with handle.bind():
                 outcome = run_attempt(attempt, handle)
-        except BaseException as error:  # what ends the program, for the caller's thread
+        except BaseException as error:  # KeyboardInterrupt or SystemExit, raised again in the caller's thread
             self._raised.append(error)
             self._ready.set()
             return
@@ -233,9 +233,9 @@ class _AttemptGroup:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._lock:
-            left, self._handles = self._handles, {}
+            running, self._handles = self._handles, {}
             ended, self._ended = self._ended, deque()
-        for handle in left.values():
+        for handle in running.values():
             handle.abort()
         for event in ended:
             _close(event.attempt)

@@ -139,7 +139,7 @@ class Ledger:
 
     def after_fork(self) -> None:
         """In a child process: start empty, because the thread does not exist here, and the records and the connection belong to the parent."""
-        fork.leave(self._connection)
+        fork.keep_open(self._connection)
         self._connection = None
         self._new_buffer()
 
