@@ -105,7 +105,7 @@ class _Execution:
         started, self._started = self._started, None
         if started is None:
             return advance(self._flow, await self._idle(command))
-        return await self._run_side_by_side(started, command)
+        return await self._run_concurrently(started, command)
 
     async def _idle(self, command: Wait) -> Event:
         """Wait while no attempt is running."""
@@ -116,7 +116,7 @@ class _Execution:
             await ready.wait()
         return WOKE
 
-    async def _run_side_by_side(self, attempt: Attempt, command: Command | Ended) -> Command | Ended:
+    async def _run_concurrently(self, attempt: Attempt, command: Command | Ended) -> Command | Ended:
         """Run attempts until one has an answer or all have ended. The others are cancelled and awaited."""
         async with _AttemptGroup(self._clock) as group:
             group.start(attempt)
@@ -129,7 +129,7 @@ class _Execution:
                     if isinstance(event, Finished):
                         group.remove(event.attempt)
                         if event.outcome.ok:
-                            await self.close()  # the flow has rejected the stream's attempt
+                            await self.close()  # that of an attempt which the flow has rejected
                             self._open = event.attempt
                     command = advance(self._flow, event)
                 self._notify()
