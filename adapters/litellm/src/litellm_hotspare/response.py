@@ -40,12 +40,16 @@ def response_of(reply: ChatReply, response: Any) -> Any:
 
 
 class ChunkConverter:
-    """Converts one stream's chunks. `model`: used for chunks without a model name."""
+    """Converts one stream's chunks. `model`: used for chunks without a model name.
+
+    Chunks are copies of an empty one, which cost less than half as much as new ones.
+    """
 
     def __init__(self, model: str) -> None:
-        self._id = f"chatcmpl-{uuid.uuid4()}"
-        self._created = int(time.time())
-        self._model = model
+        self._choice = types.StreamingChoices(index=0, finish_reason=None)
+        self._chunk = types.ModelResponseStream(
+            id=f"chatcmpl-{uuid.uuid4()}", created=int(time.time()), model=model, choices=[self._choice]
+        )
         self._role: str | None = "assistant"
         self._last_call: int | None = None
         self._blocks: list[dict[str, Any]] = []
@@ -90,12 +94,10 @@ class ChunkConverter:
         delta |= _reasoning(chunk)
         if chunk.refusal:
             delta["provider_specific_fields"] = {"refusal": chunk.refusal}
-        return types.ModelResponseStream(
-            id=self._id,
-            created=self._created,
-            model=chunk.model or self._model,
-            choices=[types.StreamingChoices(index=0, delta=types.Delta(**delta), finish_reason=None)],
-        )
+        choice = self._choice.model_copy(update={"delta": types.Delta(**delta)})
+        found = self._chunk.model_copy(update={"model": chunk.model or self._chunk.model, "choices": [choice]})
+        found._hidden_params = {}  # not the one of all copies
+        return found
 
 
 def usage_of(usage: Usage, cost: float | None = None) -> dict[str, Any]:
