@@ -117,6 +117,7 @@ bench: .venv/dev  ## run the benchmarks, and write docs/benchmarks.md and the RE
 	@$(BIN)/python -m benchmarks.compare --write
 	@$(BIN)/python benchmarks/seam.py
 	@$(BIN)/python -m benchmarks.core --write
+	@$(BIN)/python -m benchmarks.floors --write
 	@$(BIN)/python -m benchmarks.wires --write
 	@$(BIN)/python benchmarks/deadlines.py
 	@$(BIN)/python benchmarks/transport.py
