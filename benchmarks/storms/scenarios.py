@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 SECONDS = 40.0
+AFTER = 7.0
+"""Seconds after the faults: more than the 6 s within which a primary that was silent has to be asked again."""
 TARGETS = {"a": ("p/m", "r1"), "b": ("p/m", "r2"), "c": ("q/m", "r3"), "d": ("s/m", "r4")}
 
 
@@ -25,7 +27,7 @@ class Fault:
 
     kind: str
     start: float = 5.0
-    end: float = SECONDS - 5
+    end: float = SECONDS - AFTER
     share: float = 1.0
     after: float = 0.02
     status: int = 500
@@ -80,8 +82,8 @@ STORMS = (
     ),
     Storm("every third call fails", _on("a", Fault("status", share=0.33))),
     Storm(
-        "every call in ten fails, everywhere", _on("abcd", Fault("status", share=0.1)), unavoidable=0.75 * 0.1 / 0.9,
-        because="in 30 of 40 s a call needs 1 / 0.9 attempts, wherever it goes",
+        "every call in ten fails, everywhere", _on("abcd", Fault("status", share=0.1)), unavoidable=0.7 * 0.1 / 0.9,
+        because="in 28 of 40 s a call needs 1 / 0.9 attempts, wherever it goes",
     ),
     Storm("the primary flaps", _on("a", Fault("status", period=4.0))),
     Storm("two flap in antiphase", {"a": (Fault("status", period=1.0),), "b": (Fault("status", period=1.0, phase=0.5),)}),
@@ -116,20 +118,20 @@ STORMS = (
 
 
 def least_seconds(storm: Storm) -> float:
-    """The shortest possible length of a storm: 5 s of its faults, and 5 s after them."""
+    """The shortest possible length of a storm: 5 s of its faults, and `AFTER` after them."""
     faults = [one for many in storm.faults.values() for one in many]
-    return 5 + max(one.end if one.end < SECONDS - 5 else one.start + 5 for one in faults)
+    return AFTER + max(one.end if one.end < SECONDS - AFTER else one.start + 5 for one in faults)
 
 
 def shortened(storm: Storm, seconds: float) -> Storm:
-    """A shorter form of the storm. Faults that last until 5 s before its end do so again.
+    """A shorter form of the storm. Faults that last until `AFTER` before its end do so again.
 
     Raises ValueError if its faults do not fit.
     """
     if seconds < (least := least_seconds(storm)):
         raise ValueError(f"{seconds:g} s are too short for the storm {storm.name!r}: at least {least:g} s")
     faults = {
-        name: tuple(replace(one, end=seconds - 5) if one.end == SECONDS - 5 else one for one in many)
+        name: tuple(replace(one, end=seconds - AFTER) if one.end == SECONDS - AFTER else one for one in many)
         for name, many in storm.faults.items()
     }
     return replace(storm, seconds=seconds, faults=faults)
