@@ -36,6 +36,7 @@ import litellm
 import litellm_hotspare
 from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 from litellm.litellm_core_utils.thread_pool_executor import executor
+from litellm.llms.custom_llm import CustomLLM
 
 MODEL = "m"
 WORD = "word "
@@ -58,7 +59,7 @@ class Backend(AtOnce):
         return ChatReply(text=TEXT, model=MODEL, id="c1", usage=Usage(5, CHUNKS))
 
 
-class LiteLLMFloor(litellm.CustomLLM):
+class LiteLLMFloor(CustomLLM):
     """A custom provider that returns a prepared answer."""
 
     def __init__(self) -> None:
@@ -144,14 +145,19 @@ def litellm_calls(model: str) -> Calls:
     """LiteLLM's calls of this model."""
 
     async def stream() -> None:
-        async for _ in await litellm.acompletion(model, MESSAGES, stream=True):
+        chunks: Any = await litellm.acompletion(model, MESSAGES, stream=True)
+        async for _ in chunks:
             pass
+
+    def stream_in_thread() -> list[Any]:
+        found: Any = litellm.completion(model, MESSAGES, stream=True)
+        return list(found)
 
     whole, chunks = CALLS
     return {
         f"LiteLLM, {whole}, sync": lambda: litellm.completion(model, MESSAGES),
         f"LiteLLM, {whole}, async": lambda: litellm.acompletion(model, MESSAGES),
-        f"LiteLLM, {chunks}, sync": lambda: list(litellm.completion(model, MESSAGES, stream=True)),
+        f"LiteLLM, {chunks}, sync": stream_in_thread,
         f"LiteLLM, {chunks}, async": stream,
     }
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from hotspare.errors import ConfigError, Problem
 
@@ -12,14 +13,15 @@ Certificate = str | tuple[str, str] | tuple[str, str, str]
 """A PEM file with certificate and key; or certificate, key, and the key's password."""
 
 
-def check_tls(verify: Any, cert: Certificate | None) -> None:
+def check_tls(verify: Any, cert: Any) -> None:
     """Raises ConfigError for values of another type, and for files that do not exist."""
     if not isinstance(verify, bool | str | ssl.SSLContext):
         raise ConfigError(Problem.at("verify", verify, "must be true, false, a CA bundle's path, or an ssl.SSLContext"))
     if isinstance(verify, str) and not os.path.exists(verify):
         raise ConfigError(Problem.at("verify", verify, "does not exist: name a CA bundle, or leave it out"))
-    files = (cert,) if isinstance(cert, str) else () if cert is None else cert
-    if not isinstance(files, tuple | list) or len(files) > 3 or not all(isinstance(one, str) for one in files):
+    given = cast("Sequence[object]", cert) if isinstance(cert, tuple | list) else () if cert is None else (cert,)
+    files = [one for one in given if isinstance(one, str)]
+    if len(files) < len(given) or len(files) > 3:
         hint = "must be the path of a PEM file, or (certificate, key), or (certificate, key, password), each a string"
         raise ConfigError(Problem(f"cert: {hint}"))
     for path in files[:2]:

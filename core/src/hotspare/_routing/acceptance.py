@@ -50,13 +50,14 @@ def _tool_arguments(reply: ChatReply, request: ChatRequest) -> str:
     }
     for call in reply.tool_calls:
         try:
-            value = json.loads(call.arguments or "{}")
+            value: Any = json.loads(call.arguments or "{}")
         except ValueError:
             return f"the arguments of {call.name} are not JSON"
         if not isinstance(value, dict):
             return f"the arguments of {call.name} are not a JSON object"
         schema: dict[str, Any] = schemas.get(call.name) or {}
-        missing = [name for name in schema.get("required") or [] if name not in value]
+        required: list[str] = schema.get("required") or []
+        missing = [name for name in required if name not in value]
         if missing:
             return f"the arguments of {call.name} lack {', '.join(missing)}"
     return ""
