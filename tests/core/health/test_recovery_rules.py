@@ -138,7 +138,7 @@ def test_the_members_of_a_domain_are_probed_together_after_an_outage_of_all(
     assert region.state is state
 
 
-@pytest.mark.parametrize(("open_targets", "seconds"), [("", 1.45), ("bc", 3.0)])
+@pytest.mark.parametrize(("open_targets", "seconds"), [("", 1.35), ("bc", 3.0)])
 def test_targets_share_the_probes(open_targets: str, seconds: float) -> None:
     """With twenty calls a second and one probe in twenty calls, three targets that are down are probed once in three seconds
     each, and one as soon as fast failures allow."""

@@ -12,9 +12,9 @@ from hotspare.policy import Breaker
 
 _AVERAGED_SECONDS = 10.0
 """Time constant of the rate of calls: after a pause of this length a third (1/e) of it is left."""
-_GROWTH, _FAST_GROWTH = 1.2, 1.45
-"""Whatever the rate of calls, breaks may grow by this factor: by default to 6 s after silence, and to 1.45 s after fast failures,
-so that a recovery is noticed within 1.5 s."""
+_GROWTH, _FAST_GROWTH = 1.2, 1.35
+"""Whatever the rate of calls, breaks may grow by this factor: by default to 6 s after silence, and to 1.35 s after fast failures,
+so that a recovery is noticed within 1.5 s, the next call and the answer of a failing probe included."""
 
 
 class ProbeRate:
