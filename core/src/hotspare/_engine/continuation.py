@@ -41,8 +41,6 @@ _WINDOW = 600
 """Characters at the end of the emitted text that are searched for a repetition."""
 _EAST_ASIAN = "\u1100"
 """From this character on, letters are syllables or whole words: Hangul, kana, Han (Latin extensions above it are rare)."""
-
-
 _MAX_END_TOKENS = 3
 """Reported tokens of an answer that has nothing but its end: 1 in llama.cpp and vLLM, 2 or 3 in Anthropic's (its guide to stop reasons,
 "Empty responses with end_turn"). More tokens mean that text was lost, none that the model generated nothing."""

@@ -25,7 +25,7 @@ def refusal_in(answer: ChatReply | ChatChunk) -> InBandError | None:
 def judged(call: Call, attempt: Attempt, outcome: Outcome) -> Outcome:
     """The outcome of an attempt; for a rejected answer, the outcome that says why. A stream is judged at its end (`StreamMonitor`)."""
     result, accept, failover_on = attempt.result, call.accept, call.policy.failover_on
-    if call.emitted and result is not None:
+    if call.emitted and result is not None and outcome.kind is _OK:
         first, end = (result.first,) * 2 if isinstance(result, OpenStream) else chunks_of(result)
         lost = None if first.is_content else lost_in(end, call.policy)
         if lost is not None:
