@@ -100,7 +100,7 @@ def test_what_is_no_base_url(url: str) -> None:
     """A ConfigError with the field and what to write, without login and query, instead of a failure at the first call."""
     with pytest.raises(ConfigError, match=r"target\.base_url: ") as caught:
         Target("openai/x", base_url=url)
-    assert "4711" not in str(caught.value)
+    assert "-4711" not in str(caught.value)
 
 
 @pytest.mark.parametrize("transport", ["auto", "httpx"])
@@ -119,6 +119,6 @@ def test_errors_name_the_host_only(transport: Any) -> None:
             ):
                 with pytest.raises(Exception, match=r"127\.0\.0\.1") as caught:
                     call()
-                assert "4711" not in f"{caught.value!r} {caught.value.__cause__!r} {vars(caught.value)}"
-            assert "4711" not in f"{pool!r} {target!r} {pool.health()} {pool.explain()} {events}"
+                assert "-4711" not in f"{caught.value!r} {caught.value.__cause__!r} {vars(caught.value)}"
+            assert "-4711" not in f"{pool!r} {target!r} {pool.health()} {pool.explain()} {events}"
             pool.close()
