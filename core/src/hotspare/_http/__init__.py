@@ -1,4 +1,4 @@
-"""The HTTP client: httpx's interface, over the transports that were measured to be fastest."""
+"""The HTTP client: one interface over hotspare's own transports and those of httpx."""
 
 from hotspare._http.client import Http, Response
 from hotspare._http.headers import Headers

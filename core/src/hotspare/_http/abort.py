@@ -1,6 +1,6 @@
-"""The handle of one attempt in sync code: it limits the time of each I/O wait, and ends the I/O from another thread.
+"""The handle of one attempt in sync code: it limits the time of all I/O waits, and another thread can end them through it.
 
-A thread that waits for a socket cannot be interrupted; but the socket can be shut down, and its reads can have a timeout.
+A thread that waits for a socket cannot be interrupted, but the socket can be shut down, and its reads can have a timeout.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 MIN_TIMEOUT = 0.001
-"""Seconds of the shortest socket timeout: 0 would make a socket non-blocking."""
+"""Shortest socket timeout, in seconds: 0 would make a socket non-blocking."""
 
 
 class AbortHandle:
@@ -31,8 +31,8 @@ class AbortHandle:
     # --- time ----------------------------------------------------------------------------------------------------
 
     def limit(self, seconds: float | None, *, from_now: bool = False) -> None:
-        """Limit all waits together to `seconds` (None: unbounded). The time begins with the first wait, so that reading what was received
-        already does not read the clock; or now."""
+        """Limit all waits together to `seconds` (None: unbounded), counted from the first wait, so that reading data already received
+        does not read the clock; with `from_now`, counted from now."""
         self._limit = seconds
         self._deadline = self._clock() + seconds if from_now and seconds is not None else None
 
@@ -81,7 +81,7 @@ class AbortHandle:
 
     @property
     def aborted(self) -> threading.Event:
-        """Set by `abort`. Created at first use: few attempts wait for it, and it costs as much as all checks of a request."""
+        """Set by `abort`. Created at first use: few attempts wait for it, and creating it takes as long as all checks of a request."""
         with self._lock:
             if self._aborted is None:
                 self._aborted = threading.Event()
@@ -97,9 +97,9 @@ class AbortHandle:
                 self._aborted.set()
             if self._socket is not None:
                 try:
-                    # Not the TLS socket's own `shutdown`, which would take its state away under the reading thread.
+                    # Not `SSLSocket.shutdown`, which drops the TLS state that the reading thread still uses.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-                except OSError:  # already closed, which is the goal
+                except OSError:  # already closed
                     self._socket = None
 
 

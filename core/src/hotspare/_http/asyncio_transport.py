@@ -18,7 +18,7 @@ from hotspare._http.streams import Connection, StreamTransport, tunnel
 from hotspare.errors import ConnectError, TransportError
 
 _MAX_UNREAD = 256 * 1024
-"""Most received bytes that are buffered; above that, reading from the socket is paused."""
+"""Above this many buffered bytes, reading from the socket is paused."""
 
 
 class AsyncioConnection(Connection, asyncio.Protocol):
@@ -48,7 +48,7 @@ class AsyncioConnection(Connection, asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> None:
-        """The server has closed its side, so that nothing more will be received. Close the connection."""
+        """The server will send nothing more. Returns None, so that asyncio closes the transport."""
         self._ended = True
         self._wake()
 
@@ -64,7 +64,7 @@ class AsyncioConnection(Connection, asyncio.Protocol):
     # --- called by the transport ---------------------------------------------------------------------------------
 
     async def send(self, data: bytes) -> None:
-        """Send bytes, without waiting until they are gone."""
+        """Write bytes to the transport, without waiting for its buffer to be sent."""
         if self.transport is not None and not self._ended:
             self.transport.write(data)
 
@@ -85,14 +85,16 @@ class AsyncioConnection(Connection, asyncio.Protocol):
         return data
 
     def is_quiet(self) -> bool:
-        """Whether nothing was received since the last response: no bytes, and no end."""
+        """Whether nothing was received since the last response: neither bytes nor the end of the connection."""
         return not self._data and not self._ended
 
     async def close(self) -> None:
         """Close it immediately, without TLS's close_notify."""
         if self.transport is not None and not self._loop.is_closed():
             self.transport.abort()
-        elif self.socket is not None:  # its loop has ended, without which the transport can do nothing
+        elif (
+            self.socket is not None
+        ):  # there is no transport yet, or its loop was closed, so that it cannot close the socket
             self.socket.close()
 
     async def secure(self, context: ssl.SSLContext, host: str) -> None:
@@ -103,7 +105,7 @@ class AsyncioConnection(Connection, asyncio.Protocol):
 
 
 class AsyncioTransport(StreamTransport):
-    """The connections of one event loop of asyncio."""
+    """The connections of one asyncio event loop."""
 
     def __init__(self, resolver: Resolver, tls: Callable[[], ssl.SSLContext], proxies: Proxies) -> None:
         super().__init__(proxies)

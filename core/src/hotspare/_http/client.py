@@ -1,6 +1,6 @@
 """Sends requests over the connections of one pool, for threads and for event loops, then decodes the responses and limits their size.
 
-The transports: HTTP/1.1 over connections of our own in threads, under asyncio and under trio; httpx's if the caller passes one,
+The transports: HTTP/1.1 over connections of its own in threads, under asyncio and under trio; httpx's if the caller passes one,
 with ``transport="httpx"``, and while vcrpy or another test tool has replaced httpx's own.
 """
 
@@ -79,7 +79,7 @@ class Http:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """In a child process: the connections, and a lock that a thread of the parent may hold, are the parent's."""
+        """Begin without connections and with new locks: a child process cannot use its parent's, and a thread of the parent may hold a lock."""
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._tls_lock = threading.Lock()
@@ -119,7 +119,7 @@ class Http:
             self._tls()
 
     def warm_up(self, timeout: float) -> None:
-        """Open a connection to each expected origin, in parallel. Connections that fail are left to the first request."""
+        """Open a connection to each expected origin, in parallel. If one fails, the first request opens it."""
         self.prepare()
         transport, handle = self._for_threads(), AbortHandle()
         handle.limit(timeout, from_now=True)
@@ -127,7 +127,7 @@ class Http:
         for origin in self._origins:
             args = transport, origin, handle
             thread = threading.Thread(target=_without_error, args=args, name="hotspare-warm-up", daemon=True)
-            with suppress(RuntimeError):  # the system has no further thread: left to the first request too
+            with suppress(RuntimeError):  # no further thread can be started: the first request connects
                 thread.start()
                 threads.append(thread)
         for thread in threads:

@@ -1,6 +1,6 @@
-"""Content codings, decoded with a bound: 32 KB of a compressed body may stand for gigabytes.
+"""Content codings, decoded with a bound: 32 KB of a compressed body may decode to gigabytes.
 
-Only gzip and deflate are offered to servers. Some relays send another coding all the same: br and zstd are decoded if their
+Only gzip and deflate are offered to servers. Some relays nevertheless use another coding: br and zstd are decoded if their
 libraries are installed.
 """
 
@@ -19,7 +19,7 @@ ACCEPTED = "gzip, deflate"
 _STEP = 1024 * 1024
 """Most bytes that one step of a decoder returns, if its library can limit them."""
 _SLICE = 64
-"""Most bytes that are passed to a decoder in one step if it cannot. They may hold 16 blocks of zstd, which decode to 2 MB; one command of
+"""Most bytes that are passed to a decoder in one step if its library cannot limit the result. They may hold 16 blocks of zstd, which decode to 2 MB; one command of
 brotli decodes to 16 MB."""
 _MAX_WINDOW = 8 * 1024 * 1024
 """Bytes of zstd's window; RFC 9659 allows no more over HTTP."""
@@ -86,7 +86,7 @@ class _Zlib:
 
     def __init__(self, *, raw_allowed: bool) -> None:
         self._raw_allowed = raw_allowed
-        self._start = b""  # buffered until they show whether there is a header
+        self._start = b""  # buffered until two bytes show whether there is a header
         self._decoder: Any = None
 
     def __call__(self, data: bytes) -> Iterator[bytes]:

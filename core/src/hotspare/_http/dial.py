@@ -1,6 +1,6 @@
 """A connection for a thread: name resolution, several addresses in parallel, TLS, a tunnel through a proxy.
 
-Each step ends at its time limit, and soon after the attempt's handle is aborted; only the wait for a SOCKS proxy is not aborted.
+Each step has a time limit, and ends soon after the attempt's handle is aborted, except the wait for a SOCKS proxy.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Dialer:
     def connect(self, origin: Origin, proxy: Proxy | None, handle: AbortHandle) -> socket.socket:
         """A connected blocking socket, with TLS if the origin uses it.
 
-        Raises ConnectError, or AttemptTimeout where the handle's own time is over.
+        Raises ConnectError, or AttemptTimeout if the handle's time limit comes first.
         """
         limit = _Limit(origin, handle)
         if proxy is not None and proxy.is_socks:
@@ -174,7 +174,7 @@ def _start(
     family, kind, protocol, _, place = address
     try:
         found = socket.socket(family, kind, protocol)
-    except OSError as error:  # no IPv6 here
+    except OSError as error:  # e.g. this host has no IPv6
         errors.append(error)
         return
     found.setblocking(False)

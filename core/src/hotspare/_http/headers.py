@@ -9,7 +9,7 @@ from hotspare.secret import HiddenStr, is_secret_name
 
 
 class Headers:
-    """The headers of a request. Their plain values are handed to the HTTP library only, when the request is sent."""
+    """The headers of a request. Their plain values are passed only to the HTTP library, when the request is sent."""
 
     __slots__ = ("_fields", "_lines")
 
@@ -25,7 +25,7 @@ class Headers:
 
     @property
     def lines(self) -> HiddenStr:
-        """As they are sent in HTTP/1.1; made once, since a target's headers serve all its requests. Raises ValueError."""
+        """The header lines of HTTP/1.1, formatted once for all requests with these headers. Raises ValueError."""
         if self._lines is None:
             self._lines = HiddenStr(header_lines(self._fields.items()))
         return self._lines

@@ -1,6 +1,6 @@
-"""HTTP/1.1 without I/O: a request as bytes, and the reader of one response (RFC 9112).
+"""HTTP/1.1 without I/O: formats requests and parses responses (RFC 9112).
 
-Threads, asyncio and trio use it, so that they agree on which answer is broken. It accepts what aiohttp's parser accepts.
+The transports of threads, asyncio and trio share it, so that they reject the same responses. It accepts what aiohttp's parser accepts.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from hotspare.errors import TransportError
 
 MAX_LINE = 100_000
-"""Bytes of one line of a head. Real header lines end at 64 KB, where servers and proxies stop."""
+"""Most bytes in one line of a head. Common servers and proxies allow at most 64 KB."""
 MAX_FIELDS = 1_000
-"""Header lines of one response."""
+"""Most header lines of one response."""
 MAX_INFORMATIONAL = 100
-"""Responses 1xx before the final one. A server that works on a request may send one every few seconds."""
+"""Most 1xx responses before the final one. A server may send one every few seconds while it processes a request."""
 
 _STATUS_LINE = re.compile(rb"HTTP/(1\.[01]|2\.0) ([0-9]{3})(?: [^\0\r]*)?")
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -33,12 +33,12 @@ Fields = list[tuple[str, str]]
 
 
 def request_bytes(method: str, target: str, host: str, headers: Collection[tuple[str, str]], body: bytes) -> bytes:
-    """A request with its body. Raises ValueError for a header that would end its line."""
+    """A request with its body. Raises ValueError for a header with a line break or NUL."""
     return written_request(method, target, host, header_lines(headers), body)
 
 
 def header_lines(headers: Iterable[tuple[str, str]]) -> str:
-    """Header fields as they are sent. Raises ValueError for one that would end its line."""
+    """Header fields as they are sent. Raises ValueError for one with a line break or NUL."""
     lines: list[str] = []
     for name, value in headers:
         if "\n" in value or "\r" in value or "\0" in value:
@@ -48,7 +48,7 @@ def header_lines(headers: Iterable[tuple[str, str]]) -> str:
 
 
 def written_request(method: str, target: str, host: str, lines: str, body: bytes) -> bytes:
-    """A request with its body. `lines`: its header fields, as `header_lines` gives them."""
+    """A request with its body. `lines`: its header fields, as `header_lines` returns them."""
     head = f"{method} {target} HTTP/1.1\r\nhost: {host}\r\n{lines}content-length: {len(body)}\r\n\r\n"
     return head.encode("utf-8") + body
 
@@ -77,10 +77,11 @@ def check_head(status: int, headers: Mapping[str, str], reason: str = "") -> Non
 
 
 class ResponseReader:
-    """Reads one response, wherever its bytes are split.
+    """Parses one response, however its bytes are split into reads.
 
-    `feed` returns the bytes of the body in its input, before content decoding; an input of b"" is the end of the
-    connection. Raises TransportError for data that is not HTTP. `tunnel`: it is the response to a CONNECT, whose success has no body.
+    `feed` takes the bytes of one read, b"" at the end of the connection, and returns the part of them that belongs to the body, before
+    content decoding. Raises TransportError for data that is not valid HTTP. `tunnel`: the response is one to CONNECT, which has no
+    body if it is a 2xx.
     """
 
     __slots__ = ("__weakref__", "_fields", "_informational", "_keep_alive", "_left", "_rest", "_state", "_tunnel", "ended",
@@ -122,7 +123,9 @@ class ResponseReader:
             while not self.ended and self._state(self, parts):
                 pass
             if self.ended and with_head and self._rest and not b"HTTP/".startswith(bytes(self._rest[:5])):
-                raise TransportError("broken HTTP: bytes after the end of the response")  # as aiohttp's parser has it
+                raise TransportError(
+                    "broken HTTP: bytes after the end of the response"
+                )  # aiohttp's parser rejects it too
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _end_of_connection(self) -> None:
@@ -133,10 +136,10 @@ class ResponseReader:
             where = "in the body" if self.has_head else "in the head" if self.started else "before the response"
             raise TransportError(f"the connection was closed {where}")
 
-    # --- shortcuts for what arrives in one piece and has nothing unusual, like nearly all: same result as the states ---------
+    # --- fast paths for the usual case, a head or chunks received in one piece: same result as the states below ---------------
 
     def _plain_head(self, data: bytes) -> bytes:
-        """Read the head. Returns what follows it; all of the data if the head has to be read by lines."""
+        """Parse the head in one step. Returns what follows it; all of the data if it has to be parsed line by line."""
         end = data.find(b"\r\n\r\n")
         found = _HEAD.match(data) if 0 < end <= MAX_LINE else None
         if found is None or found.end() != end + 4:
@@ -226,7 +229,7 @@ class ResponseReader:
         self._begin_body(headers_of(self._fields))
 
     def _begin_body(self, headers: dict[str, str]) -> None:
-        """The head was read: how the body ends. Raises TransportError."""
+        """Decide from the head how the end of the body is found. Raises TransportError."""
         self.headers = headers
         check_head(self.status, headers)
         if "connection" in headers:
@@ -256,7 +259,7 @@ class ResponseReader:
         return ResponseReader._until_close
 
     def _take(self, parts: list[bytes]) -> bool:
-        """Move bytes of the body from the buffer to `parts`, as many as are left of its length."""
+        """Move bytes of the body from the buffer to `parts`, at most the rest of its length."""
         if not self._rest:
             return False
         if len(self._rest) <= self._left:
@@ -325,10 +328,10 @@ class ResponseReader:
 
 
 def _take_chunks(data: bytes | bytearray, parts: list[bytes]) -> int:
-    """Move the complete chunks at the beginning of these bytes to `parts`, up to one with an extension (those of event streams have
-    none). Returns the number of bytes moved.
+    """Move the complete chunks at the beginning of these bytes to `parts`. Returns the number of bytes moved.
 
-    A shortcut with the same result as the states above, at a third of their time.
+    A fast path: same result as the states above, in a third of the time. It stops at a chunk with an extension, which event streams
+    do not use.
     """
     start = 0
     while True:

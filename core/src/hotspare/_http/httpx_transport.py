@@ -1,4 +1,4 @@
-"""httpx's transports: one that the caller passed, or httpx's own, which vcrpy and other test tools replay."""
+"""httpx's transports: one that the caller passed, or httpx's own, through which vcrpy and other test tools replay recordings."""
 
 from __future__ import annotations
 

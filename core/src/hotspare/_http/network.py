@@ -1,7 +1,7 @@
 """httpcore's network backend, with every operation bounded and abortable through the attempt's handle.
 
 httpcore fixes the timeouts of a request when the request is made, and gives access to the socket only after the headers. A network
-backend is its documented way around both.
+backend is its documented extension point for both.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _bounded(timeout: float | None) -> float | None:
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection. It belongs to the handle of its latest request, even if another thread reads on."""
+    """A connection. It belongs to the handle of its latest request, even if another thread continues to read."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream

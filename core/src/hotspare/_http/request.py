@@ -1,4 +1,4 @@
-"""The request that is handed to httpx. Its repr, which tracebacks with locals show, leaves out the query, which may hold a key."""
+"""The request that is passed to httpx. Its repr, which tracebacks with locals show, leaves out the query, which may hold a key."""
 
 from __future__ import annotations
 

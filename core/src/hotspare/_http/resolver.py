@@ -38,7 +38,7 @@ class Resolver:
                 threading.Thread(target=self._run, args=(host, port, found), name="hotspare-dns", daemon=True).start()
             except (
                 RuntimeError
-            ) as error:  # the system has no further thread; other callers may wait for this lookup already
+            ) as error:  # no further thread can be started; other callers may already wait for this lookup
                 self._end(host, port)
                 found.set_exception(OSError(str(error)))
         return running

@@ -14,7 +14,7 @@ from hotspare.errors import ConnectError, TransportError
 
 
 class Connection(ABC):
-    """A connection of an event loop. `used`: it was idle before its present request, so that it may have died meanwhile."""
+    """A connection of an event loop. `used`: it was idle before its current request, so the server may have closed it."""
 
     used = False
     idle_since = 0.0
@@ -29,7 +29,7 @@ class Connection(ABC):
 
     @abstractmethod
     def is_quiet(self) -> bool:
-        """Whether nothing was received since the last response: no bytes, and no end."""
+        """Whether nothing was received since the last response: neither bytes nor the end of the connection."""
 
     def is_usable(self) -> bool:
         """Whether a connection that was kept can carry another request."""
@@ -41,7 +41,7 @@ class Connection(ABC):
 
 
 class IdleStreams:
-    """The connections to one host that wait for a request. `proxy`: the one through which it is reached."""
+    """The idle connections to one host. `proxy`: the one through which it is reached."""
 
     __slots__ = ("_closed", "_kept", "proxy")
 
@@ -134,7 +134,7 @@ class StreamTransport(ABC):
         """A new connection, with TLS if the origin uses it, within `CONNECT` seconds. Raises ConnectError."""
 
     async def open(self, request: Request) -> StreamAnswer:
-        """The answer, as soon as its head was received. A kept connection that has died meanwhile is replaced once."""
+        """The answer, as soon as its head was received. An idle connection that the server has closed is replaced once."""
         origin, target = split_url(request.url)
         idle = self._idle_for(origin)
         data = written(request, origin, target, idle.proxy)

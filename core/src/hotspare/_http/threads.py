@@ -30,7 +30,7 @@ class StaleConnection(Exception):
 
 
 class Connection:
-    """One connection. `used`: it was idle before its present request, so that it may have died meanwhile."""
+    """One connection. `used`: it was idle before its current request, so the server may have closed it."""
 
     __slots__ = ("idle_since", "key", "socket", "used")
 
@@ -42,7 +42,7 @@ class Connection:
 
 
 class IdleConnections:
-    """The connections that wait for a request, by host."""
+    """The idle connections, by host."""
 
     def __init__(self) -> None:
         self._idle: dict[Origin, deque[Connection]] = {}
@@ -164,7 +164,7 @@ class SocketAnswer:
 
 
 class WrittenRequest:
-    """A request as bytes. They stand in an attribute, so that tracebacks with locals do not show the key in them."""
+    """A request as bytes. They are in an attribute, so that tracebacks with locals do not show the key in them."""
 
     __slots__ = ("value",)
 
@@ -181,7 +181,7 @@ class ThreadTransport:
         self._idle = IdleConnections()
 
     def open(self, request: Request, handle: AbortHandle) -> SocketAnswer:
-        """The answer, as soon as its head was received. A kept connection that has died meanwhile is replaced once."""
+        """The answer, as soon as its head was received. An idle connection that the server has closed is replaced once."""
         origin, target = split_url(request.url)
         proxy = self._proxies.proxy_of(origin)
         data = written(request, origin, target, proxy)
