@@ -240,7 +240,7 @@ def test_an_output_that_is_another_file_is_left_alone(files: tuple[Path, Path, P
         output.write_text(text, encoding="utf-8")
         done = run("batch", str(source), str(output), "--config", str(config))
         assert done.returncode == 2
-        assert "has lines that are no answers of `hotspare batch`; name another file" in done.stderr
+        assert "has lines that are not answers of `hotspare batch`; name another file" in done.stderr
         assert output.read_text(encoding="utf-8") == text
     done = run("batch", str(source), str(output.parent), "--config", str(config))
     assert done.returncode == 2 and f"output: '{output.parent}' cannot be written" in done.stderr

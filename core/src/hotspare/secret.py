@@ -172,7 +172,7 @@ def checked_key(held: object, *, needed: bool = False) -> HiddenStr:
 def _text_in(held: object) -> HiddenStr:
     if held is None or isinstance(held, str):
         return HiddenStr((held or "").strip())
-    raise NoKey(f"gave {type(held).__name__}, which is no key: {_GIVE}")
+    raise NoKey(f"gave {type(held).__name__}, which is not a key: {_GIVE}")
 
 
 def source_name(source: object) -> str:

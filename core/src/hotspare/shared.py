@@ -66,5 +66,5 @@ def _check(url: str) -> None:
         raise ConfigError(Problem.at("shared", url, "must name a file, as 'sqlite:///run/app/hotspare.db' does"))
     elif not Path(path).absolute().parent.is_dir():
         raise ConfigError(
-            Problem.at("shared", url, f"is in the folder {Path(path).parent}, which does not exist: make it first")
+            Problem.at("shared", url, f"is in the folder {Path(path).parent}, which does not exist: create it first")
         )

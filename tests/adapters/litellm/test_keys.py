@@ -47,7 +47,7 @@ def test_a_key_that_rotates(method: str, form: str, provider: Provider) -> None:
 @METHODS
 @pytest.mark.parametrize(
     ("given", "words"),
-    [(7, "gave int, which is no key"), ("", "gave no key"), ("test\n1", "must be printable ASCII"), ("MY_API_KEY", "is the name of")],
+    [(7, "gave int, which is not a key"), ("", "gave no key"), ("test\n1", "must be printable ASCII"), ("MY_API_KEY", "is the name of")],
 )  # fmt: skip
 def test_a_function_that_gives_no_key(method: str, given: Any, words: str, provider: Provider) -> None:
     """The attempt is AUTH of this target alone, LiteLLM's own variable is not used, and another target answers."""
@@ -70,7 +70,7 @@ def test_a_function_that_gives_no_key(method: str, given: Any, words: str, provi
 
 
 def test_a_function_that_hangs_holds_up_no_event_loop(provider: Provider) -> None:
-    """Other tasks go on meanwhile, and another target answers once the attempt's time is over."""
+    """Other tasks continue meanwhile, and another target answers once the attempt's time is over."""
     free = threading.Event()
     watchdog = threading.Timer(5, free.set)
     watchdog.start()

@@ -273,7 +273,7 @@ def test_a_store_that_is_down_fails_no_call(caplog: pytest.LogCaptureFixture) ->
     """Calls are made as without a cache."""
     pool = scripted_pool("a", cache=Cache(store=Broken()))
     assert pool.chat("q").text == "ok"
-    assert "the cache does not answer: OSError: down; calls go on without it" in caplog.text
+    assert "the cache does not answer: OSError: down; calls continue without it" in caplog.text
 
 
 def test_processes_share_a_file(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_statuses_come_with_the_providers_own_bodies(dialect: str, status: int, 
     [
         ("explode", {}, "'explode' is unknown; use one of refused"),
         ("malformd", {}, "did you mean 'malformed'"),
-        ("status", {"code": 500}, "code: 500 is no option"),
+        ("status", {"code": 500}, "code: 500 is not an option"),
         ("status", {"status": 99}, "fault status: status: 99 must be an HTTP status"),
         ("reset", {"probability": 2}, "must be between 0 and 1"),
         ("cut", {"at": -1}, "a number of tokens"),

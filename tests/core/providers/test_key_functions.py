@@ -16,15 +16,15 @@ from tests.support.eventually import eventually
 from tests.support.methods import run, target, text_of
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "number": (12345678, "gave int, which is no key"),
-    "bytes": (b"test-1-secret", "gave bytes, which is no key"),
-    "held number": (SecretStr(7), "gave int, which is no key"),  # type: ignore[arg-type]
+    "number": (12345678, "gave int, which is not a key"),
+    "bytes": (b"test-1-secret", "gave bytes, which is not a key"),
+    "held number": (SecretStr(7), "gave int, which is not a key"),  # type: ignore[arg-type]
     "none": (None, "gave no key"),
     "empty": ("", "gave no key"),
     "two lines": ("test-1-secret\ntest", "must be printable ASCII"),
     "not ASCII": ("test-1-secret-\u00e9", "must be printable ASCII"),
-    "a function": (lambda: "test-1-secret", "gave function, which is no key"),
-    "held bytes": (SecretStr(b"test-1-secret"), "gave bytes, which is no key"),  # type: ignore[arg-type]
+    "a function": (lambda: "test-1-secret", "gave function, which is not a key"),
+    "held bytes": (SecretStr(b"test-1-secret"), "gave bytes, which is not a key"),  # type: ignore[arg-type]
 }
 
 
@@ -202,7 +202,7 @@ def test_an_object_without_a_key_is_named_at_once(
 @pytest.mark.parametrize(
     ("wrong", "kind", "words"),
     [
-        (b"test-1", Kind.AUTH, "api_key gave bytes, which is no key"),
+        (b"test-1", Kind.AUTH, "api_key gave bytes, which is not a key"),
         ("", Kind.AUTH, "no key: set the environment variable"),
         (None, Kind.AUTH, "no key: set the environment variable"),
         (StopIteration(), Kind.TRANSPORT, "api_key failed: RuntimeError: it raised StopIteration"),
@@ -245,7 +245,7 @@ def test_what_needs_attention_and_checks(provider: Provider, caplog: pytest.LogC
     with caplog.at_level("ERROR", "hotspare"), Pool(targets, listeners=[seen.append]) as pool:
         assert pool.chat("q").text == answer("q")
         said = (
-            "target 'a': the function 'token' of api_key gave bytes, which is no key: "
+            "target 'a': the function 'token' of api_key gave bytes, which is not a key: "
             "give a str, or an object whose `get_secret_value` returns one"
         )
         assert events.NeedsAttention("a", Kind.AUTH, said) in seen

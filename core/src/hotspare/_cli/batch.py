@@ -194,7 +194,7 @@ def _answered(path: Path) -> set[str]:
             raise ValueError
         found = {_answered_id(line) for line in text[:size].splitlines() if line.strip()}
     except (ValueError, KeyError, TypeError):
-        hint = "has lines that are no answers of `hotspare batch`; name another file"
+        hint = "has lines that are not answers of `hotspare batch`; name another file"
         raise ConfigError(Problem.at("output", str(path), hint)) from None
     if size < len(text):
         os.truncate(path, size)

@@ -36,7 +36,7 @@ class Worker:
     a running job makes further ones be rejected. If a job raises, the store is unavailable: logged once, and once when it is available again.
     """
 
-    def __init__(self, what: str, *, slow: float = SLOW, without: str = "calls go on without it") -> None:
+    def __init__(self, what: str, *, slow: float = SLOW, without: str = "calls continue without it") -> None:
         self._what, self._slow, self._without = what, slow, without
         self.is_lost = False
         """Whether the last job has failed. The next job checks whether the store is available again; no call should wait for that."""

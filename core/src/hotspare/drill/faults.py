@@ -145,7 +145,7 @@ class Fault:
         for name, value in options.items():
             if name not in known:
                 hint = did_you_mean(name, known, f"use one of {', '.join(known)}")
-                raise FaultError(Problem.at(f"fault {kind}: {name}", value, f"is no option; {hint}"))
+                raise FaultError(Problem.at(f"fault {kind}: {name}", value, f"is not an option; {hint}"))
         return cls(kind, **options)
 
     def applies_to(self, model: str, dialect: str, streaming: bool, rng: random.Random) -> bool:

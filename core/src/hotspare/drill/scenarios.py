@@ -207,7 +207,7 @@ _TWO_DOWN = (_CHAT_DOWN, (("responses",), "status", {"status": 503}))
 _THREE_DOWN = (*_TWO_DOWN, (("messages",), "status", {"status": 529}))
 
 WIRES_DOWN = Scenario(
-    about="Four wire formats in one pool: each takes over from the one before it, and continues its broken streams.",
+    about="Four wire formats in one pool: each takes over when the previous one fails, and continues its broken streams.",
     phases=(
         Phase("normal", 3, 15),
         Phase("Chat Completions down", 5, 15, "outage", (_CHAT_DOWN,)),
