@@ -97,7 +97,7 @@ def test_a_truncated_stream_is_never_taken_for_a_whole_one(item: Recorded) -> No
 
 @named(STREAMS)
 def test_an_incomplete_event_is_ignored_only_after_the_finish_reason(item: Recorded) -> None:
-    """After it the answer is whole; before it the event is an error, however the stream goes on."""
+    """After it the answer is whole; before it the event is an error, however the stream continues."""
     events = re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", item.text.encode())
     whole, half = expected(item), HALF[item.wire.dialect]
     for place in range(1, len(events) - 1, max(1, len(events) // 10)):

@@ -60,7 +60,7 @@ def test_the_callers_key_is_sent_and_no_other(method: str, provider: Provider) -
 
 
 def test_a_bad_key_harms_its_own_account_only(caplog: pytest.LogCaptureFixture) -> None:
-    """Calls on a rejected key rest, those of the pool and of another caller go on; the key is in no event, error, log or health."""
+    """Calls with a rejected key are not sent, those of the pool and of another caller are; the key is in no event, error, log or health."""
     caplog.set_level(logging.DEBUG, "hotspare")
     seen: list[Event] = []
     with raw_server(by_key) as server, Pool(at(server.url, "us"), listeners=[seen.append]) as pool:

@@ -85,7 +85,7 @@ def test_the_file_is_read_again(provider: Provider, tmp_path: Path, capsys: pyte
 
 
 def test_a_wrong_configuration_changes_nothing(provider: Provider, tmp_path: Path) -> None:
-    """Every mistake is named; the pool goes on as before."""
+    """Every mistake is named; the pool continues as before."""
     file = tmp_path / "hotspare.toml"
     file.write_text('deadline = -1\n[[targets]]\nid = "openai/gpt-4.1"\nnam = "x"\n', encoding="utf-8")
     shared = config(provider, "a", "b", deadline=10)

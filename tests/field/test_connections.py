@@ -154,7 +154,7 @@ def test_an_answer_that_no_request_asked_for_is_not_the_next_answer(mode: str, s
 
 
 def test_a_slow_host_does_not_starve_another() -> None:
-    """While more calls wait for one host than idle connections are kept, calls to another host go on."""
+    """While more calls wait for one host than idle connections are kept, calls to another host continue."""
     released = threading.Event()
 
     def slow(request: RawRequest) -> list[Step]:

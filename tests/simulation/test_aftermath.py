@@ -24,7 +24,7 @@ def waits_after(kind: str, seed: int) -> list[float]:
 @pytest.mark.parametrize("kind", ["refused", "status"])
 def test_an_outage_of_all_is_over(kind: str) -> None:
     """95 % of those who waited have their answer within 0.45 s wherever the end falls, and within 0.34 s on average: it is noticed within
-    0.2 s, an answer takes 0.05 s, eight go on at each target that answers, and each round of answers lets twice as many go on."""
+    0.2 s, an answer takes 0.05 s, eight continue at each target that answers, and each round of answers admits twice as many."""
     found = [waits_after(kind, seed) for seed in range(1, 6)]
     assert min(map(len, found)) > 80
     p95 = [waits[int(0.95 * len(waits))] for waits in found]

@@ -38,7 +38,7 @@ LAST = ChatChunk(finish_reason="stop", usage=Usage(1, 1))
 
 @dataclass(eq=False)
 class Running:
-    """A call on its way. `wait`: the number of the wait that is going on; a timer of an earlier one is stale."""
+    """A call on its way. `wait`: the number of the current wait; a timer of an earlier one is stale."""
 
     call: Call
     flow: Flow
@@ -217,7 +217,7 @@ def test_all_targets_are_down_for_three_seconds(seed: int) -> None:
     # Once the breakers are open, only probes reach the dead targets, and a few early probes a second.
     wasted = sum(is_dead for at, _, is_dead in world.starts if at > 4)
     assert wasted <= 2 * len(world.outages) + 2, f"seed {seed}: {wasted} attempts on dead targets"
-    # Waiting calls go on as the recovered targets bear it: a few at first, then twice as many, and so on.
+    # Waiting calls are admitted at a rate that the recovered targets can handle: a few at first, then twice as many, and so on.
     waited = sum(one.call.was_queued for one in world.calls)
     back = sorted(at for at, _, is_dead in world.starts if at >= 5 and not is_dead)
     assert waited > 50

@@ -67,7 +67,7 @@ def test_labels_and_routes_have_budgets_of_their_own() -> None:
 
 
 def test_an_accounts_budget_leaves_the_others() -> None:
-    """Targets of another account go on answering; `explain` says why the first is skipped."""
+    """Targets of another account continue to answer; `explain` says why the first is skipped."""
     pool = scripted_pool(
         dear("a", account="team"), dear("b", account="spare"), budgets=[Budget(usd=1, per="day", account="team")]
     )

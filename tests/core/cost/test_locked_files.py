@@ -89,7 +89,7 @@ class Waiting:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_store_of_the_users_own(backend: str) -> None:
-    """It may block: a thread uses it, and the loop goes on meanwhile."""
+    """It may block: a thread uses it, and the loop continues meanwhile."""
     store = Waiting()
 
     async def main() -> None:

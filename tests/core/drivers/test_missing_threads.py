@@ -134,7 +134,7 @@ def _numeric_only(flags: int) -> None:
 
 @pytest.mark.parametrize(("name", "target"), [("hotspare-b", "a"), ("hotspare-a", "a")])
 def test_attempts_side_by_side(name: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second attempt has no thread: the first one goes on. The first one has none: it runs in its caller's."""
+    """The second attempt has no thread: the first one continues. The first one has none: it runs in its caller's."""
     clock = VirtualClock(0)
     slow, other = ScriptedTarget("a", answer("ok", delay=80)), ScriptedTarget("b")
     pool = scripted_pool(slow, other, clock=clock, on_slow="race", deadline=120)

@@ -272,7 +272,7 @@ def test_a_stream_underneath_a_whole_answer() -> None:
     ("event", "kind"), [(Broke(ConnectionError("reset")), Kind.TRANSPORT), (LATE, Kind.TIMEOUT), (None, Kind.SERVER)]
 )
 def test_the_next_target_continues(event: Event, kind: Kind) -> None:
-    """After a break, a stall or an end without proof another target goes on; the caller sees one text."""
+    """After a break, a stall or an end without proof another target continues; the caller sees one text."""
     run = ManualCall(timeouts=Timeouts(stall=5.0))
     first = run.start()
     run.send(finished(first, first=ChatChunk(text="one two")))

@@ -205,7 +205,7 @@ def broken(outcome: Outcome = SERVER, *, now: float = 50.0, **fields: Any) -> tu
 
 
 def test_a_break_is_a_second_observation() -> None:
-    """The target has failed, the call may go on elsewhere as if it had just begun, and it is an event."""
+    """The target has failed, the call may continue elsewhere as if it had just begun, and it is an event."""
     scheduler, call, attempt = broken()
     assert attempt.state.breaker.recent == (2, 1)
     assert (attempt.outcome, attempt.ended, attempt.seconds, call.last) == (SERVER, 50.0, inf, attempt)

@@ -121,7 +121,7 @@ def test_a_break_that_cannot_go_on(case: dict[str, Any], now: float) -> None:
 
 
 def test_a_break_before_the_total_deadline_goes_on() -> None:
-    """As long as its time is not over, a stream may go on elsewhere."""
+    """As long as its time is not over, a stream may continue elsewhere."""
     stream = Stream(call={"total_deadline": 40.0})
     stream.text(2.0, "one")
     stream.breaks(39.9)

@@ -194,7 +194,7 @@ def test_each_window_counts_alone() -> None:
     ],
 )
 def test_a_slow_stream_that_stays(case: dict[str, Any]) -> None:
-    """With the watch switched off, where it could not go on elsewhere, or where no other target is free."""
+    """With the watch switched off, where it could not continue elsewhere, or where no other target is free."""
     case = dict(case)
     names, tool = case.pop("names", "ab"), case.pop("tool", False)
     stream = Stream(*map(state_of, names), **case)

@@ -251,7 +251,7 @@ def test_the_clock_opens_the_window_only_where_answers_are_slow(seconds: float, 
     ("record", "later"), [(CircuitBreaker.record_success, 10), (CircuitBreaker.record_first_content, 40)]
 )
 def test_the_first_content_of_a_probe_says_nothing_about_how_long_answers_take(record: Any, later: int) -> None:
-    """A probe that ended in 0.2 s: answers alone open the window. A stream that began in 0.2 s may go on for long: the clock does too."""
+    """A probe that ended in 0.2 s: answers alone open the window. A stream that began in 0.2 s may continue for long: the clock does too."""
     found = breaker()
     found.open(0.0, HALF)
     record(found, 9.0, 9.2)

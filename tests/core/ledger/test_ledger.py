@@ -190,7 +190,7 @@ def full_disk(path: Path) -> Iterator[str]:
 
 @pytest.mark.usefixtures("quick")
 def test_a_full_disk(path: Path) -> None:
-    """Calls go on, and one event says so; a second one only after the file has been written again, which frees the space that SQLite had reserved."""
+    """Calls continue, and one event says so; a second one only after the file has been written again, which frees the space that SQLite had reserved."""
     reader, out = os.pipe()
     child = os.fork()
     if not child:
@@ -206,7 +206,7 @@ def test_a_full_disk(path: Path) -> None:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("blocked", ["folder", "file"])
 def test_a_place_that_cannot_be_written(tmp_path: Path, blocked: str) -> None:
-    """Calls go on, one event names the file, and the end does not wait long."""
+    """Calls continue, one event names the file, and the end does not wait long."""
     path = tmp_path / "ledger.db"
     if blocked == "folder":
         (tmp_path / "x").write_text("a file where a folder should be")

@@ -74,7 +74,7 @@ def hanging(free: threading.Event, form: str) -> Callable[[], Any]:
      *((method, form) for method in ("chat", "asyncio achat", "trio astream") for form in ("async", "object", "given"))],
 )  # fmt: skip
 def test_the_call_ends_in_time(method: str, form: str, free: threading.Event, provider: Provider) -> None:
-    """At its deadline, with nothing left in flight and no permit taken: once the function or the object goes on, the next call is admitted."""
+    """At its deadline, with nothing left in flight and no permit taken: once the function or the object continues, the next call is admitted."""
     vault = Vault(hanging(free, "sync"))
     forms = {"object": vault, "given": lambda: vault}
     limited = target(provider, "a", api_key=forms.get(form) or hanging(free, form), limits=Limits(concurrency=1))
@@ -95,7 +95,7 @@ def test_the_call_ends_in_time(method: str, form: str, free: threading.Event, pr
 
 def test_threads_do_not_pile_up(free: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     """A function that hangs is named. It holds so many threads and no more, in each face; what waited for one of them is not called later.
-    Once it goes on, it gives keys again."""
+    Once it continues, it gives keys again."""
     monkeypatch.setattr(key_calls, "MAX_THREADS", 2)
     called = list[int]()
 
@@ -130,7 +130,7 @@ def test_what_is_left_of_the_attempt_bounds_it(free: threading.Event) -> None:
 
 
 def test_threads_of_others_stay_free(free: threading.Event) -> None:
-    """Neither anyio's threads nor those of asyncio's default executor are used: the application's own work goes on."""
+    """Neither anyio's threads nor those of asyncio's default executor are used: the application's own work continues."""
     calls = KeyCalls(hanging(free, "sync"))
 
     async def use() -> None:

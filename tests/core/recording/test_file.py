@@ -80,7 +80,7 @@ def test_a_file_that_was_cut_anywhere_replays_up_to_there(tmp_path: Path) -> Non
 
 
 def test_a_full_file_ends_the_recording_and_says_so(tmp_path: Path) -> None:
-    """It is no larger than it may be, plays to its end, and the calls go on."""
+    """It is no larger than it may be, plays to its end, and the calls continue."""
     path = tmp_path / "calls.jsonl"
     recorded(path, 50, Recorder(path, max_bytes=8000))
     assert 7000 < path.stat().st_size <= 8000

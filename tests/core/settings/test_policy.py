@@ -270,7 +270,7 @@ EFFECTS.of("when_all_down", {"wait": "back", "fail": ""})(lambda value: outage(8
 
 
 def waiting(calls: int, **settings: Any) -> list[float]:
-    """When calls that have waited for a recovery go on: seconds after the first of them was answered."""
+    """When calls that have waited for a recovery continue: seconds after the first of them was answered."""
     two = outage(8, **settings)
     seen = run_concurrently("asyncio", two.pool, two.clock, [Ask()] * calls)
     ends = sorted(one.ended for one in seen if one.text == "back")

@@ -125,7 +125,7 @@ def test_threads_wake_in_the_order_of_their_times() -> None:
 
 
 def test_threads_due_at_the_same_moment_go_one_after_the_other() -> None:
-    """What the first sets off comes before the second goes on, every time."""
+    """What the first sets off comes before the second continues, every time."""
     for _ in range(50):
         clock, log, ready = VirtualClock(0), list[str](), threading.Event()
 

@@ -175,7 +175,7 @@ def test_a_total_deadline_ends_a_steady_stream() -> None:
 
 @pytest.mark.parametrize("call", ["chat", "stream"])
 def test_slow_attempts_race(call: str) -> None:
-    """The one that is slow goes on beside the next one, in threads as in tasks, and the losers are cancelled."""
+    """The one that is slow continues beside the next one, in threads as in tasks, and the losers are cancelled."""
     world = same_in_all_faces(lambda: World(hang(), answer("b wins", delay=3), on_slow="race"), call, call)
     assert texts(world) == ["b wins"] * 2
     other = same_in_all_faces(
