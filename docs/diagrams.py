@@ -1,7 +1,7 @@
 """A hook of MkDocs: draws diagrams into the pages when the site is built, from the tables in the code.
 
-`<!-- diagram: breaker -->` becomes the circuit breaker's states and transitions, `<!-- diagram: rules -->` the rules by which a
-call goes on, and `<!-- diagram: breaks -->` what happens to a stream that breaks. They are SVG inside the page, so that they
+`<!-- diagram: breaker -->` becomes the circuit breaker's states and transitions, `<!-- diagram: rules -->` the rules that decide what a
+call does next, and `<!-- diagram: breaks -->` what happens to a stream that breaks. They are SVG inside the page, so that they
 take the colours of the page (`stylesheets/extra.css`), and 360 units wide, so that a phone shows them in full.
 """
 
@@ -21,14 +21,14 @@ ANSWERS = {
 }  # fmt: skip
 """What a call does if the rule of that number decides."""
 BREAKS = (
-    ("nothing was handed out yet, or reasoning alone", "failover"),
-    ("not only plain text was handed out, or JSON was asked for", "raise"),
+    ("nothing was delivered yet, or reasoning alone", "failover"),
+    ("more than plain text was delivered, or JSON was requested", "raise"),
     ("on_break is raise, or no attempt is left", "raise"),
-    ("resume: the next target continues. restart: it begins again, and what was handed out is skipped", ""),
+    ("resume: the next target continues. restart: it begins again, and what was delivered is skipped", ""),
     ("the two texts cannot be joined", "raise"),
-    ("the stream goes on", ""),
+    ("the stream continues", ""),
 )
-"""What is looked at when a stream breaks, in its order, and where it leads ("": on)."""
+"""The checks made when a stream breaks, in order, with the result of each that applies ("": the next check)."""
 
 
 def _text(x: int, y: int, lines: Iterable[str], style: str = "") -> str:
@@ -82,7 +82,7 @@ def _is_next(before: State, after: State) -> bool:
 
 
 def ladder(name: str, steps: Sequence[tuple[str, str]]) -> str:
-    """Conditions in a column, each with where it leads; what does not apply goes on to the next one."""
+    """Conditions in a column, each with its result; if one does not apply, the next one is checked."""
     parts, y, left, width, answer = list[str](), 8, 8, 214, 254
     for number, (condition, result) in enumerate(steps):
         lines, words = wrap(condition, 30), wrap(result, 12)

@@ -149,7 +149,7 @@ class _Order:
         self._early: dict[int, BatchResult] = {}
 
     def add(self, result: BatchResult) -> Iterator[BatchResult]:
-        """The results that can be handed out now, because all earlier ones have been."""
+        """The results that can be returned now, because all earlier ones have been."""
         if not self._ordered:
             yield result
             return

@@ -233,7 +233,7 @@ class BudgetExceeded(CallError):
 
 
 class StreamInterrupted(CallError):
-    """A stream broke after its first content was handed out. `.text` is the text handed out so far."""
+    """A stream broke after its first content was delivered. `.text` is the text delivered so far."""
 
     docs = _GUIDES + "cut-streams.md"
 

@@ -22,7 +22,7 @@ class CallResult(StrEnum):
     ANSWERED = "answered"
     FAILED = "failed"  # no target answered
     INTERRUPTED = "interrupted"  # a stream broke after its first content, and was not continued
-    ABANDONED = "abandoned"  # the caller left, or was cancelled
+    ABANDONED = "abandoned"  # the caller stopped reading, or was cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class RateLimited:
 @dataclass(frozen=True, slots=True)
 class SpeedChanged:
     """A target has become far slower than usual and is avoided while a faster one is available (`Brownout`), if `slow` is true; else
-    it is back at its usual speed. `seconds`: its median now, `usual`: its usual median; both are times to the first token of a
+    it has its usual speed again. `seconds`: its median now, `usual`: its usual median; both are times to the first token of a
     stream or, if `whole` is true, times for each 25 tokens of a whole answer."""
 
     target: str
@@ -220,7 +220,7 @@ class RequestAtFault:
 
 @dataclass(frozen=True, slots=True)
 class StreamBroke:
-    """A stream broke after its first content had been handed out."""
+    """A stream broke after its first content had been delivered."""
 
     call: str
     target: str

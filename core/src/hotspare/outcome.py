@@ -23,7 +23,7 @@ class Kind(StrEnum):
     CONTENT_FILTER = "content_filter"  # a content filter, a safety block, a refusal
     REJECTED = "rejected"  # an answer that the caller's `accept` did not take
     INVALID = "invalid"  # the request is wrong
-    CANCELLED = "cancelled"  # the caller left, or another attempt of the call won
+    CANCELLED = "cancelled"  # the caller stopped waiting, or another attempt of the call won
 
 
 class HealthEffect(StrEnum):

@@ -39,7 +39,7 @@ class Breaker:
     window_calls, window_seconds: the window is the last 20 outcomes or the last 10 s, whichever holds more.
     window_max: outcomes older than this are forgotten. 120.
     stalled_calls: calls that have waited too long (`Timeouts.stalled_factor`), while no later call was answered, that open it
-        before any of them has failed. 3: one slow answer proves nothing.
+        before any of them has failed. 3: a single slow answer is not evidence of a stall.
     break_duration: how long it stays open the first time; doubles with each trip. 5, jittered to 2.5-5 so that many
         processes do not probe at the same moment.
     fast_break_duration: used instead where a probe costs its caller little: the failures were fast, and another target
@@ -206,14 +206,14 @@ class Policy:
         SERVER or a reset, the target mostly answers, no other target of its tier with the same model is available, and no
         other target at all if the call before failed there too; otherwise after all others.
     fast_failure: a failure within this many seconds is fast. 1: a retry after a slow failure would double a long wait.
-    doubt_invalid_after: INVALID outcomes in a row after which a target is doubted, and another one is tried. 3: two bad
+    doubt_invalid_after: INVALID outcomes in a row after which the target may be at fault, and another one is tried. 3: two bad
         requests in a row are common during development.
     max_alike_failures: a call ends once this many targets have answered it with the same server error: the request may be at
         fault. None: it continues. Either way, such failures do not count against a target that answers other calls meanwhile.
     refusal_memory: seconds for which it is remembered that a target does not support a feature of a request (tools with
-        reasoning, images, a parameter); such requests go to the other targets first. 3600: servers are upgraded.
+        reasoning, images, a parameter); such requests go to the other targets first. 3600: servers may be upgraded meanwhile.
     max_retry_after_wait: longest Retry-After of a 429 that a call waits out on the same target, where no other target of its
-        tier with the same model is available. 2: another model is a worse answer than a pause.
+        tier with the same model is available. 2: a pause of 2 s is preferred to an answer of another model.
     learn_limits: whether limits stated in providers' responses are applied (configured `Limits` always are). True: most 429s
         are avoided.
     wait: the pause before a retry, any of tenacity's `wait_*`. None: 50-250 ms at random.
@@ -244,7 +244,7 @@ class Policy:
     brownout: a `Brownout`: when a target that has become slow is avoided. None: never.
     hedge: a `Hedge`, to start a second attempt before the first has failed. None: never.
     on_break: what happens when a stream breaks after its first content. `resume`: the next target continues plain text,
-        without a repeated or lost word; `restart`: it answers from the beginning, and the text already handed out is
+        without a repeated or lost word; `restart`: it answers from the beginning, and the text already delivered is
         skipped; `raise`: StreamInterrupted with the text so far. Only plain text is continued.
     continue_instruction: the message that asks a target without prefill to continue. None: a neutral default.
     max_rejection: highest probability with which a call is rejected when no target is available. 0.8 (SRE book,

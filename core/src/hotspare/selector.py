@@ -79,7 +79,7 @@ class Selector:
 
     It never waits: its policy has ``retry_same_target="never"``, ``max_retry_after_wait=0``, ``when_all_down="fail"``, and
     neither races nor hedges. It measures no time: the caller reports timeouts, as `Outcome(Kind.TIMEOUT)` or by
-    raising inside the lease. The caller also decides whether a call goes on after a failure: to try again, pick
+    raising inside the lease. The caller also decides whether a call continues after a failure: to try again, pick
     again.
 
     Args:

@@ -153,7 +153,7 @@ class Target:
         account: the account whose key and quota it uses. Default: one account per key.
         base_url: the provider's address. Default: the preset's own.
         api_key: a `SecretStr` (hotspare's or pydantic's), a plain string, or a function that gives either, async or not. It is
-            read, or called, at each attempt: keys rotate. Default: the preset's environment variable.
+            read, or called, at each attempt, because keys rotate. Default: the preset's environment variable.
         api: which of OpenAI's APIs is called: Chat Completions or Responses. Default: Chat Completions; but at OpenAI
             Responses if only it serves the model (`*-pro`, `*-codex*`) or the model's tools (GPT-5.4 and
             later). A refusal that names Responses is remembered.

@@ -22,7 +22,7 @@ class Wait:
         self.released = threading.Event()
 
     def over(self) -> bool:
-        """Whether the thread can go on."""
+        """Whether the thread can continue."""
         return self.ready.is_set() or (self.wake is not None and self.wake.granted)
 
     def blocked(self) -> bool:

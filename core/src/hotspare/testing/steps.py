@@ -61,7 +61,7 @@ RESET = Outcome(Kind.TRANSPORT, "the connection was reset")
 _USAGE = Usage(1, 1)
 
 Action = float | ChatChunk
-"""What running a step yields: a number of seconds to wait, or a chunk to hand out."""
+"""What running a step yields: a number of seconds to wait, or a chunk to deliver."""
 
 
 def actions(step: Step) -> Iterator[Action]:
