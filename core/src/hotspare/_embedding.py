@@ -26,7 +26,7 @@ class Embedding:
         async def achat(self, request: Prompt | None = None, **options: Unpack[CallOptions]) -> ChatReply: ...
 
     def embed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> EmbedReply:
-        """The vectors of these texts, with failover among targets that serve one and the same model.
+        """The vectors of these texts, with failover among targets that serve the same model.
 
         Args:
             texts: one text or several. More than `batch_size` texts are sent in successive requests; each request is a call with

@@ -1,4 +1,4 @@
-"""Embeddings: texts to vectors, with the failover of calls, at targets that serve one and the same model.
+"""Embeddings: texts to vectors, with the failover of calls, at targets that serve the same model.
 
 An index that was built by one model cannot be searched with another's vectors. So all targets of an embedding call must serve
 the same model, and all its vectors must have the same length.
