@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from hotspare import events
 from hotspare._engine import attempts
-from hotspare.messages import ChatRequest
+from hotspare._health.admission import AFTER_PROBE
+from hotspare.messages import ChatReply, ChatRequest
 from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome
 from hotspare.policy import Breaker, Policy
 
@@ -264,6 +265,22 @@ def test_ends_wake_waiting_calls() -> None:
         leader, other = (engine.shared.queue.enter(engine.call(), 50.0) for _ in range(2))
         engine.settle(call, attempt, outcome, 7.0)
         assert engine.shared.queue.to_wake == ([leader, other] if all_of_them else [leader])
+
+
+def test_a_recovery_wakes_a_call_for_each_probe() -> None:
+    """Besides as many as the target admits: the others that fail fast may be probed now, unless they named a time to wait."""
+    engine = Engine("abcd")
+    engine.open("a", "b", "c", "d", seconds=30.0)
+    for name in "bcd":
+        engine[name].fails_fast = True
+    engine["d"].breaker.rate_limited_until = 20.0
+    probe = engine.start(engine.call(), "a", 5.0, reason=AttemptReason.EARLY_PROBE)
+    for _ in range(20):
+        engine.step(engine.call(), 5.0)
+    assert len(engine.shared.queue) == 20
+    probe.unary, probe.result = True, ChatReply(text="x")
+    engine.settle(engine.call(), probe, OK, 5.1)
+    assert len(engine.shared.queue.to_wake) == AFTER_PROBE + 2
 
 
 def test_an_answer_contradicts_an_invalid() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hotspare._engine import decide, limiting
+from hotspare._engine.attempts import FAST_PROBES, MAX_FAST_PROBES
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
 from hotspare._engine.decide import GiveUp
@@ -159,7 +160,7 @@ def test_the_earliest_of_equal_targets_is_the_first() -> None:
 
 
 def test_an_early_probe() -> None:
-    """While calls wait, one of them a second tries the open target that was left alone for longest, keeps its own attempts,
+    """While calls wait, one of them a second tries the least recently tried open target, keeps its own attempts,
     and its failure makes no break longer."""
     engine = Engine("abc")
     engine.shared.next_early_probe = 0.0
@@ -172,7 +173,9 @@ def test_an_early_probe() -> None:
     engine.settle(call, probe, SERVER, 5.1)
     assert engine["b"].breaker.open_until == until
     step = engine.step(call, 5.1)
-    assert isinstance(step, Wait) and step.seconds == pytest.approx(0.1), "it failed fast: five of them a second"
+    assert isinstance(step, Wait) and step.seconds == pytest.approx(1 / FAST_PROBES - 0.1), (
+        "it failed fast: seven of them a second"
+    )
     slow = engine.attempt(engine.call(), 6.0)
     assert shown(slow) == ("c", AttemptReason.EARLY_PROBE)
     other = engine.step(engine.call(), 6.1)
@@ -189,7 +192,7 @@ def test_early_probes_of_a_long_outage_are_one_a_second() -> None:
     engine.shared.next_early_probe = 0.0
     engine.open("a", "b", seconds=900.0)
     call, now, starts = engine.call(max_attempts=1, deadline=1000.0), 5.0, list[float]()
-    while len(starts) < 40:
+    while len(starts) < 50:
         probe = engine.attempt(call, now)
         assert probe.reason is AttemptReason.EARLY_PROBE
         starts.append(now)
@@ -198,11 +201,11 @@ def test_early_probes_of_a_long_outage_are_one_a_second() -> None:
         assert isinstance(step, Wait) and step.seconds is not None
         now += step.seconds
     pauses = [round(later - sooner, 3) for sooner, later in pairwise(starts)]
-    assert pauses == [0.2] * 20 + [1.0] * 19
+    assert pauses == [0.143] * 28 + [1.0] * 21
     engine.shared.next_early_probe = now
     probe = engine.attempt(call, now)
     engine.settle(call, probe, OK, now)
-    assert engine.shared.fast_probes == 20
+    assert engine.shared.fast_probes == MAX_FAST_PROBES
 
 
 def test_no_early_probe_where_a_provider_has_named_a_time() -> None:

@@ -13,6 +13,7 @@ from hotspare._engine.budgets import ClientThrottle, HedgeTokens, RetryTokens
 from hotspare._engine.call import Attempt, Call, OpenStream
 from hotspare._engine.reasons import Trace
 from hotspare._engine.waiters import WaitQueue
+from hotspare._health.breaker import State
 from hotspare._health.failures import suspect
 from hotspare._health.pace import TOKENS
 from hotspare._health.percentiles import Percentiles
@@ -37,9 +38,9 @@ streams always break, or whose answers are always rejected, would never end duri
 _OK, _CANCELLED = Kind.OK, Kind.CANCELLED
 _WHILE_UNAVAILABLE = (AttemptReason.LAST_RESORT, AttemptReason.EARLY_PROBE)
 """Attempts at targets that are not available: their permits are of last resort."""
-FAST_PROBES = 5
+FAST_PROBES = 7
 """Early probes per interval while they fail fast: they cost their caller little time, and a recovery is noticed sooner."""
-MAX_FAST_PROBES = 20
+MAX_FAST_PROBES = 28
 """Upper bound of fast early probes since the last success: four seconds of them. A long outage must not cause more load."""
 
 
@@ -117,6 +118,7 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     if permit.settled:
         raise AssertionError("a permit must be settled exactly once")
     permit.settled, ok = True, outcome.kind is _OK
+    is_recovery = ok and bool(shared.queue.waiting) and state.is_broken
     has_begun = ok and isinstance(attempt.result, OpenStream)
     shared.in_flight -= 1
     seconds = now - permit.started
@@ -145,6 +147,16 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, 
     _end(call, attempt, outcome, shared, now)
     if shared.queue.waiting:
         shared.queue.wake(limiting.free(state, now) if ok else 1, at=state if ok else None)
+        if is_recovery:
+            _wake_probes(state, shared, now)
+
+
+def _wake_probes(recovered: TargetState, shared: SharedState, now: float) -> None:
+    """Wake a call for each target that may now be probed because another one has recovered."""
+    tracker = shared.tracker
+    for state in (*tracker.states, *tracker.guests):
+        if state is not recovered and state.breaker.state is State.OPEN and tracker.available_at(state, now) <= now:
+            shared.queue.wake(1, at=state)
 
 
 def _end(call: Call, attempt: Attempt, outcome: Outcome, shared: SharedState, now: float) -> None:

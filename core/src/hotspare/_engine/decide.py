@@ -8,7 +8,7 @@ While an attempt is running and not overdue, a call only checks its timers: rule
    if none is available, to a target that only the breaker of its region or provider blocks;
 4. retry an earlier target: once, when all have been tried, and again when its state has changed while the call waited;
 5. give up if only the retry budget blocks an attempt: waiting would not change that;
-6. an early probe: while calls wait, one of them a second (at first five) tries a target whose break is not over;
+6. an early probe: while calls wait, one of them a second (at first seven) tries a target whose break is not over;
 7. wait in the queue until a target becomes available, at most until the deadline; but give up if the request is too long for
    the targets that are available;
 8. one attempt of last resort although no target is available, so that a recovery is always noticed; else give up.
