@@ -12,7 +12,7 @@ from hotspare.errors import InBandError
 from hotspare.messages import ChatRequest
 from hotspare.policy import Hedge, Policy, Timeouts
 
-from tests.support.engine import OK, SERVER, Engine, NoBackend, state_of
+from tests.support.engine import CANCELLED, OK, SERVER, Engine, NoBackend, state_of
 
 REFUSED = ChatReply(text="", refusal="I cannot")
 CUT = "the answer was cut by a content filter (finish_reason: content_filter)"
@@ -87,6 +87,16 @@ def test_an_answer_that_continues_another_one() -> None:
     attempt = engine.start(call)
     attempt.result, call.emitted = ChatReply(text="no"), "so far"
     assert judged(call, attempt, OK) is OK
+
+
+def test_a_continuation_that_was_cancelled() -> None:
+    """It is not judged: its empty first chunk does not show that text was lost."""
+    engine = Engine([state_of()])
+    call = engine.call()
+    attempt = engine.start(call)
+    attempt.result, call.emitted = ChatReply(text="", finish_reason="stop"), "so far"
+    assert judged(call, attempt, CANCELLED) is CANCELLED
+    assert "the continuation is empty" in judged(call, attempt, OK).message
 
 
 def test_a_rule_that_reads_the_request() -> None:

@@ -92,7 +92,7 @@ def _stop_reason(call: Call, now: float) -> str:
         return "deadline exceeded"
     most = call.policy.max_alike_failures
     if most is not None and len(attempts.alike_failures(call)) >= most:
-        return f"{most} targets failed in the same way on this request"
+        return f"the request has failed in the same way at {most} target{'s' * (most > 1)}"
     return "the policy's stop condition is met" if backoff.stopped(call, call.policy, now) else ""
 
 

@@ -25,13 +25,13 @@ def refusal_in(answer: ChatReply | ChatChunk) -> InBandError | None:
 def judged(call: Call, attempt: Attempt, outcome: Outcome) -> Outcome:
     """The outcome of an attempt; for a rejected answer, the outcome that says why. A stream is judged at its end (`StreamMonitor`)."""
     result, accept, failover_on = attempt.result, call.accept, call.policy.failover_on
-    if call.emitted and result is not None and outcome.kind is _OK:
+    if result is None or outcome.kind is not _OK:
+        return outcome
+    if call.emitted:
         first, end = (result.first,) * 2 if isinstance(result, OpenStream) else chunks_of(result)
         lost = None if first.is_content else lost_in(end, call.policy)
         if lost is not None:
             return attempt.state.classify(lost)
-    if result is None or (accept is None and not failover_on) or outcome.kind is not _OK:
-        return outcome
     if _CONTENT_FILTER in failover_on:
         # Of a stream only the first content is checked: later content has already been handed out.
         error = refusal_in(result.first if isinstance(result, OpenStream) else result)
