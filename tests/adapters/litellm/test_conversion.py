@@ -1,14 +1,17 @@
-"""Conversion between hotspare's types and LiteLLM's, in both directions, and deployments as targets. No call is
-made."""
+"""Conversion between hotspare's types and LiteLLM's, in both directions, and deployments as targets. No network is used."""
 
 from typing import Any
 
 import litellm
 import litellm_hotspare
 import pytest
-from hotspare import ChatChunk, ChatReply, Price, StreamSummary, ToolCall, ToolCallDelta, Usage
+from hotspare import ChatChunk, ChatReply, Pool, Price, StreamSummary, ToolCall, ToolCallDelta, Usage
 from hotspare.errors import EmptyAnswer
+from hotspare.testing import ScriptedTarget
+from litellm.types.utils import Delta, ModelResponseStream, StreamingChoices
 from litellm_hotspare.backend_response import chunk_of, reply_of, usage_of
+from litellm_hotspare.metadata import take_fields
+from litellm_hotspare.patches import _stream_chunk_builder
 from litellm_hotspare.request import request_of
 from litellm_hotspare.response import ChunkConverter, response_of
 from litellm_hotspare.strategy import has_alternatives
@@ -52,6 +55,68 @@ def test_a_chunk_survives_the_round_trip() -> None:
     assert back.thinking[0]["signature"] == "anthropic-signed"
     assert converted.choices[0].delta.role == "assistant"
     assert converter.convert(DELTA)[0].choices[0].delta.role is None
+
+
+def test_a_chunk_of_text_is_like_one_of_litellms_own() -> None:
+    """Its fields, text and JSON are those of a new chunk, and it shares nothing with the next one."""
+    converter = ChunkConverter("m")
+    first, second = (converter.convert(ChatChunk(text=text, model="n"))[0] for text in ("Hello", " world"))
+    for found, delta in ((first, Delta(content="Hello", role="assistant")), (second, Delta(content=" world"))):
+        choice = StreamingChoices(index=0, finish_reason=None, delta=delta)
+        made = ModelResponseStream(id=found.id, created=found.created, model="n", choices=[choice])
+        assert (str(found), f"{found}", repr(found)) == (str(made), f"{made}", repr(made))
+        assert found.model_dump_json() == made.model_dump_json()
+        assert found.model_dump_json(exclude_unset=True) == made.model_dump_json(exclude_unset=True)
+        assert isinstance(found, ModelResponseStream)
+    first.choices[0].delta.content = first.choices[0].finish_reason = first._hidden_params["changed"] = "changed"
+    assert (second.choices[0].delta.content, second.choices[0].finish_reason) == (" world", None)
+    assert second._hidden_params == {}
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_litellm_formats_a_chunk_only_for_its_debug_messages(
+    verbose: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its sync streams format every chunk, and print the text only if `set_verbose` is on."""
+    formatted: list[object] = []
+    show = ModelResponseStream.__str__
+
+    def count(chunk: ModelResponseStream) -> str:
+        formatted.append(chunk)
+        return show(chunk)
+
+    with Pool([ScriptedTarget("a", "Hello").target]) as pool:
+        litellm_hotspare.register(pool)
+        monkeypatch.setattr(litellm, "set_verbose", verbose)
+        stream: Any = litellm.completion("hotspare/default", [{"role": "user", "content": "hi"}], stream=True)
+        with monkeypatch.context() as patched:
+            patched.setattr(ModelResponseStream, "__str__", count)
+            chunk = next(stream)
+    assert len(formatted) == (2 if verbose else 0)
+    assert ("content='Hello'" in capsys.readouterr().out) is verbose
+    assert "content='Hello'" in f"{chunk}"
+
+
+def test_a_built_stream_has_the_metadata() -> None:
+    """LiteLLM's builder gets deltas without other fields, and the message those of the last delta, which the chunk keeps."""
+    fields = {"hotspare": {"target": "a"}}
+    deltas = [Delta(content="Hello"), Delta(content="", provider_specific_fields=fields), Delta(content=None)]
+    chunks: Any = [ModelResponseStream(choices=[StreamingChoices(delta=delta)]) for delta in deltas]
+
+    def inner(chunks: Any, messages: Any) -> Any:
+        received.extend(chunks)
+        assert messages == []
+        return response_of(ChatReply(text="Hello", refusal="no"), litellm.ModelResponse())
+
+    received: list[Any] = []
+    build = _stream_chunk_builder(inner)
+    message = build(chunks, messages=[]).choices[0].message
+    assert message.provider_specific_fields == {"refusal": "no", **fields}
+    assert [chunk.choices[0].delta.provider_specific_fields for chunk in received] == [None, None, None]
+    assert [chunk.choices[0].delta.content for chunk in received] == ["Hello", "", None]
+    assert chunks[1].choices[0].delta.provider_specific_fields == fields
+    for others in (None, [], chunks[:1], [*chunks, *chunks[:1] * 2]):
+        assert take_fields(others) == (others, {})
 
 
 def test_the_last_chunk() -> None:

@@ -195,13 +195,17 @@ def test_callbacks_get_the_cost(stream: bool, pool: Pool) -> None:
 
 @pytest.mark.anyio
 async def test_streams_carry_the_metadata(pool: Pool, provider: Provider) -> None:
-    """The last chunk's `provider_specific_fields` have targets, splice points and attempts."""
+    """The last delta's `provider_specific_fields` have targets, splice points and attempts; and so has the message that LiteLLM
+    builds, which is the same as without the wrapper of its builder."""
     provider.fault("a", "cut", at=10)
     _, chunks = await complete("astream")
     message = litellm.stream_chunk_builder(chunks).choices[0].message
     metadata = message.provider_specific_fields["hotspare"]
     assert metadata["targets"] == ["a", "b"]
     assert len(metadata["splice_points"]) == 1
+    assert metadata == chunks[-2].choices[0].delta.provider_specific_fields["hotspare"]
+    builder: Any = litellm.stream_chunk_builder
+    assert message == builder.__wrapped__(chunks).choices[0].message
 
 
 @pytest.mark.anyio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hotspare import ChatReply
@@ -26,3 +27,19 @@ def hidden_params(reply: ChatReply) -> dict[str, Any]:
     if reply.cost is not None:
         found["response_cost"] = reply.cost
     return found
+
+
+def take_fields(chunks: Any) -> tuple[Any, Mapping[str, Any]]:
+    """A stream's chunks without the `provider_specific_fields` that hold its metadata, and those fields. The chunks are not changed.
+
+    They are in one of the last three: LiteLLM adds one with the finish reason, and one with the usage if the caller wants it.
+    """
+    for place in range(len(chunks or ()) - 1, -1, -1)[:3]:
+        chunk = chunks[place]
+        for choice in getattr(chunk, "choices", ()):
+            fields: Mapping[str, Any] = getattr(choice.delta, "provider_specific_fields", None) or {}
+            if METADATA_KEY in fields:
+                delta = choice.delta.model_copy(update={"provider_specific_fields": None})
+                bare = chunk.model_copy(update={"choices": [choice.model_copy(update={"delta": delta})]})
+                return [*chunks[:place], bare, *chunks[place + 1 :]], fields
+    return chunks, {}

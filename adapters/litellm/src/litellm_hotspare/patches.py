@@ -1,4 +1,4 @@
-"""Wraps, once per process, three functions of LiteLLM for which a custom provider has no hook:
+"""Wraps, once per process, four functions of LiteLLM for which a custom provider has no hook:
 
 * `litellm.acompletion`. LiteLLM calls `CustomLLM.astreaming` without awaiting, and so returns before a custom provider has been
   called. A failure then comes from a stream that has begun: a Router's fallbacks ignore it if its status is 4xx, and `/v1/messages`
@@ -7,6 +7,8 @@
 * `get_valid_models`, with which a proxy expands ``hotspare/*`` in `/v1/models`. It does not support custom providers.
 * The adapter of `/v1/messages`, which keeps `cache_control` only for models whose name contains "claude" or "anthropic". A pool
   sends it to the targets that support it.
+* `litellm.stream_chunk_builder`, which LiteLLM calls at the end of each stream. It takes twice as long if any delta has
+  `provider_specific_fields`, and the last delta of a pool's stream has them.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from importlib import import_module
 from typing import Any
 
 from litellm_hotspare.litellm_api import litellm
+from litellm_hotspare.metadata import take_fields
 from litellm_hotspare.streams import start_stream
 
 _MARK = "_wrapped_by_hotspare"
@@ -31,6 +34,7 @@ def install(provider: str) -> None:
     """Wrap the functions that are not wrapped yet, and store `provider` as the name of a pool."""
     _PROVIDERS.add(provider)
     _wrap(litellm, "acompletion", _acompletion)
+    _wrap(litellm, "stream_chunk_builder", _stream_chunk_builder)
     for module in (litellm, litellm.utils, sys.modules.get("litellm.proxy.auth.model_checks")):
         _wrap(module, "get_valid_models", _get_valid_models)
     for name in _MESSAGES_ADAPTERS:
@@ -59,6 +63,18 @@ def _acompletion(inner: Any) -> Any:
         return await start_stream(await inner(*args, **call))
 
     return acompletion
+
+
+def _stream_chunk_builder(inner: Any) -> Any:
+    def stream_chunk_builder(chunks: Any, *args: Any, **options: Any) -> Any:
+        chunks, fields = take_fields(chunks)
+        response = inner(chunks, *args, **options)
+        if fields and response is not None:
+            message = response.choices[0].message
+            message.provider_specific_fields = {**(message.provider_specific_fields or {}), **fields}
+        return response
+
+    return stream_chunk_builder
 
 
 def _get_valid_models(inner: Any) -> Any:
