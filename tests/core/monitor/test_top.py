@@ -4,14 +4,17 @@ import os
 import pty
 import select
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from hotspare import Kind
 from hotspare._cli.app import app
 from hotspare.ledger import Ledger
+from hotspare.monitor.top import View
 from hotspare.outcome import Outcome
 from hotspare.testing import ScriptedTarget, fail, scripted_pool
+from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.support.eventually import eventually
@@ -43,12 +46,27 @@ def test_what_is_shown(tmp_path: Path) -> None:
     one.enable("b")
     eventually(lambda: "6 calls, 5 rescued" in look(tmp_path, "one.json", "two.json"))
     shown = look(tmp_path, "one.json", "two.json")
-    assert "open, " in shown and "disabled: maintenance" in shown and "TargetEnabled  b" in shown
+    assert "open, " in shown and "disabled: maintenance" in shown and "target enabled: b" in shown
+    assert "state changed: a, closed -> open, " in shown
     assert "\x1b" not in shown
     one.close()
     other.close()
     shown = look(tmp_path, "one.json")
     assert "does not answer" in shown or "does not exist" in shown
+
+
+def test_eighty_columns() -> None:
+    """The names of targets stay whole; columns that would be empty are left out."""
+    pool = scripted_pool(ScriptedTarget("us-openai-primary", REFUSED), "azure-sweden-central")
+    health = pool.health().as_dict()
+    view = View({"hotspare-status.json": lambda *_: health})
+    view.refresh()
+    console = Console(width=80, file=StringIO())
+    console.print(view.draw(None))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "us-openai-primary" in shown and "azure-sweden-central" in shown
+    assert "application" not in shown and "limits left" not in shown
+    pool.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal of POSIX")

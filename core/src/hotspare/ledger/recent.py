@@ -42,5 +42,7 @@ def read_recent(ledger: sqlite3.Connection, now: float, events: int = 8) -> Rece
 
 def _words(row: sqlite3.Row) -> str:
     values = json.loads(row["fields"])
+    if "before" in values:
+        values["after"] = f"{values['before']} -> {values['after']}"
     shown = ("subject", "source", "target", "after", "kind", "rule", "reason")
-    return " ".join(str(values[name]) for name in shown if name in values)[:100]
+    return ", ".join(str(values[name]) for name in shown if values.get(name))[:100]

@@ -15,6 +15,7 @@ from rich.text import Text
 from hotspare.ledger.recent import Recent
 
 _COLOURS = {"closed": "green", "recovering": "yellow", "half-open": "yellow", "open": "red"}
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _KEYS = "↑↓ or jk: select   d: drain   e: enable   q: quit"
 
 Query = Callable[..., Any]
@@ -78,11 +79,19 @@ class View:
     def draw(self, recent: Recent | None, *, keys: bool = True) -> Group:
         """The screen. `recent`: data from the ledger (None: no ledger). `keys`: whether keys are read, and therefore listed."""
         table = Table(box=None, header_style="bold", expand=True)
-        for name in ("", "application", "target", "state", "a minute", "failed", "p50 / p95", "limits left"):
-            table.add_column(name)
+        table.add_column("", width=1)
+        if len(self.applications) > 1:
+            table.add_column("application", overflow="fold")
+        table.add_column("target", overflow="fold", max_width=32)
+        table.add_column("state", ratio=2)
+        for name in ("a minute", "failed", "p50 / p95"):
+            table.add_column(name, no_wrap=True, justify="right")
+        if any(row["limits_left"] for _, row in self.rows):
+            table.add_column("limits left", ratio=1)
         for place, (name, row) in enumerate(self.rows):
+            application = [Text(_clean(name))] if len(self.applications) > 1 else []
             table.add_row(
-                *(Text("›" if place == self.selected else ""), Text(_clean(name)), *_cells(row, recent)),
+                *(Text("›" if place == self.selected else ""), *application, *_cells(row, recent)),
                 style="reverse" if place == self.selected else "",
             )
         below = [Text(_clean(self.message), style="yellow"), Text(_KEYS, style="dim")] if keys else []
@@ -102,11 +111,11 @@ def _cells(row: Mapping[str, Any], recent: Recent | None) -> Sequence[Text]:
         recent.traffic.get(row["target"], (0, 0)) if recent is not None else (row["calls"], row["failures"])
     )
     times = [row["completion_p50"], row["completion_p95"]]
-    speeds = "-" if None in times else " / ".join(f"{one:.2f} s" for one in times)
+    speeds = "-" if None in times else " / ".join(f"{one:.2f}" for one in times) + " s"
     limits = ", ".join(f"{left:.0f} {name}" for name, left in row["limits_left"].items())
     return [
         Text(_clean(str(row["target"]))), Text(_clean(state), style=style), Text(str(attempts)),
-        Text(str(failures), style="red" if failures else ""), Text(speeds), Text(_clean(limits)),
+        Text(str(failures), style="red" if failures else ""), Text(speeds), *([Text(_clean(limits))] if limits else []),
     ]  # fmt: skip
 
 
@@ -119,7 +128,9 @@ def _recent(recent: Recent | None) -> list[Text]:
         )
     ]
     lines += [
-        Text(_clean(f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}  {name}  {words}"), style="dim")
+        Text(
+            _clean(f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}  {_WORDS.sub(' ', name).lower()}: {words}"), style="dim"
+        )
         for at, name, words in recent.events
     ]
     return lines
