@@ -184,10 +184,7 @@ class Pool(Embedding, Operations):
         """
         if self._uses_http and not self._closed:
             self._http.prepare()
-        return self._stream(self._flow(request, options, streaming=True))
-
-    def _stream(self, started: Flow) -> Generator[ChatChunk]:
-        yield from threads.stream(started, self._notify, self._clock)
+        return threads.stream(self._flow(request, options, streaming=True), self._notify, self._clock)
 
     def astream(self, request: Prompt | None = None, **options: Unpack[CallOptions]) -> AsyncGenerator[ChatChunk]:
         """`stream`, for asyncio and trio."""

@@ -37,7 +37,7 @@ def complete(flow: Flow, notify: Notify, clock: Clock) -> ChatReply:
         command = advance(flow, None)
         while not isinstance(command, Ended):
             assert not isinstance(command, ChatChunk), "a call that does not stream yields no chunk"
-            command = execution.next(command)
+            command = advance(flow, execution.read(command)) if isinstance(command, Read) else execution.next(command)
         reply = command.result()
         assert reply is not None, "a call that does not stream returns its answer"
         return reply
@@ -54,6 +54,8 @@ def stream(flow: Flow, notify: Notify, clock: Clock) -> Generator[ChatChunk]:
             if isinstance(command, ChatChunk):
                 yield command
                 command = advance(flow, None)
+            elif isinstance(command, Read):
+                command = advance(flow, execution.read(command))
             else:
                 command = execution.next(command)
         command.result()
@@ -75,13 +77,8 @@ class _Execution:
         self._handle: AbortHandle | None = None
         self._read: Read | None = None
 
-    def next(self, command: Start | Wait | Read) -> Command | Ended:
+    def next(self, command: Start | Wait) -> Command | Ended:
         """Execute a command. Returns the flow's next command."""
-        if isinstance(command, Read):
-            if command is not self._read:  # once per stream: wake waiting calls before reading
-                self._read = command
-                self._notify()
-            return advance(self._flow, self._read_chunk(command))
         if self._open is not None:
             self.close()
         self._notify()
@@ -135,7 +132,11 @@ class _Execution:
                 self._notify()
             return command
 
-    def _read_chunk(self, command: Read) -> Event:
+    def read(self, command: Read) -> Event:
+        """Read the next chunk."""
+        if command is not self._read:  # once per stream: wake waiting calls before reading
+            self._read = command
+            self._notify()
         attempt, handle = command.attempt, self._handle
         assert isinstance(attempt.result, OpenStream) and handle is not None
         chunks: Any = attempt.result.chunks  # `_Chunks`: a `cast` for each chunk costs as much as the rest
