@@ -63,8 +63,9 @@ def message_of(
 
     All text is in one TextBlock, without an empty one beside other blocks, because LlamaIndex joins text blocks with newlines.
     """
-    blocks: list[ContentBlock] = _thinking_blocks(reasoning, thinking)
-    blocks += [TextBlock(text=text)] if text or not (calls or blocks) else []
+    blocks: list[ContentBlock] = _thinking_blocks(reasoning, thinking) if reasoning or thinking else []
+    if text or not (calls or blocks):
+        blocks.append(TextBlock(text=text))
     blocks += [
         ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=arguments_of(call.arguments))
         for call in calls
@@ -82,7 +83,7 @@ def _thinking_blocks(reasoning: str, thinking: Sequence[Mapping[str, Any]]) -> l
         block.content for block in signed
     ):  # reasoning items of Responses: the text is a summary of them
         signed[0].content = reasoning
-    return [*signed] if signed else [ThinkingBlock(content=reasoning)] if reasoning else []
+    return [*signed] if signed else [ThinkingBlock(content=reasoning)]
 
 
 def arguments_of(text: str) -> Json:
@@ -120,9 +121,10 @@ class ChunkConverter:
         """The response after this chunk. The last one has usage and metadata."""
         facts = self._take(chunk)
         self._thinking += chunk.thinking
-        self._add(chunk.tool_calls)
+        if chunk.tool_calls:
+            self._add(chunk.tool_calls)
         signed_by = "" if chunk.summary is None else chunk.summary.signed_by
-        message = message_of(self._text, tuple(self._calls.values()), self._reasoning, self._thinking, signed_by)
+        message = message_of(self._text, [*self._calls.values()], self._reasoning, self._thinking, signed_by)
         return ChatResponse(message=message, **facts)
 
     def convert_completion(self, chunk: ChatChunk) -> CompletionResponse:
