@@ -35,6 +35,7 @@ def test_errors_have_no_keys() -> None:
     both = state.redacted(Outcome(Kind.AUTH, f"message {KEY}", code=f"code {KEY}"))
     assert both.message.startswith("message ") and both.code is not None and both.code.startswith("code ")
     assert KEY not in both.message + both.code
+    assert state.redacted(Outcome(Kind.INVALID, "no", param=f"param {KEY}")).param == "param ***"
     assert state.redacted(SERVER) is SERVER
     assert state.redacted(Outcome(Kind.AUTH, f"{KEY}")).code is None
 

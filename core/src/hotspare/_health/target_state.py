@@ -112,10 +112,11 @@ class TargetState:
 
     def redacted(self, outcome: Outcome) -> Outcome:
         """The outcome without the pool's keys."""
-        message, code = self.redactor.text(outcome.message), outcome.code and self.redactor.text(outcome.code)
-        if (message, code) == (outcome.message, outcome.code):
+        texts = outcome.message, outcome.code, outcome.param
+        message, code, param = (text and self.redactor.text(text) for text in texts)
+        if (message, code, param) == texts:
             return outcome
-        return replace(outcome, message=message, code=code)
+        return replace(outcome, message=message or "", code=code, param=param)
 
     def record_end(self, outcome: Outcome, now: float) -> None:
         """An attempt has ended, or a stream broke: when and why, for operators."""
