@@ -1,8 +1,10 @@
 """The pool with scripted targets, in virtual time."""
 
+import gc
 import os
 import random
 import signal
+import weakref
 from typing import Any
 
 import pytest
@@ -348,3 +350,16 @@ def test_jitter_comes_from_the_given_generator() -> None:
         pool.chat("q")
         ends.append(clock())
     assert ends[0] == ends[1] >= 9
+
+
+def test_a_stream_holds_its_pool() -> None:
+    """A pool that nothing else refers to is not collected, with its fleet and its checks, while a stream of it is read."""
+    pool = scripted_pool("a")
+    alive, stream = weakref.ref(pool), pool.stream("hello")
+    del pool
+    gc.collect()
+    assert next(stream).text and alive() is not None
+    stream.close()
+    del stream
+    gc.collect()
+    assert alive() is None
