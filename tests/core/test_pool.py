@@ -352,6 +352,20 @@ def test_jitter_comes_from_the_given_generator() -> None:
     assert ends[0] == ends[1] >= 9
 
 
+@pytest.mark.anyio
+async def test_an_async_stream_holds_its_pool() -> None:
+    """As in sync code."""
+    pool = scripted_pool("a")
+    alive, stream = weakref.ref(pool), pool.astream("hello")
+    del pool
+    gc.collect()
+    assert (await anext(stream)).text and alive() is not None
+    await stream.aclose()
+    del stream
+    gc.collect()
+    assert alive() is None
+
+
 def test_a_stream_holds_its_pool() -> None:
     """A pool that nothing else refers to is not collected, with its fleet and its checks, while a stream of it is read."""
     pool = scripted_pool("a")

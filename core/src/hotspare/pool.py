@@ -184,17 +184,13 @@ class Pool(Embedding, Operations):
         """
         if self._uses_http and not self._closed:
             self._http.prepare()
-        return self._stream(self._flow(request, options, streaming=True))
-
-    def _stream(self, started: Flow) -> Generator[ChatChunk]:
-        """Refers to the pool while the stream is read: a pool that is collected leaves its fleet and ends its checks."""
-        yield from threads.stream(started, self._notify, self._clock)
+        return threads.stream(self._flow(request, options, streaming=True), self._notify, self._clock, self)
 
     def astream(self, request: Prompt | None = None, **options: Unpack[CallOptions]) -> AsyncGenerator[ChatChunk]:
         """`stream`, for asyncio and trio."""
         if self._uses_http and not self._closed:
             self._http.aprepare()
-        return event_loop.stream(self._flow(request, options, streaming=True), self._notify, self._clock)
+        return event_loop.stream(self._flow(request, options, streaming=True), self._notify, self._clock, self)
 
     # --- many calls ----------------------------------------------------------------------------------------------
 

@@ -52,8 +52,8 @@ async def complete(flow: Flow, notify: Notify, clock: Clock) -> ChatReply:
         await execution.finish()
 
 
-async def stream(flow: Flow, notify: Notify, clock: Clock) -> AsyncGenerator[ChatChunk]:
-    """Run a flow and yield its chunks. `aclose()` closes the connection."""
+async def stream(flow: Flow, notify: Notify, clock: Clock, owner: object) -> AsyncGenerator[ChatChunk]:
+    """Run a flow and yield its chunks. `aclose()` closes the connection. `owner` is kept alive until then, as in `threads.stream`."""
     execution = _Execution(flow, notify, clock)
     try:
         command = advance(flow, None)
@@ -68,6 +68,7 @@ async def stream(flow: Flow, notify: Notify, clock: Clock) -> AsyncGenerator[Cha
         command.result()
     finally:
         await execution.finish()
+        del owner
 
 
 class _Execution:

@@ -45,8 +45,9 @@ def complete(flow: Flow, notify: Notify, clock: Clock) -> ChatReply:
         execution.finish()
 
 
-def stream(flow: Flow, notify: Notify, clock: Clock) -> Generator[ChatChunk]:
-    """Run a flow and yield its chunks. Closing the generator closes the connection."""
+def stream(flow: Flow, notify: Notify, clock: Clock, owner: object) -> Generator[ChatChunk]:
+    """Run a flow and yield its chunks. Closing the generator closes the connection. `owner` is kept alive until then: a pool that
+    is collected leaves its fleet and ends its checks."""
     execution = _Execution(flow, notify, clock)
     try:
         command = advance(flow, None)
@@ -61,6 +62,7 @@ def stream(flow: Flow, notify: Notify, clock: Clock) -> Generator[ChatChunk]:
         command.result()
     finally:
         execution.finish()
+        del owner
 
 
 class _Execution:
