@@ -10,6 +10,7 @@ from hotspare.errors import EmptyAnswer
 from hotspare.testing import ScriptedTarget
 from litellm.types.utils import Delta, ModelResponseStream, StreamingChoices
 from litellm_hotspare.backend_response import chunk_of, reply_of, usage_of
+from litellm_hotspare.chunks import joined
 from litellm_hotspare.metadata import take_fields
 from litellm_hotspare.patches import _stream_chunk_builder
 from litellm_hotspare.request import request_of
@@ -71,6 +72,26 @@ def test_a_chunk_of_text_is_like_one_of_litellms_own() -> None:
     first.choices[0].delta.content = first.choices[0].finish_reason = first._hidden_params["changed"] = "changed"
     assert (second.choices[0].delta.content, second.choices[0].finish_reason) == (" world", None)
     assert second._hidden_params == {}
+
+
+def test_text_is_joined_before_litellm_builds_an_answer() -> None:
+    """Only successive chunks that differ in nothing but their text, and the chunks themselves stay as they are."""
+    converter = ChunkConverter("m")
+    pieces = [ChatChunk(text=text, model="m") for text in "abcdefghijkl"] + [
+        ChatChunk(text=text, model="n") for text in "mn"
+    ]
+    chunks = [chunk for piece in pieces for chunk in converter.convert(piece)]
+    chunks[3]._hidden_params = {"of": "a callback"}
+    chunks[5].choices[0].delta.images = [{}]
+    chunks[7].choices[0].finish_reason = "stop"
+    chunks[9].usage = Usage()
+    chunks[10].choices[0].delta.provider_specific_fields = {"refusal": "no"}
+    chunks.append(litellm.ModelResponseStream(choices=[]))
+    before = [chunk.model_dump_json() for chunk in chunks]
+    texts = [[choice.delta.content for choice in chunk.choices] for chunk in joined(chunks)]
+    assert texts == [["a"], ["bc"], *([one] for one in "defghijkl"), ["mn"], []]
+    assert [chunk.model_dump_json() for chunk in chunks] == before
+    assert joined(chunks)[1].choices[0].finish_reason is None
 
 
 @pytest.mark.parametrize("verbose", [False, True])

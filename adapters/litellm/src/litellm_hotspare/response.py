@@ -94,9 +94,8 @@ class ChunkConverter:
         if chunk.tool_calls or chunk.reasoning or chunk.thinking or chunk.refusal:
             delta = types.Delta(content=text, role=role, **_beside_text(chunk))
         else:
-            delta = copied(self._delta, {}, {"content": text, "role": role})
-        choice = copied(self._choice, {}, {"delta": delta})
-        return copied(self._chunk, {"model": chunk.model or self._chunk.model, "choices": [choice]}, {})
+            delta = copied(self._delta, content=text, role=role)
+        return copied(self._chunk, model=chunk.model or self._chunk.model, choices=[copied(self._choice, delta=delta)])
 
 
 def _beside_text(chunk: ChatChunk) -> dict[str, Any]:
