@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from litellm_hotspare.litellm_api import litellm, types
 
@@ -29,7 +29,7 @@ def copied(model: Any, /, **values: Any) -> Any:
     for name, value in values.items():
         (fields if name in fields else extra)[name] = value
     private = model.__pydantic_private__
-    kind: Any = type(model)
+    kind = cast("Any", type(model))
     found = kind.__new__(kind)
     found.__setstate__(
         {
