@@ -65,8 +65,7 @@ def _only_text(chunk: Any) -> str | None:
     choice = chunk.choices[0]
     delta = choice.delta
     is_bare = (
-        not chunk.__pydantic_extra__
-        and not chunk.__pydantic_private__["_hidden_params"]
+        not chunk.__pydantic_private__["_hidden_params"]
         and _fields(choice, "delta") == _CHOICE
         and _fields(delta, "content") == _DELTA
     )
