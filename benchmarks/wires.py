@@ -33,6 +33,7 @@ from hotspare.providers.sse import SSEDecoder
 from hotspare.secret import HiddenStr
 
 from benchmarks.page import write
+from benchmarks.syntax import parsed
 
 CORE = Path(hotspare.__file__).parent
 PROVIDERS = CORE / "providers"
@@ -86,7 +87,7 @@ def _lines(path: Path) -> int:
     text = path.read_text(encoding="utf-8")
     words = {
         line
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(parsed(text))
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.end_lineno
         for line in range(node.lineno, node.end_lineno + 1)
     }
@@ -115,7 +116,7 @@ def _names(text: str, wire: str) -> bool:
     folder = f"hotspare.providers.{wire}"
     if f'"{wire}"' not in text and folder not in text:  # parsing each file would take seconds
         return False
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(text)):
         if isinstance(node, ast.Constant) and node.value == wire:
             return True
         if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{folder}."):

@@ -29,6 +29,8 @@ from hotspare.drill.provider import KEY, Provider
 from hotspare.providers import presets
 from pytest_examples import CodeExample, EvalExample, find_examples
 
+from benchmarks.syntax import parsed
+
 ROOT = Path(__file__).parents[2]
 PAGES = [
     *sorted(ROOT.glob("README*.md")),
@@ -100,7 +102,7 @@ def again(parse: Callable[[], Parsed]) -> Parsed:
 
 def uncalled(source: str) -> list[str]:
     """Names of the async functions without parameters that a block defines and does not call."""
-    tree = again(lambda: ast.parse(source))
+    tree = parsed(source)
     named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     return [
         node.name
