@@ -74,6 +74,8 @@ def message_of(
     extra: Json = {"tool_calls": [call.as_dict() for call in calls]} if calls else {}
     if signed_by and (thinking or any(call.signature for call in calls)):
         extra["signed_by"] = signed_by
+    if not extra:  # nearly always; an empty one takes LlamaIndex 2 of 5 µs
+        return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks)
     return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=extra)
 
 
@@ -138,7 +140,7 @@ class ChunkConverter:
         self._reasoning += chunk.reasoning
         kwargs: Json = {"thinking_delta": chunk.reasoning} if chunk.reasoning else {}
         if chunk.finish_reason is None:
-            return {"delta": delta, "additional_kwargs": kwargs}
+            return {"delta": delta, "additional_kwargs": kwargs} if kwargs else {"delta": delta}
         usage = chunk.usage or Usage()
         raw = _raw(usage, chunk.finish_reason, chunk.model, chunk.id)
         kwargs |= token_counts(usage)
