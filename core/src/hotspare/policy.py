@@ -45,7 +45,7 @@ class Breaker:
     fast_break_duration: used instead where a probe costs its caller little: the failures were fast, and another target
         is available, or the function of `api_key` gave no key. 1, jittered to 0.5-1: a recovery is noticed within a second.
     max_break_duration: upper bound of the doubled durations. 20: a recovery is noticed within this time.
-    max_probe_share: durations are doubled only until the probes of all targets are at most this share of the pool's calls. 0.05: under load a
+    max_probe_share: durations are doubled only until the probes of all targets are at most this share of the pool's calls. 0.06: under load a
         recovery is noticed immediately, and a pool with little traffic does not spend every second call on a dead target.
     max_retry_after: longest Retry-After that is honoured. 3600.
     auth_break_duration: how long it stays open after a 401 or 403, or after a used-up quota whose reset is unknown. 300:
@@ -72,7 +72,7 @@ class Breaker:
     break_duration: float = 5.0
     fast_break_duration: float = 1.0
     max_break_duration: float = 20.0
-    max_probe_share: float = 0.05
+    max_probe_share: float = 0.06
     max_retry_after: float = 3600.0
     auth_break_duration: float = 300.0
     not_found_break_duration: float = 60.0

@@ -31,7 +31,7 @@ def test_a_failed_probe_gives_the_new_reason() -> None:
     engine.open("a")
     end(engine, Outcome(Kind.TIMEOUT, "x" * 200), now=9.0)
     assert engine["a"].breaker.reason == "timeout: " + "x" * 80
-    assert engine.events[-1] == events.StateChanged("a", State.HALF_OPEN, State.OPEN, "timeout: " + "x" * 80, 7.5)
+    assert engine.events[-1] == events.StateChanged("a", State.HALF_OPEN, State.OPEN, "timeout: " + "x" * 80, 8.75)
 
 
 def test_short_breaks() -> None:
@@ -175,7 +175,7 @@ def test_a_key_that_a_function_did_not_give() -> None:
         end(engine, Outcome(Kind.AUTH, "gave no key", scope=Scope.TARGET), now=now)
         breaks.append(engine["a"].breaker.open_until - now)
         now += breaks[-1]
-    assert breaks == pytest.approx([0.75, 1.5, 3, 6, 12, 15, 15, 15])
+    assert breaks == pytest.approx([0.75, 1.75, 3.5, 7, 14, 17.5, 17.5, 17.5])
     assert (engine["a"].breaker.cause, engine["c"].breaker.state) == ("", State.CLOSED)
     end(engine, Outcome(Kind.AUTH, "bad key"), now=now)
     assert engine["a"].breaker.open_until - now == 300.0
@@ -292,7 +292,7 @@ def test_a_domain_after_its_probe(outcome: Outcome, after: State) -> None:
     assert engine.tracker.domains[REGION].state is after
     if after is State.OPEN:
         assert engine.events == [
-            events.StateChanged("p/r1", State.HALF_OPEN, State.OPEN, "its probe failed", 7.5, "region")
+            events.StateChanged("p/r1", State.HALF_OPEN, State.OPEN, "its probe failed", 8.75, "region")
         ]
 
 

@@ -1,7 +1,9 @@
 """A recording holds every decision, and follows from its own inputs byte for byte; nothing private is in it."""
 
 import random
+import sys
 import threading
+from collections.abc import Generator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,16 @@ def test_a_thousand_calls_of_a_chaos_run_reproduce_byte_for_byte(tmp_path: Path)
     assert SECRET.lower() not in path.read_text(encoding="utf-8").lower()
 
 
+@pytest.fixture
+def restless() -> Generator[None]:
+    """Threads take turns after a microsecond: by default one thread could make all its calls in its first turn."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless")
 def test_calls_of_many_threads_stand_in_the_order_of_the_lock(tmp_path: Path) -> None:
     """Eight threads call at once, in real time and without a pause, while a target fails at random: lines of different calls
     are mixed, and the file reproduces."""
@@ -44,7 +56,10 @@ def test_calls_of_many_threads_stand_in_the_order_of_the_lock(tmp_path: Path) ->
     good = ScriptedTarget("good", id="b/m", tier=1)
     pool = Pool([flaky.target, good.target], record=path, retry_same_target="never")
 
+    started = threading.Barrier(8)
+
     def calls() -> None:
+        started.wait()
         for _ in range(25):
             pool.chat("q")
 

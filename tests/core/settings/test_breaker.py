@@ -127,7 +127,7 @@ def _(value: float) -> object:
     return opened(fast_break_duration=value).pool.health()["a"].available_in
 
 
-@EFFECTS.of("max_probe_share", {0.1: 6.7, 0.5: 0.9})
+@EFFECTS.of("max_probe_share", {0.1: 7.9, 0.5: 1.4})
 def _(value: float) -> object:
     """The break after many calls, one a second, all of which would have doubled it."""
     two = pair(DOWN, consecutive_failures=1, max_probe_share=value, max_break_duration=100)
@@ -137,7 +137,7 @@ def _(value: float) -> object:
     return round(two.pool.health()["a"].available_in or 0, 1)
 
 
-@EFFECTS.of("max_break_duration", {15.0: 7.5, 100.0: 20.0})
+@EFFECTS.of("max_break_duration", {15.0: 11.25, 100.0: 30.0})
 def _(value: float) -> object:
     """The third break, after two probes that failed: 10 s, doubled twice."""
     two = pair(DOWN, consecutive_failures=1, break_duration=10, fast_break_duration=99.0, max_break_duration=value)

@@ -272,7 +272,8 @@ class CircuitBreaker:
         little time. `most`: upper bound of the doubled duration, in addition to `max_break_duration`. `cause`: see the attribute.
         `since`: start of the failed probe: its duration counts towards the break, up to half of it, so that a recovery is noticed in time.
 
-        The duration has equal jitter: half fixed, half random (AWS Architecture Blog, "Exponential Backoff And Jitter").
+        The first duration has equal jitter: half fixed, half random (AWS Architecture Blog, "Exponential Backoff And Jitter"). After a
+        failed probe three quarters are fixed: fewer probes for the same longest duration.
         """
         config = self.config
         if self.state is not State.OPEN:
@@ -281,7 +282,7 @@ class CircuitBreaker:
             self.trips = max(0, self.trips - forgiven) + 1
         base = min(config.fast_break_duration, config.break_duration) if fast else config.break_duration
         longest = min(base * 2 ** min(self.trips - 1, 30), config.max_break_duration, most)
-        duration = longest * (0.5 + rng.random() / 2)
+        duration = longest * (0.5 + rng.random() / 2 if self.trips == 1 else 0.75 + rng.random() / 4)
         taken = min(max(0.0, now - since), duration / 2)
         self._open(now + max(duration - taken, min(at_least, config.max_retry_after)), now, cause)
 
