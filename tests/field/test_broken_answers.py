@@ -71,6 +71,17 @@ def test_a_finish_reason_that_says_broken(wire: Wire, reason: str) -> None:
         assert call(two.pool, "astream").text == "so spare answer"
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("abort", "broke the answer off"), ("error", "with an error"), ("MALFORMED_FUNCTION_CALL", "malformed")],
+)
+def test_what_is_said_of_a_broken_answer(reason: str, words: str) -> None:
+    """Which kind of break it was, and the provider's own reason, but none of the answer's text."""
+    with two_targets("openai", ended("openai", "chat", "PRIVATE", reason)) as two:
+        message = two.pool.chat("q").attempts[0].message
+    assert words in message and f"(finish reason: {reason})" in message and "PRIVATE" not in message
+
+
 @pytest.mark.parametrize("face", ALL)
 def test_the_providers_own_reason_behind_a_relays(face: Face) -> None:
     """OpenRouter writes `stop`, and in `native_finish_reason` that the call was malformed."""

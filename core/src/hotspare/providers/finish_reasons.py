@@ -75,7 +75,7 @@ def raise_if_broken(reason: str, body: object) -> None:
     if is_malformed(reason):
         raise MalformedAnswer(f"the model's answer was malformed (finish reason: {reason})", body=dump(body))
     if words[0] in _ABORTED:
-        raise IncompleteAnswer(f"the provider aborted the answer (finish reason: {reason})", body=dump(body))
+        raise IncompleteAnswer(f"the provider broke the answer off (finish reason: {reason})", body=dump(body))
 
 
 def ending_of(
