@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from hotspare import ChatRequest, Pool, Target
+from hotspare import ChatReply, ChatRequest, Pool, Target
+from hotspare._engine.continuation import looks_unfinished
 
 from tests.support.field_calls import (
     MODELS,
@@ -26,7 +27,7 @@ from tests.support.field_calls import (
     well,
     whole,
 )
-from tests.support.raw_server import Step, event, raw_server, response, sse
+from tests.support.raw_server import Handler, RawRequest, Step, event, raw_server, response, sse
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "react", "arguments": "{}"}}
 AFTER_TOOL: list[dict[str, Any]] = [
@@ -119,19 +120,34 @@ def reported(wire: Wire, tokens: int | None) -> list[str]:
     return [finish(wire, usage={} if tokens is None else {"output_tokens": tokens}), *end(wire)]
 
 
-def continued(wire: Wire, face: Face, tokens: int | None, **options: Any) -> Result:
-    """A stream that breaks in the middle, a second target that has nothing to add, and a third one that is well."""
-    policy = {key: options.pop(key) for key in ("on_break",) if key in options}
-    broken, lost = (
-        [*sse(*start("openai"), text("openai", "It is "))[:-1], "reset"],
-        sse(*start(wire), *reported(wire, tokens)),
-    )
-    with raw_server(lambda _: broken) as one, raw_server(lambda _: lost) as two, raw_server(well) as three:
+def ended(wire: Wire, tokens: int | None) -> list[Step]:
+    """A stream without text that reports this number of output tokens."""
+    return sse(*start(wire), *reported(wire, tokens))
+
+
+def ends_with(tokens: int) -> Handler:
+    """A provider that sends such a stream."""
+    return lambda _: ended("openai", tokens)
+
+
+def down(_: RawRequest) -> bytes:
+    """A provider that is down."""
+    return response(503, {"error": {"message": "down"}})
+
+
+def continued(
+    wire: Wire, face: Face, tokens: int | None, *, given: str = "It is ", third: Handler | None = well, **options: Any
+) -> Result:
+    """A stream that breaks in the middle, a second target that has nothing to add, and a third one; None: there is no third."""
+    policy = {key: options.pop(key) for key in ("on_break", "max_attempts") if key in options}
+    broken: list[Step] = [*sse(*start("openai"), text("openai", given))[:-1], "reset"]
+    lost = ended(wire, tokens)
+    with raw_server(lambda _: broken) as one, raw_server(lambda _: lost) as two, raw_server(third or well) as three:
         targets = [
             Target("openai-compatible/m", name="first", base_url=one.url + "/v1", api_key="one"),
             Target(MODELS[wire], name="second", base_url=two.url + PATHS[wire], api_key="two"),
             Target("openai-compatible/m", name="third", base_url=three.url + "/v1", api_key="three"),
-        ]
+        ][: 3 if third else 2]
         with Pool(targets, deadline=20, timeouts=SHORT, retry_same_target="never", **policy) as pool:
             return call(pool, face, **options)
 
@@ -153,9 +169,51 @@ def test_an_empty_continuation_is_no_end(wire: Wire, face: Face, tokens: int | N
 @pytest.mark.parametrize("face", STREAMED)
 @pytest.mark.parametrize("wire", WIRES)
 def test_a_model_that_has_nothing_to_add(wire: Wire, face: Face, tokens: int) -> None:
-    """It reports the tokens of its end: all of the text had come."""
+    """It reports the tokens of its end, and the text looks finished: all of it had come."""
+    result = continued(wire, face, tokens, given="It is done.")
+    assert (result.text, result.kinds) == ("It is done.", ["first ok", "second ok"])
+
+
+@pytest.mark.parametrize("tokens", [1, 3])
+@pytest.mark.parametrize("face", STREAMED)
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_word_may_have_as_many_tokens_as_an_end(wire: Wire, face: Face, tokens: int) -> None:
+    """The text stops in the middle of a sentence: the next target is asked too, and has the rest."""
     result = continued(wire, face, tokens)
-    assert (result.text, result.kinds) == ("It is ", ["first ok", "second ok"])
+    assert (result.text, result.kinds) == (f"It is {SPARE}", ["first ok", "second ok", "third ok"])
+
+
+@pytest.mark.parametrize("face", STREAMED)
+def test_two_targets_that_have_nothing_to_add(face: Face) -> None:
+    """They confirm each other."""
+    result = continued("anthropic", face, 1, third=ends_with(1))
+    assert (result.text, result.kinds) == ("It is ", ["first ok", "second ok", "third ok"])
+
+
+@pytest.mark.parametrize("face", STREAMED)
+@pytest.mark.parametrize(
+    ("third", "kinds"),
+    [
+        (None, []),
+        (down, ["third server"]),
+        (ends_with(60), ["third server"]),
+    ],
+)
+def test_nobody_confirms_an_end(face: Face, third: Handler | None, kinds: list[str]) -> None:
+    """No target is left, or none answers: the end is the best that is known, and it is paid for once."""
+    result = continued("openai", face, 2, third=third)
+    assert (result.text, result.kinds) == ("It is ", ["first ok", "second ok", *kinds])
+    assert result.summary is not None
+    assert (result.summary.target, result.reply.finish_reason, result.reply.usage.output_tokens) == (
+        "second",
+        "stop",
+        2,
+    )
+
+
+def test_the_last_attempt_needs_no_confirmation() -> None:
+    """With max_attempts = 2."""
+    assert continued("openai", "stream", 1, max_attempts=2).kinds == ["first ok", "second ok"]
 
 
 @pytest.mark.parametrize("options", [{}, {"stop": ["END"]}])
@@ -163,6 +221,31 @@ def test_an_answer_from_the_beginning_is_not_empty(options: dict[str, Any]) -> N
     """With on_break = restart the target was asked for all of it: nothing is not the whole answer, whatever tokens it reports."""
     result = continued("openai", "stream", 1, on_break="restart", **options)
     assert (result.text, result.error is not None, len(result.kinds)) == ("It is ", True, 3)
+
+
+def test_accept_judges_an_end() -> None:
+    """The caller's own rule for a whole answer takes the place of a second opinion."""
+    asked: list[str] = []
+
+    def accept(reply: ChatReply) -> bool:
+        asked.append(reply.text)
+        return bool(asked[1:])
+
+    result = continued("openai", "stream", 1, accept=accept)
+    assert (result.kinds, asked) == (["first ok", "second ok"], ["It is "])
+    assert "was not accepted" in str(result.error)
+
+
+@pytest.mark.parametrize("text", ["so", "42", "one, ", "namely:", "well -", "(", "«", "다음", "a_", "第一，"])
+def test_texts_that_look_unfinished(text: str) -> None:
+    """They stop at a letter or a digit, or at a mark that something follows."""
+    assert looks_unfinished(text)
+
+
+@pytest.mark.parametrize("text", ["so.", "Why? ", "(so)", "```\n", "좋습니다.", "好。", "}", "🙂", "*", ""])
+def test_texts_that_look_finished(text: str) -> None:
+    """They stop at the end of a sentence, a bracket or a block."""
+    assert not looks_unfinished(text)
 
 
 def test_some_words_are_no_empty_turn() -> None:

@@ -201,8 +201,13 @@ def test_an_answer_that_is_judged_at_its_end() -> None:
     good.text(2.0, "a", "b")
     assert good.at(3.0, END) is not None
     whole = Stream(call={"accept": accept})
+    whole.call.attempts[0].result = ChatReply(text="x")
     whole.text(2.0, "x")
     assert whole.at(3.0, END) is not None
+    whole.call.emitted = "x"  # it continues a broken answer: its part was not judged
+    with pytest.raises(Exception, match=r"^it is 'xx'$"):
+        whole.text(3.0, "x")
+        whole.at(3.0, END)
 
 
 def test_the_longest_silence_and_the_speed_of_a_stream() -> None:

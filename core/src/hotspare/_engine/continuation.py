@@ -41,6 +41,9 @@ _WINDOW = 600
 """Characters at the end of the emitted text that are searched for a repetition."""
 _EAST_ASIAN = "\u1100"
 """From this character on, letters are syllables or whole words: Hangul, kana, Han (Latin extensions above it are rare)."""
+_WITHIN_A_SENTENCE = frozenset(",;:、，；：")
+_OPENING = frozenset({"Pc", "Pd", "Ps", "Pi"})
+"""Unicode's categories of connecting and opening punctuation."""
 _MAX_END_TOKENS = 3
 """Reported tokens of an answer that has nothing but its end: 1 in llama.cpp and vLLM, 2 or 3 in Anthropic's (its guide to stop reasons,
 "Empty responses with end_turn"). More tokens mean that text was lost, none that the model generated nothing."""
@@ -48,6 +51,14 @@ _MAX_END_TOKENS = 3
 
 class SpliceError(HotspareError):
     """What the next target wrote cannot be joined to what was already handed out."""
+
+
+class UnconfirmedEnd(HotspareError):
+    """A continuation is empty, and its tokens may be those of an end or of a lost word: another target is asked for it too."""
+
+    def __init__(self, end: ChatChunk) -> None:
+        self.end = end
+        super().__init__("the continuation is empty, and another target is asked whether the answer is complete")
 
 
 class EmittedText:
@@ -99,7 +110,7 @@ def request_for(call: Call, state: TargetState, policy: Policy) -> ChatRequest:
 
 
 def lost_in(end: ChatChunk, policy: Policy) -> EmptyAnswer | None:
-    """The error of a continuation without text; None if its tokens show that the model had nothing to add.
+    """The error of a continuation without text; None if its tokens allow that the model had nothing to add.
 
     A target that fails may also answer with a regular end and no content: the text so far is not complete then.
     """
@@ -108,6 +119,12 @@ def lost_in(end: ChatChunk, policy: Policy) -> EmptyAnswer | None:
         return None
     message = f"the continuation is empty (finish reason: stop, tokens: {tokens or 'none'})"
     return EmptyAnswer(message, proven=True, output_tokens=tokens)
+
+
+def looks_unfinished(text: str) -> bool:
+    """Whether a text stops at a letter, a digit, a comma, a colon, a dash or an opening bracket: perhaps in the middle of a sentence."""
+    last = text.rstrip()[-1:]
+    return last.isalnum() or last in _WITHIN_A_SENTENCE or unicodedata.category(last or ".") in _OPENING
 
 
 def estimate_usage(call: Call, pieces: int) -> Usage:

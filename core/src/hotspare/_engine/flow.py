@@ -44,6 +44,10 @@ def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], f
             except AllTargetsFailed as error:
                 if not call.streaming:
                     raise
+                end = monitor.unconfirmed_end()
+                if end is not None:
+                    yield end
+                    return None
                 raise monitor.not_continued(error) from monitor.error
         return None if call.streaming else monitor.reply()
     except BaseException as error:

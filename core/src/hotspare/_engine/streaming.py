@@ -9,13 +9,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 
-from hotspare._engine.call import Attempt, Call, OpenStream
+from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import LATE, Broke, Event
 from hotspare._engine.continuation import (
     EmittedText,
     SpliceError,
     Splicer,
+    UnconfirmedEnd,
     estimate_usage,
+    looks_unfinished,
     lost_in,
     may_continue,
     splicer_for,
@@ -28,7 +30,7 @@ from hotspare._engine.timeouts import min_throughput
 from hotspare._routing.acceptance import objection
 from hotspare.errors import AllTargetsFailed, AnswerRejected, AttemptTimeout, IncompleteAnswer, StreamInterrupted
 from hotspare.messages import SEVERAL, ChatChunk, ChatReply, StreamSummary, Usage
-from hotspare.outcome import Kind
+from hotspare.outcome import Kind, Outcome
 from hotspare.policy import Policy
 from hotspare.target import Target
 
@@ -58,6 +60,9 @@ class StreamMonitor:
         self._targets: list[Target] = []
         self._splice_points: list[int] = []
         self._broken_usage: list[Usage] = []
+        self._unconfirmed: tuple[ChatChunk, Target] | None = None  # an end that one target has reported
+        self._claimed_at = -1  # length of the text at that end
+        self._max_attempts = call.max_attempts
 
     def attach(self, attempt: Attempt) -> None:
         """Switch to this attempt's stream: the first one, or one that continues a broken answer."""
@@ -72,6 +77,8 @@ class StreamMonitor:
         self._targets.append(attempt.target)
         if not self._call.streaming:
             self._emitted, self._chunks = EmittedText(), []  # a whole answer is restarted
+        if self._unconfirmed is not None:
+            self._call.max_attempts = self._max_attempts
         text = self._emitted.text
         self._splicer = splicer_for(text, attempt.request, self._policy) if text else None
         if len(self._targets) > 1:
@@ -82,7 +89,8 @@ class StreamMonitor:
 
         After the finish reason, the end of the stream, a break or silence ends the answer. Before it they raise
         IncompleteAnswer, the stream's own error, or AttemptTimeout. Also raises AttemptTimeout for a stream that is too slow,
-        SpliceError or EmptyAnswer if a continuation cannot be joined or is lost, InBandError for a refusal, and AnswerRejected.
+        SpliceError, EmptyAnswer or UnconfirmedEnd if a continuation cannot be joined, is lost or may be, InBandError for a refusal,
+        and AnswerRejected.
         """
         chunk = event if isinstance(event, ChatChunk) else self._without_chunk(event)
         self.done = chunk.finish_reason is not None
@@ -104,7 +112,9 @@ class StreamMonitor:
         if self.done:
             self._record_stream()
             self.usage = chunk.usage
-            chunk = replace(chunk, summary=self._summary(chunk.usage or Usage()))
+            usage = chunk.usage or Usage()
+            self._call.parts.append((self._attempt, usage))
+            chunk = replace(chunk, summary=self._summary(usage, self._attempt.target))
         elif not has_content:
             return None
         self._emitted.add(chunk)
@@ -134,21 +144,33 @@ class StreamMonitor:
 
     def _raise_if_rejected(self) -> None:
         """Raise AnswerRejected if `accept` rejects the complete answer, before its end is handed out."""
-        accept = self._call.accept
-        if accept is not None and isinstance(self._attempt.result, OpenStream):
+        accept, is_judged = self._call.accept, isinstance(self._attempt.result, ChatReply) and not self._call.emitted
+        if accept is not None and not is_judged:
             why = objection(reply_of(self._chunks), self._call.request, accept)
             if why:
                 raise AnswerRejected(why)
 
     def _joined(self, chunk: ChatChunk, splicer: Splicer) -> ChatChunk:
-        """The part of a continuation that follows the text handed out. Raises SpliceError, or EmptyAnswer if the text was lost."""
+        """The part of a continuation that follows the text handed out. Raises SpliceError, EmptyAnswer or UnconfirmedEnd."""
         text = splicer.feed(chunk.text)
         if self.done:
-            error = lost_in(chunk, self._policy) if splicer.is_empty else None
-            if error is not None:
-                raise error
+            if splicer.is_empty:
+                self._raise_if_lost(chunk)
             text += splicer.finish()
         return replace(chunk, text=text, reasoning="", thinking=(), native=None)
+
+    def _raise_if_lost(self, end: ChatChunk) -> None:
+        """Raise EmptyAnswer if the text of an empty continuation was lost. If it may have been, raise UnconfirmedEnd once, if another
+        target can be asked: the end of a text that looks finished needs no second opinion."""
+        error = lost_in(end, self._policy)
+        if error is not None:
+            raise error
+        call, text = self._call, self._emitted.text
+        if end.finish_reason != "stop" or len(text) == self._claimed_at or not looks_unfinished(text) or call.accept:
+            return  # `accept` judges the whole answer
+        if call.attempts_left > 0 and self._scheduler.has_free_alternative(call, self._clock()):
+            self._claimed_at = len(text)
+            raise UnconfirmedEnd(end)
 
     def _finishing(self, chunk: ChatChunk) -> ChatChunk:
         """The finish reason has arrived. Returns the chunk's content."""
@@ -239,10 +261,16 @@ class StreamMonitor:
         self.done = False
         call, attempt = self._call, self._attempt
         usage = estimate_usage(call, self._pieces)
+        if isinstance(error, UnconfirmedEnd):
+            usage = error.end.usage or usage
         call.parts.append((attempt, usage))
         if isinstance(error, SpliceError):
             raise self.interrupted(str(error)) from error
-        outcome = attempt.state.classify(error)
+        if isinstance(error, UnconfirmedEnd):
+            self._unconfirmed, outcome = (error.end, attempt.target), Outcome(Kind.REJECTED, str(error))
+            self._max_attempts, call.max_attempts = call.max_attempts, len(call.attempts) + 1
+        else:
+            outcome = attempt.state.classify(error)
         now = self._clock()
         self._scheduler.record_stream_break(call, attempt, outcome, self._emitted.text, now)
         self._broken_usage.append(usage)
@@ -262,6 +290,19 @@ class StreamMonitor:
         """The error of a stream that no other target continued."""
         return self.interrupted(f"a stream broke, and no other target continued it: {error}")
 
+    def unconfirmed_end(self) -> ChatChunk | None:
+        """The end that a target reported, if the one other target that was asked for it has failed; None if there is none."""
+        if self._unconfirmed is None or len(self._emitted.text) > self._claimed_at:
+            return None
+        end, target = self._unconfirmed
+        return ChatChunk(
+            finish_reason="stop",
+            usage=end.usage,
+            model=end.model,
+            id=end.id,
+            summary=self._summary(end.usage or Usage(), target),
+        )
+
     def interrupted(self, message: str) -> StreamInterrupted:
         """The error of a stream that ends after its first content."""
         return StreamInterrupted(message, self._call.records, text=self._emitted.text)
@@ -272,14 +313,13 @@ class StreamMonitor:
             throughput = (self._bytes + self._window_bytes) / seconds
             self._scheduler.record_stream(self._call, self._attempt, self._longest_gap, throughput)
 
-    def _summary(self, usage: Usage) -> StreamSummary:
+    def _summary(self, usage: Usage, target: Target) -> StreamSummary:
         broken = self._broken_usage
         call = self._call
-        call.parts.append((self._attempt, usage))
         call.usage, call.cost = usage, call_cost(call)
         call.duplicate_tokens = sum(part.input_tokens for part in broken) + (broken[-1].output_tokens if broken else 0)
         return StreamSummary(
-            target=self._targets[-1].name,
+            target=target.name,
             attempts=call.records,
             cost=call.cost,
             targets=tuple(target.name for target in self._targets),
