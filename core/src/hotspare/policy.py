@@ -100,8 +100,8 @@ class Timeouts:
         call does not wait 15 s for a target that usually answers in 50 ms.
     completion: timeout for a whole answer, while the target has no record yet. 60.
     stalled_factor, stalled_min: a call that waits longer than `stalled_factor` times the target's own p95, and than `stalled_min`
-        seconds, is evidence of a stall. For a target without a record, twice the pool's usual p95 is used instead. 5 and 0.5: this
-        ends no call, but new calls use other targets.
+        seconds, is evidence of a stall. For a target without a record, twice the pool's usual p95 is used instead, and new calls
+        try other targets first after 0.3 of that time. 5 and 0.5: this ends no call, but new calls use other targets.
     stall, stall_factor, stall_min: longest silence inside a stream once it has begun. 30 s until the target's own gaps
         are known; then `stall_factor` (5) times the p95 of the longest gaps of its streams, between `stall_min` (5) and
         `stall`.

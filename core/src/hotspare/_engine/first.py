@@ -7,6 +7,7 @@ from __future__ import annotations
 from hotspare._engine import attempts, limiting
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Attempt, Call
+from hotspare._engine.plan import keeps_waiting
 from hotspare._health.breaker import State
 from hotspare._health.target_state import TargetState
 from hotspare.outcome import AttemptReason
@@ -40,4 +41,6 @@ def _first_target(call: Call, shared: SharedState, now: float) -> TargetState | 
         return None
     if breaker.in_flight:
         shared.tracker.open_if_stalled(state, now)
+        if keeps_waiting(call, state, shared, now):
+            return None
     return state

@@ -9,7 +9,7 @@ from random import Random
 
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Call
-from hotspare._engine.timeouts import wants_unary
+from hotspare._engine.timeouts import p95_of, wants_unary
 from hotspare._health.breaker import State
 from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._routing.strategies import Candidate, Demand, candidate, ordered
@@ -17,6 +17,8 @@ from hotspare.outcome import Kind
 from hotspare.target import Domain
 
 _NONE: frozenset[Domain] = frozenset()
+_UNTESTED_PART = 0.3
+"""Part of the time of `timeouts.stalled_after`: three times the pool's p95 with the default factors."""
 
 
 class Candidates:
@@ -63,24 +65,37 @@ class Candidates:
 
 
 def usable(call: Call, shared: SharedState, demand: Demand, kept: TargetState | None) -> Iterator[TargetState]:
-    """The targets that support the request. Moved to the end: targets known to reject its features, and, after a timeout of this call,
-    targets whose other calls wait too long."""
+    """The targets that support the request. Moved to the end: targets known to reject its features, and those whose other calls wait too
+    long: untested targets, and after a timeout of this call all of them."""
     late: list[TargetState] = []
+    now = demand.now
     has_waited = call.last is not None and call.last.outcome is not None and call.last.outcome.kind is Kind.TIMEOUT
     for state in in_order(call, demand, kept):
         if call.unsupported(state) or state in call.excluded:
             continue
         if state.breaker.in_flight:
-            shared.tracker.open_if_stalled(state, demand.now)
-        if state.refused and state.refuses(call.features, demand.now):
+            shared.tracker.open_if_stalled(state, now)
+        if state.refused and state.refuses(call.features, now):
             demand.passed[state] = "it has rejected similar requests"
             late.append(state)
-        elif has_waited and state.breaker.is_waited_for(demand.now):
+        elif (has_waited and state.breaker.is_waited_for(now)) or keeps_waiting(call, state, shared, now):
             demand.passed[state] = "other calls wait for it longer than usual"
             late.append(state)
         else:
             yield state
     yield from late
+
+
+def keeps_waiting(call: Call, state: TargetState, shared: SharedState, now: float) -> bool:
+    """Whether a target without a record lets other calls wait for so long, by the record of the pool, that another one is tried first
+    until it answers: if it is silent, few calls meet it before its breaker opens."""
+    if not state.breaker.in_flight:
+        return False
+    unary = wants_unary(call, state, call.policy)
+    usual = shared.completion if unary else shared.first_token
+    if len(usual) < call.policy.timeouts.min_samples or p95_of(state, call.policy, unary=unary) is not None:
+        return False
+    return state.breaker.is_waited_for(now, _UNTESTED_PART)
 
 
 def in_order(call: Call, demand: Demand, kept: TargetState | None) -> Iterator[TargetState]:

@@ -162,10 +162,10 @@ class CircuitBreaker:
             return ""
         return f"{len(stalled)} calls without an answer for over {now - stalled[-1].started:.1f} s"
 
-    def is_waited_for(self, now: float) -> bool:
-        """Whether an attempt waits longer than its `stall_after`, and no later attempt was answered."""
+    def is_waited_for(self, now: float, part: float = 1.0) -> bool:
+        """Whether an attempt waits longer than this part of its `stall_after`, and no later attempt was answered."""
         first = next((permit for permit in self.in_flight if permit.started > self.last_success_start), None)
-        return first is not None and now - first.started >= first.stall_after
+        return first is not None and now - first.started >= part * first.stall_after
 
     def free(self, now: float) -> float:
         """How many more attempts it admits now."""
