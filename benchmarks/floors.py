@@ -45,7 +45,8 @@ MESSAGES = [{"role": "user", "content": "hello"}]
 PRICE = Price(2, 8)
 COST = (5 * PRICE.input + CHUNKS * PRICE.output) / 1e6
 USAGE = {"prompt_tokens": 5, "completion_tokens": CHUNKS, "total_tokens": CHUNKS + 5, "cost": COST}
-CALLS = {"a call": 4, f"a stream of {CHUNKS} chunks": 1}
+KINDS = ("a call", f"a stream of {CHUNKS} chunks")
+CALLS = 4
 """Calls of each contender in a round: few, because the load of the machine changes."""
 Calls = dict[str, Callable[[], Any]]
 """A call of each kind, by its row. Those of async rows return coroutines."""
@@ -153,7 +154,7 @@ def litellm_calls(model: str) -> Calls:
         found: Any = litellm.completion(model, MESSAGES, stream=True)
         return list(found)
 
-    whole, chunks = CALLS
+    whole, chunks = KINDS
     return {
         f"LiteLLM, {whole}, sync": lambda: litellm.completion(model, MESSAGES),
         f"LiteLLM, {whole}, async": lambda: litellm.acompletion(model, MESSAGES),
@@ -170,7 +171,7 @@ def llama_index_calls(llm: LLM) -> Calls:
         async for _ in await llm.astream_chat(messages):
             pass
 
-    whole, chunks = CALLS
+    whole, chunks = KINDS
     return {
         f"LlamaIndex, {whole}, sync": lambda: llm.chat(messages),
         f"LlamaIndex, {whole}, async": lambda: llm.achat(messages),
@@ -205,15 +206,14 @@ async def _repeat(call: Callable[[], Any], count: int) -> None:
 
 def milliseconds(runner: asyncio.Runner, row: str, call: Callable[[], Any]) -> float:
     """CPU of one call of this row, with what LiteLLM does for it in the background."""
-    count = next(count for kind, count in CALLS.items() if kind in row)
     start = time.process_time()
     if row.endswith(", async"):
-        runner.run(_repeat(call, count))
+        runner.run(_repeat(call, CALLS))
     else:
-        for _ in range(count):
+        for _ in range(CALLS):
             call()
     executor.submit(int).result()  # the tasks before it have begun
-    return (time.process_time() - start) / count * 1e3
+    return (time.process_time() - start) / CALLS * 1e3
 
 
 def measure(rounds: int) -> dict[str, Mapping[str, list[float]]]:

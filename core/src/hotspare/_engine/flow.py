@@ -19,7 +19,7 @@ from hotspare._engine.streaming import StreamMonitor
 from hotspare._engine.waiters import Waiter
 from hotspare._values import changed
 from hotspare.errors import AllTargetsFailed, LimitExceeded
-from hotspare.messages import ChatChunk, ChatReply
+from hotspare.messages import ChatReply
 from hotspare.outcome import CANCELLED, Kind
 from hotspare.policy import Policy
 
@@ -98,12 +98,21 @@ def _read(
 ) -> Generator[Command, Event, bool]:
     """Read the stream of one attempt, to its end (returns True) or to a break that can be recovered from (False)."""
     monitor.attach(attempt)
+    result, read, emit = attempt.result, Read(attempt), call.streaming
     try:
-        if isinstance(attempt.result, OpenStream):
-            yield from _read_stream(monitor, attempt, attempt.result.first, call.streaming)
-        elif attempt.result is not None:  # a whole answer where a stream was requested
-            for chunk in map(monitor.process, chunks_of(attempt.result)):
-                if call.streaming and chunk is not None:
+        if isinstance(result, OpenStream):
+            event: Event = result.first
+            while True:
+                chunk = monitor.process(event)
+                if emit and chunk is not None:
+                    yield chunk
+                if monitor.done:
+                    break
+                read.within = monitor.next_wait()
+                event = yield read
+        elif result is not None:  # a whole answer where a stream was requested
+            for chunk in map(monitor.process, chunks_of(result)):
+                if emit and chunk is not None:
                     yield chunk
     except Exception as error:
         monitor.record_break(error)
@@ -115,21 +124,6 @@ def _read(
         raise
     scheduler.record_stream_end(call, attempt, clock(), monitor.usage, whole=not call.streaming)
     return True
-
-
-def _read_stream(
-    monitor: StreamMonitor, attempt: Attempt, first: ChatChunk, emit: bool
-) -> Generator[Command, Event, None]:
-    read = Read(attempt)
-    event: Event = first
-    while True:
-        chunk = monitor.process(event)
-        if emit and chunk is not None:
-            yield chunk
-        if monitor.done:
-            return
-        read.within = monitor.next_wait()
-        event = yield read
 
 
 def _with_attempts(call: Call, attempt: Attempt, reply: ChatReply) -> ChatReply:

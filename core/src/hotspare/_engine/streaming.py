@@ -96,7 +96,7 @@ class StreamMonitor:
         self.done = chunk.finish_reason is not None
         if chunk.finishing is not None:
             chunk = self._finishing(chunk)
-        has_content = chunk.is_content
+        has_content = bool(chunk.text) or chunk.is_content
         if has_content:
             self._record_progress(chunk)
         elif not self.done:

@@ -118,9 +118,17 @@ class ChunkConverter:
         self._text = self._reasoning = ""
         self._thinking: list[Mapping[str, Any]] = []
         self._calls: dict[int, ToolCall] = {}
+        self._is_plain = True  # only text so far
 
     def convert(self, chunk: ChatChunk) -> ChatResponse:
         """The response after this chunk. The last one has usage and metadata."""
+        if self._is_plain and not (
+            chunk.reasoning or chunk.thinking or chunk.tool_calls or chunk.refusal or chunk.finish_reason
+        ):  # nearly always
+            self._text += chunk.text
+            message = ChatMessage(role=MessageRole.ASSISTANT, blocks=[TextBlock(text=self._text)])
+            return ChatResponse(message=message, delta=chunk.text)
+        self._is_plain = False
         facts = self._take(chunk)
         self._thinking += chunk.thinking
         if chunk.tool_calls:
