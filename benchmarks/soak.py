@@ -322,7 +322,6 @@ def _memory() -> tuple[float, int]:
 
 def soak(seconds: float, seed: int, *, length: float = ROUND) -> list[str]:
     """Run rounds of `length` seconds for `seconds`, at least three. Returns the problems, and prints each round."""
-    logging.disable(logging.CRITICAL)
     found: list[str] = []
     sizes: list[tuple[float, int]] = []
     with Provider(IDS, seed=seed) as provider:
@@ -348,6 +347,7 @@ def main() -> None:
         "--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of the first round"
     )
     options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
     found = soak(60 * options.minutes, options.seed)
     print("\n".join(dict.fromkeys(found)) or "nothing is left over")
     sys.exit(bool(found))
