@@ -6,13 +6,18 @@ python -m benchmarks.failover --runs 1 cut # the scenarios with this word in the
 
 import argparse
 import logging
+import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from hotspare.drill.provider import Provider
 
 from benchmarks.failover.runner import FACES, endpoints, run_scenario
 from benchmarks.failover.scenarios import SCENARIOS, Scenario
+
+_BETWEEN = 0.04
+"""Seconds between the starts of two runs: if a hundred start at the same moment, their calls wait for this process."""
 
 
 def main() -> None:
@@ -42,6 +47,11 @@ def main() -> None:
 
 def _together(chosen: list[Scenario], runs: range) -> list[tuple[Scenario, str, list[str]]]:
     """Run all scenarios of some runs with both faces at the same time, each with separate targets."""
+
+    def started(*args: Any) -> Future[list[str]]:
+        time.sleep(_BETWEEN)
+        return threads.submit(run_scenario, *args)
+
     names = {
         (one.name, face, run): f"{number}-{face}-{run}"
         for number, one in enumerate(chosen)
@@ -51,7 +61,7 @@ def _together(chosen: list[Scenario], runs: range) -> list[tuple[Scenario, str, 
     ends = [end for name in names.values() for end in endpoints(name).values()]
     with Provider(ends) as provider, ThreadPoolExecutor(len(names)) as threads:
         futures: list[tuple[Scenario, str, Future[list[str]]]] = [
-            (one, face, threads.submit(run_scenario, one, face, provider, names[one.name, face, run]))
+            (one, face, started(one, face, provider, names[one.name, face, run]))
             for one in chosen
             for face in FACES
             for run in runs
