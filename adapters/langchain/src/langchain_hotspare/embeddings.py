@@ -14,7 +14,7 @@ from langchain_hotspare.errors import translate_errors
 
 
 class HotspareEmbeddings(Embeddings):
-    """Embeddings that fail over between targets that serve one and the same model.
+    """Embeddings that fail over between targets that serve the same model.
 
     ::
 

@@ -72,7 +72,7 @@ class HotspareLLM(CustomLLM):
                         yield converted
 
     def embedding(self, *args: Any, **call: Any) -> Any:
-        """Vectors as an EmbeddingResponse, by targets that serve one and the same model."""
+        """Vectors as an EmbeddingResponse, by targets that serve the same model."""
         with translate_errors(call["model"]):
             texts, options = embedding_arguments(call, self.pool)
             return embedding_response(self.pool.embed(texts, **options), call)

@@ -95,7 +95,7 @@ class Call:
     key, so that no budget of the pool counts it.
 
     `reasons`: its request asks for reasoning. `last`: the attempt that ended last. `retry_target`: the target of its one retry,
-    after a pause. `emitted`: the text handed out before a break. `ticket`: its place in the queue of a target's limits.
+    after a pause. `emitted`: the text delivered before a break. `ticket`: its place in the queue of a target's limits.
 
     `parts`: the attempts that were paid for so far, with their usage, the answer last. `route`, `labels`, `context`: for
     listeners. `usage`, `cost`, `duplicate_tokens`: of its answer, set once the answer is complete.

@@ -1,7 +1,7 @@
 """Recovery of a broken stream: how the next target continues it, and how the two parts are joined. Pure functions.
 
 Safety rule: only plain text is continued. Once a tool call, a refusal, media, a part of a JSON answer or text after reasoning has
-been handed out, a break raises an error with the text so far. After reasoning alone, another target restarts the answer.
+been delivered, a break raises an error with the text so far. After reasoning alone, another target restarts the answer.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _MAX_END_TOKENS = 3
 
 
 class SpliceError(HotspareError):
-    """What the next target wrote cannot be joined to what was already handed out."""
+    """What the next target wrote cannot be joined to what was already delivered."""
 
 
 class UnconfirmedEnd(HotspareError):
@@ -62,7 +62,7 @@ class UnconfirmedEnd(HotspareError):
 
 
 class EmittedText:
-    """The part of a stream that was handed out to the caller. `plain`: it consists of text only."""
+    """The part of a stream that was delivered to the caller. `plain`: it consists of text only."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -70,7 +70,7 @@ class EmittedText:
         self.plain = True
 
     def add(self, chunk: ChatChunk) -> None:
-        """Add a chunk that was handed out."""
+        """Add a chunk that was delivered."""
         if chunk.text:
             self._parts.append(chunk.text)
         if chunk.reasoning or chunk.thinking:
@@ -85,13 +85,13 @@ class EmittedText:
 
     @property
     def is_blank(self) -> bool:
-        """Whether none of the answer was handed out yet, apart from reasoning and white space."""
+        """Whether none of the answer was delivered yet, apart from reasoning and white space."""
         return self._only_reasoning and not any(map(str.strip, self._parts))
 
 
 def may_continue(call: Call, emitted: EmittedText, policy: Policy) -> bool:
     """Whether another target may continue the answer: the policy allows it, an attempt is left, and the answer is plain text
-    outside JSON mode, or none of it was handed out yet."""
+    outside JSON mode, or none of it was delivered yet."""
     if policy.on_break == "raise" or call.attempts_left <= 0:
         return False
     mode = (call.request.response_format or {}).get("type", "text")
@@ -140,7 +140,7 @@ def splicer_for(emitted: str, request: ChatRequest, policy: Policy) -> Splicer:
 
 
 class Splicer:
-    """Joins a continuation to the text already handed out, without repetition or loss.
+    """Joins a continuation to the text already delivered, without repetition or loss.
 
     A continuation may start where the text ends, repeat its last words, or restart the whole answer; it is buffered until that
     is clear. White space at the end of the emitted text is not sent to the next target (providers drop or reject it), so
@@ -165,7 +165,7 @@ class Splicer:
         return self._open and not self._held.strip()
 
     def feed(self, text: str) -> str:
-        """Add text of the continuation; returns what may be handed out now. Raises SpliceError if it cannot be joined."""
+        """Add text of the continuation; returns what may be delivered now. Raises SpliceError if it cannot be joined."""
         if not self._open:
             return text
         self._held += text
@@ -195,7 +195,7 @@ class Splicer:
         # "so" and " so good": intended, unless it is long
         begins_word = held[:1].isspace() and not emitted[:1].isspace()
         exact = not (self._restart or self._instructed)
-        sent = start.rstrip() if exact else start  # llama.cpp repeats what it was sent before it goes on
+        sent = start.rstrip() if exact else start  # llama.cpp repeats what it was sent before it continues
         if _starts_again(body, sent) and (self._restart or not begins_word or _is_repetition(start)):
             return self._without_blank(body[len(sent) :])
         same = _common_prefix(body, start)

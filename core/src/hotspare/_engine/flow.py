@@ -29,7 +29,7 @@ _OK = Kind.OK
 def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], float]) -> Flow:
     """One call. Yields the chunks of a stream; returns the whole answer of a call that does not stream.
 
-    Raises AllTargetsFailed with every attempt inside, StreamInterrupted once content was handed out, or BudgetExceeded.
+    Raises AllTargetsFailed with every attempt inside, StreamInterrupted once content was delivered, or BudgetExceeded.
     """
     failure: BaseException | None = None
     try:

@@ -1,6 +1,6 @@
 """Concurrent attempts: when a slow attempt counts as failed, and when the first attempt is hedged. Pure.
 
-*Racing* (`on_slow = race`): an attempt that exceeds its timeout stays in flight, and the call goes on as if it had failed.
+*Racing* (`on_slow = race`): an attempt that exceeds its timeout stays in flight, and the call continues as if it had failed.
 *Hedging* (`hedge`): a second attempt starts before the first has failed, within a budget of extra calls.
 """
 

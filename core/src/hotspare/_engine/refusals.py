@@ -33,7 +33,7 @@ def judged(call: Call, attempt: Attempt, outcome: Outcome) -> Outcome:
         if lost is not None:
             return attempt.state.classify(lost)
     if _CONTENT_FILTER in failover_on:
-        # Of a stream only the first content is checked: later content has already been handed out.
+        # Of a stream only the first content is checked: later content has already been delivered.
         error = refusal_in(result.first if isinstance(result, OpenStream) else result)
         outcome = outcome if error is None else attempt.state.classify(error)
     if accept is None or not isinstance(result, ChatReply) or call.emitted is not None or not outcome.ok:

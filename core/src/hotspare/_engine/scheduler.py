@@ -194,7 +194,7 @@ class Scheduler:
         """A stream broke after its first content: a second observation of an attempt that was settled as OK.
 
         The next attempt asks for the continuation of `emitted`, with a new deadline of full length. If the stream was read for a whole
-        answer, nothing was handed out: the answer is requested again, within the remaining time.
+        answer, nothing was delivered: the answer is requested again, within the remaining time.
         """
         with self._lock:
             attempt.end(outcome, now)

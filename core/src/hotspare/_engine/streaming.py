@@ -1,6 +1,6 @@
 """A stream after its first content: how each chunk and a break are handled.
 
-One monitor serves a call: it moves from one attempt's stream to the next one's, and keeps the text that was handed out.
+One monitor serves a call: it moves from one attempt's stream to the next one's, and keeps the text that was delivered.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from hotspare.target import Target
 
 
 class StreamMonitor:
-    """Watches the streams of one call: time, throughput, the text handed out, and where its parts were joined.
+    """Watches the streams of one call: time, throughput, the text delivered, and where its parts were joined.
 
-    `done`: the answer is complete, and its last chunk was handed out. `error`: the latest break. `usage`: of the last part, once
+    `done`: the answer is complete, and its last chunk was delivered. `error`: the latest break. `usage`: of the last part, once
     it is complete.
     """
 
@@ -137,13 +137,13 @@ class StreamMonitor:
         )
 
     def _raise_if_refused(self, chunk: ChatChunk) -> None:
-        """Raise InBandError for a refusal if none of the answer was handed out: the call fails over."""
+        """Raise InBandError for a refusal if none of the answer was delivered: the call fails over."""
         error = refusal_in(chunk)
         if error is not None and (not self._call.streaming or self._emitted.is_blank):
             raise error
 
     def _raise_if_rejected(self) -> None:
-        """Raise AnswerRejected if `accept` rejects the complete answer, before its end is handed out."""
+        """Raise AnswerRejected if `accept` rejects the complete answer, before its end is delivered."""
         accept, is_judged = self._call.accept, isinstance(self._attempt.result, ChatReply) and not self._call.emitted
         if accept is not None and not is_judged:
             why = objection(reply_of(self._chunks), self._call.request, accept)
@@ -151,7 +151,7 @@ class StreamMonitor:
                 raise AnswerRejected(why)
 
     def _joined(self, chunk: ChatChunk, splicer: Splicer) -> ChatChunk:
-        """The part of a continuation that follows the text handed out. Raises SpliceError, EmptyAnswer or UnconfirmedEnd."""
+        """The part of a continuation that follows the text delivered. Raises SpliceError, EmptyAnswer or UnconfirmedEnd."""
         text = splicer.feed(chunk.text)
         if self.done:
             if splicer.is_empty:

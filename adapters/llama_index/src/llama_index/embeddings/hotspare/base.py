@@ -15,7 +15,7 @@ from hotspare import EmbedOptions, Policy, Pool, Target
 
 
 class HotspareEmbedding(BaseEmbedding):
-    """An embedding model that fails over between targets that serve one and the same model.
+    """An embedding model that fails over between targets that serve the same model.
 
     Exactly one of `pool`, `targets` and `config` must be given.
 
