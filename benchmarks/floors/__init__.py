@@ -1,0 +1,1 @@
+"""What the adapters for LiteLLM and LlamaIndex add to their frameworks: `python -m benchmarks.floors`."""
