@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from hotspare import ChatReply, ChatRequest, Pool, Target
-from hotspare._engine.continuation import looks_unfinished
 
 from tests.support.field_calls import (
     MODELS,
@@ -234,18 +233,6 @@ def test_accept_judges_an_end() -> None:
     result = continued("openai", "stream", 1, accept=accept)
     assert (result.kinds, asked) == (["first ok", "second ok"], ["It is "])
     assert "was not accepted" in str(result.error)
-
-
-@pytest.mark.parametrize("text", ["so", "42", "one, ", "namely:", "well -", "(", "«", "다음", "a_", "第一，"])
-def test_texts_that_look_unfinished(text: str) -> None:
-    """They stop at a letter or a digit, or at a mark that something follows."""
-    assert looks_unfinished(text)
-
-
-@pytest.mark.parametrize("text", ["so.", "Why? ", "(so)", "```\n", "좋습니다.", "好。", "}", "🙂", "*", ""])
-def test_texts_that_look_finished(text: str) -> None:
-    """They stop at the end of a sentence, a bracket or a block."""
-    assert not looks_unfinished(text)
 
 
 def test_some_words_are_no_empty_turn() -> None:
