@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hotspare._engine.continuation import UnconfirmedEnd, looks_unfinished
 from hotspare.errors import EmptyAnswer
-from hotspare.messages import ChatChunk, FinishReason, Usage
+from hotspare.messages import ChatChunk, ChatReply, FinishReason, Usage
 from hotspare.outcome import Kind
 
 from tests.support.engine import state_of
@@ -15,6 +15,11 @@ from tests.support.streams import UNWATCHED, Stream
 def end(tokens: int = 1, reason: FinishReason = "stop") -> ChatChunk:
     """An end without text."""
     return ChatChunk(finish_reason=reason, usage=Usage(10, tokens), model="m", id="c1")
+
+
+def always(_: ChatReply) -> bool:
+    """Accepts every answer."""
+    return True
 
 
 def broken(text: str = "it is", names: str = "abc", **call: Any) -> Stream:
@@ -99,7 +104,7 @@ def test_a_break_is_no_end() -> None:
         ("it is.", "abc", {}, end()),  # the text looks finished
         ("it is", "ab", {}, end()),  # there is no other target
         ("it is", "abc", {"max_attempts": 2}, end()),
-        ("it is", "abc", {"accept": lambda reply: True}, end()),
+        ("it is", "abc", {"accept": always}, end()),
         ("it is", "abc", {}, end(reason="length")),
     ],
 )
