@@ -106,6 +106,7 @@ def test_a_break_is_no_end() -> None:
         ("it is", "abc", {"max_attempts": 2}, end()),
         ("it is", "abc", {"accept": always}, end()),
         ("it is", "abc", {}, end(reason="length")),
+        ("it is", "abc", {"total_deadline": 5.0}, end()),  # it arrives at the last moment
     ],
 )
 def test_an_end_that_needs_no_confirmation(text: str, names: str, call: dict[str, Any], ending: ChatChunk) -> None:

@@ -42,6 +42,7 @@ _WINDOW = 600
 _EAST_ASIAN = "\u1100"
 """From this character on, letters are syllables or whole words: Hangul, kana, Han (Latin extensions above it are rare)."""
 _WITHIN_A_SENTENCE = frozenset(",;:、，；：")
+"""Punctuation after which a sentence continues."""
 _OPENING = frozenset({"Pc", "Pd", "Ps", "Pi"})
 """Unicode's categories of connecting and opening punctuation."""
 _MAX_END_TOKENS = 3

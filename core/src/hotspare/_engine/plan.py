@@ -9,7 +9,7 @@ from random import Random
 
 from hotspare._engine.attempts import SharedState
 from hotspare._engine.call import Call
-from hotspare._engine.timeouts import p95_of, wants_unary
+from hotspare._engine.timeouts import wants_unary
 from hotspare._health.breaker import State
 from hotspare._health.target_state import AnswerKind, TargetState
 from hotspare._routing.strategies import Candidate, Demand, candidate, ordered
@@ -91,9 +91,9 @@ def keeps_waiting(call: Call, state: TargetState, shared: SharedState, now: floa
     until it answers: if it is silent, few calls meet it before its breaker opens."""
     if not state.breaker.in_flight:
         return False
-    unary = wants_unary(call, state, call.policy)
-    usual = shared.completion if unary else shared.first_token
-    if len(usual) < call.policy.timeouts.min_samples or p95_of(state, call.policy, unary=unary) is not None:
+    unary, enough = wants_unary(call, state, call.policy), call.policy.timeouts.min_samples
+    usual, own = (shared.completion, state.completion) if unary else (shared.first_token, state.first_token)
+    if len(own) >= enough or len(usual) < enough:
         return False
     return state.breaker.is_waited_for(now, _UNTESTED_PART)
 

@@ -168,7 +168,9 @@ class StreamMonitor:
         call, text = self._call, self._emitted.text
         if end.finish_reason != "stop" or len(text) == self._claimed_at or not looks_unfinished(text) or call.accept:
             return  # `accept` judges the whole answer
-        if call.attempts_left > 0 and self._scheduler.has_free_alternative(call, self._clock()):
+        now = self._clock()
+        has_time = self._ends_at is None or now < self._ends_at
+        if has_time and call.attempts_left > 0 and self._scheduler.has_free_alternative(call, now):
             self._claimed_at = len(text)
             raise UnconfirmedEnd(end)
 
@@ -260,17 +262,16 @@ class StreamMonitor:
         self.error = error
         self.done = False
         call, attempt = self._call, self._attempt
-        usage = estimate_usage(call, self._pieces)
-        if isinstance(error, UnconfirmedEnd):
-            usage = error.end.usage or usage
+        end = error.end if isinstance(error, UnconfirmedEnd) else None
+        usage = (end and end.usage) or estimate_usage(call, self._pieces)
         call.parts.append((attempt, usage))
         if isinstance(error, SpliceError):
             raise self.interrupted(str(error)) from error
-        if isinstance(error, UnconfirmedEnd):
-            self._unconfirmed, outcome = (error.end, attempt.target), Outcome(Kind.REJECTED, str(error))
-            self._max_attempts, call.max_attempts = call.max_attempts, len(call.attempts) + 1
-        else:
+        if end is None:
             outcome = attempt.state.classify(error)
+        else:  # no failure of the target; one other target is asked
+            outcome, self._unconfirmed = Outcome(Kind.REJECTED, str(error)), (end, attempt.target)
+            self._max_attempts, call.max_attempts = call.max_attempts, len(call.attempts) + 1
         now = self._clock()
         self._scheduler.record_stream_break(call, attempt, outcome, self._emitted.text, now)
         self._broken_usage.append(usage)
