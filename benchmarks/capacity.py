@@ -71,12 +71,18 @@ def main() -> None:
     """Run the simulation, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=10_000)
-    parser.add_argument("--calls", type=float, default=0.5, help="of each process, a second")
+    parser.add_argument("--calls", type=float, default=0.5, help="calls a second of each process (default 0.5)")
     parser.add_argument(
-        "--limit", type=float, default=None, help="requests a minute of all processes at the first target"
+        "--limit",
+        type=float,
+        default=None,
+        help="requests a minute of all processes at the first target (default: none)",
     )
     parser.add_argument(
-        "--seconds", type=float, default=10.0, help="of steady traffic; the outage is three times as long"
+        "--seconds",
+        type=float,
+        default=10.0,
+        help="length of the steady traffic (default 10); the outage is three times as long",
     )
     given = parser.parse_args()
     logging.getLogger("hotspare").setLevel(logging.ERROR)  # one line for each process would hide the table

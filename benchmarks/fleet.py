@@ -33,7 +33,7 @@ def outage(fleet: list[Worker], urls: list[str], provider: Provider, redis: Redi
         time.sleep(seconds)
         sent[shared] = provider.stats("a").requests - before
         load(fleet, 0)
-    print(f"outage of {seconds:g} s, {COUNT} processes: {sent[False]} calls apart, {sent[True]} as a fleet")
+    print(f"outage of {seconds:g} s, {COUNT} processes: {sent[False]} calls without sharing, {sent[True]} with it")
     provider.clear()
 
 
@@ -79,7 +79,7 @@ def linearity(fleet: list[Worker], urls: list[str], redis: RedisServer, seconds:
 def main() -> None:
     """Run all measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each measurement (default 10)")
     seconds = float(parser.parse_args().seconds)
     with redis_server(newest()) as redis, Provider(("a", "b")) as provider, workers(COUNT) as fleet:
         urls = [provider.base_url("a"), provider.base_url("b")]

@@ -36,7 +36,7 @@ def row(fault: Fault, seen: Seen) -> tuple[str, bool]:
 def main() -> None:
     """Print the table; exit with 1 if something is out of its bounds."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0, help="for which a fault lasts")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each fault (default 10)")
     seconds, held = float(parser.parse_args().seconds), True
     print(
         f"{'server':<14} {'fault':<10} {'calls':>6} {'failed':>7} {'up, p50':>12} {'away, p99':>12} {'converged':>11}   lost/back"

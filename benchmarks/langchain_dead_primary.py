@@ -12,8 +12,9 @@ that is down, and the two are called alternately, so that other load on the mach
 * `hits`: requests that still reached the primary that is down, of how many calls
 
 The primary is down in one of two ways: `refused` (no process listens) and `503` (a response after 200 ms, like an overloaded
-gateway's). With hotspare's default policy the breaker opens after five consecutive failures over a second, or when half of
-the last ten calls failed. `consecutive_failures=1` is a pool whose breaker opens at the first failure.
+gateway's). With hotspare's default policy the breaker opens after five consecutive failures that span 0.2 s (refused
+connections need no span), or when half of at least ten recent calls failed. `consecutive_failures=1` is a pool whose
+breaker opens at the first failure.
 """
 
 import argparse

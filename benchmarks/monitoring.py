@@ -143,7 +143,7 @@ def main() -> None:
         print(f"{name:22}{more(fast, name, 0)} {more(fast, name, 1)}")
     slow = compare(urls["slow"], ("none", "all"), rounds, 10)
     print(f"time of a call of {LATENCY * 1e3:.0f} ms: {more(slow, 'none', 2)}, with all of it {more(slow, 'all', 2)}")
-    print(f"a call without listeners pays {unobserved() * 1e6:.2f} us for events")
+    print(f"events take {unobserved() * 1e6:.2f} us in a call without listeners")
     here.send("done")
 
 

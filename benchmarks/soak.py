@@ -344,7 +344,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument(
-        "--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of the first round"
+        "--seed",
+        type=int,
+        default=random.SystemRandom().randrange(1_000_000),
+        help="seed of the first round (default: random)",
     )
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)

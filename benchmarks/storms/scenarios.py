@@ -12,7 +12,7 @@ from typing import Any
 
 SECONDS = 40.0
 AFTER = 7.0
-"""Seconds after the faults: more than the 6 s within which a primary that was silent has to be asked again."""
+"""Seconds after the faults: more than the 6 s within which a primary that was silent must get a request again."""
 TARGETS = {"a": ("p/m", "r1"), "b": ("p/m", "r2"), "c": ("q/m", "r3"), "d": ("s/m", "r4")}
 
 
@@ -89,7 +89,7 @@ STORMS = (
     Storm("nine streams of ten break", _on("a", Fault("break", share=0.9)), stream=True),
     Storm(
         "streams stall", _on("a", Fault("stall", share=0.5)), stream=True, deadline=20, unavoidable=5 * 0.5 * 40 / 1600 - 0.05,
-        because="a stall is known after 5 s: half of the calls of 5 s, 0.0625, where 0.05 is meant for evidence",
+        because="a stall is detected after 5 s, until which half of the calls stall: 0.0625 a call, of which the usual bound covers 0.05",
     ),
     Storm("the primary is limited", _on("a", Fault("limit", room=10, retry_after=1.0))),
     Storm("limited without a time", _on("a", Fault("limit", room=10))),
@@ -105,11 +105,11 @@ STORMS = (
     Storm(
         "a herd after 8 s", _on("abcd", Fault("status", status=503, end=13.0), Fault("crowd", start=13.0, end=99, room=20)),
         deadline=30, latency=0.2, unavoidable=4 * 20 / 1600,
-        because="a window that doubles once a round finds a room of 20 by at most 20 refusals; with 8 s without any target, it is 85 to 125 calls in all",
+        because="admission that doubles every round trip exceeds a room of 20 by at most 20 calls a target; with the 8 s, 85 to 125 in all",
     ),
     Storm(
         "silent from the start", _on("a", Fault("silence", start=0.0)), unavoidable=2.5 * 40 / 1600,
-        because="without any record, the first limit is half of the deadline: 2.5 s of calls meet the dead target",
+        because="without recorded latencies, the first attempt may take half of the deadline: for 2.5 s, calls go to the silent target",
     ),
 )  # fmt: skip
 

@@ -85,7 +85,7 @@ def thresholds(storm: Storm) -> Thresholds:
     ]
     costly = [
         one for one in faults if one.kind in ("silence", "stall", "slow")
-    ]  # trying it again takes a caller's time
+    ]  # a probe of such a target costs a caller's time
     back = 6.0 if costly else max(1.5, *(seconds + 0.1 for seconds in named), 0.0)
     return Thresholds(
         0.995 if _all_down(storm) else 0.999,

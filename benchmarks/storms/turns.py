@@ -68,7 +68,7 @@ def run_all(storms: Sequence[Storm], seeds: int, clients: Sequence[Opening], par
             results_of_one = found[storm.name, one.name]
             latency = max(
                 storm.latency, *(result.p50 for result in results_of_one)
-            )  # the record is that of this machine
+            )  # the latency recorded on this machine, if it is higher than the storm's
             report.add(storm, one.name, results_of_one, thresholds(replace(storm, latency=latency)))
     return report
 

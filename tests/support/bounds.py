@@ -1,4 +1,4 @@
-"""Print the framework that an adapter is for, with its bounds, for an installer that takes the oldest version.
+"""Print the requirement of an adapter's framework, with its version bounds, for an installer that takes the oldest version.
 
 python tests/support/bounds.py adapters/litellm
 """

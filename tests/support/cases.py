@@ -1,4 +1,4 @@
-"""What is recorded: the questions (cases) and whom they are put to (providers). `make record` records every pair.
+"""What is recorded: the questions (cases), and the providers that they are sent to. `make record` records every pair.
 
 Adapters' tests put the same questions through their framework: `CASES["tools"].request` holds messages and tools.
 """

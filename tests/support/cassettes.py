@@ -11,9 +11,9 @@ Any test, of the core or of an adapter, replays one or several of them in one ca
 
 * A framework's own client takes the same place: `targets[0].base_url`, `.model` and `cases.KEY` point it there. It writes
   its bodies in its own way: replay with ``bodies=False``, and only the address must be the recorded one.
-* Every answer is played exactly once, and all of them must be: a call that is not recorded, or a cassette that was not
-  asked for, fails the test. An error cassette (`error-429`…) refuses any question at its provider, streamed or not, and as
-  often as it is asked: a pool asks a target twice that fails fast (``retry_same_target="never"`` makes it ask once).
+* Every answer must be played exactly once: a call that is not recorded, or a cassette that no call asked for, fails the
+  test. An error cassette (`error-429`…) answers every call to its provider, streamed or not, any number of times, because
+  a pool may retry a target that fails fast (not with ``retry_same_target="never"``).
 * Agent loops take `tools` and `tool-result` (or `tools-stream` and `tool-result-stream`) of one provider together.
 * `recording(name)` gives the raw exchange, to be read without hotspare.
 """

@@ -1,4 +1,4 @@
-"""The `hotspare` command, run in this process: an interpreter's start costs more than what the command does."""
+"""The `hotspare` command, run in this process, because starting an interpreter takes longer than the command itself."""
 
 import logging
 import sys

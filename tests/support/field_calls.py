@@ -1,4 +1,4 @@
-"""Calls to a pool whose first target sends raw bytes and whose second one is well, and the events of the three wire formats."""
+"""Calls to a pool whose first target sends raw bytes and whose second one is healthy, and the events of the three wire formats."""
 
 from __future__ import annotations
 

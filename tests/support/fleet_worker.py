@@ -2,7 +2,8 @@
 a steady rate.
 
 Each one connects to the port that is named on the command line, and reads commands, a JSON object a line, which it answers with one:
-`{"do": "build", …}` builds its pool, `{"do": "load", "rate": 20}` calls from then on so often a second (0: not at all), `{"do": "report"}` says what has happened.
+`{"do": "build", …}` builds its pool, `{"do": "load", "rate": 20}` makes 20 calls a second from then on (0: none),
+`{"do": "report"}` returns the results so far.
 """
 
 from __future__ import annotations

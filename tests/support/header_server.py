@@ -1,4 +1,4 @@
-"""A server that notes the headers of each request, keys included, and refuses it. With `answers` it gives these in turn instead."""
+"""A server that records the headers of each request, keys included, and rejects it. With `answer` it returns that instead."""
 
 import json
 import threading

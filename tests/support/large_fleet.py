@@ -1,7 +1,7 @@
-"""A fleet of many processes on one virtual time, which counts what would cross the wire to its Redis.
+"""A fleet of many processes in one virtual time, which counts the commands, messages and bytes that it would exchange with its Redis.
 
-Every process is a pool of its own, with the agent that stands between it and the store; the store is the one in memory, behind a network
-that takes `DELAY`.
+Every process is a separate pool, with the agent between it and the store. The store is the in-memory one, behind a simulated network
+with a latency of `DELAY`.
 """
 
 from __future__ import annotations

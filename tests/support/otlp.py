@@ -1,4 +1,4 @@
-"""A receiver of OpenTelemetry's protocol (OTLP over HTTP, protobuf), and a collector before it."""
+"""A receiver of OpenTelemetry's protocol (OTLP over HTTP, protobuf), and a collector in front of it."""
 
 import gzip
 import shutil

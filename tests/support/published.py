@@ -1,7 +1,7 @@
 """The install texts of the pages, before and after the first release: ``python -m tests.support.published`` rewrites them.
 
 Until hotspare is published, the pages say so and install from a clone. Run once, in the commit of the first release, from the root of
-the repository. `tests.support.release` refuses a release whose pages still say it.
+the repository. `tests.support.release` refuses a release whose pages still say so.
 """
 
 from __future__ import annotations

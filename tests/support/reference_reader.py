@@ -1,4 +1,4 @@
-"""What a recorded answer says, read from its JSON or its event stream by hand: no code of hotspare's takes part.
+"""What a recorded answer says, read from its JSON or its event stream without any code of hotspare's.
 
 `read_recording` reads a recording, `as_read` puts hotspare's own reading of it into the same form.
 """

@@ -1,4 +1,4 @@
-"""Pools that share a store in memory, as the processes of a fleet do, on one virtual time and without threads."""
+"""Pools that share a store in memory, as the processes of a fleet do, in one virtual time and without threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What befalls a Redis while pools that share it are under load, and what the calls notice of it: for tests and for `make fleet-faults`."""
+"""Faults of a Redis that pools under load share, and their effect on the calls: for tests and for `make fleet-faults`."""
 
 from __future__ import annotations
 

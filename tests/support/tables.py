@@ -1,6 +1,6 @@
-"""Tables of what tests measured, printed behind a run.
+"""Tables of figures that tests measured, printed at the end of a run.
 
-A test notes its cell with pytest's `record_property`, which travels with its report, from whatever worker it ran in.
+A test records its cell with pytest's `record_property`, which is part of its report, so that it works with parallel workers too.
 """
 
 from collections.abc import Callable, Iterable, Iterator

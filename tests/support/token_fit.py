@@ -1,7 +1,7 @@
-"""How well estimates of tokens hold for prompts that their constants were not fitted to; run as `python -m tests.support.token_fit`.
+"""How accurate token estimates are for prompts that their constants were not fitted to; run as `python -m tests.support.token_fit`.
 
 An estimate is linear in the constants of a family. For each recorded prompt they are fitted to all others of its family, by least
-absolute relative errors, with a weak pull towards those of a model that is not known; then that prompt is estimated.
+absolute relative errors, with a weak pull towards the constants of an unknown model; then that prompt is estimated.
 """
 
 from collections import defaultdict

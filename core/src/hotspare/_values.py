@@ -1,4 +1,4 @@
-"""Fast creation and copying of the frozen dataclasses that are created per answer and per chunk: it takes a sixth of the usual time."""
+"""Fast creation and copying of the frozen dataclasses that are created per answer and per chunk, in a sixth of the usual time."""
 
 from __future__ import annotations
 

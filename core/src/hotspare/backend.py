@@ -12,8 +12,8 @@ from hotspare.outcome import Outcome
 
 
 def remaining_time() -> float | None:
-    """In sync code, inside a backend's call: the seconds that the pool still waits for the result (0: the time is over). None: there
-    is no limit, or no pool made the call. When they are over the backend should raise `hotspare.errors.AttemptTimeout`."""
+    """In sync code, inside a backend's call: the seconds that the pool still waits for the result. None: there is no limit, or no
+    pool made the call. At 0 the backend should raise `hotspare.errors.AttemptTimeout`."""
     handle = CURRENT.get()
     return None if handle is None else handle.remaining()
 

@@ -34,7 +34,7 @@ class BatchResult:
     error: Exception | None = None
 
     def result(self) -> ChatReply:
-        """The reply. Raises the error."""
+        """The reply. Raises `error` if the request failed."""
         if self.reply is None:
             assert self.error is not None
             raise self.error

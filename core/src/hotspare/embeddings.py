@@ -117,7 +117,7 @@ def requests_of(texts: Sequence[str], options: dict[str, Any]) -> Iterator[ChatR
 
 
 def common_model(targets: Sequence[Target]) -> str:
-    """The one model that all these targets serve, compared by the last part of its name or by an alias. Raises RequestError if there is none."""
+    """The one model that all these targets serve: the last part of its name, or an alias. Raises RequestError if there is none."""
     common = _names(targets[0]).intersection(*(_names(target) for target in targets[1:]))
     if not common:
         served = ", ".join(f"{target.name} ({target.model})" for target in targets)
@@ -141,7 +141,7 @@ def vectors_of(reply: ChatReply) -> list[Vector]:
 
 
 class SameLength:
-    """Accepts an answer whose vectors are as long as those of earlier answers; any other answer is rejected, and the next target is called."""
+    """Accepts answers whose vectors are as long as those of earlier answers. If an answer is rejected, the next target is called."""
 
     def __init__(self) -> None:
         self._length: int | None = None
@@ -152,7 +152,7 @@ class SameLength:
         if self._length is not None:
             lengths.add(self._length)
         if len(lengths) > 1:
-            return f"its vectors have {' and '.join(map(str, sorted(lengths)))} numbers: they cannot be compared"
+            return f"vectors of {' and '.join(map(str, sorted(lengths)))} numbers cannot be compared with each other"
         self._length = lengths.pop()
         return True
 

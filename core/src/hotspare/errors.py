@@ -10,7 +10,7 @@
     ├── PoolClosed                    the pool was used after close()
     ├── CallError                     the call was made and failed
     │   ├── AllTargetsFailed          no target answered; `.attempts` lists every attempt
-    │   │   └── LimitExceeded           the limits of the targets admit the call too late for its deadline
+    │   │   └── LimitExceeded         the limits of the targets admit the call too late for its deadline
     │   ├── BudgetExceeded            a budget is used up; `.retry_after` says until when
     │   └── StreamInterrupted         a stream broke after its first content; `.text` is the text so far
     └── BackendError                  one attempt failed (input of `classify`, listed in `.attempts`)
@@ -20,10 +20,12 @@
         ├── EmptyAnswer               a complete answer without content
         ├── IncompleteAnswer          the response ended without proof of completion
         ├── TransportError            the connection broke, or the data received is not HTTP
-        │   └── ConnectError          no connection: DNS, refused, TLS, a proxy, or no answer within 5 s
+        │   ├── ConnectError          no connection: DNS, refused, TLS, a proxy, or no answer within 5 s
+        │   └── KeyFunctionFailed     the function that returns a target's key raised an error
         ├── AnswerRejected            a complete answer that the caller's `accept` rejected
         ├── AttemptTimeout            no first token, a stall, or no whole answer in time
-        └── BodyTooLarge              the response exceeds the size limit
+        ├── BodyTooLarge              the response exceeds the size limit
+        └── NoKeyGiven                the function of `api_key` returned no valid key
 """
 
 from __future__ import annotations
@@ -303,8 +305,8 @@ class EmptyAnswer(BackendError):
     """An answer without text, tool call or refusal, and without a reason that explains it.
 
     `proven`: whether the response had the wire format's proof of completion. `output_tokens`: how many the provider reports for it,
-    without reasoning; 0 if it reports none. A continuation that is proven and has the tokens of an end only means that nothing was
-    missing.
+    without reasoning; 0 if it reports none. An empty continuation with proof, and with no more tokens than an end takes, means that
+    nothing was missing.
     """
 
     docs = _GUIDES + "broken-answers.md"
@@ -349,6 +351,7 @@ class KeyFunctionFailed(TransportError):
 
 
 class NoKeyGiven(BackendError):
-    """The function returned no valid key. No provider has rejected a key, so the target is open for a moment, not for 300 s."""
+    """The function returned no valid key. No provider has rejected a key, so the breaker opens for a short break, not for
+    `Breaker.auth_break_duration`."""
 
     docs = _GUIDES + "keys.md"

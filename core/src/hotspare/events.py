@@ -88,8 +88,8 @@ class CallEnded:
     lost hedges included (None: not known). `wasted_tokens`: estimated tokens paid for without being part of the answer.
     `waited`: seconds in which no attempt ran. `rescued`: it was answered although its first attempt failed or its stream broke.
     `error`: why it was not answered, in one line. `paid`: the cost of each attempt that was paid for. `wasted`: USD of those that
-    did not complete the answer. `saved`: USD that the first target of the route would have cost more (None: not known). `saved_tokens`: estimated
-    tokens removed from the prompt before it was sent."""
+    did not complete the answer. `saved`: USD that the first target of the route would have cost more (None: not known).
+    `saved_tokens`: estimated tokens removed from the prompt before it was sent."""
 
     call: str
     target: str | None
@@ -348,8 +348,8 @@ class UsageSampled:
 
 @dataclass(frozen=True, slots=True)
 class StoreLost:
-    """The store of a fleet cannot be read or written: this process uses only its own observations. Emitted once until the store is back; also if only
-    pub/sub fails (a refused channel): news from other processes then arrive with the next refresh."""
+    """The store of a fleet cannot be read or written: this process uses only its own observations. Emitted once until the
+    store is back; also if only pub/sub fails (a refused channel): changes by other processes then arrive with the next refresh."""
 
     reason: str
 

@@ -147,8 +147,8 @@ Prompt = str | Sequence[Message] | ChatRequest
 
 
 class CallOptions(RequestFields, total=False):
-    """The options of a call beside its prompt. `messages`: the prompt, if it is not the first argument. `deadline`: seconds.
-    `completion`: as in Policy. `labels`: names and values for events, the ledger and reports. `cache`: as in `Cache`.
+    """The options of a call beside its prompt. `messages`: the prompt, if it is not the first argument. `deadline` (seconds),
+    `max_attempts`, `completion`: as in Policy. `labels`: names and values for events, the ledger and reports. `cache`: as in `Cache`.
 
     Options for the choice of targets: `regions`, `max_price`, `substitute` and `prefer_regions` as in Policy (a call can only
     narrow what the policy allows); `require`: capabilities, e.g. ``{"json_schema"}``; `only`, `avoid`: names of targets, models, aliases or
@@ -280,12 +280,12 @@ class _WithAttempts:
 class ChatReply(_WithAttempts):
     """A whole answer.
 
-    `text`, `reasoning`: "" if there is none. `refusal`: the model's refusal text. `thinking`: signed reasoning blocks, to be
-    sent back with the history. `signed_by`: the model and the account that signed these blocks and the tool calls; the signatures are sent back
-    only to it. `media`: images, audio and files, as the provider sent them. `target`: the name of the target
-    that answered. `attempts`: every attempt, in order. `cost`: USD, None if no price or no usage is known. `cached`: the origin of an answer that needed no attempt (None: an attempt was made). `limits`: the provider's limits as
-    stated in the answer. `raw`: the provider's JSON. `native`: the framework's own response, where a
-    framework's model is behind the target.
+    `text`, `reasoning`: "" if there is none. `refusal`: the model's refusal text. `thinking`: signed reasoning blocks, to be sent
+    back with the history. `signed_by`: the model and the account that signed these blocks and the tool calls; the signatures are sent
+    back only to it. `media`: images, audio and files, as the provider sent them. `target`: the name of the target that answered.
+    `attempts`: every attempt, in order. `cost`: USD, None if no price or no usage is known. `cached`: the origin of an answer that
+    needed no attempt (None: an attempt was made). `limits`: the provider's limits as stated in the answer. `raw`: the provider's JSON.
+    `native`: the framework's own response, where a framework's model is behind the target.
     """
 
     text: str = ""
@@ -334,9 +334,9 @@ class StreamSummary(_WithAttempts):
     """Where the content of a stream came from.
 
     `target`: the target that sent the end. `targets`: all targets that contributed, in order. `splice_points`: offsets in the text, in
-    characters, at which the next target continued. `attempts`: every attempt, in order. `cost`: USD, broken attempts
-    estimated; None if a price, or the usage of the last part, is not known. `duplicate_tokens`: estimated tokens that were paid twice because of breaks.
-    `signed_by`: as in ChatReply; `several` for an answer that was continued.
+    characters, at which the next target continued. `attempts`: every attempt, in order. `cost`: USD, broken attempts estimated; None
+    if a price, or the usage of the last part, is not known. `duplicate_tokens`: estimated tokens that were paid twice because of
+    breaks. `signed_by`: as in ChatReply; `several` for an answer that was continued.
     """
 
     target: str

@@ -1,4 +1,4 @@
-"""How an attempt ended: one classification that health, failover and reports key on (docs: "Outcomes")."""
+"""How an attempt ended: one classification that health, failover and reports use (docs: "Outcomes")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The front door: one pool per process, with a sync and an async face."""
+"""Pool, the main class of the library: one per process, with sync and async methods."""
 
 from __future__ import annotations
 
@@ -75,7 +75,8 @@ class Pool(Embedding, Operations):
         clock: monotonic seconds; in tests a virtual one from `hotspare.testing`.
         calendar: seconds since 1970, for the hours, days and months of budgets; in tests a virtual one.
         rng: the source of jitter and of weighted choices; for tests.
-        shared: the store through which processes share health and limits, ``"redis://…"`` or `Shared`; see docs/fleet.md. None: nothing is shared.
+        shared: the store through which processes share health and limits, ``"redis://…"`` or `Shared`; see
+            docs/fleet.md. None: nothing is shared.
         record: a file to which every decision is written, or a `Recorder`; see docs/recordings.md. None: no recording.
 
     Raises:
@@ -157,11 +158,13 @@ class Pool(Embedding, Operations):
         Args:
             request: a question, OpenAI-shaped messages, or a ChatRequest. Messages may also be given as ``messages=``.
             options: `model` (a route, an alias or a target's name), `deadline` (seconds), `max_attempts`, `completion` (as
-                in Policy), `labels` (for events and reports, e.g. ``{"team": "search"}``), `cache` (as in `Cache`), and any field of ChatRequest, e.g. ``temperature=0``.
+                in Policy), `labels` (for events and reports, e.g. ``{"team": "search"}``), `cache` (as in `Cache`), and any
+                field of ChatRequest, e.g. ``temperature=0``. All options are in `hotspare.CallOptions`.
 
         Raises:
             RequestError: no target supports the request as written; nothing was sent.
             AllTargetsFailed: no target answered; `.attempts` lists every attempt.
+            BudgetExceeded: a budget is used up; no target was called.
         """
         if self._uses_http and not self._closed:
             self._http.prepare()
@@ -178,7 +181,8 @@ class Pool(Embedding, Operations):
 
         Failover before the first content is invisible to the caller. Closing the generator closes the connection.
 
-        Raises (while it is read):
+        Raises (RequestError immediately, the others while it is read):
+            RequestError, BudgetExceeded: as `chat`.
             AllTargetsFailed: no target began to answer.
             StreamInterrupted: the stream broke after its first content; `.text` is the text so far.
         """

@@ -97,7 +97,7 @@ class HiddenStr(str):
 
 
 class BearerStr(HiddenStr):
-    """A key that is sent as a bearer token, at a provider that sends its other keys in another way."""
+    """A key that is sent as a bearer token, although the provider's other keys are sent in a header of their own."""
 
     __slots__ = ()
 
@@ -184,7 +184,7 @@ def source_name(source: object) -> str:
 
 
 def key_failure(name: str, source: object, error: Exception) -> KeyFunctionFailed:
-    """Reading the key of the target `name` has raised."""
+    """The error for a key of the target `name` that could not be read, because `error` was raised."""
     return KeyFunctionFailed(f"target {name!r}: {source_name(source)} failed: {type(error).__name__}: {error}")
 
 
@@ -247,7 +247,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def secrets_in(fields: Mapping[str, object], depth: int = 0) -> list[str]:
-    """The texts under names like `authorization` or `api_key`, in tables inside too; a bearer token also without its scheme."""
+    """The values of fields with names like `authorization` or `api_key`, at any depth; a bearer token also without its scheme."""
     found: list[str] = []
     for name, value in fields.items():
         if isinstance(value, Mapping) and depth < _MAX_DEPTH:

@@ -83,7 +83,7 @@ class Selector:
     again.
 
     Args:
-        targets: may be picked; `add` adds more later. They need no key and no known provider.
+        targets: the targets to pick from; `add` adds more later. They need no key and no known provider.
         policy: as for a Pool; its fields may be given as keywords instead.
         listeners: called with every event; see `hotspare.events`.
         clock: monotonic seconds; for tests.

@@ -1,4 +1,4 @@
-"""The store that processes share: `Pool(shared="redis://…")`, or with more settings, `Pool(shared=Shared("redis://…", prefix="search"))`."""
+"""The store that processes share: `Pool(shared="redis://…")`, or with settings `Pool(shared=Shared("redis://…", prefix="search"))`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 class Shared:
     """Where the processes of a fleet keep what they share: open breakers, rate limits, probe leases, operators' commands.
 
-    url: of a Redis or Valkey, in redis-py's form (`redis://`, `rediss://`, `unix://`), ``redis+cluster://…`` for a cluster, or
+    url: of a Redis or Valkey server, in redis-py's form (`redis://`, `rediss://`, `unix://`), ``redis+cluster://…`` for a cluster, or
         ``redis+sentinel://host:26379,host2:26379/name/0``; or a client of redis-py. Extra `redis`. For the processes of one host a file
         is enough, without a server or an extra: ``sqlite:///run/app/hotspare.db``.
     prefix: of all keys and of the pub/sub channel. ``hotspare``. Processes with different prefixes share nothing.
     expected_processes: number of processes that limits are divided by while the store is unavailable. None: the last count, or 1.
-    refresh: seconds between two reads of the whole state, jittered by a quarter. 2: changes arrive immediately, by pub/sub; missed ones arrive
-        with the next read, and the return of a store is noticed within 3 s.
+    refresh: seconds between two reads of the whole state, jittered by a quarter. 2: changes arrive immediately, by pub/sub; missed ones
+        arrive with the next read, and the return of a store is noticed within 3 s.
     timeout: longest wait for an answer of the store, in seconds. 1. Calls do not wait that long: one that needs a shared limit waits 50 ms.
 
     Raises ConfigError for an invalid field, MissingExtra without redis-py.
@@ -38,7 +38,9 @@ class Shared:
     def __post_init__(self) -> None:
         problems: list[Problem] = []
         if not self.prefix or not isinstance(self.prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
-            problems.append(Problem.at("shared.prefix", self.prefix, "must be a word: all keys begin with it"))
+            problems.append(
+                Problem.at("shared.prefix", self.prefix, "must be a non-empty string: all keys begin with it")
+            )
         for name in ("refresh", "timeout"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0.01 <= value <= 60:

@@ -17,13 +17,14 @@ class TargetHealth:
     """The health of one target.
 
     `state`: of its circuit breaker; `reason`: why the breaker is open. `available_in`: seconds until it admits an attempt (0: now;
-    None: not before an operator enables it). `rate_limited_for`: seconds. `disabled`: why an operator took it out of use ("": it is in use).
-    `calls`, `failures`: in the recent window. `trips`: how often the breaker opened, less one for each `Breaker.backoff_reset` seconds in the closed state.
+    None: not before an operator enables it). `rate_limited_for`: seconds. `disabled`: why an operator took it out of use ("": it is
+    in use). `calls`, `failures`: in the recent window. `trips`: how often the breaker opened, less one for each
+    `Breaker.backoff_reset` seconds in the closed state.
     `traffic_share`: below 1 during a slow start. `ttft_*`, `completion_*`: percentiles of its successful attempts, seconds
     to the first token and to a whole answer (None: none yet). `since`: seconds in this state (None: always).
     `last_success`, `last_failure`: seconds since the latest attempt ended that way (None: none has); `last_error`: why the latest
-    failure failed. `in_flight`: attempts in flight, streams to their end. `limits_left`: what is left of each limit; `limits_used`: the
-    used fraction of each, of its burst or of a day.
+    failure failed. `in_flight`: attempts in flight; a stream counts until its end. `limits_left`: what is left of each limit;
+    `limits_used`: the used fraction of each limit: of its burst, or of a day's quota.
     `checks`: how many background checks were made (`Target.check`).
     """
 
@@ -52,7 +53,7 @@ class TargetHealth:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether it admits ordinary calls. A half-open target does not count: it admits only a probe, as it does every second in an outage."""
+        """Whether it admits ordinary calls. A half-open target is not healthy: it admits only a probe."""
         return self.available_in == 0 and self.state in (State.CLOSED, State.RECOVERING)
 
 
@@ -92,8 +93,9 @@ class PoolHealth:
 
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
-    """The state of a budget. `name`: what it counts; `key`: the same with the values of its labels. USD: `spent` in this period, `limit`, `forecast`: USD at the
-    end of the period at the present rate (None: too early). `resets_in`: seconds until the next period."""
+    """The state of a budget. `name`: what it counts; `key`: the same with the values of its labels. In USD: `spent` in this period,
+    `limit`, and `forecast`, the amount at the end of the period at the present rate (None: too early). `resets_in`: seconds until the
+    next period."""
 
     name: str
     key: str
@@ -104,8 +106,8 @@ class BudgetStatus:
 
 
 def least_left(statuses: Iterable[BudgetStatus]) -> dict[str, float]:
-    """USD left, by budget. Of a budget that counts each value of a label separately it is the lowest: one metric per tenant would have no
-    bound."""
+    """USD left, by budget. For a budget that counts each value of a label separately it is the lowest amount, because a metric for each
+    value would be an unbounded number of metrics."""
     left: dict[str, float] = {}
     for one in statuses:
         left[one.name] = min(left.get(one.name, one.limit), one.limit - one.spent)

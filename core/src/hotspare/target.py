@@ -75,8 +75,8 @@ class Limits:
         did not use are returned.
     rpd, tpd: requests and tokens in any 24 hours.
     concurrency: attempts in flight at the same time; a stream counts until its end.
-    burst: how much of the limits per minute may be used in a single moment, in seconds of their refill. 50: less than a whole minute, so that requests that
-        arrive out of order do not exceed the limit. Servers that count per second (Azure) need 1 to 10.
+    burst: how much of the limits per minute may be used in a single moment, in seconds of their refill. 50: less than a whole minute,
+        so that requests that arrive out of order do not exceed the limit. Servers that count per second (Azure) need 1 to 10.
     per: what the limits count for: the `target` itself, all targets of its `model` on the same account, or all on the
         `account`.
 
@@ -183,8 +183,8 @@ class Target:
             until it has a record.
         limits: the provider's limits: one `Limits`, or several, e.g. of the model and of the account. Limits stated in
             the provider's responses are learnt in any case.
-        check: whether it is probed in the background: when the breaker becomes half-open or the rate limit is over, the pool sends a short request
-            ("Say ok.", 16 tokens, billed as any other), so that no caller's call has to be the probe. Default False.
+        check: whether it is probed in the background: when the breaker becomes half-open or the rate limit is over, the pool sends a
+            short request ("Say ok.", 16 tokens, billed as any other), so that no caller's call has to be the probe. Default False.
         backend: an object that makes the calls itself (a framework's own model). Then `id` is only a label.
 
     Raises:

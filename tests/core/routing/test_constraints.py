@@ -74,11 +74,11 @@ def test_a_call_cannot_widen_what_its_policy_allows() -> None:
     [
         ({"only": {"uss"}}, "only: 'uss' is not a target, model, alias or provider of this pool; did you mean 'us'?"),
         ({"avoid": {"zzz"}}, "any, azure"),
-        ({"regions": "eu"}, "must be a collection of words"),
+        ({"regions": "eu"}, "must be a collection of strings"),
         ({"require": {"visio"}}, "require: 'visio' is not a capability; they are tools, vision"),
         ({"max_price": "cheap"}, "max_price: 'cheap' must be a number of USD per million tokens"),
         ({"substitute": "no"}, "substitute: 'no' must be True or False"),
-        ({"session": ""}, "session: '' must be a word of at most 200 characters"),
+        ({"session": ""}, "session: '' must be a string of 1 to 200 characters"),
     ],
 )
 def test_what_is_no_constraint(option: Any, words: str) -> None:

@@ -102,7 +102,7 @@ def test_a_step_that_takes_time_needs_a_clock() -> None:
     for face in ("sync", "asyncio", "trio"):
         problem = send(scripted, face)
         assert isinstance(problem, ConfigError)
-        assert "a.clock: None must be a VirtualClock, the pool's: a step of the script takes time" in str(problem)
+        assert "a.clock: None must be the pool's VirtualClock: a step of the script takes time" in str(problem)
 
 
 def test_an_aborted_attempt_ends() -> None:

@@ -296,8 +296,8 @@ class ChatHotspare(BaseChatModel):
         return request_of(self.pool, messages, stop, settings)
 
     def _target(self, name: str) -> Target:
-        """The target with this name. It is the target of an answer, and usually that of the previous answer too, which is cached. A reload
-        may have removed it while it answered: then it is one of the targets before, or a target with only the name."""
+        """The target that answered, by its name. The last one is cached, because the next answer usually comes from it too. If a reload
+        removed it during the call, it is looked up among the previous targets, else it is a placeholder with only the name."""
         latest, targets = self._latest, self.pool.targets
         if latest is not None and latest[1].name == name and latest[0] is targets:
             return latest[1]

@@ -114,8 +114,8 @@ def translated(error: HotspareError) -> HotspareError:
 def _class_of(error: AllTargetsFailed) -> type[AllTargetsFailed]:
     """The class for these attempts. Mixed failures count as unavailable if at least one of them is temporary.
 
-    A prompt that is too long for one target gives ContextLengthExceeded, whatever the other attempts were. A failure whose scope is one
-    target says nothing about the others.
+    Other mixed failures (rejected keys, missing models) count as unauthorized. A prompt that is too long for one target gives
+    ContextLengthExceeded, whatever the other attempts were, unless the scope of that failure is the target.
     """
     if isinstance(error, LimitExceeded) and not error.attempts:
         return TargetsRateLimited

@@ -25,7 +25,7 @@ FAILOVER_EVENT = "hotspare_failover"
 
 
 def failovers(attempts: Sequence[AttemptRecord]) -> Iterator[dict[str, Any]]:
-    """Each change from one target to the next: `source`, `target`, and the attempt on `source` that was left.
+    """Each change from one target to the next: `source`, `target`, and `attempt`, the last attempt on `source` before it.
 
     The attempt is `AttemptRecord.as_dict()`. Its kind is `ok` if its stream broke after the first content.
     """

@@ -12,8 +12,8 @@ _NEXT = litellm.CustomStreamWrapper.__next__.__code__
 
 
 class Chunk(types.ModelResponseStream):
-    """LiteLLM's chunk, which looks the same when printed. LiteLLM itself formats each chunk of a sync stream twice, for a debug
-    message that it prints only if `set_verbose` is on: without it, the text is empty for LiteLLM."""
+    """LiteLLM's chunk, which looks the same when printed. LiteLLM formats each chunk of a sync stream twice, for a debug message that
+    it prints only with `set_verbose`. Without `set_verbose`, LiteLLM's own code gets an empty text, which saves that time."""
 
     def __format__(self, spec: str) -> str:
         caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
@@ -43,7 +43,7 @@ def copied(model: Any, /, **values: Any) -> Any:
 
 
 def joined(chunks: Sequence[Any]) -> list[Any]:
-    """A stream's chunks, with successive ones of nothing but text in one: LiteLLM's builder looks at each about ten times."""
+    """A stream's chunks, with successive text-only ones merged, because LiteLLM's builder looks at each chunk about ten times."""
     found: list[Any] = []
     texts: list[str] = []
     for chunk in chunks:

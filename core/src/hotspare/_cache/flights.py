@@ -32,7 +32,8 @@ class Flights:
         self._flights.clear()
 
     def join(self, key: str, waiter: Waiter) -> tuple[Flight, bool]:
-        """Start a request for this key, or join the one in flight. Returns it, and whether this call leads; else `waiter` is woken at its end."""
+        """Start a request for this key, or join the one in flight. Returns the request, and whether this call leads it.
+        If not, `waiter` is woken when the request ends."""
         with self._lock:
             flight = self._flights.get(key)
             if flight is None:

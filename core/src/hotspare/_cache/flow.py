@@ -140,7 +140,7 @@ def _is_accepted(call: Call, reply: ChatReply) -> bool:
 
 
 def _is_cacheable(reply: ChatReply) -> bool:
-    """Whether an answer may be cached: a complete text without tool calls, refusal or media."""
+    """Whether an answer may be cached: a complete text without tool calls, refusal, media or thinking."""
     return (
         reply.finish_reason == "stop"
         and bool(reply.text)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 TIMEOUT = 1.0
-"""Seconds without an answer after which the connection counts as lost. Calls wait for a shorter time."""
+"""Seconds without an answer after which the connection counts as lost. A call waits at most `worker.SLOW`."""
 
 
 class RemoteStore:

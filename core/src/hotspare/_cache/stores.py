@@ -50,8 +50,8 @@ class Lookup:
 class BackgroundStore:
     """A store that may block on a disk, a lock or a server. A separate thread uses it, so that it does not block an event loop.
 
-    An error fails no call: it is logged, and the store counts as unavailable for a second. `what`: its name in log lines. `max_wait`:
-    seconds for which a call waits for it.
+    An error does not fail a call: it is logged, and the store counts as unavailable for a second. `what`: its name in log lines.
+    `max_wait`: seconds for which a call waits for it.
     """
 
     def __init__(self, store: CacheStore, what: str, max_wait: float) -> None:

@@ -13,13 +13,13 @@ from hotspare import __version__
 
 COMMANDS = {
     "drill": "Rehearse an outage with real HTTP calls to an embedded provider: no API key, no network.",
-    "batch": "Answer every line of a JSONL file; started again, it continues where it ended.",
+    "batch": "Answer every line of a JSONL file; started again, it continues where it stopped.",
     "chat": "Send a prompt to a pool and print the answer.",
     "check": "Validate a configuration, print the order of targets, and send a short request to each of them.",
     "prices": "Show the prices of a configuration's targets, and their source.",
     "alerts": "Test alert channels, list what fired, silence rules.",
     "top": "Watch running applications: targets, traffic, latency, limits, events; keys to drain and enable.",
-    "report": "Report a period: success, latency, uptime, rescued calls, outages, cost; text, JSON or HTML.",
+    "report": "Report on a period: success, latency, uptime, rescued calls, outages, cost; text, JSON or HTML.",
     "ledger": "Query the ledger: the latest failures and calls, attempts by target or hour, CSV.",
     "status": "Show a running application's targets, or send a short request to each target of a configuration.",
     "disable": "Stop sending calls to a target of a running application.",
@@ -53,7 +53,7 @@ def load_command(name: str) -> Any:
 
 
 def _reflowed(text: str) -> str:
-    """Without the source's line ends, which would be kept: a paragraph takes the width of the terminal. Brackets are no markup."""
+    """Without the source's line ends, which would be kept: a paragraph takes the width of the terminal. Brackets are escaped."""
     return escape("\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n")))
 
 

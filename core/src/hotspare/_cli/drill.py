@@ -76,8 +76,8 @@ def run(
 
 
 def _observer(ledger: str, config: Path | None) -> Callable[[Pool], object]:
-    """Attaches to each pool a new ledger beside the report, and the monitor of a configuration, without its ledger and port, which the
-    application uses."""
+    """A function that attaches to a pool a new ledger beside the report and, if given, the monitor of a configuration, but without
+    the ledger and the metrics port of that monitor, which the application uses."""
     for suffix in ("", "-wal", "-shm"):
         if ledger:
             Path(ledger + suffix).unlink(missing_ok=True)

@@ -63,7 +63,7 @@ def _run_command(store: FleetStore, command: str, target: str, values: dict[str,
 
 @contextmanager
 def _reached() -> Generator[None]:
-    """Turn errors of the store into one that names the store and what to check."""
+    """Turn an error of the store into one that says what to check."""
     try:
         yield
     except StoreError as error:

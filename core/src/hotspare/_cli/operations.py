@@ -1,4 +1,4 @@
-"""Shared by `hotspare disable`, `enable`, `drain` and `reset`."""
+"""Shared by `hotspare disable`, `enable`, `drain`, `reload` and `reset`."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from hotspare.ledger import default_path
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _MAX_SECONDS = 20 * 365 * 86_400
-"""Longest duration; a longer one is a mistake, and its date may not exist."""
+"""Longest duration. A longer one is a mistake, and its start may be before the first date of `datetime`."""
 _CONFIG_HELP = "TOML, YAML or JSON file. Default: $HOTSPARE_CONFIG, else ./hotspare.toml."
 
 ConfigArgument = Annotated[Path | None, typer.Argument(help=_CONFIG_HELP)]
@@ -45,7 +45,7 @@ def config_file(path: Path | None, instead: str = "") -> Path:
     source = path or Path(os.environ.get("HOTSPARE_CONFIG") or "hotspare.toml")
     if not source.exists():
         hint = "does not exist; name a file, set HOTSPARE_CONFIG, or create ./hotspare.toml"
-        hint += f"; or use none: {instead}" if instead else ""
+        hint += f"; or, instead of a file, use {instead}" if instead else ""
         raise ConfigError(Problem.at("config", str(source), hint))
     return source
 
@@ -59,7 +59,7 @@ def ledger_file(path: Path | None) -> Path:
 
 
 def seconds_of(option: str, duration: str, instead: str = "") -> float:
-    """`90s`, `15m`, `24h` or `7d` in seconds. Raises ConfigError, which names the option and what it accepts `instead`."""
+    """`90s`, `15m`, `24h` or `7d` in seconds. Raises ConfigError. `instead`: what else the option accepts, for the message."""
     try:
         seconds = float(duration[:-1]) * _UNITS[duration[-1:]]
     except (ValueError, KeyError):

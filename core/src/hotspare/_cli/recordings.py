@@ -23,7 +23,7 @@ FileArgument = Annotated[Path, typer.Argument(help="A file that a pool wrote wit
 
 @contextmanager
 def progress_of(path: Path, *, shown: bool) -> Generator[Callable[[int], object]]:
-    """A progress bar on stderr while a file is replayed, only on a terminal. Gives a function to call with the bytes read."""
+    """A progress bar on stderr while a file is replayed, only on a terminal. Yields a function to call with the number of bytes read."""
     console = Console(stderr=True)
     size = path.stat().st_size if path.is_file() else 0
     columns = (TextColumn("replaying the recording"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
@@ -33,7 +33,7 @@ def progress_of(path: Path, *, shown: bool) -> Generator[Callable[[int], object]
 
 
 UNUSED = "http://unused.invalid"
-"""In place of variables that are not set, where no request is sent: valid as a key and as an address."""
+"""Placeholder for environment variables that are not set, if no request is sent: valid as a key and as an address."""
 
 
 def changed_policy(path: Path, config: Path | None, settings: Sequence[str]) -> Policy:

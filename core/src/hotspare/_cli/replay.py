@@ -86,7 +86,7 @@ def _changes_text(found: Changes, show: int) -> str:
         f"{found.calls:,} calls, {found.decisions:,} decisions",
         f"other decisions: {len(found.other_decisions):,}, in {calls:,} calls",
         f"the same decisions with other times: {len(found.other_times):,}",
-        f"circuit breakers open {found.opened['changed']:,} times, as recorded {found.opened['recorded']:,} times",
+        f"circuit breakers open {found.opened['changed']:,} times; in the recording, {found.opened['recorded']:,} times",
     ]
     lines += [_in_words(one) for one in _first(found, show)]
     return "\n".join([*lines, *_end(found)])

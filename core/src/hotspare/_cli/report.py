@@ -27,7 +27,7 @@ from hotspare.monitor.channels import Notice
 from hotspare.monitor.report import Report, read_report, report_html, report_text
 from hotspare.monitor.report.labels import WORDS, Language
 
-HELP = """Report a period: calls, success, latency, uptime, rescued calls, outages, tokens and cost, by route and label.
+HELP = """Report on a period: calls, success, latency, uptime, rescued calls, outages, tokens and cost, by route and label.
 
 Default: the last 24 hours. The HTML page is self-contained. With --send the report is sent to the alert channels of a configuration: run it
 from cron for a report every morning. Times are UTC.

@@ -113,7 +113,7 @@ def budgets_of(
     calendar: Callable[[], float],
     shared: object,
 ) -> Budgets | None:
-    """The budgets of a pool; None if it has none. `shared`: the pool's argument. Raises ConfigError for a budget that cannot be enforced."""
+    """The budgets of a pool, or None. `shared`: the pool's argument. Raises ConfigError for a budget that cannot be enforced."""
     if not policy.budgets:
         return None
     from hotspare._config.budgets import check_budgets
@@ -128,7 +128,7 @@ def budgets_of(
 
 
 def spend_file_of(path: str | None, budgets: Budgets | None, scheduler: Scheduler) -> SpendFile | None:
-    """The file that keeps what is spent. What it holds already is added to the budgets."""
+    """The file that keeps the amounts spent. Those already in it are added to the budgets."""
     if budgets is None or path is None:
         return None
     from hotspare._drivers.spend_file import SpendFile
@@ -145,7 +145,7 @@ def agent_of(
     notify: Notifier,
     clock: Callable[[], float],
 ) -> Agent | None:
-    """The started connection between a pool and the store of its fleet; None if the pool shares nothing. Raises ConfigError, MissingExtra."""
+    """The started agent that connects a pool with the store of its fleet; None if nothing is shared. Raises ConfigError, MissingExtra."""
     if shared is None:
         return None
     from hotspare._shared.joining import join

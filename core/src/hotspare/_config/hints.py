@@ -58,7 +58,7 @@ CALL_HINTS: Mapping[str, str] = {
     ),
 }  # fmt: skip
 TARGET_HINTS: Mapping[str, str] = {
-    **{name: f"belongs to the pool: {hint}" for name, hint in _COMMON.items()},
+    **{name: hint if hint == _FALLBACKS else f"belongs to the pool: {hint}" for name, hint in _COMMON.items()},
     "deadline": "belongs to the pool: Pool([…], deadline=…), at the top of a file",
     "max_attempts": "belongs to the pool: Pool([…], max_attempts=…), at the top of a file",
     **dict.fromkeys(("model", "provider", "model_name", "model_id"), _ID),
@@ -77,7 +77,7 @@ TARGET_HINTS: Mapping[str, str] = {
 
 
 def hint_for(name: str, hints: Mapping[str, str], known: Sequence[str]) -> str:
-    """What to write instead of a field that does not exist: the known equivalent of another library's name, else the nearest name, else all names."""
+    """What to write instead of an unknown field: the equivalent of another library's name, else the nearest name, else all names."""
     hint = hints.get(name)
     if hint is not None:
         return hint.replace("{name}", name)

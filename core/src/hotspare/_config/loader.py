@@ -51,7 +51,8 @@ Transport = Literal["auto", "httpx"]
 class Config:
     """The settings from which `Pool.from_config` builds a pool.
 
-    routes: name -> tiers -> names of targets, with fields of Policy where the route has its own. Empty: one default route, by the targets' `tier`.
+    routes: name -> tiers -> names of targets, with fields of Policy where the route has its own. Empty: one default route, by the
+        targets' `tier`.
     transport: the HTTP transport.
     verify: whether TLS certificates are verified, or the path of a CA bundle.
     cert: the path of a client certificate with its key.
@@ -180,7 +181,7 @@ def _targets(raw: object, coercer: Coercer) -> list[Target | None]:
 
 
 def _with_id(path: str, item: Any, coercer: Coercer) -> Any:
-    """A target that is given as its id alone, as a table. One with `provider` and `model` instead of `id` is reported."""
+    """The target as a table, also if it is given as its id alone. `provider` and `model` instead of `id` are reported."""
     if isinstance(item, str) and item is not UNRESOLVED:
         return {"id": item}
     if not is_table(item) or "id" in item or not isinstance(item.get("model"), str):

@@ -39,7 +39,7 @@ class _Account:
     """What is kept for one key, or for one list of targets.
 
     `table`: the routes of a list of targets. `states`: for each of the pool's targets, the state of the same target on this key.
-    `selections`: the selections on this key, by the `id()` of the pool's selection. That is kept too, so that its `id()` stays its own.
+    `selections`: the selections on this key, by the `id()` of the pool's selection, which is kept too: its `id()` must not be reused.
     """
 
     table: RouteTable | None = None

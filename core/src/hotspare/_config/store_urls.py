@@ -34,7 +34,7 @@ def check_url(url: str, field: str = "shared", *, file: bool = False) -> None:
 
 
 def _split(url: str) -> SplitResult:
-    """The parts of a URL; none of a text that is not one. The error of `urlsplit` is not shown, because it may hold the password."""
+    """The parts of a URL, all empty if it is not one. The error of `urlsplit` is not shown, because it may hold the password."""
     try:
         return urlsplit(url)
     except ValueError:

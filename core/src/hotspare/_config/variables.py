@@ -106,7 +106,7 @@ class _Text:
         self._at = 0
 
     def expanded(self) -> str:
-        """The string with its variables replaced. Mistakes are reported; a syntax error is the only one then."""
+        """The string with its variables replaced. Mistakes are reported; a syntax error replaces all others."""
         before = len(self._problems)
         try:
             return self._until("", 0, wanted=True)

@@ -35,12 +35,12 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def _check_size(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """The number of nodes, with every alias replaced by what it stands for. `sizes`: the known ones by `id()`; 0: of a node that is being
-    counted, so that an alias to it would never end."""
+    """The number of nodes, with every alias replaced by its node. `sizes`: the known numbers by `id()` of the node; 0 while a node is
+    being counted: an alias to it inside itself would never end."""
     known = sizes.get(id(node))
     if known is not None:
         if not known:
-            raise yaml.MarkedYAMLError(None, None, "an alias inside what it stands for", node.start_mark)
+            raise yaml.MarkedYAMLError(None, None, "an alias inside the value that it refers to", node.start_mark)
         return known
     sizes[id(node)] = 0
     children: list[yaml.Node] = []

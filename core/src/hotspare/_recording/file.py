@@ -1,4 +1,4 @@
-"""The file of a recording: JSON Lines, appended at once, bounded in size; and its reader."""
+"""The file of a recording: JSON Lines, appended immediately, bounded in size; and its reader."""
 
 from __future__ import annotations
 

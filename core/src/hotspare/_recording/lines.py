@@ -1,7 +1,7 @@
 """The lines of a recording: policies, targets, calls, outcomes and decisions as JSON, and back.
 
-A recording holds no text of a prompt or an answer, and no key. A provider's message may quote a prompt, so that only the names of
-request features in it are kept; no decision uses anything else of a message.
+A recording holds no text of a prompt or an answer, and no key. A provider's message may quote a prompt: of a message, only the names of
+request features that it contains are kept, because decisions use nothing else.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def anonymous_domains(targets: list[tuple[Target, tuple[Domain, ...]]]) -> dict[
 
 
 def call_line(call: Call, *, sampled: bool) -> JsonLine:
-    """A call at its start. Of its request only what a target must support."""
+    """The start of a call. Of its request, only what decides which targets may serve it, and their timeouts."""
     line: JsonLine = {
         "do": "call", "call": call.id, "at": call.started, "sampled": sampled, "stream": call.streaming,
         "deadline": call.deadline, "seconds": call.time_budget, "total_deadline": call.total_deadline,
@@ -201,8 +201,8 @@ def outcome_from(line: JsonLine) -> Outcome:
 
 
 def step_line(step: Step, call: Call, trace: Trace) -> JsonLine:
-    """A decision: its rule, the target it takes, and why each other target was skipped that was considered or had failed this call
-    ("": it was available, but not needed)."""
+    """A decision: its rule, the target it takes, and for each other target that was considered, or had failed this call, why
+    it was skipped ("": it was available, but not needed)."""
     line: JsonLine = {"rule": trace.rule}
     passed = {
         state.name: f"failed this call: {attempt.outcome.kind}"

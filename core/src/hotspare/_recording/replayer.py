@@ -38,7 +38,7 @@ class RecordedBackend:
         self.cannot: dict[int, tuple[str, ...]] = {}
 
     def unsupported(self, request: ChatRequest) -> tuple[str, ...]:
-        """The features of this call's request that the target was recorded not to support."""
+        """The features of this call's request that the target does not support, according to the recording."""
         return self.cannot.get(id(request), ())
 
     def send(self, request: ChatRequest, *, timeout: float) -> ChatReply:
@@ -301,7 +301,7 @@ class _ListSink:
         """Nothing is pending."""
 
     def end(self) -> None:
-        """The list has no end."""
+        """Nothing to do: the list accepts further lines."""
 
     def after_fork(self) -> None:
         """Nothing to do: the child has its own list."""

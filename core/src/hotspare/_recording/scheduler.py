@@ -1,7 +1,7 @@
-"""The scheduler of a pool that is recorded: each call that changes something becomes a line, in the order of the lock.
+"""The scheduler of a pool that is recorded: each method call that changes its state becomes a line, in the order of the lock.
 
 A line holds the inputs of the engine (times, outcomes, random numbers) and its decision. The same class replays a file: it writes
-each line again, and both must be equal.
+each line again, and the two versions must be equal.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hotspare.outcome import AttemptReason, Kind, Outcome
 from hotspare.policy import Policy
 
 _MAX_NAMED_ROUTES = 64
-"""Routes whose targets are written once, and named by a number then; of further routes each call's line lists the targets."""
+"""Routes whose targets are written once, and then referred to by a number. For further routes, the line of each call lists the targets."""
 
 
 class Sink(Protocol):
@@ -100,7 +100,7 @@ class RecordingScheduler(Scheduler):
         sample: float,
         budgets: Budgets | None,
     ) -> RecordingScheduler:
-        """A scheduler of which the first line is written. `clock`: the pool's; its time is written beside that of the wall clock."""
+        """Write the first line, and return the scheduler. `clock`: the pool's clock; its time is written beside that of the wall clock."""
         shown = lines.anonymous_domains([(state.target, state.domains) for state in states])
         targets = [
             lines.target_line(
@@ -155,7 +155,7 @@ class RecordingScheduler(Scheduler):
         self._sink.add(lines.replaced(line, self._names) if self._names else line)
 
     def _add_unsendable(self, line: JsonLine, call: Call) -> None:
-        """The targets that were found since the last line not to support the request."""
+        """Add the targets that were found, since the last line, not to support the request."""
         found, known = call.unsendable, self._unsendable.get(call, 0)
         if len(found) > known:
             line["unsupported"] = {state.name: list(names) for state, names in list(found.items())[known:]}
@@ -274,7 +274,7 @@ class RecordingScheduler(Scheduler):
         self._record(line, call, lambda: Scheduler.record_stream_end(self, call, attempt, now, usage, whole=whole))
 
     def record_stream_break(self, call: Call, attempt: Attempt, outcome: Outcome, emitted: str, now: float) -> None:
-        """As in `Scheduler`. Of the text it writes only whether there is any."""
+        """As in `Scheduler`. The text itself is not written, only whether there is any."""
         line: JsonLine = {"do": "stream_break", "call": call.id, "at": now, "attempt": attempt.number}
         line |= {"outcome": lines.outcome_line(outcome, call), "text": bool(emitted.strip())}
         self._record(

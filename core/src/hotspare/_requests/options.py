@@ -50,7 +50,7 @@ def _choice_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
     for name in _NAMES:
         value = options.get(name)
         if isinstance(value, str) or (value is not None and not _are_words(value)):
-            yield Problem.at(name, value, "must be a collection of words, e.g. {'eu'}")
+            yield Problem.at(name, value, "must be a collection of strings, e.g. {'eu'}")
         elif name == "require":
             for word in sorted({*(value or ())}.difference(_CAPABILITIES)):
                 yield Problem.at(name, word, f"is not a capability; they are {', '.join(_CAPABILITIES)}")
@@ -64,7 +64,7 @@ def _choice_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem.at("accept", accept, f"must be a function, or any of {', '.join(_RULES)}")
     session = options.get("session")
     if session is not None and not (isinstance(session, str) and 0 < len(session) <= MAX_SESSION):
-        yield Problem.at("session", session, f"must be a word of at most {MAX_SESSION} characters")
+        yield Problem.at("session", session, f"must be a string of 1 to {MAX_SESSION} characters")
 
 
 def _key_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
@@ -127,7 +127,11 @@ def _own_problems(options: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem.at("cache", cache, "must be off, read or refresh"))
     if labels and not _are_labels(labels):
         problems.append(
-            Problem.at("labels", labels, f"must be at most {MAX_LABELS} short words by name, e.g. {{'team': 'search'}}")
+            Problem.at(
+                "labels",
+                labels,
+                f"must be at most {MAX_LABELS} names and values of up to 100 characters, e.g. {{'team': 'search'}}",
+            )
         )
     return problems
 

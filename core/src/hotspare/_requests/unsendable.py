@@ -14,7 +14,7 @@ from hotspare.providers.content import parts_of
 from hotspare.target import Target
 
 _MAX_PARTS = 5
-"""Maximum number of parts in the message, because a long history may have many of the same kind."""
+"""Maximum number of parts that the error's message lists, because a long history may have many of the same kind."""
 
 
 def unsendable(

@@ -82,7 +82,7 @@ def _unknown_field(name: str, value: object) -> Problem:
 
 
 def validate(request: ChatRequest, *, has_settings: bool = True) -> None:
-    """Validate a request; without `has_settings` only its messages. Raises RequestError, which lists every mistake with the path of its field."""
+    """Validate a request; without `has_settings` only its messages. Raises RequestError, which lists every mistake with its path."""
     found = _message_list_problems(request.messages)
     if has_settings:
         found += _setting_problems(request)

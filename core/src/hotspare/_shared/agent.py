@@ -1,8 +1,8 @@
 """The thread that exchanges state between a pool and the store, so that no call waits for the store.
 
-A round writes changes of this process, requests leases and blocks of limits, and every `refresh` seconds reads the complete state. Changes by
-other processes arrive in between, through the store's listener. A failing store is reported once and tried again; until it is available, the
-pool decides alone.
+A round writes changes of this process, requests leases and units of limits, and every `refresh` seconds reads the complete state. Changes
+by other processes arrive in between, through the store's listener. A failing store is reported once and tried again; until it is
+available, the pool uses only its own observations.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class Agent:
         self._notify()
 
     def _send(self) -> None:
-        """Send the pool's outbox: first writes, then requests, so that a probe's result is written before its lease is released."""
+        """Send the pool's outbox: limits, then facts, then leases, so that a probe's result is written before its lease is released."""
         outbox = self._scheduler.fleet_outbox(self._now())
         try:
             self._request_limits(outbox)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 HEALTH_CHECK = 5
 """Seconds without a command after which a connection is checked with a PING, since a host that vanished does not close its connections. The
-connection of notifications is checked at this interval too."""
+connection for notifications is checked at this interval too."""
 
 
 def connected(source: str | Redis, timeout: float) -> Redis:
@@ -40,7 +40,7 @@ def connected(source: str | Redis, timeout: float) -> Redis:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """The exceptions of redis-py if the store is unavailable, or if the server at its address is not a Redis."""
+    """The exceptions that redis-py raises if the store is unavailable, or if the server at its address is not a Redis server."""
     from redis.exceptions import RedisClusterException, RedisError
 
     return (RedisError, RedisClusterException, OSError, ValueError, TypeError, LookupError, AttributeError)

@@ -39,13 +39,13 @@ CREATE TABLE IF NOT EXISTS news (number INTEGER);
 
 
 class FileStore:
-    """See `Store`. `path`: of the file, created on first use. `space`: namespace of this pool in the file. `timeout`: seconds to wait
+    """See `Store`. `path`: the file, which is created on first use. `space`: namespace of this pool in the file. `timeout`: seconds to wait
     for another process's write. `clock`: seconds, the same for all processes."""
 
     def __init__(
         self, path: str, space: str = "hotspare", timeout: float = 1.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._path = os.path.abspath(path)  # its threads open it too, when the working directory may be another one
+        self._path = os.path.abspath(path)  # it may be opened after a change of the working directory
         self._space, self._timeout, self._clock = space, timeout, clock
         self._listening: list[threading.Event] = []
         self._lock = threading.Lock()
@@ -61,7 +61,7 @@ class FileStore:
             file.execute("BEGIN IMMEDIATE")  # of several processes that start together, one creates the tables
             (schema,) = file.execute("PRAGMA user_version").fetchone()
             if schema > _SCHEMA:
-                raise StoreError("a newer version of hotspare uses this file: name another one, or upgrade it")
+                raise StoreError("a newer version of hotspare uses this file: name another, or upgrade hotspare")
             if schema < _SCHEMA:
                 for table in _TABLES:
                     file.execute(table)

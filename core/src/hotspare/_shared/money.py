@@ -1,4 +1,4 @@
-"""One count of a budget in a store: the USD spent, and the USD that each process has reserved. In Lua, and equally in Python."""
+"""One count of a budget in a store: the USD spent, and the USD that each process has reserved. In Lua, and the same in Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ unknown."""
 SWEEP = 10.0
 """Seconds between two searches for such processes, each of which goes through all processes of the count."""
 SKEW = 5.0
-"""Seconds by which a process's clock may differ from the store's. With a larger difference, its current period may be another one."""
+"""Seconds by which a process's clock may differ from the store's. Beyond that, they may be in different periods."""
 KEEP = 3600.0
 """Seconds for which such a process is remembered: if it was only disconnected, its next report corrects the count of its block."""
 DIVIDE = 4.0
@@ -100,7 +100,8 @@ def portion(answer: Any, claim: Claim) -> Portion:
 
 @dataclass(slots=True)
 class Count:
-    """`SPEND` in Python, for the store in memory. Per process: the USD reported, the USD reserved, and the end of the reservation."""
+    """`SPEND` in Python, for the stores in memory and in a file. `members`: per process, the USD reported, the USD reserved, and the end of
+    the reservation."""
 
     spent: float = 0.0
     leased: float = 0.0

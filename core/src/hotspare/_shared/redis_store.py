@@ -1,4 +1,4 @@
-"""A store in Redis or Valkey, by redis-py (extra `redis`).
+"""A store in Redis or Valkey, through redis-py (extra `redis`).
 
 Keys begin with `<prefix>:<schema>:` and all expire: `facts` (a hash), `members` (a sorted set), `limit:<digest>` (a number),
 `day:<digest>`, `budget:<digest>` (hashes). Each written fact is published on the channel `news`. The store never holds a prompt,
@@ -38,7 +38,7 @@ _WAYS_OUT = {
 
 
 class RedisStore:
-    """See `Store`. `source`: a URL, or a client of redis-py. `prefix`: of all keys and the channel. `timeout`: seconds for an answer."""
+    """See `Store`. `source`: a URL, or a client of redis-py. `prefix`: of all keys and of the channel. `timeout`: seconds for an answer."""
 
     def __init__(self, source: str | Redis, prefix: str = "hotspare", timeout: float = 1.0) -> None:
         self._source, self._prefix, self._timeout = source, f"{prefix}:{SCHEMA}:", timeout
@@ -175,8 +175,8 @@ class RedisStore:
 
 
 class _Subscription:
-    """A thread that passes published facts to a listener, and reconnects when the connection is lost. The listener is sent an error from the
-    second failure in a row on: a server may close a single connection at any time."""
+    """A thread that passes published facts to a listener, and reconnects when the connection is lost. The listener gets
+    an error only from the second consecutive failure on: a server may close a single connection at any time."""
 
     def __init__(self, store: RedisStore, listener: Listener) -> None:
         self._store, self._listener = store, listener
@@ -312,7 +312,7 @@ def _store_error(error: Exception) -> StoreError:
         return error
     text = str(error)
     if text.startswith("SCHEMA"):
-        return StoreError("a newer version of hotspare uses these keys: give this one another prefix, or upgrade it")
+        return StoreError("a newer version of hotspare uses these keys: set another prefix, or upgrade hotspare")
     for sign, way_out in _WAYS_OUT.items():
         if sign in f"{type(error).__name__}: {text}".lower():
             return StoreError(f"{way_out} ({type(error).__name__}: {text[:100]})")

@@ -38,7 +38,7 @@ class Spending:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """In a child process: start anew, because the thread and the blocks belong to the parent."""
+        """In a child process: reset, because the thread and the blocks belong to the parent."""
         self._worker.after_fork()
         self._budgets.after_fork()
         self._lock = threading.Lock()
@@ -80,7 +80,7 @@ class Spending:
     # --- the store -----------------------------------------------------------------------------------------------
 
     def _send(self, claims: Iterable[Claim]) -> bool:
-        """Send claims to the store. Returns whether all answers are pending."""
+        """Queue claims for the store. Returns whether all were queued; a claim that was not counts as failed."""
         submitted = True
         for claim in claims:
             if not self._worker.submit(partial(self._spend, claim), partial(self._settled, claim)):

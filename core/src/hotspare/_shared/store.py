@@ -1,6 +1,6 @@
 """The protocol of a store. It measures durations with its own clock, because the processes' clocks may differ.
 
-Every method may block, and raises StoreError. Methods are called by a separate thread (`agent`), never by the thread of a call.
+Every method may block, and may raise StoreError. Methods are called by separate threads (`agent`, `worker`), never by that of a call.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class StoreError(HotspareError):
 
 
 class Picture(NamedTuple):
-    """The result of `sync`. `facts`: all valid facts; None: nothing has changed since `version`. `members`: number of processes."""
+    """The result of `sync`. `facts`: all valid facts; None: nothing has changed since version `since`. `members`: number of processes."""
 
     version: str
     members: int

@@ -32,8 +32,9 @@ _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 class Worker:
     """Runs jobs one after the other in a separate thread.
 
-    `what`, `without`: for log messages: the store's name, e.g. "the cache in Redis", and what happens without it. `slow`: seconds after which
-    a running job makes further ones be rejected. If a job raises, the store is unavailable: logged once, and once when it is available again.
+    `what`, `without`: for log messages: the store's name, e.g. "the cache in Redis", and what happens without it. `slow`: once a job
+    has run for this many seconds, further jobs are rejected. If a job raises, the store counts as unavailable: its loss and its return are
+    each logged once.
     """
 
     def __init__(self, what: str, *, slow: float = SLOW, without: str = "calls continue without it") -> None:
@@ -52,8 +53,8 @@ class Worker:
         self._away_until = 0.0
 
     def submit(self, job: Job, then: Then = lambda _: None, *, last: bool = False) -> bool:
-        """Run `job`, then call `then`. Returns False if the store is unavailable or slow, or no thread can start: neither is called. `last`: run the job even then,
-        because there will be no later one."""
+        """Run `job`, then call `then`. Returns False, and calls neither, if the store is unavailable or slow, or no thread can be started.
+        `last`: run the job even if the store is unavailable or slow, because there will be no later one."""
         with self._changed:
             now = time.monotonic()
             is_away = now < self._away_until or (self._since and now - self._since > self._slow)
@@ -79,7 +80,7 @@ class Worker:
             job, then = found
             try:
                 job()
-            except BaseException as error:  # the server may not be a Redis, a store be the application's
+            except BaseException as error:  # a server that is not Redis, or a custom store, may raise anything
                 self._failed(error)
                 then(False)
             else:

@@ -103,5 +103,5 @@ class Answer:
 
     @property
     def output_tokens(self) -> int:
-        """Tokens of the answer, reasoning included; the end of an empty one counts as one, as engines count it."""
+        """Tokens of the answer, reasoning included. An empty answer counts as 1, because inference engines count its end token."""
         return len(self.reasoning) + len(self.text) + sum(len(call.pieces) for call in self.tool_calls) or 1

@@ -10,7 +10,7 @@ _TIMES = {"calls": "started", "attempts": "started", "events": "at"}
 
 
 def prune(connection: sqlite3.Connection, oldest: float, max_bytes: int) -> None:
-    """Delete records from before `oldest` (seconds since 1970), then the oldest tenth until the file is small enough."""
+    """Delete records from before `oldest` (seconds since 1970), then the oldest tenth, repeatedly, until the file is small enough."""
     for table, column in _TIMES.items():
         while _delete(connection, table, f"{column} < ? ORDER BY id LIMIT {_ROWS}", oldest) == _ROWS:
             pass

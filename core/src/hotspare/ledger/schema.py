@@ -87,7 +87,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
 
 
 def open_to_read(path: str | Path) -> sqlite3.Connection:
-    """Open a ledger for queries; rows are read by column name. Raises ConfigError if the file is missing or no ledger."""
+    """Open a ledger for queries; rows are read by column name. Raises ConfigError if the file is missing or is not a ledger."""
     if not Path(path).is_file():
         raise ConfigError(Problem.at("ledger", str(path), "does not exist; name the file, or set HOTSPARE_LEDGER"))
     try:

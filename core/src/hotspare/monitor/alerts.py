@@ -2,7 +2,7 @@
 
 A rule fires once its condition has been true for `hold` seconds, and resolves when the condition is false; within `cooldown` of its last
 firing it does not fire again. All rules that fire while another rule is firing belong to one incident. An incident is reported when it begins,
-again if a rule of higher severity joins it, and when its last rule has resolved, so that an outage is one alert and not forty.
+again if a rule of higher severity joins it, and when its last rule has resolved, so that an outage causes one alert, not one per rule.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ COMPARE = {">": gt, ">=": ge, "<": lt, "<=": le}
 RANK: dict[str, int] = {"info": 0, "warning": 1, "critical": 2}
 MAX_WINDOW = 86_400.0
 MAX_CALL_WINDOW = 3_600.0
-"""Longest window in seconds of rules about calls; windows of rules about cost may last a day."""
+"""Longest window in seconds of a rule. Only the window of the metric `cost` may be longer: up to a day (`MAX_WINDOW`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="budget", metric="budgets_reached", threshold=0, min_calls=0, window=600, cooldown=3600,
-        advice="A spending budget is used up: its `action` applies (warn, cheaper targets, or rejected calls).",
+        advice="A spending budget is at its warning level or used up. Once used up, its `action` applies (refuse, cheaper or warn).",
     ),
     Rule(
         name="limit_nearly_used", metric="limit_used", comparison=">=", threshold=0.9, hold=60, min_calls=0, cooldown=3600,

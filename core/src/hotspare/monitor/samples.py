@@ -31,7 +31,7 @@ _ATTENTION = {Kind.AUTH: "keys_rejected", Kind.QUOTA: "quotas_used_up", Kind.NOT
 
 _KEPT = frozenset({CallEnded, NeedsAttention, RateLimited, BudgetReached, LedgerFailed, LedgerRecovered})
 _OUT = (State.OPEN, State.HALF_OPEN)
-"""States in which a domain counts as unavailable. Half-open is one of them until the probe has succeeded."""
+"""States in which a domain counts as unavailable. Half-open is one of them: its probe has not succeeded yet."""
 
 
 class _Call(NamedTuple):

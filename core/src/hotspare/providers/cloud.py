@@ -95,7 +95,7 @@ def is_claude(model: str) -> bool:
 
 
 def cloud_wire(target: Target | None, provider: str) -> Wire | None:
-    """The wire format of a target in a cloud; None: that of OpenAI's APIs. Raises ConfigError for a model that hotspare has no wire format for."""
+    """The wire format of a target in a cloud; None: that of OpenAI's APIs. Raises ConfigError for a model without a wire format."""
     model = "" if target is None else target.model
     if (
         target is not None

@@ -18,7 +18,7 @@ from hotspare.target import Target
 
 
 class _Sent(NamedTuple):
-    """Headers of whole and of streamed answers, and the key that they contain."""
+    """Request headers for whole and for streamed answers, and the key that they contain."""
 
     key: HiddenStr | None
     whole: Headers
@@ -109,7 +109,7 @@ class Endpoints:
             self._route,
             self._name_for(request),
         )  # read once: concurrent calls may learn the same from their rejections
-        if route.made.get(name) is not refused:  # one has already learnt it
+        if route.made.get(name) is not refused:  # another call has already learnt it
             return error.status in (400, 404)
         if name == "first" and self._second is not None and self._second.learn(error, request):
             return True

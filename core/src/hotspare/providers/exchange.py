@@ -76,9 +76,9 @@ class Exchange:
         return ResponseParser(self._endpoint.wire, self._request, status, headers)
 
     def adapt(self, error: StatusError, key: HiddenStr | None) -> bool:
-        """Remove the cause of a rejection. Returns whether the request can be sent again immediately. Handles an old key, if the current
-        one (`key`) is another; rejected signatures of reasoning, which are then left out; and a wrong API or base URL, if the
-        rejection shows the right one."""
+        """Remove the cause of a rejection. Returns whether the request can be sent again immediately. Handles a key that
+        has been replaced (`key`: the current one); rejected signatures of reasoning, which are then left out; and a wrong API or base
+        URL, if the rejection shows the right one."""
         if key is not None and key != self._key and not self._rotated:
             self._key, self._rotated = key, True
             return True

@@ -23,7 +23,7 @@ BLOCKED = frozenset({
 })  # fmt: skip
 """A content filter of the provider, or the model itself, refused."""
 CONTEXT_FULL = frozenset({"model_length", "model_context_window_exceeded", "context_length_exceeded", "error_limit"})
-"""The context window is full. Without any content, the prompt alone fills it."""
+"""The context window is full. If the answer has no content, the prompt alone fills it."""
 FINISH_REASONS: dict[str, FinishReason] = {
     **dict.fromkeys(("stop", "stop_sequence", "end_turn", "eos", "eos_token", "complete", "completed"), "stop"),
     "pause_turn": "stop",  # a turn of a server tool was paused: this part is complete, and the next call continues the turn
@@ -63,7 +63,7 @@ def is_malformed(reason: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _words(reason: str) -> Sequence[str]:
-    """The words of a reason: Google's OpenAI endpoint writes ``content_filter: SAFETY``, ``function_call_filter: MALFORMED_FUNCTION_CALL``."""
+    """The words of a reason. Google's OpenAI endpoint writes several: ``function_call_filter: MALFORMED_FUNCTION_CALL``."""
     return re.split(r"[:\s]+", reason.lower())
 
 

@@ -70,7 +70,8 @@ def valid_history(messages: Iterable[Message], rules: HistoryRules, target: Targ
     Args:
         messages: any history, written by any provider; it is not changed.
         rules: what the API accepts.
-        target: the target that gets it. Reasoning signed by another model or account (`signed_by`) is left out. Default: any target with these rules.
+        target: the target that gets it. Reasoning signed by another model or account (`signed_by`) is left out. Default: any target
+            with these rules.
     """
     history = with_tool_calls(messages)
     own = signer_of(target) if target is not None and any("signed_by" in message for message in history) else ""

@@ -32,7 +32,7 @@ def is_map(value: object) -> bool:
 
 
 def is_exactly(value: object, kind: type) -> bool:
-    """Whether the value has exactly this type, no subclass. Faster than `isinstance`, and it narrows no types, so that `Any` stays `Any`."""
+    """Whether the value has exactly this type, no subclass. Faster than `isinstance`; for type checkers `Any` stays `Any`."""
     return type(value) is kind
 
 

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from hotspare.target import Target
 
 _REMEMBERED = 8
-"""Maximum number of a target's keys that are removed from responses: the current one, and earlier ones, which a late response may contain."""
+"""Maximum number of a target's keys that are removed from responses: the current one, and earlier ones, for late responses."""
 
 
 class Keys(TargetKey):
-    """The current key of one target: its own, the result of its function, or the value of the provider's environment variable. A value
-    that cannot be a key raises StatusError (401).
+    """The current key of one target: its own, the result of its function, or the value of the provider's environment variable.
+
+    A value that cannot be a key raises StatusError (401) if it is the variable's, else NoKeyGiven.
 
     Raises ConfigError when it is created, for a missing or invalid key, unless a function returns the key.
     """

@@ -28,7 +28,7 @@ from hotspare.secret import (
 from hotspare.target import ReasoningReplay, Target
 
 UNRESOLVED = object()
-"""Stands for a key that was not read from its holder or function yet."""
+"""Stands for a key that has not been read from its object or function yet."""
 _CLOUDS = frozenset({"bedrock", "vertex"})
 _BEARER = frozenset({"ANTHROPIC_AUTH_TOKEN", "AZURE_OPENAI_AD_TOKEN"})
 """Variables whose key is sent as a bearer token."""
@@ -90,7 +90,7 @@ class Preset:
         return ResponsesBesideChat(target.model, is_known=is_known)
 
     def second_wire(self) -> Wire:
-        """The wire format of that API in this provider's flavor, imported at first use: the Responses API."""
+        """The wire format of the second API (Responses) in this provider's flavor, imported at first use."""
         from hotspare.providers.responses.wire import ResponsesWire
 
         return ResponsesWire(FLAVORS[self.name])

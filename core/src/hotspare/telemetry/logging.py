@@ -1,10 +1,14 @@
 """Events in the log, on the logger `hotspare`, and its lines as JSON.
 
 ===========  =========================================================================================================
-ERROR        a call that no target answered; a key, a quota or a model that needs an operator; a ledger that cannot be written;
-             a critical alert, and a notification that was not delivered
-WARNING      a failover; a breaker that opened; a slow target; a broken stream; a rate limit; an exhausted retry budget; lost events; any other alert
-INFO         every other state change of a breaker; a target that an operator disabled or enabled; a ledger that is written again; a resolved alert
+ERROR        a call that was not answered, or whose stream was interrupted; a key, a quota or a model that needs an operator;
+             a ledger that cannot be written; a critical alert; a notification that was not delivered
+WARNING      a failover; a breaker that opened; a slow target; a broken stream; a rate limit, or another limit that delays calls;
+             a request at fault; an exhausted retry budget; a spending budget that is used up or at its warning level; lost events;
+             any other alert
+INFO         every other state change of a breaker; a target that is no longer slow or limited; a limit that was learnt;
+             a background check; a target that an operator disabled, enabled or reset; a reloaded configuration;
+             a ledger that is written again; a resolved alert
 ===========  =========================================================================================================
 
 A record's attribute `hotspare` has the event as plain values, for your own formatters.

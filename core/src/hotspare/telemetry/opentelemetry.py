@@ -35,8 +35,8 @@ Attributes = dict[str, Any]
 
 @dataclass(slots=True)
 class _Attempt:
-    """The data of one attempt's span. `started`, `ended`: nanoseconds since 1970; `ended` None: with the call. `failed`: kind and message;
-    None: no error."""
+    """The data of one attempt's span. `started`, `ended`: nanoseconds since 1970; `ended` None: it ends with the call. `failed`: kind and
+    message; None: no error."""
 
     name: str
     attributes: Attributes

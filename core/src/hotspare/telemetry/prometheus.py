@@ -84,7 +84,7 @@ class PrometheusMetrics:
         self._tokens = counter("tokens", "Tokens of answers.", "target", "type")
         self._wasted = counter("wasted_tokens", "Estimated tokens paid for that are not part of an answer.")
         self._cost = counter("cost_usd", "USD of calls whose price is known.", "route")
-        self._dropped = counter("events_dropped", "Events that a slow listener lost.")
+        self._dropped = counter("events_dropped", "Events dropped because a listener was too slow.")
         self._alerts = counter("alerts_fired", "Alerts that fired.", "rule", "severity")
         self._ledger_failures = counter("ledger_failures", "Times the ledger could not be written.")
 
@@ -191,5 +191,5 @@ class Server:
 
 
 def serve(pool: Pool, host: str = "127.0.0.1", port: int = 9464) -> Server:
-    """Serve this pool's metrics. Port 0: a free one. Raises ConfigError where the address cannot be bound."""
+    """Serve this pool's metrics. Port 0: a free one. Raises ConfigError if the address cannot be bound."""
     return Server(PrometheusMetrics(pool), pool, host, port)

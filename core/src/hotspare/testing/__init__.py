@@ -1,6 +1,6 @@
 """For users' own tests: a clock that jumps, targets that follow a script, and pytest fixtures for both.
 
-No network, no sleeping, and every default policy as it is::
+No network, no sleeping, and the default policy as in production::
 
     clock = VirtualClock()
     primary = ScriptedTarget("primary", [fail(503), hang(), "Hello"], clock=clock)

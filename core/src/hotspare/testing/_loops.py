@@ -82,7 +82,7 @@ class LoopPart(ABC):
 
 
 class AsyncioPart(LoopPart):
-    """Checks by callbacks, which need no extra task that code which counts tasks would find."""
+    """Checks by callbacks: an extra task would be found by code that counts tasks."""
 
     def __init__(self, timeline: Timeline, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(timeline)
@@ -149,5 +149,5 @@ class TrioPart(LoopPart):
 
 
 def part_of(timeline: Timeline, loop: Any) -> LoopPart:
-    """A new event loop's part in a clock."""
+    """The part for a new event loop."""
     return AsyncioPart(timeline, loop) if hasattr(loop, "call_soon") else TrioPart(timeline)

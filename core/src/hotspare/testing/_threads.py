@@ -61,7 +61,7 @@ def _runnable(thread: threading.Thread) -> bool:
 class Threads:
     """The threads of one clock.
 
-    Threads that were there before the clock (of a debugger, of pytest-xdist) count only once they have waited on it.
+    Threads that existed before the clock (of a debugger, of pytest-xdist) count only once they have waited on it.
     """
 
     def __init__(self) -> None:
@@ -104,8 +104,8 @@ class Threads:
         return before != self._alive
 
     def idle(self, quiet: Quiet, changes: int, settle: float) -> bool:
-        """Whether nothing happens before the clock moves. Certain where all threads wait on it; where others run, or wait
-        elsewhere, they must stand still for `settle` real seconds."""
+        """Whether no thread will act before the clock moves. This is certain if all threads wait on it; any others, which run or
+        wait elsewhere, must make no progress for `settle` real seconds."""
         running = self.running()
         if not running:
             return True

@@ -91,7 +91,7 @@ class VirtualClock:
     def run_in_threads(self, *calls: Callable[[], T]) -> list[T]:
         """Make these calls concurrently, each in its own thread; returns their results in order.
 
-        The calling thread waits on the clock meanwhile, so that it need not settle before each jump. Raises the first
+        The calling thread waits on the clock meanwhile, so that no jump waits `settle` seconds for it. Raises the first
         error, in the order of the calls, when all have ended.
         """
         results: list[Any] = [None] * len(calls)

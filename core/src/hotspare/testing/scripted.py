@@ -37,7 +37,7 @@ class ScriptedTarget:
 
     Each call takes one step: a text answers, an `Outcome` or an exception fails; see `hotspare.testing.steps` for more. The
     last step repeats forever, unless ``repeat=False``: then a further call fails with INVALID, which ends the whole
-    call, and `assert_used_up` names it.
+    call, and `assert_used_up` reports it.
 
     Args:
         name: its name in the pool.
@@ -51,7 +51,7 @@ class ScriptedTarget:
             trailing assistant message (default: no).
 
     Raises:
-        ConfigError: naming the step or the field, and the way out.
+        ConfigError: naming the step or the field, and what to write instead.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class ScriptedTarget:
         return tuple(self._steps[self.calls :])
 
     def assert_used_up(self) -> None:
-        """Raise AssertionError if steps are left, or if there were more calls than steps of a script without repetition."""
+        """Raise AssertionError if steps are left, or, with ``repeat=False``, if there were more calls than steps."""
         if self.unused:
             raise AssertionError(f"{self.name}: {len(self.unused)} of {len(self._steps)} steps were not used")
         if self._function is None and not self._repeat and self.calls > len(self._steps):
@@ -180,7 +180,7 @@ class ScriptedTarget:
                 await self._clocked().asleep(action)
 
     def _sleep(self, seconds: float, bound: float) -> None:
-        """Raises AttemptTimeout at `bound` (clock seconds) if that comes first. A pool's own bound takes precedence. Raises
+        """Wait. Raises AttemptTimeout at `bound` (a time on the clock; a pool's own bound takes precedence) if that comes first,
         ConnectionAbortedError if the pool cancelled the attempt."""
         clock, handle = self._clocked(), CURRENT.get()
         left = None if handle is None else handle.remaining()
@@ -199,7 +199,7 @@ class ScriptedTarget:
         if self.clock is None:
             raise ConfigError(
                 Problem.at(
-                    f"{self.name}.clock", None, "must be a VirtualClock, the pool's: a step of the script takes time"
+                    f"{self.name}.clock", None, "must be the pool's VirtualClock: a step of the script takes time"
                 )
             )
         return self.clock

@@ -28,7 +28,7 @@ def signature(thinking: str) -> str:
 
 
 def _is_signed(given: str, thinking: str) -> bool:
-    """Whether `given` is the signature of this text, or has the form of Anthropic's own (base64 of a protobuf), which only they can check."""
+    """Whether `given` is the signature of this text, or looks like one of Anthropic's (base64 of a protobuf), which cannot be checked."""
     return given == signature(thinking) or _ANTHROPIC_SIGNATURE.fullmatch(given) is not None
 
 

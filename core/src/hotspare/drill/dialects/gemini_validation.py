@@ -83,7 +83,7 @@ def signature(name: str, arguments: Json) -> str:
     return "Sig" + opaque_id("gemini", name, json.dumps(arguments, sort_keys=True), length=61)
 
 
-# objects with keys of the user, which are left as they are
+# objects whose keys the user chose: they are not converted
 _OPAQUE: Final = frozenset({
     "args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema", "labels",
 })  # fmt: skip

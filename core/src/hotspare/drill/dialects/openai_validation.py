@@ -113,7 +113,7 @@ def _check_reasoning(body: Json) -> None:
 
 
 def _check_api(model: str, body: Json) -> None:
-    """Reject models that Chat Completions does not serve, and tools with models that take them there only without reasoning."""
+    """Reject models that only the Responses API serves, and tools together with reasoning where only that API supports both."""
     if _ONLY_RESPONSES.match(model):
         text = "This model is only supported in v1/responses and not in v1/chat/completions."
         raise Rejection(404, invalid(text, "model").body)

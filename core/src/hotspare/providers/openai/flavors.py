@@ -36,7 +36,8 @@ class Flavor:
     openai_models: whether OpenAI's model names decide what a model accepts.
     developer_role: whether it knows the role `developer`; else it is sent as `system`.
     refusal_field: whether assistant messages may have `refusal`; else it is sent as text.
-    allowed_tools: whether `tool_choice` may be of type `allowed_tools`. forced_tool_choice: whether it may be other than `auto`.
+    allowed_tools: whether `tool_choice` may be of type `allowed_tools`.
+    forced_tool_choice: whether `tool_choice` may be other than `auto`.
     json_schema: whether `response_format` may be of type `json_schema`.
     effort_field: the field that holds the reasoning effort, in this provider's shape.
     effort_levels: the efforts that it accepts.

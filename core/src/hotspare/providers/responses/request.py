@@ -102,7 +102,7 @@ def _refusal(message: Json) -> str:
 
 
 def _is_valid(block: Json, flavor: Flavor) -> bool:
-    """Whether the reasoning can be sent back. OpenAI accepts it only encrypted, because it keeps nothing of a response that is not stored."""
+    """Whether the reasoning can be sent back. OpenAI accepts it only encrypted, because with `store=False` it keeps nothing."""
     return bool(block.get("encrypted_content")) or not flavor.openai_models
 
 

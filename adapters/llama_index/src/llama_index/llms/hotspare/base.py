@@ -52,7 +52,8 @@ class Hotspare(StructuredPrediction):
         deadline: seconds to a stream's first content or to a whole answer. Default: the policy's.
         additional_kwargs: further fields of `hotspare.ChatRequest` for every request, e.g. ``{"seed": 7}``; they may also be given as
             separate arguments: ``seed=7``.
-        context_window, num_output, is_function_calling_model: override the fields of `metadata`; the first two in tokens.
+        context_window, num_output, is_function_calling_model: override the fields of `metadata`; the first two in tokens, `num_output`
+            at most half of the context window.
         kwargs: arguments of every LlamaIndex LLM: `system_prompt`, `callback_manager`, `pydantic_program_mode`…
 
     Every response has `ChatReply.as_metadata()` (target, failovers, attempts, cost) in

@@ -30,8 +30,8 @@ def capabilities_of(
     """The metadata that holds for every target that may answer a call with this `model`. Given values take precedence.
 
     The context window is the smallest known one (LlamaIndex's default of 3,900 tokens if none is known), the output
-    limit the smallest one that is set (-1 if none is). Function calling is supported only if every target supports it:
-    it is read from `Pool.explain`, which makes no call.
+    limit the smallest one that is set (-1 if none is), and at most half of the context window. Function
+    calling is supported only if every target supports it: it is read from `Pool.explain`, which makes no call.
 
     Raises RequestError for a route or model that the pool does not have.
     """
