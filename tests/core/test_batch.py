@@ -219,6 +219,9 @@ def test_failures(files: tuple[Path, Path, Path]) -> None:
         ("{", "line 1: invalid JSON"),
         ("{}", "line 1: has neither messages nor prompt"),
         ("3", "line 1: 3 must be an object"),
+        ('{"body": "x"}', "line 1: body: 'x' must be an object"),
+        ('{"body": 5}', "line 1: body: 5 must be an object"),
+        ('{"body": null}', "line 1: body: None must be an object"),
         ('"a"\n{"custom_id": "line-1", "prompt": "b"}', "line 2: 'line-1' is the custom_id of an earlier line"),
     ],
 )
@@ -230,6 +233,16 @@ def test_a_line_that_is_no_request_is_named(text: str, hint: str, tmp_path: Path
         read_requests(source)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_requests(tmp_path)
+    source.write_bytes('"prüfe"\n'.encode("latin-1"))
+    with pytest.raises(ConfigError, match="is not UTF-8: byte 3 is invalid"):
+        read_requests(source)
+
+
+def test_a_line_ends_at_a_line_feed_only(tmp_path: Path) -> None:
+    """JSON allows the other characters at which `str.splitlines` splits; a line feed may follow a carriage return."""
+    source = tmp_path / "in.jsonl"
+    source.write_bytes('"a\u2028b\u0085c"\r\n"d"'.encode())
+    assert [one["request"] for one in read_requests(source).values()] == ["a\u2028b\u0085c", "d"]
 
 
 def test_an_output_that_is_another_file_is_left_alone(files: tuple[Path, Path, Path]) -> None:

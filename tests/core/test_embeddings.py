@@ -9,7 +9,7 @@ from hotspare import AllTargetsFailed, ConfigError, EmbedReply, Kind, Pool, Requ
 from hotspare.drill.dialects.embeddings import vector
 from hotspare.drill.provider import KEY, Provider
 
-from tests.support.raw_server import raw_server, response
+from tests.support.raw_server import RawRequest, raw_server, response
 
 TEXTS = [f"text number {number}" for number in range(7)]
 SMALL = "text-embedding-3-small"
@@ -164,6 +164,21 @@ def test_embeddings_do_not_change_what_is_known_of_answers(pool: Pool) -> None:
     before = pool._scheduler._shared.output_tokens  # pyright: ignore[reportPrivateUsage]
     pool.embed(TEXTS, model=SMALL)
     assert pool._scheduler._shared.output_tokens == before > 0  # pyright: ignore[reportPrivateUsage]
+
+
+def test_another_model_after_a_reload() -> None:
+    """The length of the vectors is that of the model that is served, whatever the route is called."""
+    lengths = {"small": 3, "large": 5}
+
+    def reply(request: RawRequest) -> bytes:
+        return response(200, {"data": [{"index": 0, "embedding": [1.0] * lengths[request.json["model"]]}]})
+
+    with raw_server(reply) as server:
+        small, large = (Target(f"vllm/{name}", base_url=f"{server.url}/v1", api_key=KEY) for name in lengths)
+        with Pool(small) as pool:
+            assert len(pool.embed("q").vectors[0]) == 3
+            pool.reload({"targets": [large]})
+            assert len(pool.embed("q").vectors[0]) == 5
 
 
 def test_a_framework_model_makes_no_embeddings(provider: Provider) -> None:

@@ -61,11 +61,11 @@ class Embedding:
         calling: CallOptions = {  # a call's own option of the same name is among `choosing`
             **options,  # type: ignore[typeddict-item]
             "model": model, "substitute": False, "only": frozenset(state.name for state in states), "completion": "wait",
-            "cache": "off", "accept": self._lengths[model, dimensions],
+            "cache": "off", "accept": self._lengths[common, dimensions],
         }  # fmt: skip
         return requests, calling, common
 
     @cached_property
     def _lengths(self) -> defaultdict[tuple[str, int | None], SameLength]:
-        """The length of the vectors, by model and `dimensions` of the request."""
+        """The length of the vectors, by the model that the targets serve and `dimensions` of the request."""
         return defaultdict(SameLength)

@@ -73,6 +73,14 @@ def test_requests_beyond_its_room_get_a_503(provider: Provider) -> None:
     assert send(provider, "openai").status_code == 200
 
 
+def test_an_invalid_request_uses_up_no_fault(provider: Provider) -> None:
+    """A fault with a `count` waits for the next valid request, whatever other faults the endpoint has."""
+    provider.fault("a", "status", status=503, count=1)
+    provider.fault("a", "latency", seconds=0.001)
+    invalid = send(provider, "openai", {"messages": None})
+    assert (invalid.status_code, send(provider, "openai").status_code) == (400, 503)
+
+
 @DIALECTS
 def test_the_context_window_and_streaming_can_be_limited(dialect: str, provider: Provider) -> None:
     """A prompt that is too long, and an account that may not stream."""

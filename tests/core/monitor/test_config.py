@@ -103,6 +103,13 @@ def test_silences_and_queries_from_the_command_line(tmp_path: Path) -> None:
     assert [one["reason"] for one in listed["silences"]] == ["sale"]
     assert run("alerts", "unsilence", "cost", ledger=path).stdout == "cost is no longer silenced\n"
     assert "'cost' is not silenced" in str(run("alerts", "unsilence", "cost", ledger=path).exception)
+    (file := tmp_path / "notes.txt").write_text(
+        "no database, but long enough to be taken for one" * 30, encoding="utf-8"
+    )
+    for action in ("silence", "unsilence"):
+        for unwritable in (file, file / "ledger.db"):  # no database; a file where a folder is needed
+            failed = run("alerts", action, "cost", ledger=unwritable)
+            assert isinstance(failed.exception, ConfigError) and "cannot be written" in str(failed.exception)
     for wrong in ("2", "2026-01-31", "-2h", "nanh", "1e9d"):  # no unit, a time, no length, no date
         failed = run("alerts", "silence", "cost", f"--for={wrong}", ledger=path)
         assert f"--for: '{wrong}' must be like 90s, 15m, 24h, 7d" in str(failed.exception)

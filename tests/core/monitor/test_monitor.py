@@ -1,6 +1,7 @@
 """A monitor on a pool: a real outage at a real mail server and a real webhook, silences, channels that fail."""
 
 import logging
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -122,6 +123,41 @@ def test_a_channel_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) ->
     assert seen == [AlertUndelivered("webhook 127.0.0.1", "OSError: status 500")]
     assert len(sound.notices) == 2 and sound.notices[0]["text"] == "A test\nwords"
     assert "secret" not in repr(Webhook(url)) + repr(seen)
+
+
+def test_a_full_queue_is_delivered_before_the_end() -> None:
+    """`close` ends once each queued notice was sent, although the queue had no place left for a mark of its end."""
+    sending, hanging = threading.Event(), threading.Event()
+    sent, lost = list[Notice](), list[AlertUndelivered]()
+
+    class Slow:
+        name = "slow"
+
+        def send(self, notice: Notice) -> None:
+            sending.set()
+            hanging.wait()
+            sent.append(notice)
+
+    def full() -> delivery.Delivery:
+        sending.clear()
+        made = delivery.Delivery(Slow(), lost.append)
+        made.put(NOTICE)
+        sending.wait()
+        for _ in range(delivery.MAX_QUEUED):
+            made.put(NOTICE)
+        assert not lost
+        return made
+
+    channel = full()
+    threading.Timer(0.05, hanging.set).start()
+    channel.close(30)
+    assert not channel._thread.is_alive() and len(sent) == delivery.MAX_QUEUED + 1
+    hanging.clear()
+    channel = full()
+    channel.close(0.01)
+    assert channel._thread.is_alive()  # for as long as its channel hangs; it is a daemon
+    hanging.set()
+    eventually(lambda: len(sent) == 2 * (delivery.MAX_QUEUED + 1))
 
 
 def test_apprise() -> None:

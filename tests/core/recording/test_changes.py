@@ -183,7 +183,8 @@ def test_replay_with_another_policy_at_the_command_line(recording: Path, command
     config.write_text(
         '[[targets]]\nid = "openai/gpt-4.1"\napi_key = "${NO_SUCH_VARIABLE}"\n[policy]\nmax_attempts = 1\n'
     )
-    assert json.loads(command("replay", recording, "--config", config, "--json")[1])["other_decisions"] == 6
+    shown = json.loads(command("replay", recording, "--config", config, "--json")[1])
+    assert (shown["other_decisions"], shown["is_reloaded"]) == (6, False)
     for setting in (
         "breaker.consecutive_failures=2",
         "hedge.min_delay=0.1",

@@ -150,9 +150,13 @@ def read_requests(path: Path) -> dict[str, dict[str, Any]]:
     """The requests by id. Raises ConfigError for a line that is not a request."""
     found: dict[str, dict[str, Any]] = {}
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split(
+            "\n"
+        )  # `splitlines` also splits at U+2028, which JSON allows
     except OSError as error:
         raise ConfigError(Problem.at("source", str(path), f"cannot be read: {error.strerror}")) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(Problem.at("source", str(path), f"is not UTF-8: byte {error.start} is invalid")) from None
     for number, line in enumerate(lines, 1):
         if line.strip():
             key, request = _request(f"{path}: line {number}", line, f"line-{number}")
@@ -173,7 +177,10 @@ def _request(place: str, line: str, key: str) -> tuple[str, dict[str, Any]]:
         raise ConfigError(Problem.at(place, values, "must be an object with messages or prompt"))
     given = cast("dict[str, Any]", values)
     key = str(given.pop("custom_id", key))
-    body = dict(given.get("body", given))
+    body = given.get("body", given)
+    if not isinstance(body, dict):
+        raise ConfigError(Problem.at(f"{place}: body", body, "must be an object with messages or prompt"))
+    body = dict(cast("dict[str, Any]", body))
     if "prompt" in body:
         body["request"] = body.pop("prompt")
     if "request" not in body and "messages" not in body:

@@ -105,5 +105,5 @@ def _changes_as_dict(found: Changes, show: int) -> dict[str, object]:
     return {
         "calls": found.calls, "decisions": found.decisions, "other_decisions": len(found.other_decisions),
         "other_times": len(found.other_times), "opened": dict(found.opened), "first": [asdict(one) for one in _first(found, show)],
-        "is_cut": found.is_cut, "is_full": found.is_full,
+        "is_cut": found.is_cut, "is_full": found.is_full, "is_reloaded": found.is_reloaded,
     }  # fmt: skip

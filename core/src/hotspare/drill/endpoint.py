@@ -5,7 +5,7 @@ import json
 import random
 import socket
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from hotspare.drill.conversation import compose
@@ -139,15 +139,14 @@ class Endpoint(Observer):
         body = _json(http.body)
         headers = {name: value for name, value in http.headers.items() if name not in _SECRET_HEADERS}
         self.recorded_requests.append({"path": http.path, "headers": headers, "body": body})
-        request, rejection = Request("", []), None
+        request, rejection, faults = Request("", []), None, self.faults
         if http.method == "POST":
             try:
                 request = dialect.read(http.path, http.headers, body)
             except Rejection as error:
                 rejection = error
-                if all(fault.count is not None or fault.model for fault in self.faults):
-                    raise
-        plan = self._plan(dialect, request)
+                faults = [fault for fault in faults if fault.count is None and not fault.model]
+        plan = self._plan(dialect, request, faults)
         rate_limit_headers: Mapping[str, str] = {}
         if plan.fault is None:
             if rejection is not None:
@@ -159,8 +158,8 @@ class Endpoint(Observer):
         answer = compose(request, self._settings.continuation, self._settings.replies)
         return render(dialect, request, answer, plan, rate_limit_headers)
 
-    def _plan(self, dialect: Dialect, request: Request) -> FaultPlan:
-        plan = plan_faults(self.faults, request.model, dialect.name, request.stream, self._random)
+    def _plan(self, dialect: Dialect, request: Request, faults: Sequence[Fault]) -> FaultPlan:
+        plan = plan_faults(faults, request.model, dialect.name, request.stream, self._random)
         if plan.fault is not None:
             self._outcomes[plan.fault.kind] += 1
         return plan

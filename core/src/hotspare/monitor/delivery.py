@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from queue import Full, Queue
 
@@ -37,9 +38,13 @@ class Delivery:
 
     def close(self, timeout: float) -> None:
         """Try each queued notice once more, within `timeout` seconds."""
+        end = time.monotonic() + timeout
         self._closing.set()
-        self._queue.put(None) if not self._queue.full() else None
-        self._thread.join(timeout)
+        try:
+            self._queue.put(None, timeout=timeout)
+        except Full:  # its channel hangs
+            return
+        self._thread.join(max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
         while (notice := self._queue.get()) is not None:

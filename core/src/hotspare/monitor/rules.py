@@ -26,7 +26,7 @@ COMPARE = {">": gt, ">=": ge, "<": lt, "<=": le}
 RANK: dict[str, int] = {"info": 0, "warning": 1, "critical": 2}
 MAX_WINDOW = 86_400.0
 MAX_CALL_WINDOW = 3_600.0
-"""Longest window in seconds of a rule. Only the window of the metric `cost` may be longer: up to a day (`MAX_WINDOW`)."""
+"""Longest window in seconds of a rule. Only those of `cost` and `cost_forecast` may be longer: up to a day (`MAX_WINDOW`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Rule:
             if getattr(self, name) not in get_args(known):
                 hint = f"must be one of {', '.join(get_args(known))}"
                 problems.append(Problem.at(f"rule.{name}", getattr(self, name), hint))
-        longest = MAX_WINDOW if self.metric == "cost" else MAX_CALL_WINDOW
+        longest = MAX_WINDOW if self.metric in ("cost", "cost_forecast") else MAX_CALL_WINDOW
         if not 0 < self.window <= longest:
             problems.append(
                 Problem.at("rule.window", self.window, f"must be above 0 and at most {longest:.0f} seconds")
