@@ -151,6 +151,26 @@ def test_a_rate_limit_without_a_time_halves_what_runs_at_once() -> None:
     assert named.free(12.0) > 1
 
 
+def test_attempts_in_flight_count_at_the_end_of_a_rate_limit() -> None:
+    """A stream that has run since before it takes the only place, also at the very moment at which the time is over."""
+    found = breaker()
+    found.active = 1
+    found.stay_away(5.0, 10.0)
+    assert found.available_at(15.0) > 15.0
+    found.active = 0
+    assert found.available_at(15.0) == 15.0
+
+
+def test_a_window_that_is_larger_than_any_demand_ends() -> None:
+    """Successes of a slow start double it until it limits nothing any more."""
+    found = breaker()
+    found.recover(0.0)
+    found.active = 2000
+    assert found.available_at(0.0) > 0.0
+    found.record_success(8.0, 10.0)
+    assert (found.state, found.free(10.0), found.available_at(10.0)) == (State.RECOVERING, inf, -inf)
+
+
 def test_a_success_forgets_the_rate_limits() -> None:
     """The next 429 after a success starts the backoff again; the time that is set stays."""
     found = breaker()

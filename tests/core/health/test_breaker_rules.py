@@ -113,6 +113,7 @@ def test_a_failure_during_a_slow_start_halves_the_window() -> None:
     assert found.free(10.0) == 10, "the probe has succeeded"
     assert not found.record_failure(10.0, 10.1)
     assert not found.record_failure(10.0, 10.1), "it began before the window was halved"
+    assert found.recent == (2, 2), "what does not fail fast is more than one observation"
     assert found.free(10.2) == 6
     assert not found.record_failure(10.2, 10.3)
     assert not found.record_failure(10.3, 10.4)
@@ -223,6 +224,8 @@ def test_a_retracted_failure() -> None:
     found.record_failure(0.0, 0.5)
     found.retract_failure(0.5)
     assert found.recent == (0, 0)
+    found.retract_failure(0.5)
+    assert found.recent == (0, 0), "once only"
     assert not found.record_failure(1.0, 1.5)
     found.retract_failure(99.0)
     assert found.recent == (1, 1)

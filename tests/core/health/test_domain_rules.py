@@ -1,9 +1,11 @@
 """Failure domains: which ones a target belongs to, and when a whole domain is down."""
 
+from math import inf
 from typing import Any
 
 import pytest
 from hotspare import SecretStr
+from hotspare._health.accounts import account_of, signer_of
 from hotspare._health.breaker import State
 from hotspare._health.domains import domains_of, is_down
 from hotspare._health.target_state import TargetState
@@ -57,9 +59,49 @@ def test_a_key_is_an_account_at_its_host() -> None:
         assert account("one:8000", key) == account("one:8000", key, "other")
 
 
-def member(state: State, region: str = "r1", used: float = 100.0) -> TargetState:
+class Vault:
+    """An object whose key has to be fetched from a server."""
+
+    def get_secret_value(self) -> str:
+        raise AssertionError("a key is fetched for a call only")
+
+
+def first_key() -> str:
+    return "secret-1"
+
+
+def second_key() -> str:
+    return "secret-1"
+
+
+def at(host: str, **fields: Any) -> Target:
+    return Target("openai/m", base_url=f"http://{host}/v1" if host else None, **fields)
+
+
+def test_a_function_is_an_account_at_its_host() -> None:
+    """What it will return is not known: two functions are two accounts, and so is one function at two hosts, unless
+    the account is named."""
+    function = f"function-{id(first_key):x}"
+    assert account_of(at("", api_key=first_key)) == function
+    assert account_of(at("one", api_key=first_key)) == f"{function}@one"
+    assert account_of(at("one", api_key=second_key)) == f"function-{id(second_key):x}@one"
+    assert account_of(at("one", api_key=first_key, account="x")) == "x"
+
+
+def test_signers() -> None:
+    """They are the same in every process: a key counts by its digest, and one that a function or another object will
+    give counts as none."""
+    assert signer_of(at("", api_key="secret-1")) == "openai/m#key-f7e7c36e"
+    for host in ("", "one"):
+        without = signer_of(at(host))
+        assert without == f"openai/m#{host or 'default'}"
+        assert signer_of(at(host, api_key=first_key)) == signer_of(at(host, api_key=Vault())) == without
+        assert signer_of(at(host, api_key=Vault(), account="x")) == "openai/m#x"
+
+
+def member(state: State, region: str = "r1", used: float = 100.0, success: float = -inf) -> TargetState:
     found = state_of("t", id="p/m", region=region)
-    found.breaker.state, found.breaker.last_used = state, used
+    found.breaker.state, found.breaker.last_used, found.breaker.last_success_start = state, used, success
     return found
 
 
@@ -78,6 +120,8 @@ REGION, PROVIDER, ACCOUNT = Domain("region", "p", "r1"), Domain("provider", "p")
         (REGION, [member(OPEN), member(OPEN, used=80.0)], False),  # exactly 120 s ago is too long ago
         (REGION, [member(OPEN), member(OPEN, used=80.1)], True),
         (REGION, [member(OPEN), member(State.HALF_OPEN)], False),
+        (REGION, [member(OPEN), member(OPEN), member(CLOSED, success=90.1)], False),  # it has answered a moment ago
+        (REGION, [member(OPEN), member(OPEN), member(CLOSED, success=90.0)], True),  # ten seconds are too long ago
         (PROVIDER, [member(OPEN), member(OPEN)], False),  # the trouble of one region
         (PROVIDER, [member(OPEN), member(OPEN, region="r2")], True),
         (PROVIDER, [member(OPEN), member(OPEN), member(CLOSED, region="r2")], False),
@@ -89,11 +133,21 @@ def test_is_down(domain: Domain, members: list[TargetState], down: bool) -> None
     assert is_down(domain, members, now=200.0, recent=120.0) is down
 
 
+class LeastBackend(NoBackend):
+    """A backend that states none of the abilities that have defaults."""
+
+    def __init__(self) -> None:
+        self.cannot = ()
+
+
 def test_a_new_state() -> None:
     """A target starts with the abilities of its backend, and with an empty record of its own."""
     one, two = state_of("a", backend=NoBackend(prefill=True, streaming=False)), state_of("b")
     assert (one.name, one.prefill, one.streaming) == ("a", True, False)
     assert (two.prefill, two.streaming, two.invalid_streaks, two.rejection) == (False, True, {}, None)
+    assert state_of("c", prefill=True).prefill, "as its settings say"
+    least = state_of("d", backend=LeastBackend())
+    assert (least.prefill, least.streaming, least.prefers_streaming) == (False, True, False)
     one.first_token.add(1.0)
     assert len(two.first_token) == 0
     assert len({id(p) for p in (two.first_token, two.completion, two.gaps, two.throughput)}) == 4

@@ -1,16 +1,18 @@
 """When a target is left alone although it is not down, and how soon one that was down is tried again."""
 
 from collections.abc import Mapping
+from math import inf
 
 import pytest
 from hotspare._health.breaker import State
+from hotspare._health.probe_rate import ProbeRate
 from hotspare.outcome import Kind, Outcome
 from hotspare.policy import Breaker
 from hotspare.target import Domain
 
 from tests.support.drawn import FixedRandom
 from tests.support.engine import OK, SERVER, TIMEOUT, Engine
-from tests.support.health import end, opened, permit
+from tests.support.health import REFUSED, REGION, end, opened, permit, pool
 
 TWO_REGIONS = {
     "a": {"id": "p/m", "region": "r1"},
@@ -73,6 +75,19 @@ def test_an_equal_target_that_is_no_better() -> None:
     assert failing(engine, "..x" * 7) is State.CLOSED
 
 
+def test_an_equal_target_that_is_better() -> None:
+    """It fails half as often, or recovers and has room, or is available again from this moment on: the calls go there."""
+    engine = Engine("ab", targets=EQUAL)
+    failing(engine, "......x" * 3, "b")
+    assert failing(engine, "..x" * 7) is State.OPEN
+    engine = Engine("ab", targets=EQUAL)
+    engine.recover("b")
+    assert failing(engine, "..x" * 7) is State.OPEN
+    engine = Engine("ab", targets=EQUAL)
+    engine["b"].breaker.rate_limited_until = 2.0
+    assert failing(engine, "..x" * 7) is State.OPEN, "the last failure is at 2.0"
+
+
 @pytest.mark.parametrize(("took", "until"), [(1.0, 27.0), (3.0, 27.0), (9.0, 32.5)])
 def test_the_time_of_a_probe_is_part_of_the_break(took: float, until: float) -> None:
     """After a probe that was silent the next one comes a break after its beginning, and half a break after its end."""
@@ -82,6 +97,56 @@ def test_the_time_of_a_probe_is_part_of_the_break(took: float, until: float) -> 
     assert held.probe
     end(engine, TIMEOUT, now=20.0 + took, of=held)
     assert engine["a"].breaker.open_until == pytest.approx(until)
+
+
+def test_the_time_of_any_other_attempt_is_not() -> None:
+    """The break of a target that was in use begins with the failure."""
+    engine = Engine(
+        "ab", targets=EQUAL, breaker=Breaker(consecutive_failures=1, failure_span=0.0), rng=FixedRandom(1.0)
+    )
+    end(engine, TIMEOUT, now=29.0, of=permit(engine, now=20.0))
+    assert engine["a"].breaker.open_until == 34.0
+
+
+@pytest.mark.parametrize(("other_from", "seconds"), [(None, 3.75), (2.1, 3.75), (2.0, 0.75)])
+def test_a_break_is_short_where_another_target_can_answer(other_from: float | None, seconds: float) -> None:
+    """A probe that fails fast then costs its caller little. Where there is no other target, or the others admit no attempt now, the
+    break is as long as any other."""
+    engine = pool("ad" if other_from else "a")
+    if other_from:
+        engine["d"].breaker.rate_limited_until = other_from
+    for now in (1.0, 2.0):
+        end(engine, SERVER, now=now)
+    assert engine["a"].breaker.open_until == 2.0 + seconds
+
+
+def test_a_region_without_which_no_target_is_left() -> None:
+    """It opens for the usual time, although its targets' own breakers are closed."""
+    engine = pool("ab")
+    end(engine, REFUSED, "b")
+    engine["b"].breaker.rate_limited_until = 99.0
+    end(engine, REFUSED, now=1.0)
+    assert engine.tracker.domains[REGION].open_until == 4.75
+
+
+@pytest.mark.parametrize(("open_targets", "now", "seconds"), [("", 6.0, 1.75), ("d", 6.0, 8.75), ("bd", 70.0, 8.75)])
+def test_a_region_whose_probe_failed(open_targets: str, now: float, seconds: float) -> None:
+    """The second break is twice as long; both are short if a target of another region can answer. The target that was probed is no such
+    target, even if its probe has outlasted the lease."""
+    engine = pool("abd")
+    region = opened(engine, REGION)
+    engine.open(*open_targets, seconds=300.0)
+    end(engine, SERVER, now=now, of=permit(engine, now=5.0))
+    assert (region.state, region.open_until) == (State.OPEN, now + seconds)
+
+
+def test_an_early_probe_that_outlasts_the_break() -> None:
+    """It ends an outage of all like any other probe: the target that it has found to answer was not available before."""
+    engine = Engine("ab", rng=FixedRandom(1.0))
+    engine.open("a")
+    engine.open("b", seconds=300.0)
+    end(engine, OK, now=9.0, of=permit(engine, now=1.0, last=True))
+    assert engine["b"].breaker.open_until == 10.0
 
 
 def test_the_end_of_an_outage_of_all() -> None:
@@ -150,3 +215,24 @@ def test_targets_share_the_probes(open_targets: str, seconds: float) -> None:
     engine["a"].breaker.trips = 9
     end(engine, SERVER, now=50.0, of=permit(engine, now=50.0))
     assert engine["a"].breaker.open_until - 50.0 == pytest.approx(seconds, rel=0.02)
+
+
+def test_a_region_shares_the_probes_too() -> None:
+    """However often it has opened before, under load its breaks do not grow."""
+    engine = pool("abd")
+    for number in range(1000):
+        engine.tracker.record_call(number / 20)
+    region = engine.tracker.domains[REGION]
+    region.trips = 9
+    for name in "ab":
+        end(engine, REFUSED, name, now=50.0)
+    assert region.open_until - 50.0 == pytest.approx(1.35 * 0.875)
+
+
+def test_the_longest_break() -> None:
+    """Without calls it is not bounded. With many it is little more than the first break, be that after fast failures or after others."""
+    settings, rate = Breaker(break_duration=5.0, fast_break_duration=2.0), ProbeRate()
+    assert rate.longest_break(settings, [], fast=True) == inf
+    for _ in range(1000):
+        rate.record_call(0.0)
+    assert [rate.longest_break(settings, [], fast=fast) for fast in (False, True)] == pytest.approx([6.0, 2.7])

@@ -5,8 +5,9 @@ from hotspare import events
 from hotspare._health.breaker import State
 from hotspare._health.probe_rate import probe_soon
 from hotspare.outcome import Kind, Outcome
+from hotspare.target import Limits
 
-from tests.support.engine import OK, SERVER, FixedRandom
+from tests.support.engine import OK, SERVER, FixedRandom, state_of
 from tests.support.health import ACCOUNT, PROVIDER, REGION, end, opened, permit, pool
 
 
@@ -83,6 +84,15 @@ def test_how_soon_the_others_are_probed() -> None:
         engine.open("a", seconds=300.0)
         probe_soon([engine["a"]], 10.0, FixedRandom(drawn))
         assert engine["a"].breaker.open_until == until
+
+
+def test_the_limits_of_a_guest() -> None:
+    """Limits of a target that is passed with a call hold for it, and are none of the pool's."""
+    engine = pool("a")
+    guest = state_of("g", limits=Limits(concurrency=1))
+    engine.tracker.add_guests([guest])
+    assert guest.limits is not None and [group.config.concurrency for group in guest.limits.groups] == [1]
+    assert not engine.tracker.limits
 
 
 def test_a_guest_that_recovers_alone() -> None:

@@ -36,6 +36,7 @@ def test_errors_have_no_keys() -> None:
     assert both.message.startswith("message ") and both.code is not None and both.code.startswith("code ")
     assert KEY not in both.message + both.code
     assert state.redacted(Outcome(Kind.INVALID, "no", param=f"param {KEY}")).param == "param ***"
+    assert state.redacted(Outcome(Kind.INVALID, "", code=KEY)).message == "", "an error without a message"
     assert state.redacted(SERVER) is SERVER
     assert state.redacted(Outcome(Kind.AUTH, f"{KEY}")).code is None
 
@@ -197,7 +198,7 @@ def test_a_failure_that_is_retracted() -> None:
     breaker.retract_failure(1.0)
     assert (breaker.recent, breaker.failures_in_a_row) == ((2, 2), 2)
     breaker.retract_failure(1.0)
-    assert breaker.recent == (2, 2)
+    assert (breaker.recent, breaker.failures_in_a_row) == ((2, 2), 2)
 
 
 def test_a_reset_keeps_its_kind() -> None:

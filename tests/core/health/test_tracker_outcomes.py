@@ -51,6 +51,25 @@ def test_short_breaks() -> None:
     assert engine["a"].breaker.open_until == pytest.approx(2.3)
 
 
+@pytest.mark.parametrize(("outcome", "opens"), [(SERVER, False), (REFUSED, True)])
+def test_failures_of_one_moment(outcome: Outcome, opens: bool) -> None:
+    """Five are one observation of an overloaded server; five connections that were refused are not."""
+    engine = pool(breaker=Breaker())
+    for _ in range(5):
+        end(engine, outcome)
+    assert (engine["a"].breaker.state is State.OPEN) is opens
+
+
+@pytest.mark.parametrize(("outcome", "counted"), [(SERVER, 1), (TIMEOUT, 8)])
+def test_concurrent_failures_of_a_target_that_recovers(outcome: Outcome, counted: int) -> None:
+    """Eight fast refusals are one: too many calls at the same time. Eight timeouts are eight."""
+    engine = pool(breaker=Breaker())
+    engine.recover("a", now=10.0)
+    for held in [permit(engine, now=10.0) for _ in range(8)]:
+        end(engine, outcome, now=10.1, of=held)
+    assert engine["a"].breaker.recent == (counted, counted)
+
+
 def test_an_event_of_a_breaker_that_is_not_open() -> None:
     """It has no time until a probe, also where the break that it ends was to last longer."""
     engine = pool()
@@ -89,7 +108,9 @@ def test_neutral_outcomes() -> None:
 def test_rate_limited() -> None:
     """A rate limit keeps the target away for the time that is named, or three quarters of a second, and opens nothing."""
     engine = pool("ab")
+    engine.tracker.has_news = False
     end(engine, Outcome(Kind.RATE_LIMITED, retry_after=7.0), now=10.0)
+    assert engine.tracker.has_news, "other processes leave it alone too"
     end(engine, Outcome(Kind.RATE_LIMITED), "b", now=10.0)
     assert (engine["a"].breaker.rate_limited_until, engine["b"].breaker.rate_limited_until) == (17.0, 10.75)
     assert engine["a"].breaker.state is State.CLOSED
@@ -127,7 +148,9 @@ def test_a_rejection_is_seen() -> None:
 def test_a_failure_that_names_a_time() -> None:
     """A 503 with Retry-After: the target is left alone for so long, though its breaker is closed."""
     engine = pool("ab")
+    engine.tracker.has_news = False
     end(engine, Outcome(Kind.SERVER, "maintenance", retry_after=30.0), now=10.0)
+    assert engine.tracker.has_news, "other processes leave it alone too"
     assert engine["a"].breaker.state is State.CLOSED
     assert engine.tracker.available_at(engine["a"], 10.0) == 40.0
     assert engine["a"].unavailable_reason(10.0) == "the provider stated a time to wait (Retry-After)"
@@ -140,6 +163,7 @@ def test_a_failure_that_names_a_time() -> None:
         (Outcome(Kind.AUTH, "bad key", retry_after=900.0), 300.0, True),
         (Outcome(Kind.QUOTA, "used up"), 300.0, False),
         (Outcome(Kind.QUOTA, "used up", retry_after=900.0), 900.0, False),
+        (Outcome(Kind.QUOTA, "used up", retry_after=1.0), 3.75, False),  # a break is not shortened
     ],
 )
 def test_a_blocked_account(outcome: Outcome, seconds: float, rejected: bool) -> None:
@@ -205,6 +229,8 @@ def test_a_region_that_cannot_be_connected_to() -> None:
     end(engine, REFUSED, "b", now=1.0)
     assert engine.events == [events.StateChanged("p/r1", State.CLOSED, State.OPEN, "connection failed", 0.75, "region")]
     assert engine["a"].breaker.state is engine["b"].breaker.state is State.CLOSED
+    region = engine.tracker.domains[REGION]
+    assert (region.state, region.cause) == (State.OPEN, ""), "others have another network"
     alone = pool("ad")
     end(alone, REFUSED)
     end(alone, REFUSED, now=1.0)
@@ -276,6 +302,16 @@ def test_a_success_elsewhere_leaves_closed_domains_alone() -> None:
     counted = [engine.tracker.domains[domain].recent for domain in engine["a"].domains]
     assert counted == [(1, 0), (0, 0), (0, 0)]  # of the region: an account and a provider open by other evidence
     assert engine["a"].breaker.last_success_start == 1.0
+
+
+def test_an_account_that_was_told_to_wait() -> None:
+    """After that time a success of any of its targets opens it for as many attempts as before."""
+    engine = pool("ac")
+    account = engine.tracker.domains[ACCOUNT]
+    account.stay_away(0.0, 5.0)
+    assert account.free(5.0) == 1
+    end(engine, OK, now=99.0)
+    assert account.free(99.0) == inf
 
 
 @pytest.mark.parametrize(

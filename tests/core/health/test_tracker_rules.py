@@ -6,6 +6,7 @@ import pytest
 from hotspare import events
 from hotspare._health.breaker import Permit, State
 from hotspare._health.failures import Failure, may_retry, suspect
+from hotspare._health.probe_lease import ProbeLease
 from hotspare._health.target_state import TargetState
 from hotspare.outcome import Kind
 from hotspare.policy import Breaker
@@ -66,6 +67,7 @@ def test_retry_at_an_open_target() -> None:
     engine = pool()
     engine["a"].breaker.rate_limited_until = 9.0
     assert engine.tracker.retry_at(engine["a"], Failure(Kind.SERVER, 8.0), 9.0) == 9.0, "available at this moment"
+    assert engine.tracker.retry_at(engine["a"], Failure(Kind.SERVER, 8.5), 9.0) == 9.5, "it has just failed"
 
 
 def test_retry_at_while_a_probe_is_out() -> None:
@@ -117,6 +119,8 @@ def test_unavailable_reason() -> None:
     engine["a"].breaker.rate_limited_until = -inf
     assert engine["a"].unavailable_reason(0.0) == "account p/x is open (key)"
     assert engine["a"].unavailable_reason(breaker.open_until) == "circuit breaker open (500s)"
+    breaker.lease, breaker.cause = ProbeLease(0.0), "auth"
+    assert engine["a"].unavailable_reason(breaker.open_until) == "account p/x is open (key)", "it waits for the lease"
 
 
 # --- permits and time ---------------------------------------------------------------------------------------------
@@ -134,7 +138,7 @@ def test_acquire() -> None:
     assert (engine["a"].breaker.last_used, engine["a"].breaker.active) == (8.0, 2)
     assert engine.events == []
     engine.tracker.release(engine["a"], waits)
-    assert not engine["a"].breaker.in_flight
+    assert not engine["a"].breaker.in_flight and engine["a"].breaker.active == 1
 
 
 def test_one_probe_for_target_and_domains() -> None:
@@ -150,8 +154,10 @@ def test_one_probe_for_target_and_domains() -> None:
         events.StateChanged("p/r1", State.OPEN, State.HALF_OPEN, "why", 0.0, "region"),
     ]
     assert engine.tracker.available_at(engine["b"], 5.0) == 65.0
+    engine.tracker.has_news = False
     engine.tracker.release(engine["a"], probe)
     assert engine.tracker.available_at(engine["b"], 5.0) == -inf
+    assert engine.tracker.has_news, "other processes may probe too"
 
 
 def test_advance() -> None:
@@ -196,6 +202,28 @@ def test_a_request_at_fault() -> None:
     end(engine, OK, "a", 6.0, of=permit(engine, "a", 4.0))
     assert engine.events == [events.RequestAtFault("call-1", ("a", "b", "d"))]
     assert [engine[name].breaker.recent for name in "abd"] == [(2, 0), (0, 0), (0, 0)]
+
+
+def test_a_request_at_fault_does_not_close_a_target() -> None:
+    """A target that has opened since then, by other failures, stays open with all of them: they are evidence of a time before."""
+    engine = pool("ad")
+    held = [(engine[name], permit(engine, name, 1.0)) for name in "ad"]
+    for state, one in held:
+        end(engine, SERVER, state.name, 1.0, of=one)
+    suspect(held, 1.0, "call-1")
+    end(engine, SERVER, "d", 2.0)
+    end(engine, OK, "a", 3.0)
+    assert engine["a"].breaker.recent == (1, 0)
+    assert (engine["d"].breaker.state, engine["d"].breaker.recent) == (State.OPEN, (2, 2))
+
+
+@pytest.mark.parametrize(("now", "suspected"), [(10.9, ["call-1", "call-2"]), (11.0, ["call-2"])])
+def test_an_old_suspicion_is_dropped(now: float, suspected: list[str]) -> None:
+    """Ten seconds after the start of the first attempt, when there is a new one: the target has changed since."""
+    engine = pool("ad")
+    suspect([(engine["a"], permit(engine, "a", 1.0)), (engine["d"], permit(engine, "d", 5.0))], 6.0, "call-1")
+    suspect([(engine["a"], permit(engine, "a", 9.0)), (engine["d"], permit(engine, "d", 9.0))], now, "call-2")
+    assert [one.call_id for one in engine["a"].suspicions] == suspected
 
 
 def test_an_outage_of_several_targets_is_not_taken_back() -> None:
@@ -258,3 +286,8 @@ def test_domains_without_targets_are_forgotten() -> None:
     end(engine, SERVER, "a")
     end(engine, SERVER, "a")
     assert engine["a"].breaker.state is State.OPEN, "attempts at the previous targets end as usual"
+    end(engine, OK, "a", now=99.0)
+    assert [breaker.state for breaker in engine["a"].breakers[:2]] == [State.RECOVERING, State.CLOSED]
+    end(engine, SERVER, "a", now=99.5)
+    end(engine, SERVER, "a", now=99.6)
+    assert engine["a"].breaker.state is State.OPEN

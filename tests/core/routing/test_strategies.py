@@ -177,6 +177,7 @@ def test_a_slow_target_is_sampled() -> None:
     rng = random.Random(2)
     assert sum(order(tiers, 41.0, rng) == "ab" for _ in range(5000)) == pytest.approx(100, abs=35)
     assert order(tiers, 101.0) == "ab"
+    assert order(((slow(id="p/m"), timed("b", 2.0, id="q/m")),), 101.0) == "ab", "also before an equal target"
     assert order(tiers, 41.0, brownout=None) == "ab"
     assert order(tiers, 41.0, strategy="weighted") == "ba"
 
