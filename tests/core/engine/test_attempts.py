@@ -38,10 +38,16 @@ def test_start() -> None:
 
 
 def test_the_bound_of_a_whole_answer() -> None:
-    """A whole answer has the time of whole answers."""
+    """A whole answer has the time of whole answers, by the target's record of them once there is one, and so has its evidence of a
+    stall. The gaps of streams do not concern it."""
     engine = Engine()
     attempt = engine.start(engine.call(streaming=False, deadline=1000.0))
-    assert (attempt.unary, attempt.timeout) == (True, 60.0)
+    assert (attempt.unary, attempt.timeout, attempt.permit.stall_after) == (True, 60.0, 60.0)
+    for _ in range(8):
+        engine["a"].completion.add(4.0)
+        engine["a"].gaps.add(2.0)
+    attempt = engine.start(engine.call(streaming=False, deadline=1000.0))
+    assert (attempt.timeout, attempt.permit.stall_after, attempt.stall) == (16.0, 20.0, 30.0)
 
 
 def test_the_stall_follows_the_record() -> None:
@@ -105,6 +111,13 @@ def test_racing(on_slow: Any, others: bool, timeout: float, race_after: float | 
     assert (attempt.timeout, attempt.race_after) == (timeout, race_after)
 
 
+def test_no_race_with_a_target_that_is_not_available_yet() -> None:
+    """An attempt races with another target only if that one is available now."""
+    engine = Engine(on_slow="race")
+    engine["b"].breaker.rate_limited_until = 10.5
+    assert [engine.attempt(engine.call(), now).race_after for now in (10.0, 10.5)] == [None, 10.0]
+
+
 def test_failing_over_is_an_event() -> None:
     """Going to another target after a failure is an event with its kind; the same target again is none."""
     engine = Engine()
@@ -134,6 +147,13 @@ def test_what_a_target_may_drop() -> None:
     assert engine.start(call, "c").request is request
     assert engine.start(call, "d").request.seed is None
     assert [call.unsupported(state) for state in (drops, keeps, carries, lacks)] == [("top_k",), ("seed",), (), ()]
+
+
+def test_a_preference_is_left_out() -> None:
+    """Whether tools may be called in parallel is only a preference: a target that cannot be told so is called without it."""
+    engine = Engine([state_of("a", backend=NoBackend("parallel_tool_calls")), state_of("b")])
+    call = engine.call(request=ChatRequest(messages=[], parallel_tool_calls=False))
+    assert [engine.start(call, name).request.parallel_tool_calls for name in "ab"] == [None, False]
 
 
 def test_a_prompt_and_parameters_of_its_own() -> None:
@@ -268,19 +288,25 @@ def test_ends_wake_waiting_calls() -> None:
 
 
 def test_a_recovery_wakes_a_call_for_each_probe() -> None:
-    """Besides as many as the target admits: the others that fail fast may be probed now, unless they named a time to wait."""
+    """Besides as many as the target admits: the others that fail fast may be probed now, unless they named a time to wait. The next
+    recovery wakes no second call for a probe for which one was woken already."""
     engine = Engine("abcd")
     engine.open("a", "b", "c", "d", seconds=30.0)
     for name in "bcd":
         engine[name].fails_fast = True
     engine["d"].breaker.rate_limited_until = 20.0
     probe = engine.start(engine.call(), "a", 5.0, reason=AttemptReason.EARLY_PROBE)
-    for _ in range(20):
+    for _ in range(40):
         engine.step(engine.call(), 5.0)
-    assert len(engine.shared.queue) == 20
+    assert len(engine.shared.queue) == 40
     probe.unary, probe.result = True, ChatReply(text="x")
     engine.settle(engine.call(), probe, OK, 5.1)
     assert len(engine.shared.queue.to_wake) == AFTER_PROBE + 2
+    probe = engine.start(engine.call(), "b", 5.2, reason=AttemptReason.EARLY_PROBE)
+    engine.settle(engine.call(), probe, OK, 5.3)
+    assert len(engine.shared.queue.to_wake) == 2 * AFTER_PROBE + 1, (
+        "one of those for b, and the one for c, are woken already"
+    )
 
 
 def test_an_answer_contradicts_an_invalid() -> None:

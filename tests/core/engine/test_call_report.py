@@ -210,7 +210,7 @@ def test_which_calls_were_rescued(first: Outcome, emitted: str | None, rescued: 
 
 
 def test_what_was_wasted() -> None:
-    """Tokens that are no part of the answer, and their cost, if all of it is known; unknown usage is none."""
+    """Tokens that are no part of the answer, and their cost, if all of it is known (at a free target it is 0); unknown usage is none."""
     engine = engine_of()
     call = asked(engine, streaming=False)
     for name in "ab":
@@ -223,6 +223,18 @@ def test_what_was_wasted() -> None:
     call.attempts[0].state = unknown
     (ended,) = call_report.ended(call, None, engine.shared, 3.0)
     assert isinstance(ended, events.CallEnded) and ended.wasted is None
+    call.attempts[0].state = state_of("d", price=Price(0, 0))
+    (ended,) = call_report.ended(call, None, engine.shared, 3.0)
+    assert isinstance(ended, events.CallEnded) and ended.wasted == 200.0
+
+
+def test_a_whole_answer_has_no_first_token() -> None:
+    """Only a call that streams reports the time to its first content."""
+    engine = engine_of()
+    call = asked(engine, streaming=False)
+    whole(engine, call, engine.start(call, "a", 1.0), 2.0)
+    (ended,) = call_report.ended(call, None, engine.shared, 3.0)
+    assert isinstance(ended, events.CallEnded) and (ended.target, ended.ttft) == ("a", None)
 
 
 def test_a_background_check() -> None:

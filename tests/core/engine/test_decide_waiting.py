@@ -5,6 +5,7 @@ from math import inf
 from typing import Any
 
 import pytest
+from hotspare import Limits
 from hotspare._engine import decide, limiting
 from hotspare._engine.attempts import FAST_PROBES, MAX_FAST_PROBES
 from hotspare._engine.call import Attempt, Call
@@ -186,6 +187,41 @@ def test_an_early_probe() -> None:
     assert shown(engine.attempt(engine.call(), 8.0)) == ("a", AttemptReason.EARLY_PROBE)
 
 
+@pytest.mark.parametrize(("outcome", "left"), [(OK, 0), (Outcome(Kind.REJECTED, "no"), 0), (SERVER, 1)])
+def test_an_early_probe_that_is_answered_counts(outcome: Outcome, left: int) -> None:
+    """Its target bills it: it is one of the call's attempts after all."""
+    engine = Engine()
+    engine.shared.next_early_probe = 0.0
+    engine.open("a", "b", seconds=30.0)
+    call = engine.call(max_attempts=1)
+    engine.settle(call, engine.attempt(call, 5.0), outcome, 5.1)
+    assert call.attempts_left == left
+
+
+def test_no_early_probe_where_the_call_is_still_waiting() -> None:
+    """One of its attempts is overdue and running there: another target is probed, although it was tried more recently."""
+    engine = Engine()
+    engine.shared.next_early_probe = 0.0
+    call = engine.call()
+    engine.start(call, "a").end(TIMEOUT, 10.0)
+    engine.open("a", "b", now=10.0, seconds=30.0)
+    engine["b"].breaker.last_used = 5.0
+    assert shown(engine.attempt(call, 10.0)) == ("b", AttemptReason.EARLY_PROBE)
+
+
+def test_no_early_probe_beyond_a_limit() -> None:
+    """A target whose limit is reached is probed once its limit admits it."""
+    state = state_of("a", limits=Limits(rpm=60, burst=1))
+    engine = Engine([state])
+    engine.shared.next_early_probe = 0.0
+    engine.open("a", seconds=30.0)
+    assert state.limits is not None
+    call = engine.call()
+    state.limits.take(call.need, 5.0)
+    assert isinstance(engine.step(call, 5.5), Wait)
+    assert shown(engine.attempt(call, 6.0)) == ("a", AttemptReason.EARLY_PROBE)
+
+
 def test_early_probes_of_a_long_outage_are_one_a_second() -> None:
     """After four seconds of fast ones; a success makes them fast again."""
     engine = Engine("ab")
@@ -209,7 +245,7 @@ def test_early_probes_of_a_long_outage_are_one_a_second() -> None:
 
 
 def test_no_early_probe_where_a_provider_has_named_a_time() -> None:
-    """Nor of a target whose key or model was rejected."""
+    """Nor of a target whose key or model was rejected. The time ends where it was said to end."""
     engine = Engine("ab")
     engine.shared.next_early_probe = 0.0
     engine.open("a", "b", seconds=30.0)
@@ -217,6 +253,7 @@ def test_no_early_probe_where_a_provider_has_named_a_time() -> None:
     engine["b"].rejection = Kind.AUTH
     step = engine.step(engine.call(), 5.0)
     assert isinstance(step, Wait) and step.seconds == pytest.approx(25.0)
+    assert shown(engine.attempt(engine.call(), 20.0)) == ("a", AttemptReason.EARLY_PROBE)
 
 
 # --- 8: one attempt of last resort --------------------------------------------------------------------------------

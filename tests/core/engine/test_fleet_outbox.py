@@ -3,12 +3,15 @@
 from math import inf
 
 import pytest
+from hotspare._engine.commands import Wait
 from hotspare._engine.fleet import LeaseRequest, may_probe_early, want_probe
+from hotspare._health.admission import AFTER_PROBE
 from hotspare._health.breaker import State
 from hotspare._health.facts import Fact
 from hotspare._health.probe_lease import ProbeLease
+from hotspare.outcome import AttemptReason
 
-from tests.support.engine import SERVER
+from tests.support.engine import OK, SERVER
 from tests.support.fleet_facts import engine_of, fleet_of, of
 from tests.support.health import FAST, end, permit
 
@@ -29,6 +32,34 @@ def test_breaks_are_written_once() -> None:
     of(engine).open_until += 5.0
     assert [one.remaining for one in fleet.outbox(7.1).facts] == [pytest.approx(until + 5.05 - 7.1)]
     assert fleet.outbox(until + 5.1).facts == [], "the break is over"
+
+
+@pytest.mark.parametrize(("now", "seconds"), [(5.0, 30.0), (10.5, 10.0)])
+def test_calls_that_wait_request_the_lease_of_a_probe(now: float, seconds: float) -> None:
+    """For a probe before the end of the break as well as for one after it; until the lease is there, they wait."""
+    engine = engine_of("a")
+    fleet_of(engine)
+    engine.shared.next_early_probe = 0.0
+    of(engine).open(0.0, engine.shared.rng, at_least=seconds, cause="server")
+    engine.tracker.has_news = False
+    assert isinstance(engine.step(engine.call(), now), Wait) and engine.tracker.has_news
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_recovery_wakes_a_call_for_a_probe_whose_lease_is_held(own: bool) -> None:
+    """Besides those that the recovered target admits; where another process holds the lease there is nothing to wake a call for."""
+    engine = engine_of("ad")
+    fleet_of(engine, members=1)
+    for name in "ad":
+        of(engine, name).open(0.0, engine.shared.rng, cause="server")
+    lease = of(engine, "d").lease
+    assert lease is not None
+    lease.settle(99.0, 0.0, own=own)
+    probe = engine.start(engine.call(), "a", 6.0, reason=AttemptReason.EARLY_PROBE)
+    for _ in range(20):
+        engine.shared.queue.enter(engine.call(), 50.0)
+    engine.settle(engine.call(), probe, OK, 6.1)
+    assert len(engine.shared.queue.to_wake) == AFTER_PROBE + own
 
 
 def test_what_only_this_process_has_is_not_written() -> None:

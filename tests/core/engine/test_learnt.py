@@ -1,17 +1,19 @@
 """What the end of an attempt teaches: about requests that break several targets, features, conversations, and how soon to probe again."""
 
+from math import exp
 from typing import Any
 
 import pytest
-from hotspare import events
+from hotspare import Brownout, events
 from hotspare._engine.attempts import FAST_PROBES, MAX_FAST_PROBES, alike_failures
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.decide import GiveUp
-from hotspare.messages import ChatRequest
+from hotspare._health.pace import TAU
+from hotspare.messages import ChatReply, ChatRequest, Usage
 from hotspare.outcome import AttemptReason, Kind, Outcome, Scope
 from hotspare.policy import Policy
 
-from tests.support.engine import OK, SERVER, TIMEOUT, Engine, call_of, state_of
+from tests.support.engine import CANCELLED, OK, SERVER, TIMEOUT, Engine, call_of, state_of
 
 INVALID = Outcome(Kind.INVALID, "no", 400)
 TOOLS = ChatRequest(
@@ -119,6 +121,11 @@ def test_other_targets_that_rejected_what_one_accepted() -> None:
         settled(engine, call, name, outcome)
     settled(engine, call, "d", OK, 5.0)
     assert [engine[name].refused for name in "abcd"] == [{call.features: 55.0}, {}, {call.features: 55.0}, {}]
+    two = Engine("ab", refusal_memory=50.0)
+    call = two.call(request=TOOLS)
+    settled(two, call, "a", INVALID)
+    settled(two, call, "b", OK, 5.0)
+    assert two["a"].refused == {call.features: 55.0}, "the first other target is enough"
 
 
 @pytest.mark.parametrize(
@@ -163,6 +170,73 @@ def test_fast_probes(reason: AttemptReason, seconds: float, is_fast: bool) -> No
     assert engine.shared.next_early_probe == (10.0 + 4.0 / FAST_PROBES if is_fast else 99.0)
     settled(engine, engine.call(), "a", OK, 20.0)
     assert engine.shared.fast_probes == MAX_FAST_PROBES
+
+
+@pytest.mark.parametrize(
+    ("reply", "tokens"),
+    [
+        (ChatReply(text="x" * 400, usage=Usage(10, 50)), 50),
+        (ChatReply(text="x" * 400), 100),  # at four characters a token
+        (ChatReply(usage=Usage(10, 75)), 75),  # calls of tools
+        (ChatReply(), None),
+    ],
+)
+@pytest.mark.parametrize(
+    ("streaming", "tracks_ttft", "is_whole"),
+    [(False, True, True), (False, False, True), (True, True, True), (True, False, False)],
+)
+def test_a_long_answer_is_not_a_slow_one(
+    reply: ChatReply, tokens: float | None, streaming: bool, tracks_ttft: bool, is_whole: bool
+) -> None:
+    """A whole answer is timed for each 25 tokens, and a twentieth of its length goes into the usual length of answers. A stream that
+    a selector's caller reports is timed to its first token."""
+    engine = Engine("a")
+    engine.shared.output_tokens = 60.0
+    call = engine.call(streaming=streaming, tracks_ttft=tracks_ttft)
+    attempt = engine.start(call, "a", 1.0)
+    attempt.result = reply
+    engine.settle(call, attempt, OK, 7.0)
+    counted = tokens if is_whole else None
+    assert engine["a"].paces[attempt.unary, False].estimate(7.0) == pytest.approx(6.0 / (1 + (counted or 0) / 25))
+    assert engine.shared.output_tokens == pytest.approx(60.0 if counted is None else 60.0 + (counted - 60.0) / 20)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_target_that_becomes_slow_is_an_event(streaming: bool) -> None:
+    """With its time now and its usual one, for the kind of answers that are slow; and another one once it is back."""
+    engine = Engine("a", brownout=Brownout(samples=4, window=1.0))
+    for seconds, count, since in ((1.0, 10, 0.0), (4.0, 3, 10.0), (1.0, 3, 60.0)):
+        for place in range(count):
+            call = engine.call(streaming=streaming)
+            attempt = engine.start(call, "a", since + place - seconds)
+            engine.settle(call, attempt, OK, since + place)
+    assert [one for one in engine.events if isinstance(one, events.SpeedChanged)] == [
+        events.SpeedChanged("a", True, 4.0, 1.0, whole=not streaming),
+        events.SpeedChanged("a", False, 1.0, 1.0, whole=not streaming),
+    ]
+
+
+@pytest.mark.parametrize(("outcome", "is_evidence"), [(TIMEOUT, True), (CANCELLED, True), (SERVER, False)])
+@pytest.mark.parametrize(("streaming", "seconds"), [(True, 20.0), (False, 5.0)])
+def test_an_attempt_that_was_given_up_shows_how_slow_a_target_is(
+    outcome: Outcome, is_evidence: bool, streaming: bool, seconds: float
+) -> None:
+    """An answer would have taken longer than that, and a whole one would have had the usual length. An error says nothing about it."""
+    engine = Engine("a")
+    engine.shared.output_tokens = 75.0
+    for end, now in ((OK, 2.0), (outcome, 21.0)):
+        call = engine.call(streaming=streaming)
+        engine.settle(call, engine.start(call, "a", 1.0), end, now)
+    estimate = engine["a"].paces[not streaming, False].estimate(21.0)
+    assert estimate == (seconds if is_evidence else pytest.approx(exp(-19 / TAU)))
+
+
+def test_background_checks_are_counted() -> None:
+    """Their answers are far shorter than others, and show nothing about the speed of a target."""
+    engine = Engine("a")
+    for now in (1.0, 2.0):
+        settled(engine, engine.call(is_check=True), "a", OK, now)
+    assert (engine["a"].checks, engine["a"].paces, len(engine["a"].first_token)) == (2, {}, 0)
 
 
 def test_the_record_of_an_attempt() -> None:

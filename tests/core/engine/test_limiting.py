@@ -11,6 +11,7 @@ from hotspare._engine import limiting
 from hotspare._engine.call import Call, OpenStream
 from hotspare._engine.commands import Wait
 from hotspare._engine.decide import GiveUp
+from hotspare._health.breaker import State
 from hotspare._routing.limits import RELEASED_AFTER
 from hotspare.events import LimitLearnt, LimitReached, LimitReleased
 from hotspare.messages import ChatRequest
@@ -60,6 +61,8 @@ def test_calls_wait_their_turn_in_order() -> None:
     waits = [waiting(pool.step(call, 0.0)) for call in calls]
     assert waits[0].seconds == pytest.approx(1.0)
     assert [round(call.ticket.at, 3) for call in calls if call.ticket] == [1.0, 2.0, 3.0]
+    times = [limiting.ready_at(call, pool["a"], 0.0) for call in (*calls, pool.call())]
+    assert times == pytest.approx([1.0, 2.0, 3.0, 4.0]), "each by its place, a new call behind them"
     late = pool.call(started=1.0, deadline=101.0)
     waiting(pool.step(late, 1.0))
     assert late.ticket is not None and late.ticket.at == pytest.approx(4.0)
@@ -193,9 +196,24 @@ def test_limits_are_learnt_from_answers() -> None:
     attempt.unary = True
     attempt.result = ChatReply(text="x", limits=(RateLimit("requests", 60, 0, 20.0),))
     pool.settle(call, attempt, OK, 0.5)
-    assert [one.limit for one in pool.events if isinstance(one, LimitLearnt)] == ["60 requests, stated by the provider"]
+    learnt = [one for one in pool.events if isinstance(one, LimitLearnt)]
+    assert learnt == [LimitLearnt("a", "60 requests, stated by the provider")]
     assert pool.attempt(pool.call(), 1.0).state is pool["b"]
     assert pool.attempt(pool.call(), 20.6).state is pool["a"]
+
+
+def test_what_an_answer_could_not_know() -> None:
+    """It states what remained when its request came in: only attempts that began later are subtracted from that."""
+    pool = engine(None)
+    for remaining, others in ((10, 0), (9, 1)):
+        call = pool.call()
+        attempt = pool.start(call)
+        for _ in range(others):
+            pool.start(pool.call())
+        attempt.unary, attempt.result = True, ChatReply(text="x", limits=(RateLimit("requests", 60, remaining, 20.0),))
+        pool.settle(call, attempt, OK, 0.0)
+    limits = pool["a"].limits
+    assert limits is not None and limits.left(0.0) == {"60 requests, stated by the provider": 8.0}
 
 
 def test_nothing_is_learnt_where_the_policy_says_so() -> None:
@@ -243,6 +261,28 @@ def test_how_many_calls_an_answer_wakes(limits: Any, active: int, free: float) -
     assert limiting.free(state, 5.0) == free
 
 
+def test_an_answer_wakes_no_call_where_a_limit_is_reached() -> None:
+    """Its target admits none."""
+    pool = engine(ONE)
+    call = pool.call()
+    attempt = pool.attempt(call, 0.0)
+    pool.shared.queue.enter(pool.call(), 50.0)
+    pool.settle(call, attempt, OK, 0.0)
+    assert limiting.free(pool["a"], 0.0) == 0.0 and pool.shared.queue.to_wake == []
+
+
+def test_how_soon_another_target_is_available() -> None:
+    """In how many seconds; a target whose calls all wait too long is opened first, and is not available before its break is over."""
+    pool = engine(None, None)
+    pool["b"].breaker.rate_limited_until = 15.0
+    assert limiting.others_in(pool.call(), pool["a"], (), pool.shared, 10.0) == 5.0
+    pool = engine(None, None)
+    for start in (0.0, 0.1, 0.2):
+        pool.start(pool.call(), "b", start)
+    assert limiting.others_in(pool.call(), pool["a"], (), pool.shared, 10.3) > 0.0
+    assert pool["b"].breaker.state is State.OPEN
+
+
 def fetching(rpm: float = 60) -> tuple[Engine, Any]:
     """A pool whose only limit is the fleet's, and its store has not answered yet."""
     pool = engine(Limits(rpm=rpm, burst=1))
@@ -264,8 +304,25 @@ def test_a_call_waits_for_the_answer_of_the_store() -> None:
     pool["a"].breaker.rate_limited_until = 9.0
     assert limiting.await_grant(call, pool["a"], pool.shared, 5.02) is None
     pool["a"].breaker.rate_limited_until = 5.02
+    pool["a"].breaker.recover(5.0)  # a slow start that admits it
     assert limiting.await_grant(call, pool["a"], pool.shared, 5.02) is not None
     assert limiting.await_grant(call, pool["a"], pool.shared, 5.06) is None, "the process decides alone"
+
+
+@pytest.mark.parametrize(("units", "wait"), [(1.0, 2.0), (0.0, 3.0)])
+def test_a_call_whose_turn_the_store_has_put_off_does_not_wait_for_it(units: float, wait: float) -> None:
+    """The store has granted its unit for later, or none: its limit is reached, also if those behind the call have to ask the store."""
+    pool, limits = fetching()
+    first = pool.call()
+    assert limiting.is_limited(first, pool["a"], pool.shared, 5.0)
+    for call in (first, pool.call()):
+        assert limiting.await_grant(call, pool["a"], pool.shared, 5.0) is not None
+    ((rate,),) = (group.shared for group in limits.groups)
+    assert rate.request(5.0) is not None
+    rate.granted(units, wait, 5.01)
+    assert limiting.await_grant(first, pool["a"], pool.shared, 5.02) is None
+    assert limiting.is_limited(first, pool["a"], pool.shared, 5.02)
+    assert [type(one) for one in pool.events] == [LimitReached]
 
 
 def test_a_limit_of_one_process_waits_for_no_store() -> None:

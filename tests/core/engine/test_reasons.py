@@ -99,7 +99,7 @@ def test_a_limit_that_blocks_a_target() -> None:
 def test_the_trace_of_a_decision() -> None:
     """Its rule, and for each target that was looked at what blocked it first."""
     engine = Engine(
-        [state_of(name, limits=Limits(rpm=60, burst=1), position=place) for place, name in enumerate("abcde")]
+        [state_of(name, limits=Limits(rpm=60, burst=1), position=place) for place, name in enumerate("abcdef")]
     )
     call, trace = engine.call(), Trace()
     assert (trace.rule, trace.obstacles) == (0, {})
@@ -107,16 +107,19 @@ def test_the_trace_of_a_decision() -> None:
     engine.open("a", seconds=20.0)
     limited(engine, "b")
     engine["c"].breaker.disabled = "gone"
+    engine["f"].breaker.recover(5.0)
+    engine["f"].breaker.active = 20  # twice as many as it admits now, so that the window has to double
     for name, obstacle in (
         ("a", Obstacle.UNAVAILABLE), ("a", Obstacle.LIMITED), ("b", Obstacle.LIMITED), ("c", Obstacle.TOO_LITTLE_TIME),
-        ("d", None), ("e", Obstacle.CONTEXT_WINDOW),
+        ("d", None), ("e", Obstacle.CONTEXT_WINDOW), ("f", Obstacle.UNAVAILABLE),
     ):  # fmt: skip
-        trace.note(call, engine[name], obstacle, engine.tracker, 0.0)
+        trace.note(call, engine[name], obstacle, engine.tracker, 5.0)
     limit = trace.obstacles["b"]
     assert trace.rule == 3 and "60 requests a minute" in limit and "retry after" not in limit
     assert trace.obstacles == {
-        "a": "circuit breaker open (failing), retry after 20.0 s", "b": limit, "c": "disabled", "d": "",
+        "a": "circuit breaker open (failing), retry after 15.0 s", "b": limit, "c": "disabled", "d": "",
         "e": "its context window is too small, or not known to be larger",
+        "f": "slow start: it admits no more concurrent attempts yet, retry after 0.5 s",
     }  # fmt: skip
     trace.begin(7)
     assert (trace.rule, trace.obstacles) == (7, {})
@@ -124,10 +127,23 @@ def test_the_trace_of_a_decision() -> None:
 
 def test_a_trace_of_the_rules() -> None:
     """Each decision begins anew, and notes what the rules have looked at."""
-    engine = Engine([state_of("a", backend=NoBackend()), state_of("b", position=1)])
+    limits = Limits(rpm=60, burst=1)
+    engine = Engine([state_of("a", backend=NoBackend()), state_of("b", limits=limits), state_of("c", position=2)])
     engine.shared.trace = trace = Trace()
     engine.open("a", seconds=20.0)
+    limited(engine, "b")
     engine.attempt(engine.call(), 0.0)
-    assert trace.rule == 3 and list(trace.obstacles) == ["a", "b"]
-    assert trace.obstacles["a"] == "circuit breaker open (failing), retry after 20.0 s" and trace.obstacles["b"] == ""
+    assert trace.rule == 3 and list(trace.obstacles) == ["a", "b", "c"]
+    assert trace.obstacles["a"] == "circuit breaker open (failing), retry after 20.0 s" and trace.obstacles["c"] == ""
+    assert "60 requests a minute" in trace.obstacles["b"]
     assert engine["a"].breaker.state is State.OPEN
+
+
+def test_a_trace_of_a_last_attempt() -> None:
+    """A break that ends at this very moment is over: the target is left to other calls, not unavailable."""
+    engine = Engine()
+    engine.shared.trace = trace = Trace()
+    engine.open("a", seconds=10.0)
+    engine["b"].breaker.disabled = "gone"
+    engine.step(engine.call(max_attempts=1), 10.0)
+    assert trace.obstacles == {"a": str(Obstacle.LEFT_TO_OTHERS), "b": "disabled"}

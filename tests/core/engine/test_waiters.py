@@ -3,8 +3,9 @@
 from math import inf
 
 from hotspare._engine.waiters import Waiter, WaitQueue
+from hotspare._health.admission import AFTER_PROBE
 
-from tests.support.engine import call_of
+from tests.support.engine import OK, Engine, call_of
 
 
 def waiting(queue: WaitQueue, *starts: float, latest: float = 100.0) -> list[Waiter]:
@@ -21,15 +22,17 @@ def test_the_first_one_leads() -> None:
 
 
 def test_a_leader_that_leaves_is_replaced() -> None:
-    """The oldest of the others is woken to look again; when others leave, nothing happens; the last one wakes none."""
+    """Only the oldest of the others is woken to look again; when others leave, nothing happens; the last one wakes none."""
     queue = WaitQueue()
-    first, second, third = waiting(queue, 0.0, 2.0, 1.0)
+    first, second, third, fourth = waiting(queue, 0.0, 2.0, 1.0, 3.0)
     queue.leave(second)
-    assert (queue.leader, queue.to_wake, len(queue)) == (first, [], 2)
+    assert (queue.leader, queue.to_wake, len(queue)) == (first, [], 3)
     queue.leave(first)
-    assert (queue.leader, queue.to_wake, len(queue)) == (None, [third], 0)
+    assert (queue.leader, queue.to_wake, len(queue)) == (None, [third], 1)
     queue.leave(third)
-    assert (queue.leader, queue.to_wake, len(queue)) == (None, [third], 0)
+    assert (queue.leader, queue.to_wake, len(queue)) == (None, [third, fourth], 0)
+    queue.leave(fourth)
+    assert (queue.leader, queue.to_wake, len(queue)) == (None, [third, fourth], 0)
 
 
 def test_so_many_are_woken() -> None:
@@ -76,6 +79,27 @@ def test_places_are_not_given_away_twice() -> None:
     queue.leave(waiters[0])
     queue.wake(4, at="a")
     assert queue.to_wake == waiters[:7]
+    queue = WaitQueue()
+    early = waiting(queue, 0.0, 1.0)
+    queue.wake(2, at="a")
+    late = waiting(queue, 2.0, 3.0, 4.0)
+    queue.wake(4, at="a")
+    assert queue.to_wake == [*early, *late[:2]], "also if all calls were woken the first time"
+
+
+def test_successes_in_a_slow_start_wake_as_many_as_it_admits() -> None:
+    """Together, not each of them; and no call for a target whose break is over: nothing has recovered just now."""
+    engine = Engine()
+    engine.open("b")
+    engine.recover("a", now=5.0)
+    call = engine.call()
+    first, second = (engine.start(call, "a", 5.0) for _ in range(2))
+    for _ in range(40):
+        engine.shared.queue.enter(engine.call(), 50.0)
+    engine.settle(call, first, OK, 5.0)
+    assert len(engine.shared.queue.to_wake) == AFTER_PROBE
+    engine.settle(call, second, OK, 5.0)
+    assert len(engine.shared.queue.to_wake) == AFTER_PROBE + 2, "the window has grown by one, and a place is free"
 
 
 def test_all_are_woken() -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 from hotspare import events
+from hotspare._engine.call import OpenStream
 from hotspare._health.breaker import State
+from hotspare.messages import ChatChunk
 from hotspare.outcome import Outcome
 
 from tests.support.engine import OK, SERVER, TIMEOUT
@@ -28,6 +30,18 @@ def test_a_probe_that_is_answered(begins: bool, later: int) -> None:
     assert (engine["a"].not_founds, breaker.changed_at, breaker.probes_members) == (0, 9.2, False)
     assert list(engine.tracker.recovering) == [engine["a"]] and engine.tracker.has_news
     assert changes(engine) == [("a", "half-open", "recovering")]
+
+
+def test_a_stream_that_begins_ends_an_outage() -> None:
+    """The slow start runs from its first content on, and the stream is in flight until its end."""
+    engine = pool("a")
+    engine.open("a")
+    call = engine.call()
+    attempt = engine.start(call, "a", 10.0)
+    attempt.result = OpenStream(ChatChunk(text="x"), None)
+    engine.settle(call, attempt, OK, 11.0)
+    breaker = engine["a"].breaker
+    assert (breaker.state, breaker.recovering_since, breaker.streams) == (State.RECOVERING, 11.0, 1)
 
 
 def test_a_stream_of_a_healthy_target() -> None:
