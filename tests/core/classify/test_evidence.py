@@ -86,6 +86,7 @@ def test_headers(attributes: dict[str, object], headers: dict[str, str]) -> None
         ({"response": Response(text=5)}, "its own text"),
         ({"response": Unread()}, "its own text"),
         ({"response": {"Error": {"Message": "X"}}}, "X"),
+        ({"response": {}}, "its own text"),
         ({"body": {"message": "m", "a": {1}}}, "m"),
         ({"body": {}}, "its own text"),
         ({"body": 7}, "its own text"),
@@ -132,6 +133,14 @@ def test_code_and_message(body: str, code: str, message: str) -> None:
     """Of the error object in the body, in each provider's shape; the title of a web page; else the text."""
     found = read_evidence(error(body=body))
     assert (found.code, found.message) == (code, message)
+
+
+@pytest.mark.parametrize("name", ["IncompleteAnswer", "MalformedAnswer"])
+def test_an_answer_is_no_error_body(name: str) -> None:
+    """hotspare's own message about a broken answer counts, not the answer, which holds the model's words."""
+    body = '{"error": {"code": "insufficient_quota", "message": "You exceeded your current quota."}}'
+    found = read_evidence(error(name, body=body))
+    assert (found.message, found.code, found.words) == ("its own text", "", " | its own text")
 
 
 def test_the_code_may_be_an_attribute() -> None:

@@ -52,6 +52,8 @@ def test_duration(text: str, seconds: float | None) -> None:
         ({"retry-after": "-1"}, 0.0),
         ({"retry-after": "999999999"}, 999_999_999.0),
         ({"retry-after": "1764000030"}, 30.0),  # a moment
+        ({"retry-after": "1000000000"}, 0.0),  # a moment of 2001
+        ({"retry-after-ms": "1000000000000"}, None),  # 30 years
         ({"retry-after": "1e308"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after": ""}, None),
@@ -166,7 +168,9 @@ def test_precedence(headers: dict[str, str], delay: str, seconds: float) -> None
         ({"x-ratelimit-reset": "1763999970"}, 0.0),
         ({"x-ratelimit-reset": "30", "x-ratelimit-remaining": "0"}, 30.0),
         ({"x-ratelimit-reset": "30", "x-ratelimit-remaining": "7"}, None),
+        ({"x-ratelimit-reset": "30", "x-ratelimit-remaining": ""}, 30.0),
         ({"ratelimit-reset": "12"}, 12.0),
+        ({"x-rate-limit-reset": "12"}, 12.0),
         ({"x-ratelimit-reset-after": "1.5"}, 1.5),
         ({"x-ratelimit-reset": "never"}, None),
         ({"x-ratelimit-reset": "nan"}, None),

@@ -91,6 +91,7 @@ def test_a_request_that_no_target_takes() -> None:
     """hotspare's own error is about the request, although httpx has a class of the same name for broken connections."""
     found = classify(RequestError("request: cannot be sent as JSON"), now=NOW)
     assert (found.kind, found.fault_scope) == (Kind.INVALID, Scope.REQUEST)
+    assert found.message == "request: cannot be sent as JSON"
     assert classify(httpx.RequestError("broken"), now=NOW).kind is Kind.TRANSPORT
 
 

@@ -12,7 +12,7 @@ from hotspare.policy import Hedge, Policy
 from hotspare.target import Price
 from tenacity import stop_after_attempt, stop_after_delay
 
-from tests.support.engine import TIMEOUT, Engine, state_of
+from tests.support.engine import OK, TIMEOUT, Engine, state_of
 
 INVALID = Outcome(Kind.INVALID, "bad field")
 FILTERED = Outcome(Kind.CONTENT_FILTER, "no")
@@ -148,6 +148,29 @@ def test_which_outcomes_end_a_call(outcome: Outcome, policy: dict[str, Any], goe
     else:
         expected = "the policy allows no failover after this outcome"
         assert step == GiveUp(expected, {"b": expected}, None)
+
+
+def test_a_target_that_accepts_similar_requests_is_not_doubted() -> None:
+    """For five seconds after it has answered one, what it rejects is the caller's fault; the rejections before do not count any more."""
+    engine = Engine(doubt_invalid_after=1)
+    call, other = engine.call(), engine.call()
+    engine.fail(call, 0.0, INVALID)
+    engine.settle(other, engine.start(other, now=10.0), OK, 10.0)
+    assert isinstance(engine.step(call, 10.0), GiveUp)
+    for now, ends in ((14.5, True), (15.0, False)):
+        call = engine.call()
+        engine.fail(call, now, INVALID)
+        assert isinstance(engine.step(call, now), GiveUp) is ends
+
+
+@pytest.mark.parametrize(("most", "targets"), [(1, "1 target"), (2, "2 targets")])
+def test_the_same_error_everywhere(most: int, targets: str) -> None:
+    """So many targets with the same server error end a call, if the policy says so: the request may be at fault."""
+    engine = Engine("abc", max_alike_failures=most, retry_same_target="never")
+    call = engine.call()
+    for _ in range(most):
+        engine.fail(call, 0.0)
+    assert reason_of(engine.step(call, 0.0)) == f"the request has failed in the same way at {targets}"
 
 
 def test_a_superseded_invalid_ends_nothing() -> None:

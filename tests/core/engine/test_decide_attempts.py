@@ -170,10 +170,10 @@ def test_a_retry_after_of_nothing_is_waited_out_as_long_as_the_target_is_limited
     for seconds, waits in ((0.75, True), (9.0, False)):
         engine = Engine("ab", max_retry_after_wait=2.0)
         call = engine.call()
-        attempt = engine.attempt(call, 0.0)
-        engine.settle(call, attempt, Outcome(Kind.RATE_LIMITED, retry_after=0.0), 0.0)
-        engine["a"].breaker.rate_limited_until = seconds
-        step = engine.step(call, 0.0)
+        attempt = engine.attempt(call, 5.0)
+        engine.settle(call, attempt, Outcome(Kind.RATE_LIMITED, retry_after=0.0), 5.0)
+        engine["a"].breaker.rate_limited_until = 5.0 + seconds
+        step = engine.step(call, 5.0)
         assert (step == Wait(seconds)) is waits
 
 

@@ -16,6 +16,7 @@ from hotspare._health.admission import AdmissionWindow
 from hotspare._routing.explain import Choice, SkipReason
 from hotspare.outcome import OK, AttemptReason, Kind, Outcome, Scope
 from hotspare.policy import Policy, RetryBudget
+from hotspare.target import Limits
 
 from tests.support.engine import SERVER, TIMEOUT, Engine, FixedRandom, NoBackend, one_provider, state_of
 
@@ -78,6 +79,14 @@ def test_the_latest_moment_leaves_time_for_an_answer() -> None:
     step = engine.step(engine.call(), 5.0)
     assert isinstance(step, Wait) and step.waiter is not None
     assert step.waiter.latest == 93.0
+
+
+def test_a_wait_is_never_too_long() -> None:
+    """A break that ends after the call's last moment is a guess: its first waiting call wakes at that moment."""
+    engine = Engine("a")
+    engine.open("a", seconds=500.0)
+    step = engine.step(engine.call(), 5.0)
+    assert isinstance(step, Wait) and step.seconds == 94.0
 
 
 def test_a_wait_is_never_too_short() -> None:
@@ -315,6 +324,15 @@ def test_no_last_resort_with_a_rejected_key(kind: Kind, targets: str) -> None:
     assert (probe.state.name, probe.reason) == ("a", AttemptReason.PROBE)
     engine.settle(engine.call(), probe, OK, 401.0)
     assert not engine["b"].key_is_rejected
+
+
+def test_a_limit_with_room_is_no_obstacle() -> None:
+    """A target that is down is tried as a last resort although it has a limit, and the end of a call does not name the limit."""
+    engine = Engine([state_of("a", limits=Limits(concurrency=1))], when_all_down="fail")
+    engine.open("a", seconds=30.0)
+    step = engine.step(engine.call(allow_last_resort=False), 1.0)
+    assert isinstance(step, GiveUp) and (step.reason, step.is_limited) == ("no target is available", False)
+    assert shown(engine.attempt(engine.call(), 1.0)) == ("a", AttemptReason.LAST_RESORT)
 
 
 def test_a_last_resort_after_context_length() -> None:

@@ -1,11 +1,12 @@
 """What a call leaves behind however it ends, what it says to its driver, and what one stream records of several targets."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hotspare import events
 from hotspare._engine.call import OpenStream
-from hotspare._engine.commands import LATE, Finished, Read, Start, Wait
+from hotspare._engine.commands import LATE, WOKE, Broke, Finished, Read, Start, Wait
 from hotspare.errors import AllTargetsFailed, LimitExceeded
 from hotspare.messages import SEVERAL, ChatChunk, ChatReply, Usage
 from hotspare.outcome import Kind
@@ -13,8 +14,8 @@ from hotspare.policy import Hedge, Timeouts
 from hotspare.target import Limits
 
 from tests.core.engine.test_flow import END, REPLY, ManualCall, finished
-from tests.support.engine import SERVER, state_of
-from tests.support.streams import UNWATCHED, Stream
+from tests.support.engine import SERVER, TIMEOUT, state_of
+from tests.support.streams import PROMPT, UNWATCHED, Stream
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,10 @@ def test_a_second_attempt_is_alone_after_a_failure_only() -> None:
     beside.send()
     command = beside.send()
     assert isinstance(command, Start) and not command.alone
+    racing = ManualCall(on_slow="race")
+    racing.start()
+    command = racing.send(WOKE, now=10.0)
+    assert isinstance(command, Start) and not command.alone, "the last target that is left races with the first one"
 
 
 @pytest.mark.parametrize(("error", "result"), [(ValueError("x"), "failed"), (GeneratorExit(), "abandoned")])
@@ -52,6 +57,26 @@ def test_how_a_call_ended(error: BaseException, result: str) -> None:
     (begun, *_, ended) = run.events(object)
     assert isinstance(begun, events.CallStarted) and begun.route == "main"
     assert isinstance(ended, events.CallEnded) and ended.result == result
+
+
+def test_a_call_without_listeners() -> None:
+    """If it is answered, nothing is left to report."""
+    run = ManualCall(call={"streaming": False})
+    run.scheduler.observe(False)
+    assert run.result(finished(run.start(), reply=REPLY)) is not None
+    assert run.events(object) == []
+
+
+def test_an_end_that_nobody_confirms() -> None:
+    """A target has reported the end of a text that looks unfinished, and the other one that is asked fails: the stream ends as reported."""
+    run = ManualCall(*map(state_of, "abc"), call={"max_attempts": 5})
+    run.send(finished(run.start(), first=ChatChunk(text="it is")))
+    run.send()
+    second = run.start(Broke(ConnectionError("reset")))
+    third = run.start(finished(second, first=ChatChunk(finish_reason="stop", usage=Usage(10, 2))))
+    last = run.send(Finished(third, TIMEOUT))
+    assert (last.finish_reason, last.usage, last.summary.target) == ("stop", Usage(10, 2), "b")
+    assert run.result() is None
 
 
 def test_a_call_that_is_cancelled_in_a_queue() -> None:
@@ -101,7 +126,7 @@ def test_the_end_of_a_stream_is_recorded(streaming: bool) -> None:
     assert run.scheduler.in_flight_at("a") == 0 and a.breaker.recent == (1, 0)
 
 
-@pytest.mark.parametrize(("silent", "calls"), [(1.0, 1), (99.0, 0)])
+@pytest.mark.parametrize(("silent", "calls"), [(9.5, 1), (10.0, 0)])
 def test_a_stream_that_its_caller_closes(silent: float, calls: int) -> None:
     """It is a success of its target if it was flowing, and what was received is paid for."""
     a = state_of()
@@ -112,6 +137,7 @@ def test_a_stream_that_its_caller_closes(silent: float, calls: int) -> None:
     run.now.seconds = 1.0 + silent
     run.flow.close()
     assert a.breaker.recent == (calls, 0) and run.scheduler.in_flight_at("a") == 0
+    assert len(a.completion) == 0, "nobody knows how long the whole answer would have taken"
     assert run.call.parts == [(attempt, Usage(1, 1))]
     (end,) = run.events(events.CallEnded)
     assert (end.result, end.target) == ("abandoned", "a")
@@ -152,6 +178,13 @@ def test_a_finish_reason_before_the_end() -> None:
         last: Any = stream.at(3.0 + seconds, event)  # type: ignore[arg-type]
         assert stream.monitor.done and stream.monitor.usage == Usage(7, 3)
         assert (last.finish_reason, last.usage, last.model, last.id) == ("stop", Usage(7, 3), "m", "i")
+
+
+def test_no_time_after_the_finish_reason() -> None:
+    """Where the policy gives none, only what has already arrived is read."""
+    stream = Stream(timeouts=Timeouts(throughput_window=0.0, after_finish=0.0))
+    assert stream.at(2.0, ChatChunk(text="a", finishing="stop")) == ChatChunk(text="a")
+    assert stream.monitor.next_wait() == 0.0
 
 
 def test_content_after_the_finish_reason() -> None:
@@ -208,6 +241,16 @@ def test_an_answer_that_is_judged_at_its_end() -> None:
     with pytest.raises(Exception, match=r"^it is 'xx'$"):
         whole.text(3.0, "x")
         whole.at(3.0, END)
+
+
+def test_a_rule_that_reads_the_request_of_a_stream() -> None:
+    """A built-in rule compares the complete text with what the request asked for."""
+    stream = Stream(timeouts=UNWATCHED, call={"accept": frozenset({"schema"})})
+    stream.call.request = replace(PROMPT, response_format={"type": "json_object"})
+    stream.call.attempts[0].result = OpenStream(ChatChunk(text="no"), None)
+    stream.text(2.0, "no", " JSON")
+    with pytest.raises(Exception, match=r"^its text is not JSON$"):
+        stream.at(3.0, END)
 
 
 def test_the_longest_silence_and_the_speed_of_a_stream() -> None:

@@ -5,8 +5,9 @@ from hotspare.messages import ChatChunk, ChatReply, ToolCall, ToolCallDelta, Usa
 
 USAGE = Usage(3, 4)
 THOUGHT = {"dialect": "x", "data": "y"}
+PICTURE, SOUND = {"type": "image", "data": "p"}, {"type": "audio", "data": "s"}
 WHOLE = ChatReply(
-    text="hello", reasoning="hm", thinking=(THOUGHT,), refusal="no", finish_reason="tool_calls", usage=USAGE, model="m",
+    text="hello", reasoning="hm", thinking=(THOUGHT,), media=(PICTURE, SOUND), refusal="no", finish_reason="tool_calls", usage=USAGE, model="m",
     id="i", tool_calls=(ToolCall("c1", "f", '{"a": 1}', "sig"), ToolCall("c2", "g", "{}")),
 )  # fmt: skip
 
@@ -14,8 +15,10 @@ WHOLE = ChatReply(
 def test_all_parts() -> None:
     """Texts are joined in order, tool calls by their index, and the last chunk says how it ended."""
     chunks = [
-        ChatChunk(text="hel", reasoning="h", refusal="n"),
-        ChatChunk(text="lo", reasoning="m", refusal="o", thinking=(THOUGHT,), model="other", id="other"),
+        ChatChunk(text="hel", reasoning="h", refusal="n", media=(PICTURE,)),
+        ChatChunk(
+            text="lo", reasoning="m", refusal="o", thinking=(THOUGHT,), media=(SOUND,), model="other", id="other"
+        ),
         ChatChunk(tool_calls=(ToolCallDelta(0, "c1", "f", '{"a"'), ToolCallDelta(1, "c2", "g", "{"))),
         ChatChunk(tool_calls=(ToolCallDelta(1, arguments="}"), ToolCallDelta(0, arguments=": 1}", signature="sig"))),
         ChatChunk(finish_reason="tool_calls", usage=USAGE, model="m", id="i"),

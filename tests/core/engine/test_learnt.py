@@ -150,6 +150,14 @@ def test_a_rejected_request(outcome: Outcome, streak: int, refused: bool) -> Non
     assert all("tools" in features for features in engine["a"].refused)
 
 
+def test_only_requests_with_the_feature_go_elsewhere() -> None:
+    """What a target does not support does not move it back for other requests."""
+    engine = Engine("ab")
+    tools, plain = engine.call(request=TOOLS), engine.call()
+    engine["a"].refused[tools.features] = 99.0
+    assert [engine.attempt(call, 1.0).state.name for call in (tools, plain)] == ["b", "a"]
+
+
 @pytest.mark.parametrize(
     ("reason", "seconds", "is_fast"),
     [

@@ -7,7 +7,7 @@ from hotspare._engine.reasons import Obstacle, Trace, choice, passed_over
 from hotspare._health.breaker import State
 from hotspare._routing.explain import Choice, Exclusion, SkipReason
 
-from tests.support.engine import Engine, NoBackend, state_of
+from tests.support.engine import TIMEOUT, Engine, NoBackend, state_of
 
 
 def engine_of(count: int = 3) -> Engine:
@@ -147,3 +147,23 @@ def test_a_trace_of_a_last_attempt() -> None:
     engine["b"].breaker.disabled = "gone"
     engine.step(engine.call(max_attempts=1), 10.0)
     assert trace.obstacles == {"a": str(Obstacle.LEFT_TO_OTHERS), "b": "disabled"}
+
+
+def test_the_number_of_the_rule() -> None:
+    """A running attempt is watched by rule 0, the end of a call is rule 1, waiting 7, and an early probe 6."""
+    engine = Engine("a")
+    engine.shared.trace = trace = Trace()
+    call = engine.call(max_attempts=1)
+    attempt = engine.attempt(call, 0.0)
+    found = [trace.rule]
+    engine.step(call, 1.0)
+    found.append(trace.rule)
+    engine.settle(call, attempt, TIMEOUT, 1.0)
+    engine.step(call, 1.0)
+    found.append(trace.rule)
+    engine.open("a", seconds=30.0)
+    engine.step(engine.call(), 2.0)
+    found.append(trace.rule)
+    engine.shared.next_early_probe = 0.0
+    engine.attempt(engine.call(), 2.0)
+    assert [*found, trace.rule] == [3, 0, 1, 7, 6]

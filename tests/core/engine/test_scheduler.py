@@ -2,13 +2,16 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 from typing import Any
 
+import pytest
 from hotspare import events
 from hotspare._engine.call import Attempt, Call
 from hotspare._engine.commands import Wait
 from hotspare._engine.decide import GiveUp
+from hotspare._engine.fleet import Fleet
 from hotspare._engine.scheduler import Scheduler
 from hotspare._engine.waiters import Waiter
 from hotspare._health.admission import AdmissionWindow
@@ -20,6 +23,7 @@ from hotspare.outcome import AttemptReason, AttemptRecord, Kind, Outcome
 from hotspare.policy import Breaker, Hedge, Policy, RetryBudget
 
 from tests.support.engine import CANCELLED, OK, SERVER, TIMEOUT, FixedRandom, NoBackend, call_of, state_of
+from tests.support.fleet_facts import named, unnamed
 
 
 def scheduler_of(*states: TargetState, **fields: Any) -> Scheduler:
@@ -99,6 +103,18 @@ def test_the_client_throttle_of_a_pool() -> None:
         scheduler.settle(call, attempt, TIMEOUT, 0.0)
 
 
+def test_a_policy_that_is_switched_to() -> None:
+    """Its bound of rejections applies to the next calls: the third attempt of last resort is rejected, after two that failed."""
+    a = state_of()
+    scheduler = scheduler_of(a, max_rejection=0.0)
+    a.breaker.rate_limited_until, made = 1000.0, 0
+    scheduler.replace([a], Policy())
+    while isinstance(attempt := scheduler.next_step(call := call_of(a), 0.0), Attempt):
+        scheduler.settle(call, attempt, TIMEOUT, 0.0)
+        made += 1
+    assert made == 2
+
+
 def test_chance_and_breakers_of_a_pool() -> None:
     """Jitter is drawn from the pool's own chance; its domains' breakers have the policy's settings."""
     shared = [state_of(name, id="p/m", region="r", account=name) for name in "ab"]
@@ -128,6 +144,27 @@ def test_waiters() -> None:
     assert scheduler.health(1.0).waiting == 0
     assert scheduler.take_pending() == ([], [second.waiter])
     assert scheduler.take_pending() == ([], [])
+
+
+@pytest.mark.parametrize(("may_continue", "woken"), [(True, 1), (False, 0)])
+def test_news_of_the_fleet_wake_one_call(may_continue: bool, woken: int) -> None:
+    """It checks for all that wait whether it may continue; the others stay in the queue."""
+    a = state_of()
+    a.breaker.rate_limited_until = 30.0
+    scheduler = scheduler_of(a)
+    scheduler.join(lambda tracker: Fleet(tracker, named, unnamed, 0.0, None))
+    for _ in range(3):
+        scheduler.next_step(call_of(a), 1.0)
+    scheduler.fleet_change(lambda fleet: may_continue)
+    assert (len(scheduler.take_pending()[1]), scheduler.health(1.0).waiting) == (woken, 3 - woken)
+
+
+def test_an_unknown_target() -> None:
+    """The error of a command names those that there are."""
+    scheduler = scheduler_of(state_of("a"), state_of("b"))
+    with pytest.raises(KeyError) as caught:
+        scheduler.disable("z", "maintenance")
+    assert caught.value.args == ("no target of the pool is called 'z'; use one of a, b",)
 
 
 def test_after_fork() -> None:
@@ -226,6 +263,14 @@ def test_a_neutral_break_is_no_failure() -> None:
     """An outcome that says nothing about the target is not counted against it."""
     _, _, attempt = broken(CANCELLED)
     assert attempt.state.breaker.recent == (1, 0)
+
+
+def test_a_break_is_no_rejection_of_the_request() -> None:
+    """The target had begun to answer: that is no INVALID in a row, and the call ends as the policy says of this outcome."""
+    scheduler, call, attempt = broken(Outcome(Kind.INVALID, "odd"))
+    call.policy = replace(call.policy, doubt_invalid_after=1)
+    assert attempt.state.invalid_streaks == {}
+    assert isinstance(scheduler.next_step(call, 50.0), GiveUp)
 
 
 def test_a_break_underneath_a_whole_answer() -> None:

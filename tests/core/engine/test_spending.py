@@ -162,6 +162,17 @@ def test_the_scheduler_counts_what_calls_cost() -> None:
     shared.call_started(2.0)
 
 
+def test_a_call_that_is_reported_late_is_counted_at_its_end() -> None:
+    """Only its events are created later, by the thread of the listeners."""
+    a = priced("a")
+    shared = scheduler(Budgets([Budget(usd=100, per="day")], lambda: 1800.0), a)
+    shared.observe(True, late=True)
+    call = call_with_parts(a)
+    shared.call_started(0.0, call)
+    shared.record_call_end(call, 1.0)
+    assert list(shared.answered) == [(call, 1.0)] and shared.spent() == {"day": 15.0}
+
+
 def test_a_plan_shows_what_a_budget_forbids() -> None:
     """`explain` raises nothing, whether a target is left or not."""
     a = priced("a")

@@ -48,6 +48,7 @@ def released(emitted: str, *pieces: str, restart: bool = False) -> list[str]:
         ("Hello there, my old friend", ("Hello there, my old friend", " and"), ["", " and", ""]),
         ("  lead", ("lead and",), [" and", ""]),
         ("  lead", ("  lead and",), [" and", ""]),
+        (" lead", (" lead and",), [" and", ""]),
         ("Nos", ("Nose",), ["e", ""]),
         ("No", ("No, it",), [", it", ""]),
         ("No", ("No",), ["", ""]),

@@ -53,6 +53,7 @@ def test_two_breaks() -> None:
     stream.begin(7.0)
     last = stream.at(8.0, replace(END, text=" six"))
     assert last is not None and last.summary is not None
+    assert last.text == " six"
     summary = last.summary
     assert (summary.targets, summary.splice_points, summary.duplicate_tokens) == (("a", "b", "c"), (7, 23), 10 + 10 + 3)
 

@@ -222,8 +222,9 @@ def test_a_plan_says_what_was_moved_back() -> None:
     guest = state_of("guest", tier=3)
     scheduler = scheduler_of(a, b)
     a.breaker.recover(1.0)
+    guest.breaker.recover(1.0)
     call = call_of(a, b, policy=Policy(), excluded={guest: Exclusion(SkipReason.OVER_BUDGET, "too expensive")})
     first, last, excluded = scheduler.explain(call, "r", 1.0).choices
     assert (first.target, first.note) == ("b", "")
     assert (last.target, last.note) == ("a", "slow start after its recovery")
-    assert excluded == Choice("guest", 3, "closed", SkipReason.OVER_BUDGET, "too expensive", (), None)
+    assert excluded == Choice("guest", 3, "recovering", SkipReason.OVER_BUDGET, "too expensive", (), None)

@@ -18,7 +18,7 @@ from tests.support.streams import END, UNWATCHED, Stream
 def test_content_is_handed_out_as_it_is() -> None:
     """Every kind of content is; what is none is not, and does not end the stream."""
     stream = Stream()
-    assert (stream.monitor.done, stream.monitor.error) == (False, None)
+    assert (stream.monitor.done, stream.monitor.error, stream.monitor.usage) == (False, None, None)
     for chunk in (
         ChatChunk(text="a", native=1), ChatChunk(reasoning="r"), ChatChunk(tool_calls=(ToolCallDelta(0, arguments="{}"),)),
     ):  # fmt: skip
@@ -35,6 +35,7 @@ def test_the_last_chunk() -> None:
     assert stream.monitor.done
     summary = StreamSummary("a", stream.call.records, None, ("a",))
     assert last == replace(END, text="c", summary=summary)
+    assert stream.call.usage == END.usage
     bare = Stream()
     assert bare.at(2.0, ChatChunk(finish_reason="length")) == ChatChunk(
         finish_reason="length", summary=StreamSummary("a", bare.call.records, None, ("a",))
@@ -75,6 +76,8 @@ def test_time_left() -> None:
     assert stream.monitor.next_wait() == 20.0
     stream.text(13.0, "a")
     assert stream.monitor.next_wait() == 30.0
+    stream.at(42.5, IDLE)
+    assert stream.monitor.next_wait() == 0.5
     stream.at(42.9, IDLE)
     with pytest.raises(AttemptTimeout, match=r"^the stream stalled for 30 s$"):
         stream.at(43.0, IDLE)

@@ -10,6 +10,7 @@ from hotspare._engine.timeouts import (
     min_useful_time,
     p95_of,
     stall_timeout,
+    stalled_after,
     wants_unary,
 )
 from hotspare._health.percentiles import Percentiles
@@ -111,7 +112,7 @@ def test_to_the_first_token(case: dict[str, Any], seconds: float) -> None:
 
 
 def test_the_95th_percentile() -> None:
-    """One slow answer in thirty changes neither bound, and one slow stream in thirty no stall."""
+    """One slow answer in thirty changes no bound, and one slow stream in thirty no stall."""
     state = state_of()
     for samples in (state.first_token, state.completion, state.gaps):
         fill(samples, 4.0, 29)
@@ -121,6 +122,7 @@ def test_the_95th_percentile() -> None:
         p95 = p95_of(state, POLICY, unary=unary)
         assert attempt_timeout(call, state, POLICY, 0.0, p95=p95, unary=unary, others_in=0.0, probe=False) == 16.0
     assert stall_timeout(state, POLICY) == 20.0
+    assert stalled_after(call, state, POLICY, state.completion, p95=None, unary=True) == 40.0
 
 
 @pytest.mark.parametrize(
@@ -148,6 +150,7 @@ def test_to_a_whole_answer(case: dict[str, Any], seconds: float) -> None:
     ("case", "seconds"),
     [
         ({"samples": 0.1}, 3.0),  # as if the other one were there now
+        ({"samples": 0.1, "others_in": 100.0}, 3.0),  # at half of the time
         ({"samples": 0.1, "others_in": 101.0}, 200.0),  # too late for a second attempt of as long
         ({}, 200.0),  # without a record nothing says that an answer would not come
     ],
@@ -173,6 +176,44 @@ def test_the_record_of_an_equal_target(unary: bool, seconds: float) -> None:
         call = call_of(state, fast, slow, other, deadline=1000.0, request=request)
         bound = attempt_timeout(call, state, POLICY, 0.0, p95=None, unary=unary, others_in=0.0, probe=False)
         assert bound == expected
+
+
+def test_only_the_first_eight_are_compared() -> None:
+    """An attempt in a large pool costs no more than one in a small pool."""
+    states = [state_of(f"t{place}", id=f"p{place}/m") for place in range(9)]
+    fill(states[7].first_token, 1.0)
+    fill(states[8].first_token, 9.0)
+    call = call_of(*states, deadline=1000.0)
+    bound = attempt_timeout(call, states[0], POLICY, 0.0, p95=None, unary=False, others_in=0.0, probe=False)
+    assert bound == 8.0
+
+
+@pytest.mark.parametrize(
+    ("case", "seconds"),
+    [
+        ({}, 10.0),
+        ({"unary": True}, 60.0),
+        ({"own": 3.0, "pool": 9.0}, 15.0),
+        ({"own": 0.01}, 0.5),
+        ({"pool": 3.0}, 30.0),
+        ({"pool": 3.0, "times": 7}, 10.0),  # one sample too few
+        ({"pool": 0.01}, 0.5),
+        ({"reasoning": True}, 45.0),
+        ({"effort": "low"}, 45.0),
+        ({"own": 3.0, "effort": "low"}, 45.0),
+        ({"own": 30.0, "effort": "low"}, 150.0),
+    ],
+)
+def test_evidence_of_a_stall(case: dict[str, Any], seconds: float) -> None:
+    """Five times the target's own p95, or ten times the pool's, at least half a second; fixed without a record; longer where the model
+    reasons first."""
+    case, usual = dict(case), Percentiles()
+    if "pool" in case:
+        fill(usual, case["pool"], case.get("times", 8))
+    state = state_of(reasoning=case.get("reasoning", False))
+    call = call_of(state, request=ChatRequest(messages=[], reasoning_effort=case.get("effort")))
+    found = stalled_after(call, state, POLICY, usual, p95=case.get("own"), unary=case.get("unary", False))
+    assert found == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("gap", "times", "seconds"), [(1.0, 7, 30.0), (0.1, 8, 5.0), (2.0, 8, 10.0), (9.0, 8, 30.0)])

@@ -6,7 +6,7 @@ import pytest
 from hotspare._engine.continuation import UnconfirmedEnd, looks_unfinished
 from hotspare.errors import EmptyAnswer
 from hotspare.messages import ChatChunk, ChatReply, FinishReason, Usage
-from hotspare.outcome import Kind
+from hotspare.outcome import Kind, Outcome
 
 from tests.support.engine import state_of
 from tests.support.streams import UNWATCHED, Stream
@@ -44,8 +44,8 @@ def test_another_target_is_asked_once() -> None:
     """It is the only further attempt, until it answers. The first one is no failure, and is paid for as reported."""
     stream = unconfirmed()
     assert (stream.call.max_attempts, stream.call.attempts_left) == (3, 1)
-    assert stream.call.last is not None and stream.call.last.outcome is not None
-    assert stream.call.last.outcome.kind is Kind.REJECTED
+    why = "the continuation is empty, and another target is asked whether the answer is complete"
+    assert stream.call.last is not None and stream.call.last.outcome == Outcome(Kind.REJECTED, why)
     assert stream.call.parts[-1][1] == Usage(10, 2)
     assert stream.begin(6.0).state.name == "c"
     assert stream.call.max_attempts == 5
@@ -89,6 +89,7 @@ def test_no_other_target_answers() -> None:
     assert (last.finish_reason, last.usage, last.model, last.id, last.text) == ("stop", Usage(10, 2), "m", "c1", "")
     assert last.summary.target == "b"
     assert [attempt.state.name for attempt, _ in stream.call.parts] == ["a", "b"]
+    assert stream.call.usage == Usage(10, 2), "the call is answered"
 
 
 def test_a_break_is_no_end() -> None:
@@ -114,11 +115,32 @@ def test_an_end_that_needs_no_confirmation(text: str, names: str, call: dict[str
     assert broken(text, names, **call).at(5.0, ending) is not None
 
 
-@pytest.mark.parametrize("tokens", [0, 4])
-def test_lost_text(tokens: int) -> None:
-    """No token, or more than an end has."""
-    with pytest.raises(EmptyAnswer, match="continuation is empty"):
-        broken().at(5.0, end(tokens))
+@pytest.mark.parametrize(("text", "tokens"), [("it is", 1), ("it is", 3), ("I", 2)])
+def test_the_tokens_of_an_end(text: str, tokens: int) -> None:
+    """One to three may be all that an end takes, after a text of any length."""
+    with pytest.raises(UnconfirmedEnd):
+        broken(text).at(5.0, end(tokens))
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens", "shown"), [(None, 0, "none"), (Usage(10, 0), 0, "none"), (Usage(10, 4), 4, "4")]
+)
+def test_lost_text(usage: Usage | None, tokens: int, shown: str) -> None:
+    """No token, no usage, or more tokens than an end has: the answer was complete by its wire format, but not its text."""
+    with pytest.raises(EmptyAnswer) as raised:
+        broken().at(5.0, ChatChunk(finish_reason="stop", usage=usage))
+    assert str(raised.value) == f"the continuation is empty (finish reason: stop, tokens: {shown})"
+    assert raised.value.proven and raised.value.output_tokens == tokens
+
+
+def test_a_continuation_takes_no_attempts_away() -> None:
+    """The bound of attempts is as it was, if no end had to be confirmed: one that did not count may have been made meanwhile."""
+    stream = Stream(*map(state_of, "ab"), call={"max_attempts": 5}, timeouts=UNWATCHED)
+    stream.text(2.0, "it is")
+    stream.breaks(3.0)
+    stream.call.max_attempts += 1
+    stream.begin(4.0)
+    assert stream.call.max_attempts == 6
 
 
 @pytest.mark.parametrize("text", ["so", "42", "one, ", "namely:", "well -", "(", "«", "다음", "a_", "第一，"])

@@ -3,11 +3,12 @@
 from typing import Any
 
 from hotspare import ChatReply, Kind, Outcome, Pool, Usage
+from hotspare._health.pace import Pace
 from hotspare._routing.affinity import Sessions, prompt_session
 from hotspare.messages import ChatRequest
 from hotspare.testing import ScriptedTarget, StepLike, VirtualClock, scripted_pool
 
-from tests.support.engine import state_of
+from tests.support.engine import Engine, state_of
 
 DOWN = Outcome(Kind.SERVER, "down", 500)
 
@@ -87,6 +88,18 @@ def test_only_while_its_target_is_well() -> None:
     clock.advance(301)
     pool._states[0].breaker.recover(clock() - 100)
     assert pool.chat("q", session="y").target == "a"
+
+
+def test_not_while_its_target_recovers_or_is_slow() -> None:
+    """A conversation leaves it during its slow start, and while it is far slower than usual."""
+    engine = Engine("ab", sticky_seconds=1000.0)
+    engine.shared.sessions.record("s", engine["b"], 0.0)
+    engine.recover("b", now=1.0)
+    tried = [engine.attempt(engine.call(session="s"), now).state.name for now in (2.0, 60.0)]
+    pace = engine["b"].paces[False, False] = Pace(None)
+    pace.slow = True
+    tried.append(engine.attempt(engine.call(session="s"), 61.0).state.name)
+    assert tried == ["a", "b", "a"]
 
 
 def test_what_is_remembered() -> None:
