@@ -16,7 +16,6 @@ from hotspare._health.admission import AdmissionWindow
 from hotspare._routing.explain import Choice, SkipReason
 from hotspare.outcome import OK, AttemptReason, Kind, Outcome, Scope
 from hotspare.policy import Policy, RetryBudget
-from hotspare.target import Limits
 
 from tests.support.engine import SERVER, TIMEOUT, Engine, FixedRandom, NoBackend, one_provider, state_of
 
