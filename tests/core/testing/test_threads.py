@@ -2,6 +2,8 @@
 
 # pyright: reportPrivateUsage=false
 
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -98,3 +100,39 @@ def test_a_thread_that_the_system_does_not_know_does_not_run() -> None:
     unknown: Any = SimpleNamespace(native_id=-1)
     starting: Any = SimpleNamespace(native_id=None)
     assert (_runnable(unknown), _runnable(starting)) == (False, True)
+
+
+_COLLECTIONS_WHILE_THREADS_START = """
+import gc, sys, threading, weakref
+from hotspare.testing._threads import Quiet, Threads
+
+class Node: ...
+
+def make_garbage():
+    node = Node()
+    node.itself = node
+    references.append(weakref.ref(node, lambda _: [None for _ in range(50)]))
+    del references[:-100]
+
+def start_threads():
+    while not ended.is_set():
+        thread = threading.Thread(target=make_garbage)
+        thread.start()
+        thread.join()
+
+references, ended, threads = [], threading.Event(), Threads()
+sys.setswitchinterval(1e-6)
+gc.set_threshold(5)
+for _ in range(2):
+    threading.Thread(target=start_threads, daemon=True).start()
+for _ in range(10000):
+    make_garbage()
+    threads.idle(Quiet(), 0, 0.1)
+ended.set()
+assert gc.isenabled()
+"""
+
+
+def test_a_garbage_collection_while_threads_start() -> None:
+    """A check of what threads do takes a lock of Python 3.11 that a starting thread needs, and a collection in between waited for both."""
+    subprocess.run([sys.executable, "-c", _COLLECTIONS_WHILE_THREADS_START], check=True, timeout=120)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
 import weakref
+from types import FrameType
 from typing import Protocol
 
 MIN_POLLS = 5
@@ -14,6 +16,10 @@ thread itself may be suspended for longer than `settle`."""
 MAX_SETTLES = 500
 """A thread that the system reports as runnable counts as idle after this many times `settle`: not every system reports
 correctly."""
+
+
+_COLLECTING = threading.Lock()
+"""Held while the garbage collection is switched off: threads of several clocks must not switch it on for each other."""
 
 
 class Party(Protocol):
@@ -56,6 +62,22 @@ def _runnable(thread: threading.Thread) -> bool:
             return file.read().rpartition(b")")[2].split()[0] in (b"R", b"D")
     except OSError:  # another system, or the thread has ended
         return False
+
+
+def _current_frames() -> dict[int, FrameType]:
+    """The frame of each thread, by its identifier, without a garbage collection meanwhile.
+
+    Python collects the frames under a lock that a starting thread needs too. A collection calls callbacks of weak references, during
+    which another thread may run and start one: in Python 3.11 both then wait forever (python/cpython#106883).
+    """
+    with _COLLECTING:
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return sys._current_frames()  # pyright: ignore[reportPrivateUsage] - documented, for debugging
+        finally:
+            if enabled:
+                gc.enable()
 
 
 class Threads:
@@ -109,7 +131,7 @@ class Threads:
         running = self.running()
         if not running:
             return True
-        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage] - documented, for debugging
+        frames = _current_frames()
         state: list[object] = [changes]
         for thread, party in running:
             frame = frames.get(thread.ident or 0)
