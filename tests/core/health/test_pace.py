@@ -32,6 +32,16 @@ def test_the_estimate_is_a_peak() -> None:
     assert pace.estimate(30.0) == pace.estimate(31.0) == 9.0, "time lowers it, and not a fast answer of the same moment"
 
 
+def test_a_slower_answer_never_gives_a_lower_estimate() -> None:
+    """Neither below nor above the peak as time has lowered it."""
+    found = list[float | None]()
+    for seconds in (0.1, 2.0, 4.9, 5.1, 7.0, 9.9, 10.0, 11.0):
+        pace = used(10.0)
+        pace.record(seconds, 20.8)
+        found.append(pace.estimate(20.8))
+    assert found == sorted(found, key=lambda one: one or 0.0) and found[-2:] == [10.0, 11.0]
+
+
 def test_an_attempt_without_an_answer_raises_the_estimate_only() -> None:
     """It would have taken longer than that; a short one is no evidence, and neither is one at a target without a record."""
     pace = used(1.0)

@@ -34,13 +34,13 @@ def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], f
     failure: BaseException | None = None
     try:
         scheduler.call_started(call.started, call)
-        attempt = yield from _answer(call, scheduler, policy, clock)
+        attempt = yield from _answer(call, scheduler, clock)
         if attempt.unary and isinstance(attempt.result, ChatReply):
             return _with_attempts(call, attempt, attempt.result)
         monitor = StreamMonitor(call, scheduler, policy, clock)
         while not (yield from _read(call, monitor, attempt, scheduler, clock)):
             try:
-                attempt = yield from _answer(call, scheduler, policy, clock)
+                attempt = yield from _answer(call, scheduler, clock)
             except AllTargetsFailed as error:
                 if not call.streaming:
                     raise
@@ -57,9 +57,7 @@ def flow(call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], f
         scheduler.record_call_end(call, clock(), failure)
 
 
-def _answer(
-    call: Call, scheduler: Scheduler, policy: Policy, clock: Callable[[], float]
-) -> Generator[Command, Event, Attempt]:
+def _answer(call: Call, scheduler: Scheduler, clock: Callable[[], float]) -> Generator[Command, Event, Attempt]:
     """Make attempts until one has an answer: a whole one, or the first content of a stream."""
     waiter: Waiter | None = None
     try:

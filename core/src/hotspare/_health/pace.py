@@ -69,8 +69,7 @@ class Pace:
     def record(self, seconds: float, now: float) -> bool:
         """An answer took `seconds`. Returns whether `slow` has changed."""
         keep = exp((self._at - now) / TAU) if now > self._at else 1.0
-        estimate = self._peak * keep
-        self._peak = seconds if seconds > estimate else estimate + seconds * (1 - keep)
+        self._peak = max(seconds, self._peak * keep + seconds * (1 - keep))
         if now > self._at:
             self._at = now
         config = self._config
