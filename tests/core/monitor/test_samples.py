@@ -197,3 +197,11 @@ def test_wrong_rules_are_named(fields: dict[str, Any], words: str) -> None:
     """With the field and the way out."""
     with pytest.raises(ConfigError, match=words.replace("(", r"\(")):
         Rule(**({"name": "r", "metric": "calls", "threshold": 1.0} | fields))
+
+
+def test_the_longest_window_of_a_rule() -> None:
+    """A day of costs is kept, and an hour of calls."""
+    Rule(name="x", metric="cost", threshold=1, window=86_400)
+    Rule(name="x", metric="cost_forecast", threshold=1, window=86_400)
+    with pytest.raises(ConfigError, match=r"rule\.window: 86400 must be above 0 and at most 3600 seconds"):
+        Rule(name="x", metric="calls", threshold=1, window=86_400)

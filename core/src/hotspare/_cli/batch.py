@@ -150,9 +150,8 @@ def read_requests(path: Path) -> dict[str, dict[str, Any]]:
     """The requests by id. Raises ConfigError for a line that is not a request."""
     found: dict[str, dict[str, Any]] = {}
     try:
-        lines = path.read_text(encoding="utf-8-sig").split(
-            "\n"
-        )  # `splitlines` also splits at U+2028, which JSON allows
+        # `splitlines` also splits at U+2028, which JSON allows.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise ConfigError(Problem.at("source", str(path), f"cannot be read: {error.strerror}")) from None
     except UnicodeDecodeError as error:

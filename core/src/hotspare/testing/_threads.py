@@ -16,8 +16,6 @@ thread itself may be suspended for longer than `settle`."""
 MAX_SETTLES = 500
 """A thread that the system reports as runnable counts as idle after this many times `settle`: not every system reports
 correctly."""
-
-
 _COLLECTING = threading.Lock()
 """Held while the garbage collection is switched off: threads of several clocks must not switch it on for each other."""
 
