@@ -169,5 +169,6 @@ def test_no_check_leaves_the_allowed_regions() -> None:
         clock.advance(0.3)
     assert {one.domain: one.state for one in pool.health().domains}["p"] is not State.CLOSED
     clock.sleep(60)
-    assert pool.health()["eu-1"].checks and not outside.calls
+    inside_checks = [pool.health()[one.name].checks for one in inside]
+    assert sum(inside_checks) > 1 and not outside.calls  # one at a time for both: which one is chance
     pool.close()
