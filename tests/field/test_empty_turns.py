@@ -139,7 +139,8 @@ def continued(
 ) -> Result:
     """A stream that breaks in the middle, a second target that has nothing to add, and a third one; None: there is no third."""
     policy = {key: options.pop(key) for key in ("on_break", "max_attempts") if key in options}
-    broken: list[Step] = [*sse(*start("openai"), text("openai", given))[:-1], "reset"]
+    # Closed, not reset: a system discards what a client has not read yet when a reset arrives, and a busy one reads late.
+    broken: list[Step] = [*sse(*start("openai"), text("openai", given))[:-1], "close"]
     lost = ended(wire, tokens)
     with raw_server(lambda _: broken) as one, raw_server(lambda _: lost) as two, raw_server(third or well) as three:
         targets = [
