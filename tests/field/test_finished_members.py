@@ -65,7 +65,7 @@ def litellm(first: RawServer, spare: RawServer) -> tuple[Callable[[], str], Call
 
 MEMBERS = {"LangChain": langchain, "LlamaIndex": llama_index, "LiteLLM": litellm}
 ENDINGS: dict[str, list[Step]] = {
-    "a reset": [0.05, "reset"],
+    "a reset": [0.5, "reset"],
     "a close": ["close"],
     "garbage": [chunk(event('{"cho')), b"0\r\n\r\n"],
     "silence": ["hang"],
@@ -87,6 +87,6 @@ def test_a_finished_member_is_not_continued(framework: str, ending: str) -> None
 @pytest.mark.parametrize("framework", MEMBERS)
 def test_an_unfinished_member_is_continued(framework: str) -> None:
     """Without the finish reason, the same break is one."""
-    with raw_server(lambda _: [*STEPS[:-1], 0.05, "reset"]) as first, raw_server(well) as spare:
+    with raw_server(lambda _: [*STEPS[:-1], 0.5, "reset"]) as first, raw_server(well) as spare:
         for face in MEMBERS[framework](first, spare):
             assert face() == "the whole answerspare answer"

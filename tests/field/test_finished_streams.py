@@ -26,7 +26,7 @@ from tests.support.raw_server import SSE_HEAD, Step, chunk, event
 ERROR = {"error": {"message": "overloaded", "code": 529, "status": "UNAVAILABLE", "type": "overloaded_error"}}
 ENDINGS: dict[str, list[Step]] = {
     "silence": ["hang"],
-    "a reset": [0.05, "reset"],
+    "a reset": [0.5, "reset"],
     "a close without the last chunk": ["close"],
     "an error event": [chunk(event({"type": "error", **ERROR}, "error")), "hang"],
     "an error as data": [chunk(event(ERROR)), b"0\r\n\r\n"],

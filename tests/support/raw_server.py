@@ -36,7 +36,10 @@ class RawRequest:
 
 
 Step = bytes | float | Literal["close", "reset", "hang"]
-"""Bytes to send, seconds to wait, an orderly close, a TCP reset, or silence until the server ends."""
+"""Bytes to send, seconds to wait, an orderly close, a TCP reset, or silence until the server ends.
+
+A reset discards what the client's system has received and the client has not read: wait before it, or use a close, where the text counts.
+"""
 Handler = Callable[[RawRequest], bytes | Iterable[Step]]
 
 
