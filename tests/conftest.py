@@ -1,6 +1,7 @@
 """Fixtures for every test: both event loops for async ones, and one embedded provider a session."""
 
 import gc
+import logging
 import os
 import signal
 from collections.abc import Generator, Iterator
@@ -44,6 +45,19 @@ def pytest_collection() -> Generator[None, object, object]:
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Every async test runs on both loops."""
     return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _log_stays_on() -> Iterator[None]:
+    """A test that leaves the log quieter than it was would hide lines from a later test of its process."""
+    before = _log_settings()
+    yield
+    assert _log_settings() == before
+
+
+def _log_settings() -> tuple[object, ...]:
+    log = logging.getLogger("hotspare")
+    return log.level, log.disabled, log.propagate, list(log.filters), log.manager.disable
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from hotspare._simulation.loop import run_in_virtual_time as run_in_virtual_time
 from hotspare.errors import IncompleteAnswer, StatusError
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Usage
 from hotspare.outcome import Outcome
+from hotspare.telemetry.logging import without_log
 
 from benchmarks.storms.scenarios import Fault, Storm
 from benchmarks.storms.thresholds import Result
@@ -138,8 +138,8 @@ def storm_result(storm: Storm, seed: int) -> Result:
 
 def simulate_storm(storm: Storm, seed: int) -> StormRun:
     """Simulate a storm with the default policy."""
-    logging.getLogger("hotspare").setLevel(logging.CRITICAL)
-    found: StormRun = run_in_virtual_time(lambda loop: _simulate(loop, storm, seed))
+    with without_log():
+        found: StormRun = run_in_virtual_time(lambda loop: _simulate(loop, storm, seed))
     return found
 
 

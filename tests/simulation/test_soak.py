@@ -1,20 +1,19 @@
 """The short form of `make soak`: three rounds of two seconds, whose seeds are printed."""
 
-import logging
 import os
 from collections.abc import Iterator
 
 import pytest
+from hotspare.telemetry.logging import without_log
 
 from benchmarks.soak import soak
 
 
 @pytest.fixture(autouse=True)
-def _no_logs() -> Iterator[None]:
+def _no_log() -> Iterator[None]:
     """Thousands of calls fail."""
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
+    with without_log():
+        yield
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

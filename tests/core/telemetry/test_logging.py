@@ -8,7 +8,7 @@ import sys
 import pytest
 from hotspare import AllTargetsFailed, ConfigError, Kind, Pool
 from hotspare.outcome import Outcome
-from hotspare.telemetry.logging import JsonFormatter
+from hotspare.telemetry.logging import JsonFormatter, log, without_log
 from hotspare.testing import ScriptedTarget, fail, scripted_pool
 
 REFUSED = fail(Outcome(Kind.TRANSPORT, "refused", before_connect=True), delay=0.3)
@@ -67,3 +67,16 @@ def test_exceptions_are_one_line_too() -> None:
     except ValueError:
         record = logging.LogRecord("hotspare", logging.ERROR, "f", 1, "a listener raised", (), sys.exc_info())
     assert json.loads(JsonFormatter().format(record))["error"].endswith("ValueError: x")
+
+
+def test_blocks_without_a_log_may_overlap(caplog: pytest.LogCaptureFixture) -> None:
+    """Two simulations in two threads end in any order: the log is off until both have ended, and on afterwards."""
+    first, second = without_log(), without_log()
+    first.__enter__()
+    second.__enter__()
+    log.error("in both")
+    first.__exit__(None, None, None)
+    log.error("in the second")
+    second.__exit__(None, None, None)
+    log.error("afterwards")
+    assert [record.getMessage() for record in caplog.records] == ["afterwards"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import lru_cache
@@ -20,6 +19,7 @@ from hotspare.events import CallEnded, CallResult, Event
 from hotspare.messages import ChatChunk, ChatReply, ChatRequest, Usage
 from hotspare.outcome import Kind, Outcome
 from hotspare.pool import Pool
+from hotspare.telemetry.logging import without_log
 
 _STEP = 100
 """Calls between two progress reports."""
@@ -102,7 +102,7 @@ def simulate(config: Config, traffic: Traffic, *, seed: int = 0, progress: Progr
         progress(len(traffic.arrivals) % _STEP)
         return figures
 
-    with _log_disabled(), config.reporting():
+    with without_log(), config.reporting():
         found: Figures = run_in_virtual_time(main)
     return found
 
@@ -143,14 +143,3 @@ def _count(figures: Figures, event: Event) -> None:
 @lru_cache(maxsize=256)
 def _prompt(tokens: int) -> str:
     return "abc " * min(tokens, 1_000_000)
-
-
-@contextmanager
-def _log_disabled() -> Generator[None]:
-    """Disable the log: what a simulation logs does not happen."""
-    log = logging.getLogger("hotspare")
-    before, log.disabled = log.disabled, True
-    try:
-        yield
-    finally:
-        log.disabled = before

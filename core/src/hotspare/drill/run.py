@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
@@ -17,6 +16,7 @@ from hotspare.drill.scenarios import PLAIN_CLIENT, REGIONS, Scenario, Served, pl
 from hotspare.events import AttemptEnded, Event, StreamBroke
 from hotspare.messages import ChatChunk, StreamSummary
 from hotspare.policy import Policy
+from hotspare.telemetry.logging import without_log
 
 _GRACE = 0.5
 """Seconds after the deadline before a call is given up."""
@@ -223,24 +223,18 @@ def run_scenario(
     `watch` returns a context manager for each client, which yields the function that shows its progress. `observe` is called with the
     pools, not with the client without failover.
     """
-    log = logging.getLogger("hotspare")
-    was_disabled, log.disabled = log.disabled, True  # intended failures would log thousands of lines
     results: list[Result] = []
-    try:
-        with Provider(tuple(scenario.endpoints)) as provider:
-            targets = targets_of(provider, served=scenario.endpoints)
-            clients = [
-                (name, targets_of(provider, scenario.limits.get(name), scenario.served(name)), policy)
-                for name, policy in scenario.pools.items()
-            ]
-            if baseline:
-                clients.append((PLAIN_CLIENT, targets[:1], plain_client(scenario.deadline)))
-            for name, its_targets, policy in clients:
-                attach = observe if name in scenario.pools else unobserved
-                with watch() as progress:
-                    results.append(
-                        asyncio.run(run_client(name, its_targets, policy, scenario, provider, progress, attach))
-                    )
-    finally:
-        log.disabled = was_disabled
+    # Intended failures would log thousands of lines.
+    with without_log(), Provider(tuple(scenario.endpoints)) as provider:
+        targets = targets_of(provider, served=scenario.endpoints)
+        clients = [
+            (name, targets_of(provider, scenario.limits.get(name), scenario.served(name)), policy)
+            for name, policy in scenario.pools.items()
+        ]
+        if baseline:
+            clients.append((PLAIN_CLIENT, targets[:1], plain_client(scenario.deadline)))
+        for name, its_targets, policy in clients:
+            attach = observe if name in scenario.pools else unobserved
+            with watch() as progress:
+                results.append(asyncio.run(run_client(name, its_targets, policy, scenario, provider, progress, attach)))
     return results

@@ -20,7 +20,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -160,6 +161,20 @@ def configure_from_env() -> None:
     log.propagate = False  # else every line would appear twice in an application with its own handler
     if log.level == logging.NOTSET:
         log.setLevel(logging.INFO)
+
+
+@contextmanager
+def without_log() -> Generator[None]:
+    """Log nothing in this process until the block ends, for calls whose failures are intended. Several blocks may overlap, in any order."""
+
+    def nothing(record: logging.LogRecord) -> bool:
+        return False
+
+    log.addFilter(nothing)
+    try:
+        yield
+    finally:
+        log.removeFilter(nothing)
 
 
 class _EnvHandler(logging.StreamHandler[Any]):
