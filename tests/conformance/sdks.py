@@ -4,6 +4,7 @@ Run as a program, for another version of an SDK than the installed one: `sdks.py
 line, how hotspare classifies what the request to each model raises.
 """
 
+import gc
 import json
 import sys
 from collections.abc import Callable
@@ -54,6 +55,9 @@ def litellm(url: str, model: str, timeout: float = 10, *, stream: bool = False) 
     """LiteLLM; `model` begins with LiteLLM's name of the provider."""
     import litellm
 
+    # LiteLLM leaves a broken stream to the garbage collector. If that closes it while httpcore holds the lock of the same client, the
+    # thread waits for itself without end: collect before the call.
+    gc.collect()
     retries = {"num_retries": 0, "max_retries": 0}
     list(litellm.completion(model, MESSAGES, api_base=url, api_key=KEY, timeout=timeout, stream=stream, **retries))
 
